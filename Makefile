@@ -1,0 +1,65 @@
+# Every target makes its own .venv from nothing but python3; nothing outside this folder is touched.
+# Another interpreter: make test PYTHON=python3.13
+
+PYTHON ?= python3
+# As many pytest workers as this; "auto" takes one for each core.
+WORKERS ?= auto
+
+export PIP_NO_CACHE_DIR := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench lint core-coverage clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in turn (about 40 s)
+	$(BIN)/ibkr demo
+
+test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests
+	$(BIN)/pytest -n $(WORKERS)
+
+test-all: lint core-coverage  ## the same tests, with far more random examples and steps
+	$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=thorough
+
+bench: $(VENV)/.developing  ## one table: this package against the raw client library
+	$(BIN)/python -m bench
+
+lint: $(VENV)/.developing  ## ruff, mypy --strict, the layers of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The core alone, by the tests of the core alone: no event loop, every branch.
+core-coverage: $(VENV)/.developing
+	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
+
+clean:  ## remove .venv and every cache
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first of these that is new enough.
+$(VENV)/.made:
+	@for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "making $(VENV) with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear $(VENV) && touch $@ && exit 0; \
+	    echo "'$$python -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	  fi; \
+	done; \
+	echo "Python 3.11 or newer is needed, and $(PYTHON) is not ($$($(PYTHON) --version 2>&1));" \
+	  "name another one: make PYTHON=/path/to/python3.12" >&2; exit 1
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.developing: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
