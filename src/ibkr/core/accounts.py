@@ -1,0 +1,20 @@
+"""Account ids in what people and files see."""
+
+import re
+from collections.abc import Iterable
+
+# Live ids begin with U, F or I, paper ids with D before that (facts/operations.md); digits follow.
+_ACCOUNT_ID = re.compile(r"\bD?[UFI]\d{5,9}\b")
+
+
+def mask_account(account: str) -> str:
+    """The id with its middle hidden: ``DU1234567`` becomes ``DU***67``."""
+    letters = account[: len(account) - len(account.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+    return f"{letters[:2]}***{account[-2:]}" if len(account) > 4 else "***"
+
+
+def mask_accounts(text: str, known: Iterable[str] = ()) -> str:
+    """The text with every known account id, and all that looks like one, masked."""
+    for account in known:
+        text = text.replace(account, mask_account(account))
+    return _ACCOUNT_ID.sub(lambda match: mask_account(match.group()), text)

@@ -1,0 +1,37 @@
+"""When to try again: from the cause of the last failure, how often it came, and for how long we are out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ibkr.core.errors import Failure, FailureKind
+from ibkr.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Seconds to wait, counted from the start of the failed attempt, or from its end."""
+
+    seconds: float
+    from_end: bool = False
+
+    def left(self, started: float, now: float) -> float:
+        """What of the wait is left at ``now``, for an attempt begun at ``started`` that has just failed."""
+        return self.seconds if self.from_end else max(0.0, started + self.seconds - now)
+
+
+def wait_after(failure: Failure, in_a_row: int, out_for: float, policy: Policy, roll: float) -> Wait:
+    """The wait before the next attempt.
+
+    ``in_a_row``: failures of this kind in a row, this one counted. ``out_for``: seconds since the first attempt of
+    this outage. ``roll``: chance, from 0 to below 1; it shortens the wait by up to ``policy.jitter``.
+    """
+    less = 1.0 - policy.jitter * roll
+    later = out_for >= policy.later_after
+    if failure.kind is FailureKind.UNREACHABLE:
+        return Wait((policy.refused_every_later if later else policy.refused_every) * less)
+    if failure.kind is FailureKind.CLOSED and failure.before_any_byte:
+        return Wait((policy.closed_every_later if later else policy.closed_every) * less)
+    # An attempt that stays silent lasts its whole timeout, and may open a dialog each time: its wait begins at its end.
+    doubled = policy.backoff_first * 2.0 ** min(in_a_row - 1, 30)
+    return Wait(min(policy.backoff_cap, doubled) * less, from_end=failure.kind is FailureKind.SILENT)

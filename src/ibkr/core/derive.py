@@ -1,0 +1,116 @@
+"""The status as a function of what is known. The first line that holds wins (design, States)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+
+from ibkr.core.policy import Policy
+from ibkr.core.situation import Identity, Phase, Situation
+from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
+from ibkr.core.status import Status
+
+ORDER_ANSWERS = frozenset({"open orders", "completed orders", "executions"})
+"""The start-up requests without which nobody knows what is being traded."""
+
+_IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
+
+
+def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
+    """The state and its reason in words."""
+    if s.phase is Phase.IDLE:
+        return ConnectionState.DISCONNECTED, "disconnected" if s.ever_wanted else "connect() has not been called"
+    if s.phase is Phase.FAILED:
+        return ConnectionState.FAILED, str(s.failure.detail if s.failure else "given up")
+    if s.phase not in _IN_SESSION:
+        return ConnectionState.RECONNECTING if s.had_session else ConnectionState.CONNECTING, _why_out(s)
+    session = s.session
+    if session.upstream is UpstreamState.DOWN:
+        return ConnectionState.DEGRADED, "the gateway has lost its link to IB's servers"
+    if session.suspect:
+        return ConnectionState.DEGRADED, "a probe is unanswered: the socket may be half-open"
+    if s.phase is Phase.STARTUP:
+        return ConnectionState.SYNCING, "start-up: orders, positions and account values are being received"
+    if s.phase is Phase.RESTORING:
+        return ConnectionState.SYNCING, "restore: subscriptions are being asked for again"
+    if session.upstream is UpstreamState.UNKNOWN:
+        return ConnectionState.SYNCING, "waiting for the gateway to say how its link to IB's servers is"
+    lacking = _lacking(s, policy)
+    if lacking:
+        return ConnectionState.DEGRADED, lacking
+    assumed = session.upstream is UpstreamState.ASSUMED
+    reason = "session up; upstream assumed, the gateway has not said" if assumed else "session and upstream up"
+    return ConnectionState.READY, f"{reason}; the gateway's API is read-only" if session.read_only else reason
+
+
+def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
+    """Why orders are refused now, in words; empty when they are not."""
+    session = s.session
+    if s.phase not in _IN_SESSION:
+        return reason
+    if session.suspect or session.upstream is UpstreamState.DOWN:
+        return reason
+    if identity.readonly:
+        return "this program was configured with readonly = true"
+    if session.read_only:
+        return "the gateway's Read-Only API setting is on: switch it off in its API settings to trade"
+    if s.phase is Phase.STARTUP:
+        return "start-up has not ended: orders and executions are not known yet"
+    unknown = sorted(ORDER_ANSWERS - session.answered)
+    return f"not yet known: {', '.join(unknown)}" if unknown else ""
+
+
+def status_of(s: Situation, identity: Identity, policy: Policy, since: datetime, as_of: datetime) -> Status:
+    """The whole status."""
+    state, reason = derive(s, policy)
+    in_session = s.phase in _IN_SESSION
+    no_trade = why_no_trade(s, identity, reason)
+    session = s.session
+    return Status(
+        state=state,
+        reason=reason,
+        since=since,
+        as_of=as_of,
+        may_trade=not no_trade,
+        may_trade_reason=no_trade,
+        is_connected=in_session and session.started,
+        endpoint=identity.endpoint,
+        client_id=identity.client_id,
+        server_version=session.server_version if in_session else None,
+        accounts=session.accounts if in_session else (),
+        read_only=identity.readonly or session.read_only,
+        session=_session_state(s),
+        upstream=session.upstream if in_session else UpstreamState.UNKNOWN,
+        farms=MappingProxyType(dict(session.farms) if in_session else {}),
+        attempt=0 if s.phase is Phase.UP else s.attempts_made,
+        next_retry_at=s.next_retry_at,
+        outages=s.outages,
+        last_error=str(s.failure) if s.failure else "",
+    )
+
+
+def _session_state(s: Situation) -> SessionState:
+    if s.phase is Phase.OPENING:
+        return SessionState.OPENING
+    if s.phase not in _IN_SESSION:
+        return SessionState.NONE
+    return SessionState.SUSPECT if s.session.suspect else SessionState.UP
+
+
+def _why_out(s: Situation) -> str:
+    parts = [f"session lost: {s.lost_because}"] if s.lost_because else []
+    if s.failure:
+        parts.append(f"attempt {s.attempts_made}: {s.failure.detail}" if s.phase is Phase.WAITING else s.failure.detail)
+    return "; ".join(parts) or "the first attempt is under way"
+
+
+def _lacking(s: Situation, policy: Policy) -> str:
+    parts = []
+    if s.session.missing:
+        parts.append(f"start-up unanswered: {', '.join(sorted(s.session.missing))}")
+    if s.session.refused:
+        parts.append(f"subscriptions refused: {'; '.join(s.session.refused)}")
+    broken = [farm for farm in policy.required_farms if s.session.farms.get(farm) is FarmState.BROKEN]
+    if broken:
+        parts.append(f"required data farm broken: {', '.join(broken)}")
+    return "; ".join(parts)

@@ -1,0 +1,153 @@
+"""What can happen: commands of the caller, and news of the link. Past tense, frozen.
+
+Facts of the link carry the number of the attempt that they are about; news of an older attempt changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from ibkr.core.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The moment of a step: monotonic seconds for durations, an aware wall time to show."""
+
+    mono: float
+    wall: datetime
+
+
+class Timer(StrEnum):
+    """The timers that the machine may have running, each at most once."""
+
+    RETRY = "retry"
+    ATTEMPT = "attempt"
+    SOCKET_END = "socket end"
+    REQUEST = "request"
+    UPSTREAM = "upstream"
+    RESTORE = "restore"
+    LIVENESS = "liveness"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectWanted:
+    """The caller wants a session. ``attempts`` is how many may fail before it is given up; None: never give up."""
+
+    attempts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectWanted:
+    """The caller wants no session. ``abort`` drops the socket at once; otherwise it may close in good order."""
+
+    abort: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectWanted:
+    """The caller wants the session dropped, if there is one, and the next attempt made at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer came due, ``late`` seconds after its time; ``last_byte`` is when the socket last brought one."""
+
+    timer: Timer
+    late: float = 0.0
+    last_byte: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PortAccepted:
+    """The port took the TCP connection."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """No session came of the attempt; its socket, if it had one, is being ended."""
+
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """Handshake and startApi are through: managed accounts and the next valid id are in."""
+
+    attempt: int
+    server_version: int
+    accounts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEnded:
+    """The socket is gone, for whatever reason; ``detail`` says it in words."""
+
+    attempt: int
+    detail: str
+    before_any_byte: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReceived:
+    """The gateway sent a code of its own (code, text) that is not about one request."""
+
+    attempt: int
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartupAsked:
+    """Start-up requests went out, by name."""
+
+    attempt: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartupAnswered:
+    """One start-up request is answered in full; ``read_only`` when the answer was that the API is read-only."""
+
+    attempt: int
+    name: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionsMoved:
+    """Where restored subscriptions stand: how many still wait for a first message, and which were refused, in words."""
+
+    attempt: int
+    pending: int
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A byte came after a probe was sent."""
+
+    attempt: int
+
+
+Fact: TypeAlias = (
+    ConnectWanted
+    | DisconnectWanted
+    | ReconnectWanted
+    | TimerFired
+    | PortAccepted
+    | AttemptFailed
+    | SessionOpened
+    | SocketEnded
+    | CodeReceived
+    | StartupAsked
+    | StartupAnswered
+    | SubscriptionsMoved
+    | Heard
+)

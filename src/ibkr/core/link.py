@@ -1,0 +1,197 @@
+"""Reactions about having a session at all: commands, attempts, their failures, lost sessions, retries."""
+
+from __future__ import annotations
+
+from ibkr.core.backoff import wait_after
+from ibkr.core.effects import Abort, StartTimer, StartUp, StopTimer
+from ibkr.core.errors import Failure, FailureKind
+from ibkr.core.facts import (
+    AttemptFailed,
+    ConnectWanted,
+    DisconnectWanted,
+    PortAccepted,
+    ReconnectWanted,
+    SessionOpened,
+    SocketEnded,
+    Timer,
+    TimerFired,
+)
+from ibkr.core.situation import Phase
+from ibkr.core.state import UpstreamState
+from ibkr.core.step import Step
+
+_NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
+
+
+def connect_wanted(step: Step, fact: ConnectWanted) -> None:
+    """Idle or failed: start over."""
+    s = step.situation
+    s.ever_wanted = True
+    s.budget = fact.attempts
+    s.had_session = False
+    s.attempts_made = 0
+    s.failure = None
+    s.failures_in_a_row = 0
+    s.id_in_use_since = None
+    s.lost_because = ""
+    s.out_since = step.now.mono
+    step.open()
+
+
+def connect_wanted_again(step: Step, fact: ConnectWanted) -> None:
+    """Already wanted: the more patient of the two wishes counts."""
+    s = step.situation
+    if s.budget is not None:
+        s.budget = None if fact.attempts is None else max(s.budget, fact.attempts)
+
+
+def disconnect_wanted(step: Step, fact: DisconnectWanted) -> None:
+    """Whatever is under way ends."""
+    step.give_up(Phase.IDLE, abort=fact.abort)
+
+
+def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
+    """Drop the session and come back now."""
+    step.leave_session()
+    _begin_outage(step, "reconnect() was called")
+    step.end_socket(abort=False)
+    step.situation.phase = Phase.CLOSING
+
+
+def retry_now(step: Step, _fact: ReconnectWanted | TimerFired) -> None:
+    """Between attempts: make the next one at once."""
+    step.do(StopTimer(Timer.RETRY))
+    step.open()
+
+
+def port_accepted(step: Step, _fact: PortAccepted) -> None:
+    """From here on, silence is the gateway's."""
+    step.situation.accepted = True
+
+
+def session_opened(step: Step, fact: SessionOpened) -> None:
+    """The session is there: start-up."""
+    s = step.situation
+    s.phase = Phase.STARTUP
+    s.session.server_version = fact.server_version
+    s.session.accounts = fact.accounts
+    s.failure = None
+    s.failures_in_a_row = 0
+    s.id_in_use_since = None
+    step.do(StopTimer(Timer.ATTEMPT), StartTimer(Timer.LIVENESS, step.policy.probe_after))
+    if s.session.upstream is UpstreamState.UNKNOWN:
+        step.do(StartTimer(Timer.UPSTREAM, step.policy.upstream_grace))
+    step.do(StartUp(s.attempt), StartTimer(Timer.REQUEST, step.policy.request_timeout))
+
+
+def attempt_failed(step: Step, fact: AttemptFailed) -> None:
+    """The cause has shown itself."""
+    fail(step, fact.failure)
+
+
+def attempt_timed_out(step: Step, _fact: TimerFired) -> None:
+    """The attempt used its whole timeout: silent, or not even accepted."""
+    seconds = f"{step.identity.timeout:g} s"
+    if step.situation.accepted:
+        failure = Failure(FailureKind.SILENT, f"the port accepted, then said nothing for {seconds}")
+    else:
+        failure = Failure(FailureKind.UNREACHABLE, f"no answer to the TCP connection for {seconds}")
+    fail(step, failure)
+
+
+def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
+    """The peer closed before there was a session."""
+    step.situation.socket_open = False
+    fail(step, Failure(FailureKind.CLOSED, fact.detail, before_any_byte=fact.before_any_byte))
+
+
+def session_lost(step: Step, fact: SocketEnded) -> None:
+    """The socket under a session is gone: come back at once, unless this happens too often."""
+    s = step.situation
+    s.socket_open = False
+    step.leave_session()
+    if not s.had_session:
+        fail(step, Failure(FailureKind.CLOSED, fact.detail))
+        return
+    _begin_outage(step, fact.detail)
+    if _flaps(step):
+        step.wait(step.policy.flap_pause)
+    else:
+        step.open()
+
+
+def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
+    """The way is free for the next attempt."""
+    step.situation.socket_open = False
+    step.do(StopTimer(Timer.SOCKET_END))
+    step.open()
+
+
+def spent_socket_ended(step: Step, _fact: SocketEnded) -> None:
+    """The socket of an attempt that counts no more is gone."""
+    step.situation.socket_open = False
+    step.do(StopTimer(Timer.SOCKET_END))
+
+
+def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
+    """It did not close in good order."""
+    if step.situation.socket_open:
+        step.do(Abort(step.situation.attempt))
+
+
+def session_dead(step: Step) -> None:
+    """The peer has not sent a byte for too long: leave, and come back once the socket has ended."""
+    step.leave_session()
+    cause = "the gateway answered no probe: the socket was half-open"
+    if not step.situation.had_session:
+        fail(step, Failure(FailureKind.SILENT, cause))
+        return
+    _begin_outage(step, cause)
+    step.end_socket(abort=True)
+    step.situation.phase = Phase.CLOSING
+
+
+def fail(step: Step, failure: Failure) -> None:
+    """Count a failed attempt, then give up or wait, as its kind allows."""
+    s, policy = step.situation, step.policy
+    same = s.failure is not None and s.failure.kind is failure.kind
+    s.failures_in_a_row = s.failures_in_a_row + 1 if same else 1
+    s.failure = failure
+    step.do(StopTimer(Timer.ATTEMPT))
+    if _is_final(step, failure):
+        step.give_up(Phase.FAILED, abort=True)
+        return
+    step.end_socket(abort=True)
+    if s.budget is not None and not s.had_session:
+        step.wait(policy.connect_pause)
+    else:
+        out_for = step.now.mono - s.out_since
+        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll())
+        step.wait(wait.left(s.attempt_started, step.now.mono))
+
+
+def _is_final(step: Step, failure: Failure) -> bool:
+    s = step.situation
+    if s.had_session:
+        if failure.kind is not FailureKind.CLIENT_ID_IN_USE:
+            s.id_in_use_since = None
+            return False
+        if s.id_in_use_since is None:
+            s.id_in_use_since = step.now.mono
+        return step.now.mono - s.id_in_use_since >= step.policy.client_id_grace
+    return s.budget is not None and (failure.kind in _NO_CURE or s.attempts_made >= s.budget)
+
+
+def _begin_outage(step: Step, cause: str) -> None:
+    s = step.situation
+    s.lost_because = cause
+    s.out_since = step.now.mono
+    s.attempts_made = 0
+
+
+def _flaps(step: Step) -> bool:
+    losses, now = step.situation.losses, step.now.mono
+    losses.append(now)
+    while losses[0] < now - step.policy.flap_window:
+        losses.popleft()
+    return len(losses) > step.policy.flap_limit

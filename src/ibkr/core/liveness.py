@@ -1,0 +1,49 @@
+"""Reactions to silence: probe, suspect, dead. Any byte is life."""
+
+from __future__ import annotations
+
+from ibkr.core.effects import Probe, StartTimer
+from ibkr.core.facts import Heard, Timer, TimerFired
+from ibkr.core.link import session_dead
+from ibkr.core.step import Step
+
+
+def heard(step: Step, _fact: Heard) -> None:
+    """A byte after the probe: the session lives."""
+    session = step.situation.session
+    session.probe_sent_at = None
+    session.lateness_forgiven = False
+    session.suspect = False
+    _wait(step, step.policy.probe_after)
+
+
+def silence_checked(step: Step, fact: TimerFired) -> None:
+    """Look how long the socket has been silent, and take the next of the three steps when it is due."""
+    session, policy, now = step.situation.session, step.policy, step.now.mono
+    if session.probe_sent_at is None:
+        silence = now - fact.last_byte
+        if silence < policy.probe_after:
+            _wait(step, policy.probe_after - silence)
+        else:
+            session.probe_sent_at = now
+            step.do(Probe(step.situation.attempt))
+            _wait(step, policy.suspect_after)
+        return
+    if fact.late > policy.lateness_tolerance and not session.lateness_forgiven:
+        # Our own loop was blocked: that time is no silence of the gateway's.
+        session.lateness_forgiven = True
+        session.probe_sent_at += fact.late
+        _wait(step, policy.lateness_tolerance)
+        return
+    session.lateness_forgiven = False
+    unanswered = now - session.probe_sent_at
+    if unanswered >= policy.probe_timeout:
+        session_dead(step)
+    else:
+        session.suspect = session.suspect or unanswered >= policy.suspect_after
+        due = policy.probe_timeout if session.suspect else policy.suspect_after
+        _wait(step, max(due - unanswered, 0.0))
+
+
+def _wait(step: Step, seconds: float) -> None:
+    step.do(StartTimer(Timer.LIVENESS, seconds))

@@ -1,0 +1,105 @@
+"""The machine: takes a fact and the moment, gives back orders. The one writer of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ibkr.core.derive import derive, status_of
+from ibkr.core.effects import Effect, Publish
+from ibkr.core.errors import Failure, FailureKind
+from ibkr.core.facts import Fact, Now, TimerFired
+from ibkr.core.policy import Policy
+from ibkr.core.situation import Identity, Phase, Situation
+from ibkr.core.state import ConnectionState
+from ibkr.core.status import Status
+from ibkr.core.step import Step
+from ibkr.core.table import TABLE
+
+
+class IllegalFact(Exception):
+    """A fact that cannot happen in this phase: a mistake in our own code."""
+
+
+class Machine:
+    """Decides. Hand it each fact in order with ``step``, then carry out what it returns, in order.
+
+    ``roll`` gives chance, from 0 to below 1. It does no I/O and looks at no clock.
+    """
+
+    def __init__(self, identity: Identity, policy: Policy, now: Now, roll: Callable[[], float]) -> None:
+        self.identity = identity
+        self.policy = policy
+        self._roll = roll
+        self._situation = Situation()
+        self._since = now.wall
+        self._status = self._derive(now)
+
+    @property
+    def status(self) -> Status:
+        """How the connection stands after the last step."""
+        return self._status
+
+    @property
+    def phase(self) -> Phase:
+        """Where the life of the session stands."""
+        return self._situation.phase
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is wanted and nothing is left: no attempt, no socket."""
+        return self._situation.phase in (Phase.IDLE, Phase.FAILED) and not self._situation.socket_open
+
+    @property
+    def failure(self) -> Failure | None:
+        """The last failed attempt, until a session comes."""
+        return self._situation.failure
+
+    @property
+    def attempts_made(self) -> int:
+        """Attempts since the session was last whole."""
+        return self._situation.attempts_made
+
+    def step(self, fact: Fact, now: Now) -> list[Effect]:
+        """Take one fact; the orders that follow from it.
+
+        News of an older attempt than the newest is dropped. Raises ``IllegalFact``, with nothing changed, for a fact
+        that stands in no row of the table.
+        """
+        s = self._situation
+        if getattr(fact, "attempt", s.attempt) != s.attempt:
+            return []
+        trigger = fact.timer if isinstance(fact, TimerFired) else type(fact)
+        row = TABLE.get((s.phase, trigger))
+        if row is None:
+            raise IllegalFact(f"{fact} in phase {s.phase}")
+        before = self._status.state
+        phase_before = s.phase
+        step = Step(s, self.identity, self.policy, now, self._roll)
+        row.react(step, fact)
+        if s.phase not in row.to:
+            raise IllegalFact(f"{fact} led from {phase_before} to {s.phase}, which the table does not allow")
+        self._account(before, now)
+        status = self._derive(now)
+        if status != self._status:
+            step.do(Publish(status))
+        self._status = status
+        return step.effects
+
+    def _account(self, before: ConnectionState, now: Now) -> None:
+        after, _ = derive(self._situation, self.policy)
+        if after is not before:
+            self._since = now.wall
+        if before is ConnectionState.READY and after not in (ConnectionState.READY, ConnectionState.DISCONNECTED):
+            self._situation.outages += 1
+
+    def _derive(self, now: Now) -> Status:
+        return status_of(self._situation, self.identity, self.policy, self._since, now.wall)
+
+    def break_off(self, detail: str, now: Now) -> None:
+        """Give up without asking the table: our own code is at fault and no row can be trusted. State: ``FAILED``."""
+        self._situation.phase = Phase.FAILED
+        self._situation.failure = Failure(FailureKind.CLOSED, detail)
+        self._situation.next_retry_at = None
+        self._situation.socket_open = False
+        self._since = now.wall
+        self._status = self._derive(now)

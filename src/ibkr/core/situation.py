@@ -1,0 +1,99 @@
+"""All that the machine knows, in one place. Only the reactions write it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ibkr.core.errors import Failure
+from ibkr.core.state import FarmState, UpstreamState
+
+
+class Phase(StrEnum):
+    """Where the life of the session stands. What the caller sees is derived from this and the axes."""
+
+    IDLE = "idle"
+    """Not wanted. The last socket may still be ending."""
+    OPENING = "opening"
+    """One attempt is under way."""
+    CLOSING = "closing"
+    """Wanted again; the end of the old socket is awaited first."""
+    WAITING = "waiting"
+    """Between two attempts."""
+    STARTUP = "start-up"
+    """The session is up, start-up requests are out."""
+    RESTORING = "restoring"
+    """Subscriptions were sent again, their first messages are awaited."""
+    UP = "up"
+    """Nothing is under way."""
+    FAILED = "failed"
+    """Given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who connects where. ``readonly``: the program has said that it will not trade."""
+
+    endpoint: str
+    client_id: int
+    timeout: float = 5.0
+    readonly: bool = False
+
+
+@dataclass(slots=True)
+class Session:
+    """What is known of one session. A new one begins knowing nothing."""
+
+    server_version: int | None = None
+    accounts: tuple[str, ...] = ()
+    read_only: bool = False
+    upstream: UpstreamState = UpstreamState.UNKNOWN
+    farms: dict[str, FarmState] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    asked_again: bool = False
+    started: bool = False
+    """Start-up has ended once: the client library's state is filled."""
+    restored: bool = False
+    """Subscriptions were sent once in this session."""
+    refused: tuple[str, ...] = ()
+    probe_sent_at: float | None = None
+    lateness_forgiven: bool = False
+    suspect: bool = False
+
+    @property
+    def pending(self) -> set[str]:
+        """Start-up requests that are neither answered nor given up."""
+        return self.asked - self.answered - self.missing
+
+
+@dataclass(slots=True)
+class Situation:
+    """The link's whole story, as far as reactions need it. Times are monotonic seconds unless aware datetimes."""
+
+    phase: Phase = Phase.IDLE
+    ever_wanted: bool = False
+    budget: int | None = None
+    """Attempts that may fail before ``FAILED``; None: without limit."""
+    attempt: int = 0
+    """The number of the newest attempt; numbers are never used twice."""
+    socket_open: bool = False
+    """The newest attempt's socket has not ended."""
+    accepted: bool = False
+    attempt_started: float = 0.0
+    attempts_made: int = 0
+    """Attempts since the session was last whole."""
+    out_since: float = 0.0
+    had_session: bool = False
+    """A start-up has ended since ``connect()``."""
+    failure: Failure | None = None
+    failures_in_a_row: int = 0
+    id_in_use_since: float | None = None
+    losses: deque[float] = field(default_factory=deque)
+    lost_because: str = ""
+    next_retry_at: datetime | None = None
+    outages: int = 0
+    session: Session = field(default_factory=Session)

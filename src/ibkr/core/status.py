@@ -1,0 +1,70 @@
+"""The status: one frozen value that says how the connection stands and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ibkr.core.accounts import mask_account, mask_accounts
+from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the connection stands. Times are aware UTC datetimes.
+
+    ``as_of`` is when the event loop last had a say, and takes no part in comparison: a status is published when
+    anything else of it changes. ``attempt`` counts the attempts since the session was last whole; 0 while it is.
+    """
+
+    state: ConnectionState
+    reason: str
+    since: datetime
+    as_of: datetime = field(compare=False)
+    may_trade: bool
+    may_trade_reason: str
+    """Why orders are refused; empty when they are not."""
+    is_connected: bool
+    endpoint: str
+    client_id: int
+    server_version: int | None = None
+    accounts: tuple[str, ...] = ()
+    read_only: bool = False
+    session: SessionState = SessionState.NONE
+    upstream: UpstreamState = UpstreamState.UNKNOWN
+    farms: Mapping[str, FarmState] = field(default_factory=lambda: MappingProxyType({}))
+    attempt: int = 0
+    next_retry_at: datetime | None = None
+    outages: int = 0
+    last_error: str = ""
+
+    def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
+        """The status in JSON's types; account ids are masked unless ``show_accounts``."""
+        plain: dict[str, Any] = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        if not show_accounts:
+            plain["accounts"] = [mask_account(account) for account in self.accounts]
+            for key in ("reason", "may_trade_reason", "last_error"):
+                plain[key] = mask_accounts(plain[key], self.accounts)
+        return plain
+
+    def __str__(self) -> str:
+        trade = "may trade" if self.may_trade else "may not trade"
+        return f"{self.state} ({self.reason}); {trade}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "items"):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

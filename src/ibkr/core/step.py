@@ -1,0 +1,79 @@
+"""One step of the machine: what a reaction reads and writes, and the orders it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from ibkr.core.effects import Abort, Close, Effect, Open, Release, StartTimer, StopTimer
+from ibkr.core.facts import Now, Timer
+from ibkr.core.policy import Policy
+from ibkr.core.situation import Identity, Phase, Session, Situation
+
+_SESSION_TIMERS = (Timer.REQUEST, Timer.UPSTREAM, Timer.RESTORE, Timer.LIVENESS)
+
+
+@dataclass(slots=True)
+class Step:
+    """The situation, the moment, the rules; and the effects collected so far."""
+
+    situation: Situation
+    identity: Identity
+    policy: Policy
+    now: Now
+    roll: Callable[[], float]
+    effects: list[Effect] = field(default_factory=list)
+
+    def do(self, *effects: Effect) -> None:
+        """Add effects, in order."""
+        self.effects.extend(effects)
+
+    def open(self) -> None:
+        """Begin the next attempt, or first await the end of the old socket."""
+        s = self.situation
+        s.next_retry_at = None
+        if s.socket_open:
+            self.end_socket(abort=True)
+            s.phase = Phase.CLOSING
+            return
+        s.phase = Phase.OPENING
+        s.attempt += 1
+        s.attempts_made += 1
+        s.socket_open = True
+        s.accepted = False
+        s.attempt_started = self.now.mono
+        s.session = Session()
+        self.do(Open(s.attempt), StartTimer(Timer.ATTEMPT, self.identity.timeout))
+
+    def wait(self, seconds: float) -> None:
+        """Make the next attempt after a pause."""
+        s = self.situation
+        s.phase = Phase.WAITING
+        s.next_retry_at = self.now.wall + timedelta(seconds=seconds)
+        self.do(StartTimer(Timer.RETRY, seconds))
+
+    def end_socket(self, *, abort: bool) -> None:
+        """End the socket now, or in good order and within ``close_grace``."""
+        s = self.situation
+        if not s.socket_open:
+            return
+        if abort:
+            self.do(Abort(s.attempt), StopTimer(Timer.SOCKET_END))
+        else:
+            self.do(Close(s.attempt), StartTimer(Timer.SOCKET_END, self.policy.close_grace))
+
+    def leave_session(self) -> None:
+        """Stop what runs only while a session is up."""
+        self.do(*(StopTimer(timer) for timer in _SESSION_TIMERS))
+
+    def give_up(self, phase: Phase, *, abort: bool) -> None:
+        """Stop everything: nothing is wanted any more, or nothing can be had."""
+        s = self.situation
+        s.phase = phase
+        s.next_retry_at = None
+        s.losses.clear()
+        self.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT))
+        self.leave_session()
+        self.end_socket(abort=abort)
+        self.do(Release())

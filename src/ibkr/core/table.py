@@ -1,0 +1,112 @@
+"""Every transition, in one table: in which phase, on what, which reaction, and where it may lead.
+
+What stands in no row is illegal and raises ``IllegalFact``; a reaction that leads elsewhere raises too. The diagram in
+the docs is drawn from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ibkr.core import link, liveness, sync
+from ibkr.core.facts import (
+    AttemptFailed,
+    CodeReceived,
+    ConnectWanted,
+    DisconnectWanted,
+    Heard,
+    PortAccepted,
+    ReconnectWanted,
+    SessionOpened,
+    SocketEnded,
+    StartupAnswered,
+    StartupAsked,
+    SubscriptionsMoved,
+    Timer,
+)
+from ibkr.core.situation import Phase
+from ibkr.core.step import Step
+
+Trigger: TypeAlias = type[Any] | Timer
+Reaction: TypeAlias = Callable[[Step, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A reaction, and the phases that it may lead to."""
+
+    react: Reaction
+    to: frozenset[Phase]
+
+
+def _row(react: Reaction, *to: Phase) -> Row:
+    return Row(react, frozenset(to))
+
+
+def nothing(_step: Step, _fact: object) -> None:
+    """Known, and without consequence in this phase."""
+
+
+P = Phase
+_SESSION = (P.STARTUP, P.RESTORING, P.UP)
+_TRY_AGAIN = (P.WAITING, P.FAILED)
+
+TABLE: dict[tuple[Phase, Trigger], Row] = {
+    # commands of the caller
+    (P.IDLE, ConnectWanted): _row(link.connect_wanted, P.OPENING, P.CLOSING),
+    (P.FAILED, ConnectWanted): _row(link.connect_wanted, P.OPENING, P.CLOSING),
+    **{
+        (phase, ConnectWanted): _row(link.connect_wanted_again, phase)
+        for phase in (P.OPENING, P.CLOSING, P.WAITING, *_SESSION)
+    },
+    **{(phase, DisconnectWanted): _row(link.disconnect_wanted, P.IDLE) for phase in Phase},
+    **{(phase, ReconnectWanted): _row(nothing, phase) for phase in (P.IDLE, P.FAILED, P.OPENING, P.CLOSING)},
+    (P.WAITING, ReconnectWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
+    **{(phase, ReconnectWanted): _row(link.reconnect_from_session, P.CLOSING) for phase in _SESSION},
+    # one attempt
+    (P.OPENING, PortAccepted): _row(link.port_accepted, P.OPENING),
+    (P.OPENING, CodeReceived): _row(sync.code_in_attempt, P.OPENING, *_TRY_AGAIN),
+    (P.OPENING, SessionOpened): _row(link.session_opened, P.STARTUP),
+    (P.OPENING, AttemptFailed): _row(link.attempt_failed, *_TRY_AGAIN),
+    (P.OPENING, SocketEnded): _row(link.socket_ended_in_attempt, *_TRY_AGAIN),
+    (P.OPENING, Timer.ATTEMPT): _row(link.attempt_timed_out, *_TRY_AGAIN),
+    # between attempts: news of a socket that is on its way out counts no more
+    **{
+        (phase, fact): _row(nothing, phase)
+        for phase in (P.IDLE, P.FAILED, P.CLOSING, P.WAITING)
+        for fact in (
+            PortAccepted,
+            CodeReceived,
+            SessionOpened,
+            AttemptFailed,
+            StartupAsked,
+            StartupAnswered,
+            SubscriptionsMoved,
+            Heard,
+        )
+    },
+    (P.WAITING, Timer.RETRY): _row(link.retry_now, P.OPENING, P.CLOSING),
+    (P.WAITING, SocketEnded): _row(link.spent_socket_ended, P.WAITING),
+    (P.CLOSING, SocketEnded): _row(link.old_socket_ended, P.OPENING),
+    (P.CLOSING, Timer.SOCKET_END): _row(link.socket_end_overdue, P.CLOSING),
+    (P.IDLE, SocketEnded): _row(link.spent_socket_ended, P.IDLE),
+    (P.IDLE, Timer.SOCKET_END): _row(link.socket_end_overdue, P.IDLE),
+    (P.FAILED, SocketEnded): _row(link.spent_socket_ended, P.FAILED),
+    # a session
+    **{(phase, SocketEnded): _row(link.session_lost, P.OPENING, *_TRY_AGAIN) for phase in _SESSION},
+    **{(phase, CodeReceived): _row(sync.code_in_session, phase, P.STARTUP) for phase in _SESSION},
+    **{(phase, Heard): _row(liveness.heard, phase) for phase in _SESSION},
+    **{(phase, Timer.LIVENESS): _row(liveness.silence_checked, phase, P.CLOSING, *_TRY_AGAIN) for phase in _SESSION},
+    **{(phase, Timer.UPSTREAM): _row(sync.upstream_assumed, phase) for phase in _SESSION},
+    **{(phase, StartupAsked): _row(sync.startup_asked, phase) for phase in _SESSION},
+    (P.STARTUP, StartupAnswered): _row(sync.startup_answered, P.STARTUP, P.RESTORING),
+    (P.RESTORING, StartupAnswered): _row(sync.startup_answered, P.RESTORING),
+    (P.UP, StartupAnswered): _row(sync.startup_answered, P.UP),
+    (P.STARTUP, Timer.REQUEST): _row(sync.startup_overdue, P.STARTUP, P.RESTORING),
+    (P.STARTUP, SubscriptionsMoved): _row(sync.subscriptions_moved, P.STARTUP),
+    (P.RESTORING, SubscriptionsMoved): _row(sync.subscriptions_moved, P.RESTORING, P.UP),
+    (P.UP, SubscriptionsMoved): _row(sync.subscriptions_moved, P.UP),
+    (P.RESTORING, Timer.RESTORE): _row(sync.restore_over, P.UP),
+}
