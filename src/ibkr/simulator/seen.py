@@ -1,0 +1,81 @@
+"""What the gateway saw: connections, sessions, requests, live subscriptions."""
+
+import copy
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSession:
+    """A completed `startApi`. `time` is the event loop's monotonic clock, in seconds."""
+
+    client_id: int
+    time: float
+    server_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """One request; `fields` begins with the message id. `client_id` is -1 before `startApi`."""
+
+    client_id: int
+    name: str
+    fields: tuple[str, ...]
+    time: float
+
+
+@dataclass
+class Seen:
+    """Grows while the gateway runs, over restarts too; the newest 10,000 of each list are kept.
+
+    `connects` counts accepted TCP connections and `attempts` holds their times (the loop's
+    monotonic clock); what was refused because the port was closed cannot be seen.
+    """
+
+    connects: int = 0
+    ticks: int = 0
+    refused_client_ids: int = 0
+    attempts: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    sessions: deque[SeenSession] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    requests: deque[SeenRequest] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    faults: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    subscriptions: dict[int, dict[int, str]] = field(default_factory=dict)
+
+    def received(self, name: str) -> list[SeenRequest]:
+        """The requests of this name, oldest first."""
+        return [request for request in self.requests if request.name == name]
+
+    def live_subscriptions(self, client_id: int) -> dict[int, str]:
+        """Symbols of the market data that this client is subscribed to now, by request id."""
+        return dict(self.subscriptions.get(client_id, {}))
+
+    def snapshot(self) -> "Seen":
+        """A copy that stands still, for another thread."""
+        return copy.deepcopy(self)
+
+    def to_dict(self) -> dict[str, object]:
+        """Counts and live subscriptions, for JSON."""
+        return {
+            "connects": self.connects,
+            "sessions": len(self.sessions),
+            "client_ids": sorted({session.client_id for session in self.sessions}),
+            "refused_client_ids": self.refused_client_ids,
+            "requests": dict(Counter(request.name for request in self.requests)),
+            "ticks": self.ticks,
+            "faults": list(self.faults),
+            "live_subscriptions": {
+                str(client_id): {str(req_id): symbol for req_id, symbol in live.items()}
+                for client_id, live in self.subscriptions.items()
+            },
+        }
+
+    def __str__(self) -> str:
+        requests = Counter(request.name for request in self.requests)
+        asked = ", ".join(f"{name} x{count}" for name, count in requests.items()) or "none"
+        live = {client_id: list(subs.values()) for client_id, subs in self.subscriptions.items()}
+        return (
+            f"{self.connects} connects, {len(self.sessions)} sessions, {self.ticks} ticks; "
+            f"requests: {asked}; subscribed by client id: {live or 'none'}"
+        )

@@ -1,0 +1,47 @@
+"""Answers about the session itself: time, accounts under management, ids."""
+
+import time
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.reader import FieldReader, Malformed
+from ibkr.wire import messages
+
+if TYPE_CHECKING:
+    from ibkr.simulator.client import Client
+
+
+def accept(client: "Client", fields: FieldReader) -> None:
+    """A request that TWS takes without an answer."""
+    fields.text("Version")
+
+
+def start_again(client: "Client", fields: FieldReader) -> None:
+    """startApi on a session that has had its own."""
+    client.send_error(-1, 321, "Error validating request.-'bN' : cause - startApi was already sent")
+
+
+def current_time(client: "Client", fields: FieldReader) -> None:
+    """reqCurrentTime: seconds since the epoch."""
+    client.send(client.encode(messages.CURRENT_TIME, time=int(time.time())))
+
+
+def managed_accounts(client: "Client", fields: FieldReader) -> None:
+    """reqManagedAccts: the account ids, joined by commas."""
+    accounts = ",".join(client.hub.settings.accounts)
+    client.send(client.encode(messages.MANAGED_ACCOUNTS, accounts=accounts))
+
+
+def next_valid_id(client: "Client", fields: FieldReader) -> None:
+    """reqIds: the next order id, whatever number was asked for."""
+    fields.int("Version")
+    fields.int("Num Ids")
+    order_id = client.hub.settings.next_order_id
+    client.send(client.encode(messages.NEXT_VALID_ID, order_id=order_id))
+
+
+def market_data_type(client: "Client", fields: FieldReader) -> None:
+    """reqMarketDataType: accepted; the sample account has live data, which is sent in any case."""
+    fields.int("Version")
+    kind = fields.int("Market Data Type")
+    if not 1 <= kind <= 4:
+        raise Malformed("Market Data Type", str(kind))

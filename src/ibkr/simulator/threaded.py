@@ -1,0 +1,127 @@
+"""The simulated gateway in a thread of its own, for programs without an event loop."""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Self, TypeVar
+
+from ibkr.simulator.gateway import Gateway
+from ibkr.simulator.seen import Seen
+
+_T = TypeVar("_T")
+
+
+class ThreadedGateway:
+    """Takes the arguments of `Gateway`; every method may be called from any thread.
+
+    Predicates given to `wait_for` run in the gateway's thread.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._gateway = Gateway(**options)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    def __repr__(self) -> str:
+        return repr(self._gateway).replace("Gateway", "ThreadedGateway", 1)
+
+    @property
+    def host(self) -> str:
+        """The address that it was told to bind."""
+        return self._gateway.host
+
+    @property
+    def port(self) -> int:
+        """The API port."""
+        return self._gateway.port
+
+    @property
+    def control_port(self) -> int | None:
+        """The control port, if there is one."""
+        return self._gateway.control_port
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the API port takes connections now."""
+        return self._gateway.is_listening
+
+    @property
+    def client_ids(self) -> list[int]:
+        """The client ids of the sessions that stand."""
+        return self.call(lambda gateway: gateway.client_ids)
+
+    @property
+    def seen(self) -> Seen:
+        """What it saw up to now, in a copy that stands still."""
+        return self.call(lambda gateway: gateway.seen.snapshot())
+
+    def start(self) -> None:
+        """Start the thread and listen. Raises what `Gateway.start` raises."""
+        if self._thread is not None:
+            raise RuntimeError("this gateway is already started")
+        started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._main(started)), name="ibkr-simulator", daemon=True
+        )
+        self._thread.start()
+        try:
+            started.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+
+    def stop(self) -> None:
+        """End the gateway and its thread; nothing is left. Harmless when it does not run."""
+        if self._thread is None:
+            return
+        assert self._loop is not None
+        assert self._stopping is not None
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._thread = None
+        self._loop = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def fault(self, name: str, *args: object, **named: object) -> None:
+        """Carry out a fault by its name. Raises `FaultError`."""
+        self._run(self._gateway.fault(name, *args, **named))
+
+    def wait_for(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:
+        """Return as soon as `predicate(gateway)` is true. Raises `TimeoutError`."""
+        self._run(self._gateway.wait_for(predicate, timeout))
+
+    def call(self, function: Callable[[Gateway], _T]) -> _T:
+        """The result of `function(gateway)`, run in the gateway's thread."""
+
+        async def run() -> _T:
+            return function(self._gateway)
+
+        # Without a thread there is no one else to look at it.
+        return function(self._gateway) if self._loop is None else self._run(run())
+
+    def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        if self._loop is None:
+            coroutine.close()
+            raise RuntimeError("this gateway does not run: start it, or use it in a with block")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _main(self, started: "concurrent.futures.Future[None]") -> None:
+        try:
+            await self._gateway.start()
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        started.set_result(None)
+        await self._stopping.wait()
+        await self._gateway.stop()

@@ -1,0 +1,46 @@
+"""The wire format of TWS / IB Gateway: frames, fields, handshake and message layouts.
+
+Pure: bytes in, values out. No sockets and no event loop, so both ends of the connection share it.
+"""
+
+from ibkr.wire.fields import decode_fields, encode_fields, escape_text, unescape_text
+from ibkr.wire.frame import (
+    MAX_FRAME,
+    MAX_FRAME_BEFORE_HANDSHAKE,
+    FrameReader,
+    FrameTooLong,
+    frame,
+)
+from ibkr.wire.handshake import (
+    MAGIC,
+    BadHello,
+    ClientHello,
+    Opening,
+    classify_opening,
+    hello_bytes,
+    parse_hello,
+    version_frame,
+)
+from ibkr.wire.layout import Layout, LayoutError
+
+__all__ = [
+    "MAGIC",
+    "MAX_FRAME",
+    "MAX_FRAME_BEFORE_HANDSHAKE",
+    "BadHello",
+    "ClientHello",
+    "FrameReader",
+    "FrameTooLong",
+    "Layout",
+    "LayoutError",
+    "Opening",
+    "classify_opening",
+    "decode_fields",
+    "encode_fields",
+    "escape_text",
+    "frame",
+    "hello_bytes",
+    "parse_hello",
+    "unescape_text",
+    "version_frame",
+]

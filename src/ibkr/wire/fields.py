@@ -1,0 +1,76 @@
+"""The field codec: every field is text, ended by a NUL; the first field is the message id.
+
+Sources: ibapi 10.46 `comm.py` (`make_field`, `read_fields`), ib_async 2.1.0 `client.send`.
+"""
+
+import math
+import re
+
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|\\)")
+
+
+def encode_fields(*values: object) -> bytes:
+    """Body of a message with these fields.
+
+    bool as 1/0, None as an unset (empty) field, int and float as Python's shortest text, str in
+    ASCII with `\\uXXXX` for the rest (server versions 153 and later, ENCODE_MSG_ASCII7).
+    Raises `ValueError` for a NUL in a text or a NaN, `TypeError` for any other type.
+    """
+    return "".join([_encode(value) + "\0" for value in values]).encode("ascii")
+
+
+def decode_fields(body: bytes) -> list[str]:
+    """The fields of a body, as they stand: escapes are left to the fields that use them.
+
+    Total: bytes that are not UTF-8 become `\\xNN`, a missing last NUL is forgiven.
+    """
+    fields = body.decode("utf-8", errors="backslashreplace").split("\0")
+    if not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def escape_text(text: str) -> str:
+    """`text` for a field that clients read with `unicode-escape`, such as a contract's long name."""
+    return ascii_text(text.replace("\\", "\\\\"))
+
+
+def unescape_text(text: str) -> str:
+    """What `escape_text` was given; pairs of surrogates become one character again."""
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", text)
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def ascii_text(text: str) -> str:
+    """`text` with every character beyond ASCII as `\\uXXXX`, in pairs beyond the BMP as Java does."""
+    return text if text.isascii() else _NON_ASCII.sub(_java_escape, text)
+
+
+def _java_escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError(f"a field cannot hold a NUL: {value!r}")
+        return ascii_text(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _encode_float(value)
+    raise TypeError(f"a field cannot hold a {type(value).__name__}: {value!r}")
+
+
+def _encode_float(value: float) -> str:
+    if math.isfinite(value):
+        return repr(value)
+    if math.isnan(value):
+        raise ValueError("a field cannot hold NaN: send None for a value that is not set")
+    return "Infinity" if value > 0 else "-Infinity"
