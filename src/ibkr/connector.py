@@ -1,0 +1,321 @@
+"""``IBConnector``: the face. It wires the parts below together and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+
+from ibkr.core.errors import NotReady, connect_error
+from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, Now, ReconnectWanted
+from ibkr.core.machine import Machine
+from ibkr.core.policy import Policy
+from ibkr.core.settings import Connection
+from ibkr.core.situation import Identity
+from ibkr.core.state import ConnectionState
+from ibkr.core.status import Status
+from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
+from ibkr.runtime.driver import Driver
+from ibkr.runtime.listeners import Listeners
+from ibkr.session.adapter import Adapter
+from ibkr.session.backend import new_ib, script_loop
+
+if TYPE_CHECKING:
+    from ib_async import IB
+
+    from ibkr.config import Config
+
+T = TypeVar("T")
+
+_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
+
+
+class IBConnector:
+    """A supervised connection to TWS or IB Gateway.
+
+    ``host``, ``port``, ``client_id``: where and as whom; ``timeout``: seconds that the gateway may stay silent in one
+    attempt. ``ib``: an ``IB`` object of one's own, not connected. ``account``: the one to follow where a login has
+    several. ``readonly``: ask for no orders. ``policy``: every other number. ``show_accounts``: do not mask account
+    ids in logs. Raises ``ConfigError``.
+
+    ``connector.ib`` is the client library's object and is used as ever; the connector keeps it connected. All methods
+    belong to the thread, and while one runs to the event loop, in which ``connect`` was called.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        client_id: int,
+        timeout: float = 5,
+        *,
+        ib: IB | None = None,
+        account: str = "",
+        readonly: bool = False,
+        policy: Policy | None = None,
+        show_accounts: bool = False,
+    ) -> None:
+        self._settings = Connection(
+            host, port, client_id, timeout, account=account, readonly=readonly, show_accounts=show_accounts
+        )
+        self._policy = policy or Policy()
+        self.ib = ib if ib is not None else new_ib()
+        identity = Identity(_endpoint(host, port), client_id, timeout, readonly)
+        self._machine = Machine(identity, self._policy, Now(0.0, datetime.now(UTC)), random.random)
+        self._adapter = Adapter(self.ib, host, port, client_id, account=account, readonly=readonly)
+        self._listeners = Listeners()
+        self._driver = Driver(self._machine, self._adapter, self._listeners.tell)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners.add(StatusLog())
+        mask = AccountMask(show_accounts=show_accounts)
+        self._listeners.add(lambda status: mask.learn(status.accounts))
+        weakref.finalize(self, mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask))
+        self._guard_ib()
+
+    @classmethod
+    def from_config(cls, cfg: Config) -> Self:
+        """A connector with the settings that ``load_config`` gave."""
+        section = cfg.ibkr
+        return cls(
+            section.host,
+            section.port,
+            section.client_id,
+            section.timeout,
+            account=section.account,
+            readonly=section.readonly,
+            policy=section.policy,
+            show_accounts=section.show_accounts,
+        )
+
+    @property
+    def host(self) -> str:
+        """The gateway's host."""
+        return self._settings.host
+
+    @property
+    def port(self) -> int:
+        """The gateway's port."""
+        return self._settings.port
+
+    @property
+    def client_id(self) -> int:
+        """Our client id."""
+        return self._settings.client_id
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the gateway may stay silent in one attempt."""
+        return self._settings.timeout
+
+    @property
+    def status(self) -> Status:
+        """How the connection stands, and why."""
+        if self._loop is not None and self._loop.is_running():
+            return replace(self._machine.status, as_of=datetime.now(UTC))
+        return self._machine.status
+
+    @property
+    def connected(self) -> bool:
+        """Whether a session is up and its start-up has ended."""
+        return self._machine.status.is_connected
+
+    def is_connected(self) -> bool:
+        """Whether a session is up and its start-up has ended."""
+        return self.connected
+
+    def connect(self, *, wait: bool = False) -> bool:
+        """Connect, and block until that is done; for programs without a running event loop.
+
+        Up to three attempts (``policy.connect_attempts``), then the last cause is raised as a ``ConnectError``;
+        with ``wait`` it is tried until it works. True when session and start-up are there; False when
+        ``disconnect()`` came first. Raises ``RuntimeError`` inside a running event loop.
+        """
+        self._refuse_running_loop("connect()", "await connector.connect_async()")
+        return self._run(self.connect_async(wait=wait))
+
+    async def connect_async(self, *, wait: bool = False) -> bool:
+        """As ``connect``, in a running event loop. Cancelled, it gives up."""
+        self._bind()
+        began = self._machine.status.state in _OVER
+        self._post(ConnectWanted(None if wait else self._policy.connect_attempts))
+        try:
+            status = await self._until(_is_settled)
+        except asyncio.CancelledError:
+            if began:
+                self._post(DisconnectWanted(abort=True))
+            raise
+        if status.state is ConnectionState.FAILED:
+            raise self._connect_error()
+        return status.is_connected
+
+    def disconnect(self) -> bool:
+        """End the connection and every attempt at one; True when that is so.
+
+        Without a running event loop it returns when the socket has ended. Inside one it ends the socket at once and
+        does not wait: use ``disconnect_async`` where what was sent last must still arrive.
+        """
+        if self._loop is None or self._loop.is_closed() or self._machine.is_quiet:
+            return not self.connected
+        if _running_loop() is None:
+            self._run(self.disconnect_async())
+        else:
+            self._post(DisconnectWanted(abort=True))
+        return not self.connected
+
+    async def disconnect_async(self) -> bool:
+        """End the connection in good order and wait for the end of its socket."""
+        if self._loop is None:
+            return not self.connected
+        self._post(DisconnectWanted(abort=False))
+        await self._driver.quiet()
+        return not self.connected
+
+    def reconnect(self) -> None:
+        """Drop the session and come back now; while waiting for the next attempt, make it now.
+
+        Raises ``NotReady`` when no connection is wanted.
+        """
+        if self._machine.status.state in _OVER:
+            raise NotReady(f"reconnect() needs a connection: call connect() first. {self.status}", self.status)
+        self._post(ReconnectWanted())
+
+    def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
+        """Call a plain function with every new status, in the loop's thread; returns what ends that."""
+        return self._listeners.add(callback)
+
+    async def changes(self) -> AsyncIterator[Status]:
+        """The status now, then every new one; a slow reader gets the latest. Ends when its reader does."""
+        changed = asyncio.Event()
+        remove = self._listeners.add(lambda status: changed.set())
+        try:
+            while True:
+                changed.clear()
+                yield self.status
+                await changed.wait()
+        finally:
+            remove()
+
+    def wait_ready(self, timeout: float | None = None) -> Status:
+        """As ``wait_ready_async``, for programs without a running event loop."""
+        self._refuse_running_loop("wait_ready()", "await connector.wait_ready_async()")
+        return self._run(self.wait_ready_async(timeout))
+
+    async def wait_ready_async(self, timeout: float | None = None) -> Status:  # noqa: ASYNC109 - the design's signature
+        """The status, once it is ``READY``.
+
+        Raises ``NotReady`` after ``timeout`` seconds, and at once when nothing is under way that could lead there.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                status = await self._until(lambda status: status.state in (ConnectionState.READY, *_OVER))
+        except TimeoutError as error:
+            raise NotReady(f"not ready after {timeout:g} s: {self.status}", self.status) from error
+        if status.state is not ConnectionState.READY:
+            raise NotReady(f"not ready, and nothing is under way: {status}", status)
+        return status
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    async def __aenter__(self) -> Self:
+        await self.connect_async()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.disconnect_async()
+
+    def __repr__(self) -> str:
+        status = self._machine.status
+        return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
+
+    def _guard_ib(self) -> None:
+        def refuse(*_args: object, **_options: object) -> NoReturn:
+            raise RuntimeError(
+                "this IB object is kept connected by an IBConnector: call connector.connect() or, in a running loop,"
+                " 'await connector.connect_async()' instead of ib.connect()"
+            )
+
+        ib: Any = self.ib
+        ib.connect = ib.connectAsync = refuse
+        ib.disconnect = self.disconnect
+
+    def _post(self, fact: Fact) -> None:
+        loop = _running_loop()
+        if loop is not self._loop:
+            raise RuntimeError(
+                f"{self!r} belongs to another event loop: call it where connect() was called, or disconnect first"
+            )
+        self._driver.post(fact)
+
+    def _bind(self) -> None:
+        """The connector lives in the loop of its last connect."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None or self._loop.is_closed() or self._machine.is_quiet:
+            self._loop = loop
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        loop = script_loop()
+        task = loop.create_task(work)
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            if not task.done():  # Ctrl-C: leave nothing half-way
+                task.cancel()
+                loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+
+    def _refuse_running_loop(self, what: str, instead: str) -> None:
+        if _running_loop() is not None:
+            raise RuntimeError(f"{what} would block the running event loop: use '{instead}'")
+
+    async def _until(self, holds: Callable[[Status], bool]) -> Status:
+        """The first status, from now on, of which ``holds`` is true."""
+        if holds(self._machine.status):
+            return self.status
+        found: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
+
+        def look(status: Status) -> None:
+            if holds(status) and not found.done():
+                found.set_result(status)
+
+        remove = self._listeners.add(look)
+        try:
+            return await found
+        finally:
+            remove()
+
+    def _connect_error(self) -> Exception:
+        if self._driver.crash is not None:
+            return RuntimeError(f"internal error, please report it: {self._driver.crash!r}")
+        failure = self._machine.failure
+        assert failure is not None, "FAILED without a failure"
+        status = self._machine.status
+        return connect_error(failure, status.endpoint, status.client_id, self._machine.attempts_made)
+
+
+def _is_settled(status: Status) -> bool:
+    degraded = status.state is ConnectionState.DEGRADED and status.is_connected
+    return degraded or status.state in (ConnectionState.READY, *_OVER)
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

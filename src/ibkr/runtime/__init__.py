@@ -1,0 +1,1 @@
+"""The fact queue, the timers, and the carrying out of orders. asyncio, no client library."""

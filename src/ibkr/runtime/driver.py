@@ -1,0 +1,160 @@
+"""The driver: one queue of facts, taken one by one; each goes through the machine, then its orders are carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from ibkr.core import effects as do
+from ibkr.core.facts import Fact, Now, Timer, TimerFired
+from ibkr.core.machine import Machine
+from ibkr.core.status import Status
+
+logger = logging.getLogger("ibkr.runtime")
+
+
+class Session(Protocol):
+    """What the driver orders of a session. Each of these may post facts while it runs."""
+
+    post: Callable[[Fact], None]
+
+    @property
+    def last_byte(self) -> float: ...
+    def open(self, attempt: int) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def start_up(self) -> None: ...
+    def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None: ...
+    def announce(self) -> None: ...
+    def restore(self, *, same_session: bool) -> None: ...
+    def probe(self) -> None: ...
+    def release(self) -> None: ...
+
+
+def now() -> Now:
+    """The moment, for the machine; monotonic time is the running loop's, so that a test can hand in its own."""
+    return Now(asyncio.get_running_loop().time(), datetime.now(UTC))
+
+
+class Driver:
+    """Runs one machine over one session. Everything here happens on the loop that runs it.
+
+    A fact posted while another is being taken waits its turn, a caller's callback included. ``on_status`` is called
+    after the orders of the fact that changed the status; ``crash`` holds the exception of a mistake in our own code.
+    """
+
+    def __init__(self, machine: Machine, session: Session, on_status: Callable[[Status], None]) -> None:
+        self._machine = machine
+        self._session = session
+        self._on_status = on_status
+        self._queue: deque[Fact] = deque()
+        self._busy = False
+        self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._quiet: set[asyncio.Future[None]] = set()
+        self.crash: Exception | None = None
+        session.post = self.post
+
+    def post(self, fact: Fact) -> None:
+        """Take a fact, or queue it behind the one that is being taken."""
+        self._queue.append(fact)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._queue:
+                self._take(self._queue.popleft())
+        finally:
+            self._busy = False
+
+    async def quiet(self) -> None:
+        """Wait until nothing is wanted and nothing is left."""
+        if self._machine.is_quiet:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._quiet.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._quiet.discard(waiter)
+
+    def _take(self, fact: Fact) -> None:
+        try:
+            orders = self._machine.step(fact, now())
+            published = [order.status for order in orders if isinstance(order, do.Publish)]
+            for order in orders:
+                self._carry_out(order)
+        except Exception as error:
+            self._break_off(fact, error)
+            published = [self._machine.status]
+        for status in published:
+            self._on_status(status)
+        if self._quiet and self._machine.is_quiet:
+            for waiter in self._quiet:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _carry_out(self, order: do.Effect) -> None:
+        match order:
+            case do.StartTimer(timer, delay):
+                self._start(timer, delay)
+            case do.StopTimer(timer):
+                self._stop(timer)
+            case do.Publish():
+                pass  # told once all orders are carried out
+            case _:
+                self._order(order)
+
+    def _order(self, order: do.SessionOrder) -> None:
+        session = self._session
+        match order:
+            case do.Open(attempt):
+                session.open(attempt)
+            case do.Close():
+                session.close()
+            case do.Abort():
+                session.abort()
+            case do.StartUp():
+                session.start_up()
+            case do.AskAgain(_, names, shared):
+                session.ask_again(names, shared=shared)
+            case do.Announce():
+                session.announce()
+            case do.Restore(_, same_session):
+                session.restore(same_session=same_session)
+            case do.Probe():
+                session.probe()
+            case do.Release():
+                session.release()
+
+    def _start(self, timer: Timer, delay: float) -> None:
+        self._stop(timer)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay
+        self._timers[timer] = loop.call_at(due, self._fire, timer, due)
+
+    def _stop(self, timer: Timer) -> None:
+        handle = self._timers.pop(timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _fire(self, timer: Timer, due: float) -> None:
+        del self._timers[timer]
+        late = max(0.0, asyncio.get_running_loop().time() - due)
+        self.post(TimerFired(timer, late, self._session.last_byte))
+
+    def _break_off(self, fact: Fact, error: Exception) -> None:
+        """A mistake in our own code: what it would call ready could be a lie, so the session ends, loudly."""
+        logger.critical(
+            "Internal error while handling %r; the session is ended. Please report this.", fact, exc_info=error
+        )
+        self.crash = error
+        self._queue.clear()
+        for timer in list(self._timers):
+            self._stop(timer)
+        self._machine.break_off(f"internal error: {error!r}", now())
+        self._session.abort()
+        self._session.release()

@@ -1,0 +1,234 @@
+"""The adapter: carries out the machine's orders on an ``IB`` object, and tells what happens there as facts.
+
+The ``IB`` object lives as long as the connector and is reconnected; what of the library would get in the way of that
+is replaced on the instance here, with the reason next to it (facts/client-library.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from ibkr.core.codes import Reaction, is_read_only, reaction
+from ibkr.core.errors import Failure, FailureKind
+from ibkr.core.facts import (
+    AttemptFailed,
+    CodeReceived,
+    Fact,
+    Heard,
+    PortAccepted,
+    SessionOpened,
+    SocketEnded,
+    StartupAnswered,
+    StartupAsked,
+    SubscriptionsMoved,
+)
+from ibkr.session.custody import Custody
+from ibkr.session.startup import StartUp
+from ibkr.session.tap import Tap
+
+logger = logging.getLogger("ibkr.session")
+
+
+class _Subdued(logging.LoggerAdapter[logging.Logger]):
+    """The library's client logs each failed attempt as ERROR, four a second while a port refuses. We tell those."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        super().log(min(level, logging.DEBUG), msg, *args, **kwargs)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs
+
+
+class Adapter:
+    """One ``IB`` object under supervision. ``post`` takes the facts; set it before ``open``."""
+
+    def __init__(
+        self, ib: Any, host: str, port: int, client_id: int, *, account: str = "", readonly: bool = False
+    ) -> None:
+        self.ib = ib
+        self._host, self._port, self._client_id = host, port, client_id
+        self._account, self._readonly = account, readonly
+        self.post: Callable[[Fact], None] = lambda fact: None
+        self._attempt = 0
+        self._opening: asyncio.Task[None] | None = None
+        self._startup: StartUp | None = None
+        self._next_id = 0
+        self._detail = ""
+        self._ended = True
+        self._take_over()
+
+    @property
+    def last_byte(self) -> float:
+        """When the socket last brought a byte, in the loop's time."""
+        return self._tap.last_byte
+
+    def open(self, attempt: int) -> None:
+        """Begin an attempt. Ends in exactly one ``SocketEnded``."""
+        self._attempt = attempt
+        self._ended = False
+        self._detail = ""
+        self._startup = None
+        self._tap.reset()
+        self._opening = asyncio.get_running_loop().create_task(self._open(attempt), name=f"ibkr-attempt-{attempt}")
+        self._opening.add_done_callback(lambda _: self._check_end())
+
+    def close(self) -> None:
+        """End the socket in good order: what was written is sent first."""
+        self._leave(abort=False)
+
+    def abort(self) -> None:
+        """End the socket now."""
+        self._leave(abort=True)
+
+    def start_up(self) -> None:
+        """Send the start-up requests."""
+        if self._startup is None:
+            attempt = self._attempt
+            self._startup = StartUp(
+                self.ib,
+                self._account,
+                readonly=self._readonly,
+                on_answer=lambda name, read_only: self.post(StartupAnswered(attempt, name, read_only)),
+            )
+        self.post(StartupAsked(self._attempt, self._startup.names))
+        self._startup.ask()
+
+    def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
+        """Send these start-up requests once more."""
+        if self._startup is not None:
+            self._startup.ask_again(names, shared=shared)
+
+    def announce(self) -> None:
+        """Tell the library's listeners that the session is up, as its own connect does."""
+        self.ib.connectedEvent.emit()
+
+    def restore(self, *, same_session: bool) -> None:
+        """Ask for every subscription again."""
+        self.custody.restore(same_session=same_session)
+        self._tell_subscriptions()
+
+    def probe(self) -> None:
+        """Ask for the gateway's time. Any byte answers; the library's own request of that name is not touched."""
+        attempt = self._attempt
+        self._tap.on_byte = lambda: self.post(Heard(attempt))
+        self._tap.listen()
+        self.ib.client.reqCurrentTime()
+
+    def release(self) -> None:
+        """End the streams that the caller holds: nothing will be restored any more."""
+        self._set_events_done()
+        self.custody.release()
+
+    def _take_over(self) -> None:
+        ib, client, wrapper = self.ib, self.ib.client, self.ib.wrapper
+        self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
+        self._tap.on_unfit = self._on_unfit
+        self.custody = Custody(ib, self._tell_subscriptions)
+        client._logger = _Subdued(client._logger, {})
+        client.conn.data_received = self._tap.data_received
+        client.conn.connection_made = self._on_accepted
+        # An EOF ends the socket even if it still holds bytes that the peer will never read.
+        client.conn.eof_received = lambda: client.conn.transport and client.conn.transport.abort()
+        client.conn.disconnected.clear()
+        client.conn.disconnected.connect(self._on_socket_end, keep_ref=True)
+        # Streams go on after a loss, so they are not done with it; release() ends them.
+        self._set_events_done = wrapper.setEventsDone
+        wrapper.setEventsDone = lambda: None
+        # The library's own also raises in every other IB of the process, through globalErrorEvent.
+        wrapper.connectionClosed = self._connection_closed
+        # Unsolicited rows raise KeyError there.
+        completed_order = wrapper.completedOrder
+        wrapper.completedOrder = lambda *row: "completedOrders" in wrapper._results and completed_order(*row)
+        # Its only work is to ask for the account summary at each 1102, a subscription more every time.
+        ib.errorEvent.disconnect(ib._onError)
+        ib.errorEvent.connect(self._on_error, keep_ref=True)
+
+    async def _open(self, attempt: int) -> None:
+        client = self.ib.client
+        self.ib.wrapper.clientId = self._client_id
+        try:
+            await client.connectAsync(self._host, self._port, self._client_id, None)
+        except OSError as error:
+            self._detail = _in_words(error)
+            self.post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
+            return
+        client.updateReqId(self._next_id)
+        self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts())))
+
+    def _leave(self, *, abort: bool) -> None:
+        """What the library's own disconnect does, in its order; then the end of the socket, if it must be now."""
+        client = self.ib.client
+        transport = client.conn.transport
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        was_ready = client.isReady()
+        self._keep_ids()
+        client.disconnect()
+        if abort and transport is not None:
+            transport.abort()
+        if was_ready:
+            self.ib.disconnectedEvent.emit()
+            self._connection_closed()
+        self._check_end()
+
+    def _connection_closed(self) -> None:
+        wrapper = self.ib.wrapper
+        for future in wrapper._futures.values():
+            if not future.done():
+                future.set_exception(ConnectionError("The API session ended before the answer came"))
+        wrapper.reset()
+        self.custody.session_ended()
+
+    def _keep_ids(self) -> None:
+        """No id is handed out twice, whatever nextValidId the next session begins with."""
+        self._next_id = max(self._next_id, self.ib.client._reqIdSeq)
+
+    def _on_accepted(self, _transport: asyncio.BaseTransport) -> None:
+        self.post(PortAccepted(self._attempt))
+
+    def _on_unfit(self, failure: Failure) -> None:
+        self._detail = failure.detail
+        if self.ib.client.isReady():
+            self.abort()
+        else:
+            self.post(AttemptFailed(self._attempt, failure))
+
+    def _on_socket_end(self, message: str) -> None:
+        """The machine knows before the library's listeners do: none of them meets a status that is no longer true."""
+        client = self.ib.client
+        was_ready = client.isReady()
+        if was_ready:
+            self._keep_ids()
+            self._connection_closed()
+        client.reset()
+        self._detail = self._detail or (message if message else "the gateway closed the connection")
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        self._check_end()
+        if was_ready:
+            client.apiEnd.emit()
+
+    def _check_end(self) -> None:
+        if self._ended or self.ib.client.conn.isConnected() or (self._opening and not self._opening.done()):
+            return
+        self._ended = True
+        self.post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
+
+    def _on_error(self, req_id: int, code: int, text: str, _contract: object) -> None:
+        if self._startup is not None and is_read_only(code, text):
+            self._startup.read_only()
+        if reaction(code) is not Reaction.NONE:
+            self.post(CodeReceived(self._attempt, code, text))
+
+    def _tell_subscriptions(self) -> None:
+        ledger = self.custody.ledger
+        self.post(SubscriptionsMoved(self._attempt, ledger.pending, ledger.refused))
+
+
+def _in_words(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens at this port"
+    return error.strerror or str(error) or type(error).__name__

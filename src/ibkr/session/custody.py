@@ -1,0 +1,156 @@
+"""Custody: the subscriptions that the program holds, kept through any loss and asked for again.
+
+Subscriptions are recorded at the client, below the library's ``IB``: whichever way they are asked for or cancelled,
+``client.reqMktData`` and ``client.cancelMktData`` are called (facts/client-library.md, section 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ibkr.core.codes import is_warning
+from ibkr.core.ledger import Ledger, Standing
+
+# Where a message that answers a subscription has its request id (facts/tws-protocol.md, section 5).
+_REQ_ID_AT = {"1": 2, "2": 2, "21": 1, "45": 2, "46": 2, "47": 2, "57": 2, "58": 2, "81": 1, "84": 1}
+
+
+@dataclass(slots=True)
+class _Held:
+    """One stream of market data: the object in the caller's hands, and how it was asked for."""
+
+    ticker: Any
+    contract: Any
+    arguments: tuple[Any, ...]
+
+
+class Custody:
+    """Records, puts back, asks again. ``on_moved`` is called when an awaited subscription went live or was refused."""
+
+    def __init__(self, ib: Any, on_moved: Callable[[], None]) -> None:
+        self._client = ib.client
+        self._wrapper = ib.wrapper
+        self._on_moved = on_moved
+        self.ledger = Ledger()
+        self._held: dict[int, _Held] = {}
+        self._data_type: int | None = None
+        self._retired: set[int] = set()
+        self._request = ib.client.reqMktData
+        self._cancel = ib.client.cancelMktData
+        self._set_data_type = ib.client.reqMarketDataType
+        self._interpret = ib.client.decoder.interpret
+        self._error = ib.wrapper.error
+        ib.client.reqMktData = self._req_mkt_data
+        ib.client.cancelMktData = self._cancel_mkt_data
+        ib.client.reqMarketDataType = self._req_market_data_type
+        ib.wrapper.error = self._error_received
+
+    def session_ended(self) -> None:
+        """The gateway knows none of it any more; the library has emptied its maps, they are filled again."""
+        self._stop_watching()
+        self._retired.clear()
+        self.ledger.unsend()
+        for req_id, held in self._held.items():
+            self._put_back(req_id, held)
+
+    def restore(self, *, same_session: bool) -> None:
+        """Ask for everything again that is not running.
+
+        In a new session each keeps its request id. On a live socket the id may still be taken at the gateway: each is
+        cancelled and asked for under a fresh one.
+        """
+        if same_session:
+            self.ledger.unsend()
+            for req_id in list(self._held):
+                self._move(req_id)
+        if self._data_type is not None:
+            self._set_data_type(self._data_type)
+        for req_id in self.ledger.ids(Standing.WANTED):
+            held = self._held[req_id]
+            self._send(req_id, held)
+
+    def release(self) -> None:
+        """Nothing is wanted any more."""
+        self._stop_watching()
+        self._held.clear()
+        self._retired.clear()
+        self._data_type = None
+        self.ledger.clear()
+
+    def _req_mkt_data(
+        self, req_id: int, contract: Any, generic_ticks: str, snapshot: bool, regulatory: bool, options: Any
+    ) -> None:
+        if snapshot or regulatory:
+            self._request(req_id, contract, generic_ticks, snapshot, regulatory, options)
+            return
+        ticker = self._wrapper.reqId2Ticker.get(req_id)
+        held = _Held(ticker, contract, (generic_ticks, snapshot, regulatory, options))
+        self._held[req_id] = held
+        self.ledger.want(req_id, contract.localSymbol or contract.symbol or f"contract {contract.conId}")
+        self._send(req_id, held)
+
+    def _cancel_mkt_data(self, req_id: int) -> None:
+        known = self._held.pop(req_id, None) is not None
+        self.ledger.forget(req_id)
+        if self._client.isConnected() or not known:
+            self._cancel(req_id)
+        if known:
+            self._on_moved()
+
+    def _req_market_data_type(self, data_type: int) -> None:
+        self._data_type = data_type
+        self._set_data_type(data_type)
+
+    def _send(self, req_id: int, held: _Held) -> None:
+        self.ledger.sent(req_id)
+        self._watch()
+        self._request(req_id, held.contract, *held.arguments)
+
+    def _move(self, old: int) -> None:
+        held = self._held.pop(old)
+        self._retired.add(old)
+        self._cancel(old)
+        self._wrapper.reqId2Ticker.pop(old, None)
+        self._wrapper._reqId2Contract.pop(old, None)
+        new = self._client.getReqId()
+        self._held[new] = held
+        self.ledger.move(old, new)
+        self._put_back(new, held)
+
+    def _put_back(self, req_id: int, held: _Held) -> None:
+        if held.ticker is None:
+            return
+        wrapper = self._wrapper
+        wrapper.tickers[hash(held.contract)] = held.ticker
+        wrapper.reqId2Ticker[req_id] = held.ticker
+        wrapper.ticker2ReqId["mktData"][held.ticker] = req_id
+        wrapper._reqId2Contract[req_id] = held.contract
+
+    def _watch(self) -> None:
+        self._client.decoder.interpret = self._interpret_and_look
+
+    def _stop_watching(self) -> None:
+        # Only while a first message is awaited does each message pay for the look.
+        self._client.decoder.interpret = self._interpret
+
+    def _interpret_and_look(self, fields: list[str]) -> None:
+        at = _REQ_ID_AT.get(fields[0])
+        if at is not None and len(fields) > at and self.ledger.live(int(fields[at])):
+            self._moved()
+        self._interpret(fields)
+
+    def _error_received(self, req_id: int, code: int, text: str, advanced: str = "") -> None:
+        if code == 300 and req_id in self._retired:
+            return  # the gateway had forgotten the stream whose old id we cancelled, as after 1101 it should
+        if not is_warning(code) and self.ledger.refuse(req_id, f"{code}: {text}"):
+            if req_id not in self.ledger.ids():
+                self._held.pop(req_id, None)
+            self._moved()
+        self._error(req_id, code, text, advanced)
+
+    def _moved(self) -> None:
+        if self.ledger.pending == 0:
+            self._stop_watching()
+        self._on_moved()

@@ -1,0 +1,96 @@
+"""The tap on the socket: sees each packet before the client library does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ibkr.core.errors import Failure, FailureKind
+from ibkr.wire.frame import MAX_FRAME
+from ibkr.wire.handshake import Opening, classify_opening
+
+
+class Tap:
+    """Stands in for ``data_received`` of the library's connection.
+
+    Before the handshake it holds the packets back until the first frame is whole and fit for the library, so that a
+    peer that is no gateway is known by its first bytes and costs no memory. After it, it looks at frame lengths only.
+    ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``.
+    """
+
+    def __init__(self, client: Any, clock: Callable[[], float]) -> None:
+        self._client = client
+        self._clock = clock
+        self.on_unfit: Callable[[Failure], None] = lambda failure: None
+        self.on_byte: Callable[[], None] = lambda: None
+        self.last_byte = 0.0
+        self.any_byte = False
+        self._held = b""
+        self._opened = False
+        self._unfit = False
+        self._listening = False
+
+    def reset(self) -> None:
+        """A new socket begins."""
+        self.last_byte = self._clock()
+        self.any_byte = False
+        self._held = b""
+        self._opened = False
+        self._unfit = False
+        self._listening = False
+
+    def listen(self) -> None:
+        """Tell of the next byte."""
+        self._listening = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take a packet from the transport."""
+        self.last_byte = self._clock()
+        self.any_byte = True
+        if self._listening:
+            self._listening = False
+            self.on_byte()
+        if self._unfit:
+            return
+        if not self._opened:
+            self._held += data
+            if not self._is_fit():
+                return
+            self._opened = True
+            data, self._held = self._held, b""
+        self._client.conn.hasData.emit(data)
+        rest = self._client._data
+        if len(rest) > 4 and (length := int.from_bytes(rest[:4], "big")) > MAX_FRAME:
+            self._reject(
+                FailureKind.CLOSED, f"a message of {length:,} bytes was announced, more than any gateway sends"
+            )
+
+    def _is_fit(self) -> bool:
+        """Whether the first frame is whole and one that the library can go on from."""
+        opening = classify_opening(self._held)
+        if opening in (Opening.HTTP, Opening.SSH, Opening.UNKNOWN):
+            what = {Opening.HTTP: "a web server (HTTP)", Opening.SSH: "an SSH server"}.get(opening, "something else")
+            start = self._held[:16]
+            self._reject(
+                FailureKind.NOT_A_GATEWAY,
+                f"{what} answers, not TWS or IB Gateway; it began with {start!r}",
+                looks_like=opening.value,
+            )
+            return False
+        end = 4 + int.from_bytes(self._held[:4], "big")
+        if opening is Opening.PARTIAL or len(self._held) < end:
+            return False
+        version = int(self._held[4:end].split(b"\0", 1)[0])
+        oldest, newest = self._client.MinClientVersion, self._client.MaxClientVersion
+        if not oldest <= version <= newest:
+            self._reject(
+                FailureKind.UNSUPPORTED_VERSION,
+                f"the gateway speaks protocol version {version}, the client library {oldest} to {newest}",
+            )
+            return False
+        return True
+
+    def _reject(self, kind: FailureKind, detail: str, looks_like: str = "") -> None:
+        self._unfit = True
+        self._held = b""
+        self.on_unfit(Failure(kind, detail, looks_like=looks_like))
