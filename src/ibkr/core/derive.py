@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from types import MappingProxyType
+from typing import Any
 
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Identity, Phase, Situation
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
-from ibkr.core.status import Status
 
-ORDER_ANSWERS = frozenset({"open orders", "completed orders", "executions"})
+ORDER_ANSWERS = frozenset({"open orders", "executions"})
 """The start-up requests without which nobody knows what is being traded."""
 
 _IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
@@ -54,39 +52,37 @@ def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
         return "this program was configured with readonly = true"
     if session.read_only:
         return "the gateway's Read-Only API setting is on: switch it off in its API settings to trade"
-    if s.phase is Phase.STARTUP:
+    if not session.compared:
         return "start-up has not ended: orders and executions are not known yet"
     unknown = sorted(ORDER_ANSWERS - session.answered)
     return f"not yet known: {', '.join(unknown)}" if unknown else ""
 
 
-def status_of(s: Situation, identity: Identity, policy: Policy, since: datetime, as_of: datetime) -> Status:
-    """The whole status."""
+def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
+    """Every field of the status but its times. Cheap enough to be made and compared at each step."""
     state, reason = derive(s, policy)
     in_session = s.phase in _IN_SESSION
     no_trade = why_no_trade(s, identity, reason)
     session = s.session
-    return Status(
-        state=state,
-        reason=reason,
-        since=since,
-        as_of=as_of,
-        may_trade=not no_trade,
-        may_trade_reason=no_trade,
-        is_connected=in_session and session.started,
-        endpoint=identity.endpoint,
-        client_id=identity.client_id,
-        server_version=session.server_version if in_session else None,
-        accounts=session.accounts if in_session else (),
-        read_only=identity.readonly or session.read_only,
-        session=_session_state(s),
-        upstream=session.upstream if in_session else UpstreamState.UNKNOWN,
-        farms=MappingProxyType(dict(session.farms) if in_session else {}),
-        attempt=0 if s.phase is Phase.UP else s.attempts_made,
-        next_retry_at=s.next_retry_at,
-        outages=s.outages,
-        last_error=str(s.failure) if s.failure else "",
-    )
+    return {
+        "state": state,
+        "reason": reason,
+        "may_trade": not no_trade,
+        "may_trade_reason": no_trade,
+        "is_connected": in_session and session.started,
+        "endpoint": identity.endpoint,
+        "client_id": identity.client_id,
+        "server_version": session.server_version if in_session else None,
+        "accounts": session.accounts if in_session else (),
+        "read_only": identity.readonly or (in_session and session.read_only),
+        "session": _session_state(s),
+        "upstream": session.upstream if in_session else UpstreamState.UNKNOWN,
+        "farms": session.farms.copy() if in_session else {},
+        "attempt": s.attempts_made,
+        "next_retry_at": s.next_retry_at,
+        "outages": s.outages,
+        "last_error": str(s.failure) if s.failure else "",
+    }
 
 
 def _session_state(s: Situation) -> SessionState:

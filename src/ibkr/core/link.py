@@ -53,7 +53,7 @@ def disconnect_wanted(step: Step, fact: DisconnectWanted) -> None:
 def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
     """Drop the session and come back now."""
     step.leave_session()
-    _begin_outage(step, "reconnect() was called")
+    _session_ended(step, "reconnect() was called")
     step.end_socket(abort=False)
     step.situation.phase = Phase.CLOSING
 
@@ -113,9 +113,13 @@ def session_lost(step: Step, fact: SocketEnded) -> None:
     if not s.had_session:
         fail(step, Failure(FailureKind.CLOSED, fact.detail))
         return
-    _begin_outage(step, fact.detail)
+    _session_ended(step, fact.detail)
     if _flaps(step):
-        step.wait(step.policy.flap_pause)
+        policy = step.policy
+        s.lost_because += (
+            f" ({len(s.losses)} sessions lost within {policy.flap_window:g} s, so attempts wait {policy.flap_pause:g} s)"
+        )
+        step.wait(policy.flap_pause)
     else:
         step.open()
 
@@ -146,7 +150,7 @@ def session_dead(step: Step) -> None:
     if not step.situation.had_session:
         fail(step, Failure(FailureKind.SILENT, cause))
         return
-    _begin_outage(step, cause)
+    _session_ended(step, cause)
     step.end_socket(abort=True)
     step.situation.phase = Phase.CLOSING
 
@@ -182,11 +186,11 @@ def _is_final(step: Step, failure: Failure) -> bool:
     return s.budget is not None and (failure.kind in _NO_CURE or s.attempts_made >= s.budget)
 
 
-def _begin_outage(step: Step, cause: str) -> None:
+def _session_ended(step: Step, cause: str) -> None:
     s = step.situation
     s.lost_because = cause
-    s.out_since = step.now.mono
-    s.attempts_made = 0
+    if s.attempts_made == 0:  # it had been whole: out of it from now on
+        s.out_since = step.now.mono
 
 
 def _flaps(step: Step) -> bool:

@@ -12,7 +12,6 @@ def heard(step: Step, _fact: Heard) -> None:
     """A byte after the probe: the session lives."""
     session = step.situation.session
     session.probe_sent_at = None
-    session.lateness_forgiven = False
     session.suspect = False
     _wait(step, step.policy.probe_after)
 
@@ -29,13 +28,12 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
             step.do(Probe(step.situation.attempt))
             _wait(step, policy.suspect_after)
         return
-    if fact.late > policy.lateness_tolerance and not session.lateness_forgiven:
-        # Our own loop was blocked: that time is no silence of the gateway's.
-        session.lateness_forgiven = True
+    if fact.late > policy.lateness_tolerance:
+        # Our own loop was blocked: that time is no silence of the gateway's, however often it happens. What came
+        # meanwhile may still be unread.
         session.probe_sent_at += fact.late
         _wait(step, policy.lateness_tolerance)
         return
-    session.lateness_forgiven = False
     unanswered = now - session.probe_sent_at
     if unanswered >= policy.probe_timeout:
         session_dead(step)

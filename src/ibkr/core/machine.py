@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
 
-from ibkr.core.derive import derive, status_of
+from ibkr.core.derive import view_of
 from ibkr.core.effects import Effect, Publish
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import Fact, Now, TimerFired
@@ -31,8 +33,8 @@ class Machine:
         self.policy = policy
         self._roll = roll
         self._situation = Situation()
-        self._since = now.wall
-        self._status = self._derive(now)
+        self._view: dict[str, Any] = {}
+        self._look(now)
 
     @property
     def status(self) -> Status:
@@ -72,28 +74,30 @@ class Machine:
         row = TABLE.get((s.phase, trigger))
         if row is None:
             raise IllegalFact(f"{fact} in phase {s.phase}")
-        before = self._status.state
         phase_before = s.phase
         step = Step(s, self.identity, self.policy, now, self._roll)
         row.react(step, fact)
         if s.phase not in row.to:
             raise IllegalFact(f"{fact} led from {phase_before} to {s.phase}, which the table does not allow")
-        self._account(before, now)
-        status = self._derive(now)
-        if status != self._status:
-            step.do(Publish(status))
-        self._status = status
+        if self._look(now):
+            step.do(Publish(self._status))
         return step.effects
 
-    def _account(self, before: ConnectionState, now: Now) -> None:
-        after, _ = derive(self._situation, self.policy)
+    def _look(self, now: Now) -> bool:
+        """Bring the status up to date; True when it says anything new."""
+        s = self._situation
+        view = view_of(s, self.identity, self.policy)
+        if view == self._view:
+            return False
+        before, after = self._view.get("state"), view["state"]
         if after is not before:
             self._since = now.wall
         if before is ConnectionState.READY and after not in (ConnectionState.READY, ConnectionState.DISCONNECTED):
-            self._situation.outages += 1
-
-    def _derive(self, now: Now) -> Status:
-        return status_of(self._situation, self.identity, self.policy, self._since, now.wall)
+            s.outages += 1
+            view["outages"] = s.outages
+        self._view = view
+        self._status = Status(**{**view, "farms": MappingProxyType(view["farms"])}, since=self._since, as_of=now.wall)
+        return True
 
     def break_off(self, detail: str, now: Now) -> None:
         """Give up without asking the table: our own code is at fault and no row can be trusted. State: ``FAILED``."""
@@ -101,5 +105,4 @@ class Machine:
         self._situation.failure = Failure(FailureKind.CLOSED, detail)
         self._situation.next_retry_at = None
         self._situation.socket_open = False
-        self._since = now.wall
-        self._status = self._derive(now)
+        self._look(now)

@@ -57,11 +57,14 @@ class Session:
     asked_again: bool = False
     started: bool = False
     """Start-up has ended once: the client library's state is filled."""
+    compared: bool = False
+    """Start-up has ended since the gateway last said that it forgot: orders and executions were compared."""
     restored: bool = False
     """Subscriptions were sent once in this session."""
+    restore_due: bool = True
+    """Subscriptions are to be sent (again), or their first messages are awaited."""
     refused: tuple[str, ...] = ()
     probe_sent_at: float | None = None
-    lateness_forgiven: bool = False
     suspect: bool = False
 
     @property

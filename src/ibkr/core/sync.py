@@ -62,7 +62,8 @@ def subscriptions_moved(step: Step, fact: SubscriptionsMoved) -> None:
 def restore_over(step: Step, _fact: TimerFired | None = None) -> None:
     """All are live, or had their time: markets close, a tick is not waited for."""
     step.do(StopTimer(Timer.RESTORE))
-    step.situation.phase = Phase.UP
+    step.situation.session.restore_due = False
+    _whole(step)
 
 
 def upstream_assumed(step: Step, _fact: TimerFired) -> None:
@@ -115,6 +116,8 @@ def _start_up_again(step: Step) -> None:
     s.session.answered.clear()
     s.session.missing.clear()
     s.session.asked_again = False
+    s.session.compared = False
+    s.session.restore_due = True
     step.do(
         StopTimer(Timer.RESTORE),
         StartUp(s.attempt),
@@ -140,9 +143,13 @@ def _ask_for_the_rest(step: Step) -> None:
 def _end_startup(step: Step) -> None:
     s = step.situation
     s.had_session = True
+    s.session.compared = True
+    step.do(StopTimer(Timer.REQUEST))
+    if not s.session.restore_due:  # what 1102 left running is not asked for again
+        _whole(step)
+        return
     s.phase = Phase.RESTORING
     step.do(
-        StopTimer(Timer.REQUEST),
         StartTimer(Timer.RESTORE, step.policy.restore_grace),
         Restore(s.attempt, same_session=s.session.restored),
     )
@@ -150,3 +157,8 @@ def _end_startup(step: Step) -> None:
     if not s.session.started:
         s.session.started = True
         step.do(Announce(s.attempt))
+
+
+def _whole(step: Step) -> None:
+    step.situation.phase = Phase.UP
+    step.situation.attempts_made = 0

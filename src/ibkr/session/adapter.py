@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
-from ibkr.core.codes import Reaction, is_read_only, reaction
+from ibkr.core.codes import Reaction, is_read_only, is_warning, reaction
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
@@ -57,6 +58,7 @@ class Adapter:
         self._startup: StartUp | None = None
         self._next_id = 0
         self._detail = ""
+        self._is_open = False
         self._ended = True
         self._take_over()
 
@@ -68,6 +70,7 @@ class Adapter:
     def open(self, attempt: int) -> None:
         """Begin an attempt. Ends in exactly one ``SocketEnded``."""
         self._attempt = attempt
+        self._is_open = False
         self._ended = False
         self._detail = ""
         self._startup = None
@@ -94,7 +97,8 @@ class Adapter:
                 on_answer=lambda name, read_only: self.post(StartupAnswered(attempt, name, read_only)),
             )
         self.post(StartupAsked(self._attempt, self._startup.names))
-        self._startup.ask()
+        with _one_write(self.ib.client.conn):
+            self._startup.ask()
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these start-up requests once more."""
@@ -107,7 +111,8 @@ class Adapter:
 
     def restore(self, *, same_session: bool) -> None:
         """Ask for every subscription again."""
-        self.custody.restore(same_session=same_session)
+        with _one_write(self.ib.client.conn):
+            self.custody.restore(same_session=same_session)
         self._tell_subscriptions()
 
     def probe(self) -> None:
@@ -132,6 +137,7 @@ class Adapter:
         client.conn.connection_made = self._on_accepted
         # An EOF ends the socket even if it still holds bytes that the peer will never read.
         client.conn.eof_received = lambda: client.conn.transport and client.conn.transport.abort()
+        client.apiStart.connect(self._on_api_start, keep_ref=True)
         client.conn.disconnected.clear()
         client.conn.disconnected.connect(self._on_socket_end, keep_ref=True)
         # Streams go on after a loss, so they are not done with it; release() ends them.
@@ -139,12 +145,13 @@ class Adapter:
         wrapper.setEventsDone = lambda: None
         # The library's own also raises in every other IB of the process, through globalErrorEvent.
         wrapper.connectionClosed = self._connection_closed
+        self._error, wrapper.error = wrapper.error, self._error_received
+        self._end_request, wrapper._endReq = wrapper._endReq, self._request_ended
         # Unsolicited rows raise KeyError there.
         completed_order = wrapper.completedOrder
         wrapper.completedOrder = lambda *row: "completedOrders" in wrapper._results and completed_order(*row)
         # Its only work is to ask for the account summary at each 1102, a subscription more every time.
         ib.errorEvent.disconnect(ib._onError)
-        ib.errorEvent.connect(self._on_error, keep_ref=True)
 
     async def _open(self, attempt: int) -> None:
         client = self.ib.client
@@ -155,8 +162,7 @@ class Adapter:
             self._detail = _in_words(error)
             self.post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
             return
-        client.updateReqId(self._next_id)
-        self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts())))
+        self._session_opened(attempt)
 
     def _leave(self, *, abort: bool) -> None:
         """What the library's own disconnect does, in its order; then the end of the socket, if it must be now."""
@@ -176,6 +182,8 @@ class Adapter:
 
     def _connection_closed(self) -> None:
         wrapper = self.ib.wrapper
+        if self._startup is not None:
+            self._startup.abandon()
         for future in wrapper._futures.values():
             if not future.done():
                 future.set_exception(ConnectionError("The API session ended before the answer came"))
@@ -188,6 +196,18 @@ class Adapter:
 
     def _on_accepted(self, _transport: asyncio.BaseTransport) -> None:
         self.post(PortAccepted(self._attempt))
+
+    def _on_api_start(self) -> None:
+        """Accounts and next id are in. Told once that packet is read, turns of the loop before connectAsync ends."""
+        asyncio.get_running_loop().call_soon(self._session_opened, self._attempt)
+
+    def _session_opened(self, attempt: int) -> None:
+        client = self.ib.client
+        if attempt != self._attempt or self._is_open or not client.isReady():
+            return
+        self._is_open = True
+        client.updateReqId(self._next_id)
+        self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts())))
 
     def _on_unfit(self, failure: Failure) -> None:
         self._detail = failure.detail
@@ -217,15 +237,41 @@ class Adapter:
         self._ended = True
         self.post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
 
-    def _on_error(self, req_id: int, code: int, text: str, _contract: object) -> None:
-        if self._startup is not None and is_read_only(code, text):
-            self._startup.read_only()
+    def _request_ended(self, key: Any, result: Any = None, success: bool = True) -> None:
+        future = self.ib.wrapper._futures.get(key)
+        self._end_request(key, result, success)
+        if self._startup is not None and future is not None:
+            self._startup.ended(future)
+
+    def _error_received(self, req_id: int, code: int, text: str, advanced: str = "") -> None:
+        """Ours first: what the library does with some of these is what we must prevent."""
+        startup = self._startup
+        if startup is not None and not is_warning(code):
+            startup.failed(req_id)
+        if self.custody.error_received(req_id, code, text):
+            self._error(req_id, code, text, advanced)
+        if startup is not None and is_read_only(code, text):
+            startup.read_only()
         if reaction(code) is not Reaction.NONE:
             self.post(CodeReceived(self._attempt, code, text))
 
     def _tell_subscriptions(self) -> None:
         ledger = self.custody.ledger
         self.post(SubscriptionsMoved(self._attempt, ledger.pending, ledger.refused))
+
+
+@contextmanager
+def _one_write(conn: Any) -> Iterator[None]:
+    """Messages sent meanwhile leave together: a system call each is most of what a start-up costs."""
+    messages: list[bytes] = []
+    conn.sendMsg = messages.append
+    try:
+        yield
+    finally:
+        del conn.sendMsg
+        if messages:
+            conn.sendMsg(b"".join(messages))
+            conn.numMsgSent += len(messages) - 1
 
 
 def _in_words(error: OSError) -> str:

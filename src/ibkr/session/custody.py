@@ -41,11 +41,9 @@ class Custody:
         self._cancel = ib.client.cancelMktData
         self._set_data_type = ib.client.reqMarketDataType
         self._interpret = ib.client.decoder.interpret
-        self._error = ib.wrapper.error
         ib.client.reqMktData = self._req_mkt_data
         ib.client.cancelMktData = self._cancel_mkt_data
         ib.client.reqMarketDataType = self._req_market_data_type
-        ib.wrapper.error = self._error_received
 
     def session_ended(self) -> None:
         """The gateway knows none of it any more; the library has emptied its maps, they are filled again."""
@@ -78,6 +76,16 @@ class Custody:
         self._retired.clear()
         self._data_type = None
         self.ledger.clear()
+
+    def error_received(self, req_id: int, code: int, text: str) -> bool:
+        """Take note of an error about a subscription; False when nobody else needs to hear of it."""
+        if code == 300 and req_id in self._retired:
+            return False  # the gateway had forgotten the stream whose old id we cancelled, as after 1101 it should
+        if not is_warning(code) and self.ledger.refuse(req_id, f"{code}: {text}"):
+            if req_id not in self.ledger.ids():
+                del self._held[req_id]
+            self._moved()
+        return True
 
     def _req_mkt_data(
         self, req_id: int, contract: Any, generic_ticks: str, snapshot: bool, regulatory: bool, options: Any
@@ -140,15 +148,6 @@ class Custody:
         if at is not None and len(fields) > at and self.ledger.live(int(fields[at])):
             self._moved()
         self._interpret(fields)
-
-    def _error_received(self, req_id: int, code: int, text: str, advanced: str = "") -> None:
-        if code == 300 and req_id in self._retired:
-            return  # the gateway had forgotten the stream whose old id we cancelled, as after 1101 it should
-        if not is_warning(code) and self.ledger.refuse(req_id, f"{code}: {text}"):
-            if req_id not in self.ledger.ids():
-                self._held.pop(req_id, None)
-            self._moved()
-        self._error(req_id, code, text, advanced)
 
     def _moved(self) -> None:
         if self.ledger.pending == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +15,30 @@ _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the 
 class _Request:
     """How to ask. ``again`` is the bare message, for a request whose first asking still pends on a shared key."""
 
-    ask: Callable[[], Awaitable[Any]]
+    ask: Callable[[], asyncio.Future[Any]]
     again: Callable[[], None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that is out: the library's future for it, and its request id, if it has one."""
+
+    future: asyncio.Future[Any]
+    req_id: int | None
+
+
 class StartUp:
-    """One session's start-up. ``on_answer`` gets the name of each request that was answered in full."""
+    """One session's start-up. ``on_answer`` gets the name of each request that was answered in full.
+
+    Answers are seen where the library ends a request, within the packet that brought them, not turns of the loop
+    later: whoever owns the ``IB`` object calls ``ended`` and ``failed``.
+    """
 
     def __init__(self, ib: Any, account: str, *, readonly: bool, on_answer: Callable[[str, bool], None]) -> None:
         self._ib = ib
         self._on_answer = on_answer
         self._requests = self._requests_of(account, readonly)
-        self._pending: dict[str, asyncio.Future[Any]] = {}
+        self._pending: dict[str, _Asked] = {}
         self._answered: set[str] = set()
         self._read_only = False
 
@@ -48,11 +60,22 @@ class StartUp:
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these once more; those that pend on a shared key only if ``shared``."""
         for name in names:
-            request = self._requests[name]
-            if name not in self._pending or request.again is None:
+            if shared or name not in self._pending or self._requests[name].again is None:
                 self._ask(name)
-            elif shared:
-                request.again()
+
+    def ended(self, future: asyncio.Future[Any]) -> None:
+        """The library has ended the request of this future with its answer."""
+        for name, asked in self._pending.items():
+            if asked.future is future:
+                self._answer(name)
+                return
+
+    def failed(self, req_id: int) -> None:
+        """The gateway answered this request with an error: no answer. It is asked once more when it is overdue."""
+        for name, asked in self._pending.items():
+            if asked.req_id == req_id:
+                del self._pending[name]
+                return
 
     def read_only(self) -> None:
         """The gateway refused the order requests because its API is read-only: that is their answer."""
@@ -61,15 +84,22 @@ class StartUp:
             if name in self._pending:
                 self._ib.wrapper._endReq(key)
 
+    def abandon(self) -> None:
+        """The session is over: nobody waits for these any more."""
+        for asked in self._pending.values():
+            asked.future.cancel()
+        self._pending.clear()
+
     def _ask(self, name: str) -> None:
         request = self._requests[name]
-        future = self._pending.get(name)
-        if future is not None and not future.done() and request.again is not None:
+        if name in self._pending and request.again is not None:
             request.again()
             return
-        future = asyncio.ensure_future(request.ask())
-        self._pending[name] = future
-        future.add_done_callback(lambda ended: self._answer(name, ended))
+        req_id = self._ib.client._reqIdSeq
+        future = request.ask()
+        self._pending[name] = _Asked(future, req_id if request.again is None else None)
+        if future.done():
+            self._answer(name)
 
     def _ask_executions(self) -> None:
         if "executions" not in self._pending and not self._orders_pending():
@@ -78,11 +108,8 @@ class StartUp:
     def _orders_pending(self) -> bool:
         return any(name in self._requests and name not in self._answered for name in _ORDER_REQUESTS)
 
-    def _answer(self, name: str, ended: asyncio.Future[Any]) -> None:
-        if self._pending.get(name) is ended:
-            del self._pending[name]
-        if ended.cancelled() or ended.exception() is not None:
-            return  # the session ended meanwhile: its loss is told on its own
+    def _answer(self, name: str) -> None:
+        del self._pending[name]
         self._answered.add(name)
         if name in _ORDER_REQUESTS:
             self._ask_executions()
