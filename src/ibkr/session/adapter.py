@@ -137,6 +137,8 @@ class Adapter:
         client.conn.connection_made = self._on_accepted
         # An EOF ends the socket even if it still holds bytes that the peer will never read.
         client.conn.eof_received = lambda: client.conn.transport and client.conn.transport.abort()
+        # The library's own raises when the peer has reset the connection a moment before.
+        client.conn.disconnect = self._hang_up
         client.apiStart.connect(self._on_api_start, keep_ref=True)
         client.conn.disconnected.clear()
         client.conn.disconnected.connect(self._on_socket_end, keep_ref=True)
@@ -167,18 +169,30 @@ class Adapter:
     def _leave(self, *, abort: bool) -> None:
         """What the library's own disconnect does, in its order; then the end of the socket, if it must be now."""
         client = self.ib.client
-        transport = client.conn.transport
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         was_ready = client.isReady()
         self._keep_ids()
-        client.disconnect()
-        if abort and transport is not None:
-            transport.abort()
+        client.connState = client.DISCONNECTED
+        self._hang_up(abort=abort)
+        client.reset()
         if was_ready:
             self.ib.disconnectedEvent.emit()
             self._connection_closed()
         self._check_end()
+
+    def _hang_up(self, *, abort: bool = False) -> None:
+        transport = self.ib.client.conn.transport
+        if transport is None:
+            return
+        try:
+            if not abort:
+                transport.write_eof()
+                transport.close()
+                return
+        except OSError:
+            logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
+        transport.abort()
 
     def _connection_closed(self) -> None:
         wrapper = self.ib.wrapper

@@ -69,18 +69,16 @@ class Tap:
         """Whether the first frame is whole and one that the library can go on from."""
         opening = classify_opening(self._held)
         if opening in (Opening.HTTP, Opening.SSH, Opening.UNKNOWN):
-            what = {Opening.HTTP: "a web server (HTTP)", Opening.SSH: "an SSH server"}.get(opening, "something else")
-            start = self._held[:16]
-            self._reject(
-                FailureKind.NOT_A_GATEWAY,
-                f"{what} answers, not TWS or IB Gateway; it began with {start!r}",
-                looks_like=opening.value,
-            )
+            self._reject_peer(opening)
             return False
         end = 4 + int.from_bytes(self._held[:4], "big")
         if opening is Opening.PARTIAL or len(self._held) < end:
             return False
-        version = int(self._held[4:end].split(b"\0", 1)[0])
+        fields = self._held[4:end].split(b"\0")
+        if len(fields) != 3:  # version, time, and the nothing after the last NUL
+            self._reject_peer(Opening.UNKNOWN)
+            return False
+        version = int(fields[0])
         oldest, newest = self._client.MinClientVersion, self._client.MaxClientVersion
         if not oldest <= version <= newest:
             self._reject(
@@ -89,6 +87,11 @@ class Tap:
             )
             return False
         return True
+
+    def _reject_peer(self, opening: Opening) -> None:
+        what = {Opening.HTTP: "a web server (HTTP)", Opening.SSH: "an SSH server"}.get(opening, "something else")
+        detail = f"{what} answers, not TWS or IB Gateway; it began with {self._held[:16]!r}"
+        self._reject(FailureKind.NOT_A_GATEWAY, detail, looks_like=opening.value)
 
     def _reject(self, kind: FailureKind, detail: str, looks_like: str = "") -> None:
         self._unfit = True

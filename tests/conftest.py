@@ -1,0 +1,80 @@
+"""For every test: what it leaves behind makes it fail."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("default", derandomize=True, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No thread, no socket; and for a test that runs in a loop, no task and no timer."""
+    threads = set(threading.enumerate())
+    in_loop = inspect.iscoroutinefunction(getattr(request, "function", None))
+    sockets = set() if in_loop else _sockets()
+    if in_loop:
+        request.getfixturevalue("nothing_left_on_the_loop")
+    yield
+    # "asyncio_": the loop's own pool, in which names are resolved; it ends with its loop.
+    left = [thread for thread in threading.enumerate() if thread not in threads and "asyncio_" not in thread.name]
+    assert not left, f"threads left behind: {left}"
+    if not in_loop:
+        _check_sockets(sockets)
+
+
+@pytest.fixture
+def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """The loop of a plain script, closed when the test is over."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+async def nothing_left_on_the_loop() -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    tasks, timers, sockets = asyncio.all_tasks(), _timers(loop), _sockets()
+    yield
+    for _ in range(3):  # a task that is being cancelled needs its turns
+        await asyncio.sleep(0)
+    left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
+    assert not left, f"tasks left behind: {left}"
+    assert not _timers(loop) - timers, f"timers left behind: {_timers(loop) - timers}"
+    _check_sockets(sockets)
+
+
+def _timers(loop: asyncio.AbstractEventLoop) -> set[asyncio.TimerHandle]:
+    return {handle for handle in loop._scheduled if not handle.cancelled()}  # type: ignore[attr-defined]
+
+
+def _check_sockets(before: set[str]) -> None:
+    gc.collect()
+    assert _sockets() <= before, f"sockets left behind: {_sockets() - before}"
+
+
+def _sockets() -> set[str]:
+    """The open sockets of this process, where the system lets them be seen."""
+    if not os.path.isdir("/proc/self/fd"):
+        return set()
+    links = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            link = os.readlink(f"/proc/self/fd/{fd}")
+        except FileNotFoundError:  # the one that the listing itself used
+            continue
+        if link.startswith("socket:"):
+            links.add(link)
+    return links

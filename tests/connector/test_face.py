@@ -1,0 +1,212 @@
+"""The face: what a caller may do, in which order, and what happens to those who do something else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+from ib_async import IB, Stock
+
+from ibkr import ConfigError, ConnectionState, IBConnector, NotReady, Status, load_config
+from ibkr.simulator import Gateway, ThreadedGateway
+
+
+@pytest.fixture
+def threaded() -> ThreadedGateway:
+    with ThreadedGateway() as gateway:
+        yield gateway
+
+
+@pytest.mark.usefixtures("script_loop")
+def test_a_plain_script(threaded: ThreadedGateway) -> None:
+    with IBConnector("127.0.0.1", threaded.port, 1) as connector:
+        assert connector.connected
+        [details] = connector.ib.reqContractDetails(Stock("AAPL", "SMART", "USD"))
+        assert details.contract.conId == 265598
+        assert connector.wait_ready(1).state is ConnectionState.READY
+    assert not connector.connected
+    threaded.wait_for(lambda gateway: not gateway.client_ids)
+
+
+@pytest.mark.usefixtures("script_loop")
+def test_a_script_may_connect_again(threaded: ThreadedGateway) -> None:
+    connector = IBConnector("127.0.0.1", threaded.port, 1)
+    for _ in range(3):
+        assert connector.connect() is True
+        assert connector.disconnect() is True
+    assert threaded.seen.connects == 3
+
+
+async def test_async_with(gateway: Gateway) -> None:
+    async with IBConnector("127.0.0.1", gateway.port, 1) as connector:
+        assert connector.is_connected()
+        assert "READY" in repr(connector)
+    assert not connector.is_connected()
+    await gateway.wait_for(lambda gateway: not gateway.client_ids)
+
+
+async def test_connect_in_a_running_loop_says_what_to_call(make: Callable[..., IBConnector]) -> None:
+    with pytest.raises(RuntimeError, match=r"await connector\.connect_async"):
+        make().connect()
+    with pytest.raises(RuntimeError, match=r"await connector\.wait_ready_async"):
+        make().wait_ready()
+
+
+async def test_disconnect_in_a_running_loop_is_at_once(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    await connector.connect_async()
+    assert connector.disconnect() is True
+    assert connector.status.state is ConnectionState.DISCONNECTED
+    assert not connector.ib.isConnected()
+    await gateway.wait_for(lambda gateway: not gateway.client_ids)
+
+
+async def test_what_was_sent_last_arrives_before_disconnect_async(
+    gateway: Gateway, make: Callable[..., IBConnector]
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    connector.ib.client.reqNewsBulletins(True)
+    await connector.disconnect_async()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqNewsBulletins"))
+
+
+async def test_connecting_twice_is_one_connection(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    assert await asyncio.gather(connector.connect_async(), connector.connect_async()) == [True, True]
+    assert await connector.connect_async() is True
+    assert gateway.seen.connects == 1
+
+
+async def test_the_ib_object_is_the_connectors(gateway: Gateway) -> None:
+    own = IB()
+    connector = IBConnector("127.0.0.1", gateway.port, 1, ib=own)
+    assert connector.ib is own
+    for refused in (own.connect, own.connectAsync):
+        with pytest.raises(RuntimeError, match=r"connector\.connect\(\)"):
+            refused()
+    await connector.connect_async()
+    own.disconnect()
+    assert connector.status.state is ConnectionState.DISCONNECTED
+    assert connector.status.next_retry_at is None
+
+
+async def test_pending_requests_end_with_the_session(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("mute", "reqContractDetails")
+    pending = asyncio.ensure_future(connector.ib.reqContractDetailsAsync(Stock("AAPL", "SMART", "USD")))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqContractDetails"))
+    await connector.disconnect_async()
+    with pytest.raises(ConnectionError, match="session ended"):
+        await pending
+
+
+async def test_a_failing_callback_hurts_nobody(
+    make: Callable[..., IBConnector], caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    seen: list[ConnectionState] = []
+
+    def fails(status: Status) -> None:
+        raise ValueError("mine")
+
+    connector.on_status(fails)
+    unsubscribe = connector.on_status(lambda status: seen.append(status.state))
+    await connector.connect_async()
+    assert seen[-1] is ConnectionState.READY
+    assert "ValueError: mine" in caplog.text
+    unsubscribe()
+    unsubscribe()
+    await connector.disconnect_async()
+    assert seen[-1] is ConnectionState.READY
+
+
+async def test_a_command_from_a_callback_is_taken_in_turn(make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    seen: list[ConnectionState] = []
+
+    def stop_when_ready(status: Status) -> None:
+        seen.append(status.state)
+        if status.state is ConnectionState.READY:
+            connector.disconnect()
+
+    connector.on_status(stop_when_ready)
+    await connector.connect_async()
+    assert seen[-1] is ConnectionState.DISCONNECTED
+    assert seen.count(ConnectionState.DISCONNECTED) == 1
+
+
+async def test_coroutine_callbacks_are_refused(make: Callable[..., IBConnector]) -> None:
+    async def never_run(status: Status) -> None: ...
+
+    with pytest.raises(TypeError, match=r"connector\.changes\(\)"):
+        make().on_status(never_run)
+
+
+async def test_a_slow_reader_gets_the_latest(make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    changes = connector.changes()
+    assert (await anext(changes)).state is ConnectionState.DISCONNECTED
+    await connector.connect_async()
+    assert (await anext(changes)).state is ConnectionState.READY
+    await changes.aclose()
+
+
+async def test_wait_ready(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    with pytest.raises(NotReady, match="nothing is under way") as raised:
+        await connector.wait_ready_async(1)
+    assert raised.value.status.state is ConnectionState.DISCONNECTED
+    await connector.connect_async()
+    assert (await connector.wait_ready_async()).state is ConnectionState.READY
+    await gateway.fault("1100")
+    await gateway.wait_for(lambda gateway: True)
+    async for status in connector.changes():
+        if status.state is ConnectionState.DEGRADED:
+            break
+    with pytest.raises(NotReady, match=r"not ready after 0\.05 s: DEGRADED"):
+        await connector.wait_ready_async(0.05)
+
+
+async def test_reconnect_needs_a_connection(make: Callable[..., IBConnector]) -> None:
+    with pytest.raises(NotReady, match=r"call connect\(\) first"):
+        make().reconnect()
+
+
+async def test_another_loop_is_refused(make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    await connector.connect_async()
+
+    def elsewhere() -> None:
+        asyncio.run(connector.disconnect_async())
+
+    with pytest.raises(RuntimeError, match="another event loop"):
+        await asyncio.to_thread(elsewhere)
+    assert connector.is_connected()
+
+
+def test_bad_arguments_name_the_field() -> None:
+    with pytest.raises(ConfigError, match=r"ibkr\.port = 0"):
+        IBConnector("127.0.0.1", 0, 1)
+
+
+async def test_from_config(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IBKR_PORT", str(gateway.port))
+    connector = IBConnector.from_config(load_config(client_id=42, readonly=True))
+    async with connector:
+        assert gateway.client_ids == [42]
+        assert connector.status.read_only
+
+
+async def test_no_account_id_reaches_a_log(make: Callable[..., IBConnector], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        connector = make()
+        await connector.connect_async()
+        await connector.disconnect_async()
+    ours = [record for record in caplog.records if not record.name.startswith("ibkr.simulator")]
+    assert any("DU***67" in record.getMessage() for record in ours)
+    assert not any("DU1234567" in record.getMessage() for record in ours)
+    assert connector.status.to_dict()["accounts"] == []

@@ -1,0 +1,340 @@
+"""A session that was lost comes back at the speed of the cause, and the program's ticker goes on ticking."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+from ib_async import Stock, Ticker
+
+from ibkr import ClientIdInUse, ConnectionState, IBConnector, NotReady, SessionState, Status, UpstreamState
+from ibkr.simulator import Gateway
+
+READY, SYNCING, DEGRADED = ConnectionState.READY, ConnectionState.SYNCING, ConnectionState.DEGRADED
+RECONNECTING = ConnectionState.RECONNECTING
+Make = Callable[..., IBConnector]
+States = Callable[[IBConnector], list[ConnectionState]]
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+Subscribe = Callable[[IBConnector], Ticker]
+NextTick = Callable[[Ticker], Awaitable[None]]
+
+
+@pytest.mark.parametrize("fault", ["reset", "close"])
+async def test_a_lost_session_is_back_at_once(
+    fault: str,
+    gateway: Gateway,
+    make: Make,
+    states: States,
+    state_of: StateOf,
+    subscribe: Subscribe,
+    next_tick: NextTick,
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    seen = states(connector)
+    began = time.monotonic()
+    await gateway.fault(fault)
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    assert time.monotonic() - began < 0.25
+    await next_tick(ticker)
+    assert seen == [READY, RECONNECTING, SYNCING, READY]
+    assert connector.ib.tickers() == [ticker]
+    assert list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"]
+    assert connector.ib.cancelMktData(ticker.contract)
+    await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+
+
+async def test_the_program_hears_of_it_as_ever(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    """The library's own events tell of loss and return, and none of its listeners meets a status that is not true."""
+    connector = make()
+    heard: list[tuple[str, bool]] = []
+
+    def lost() -> None:
+        heard.append(("disconnected", connector.is_connected()))
+
+    def back() -> None:
+        heard.append(("connected", connector.is_connected()))
+
+    connector.ib.disconnectedEvent.connect(lost)
+    connector.ib.connectedEvent.connect(back)
+    await connector.connect_async()
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await connector.disconnect_async()
+    assert heard == [("connected", True), ("disconnected", False), ("connected", True), ("disconnected", False)]
+
+
+async def test_back_within_0_3_s_of_the_ports_return(
+    gateway: Gateway, make: Make, states: States, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    seen = states(connector)
+    await gateway.fault("restart", 0.7)
+    await gateway.wait_for(lambda gateway: not gateway.is_listening)
+    await gateway.wait_for(lambda gateway: gateway.is_listening)
+    began = time.monotonic()
+    await connector.wait_ready_async(5)
+    assert time.monotonic() - began < 0.3
+    await next_tick(ticker)
+    assert seen == [READY, RECONNECTING, SYNCING, READY]
+
+
+async def test_a_forwarder_with_nothing_behind_it(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("close_on_accept")
+    await gateway.fault("close")
+    await state_of(connector, lambda status: status.attempt == 2)
+    await gateway.fault("clear")
+    began = time.monotonic()
+    await connector.wait_ready_async(5)
+    assert time.monotonic() - began < 0.6
+
+
+async def test_silent_is_waited_for(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(timeout=0.1, backoff_first=0.05, backoff_cap=0.1)
+    await connector.connect_async()
+    await gateway.fault("silent")
+    await gateway.fault("reset")
+    status = await state_of(connector, lambda status: status.attempt == 3)
+    assert "said nothing for 0.1 s" in status.reason
+    await gateway.fault("clear")
+    await connector.wait_ready_async(5)
+
+
+async def test_our_own_id_that_is_still_taken_is_waited_for(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(backoff_first=0.05, backoff_cap=0.1)
+    await connector.connect_async()
+    await gateway.fault("occupy_client_id", 7)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.attempt == 3 and "already in use" in status.reason)
+    await gateway.fault("clear")
+    await connector.wait_ready_async(5)
+
+
+async def test_an_id_that_stays_taken_fails(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(backoff_first=0.02, backoff_cap=0.02, client_id_grace=0.1)
+    await connector.connect_async()
+    await gateway.fault("occupy_client_id", 7)
+    await gateway.fault("reset")
+    status = await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
+    assert "client_id_in_use" in status.last_error
+    with pytest.raises(NotReady, match="FAILED"):
+        await connector.wait_ready_async(1)
+    with pytest.raises(ClientIdInUse):
+        await connector.connect_async()
+
+
+async def test_half_open_is_suspect_then_dead_then_back(
+    gateway: Gateway, make: Make, states: States, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make(probe_after=0.2, suspect_after=0.1, probe_timeout=0.3, timeout=0.2, backoff_first=0.05)
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    seen = states(connector)
+    await gateway.fault("freeze")
+    began = time.monotonic()
+    suspect = await state_of(connector, lambda status: status.session is SessionState.SUSPECT)
+    assert suspect.state is DEGRADED
+    assert not suspect.may_trade
+    assert suspect.is_connected
+    dead = await state_of(connector, lambda status: status.state is RECONNECTING)
+    assert "half-open" in dead.reason
+    assert 0.4 < time.monotonic() - began < 0.8
+    await gateway.fault("thaw")
+    await connector.wait_ready_async(5)
+    await next_tick(ticker)
+    assert seen[:3] == [READY, DEGRADED, RECONNECTING]
+
+
+async def test_a_thaw_in_time_is_no_outage_of_the_session(
+    gateway: Gateway, make: Make, states: States, state_of: StateOf
+) -> None:
+    connector = make(probe_after=0.1, suspect_after=0.1, probe_timeout=5)
+    await connector.connect_async()
+    seen = states(connector)
+    await gateway.fault("freeze")
+    await state_of(connector, lambda status: status.session is SessionState.SUSPECT)
+    await gateway.fault("thaw")
+    await connector.wait_ready_async(5)
+    assert seen == [READY, DEGRADED, READY]
+    assert gateway.seen.connects == 1
+
+
+async def test_a_quiet_market_is_probed_and_kept(gateway: Gateway, make: Make, states: States) -> None:
+    connector = make(probe_after=0.05, suspect_after=0.5, probe_timeout=1)
+    await connector.connect_async()
+    seen = states(connector)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqCurrentTime")) >= 5)
+    assert seen == [READY]
+
+
+async def test_1100_then_1102_keeps_the_socket(
+    gateway: Gateway, make: Make, states: States, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    seen = states(connector)
+    await gateway.fault("1100", repeats=3, interval=0.02)
+    status = await state_of(connector, lambda status: status.upstream is UpstreamState.DOWN)
+    assert status.is_connected
+    assert not status.may_trade
+    await gateway.fault("1102")
+    await connector.wait_ready_async(5)
+    await next_tick(ticker)
+    assert seen == [READY, DEGRADED, READY]
+    assert connector.status.outages == 1
+    assert gateway.seen.connects == 1
+    assert len(gateway.seen.received("reqMktData")) == 1
+
+
+async def test_1100_then_1101_asks_again_on_the_same_socket(
+    gateway: Gateway,
+    make: Make,
+    states: States,
+    state_of: StateOf,
+    subscribe: Subscribe,
+    next_tick: NextTick,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    seen = states(connector)
+    await gateway.fault("1100")
+    await state_of(connector, lambda status: status.state is DEGRADED)
+    began = time.monotonic()
+    await gateway.fault("1101")
+    await connector.wait_ready_async(5)
+    await next_tick(ticker)
+    assert time.monotonic() - began < 0.2
+    assert seen == [READY, DEGRADED, SYNCING, READY]
+    assert gateway.seen.connects == 1
+    assert len(gateway.seen.received("reqPositions")) == 2
+    assert connector.ib.tickers() == [ticker]
+    assert connector.ib.cancelMktData(ticker.contract)
+    await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+    assert "300" not in caplog.text
+
+
+async def test_a_farm_is_an_axis_of_its_own(gateway: Gateway, make: Make, states: States, state_of: StateOf) -> None:
+    connector, particular = make(), make(client_id=8, required_farms=("usfarm",))
+    await connector.connect_async()
+    await particular.connect_async()
+    seen = states(connector)
+    await gateway.fault("break_farm", "usfarm")
+    await state_of(connector, lambda status: status.farms["usfarm"] == "broken")
+    status = await state_of(particular, lambda status: status.state is DEGRADED)
+    assert "required data farm broken: usfarm" in status.reason
+    assert status.may_trade
+    await gateway.fault("mend_farm", "usfarm")
+    await particular.wait_ready_async(5)
+    assert seen == [READY]
+
+
+async def test_reconnect_drops_and_comes_back(
+    gateway: Gateway, make: Make, states: States, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    seen = states(connector)
+    connector.reconnect()
+    await connector.wait_ready_async(5)
+    await next_tick(ticker)
+    assert seen == [READY, RECONNECTING, SYNCING, READY]
+    assert gateway.seen.connects == 2
+
+
+async def test_no_id_is_handed_out_twice(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    """The gateway begins each session with the same nextValidId; we go on from where we were."""
+    connector = make()
+    await connector.connect_async()
+    handed_out = [connector.ib.client.getReqId() for _ in range(5)]
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    assert connector.ib.client.getReqId() > max(handed_out)
+
+
+async def test_a_subscription_cancelled_in_the_outage_is_not_restored(
+    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    await next_tick(subscribe(connector))
+    await gateway.fault("restart", 0.3)
+    await state_of(connector, lambda status: status.state is RECONNECTING)
+    [ticker] = connector.ib.tickers()
+    assert connector.ib.cancelMktData(ticker.contract)
+    await connector.wait_ready_async(5)
+    await connector.ib.reqCurrentTimeAsync()
+    assert len(gateway.seen.received("reqMktData")) == 1
+
+
+async def test_what_is_refused_when_first_asked_for_is_dropped(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make()
+    await connector.connect_async()
+    refused = asyncio.Event()
+    connector.ib.errorEvent.connect(lambda req_id, code, *_: code == 200 and refused.set(), keep_ref=True)
+    connector.ib.reqMktData(Stock("NOSUCH", "SMART", "USD", conId=1))
+    await asyncio.wait_for(refused.wait(), 5)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    assert len(gateway.seen.received("reqMktData")) == 1
+
+
+async def test_the_market_data_type_is_asked_for_again_first(
+    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    connector.ib.reqMarketDataType(3)
+    await next_tick(subscribe(connector))
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    names = [request.name for request in gateway.seen.requests if request.name in ("reqMarketDataType", "reqMktData")]
+    assert names == ["reqMarketDataType", "reqMktData"] * 2
+
+
+async def test_streams_end_with_the_callers_own_disconnect(
+    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    assert not ticker.updateEvent.done()
+    await connector.disconnect_async()
+    assert ticker.updateEvent.done()
+
+
+async def test_the_old_socket_has_ended_before_the_next_attempt(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    """A gateway that reads no more, with bytes of ours waiting: the socket is aborted, not closed for ever."""
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("freeze")
+    transport = connector.ib.client.conn.transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    transport.write(b"\0" * 2**24)
+    assert transport.get_write_buffer_size() > 0
+    connector.reconnect()
+    await gateway.fault("thaw")
+    await connector.wait_ready_async(5)
+    assert gateway.seen.connects == 2

@@ -1,0 +1,127 @@
+"""What a new session begins with: asked in the library's own order, every answer checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from ib_async import IB
+
+from ibkr import ConnectionState, IBConnector, Status, UpstreamState
+from ibkr.simulator import Gateway
+
+
+async def test_the_gateway_sees_what_the_bare_library_sends(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    bare = IB()
+    await bare.connectAsync("127.0.0.1", gateway.port, 3)
+    bare.disconnect()
+    await gateway.wait_for(lambda gateway: not gateway.client_ids)
+    await make(client_id=4).connect_async()
+
+    def asked(client_id: int) -> list[tuple[str, ...]]:
+        return [request.fields for request in gateway.seen.requests if request.client_id == client_id]
+
+    assert asked(4) == asked(3)
+    assert len(asked(4)) == 6
+
+
+async def test_the_library_is_filled_when_connect_returns(make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    announced: list[bool] = []
+
+    def note() -> None:
+        announced.append(connector.is_connected())
+
+    connector.ib.connectedEvent.connect(note)
+    assert await connector.connect_async() is True
+    assert announced == [True]
+    assert connector.ib.positions()
+    assert connector.ib.accountValues()
+    assert connector.ib.portfolio()
+    assert connector.status.may_trade
+    assert connector.status.upstream is UpstreamState.UP
+    assert set(connector.status.farms) >= {"usfarm", "ushmds"}
+
+
+async def test_read_only_is_an_answer(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    await gateway.fault("read_only")
+    connector = make()
+    assert await asyncio.wait_for(connector.connect_async(), 1) is True
+    status = connector.status
+    assert status.state is ConnectionState.READY
+    assert status.read_only
+    assert not status.may_trade
+    assert "Read-Only API" in status.may_trade_reason
+
+
+async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    connector = make(readonly=True)
+    await connector.connect_async()
+    assert not gateway.seen.received("reqOpenOrders")
+    assert not gateway.seen.received("reqCompletedOrders")
+    assert gateway.seen.received("reqExecutions")
+    assert "readonly = true" in connector.status.may_trade_reason
+
+
+@pytest.mark.parametrize(
+    ("request_name", "named", "asked", "may_trade"),
+    [
+        ("reqPositions", "positions", 1, True),
+        ("reqOpenOrders", "open orders", 1, False),
+        ("reqCompletedOrders", "completed orders", 1, True),
+        ("reqAccountUpdates", "account updates", 1, True),
+        ("reqAccountUpdatesMulti", "account values of", 2, True),
+        ("reqExecutions", "executions", 2, False),
+    ],
+)
+async def test_a_missing_answer_is_named(
+    request_name: str, named: str, asked: int, may_trade: bool, gateway: Gateway, make: Callable[..., IBConnector]
+) -> None:
+    """What has an id of its own is asked once more; what pends on a key shared in the library is not."""
+    await gateway.fault("mute", request_name)
+    connector = make(request_timeout=0.1)
+    assert await connector.connect_async() is True
+    status = connector.status
+    assert status.state is ConnectionState.DEGRADED
+    assert f"start-up unanswered: {named}" in status.reason
+    assert status.may_trade is may_trade
+    assert len(gateway.seen.received(request_name)) == asked
+
+
+async def test_a_late_answer_serves(
+    gateway: Gateway,
+    make: Callable[..., IBConnector],
+    state_of: Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]],
+) -> None:
+    connector = make(request_timeout=0.05)
+    connecting = asyncio.create_task(connector.connect_async())
+    await gateway.fault("delay", 0.4)
+    await state_of(connector, lambda status: "start-up unanswered" in status.reason)
+    assert await connecting is True
+    await gateway.fault("delay", 0)
+    await state_of(connector, lambda status: status.state is ConnectionState.READY)
+    assert connector.status.may_trade
+
+
+async def test_1102_asks_for_no_account_summary(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("1100")
+    await gateway.fault("1102")
+    await connector.wait_ready_async(5)
+    await connector.ib.reqCurrentTimeAsync()
+    assert not gateway.seen.received("reqAccountSummary")
+
+
+async def test_upstream_down_at_connect(
+    gateway: Gateway,
+    make: Callable[..., IBConnector],
+) -> None:
+    await gateway.fault("2110")
+    connector = make()
+    assert await connector.connect_async() is True
+    assert connector.status.state is ConnectionState.DEGRADED
+    assert not connector.status.may_trade
+    await gateway.fault("1102")
+    await connector.wait_ready_async(5)
