@@ -26,7 +26,7 @@ class Faults:
         self._listener = listener
         self._repeats: asyncio.TimerHandle | None = None
 
-    def call(self, name: str, *args: object, **named: object) -> None:
+    def call(self, name: str, /, *args: object, **named: object) -> None:
         """Carry out the fault of this name or alias. Raises `FaultError`."""
         found = find_fault(name)
         found.method(self, **found.arguments(args, named))
@@ -117,16 +117,16 @@ class Faults:
         self._hub.conditions.upstream_up = False
 
     @fault()
-    def break_farm(self, name: str = "usfarm") -> None:
+    def break_farm(self, farm: str = "usfarm") -> None:
         """One data farm breaks (2103, 2105 or 2157 by its kind); its ticks stop."""
-        self._hub.conditions.broken_farms.add(name)
-        self._hub.notify_all(*farm_notice(name, is_up=False))
+        self._hub.conditions.broken_farms.add(farm)
+        self._hub.notify_all(*farm_notice(farm, is_up=False))
 
     @fault()
-    def mend_farm(self, name: str = "usfarm") -> None:
+    def mend_farm(self, farm: str = "usfarm") -> None:
         """One data farm is back (2104, 2106 or 2158 by its kind); its ticks go on."""
-        self._hub.conditions.broken_farms.discard(name)
-        self._hub.notify_all(*farm_notice(name, is_up=True))
+        self._hub.conditions.broken_farms.discard(farm)
+        self._hub.notify_all(*farm_notice(farm, is_up=True))
 
     # --- client ids ------------------------------------------------------------------------------
 

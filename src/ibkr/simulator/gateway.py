@@ -98,7 +98,7 @@ class Gateway:
             client.abort()
         if self._control:
             await self._control.stop()
-        await self._listener.stop()
+        await self._listener.wait_shut()
         await self.wait_for(lambda gateway: not gateway._hub.clients, _STOP_TIMEOUT)
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,7 @@ class Gateway:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def fault(self, name: str, *args: object, **named: object) -> None:
+    async def fault(self, name: str, /, *args: object, **named: object) -> None:
         """Carry out a fault by its name; `FAULTS` has them. Raises `FaultError`.
 
         Sockets that it ends have ended when this returns, and a port that it opens is open.

@@ -12,9 +12,10 @@ _JUNK = b"junk" * 16384
 _JUNK_TOTAL = 128 * 1024 * 1024
 _JUNK_EVERY = 0.002
 _OLD_VERSION = 100
-_HTTP = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 39\r\n"
-    b"Connection: close\r\n\r\n<html><body>400 Bad Request</body></html>"
+_PAGE = b"<html><body>400 Bad Request</body></html>"
+_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (
+    len(_PAGE),
+    _PAGE,
 )
 
 

@@ -9,6 +9,30 @@ from dataclasses import dataclass
 _HOURS = "20261201:0930-20261201:1600;20261202:0930-20261202:1600"
 
 
+_SAME_FOR_ALL: dict[str, object] = {
+    "right": "",
+    "size_multiplier": 1,
+    "order_types": "ACTIVETIM,ADJUST,ALERT,ALLOC,BASKET,COND,DAY,GTC,LMT,MKT,STP,TRAIL",
+    "price_magnifier": 1,
+    "industry": "",
+    "category": "",
+    "subcategory": "",
+    "time_zone_id": "US/Eastern",
+    "trading_hours": _HOURS,
+    "liquid_hours": _HOURS,
+    "ev_rule": "",
+    "ev_multiplier": 0,
+    "sec_ids": (),
+    "agg_group": 1,
+    "market_rule_ids": "26",
+    "suggested_size": 100,
+    "min_size": 1,
+    "size_increment": 1,
+    "ineligibility_reasons": (),
+}
+"""Fields of contractDetails that no sample differs in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """One contract with the details that TWS gives of it, and where its price starts."""
@@ -51,12 +75,12 @@ class Instrument:
     def details_fields(self) -> dict[str, object]:
         """The fields of contractDetails (message 10), the request id aside."""
         return {
+            **_SAME_FOR_ALL,
             "symbol": self.symbol,
             "sec_type": self.sec_type,
             "last_trade_date_and_time": self.last_trade_date,
             "last_trade_date": self.last_trade_date,
             "strike": 0.0,
-            "right": "",
             "exchange": self.exchange,
             "currency": self.currency,
             "local_symbol": self.local_symbol,
@@ -64,35 +88,17 @@ class Instrument:
             "trading_class": self.trading_class,
             "con_id": self.con_id,
             "min_tick": self.min_tick,
-            "size_multiplier": 1,
             "multiplier": self.multiplier,
-            "order_types": "ACTIVETIM,ADJUST,ALERT,ALLOC,BASKET,COND,DAY,GTC,LMT,MKT,STP,TRAIL",
             "valid_exchanges": self.valid_exchanges,
-            "price_magnifier": 1,
             "under_con_id": self.under_con_id,
             "long_name": self.long_name,
             "primary_exchange": self.primary_exchange,
             "contract_month": self.last_trade_date[:6],
-            "industry": "",
-            "category": "",
-            "subcategory": "",
-            "time_zone_id": "US/Eastern",
-            "trading_hours": _HOURS,
-            "liquid_hours": _HOURS,
-            "ev_rule": "",
-            "ev_multiplier": 0,
-            "sec_ids": (),
-            "agg_group": 1,
             "under_symbol": self.under_symbol,
             "under_sec_type": self.under_sec_type,
-            "market_rule_ids": "26",
             "real_expiration_date": self.last_trade_date,
             "stock_type": self.stock_type,
-            "suggested_size": 100,
-            "min_size": 1,
-            "size_increment": 1,
             "suggested_size_increment": 100 if self.sec_type == "STK" else 1,
-            "ineligibility_reasons": (),
         }
 
 

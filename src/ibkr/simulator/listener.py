@@ -4,25 +4,43 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
+from collections.abc import Coroutine
+from typing import Any
 
 from ibkr.simulator.client import Client
 from ibkr.simulator.hub import Hub
 
 log = logging.getLogger("ibkr.simulator")
 
-_REBIND_EVERY = 0.05
+_TRY_AGAIN = 0.05
+
+
+class _ListeningSocket(socket.socket):
+    """Remembers what it accepted last: a cancelled `loop.sock_accept` would lose it unclosed."""
+
+    accepted: socket.socket | None = None
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.accepted, address = super().accept()
+        return self.accepted, address
 
 
 class Listener:
-    """Accepts connections for a hub. `port` is the chosen one once it was open, and stays."""
+    """Accepts connections for a hub. `port` is the chosen one once it was open, and stays.
+
+    Not an `asyncio.Server`: one that is closed while it accepts leaves that connection hanging.
+    """
 
     def __init__(self, host: str, port: int, hub: Hub) -> None:
         self.host = host
         self.port = port
         self._hub = hub
-        self._server: asyncio.Server | None = None
+        self._socket: _ListeningSocket | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._wait = 0.0
 
     @property
@@ -34,30 +52,47 @@ class Listener:
         """Listen. Raises `OSError` if the address cannot be bound."""
         if not _is_loopback(self.host):
             log.warning("the simulated gateway listens on %s: anybody who reaches it can use it", self.host)
-        # "localhost" may mean two addresses, which would get two different ports.
-        family = socket.AF_INET if self.host == "localhost" else socket.AF_UNSPEC
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Client(self._hub), self.host, self.port, family=family, start_serving=False
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        family, kind, protocol, _, address = await self._look_up()
+        listening = _ListeningSocket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # elsewhere it would let two programs share the port
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(128)
+            listening.setblocking(False)
+        except BaseException:
+            listening.close()
+            raise
+        self._socket = listening
+        self.port = listening.getsockname()[1]
         self._hub.is_accepting = True
-        await self._server.start_serving()
+        self._accepting = self._start(self._accept(listening))
         log.info("listening on %s:%s", self.host, self.port)
+
+    async def _look_up(self) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]:
+        # "localhost" may mean two addresses, which would get two different ports.
+        host = "127.0.0.1" if self.host == "localhost" else self.host
+        if _is_number(host):  # needs no resolver, and so no thread
+            return socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+        return (await self._hub.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
 
     def shut(self) -> None:
         """The port refuses from now on; connections that stand are left alone."""
         self._hub.is_accepting = False
-        if self._reopening is not None:
-            self._reopening.cancel()
-            self._reopening = None
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for task in (self._reopening, self._accepting):
+            if task is not None:
+                task.cancel()
+        self._reopening = self._accepting = None
+        if self._socket is not None:
+            with contextlib.suppress(NotImplementedError):  # a loop without readers, as on Windows
+                self._hub.loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
 
     def reopen_after(self, seconds: float) -> None:
         """Listen again on the same port after so many seconds; `shut` revokes it."""
         self._wait = seconds
-        self._reopening = self._hub.loop.create_task(self._reopen(seconds))
+        self._reopening = self._start(self._reopen(seconds))
 
     def reopen_now(self) -> None:
         """End the waiting of a pending reopening."""
@@ -65,15 +100,26 @@ class Listener:
             self.shut()
             self.reopen_after(0)
 
-    async def stop(self) -> None:
-        """Shut, and see the end of a pending reopening."""
-        task, server = self._reopening, self._server
-        self.shut()
-        if task is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        if server is not None:
-            await server.wait_closed()
+    async def wait_shut(self) -> None:
+        """After `shut`: return when nothing of it is left."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _accept(self, listening: _ListeningSocket) -> None:
+        loop = self._hub.loop
+        try:
+            while True:
+                try:
+                    connection, _ = await loop.sock_accept(listening)
+                except OSError as error:  # the caller has gone already, or no file is left
+                    log.error("cannot accept a connection, trying on: %s", error)
+                    await asyncio.sleep(_TRY_AGAIN)
+                    continue
+                listening.accepted = None
+                await loop.connect_accepted_socket(lambda: Client(self._hub), connection)
+        finally:
+            if listening.accepted is not None:
+                listening.accepted.close()
 
     async def _reopen(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -86,13 +132,30 @@ class Listener:
                 if not is_told:
                     log.error("cannot listen on port %s again, trying on: %s", self.port, error)
                     is_told = True
-                await asyncio.sleep(_REBIND_EVERY)
+                    self._hub.changed()
+                await asyncio.sleep(_TRY_AGAIN)
         self._reopening = None
         self._hub.changed()
 
+    def _start(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = self._hub.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("port %s is dead, restart the simulated gateway", self.port, exc_info=error)
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return ipaddress.ip_address(host).is_loopback if _is_number(host) else host == "localhost"

@@ -91,7 +91,7 @@ class ThreadedGateway:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def fault(self, name: str, *args: object, **named: object) -> None:
+    def fault(self, name: str, /, *args: object, **named: object) -> None:
         """Carry out a fault by its name. Raises `FaultError`."""
         self._run(self._gateway.fault(name, *args, **named))
 

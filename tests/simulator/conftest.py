@@ -1,0 +1,167 @@
+"""Fixtures: a gateway on a free port, raw clients and real ib_async clients against it."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from ib_async import IB
+
+from ibkr.simulator import Gateway
+from ibkr.wire import ClientHello, FrameReader, decode_fields, encode_fields, frame, hello_bytes
+
+TIMEOUT = 3.0
+SILENCE = 0.15  # thirty tick intervals of the gateway fixture
+
+
+@dataclass
+class RawClient:
+    """A client that speaks the protocol and nothing else: what it receives is all that was sent."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    version: int = 0
+    connection_time: str = ""
+    _frames: FrameReader = field(default_factory=FrameReader)
+    _received: list[list[str]] = field(default_factory=list)
+
+    async def hello(self, lowest: int = 100, highest: int = 178) -> None:
+        self.writer.write(hello_bytes(ClientHello(lowest, highest)))
+        version, self.connection_time = await self.receive()
+        self.version = int(version)
+
+    async def start_api(self, client_id: int) -> None:
+        self.send(71, 2, client_id, "")
+
+    def send(self, *values: object) -> None:
+        self.writer.write(frame(encode_fields(*values)))
+
+    def send_raw(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def read(self) -> bytes:
+        """Whatever comes next, b"" at the end (FIN); raises ConnectionResetError on RST."""
+        return await asyncio.wait_for(self.reader.read(65536), TIMEOUT)
+
+    async def receive(self) -> list[str]:
+        """The fields of the next message. Raises EOFError at the end."""
+        while not self._received:
+            data = await self.read()
+            if not data:
+                raise EOFError("the gateway has closed the connection")
+            self._received += [decode_fields(body) for body in self._frames.feed(data)]
+        return self._received.pop(0)
+
+    async def packet(self) -> list[list[str]]:
+        """The messages of the next read: those that came in one packet."""
+        assert not self._received
+        return [decode_fields(body) for body in self._frames.feed(await self.read())]
+
+    async def until(self, message_id: int, *fields: str) -> list[list[str]]:
+        """The messages up to the first of this id that has these fields among its own."""
+        messages = []
+        while True:
+            messages.append(await self.receive())
+            if messages[-1][0] == str(message_id) and set(fields) <= set(messages[-1]):
+                return messages
+
+    async def error(self) -> tuple[int, int, str]:
+        """Request id, code and text of the next error message."""
+        message = (await self.until(4))[-1]
+        return int(message[2]), int(message[3]), message[4]
+
+    async def hears_nothing(self) -> bool:
+        """Whether no byte comes for many tick intervals."""
+        assert not self._received
+        try:
+            data = await asyncio.wait_for(self.reader.read(65536), SILENCE)
+        except TimeoutError:
+            return True
+        self._received += [decode_fields(body) for body in self._frames.feed(data)]
+        return False
+
+    async def drain(self) -> None:
+        """Drop what was under way."""
+        self._received.clear()
+        while not await self.hears_nothing():
+            self._received.clear()
+
+    async def ended(self) -> str:
+        """How the connection ends: closed or reset. What comes before is dropped."""
+        try:
+            while await self.read():
+                pass
+        except ConnectionResetError:
+            return "reset"
+        return "closed"
+
+    def subscribe(self, req_id: int, con_id: int = 265598, symbol: str = "AAPL", kind: str = "STK") -> None:
+        contract = (con_id, symbol, kind, "", 0.0, "", "", "SMART", "", "USD", "", "")
+        self.send(1, 11, req_id, *contract, 0, "", 0, 0, "")
+
+    def ask_details(self, req_id: int, symbol: str, kind: str = "STK", **more: str) -> None:
+        exchange = more.get("exchange", "SMART")
+        contract = (0, symbol, kind, "", 0.0, "", "", exchange, "", more.get("currency", "USD"), "", "")
+        self.send(9, 8, req_id, *contract, 0, "", "", "")
+
+    def shrink_receive_buffer(self) -> None:
+        raw = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+
+    async def close(self) -> None:
+        self.writer.close()
+        # Many of these tests are about connections that the gateway has reset.
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+Connect = Callable[..., Awaitable[RawClient]]
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    async with Gateway(tick_interval=0.005) as running:
+        yield running
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Connect raw clients: `connect(port)` a socket, `connect(port, client_id)` a session.
+
+    With `welcomed=False` the messages that follow startApi are left to be received.
+    """
+    clients: list[RawClient] = []
+
+    async def connect(
+        port: int, client_id: int | None = None, *, highest: int = 178, welcomed: bool = True
+    ) -> RawClient:
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", port))
+        clients.append(client)
+        if client_id is not None:
+            await client.hello(highest=highest)
+            await client.start_api(client_id)
+            if welcomed:
+                await client.until(4, "2158")
+        return client
+
+    yield connect
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def ib() -> AsyncIterator[IB]:
+    """A real client; its socket is gone when the test ends."""
+    client = IB()
+    yield client
+    connection = client.client.conn
+    if connection.isConnected():
+        ended = asyncio.get_running_loop().create_future()
+        connection.disconnected.connect(lambda _: ended.set_result(None))
+        client.disconnect()
+        await asyncio.wait_for(ended, TIMEOUT)

@@ -1,0 +1,134 @@
+"""Faults that change what a new connection meets, and how requests are answered."""
+
+import asyncio
+
+import pytest
+from ib_async import IB
+
+from ibkr.simulator import Gateway
+from ibkr.wire import Opening, classify_opening
+
+
+class TestGreetings:
+    async def first_bytes(self, gateway: Gateway, connect, fault: str) -> bytes:
+        await gateway.fault(fault)
+        client = await connect(gateway.port)
+        client.send_raw(b"API\0\0\0\0\tv100..178")
+        return await client.read()
+
+    async def test_silent(self, gateway, connect) -> None:
+        await gateway.fault("silent")
+        client = await connect(gateway.port)
+        client.send_raw(b"API\0\0\0\0\tv100..178")
+        assert await client.hears_nothing()
+        assert gateway.seen.connects == 1
+
+    async def test_http(self, gateway, connect) -> None:
+        await gateway.fault("http")
+        client = await connect(gateway.port)
+        assert await client.hears_nothing()
+        client.send_raw(b"API\0")
+        answer = await client.reader.read()
+        assert classify_opening(answer) is Opening.HTTP
+        head, body = answer.split(b"\r\n\r\n")
+        assert f"Content-Length: {len(body)}\r\n".encode() in head + b"\r\n"
+
+    async def test_ssh(self, gateway, connect) -> None:
+        await gateway.fault("ssh")
+        client = await connect(gateway.port)
+        assert classify_opening(await client.read()) is Opening.SSH
+        client.send_raw(b"API\0")
+        assert await client.ended() == "closed"
+
+    async def test_garbage(self, gateway, connect) -> None:
+        await gateway.fault("garbage")
+        client = await connect(gateway.port)
+        client.send_raw(b"API\0")
+        data = await asyncio.wait_for(client.reader.readexactly(1024 * 1024), 3)
+        assert data.startswith(b"\x7f\xff\xff\xff")
+        assert classify_opening(data) is Opening.UNKNOWN
+
+    async def test_close_on_accept(self, gateway, connect) -> None:
+        await gateway.fault("close_on_accept")
+        client = await connect(gateway.port)
+        assert await client.read() == b""
+
+    async def test_close_after_handshake(self, gateway, connect) -> None:
+        await gateway.fault("close_after_handshake")
+        client = await connect(gateway.port, 7, welcomed=False)
+        assert await client.read() == b""
+        assert [session.client_id for session in gateway.seen.sessions] == [7]
+
+    async def test_old_version(self, gateway, connect) -> None:
+        await gateway.fault("old_version")
+        client = await connect(gateway.port, 7, welcomed=False)
+        assert client.version == 100
+        assert await client.hears_nothing()
+
+    async def test_connections_that_stand_are_left_alone(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 7)
+        await gateway.fault("silent")
+        client.send(49, 1)
+        await client.until(49)
+
+    @pytest.mark.parametrize(
+        "fault",
+        ["silent", "http", "ssh", "garbage", "close_on_accept", "close_after_handshake", "old_version", "freeze"],
+    )
+    async def test_ib_async_does_not_connect(self, gateway, ib: IB, fault: str) -> None:
+        await gateway.fault(fault)
+        with pytest.raises(TimeoutError):
+            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=0.2)
+        assert gateway.seen.connects == 1
+
+
+class TestAnswers:
+    async def test_read_only_refuses_what_is_about_orders(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 1)
+        await gateway.fault("read_only")
+        text = "Error validating request.-'bN' : cause - The API interface is currently in Read-Only mode."
+        for request in ((5, 1), (99, 0), (16, 1)):
+            client.send(*request)
+            assert await client.error() == (2147483647, 321, text)
+        client.send(3, 41, 265598, "AAPL")
+        assert await client.error() == (41, 321, text)
+        client.send(4, 1, 42, "")
+        assert await client.error() == (42, 321, text)
+        client.send(7, 3, 9, 0, "", "", "", "", "", "")
+        await client.until(55, "9")
+
+    async def test_muted_requests_are_seen_and_not_answered(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 1)
+        await gateway.fault("mute", "reqPositions")
+        await gateway.fault("mute", "reqMktData")
+        client.send(61, 1)
+        client.subscribe(5)
+        assert await client.hears_nothing()
+        assert len(gateway.seen.received("reqPositions")) == 1
+        assert gateway.seen.live_subscriptions(1) == {}
+        client.send(49, 1)
+        await client.until(49)
+
+    async def test_muted_start_api(self, gateway, connect) -> None:
+        await gateway.fault("mute", "startApi")
+        client = await connect(gateway.port, 7, welcomed=False)
+        assert await client.hears_nothing()
+
+    async def test_delay_holds_everything_back_in_order(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 1)
+        await gateway.fault("delay", 0.1)
+        asked = asyncio.get_running_loop().time()
+        client.send(61, 1)
+        await gateway.wait_for(lambda gateway: gateway.seen.received("reqPositions"))
+        await gateway.fault("delay", 0)
+        client.send(49, 1)
+        order = [line[0] for line in await client.until(49)]
+        assert order == ["61", "61", "62", "49"]
+        assert asyncio.get_running_loop().time() - asked >= 0.1
+
+    async def test_delay_holds_the_handshake_back_too(self, gateway, connect) -> None:
+        await gateway.fault("delay", 0.1)
+        started = asyncio.get_running_loop().time()
+        client = await connect(gateway.port)
+        await client.hello()
+        assert asyncio.get_running_loop().time() - started >= 0.1

@@ -1,0 +1,276 @@
+"""The layouts: they round-trip, real traces fit them, and ib_async's own decoder agrees."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ib_async.decoder import Decoder
+
+from ibkr.wire import Layout, LayoutError, frame, messages
+from ibkr.wire.layout import Field, Repeat
+
+VERSIONS = (100, 157, 163, 164, 165, 166, 176, 178, 182, 186, 193, 194, 200)
+
+_VALUES: dict[str, st.SearchStrategy[object]] = {
+    "int": st.one_of(st.none(), st.integers(-(2**31), 2**31)),
+    "float": st.one_of(st.none(), st.floats(allow_nan=False)),
+    "size": st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+    "bool": st.booleans(),
+    "text": st.text(st.characters(min_codepoint=1, max_codepoint=127)),
+    "name": st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"])),
+}
+
+
+def values_of(fields: tuple[Field | Repeat, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            item.name: st.lists(values_of(item.fields), max_size=3) if isinstance(item, Repeat) else _VALUES[item.kind]
+            for item in fields
+            if isinstance(item, Repeat) or item.constant is None
+        }
+    )
+
+
+@pytest.mark.parametrize("layout", messages.LAYOUTS.values(), ids=lambda layout: layout.name)
+@given(data=st.data())
+def test_what_is_encoded_is_decoded(layout: Layout, data: st.DataObject) -> None:
+    values = data.draw(values_of(layout.fields))
+    version = data.draw(st.sampled_from(VERSIONS))
+    decoded = layout.decode(version, layout.encode(version, **values))
+    assert decoded == {name: values[name] for name in decoded}
+
+
+def test_ids_and_names_are_unique() -> None:
+    layouts = messages.LAYOUTS.values()
+    assert len({layout.message_id for layout in layouts}) == len(layouts)
+    assert {layout.name: layout for layout in layouts} == messages.LAYOUTS
+
+
+class TestRealTraces:
+    """Bytes recorded from real gateways; the NUL is written as |."""
+
+    @pytest.mark.parametrize(
+        ("layout", "version", "line", "values"),
+        [
+            # rust-ibapi issue 236, text gateway of 2025-04
+            (
+                messages.ERROR,
+                178,
+                "4|2|-1|2107|HMDS data farm connection is inactive but should be available upon demand.ushmds||",
+                {
+                    "req_id": -1,
+                    "code": 2107,
+                    "text": "HMDS data farm connection is inactive but should be available upon demand.ushmds",
+                    "advanced_order_reject": "",
+                },
+            ),
+            (messages.MARKET_DATA_TYPE, 178, "58|1|9000|1|", {"req_id": 9000, "market_data_type": 1}),
+            (
+                messages.TICK_REQ_PARAMS,
+                178,
+                "81|9000|0.01|9c0001|3|",
+                {"req_id": 9000, "min_tick": 0.01, "bbo_exchange": "9c0001", "snapshot_permissions": 3},
+            ),
+            (
+                messages.TICK_STRING,
+                178,
+                "46|6|9000|45|1744742857|",
+                {"req_id": 9000, "tick_type": 45, "value": "1744742857"},
+            ),
+            (
+                messages.TICK_PRICE,
+                178,
+                "1|6|9000|4|202.55|2|0|",
+                {"req_id": 9000, "tick_type": 4, "price": 202.55, "size": 2.0, "attributes": 0},
+            ),
+            (messages.TICK_GENERIC, 178, "45|6|9000|49|0.0|", {"req_id": 9000, "tick_type": 49, "value": 0.0}),
+            (messages.TICK_SIZE, 178, "2|6|9000|8|323886|", {"req_id": 9000, "tick_type": 8, "size": 323886.0}),
+            # rust-ibapi issue 185, a version below 166
+            (
+                messages.ERROR,
+                165,
+                "4|2|9000|10089|Requested market data requires additional subscription for API.|",
+                {
+                    "req_id": 9000,
+                    "code": 10089,
+                    "text": "Requested market data requires additional subscription for API.",
+                },
+            ),
+            # rust-ibapi recording at version 173
+            (messages.CURRENT_TIME, 173, "49|1|1752606307|", {"time": 1752606307}),
+            (
+                messages.POSITION,
+                173,
+                "61|3|DU1|265598|AAPL|STK||0.0|||NASDAQ|USD|AAPL|NMS|-110|201.8829709|",
+                {
+                    "account": "DU1",
+                    "con_id": 265598,
+                    "symbol": "AAPL",
+                    "sec_type": "STK",
+                    "last_trade_date": "",
+                    "strike": 0.0,
+                    "right": "",
+                    "multiplier": "",
+                    "exchange": "NASDAQ",
+                    "currency": "USD",
+                    "local_symbol": "AAPL",
+                    "trading_class": "NMS",
+                    "position": -110.0,
+                    "average_cost": 201.8829709,
+                },
+            ),
+            (messages.POSITION_END, 173, "62|1|", {}),
+            (
+                messages.ACCOUNT_SUMMARY,
+                173,
+                "63|1|9000|DU1|NetLiquidation|246447.83|USD|",
+                {"req_id": 9000, "account": "DU1", "tag": "NetLiquidation", "value": "246447.83", "currency": "USD"},
+            ),
+            (messages.ACCOUNT_SUMMARY_END, 173, "64|1|9000|", {"req_id": 9000}),
+            # ib_insync issue 93
+            (
+                messages.ACCOUNT_VALUE,
+                178,
+                "6|2|RealizedPnL|0|BASE|DU1120207|",
+                {"key": "RealizedPnL", "value": "0", "currency": "BASE", "account": "DU1120207"},
+            ),
+        ],
+        ids=lambda value: value.name if isinstance(value, Layout) else None,
+    )
+    def test_both_ways(self, layout: Layout, version: int, line: str, values: dict[str, object]) -> None:
+        body = line.replace("|", "\0").encode()
+        assert layout.decode(version, body) == values
+        assert layout.encode(version, **values) == body
+
+
+class TestVersions:
+    def fields(self, layout: Layout, version: int, **values: object) -> list[bytes]:
+        return layout.encode(version, **values).split(b"\0")[:-1]
+
+    @pytest.mark.parametrize(("version", "count"), [(157, 5), (165, 5), (166, 6), (193, 6), (194, 6), (200, 6)])
+    def test_error(self, version: int, count: int) -> None:
+        fields = self.fields(
+            messages.ERROR, version, req_id=-1, code=2104, text="t", advanced_order_reject="", error_time=9
+        )
+        assert len(fields) == count
+        assert (b"2" in fields) is (version < 194)
+        assert (b"9" in fields) is (version >= 194)
+
+    @pytest.mark.parametrize(("version", "before_symbol"), [(157, 3), (163, 3), (164, 2), (178, 2)])
+    def test_contract_details_lose_their_version_at_164(self, version: int, before_symbol: int) -> None:
+        fields = self.fields(messages.CONTRACT_DETAILS, version, **details())
+        assert fields.index(b"AAPL") == before_symbol
+
+    @pytest.mark.parametrize(("version", "count"), [(157, 39), (163, 40), (164, 40), (178, 40), (182, 41), (186, 42)])
+    def test_contract_details_count(self, version: int, count: int) -> None:
+        assert len(self.fields(messages.CONTRACT_DETAILS, version, **details())) == count
+
+
+def details(**changes: object) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for item in messages.CONTRACT_DETAILS.fields:
+        if isinstance(item, Repeat):
+            values[item.name] = ()
+        elif item.constant is None:
+            values[item.name] = {"int": 1, "float": 0.5, "size": 100.0}.get(item.kind, "")
+    return {**values, "symbol": "AAPL", "long_name": "Apple \\ Börse", **changes}
+
+
+class Heard:
+    """Stands for ib_async's wrapper: keeps each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args: self.calls.append((name, args))
+
+
+@pytest.mark.parametrize("version", [157, 176, 178])
+class TestClientLibraryDecodes:
+    def heard(self, version: int, layout: Layout, **values: object) -> tuple[Any, ...]:
+        heard = Heard()
+        body = layout.encode(version, **values).decode()
+        Decoder(heard, version).interpret(body.split("\0")[:-1])  # type: ignore[arg-type]
+        ((_, args),) = heard.calls
+        return args
+
+    def test_error(self, version: int) -> None:
+        args = self.heard(
+            version, messages.ERROR, req_id=7, code=200, text="no", advanced_order_reject="", error_time=0
+        )
+        assert args == (7, 200, "no", "")
+
+    def test_contract_details(self, version: int) -> None:
+        secret = [{"tag": "ISIN", "value": "US0378331005"}]
+        req_id, found = self.heard(
+            version, messages.CONTRACT_DETAILS, **details(req_id=9, con_id=265598, sec_ids=secret, min_tick=0.01)
+        )
+        assert (req_id, found.contract.conId, found.contract.symbol, found.minTick) == (9, 265598, "AAPL", 0.01)
+        assert found.longName == "Apple \\ Börse"
+        assert [(item.tag, item.value) for item in found.secIdList] == [("ISIN", "US0378331005")]
+        assert found.suggestedSizeIncrement == (100.0 if version >= 163 else type(found)().suggestedSizeIncrement)
+
+    def test_portfolio(self, version: int) -> None:
+        contract, *numbers, account = self.heard(
+            version,
+            messages.PORTFOLIO_VALUE,
+            con_id=1,
+            symbol="ES",
+            sec_type="FUT",
+            last_trade_date="20271217",
+            strike=0.0,
+            right="0",
+            multiplier="50",
+            primary_exchange="",
+            currency="USD",
+            local_symbol="ESZ7",
+            trading_class="ES",
+            position=-1,
+            market_price=2.0,
+            market_value=3.0,
+            average_cost=4.0,
+            unrealized_pnl=5.0,
+            realized_pnl=6.0,
+            account="DU1",
+        )
+        assert (contract.localSymbol, contract.multiplier, account) == ("ESZ7", "50", "DU1")
+        assert numbers == [-1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+    def test_account_update_multi(self, version: int) -> None:
+        values = {"account": "DU1", "model_code": "", "key": "NetLiquidation", "value": "1.0", "currency": "USD"}
+        args = self.heard(version, messages.ACCOUNT_UPDATE_MULTI, req_id=5, **values)
+        assert args == (5, *values.values())
+
+    def test_tick_price(self, version: int) -> None:
+        args = self.heard(version, messages.TICK_PRICE, req_id=4, tick_type=1, price=230.01, size=300.0, attributes=1)
+        assert args == (4, 1, 230.01, 300.0)
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(LayoutError, match="nextValidId: no value for 'order_id'"):
+        messages.NEXT_VALID_ID.encode(178)
+
+
+def test_an_unknown_value_is_named() -> None:
+    with pytest.raises(LayoutError, match="positionEnd has no field account"):
+        messages.POSITION_END.encode(178, account="DU1")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"9\x001\0", "too few"),
+        (b"9\x001\x005\x006\0", "1 fields too many"),
+        (b"15\x001\x00DU1\0", "has id 9"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused(body: bytes, words: str) -> None:
+    with pytest.raises(LayoutError, match=words):
+        messages.NEXT_VALID_ID.decode(178, body)
+
+
+def test_a_message_in_its_frame() -> None:
+    body = messages.NEXT_VALID_ID.encode(178, order_id=5)
+    assert frame(body) == b"\0\0\0\x069\x001\x005\x00"
