@@ -115,14 +115,15 @@ class IBConnector:
     @property
     def status(self) -> Status:
         """How the connection stands, and why."""
+        status = self._latest()
         if self._loop is not None and self._loop.is_running():
-            return replace(self._machine.status, as_of=datetime.now(UTC))
-        return self._machine.status
+            return replace(status, as_of=datetime.now(UTC))
+        return status
 
     @property
     def connected(self) -> bool:
         """Whether a session is up and its start-up has ended."""
-        return self._machine.status.is_connected
+        return self._latest().is_connected
 
     def is_connected(self) -> bool:
         """Whether a session is up and its start-up has ended."""
@@ -141,7 +142,7 @@ class IBConnector:
     async def connect_async(self, *, wait: bool = False) -> bool:
         """As ``connect``, in a running event loop. Cancelled, it gives up."""
         self._bind()
-        began = self._machine.status.state in _OVER
+        began = self._latest().state in _OVER
         self._post(ConnectWanted(None if wait else self._policy.connect_attempts))
         try:
             status = await self._until(_is_settled)
@@ -159,7 +160,7 @@ class IBConnector:
         Without a running event loop it returns when the socket has ended. Inside one it ends the socket at once and
         does not wait: use ``disconnect_async`` where what was sent last must still arrive.
         """
-        if self._loop is None or self._loop.is_closed() or self._machine.is_quiet:
+        if self._is_quiet():
             return not self.connected
         if _running_loop() is None:
             self._run(self.disconnect_async())
@@ -169,7 +170,7 @@ class IBConnector:
 
     async def disconnect_async(self) -> bool:
         """End the connection in good order and wait for the end of its socket."""
-        if self._loop is None:
+        if self._is_quiet():
             return not self.connected
         self._post(DisconnectWanted(abort=False))
         await self._driver.quiet()
@@ -180,7 +181,7 @@ class IBConnector:
 
         Raises ``NotReady`` when no connection is wanted.
         """
-        if self._machine.status.state in _OVER:
+        if self._latest().state in _OVER:
             raise NotReady(f"reconnect() needs a connection: call connect() first. {self.status}", self.status)
         self._post(ReconnectWanted())
 
@@ -238,7 +239,7 @@ class IBConnector:
         await self.disconnect_async()
 
     def __repr__(self) -> str:
-        status = self._machine.status
+        status = self._latest()
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
 
     def _guard_ib(self) -> None:
@@ -260,11 +261,21 @@ class IBConnector:
             )
         self._driver.post(fact)
 
+    def _latest(self) -> Status:
+        """The status; a loop that was closed under a live connection has ended it, and nobody was there to say so."""
+        if self._loop is not None and self._loop.is_closed() and not self._machine.is_quiet:
+            self._driver.abandon()
+        return self._machine.status
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is wanted and nothing is left, so that another loop may begin."""
+        self._latest()
+        return self._machine.is_quiet
+
     def _bind(self) -> None:
         """The connector lives in the loop of its last connect."""
-        loop = asyncio.get_running_loop()
-        if self._loop is None or self._loop.is_closed() or self._machine.is_quiet:
-            self._loop = loop
+        if self._is_quiet():
+            self._loop = asyncio.get_running_loop()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         loop = script_loop()

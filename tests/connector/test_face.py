@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 
@@ -186,6 +187,26 @@ async def test_another_loop_is_refused(make: Callable[..., IBConnector]) -> None
     with pytest.raises(RuntimeError, match="another event loop"):
         await asyncio.to_thread(elsewhere)
     assert connector.is_connected()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_closed_loop_has_ended_the_connection(threaded: ThreadedGateway) -> None:
+    """A program that forgets disconnect_async() before its loop ends, and goes on in another."""
+    connector = IBConnector("127.0.0.1", threaded.port, 1)
+    assert asyncio.run(connector.connect_async()) is True
+    assert not connector.is_connected()
+    assert connector.status.state is ConnectionState.FAILED
+    assert "event loop" in connector.status.reason
+    assert connector.disconnect() is True
+    gc.collect()
+
+    async def again() -> None:
+        async with connector:
+            assert connector.is_connected()
+            assert connector.ib.positions()
+
+    threaded.wait_for(lambda gateway: not gateway.client_ids)
+    asyncio.run(again())
 
 
 def test_bad_arguments_name_the_field() -> None:

@@ -33,6 +33,7 @@ class Session(Protocol):
     def restore(self, *, same_session: bool) -> None: ...
     def probe(self) -> None: ...
     def release(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 def now() -> Now:
@@ -145,6 +146,13 @@ class Driver:
         del self._timers[timer]
         late = max(0.0, asyncio.get_running_loop().time() - due)
         self.post(TimerFired(timer, late, self._session.last_byte))
+
+    def abandon(self) -> None:
+        """The loop was closed under a live connection: nothing of it can be awaited or called any more."""
+        self._timers.clear()
+        self._queue.clear()
+        self._machine.break_off("the event loop that it lived in was closed", Now(0.0, datetime.now(UTC)))
+        self._session.abandon()
 
     def _break_off(self, fact: Fact, error: Exception) -> None:
         """A mistake in our own code: what it would call ready could be a lie, so the session ends, loudly."""

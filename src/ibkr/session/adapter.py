@@ -127,6 +127,18 @@ class Adapter:
         self._set_events_done()
         self.custody.release()
 
+    def abandon(self) -> None:
+        """The loop is closed, and the socket with it: forget both, so that another loop can begin anew."""
+        client = self.ib.client
+        client.conn.reset()
+        client.reset()
+        self._opening = None
+        self._ended = True
+        self.ib.wrapper._futures.clear()
+        self.ib.wrapper._timeoutHandle = None
+        self.ib.wrapper.reset()
+        self.release()
+
     def _take_over(self) -> None:
         ib, client, wrapper = self.ib, self.ib.client, self.ib.wrapper
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
