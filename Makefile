@@ -24,7 +24,7 @@ test: lint core-coverage  ## what every push must pass: lint, types, layers, cor
 	$(BIN)/pytest -n $(WORKERS)
 
 test-all: lint core-coverage  ## the same tests, with far more random examples and steps
-	$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=thorough
+	$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=thorough --timeout=300
 
 bench: $(VENV)/.developing  ## one table: this package against the raw client library
 	$(BIN)/python -m bench
@@ -42,7 +42,7 @@ core-coverage: $(VENV)/.developing
 clean:  ## remove .venv and every cache
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is new enough.
 $(VENV)/.made:

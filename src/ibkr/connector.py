@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ibkr.core.errors import NotReady, connect_error
 from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, Now, ReconnectWanted
@@ -22,6 +22,7 @@ from ibkr.core.status import Status
 from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.listeners import Listeners
+from ibkr.runtime.script import refuse_running_loop, run_in_script, running_loop
 from ibkr.session.adapter import Adapter
 from ibkr.session.backend import new_ib, script_loop
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from ib_async import IB
 
     from ibkr.config import Config
-
-T = TypeVar("T")
 
 _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
@@ -136,8 +135,8 @@ class IBConnector:
         with ``wait`` it is tried until it works. True when session and start-up are there; False when
         ``disconnect()`` came first. Raises ``RuntimeError`` inside a running event loop.
         """
-        self._refuse_running_loop("connect()", "await connector.connect_async()")
-        return self._run(self.connect_async(wait=wait))
+        refuse_running_loop("connect()", "await connector.connect_async()")
+        return run_in_script(script_loop(), self.connect_async(wait=wait))
 
     async def connect_async(self, *, wait: bool = False) -> bool:
         """As ``connect``, in a running event loop. Cancelled, it gives up."""
@@ -162,8 +161,8 @@ class IBConnector:
         """
         if self._is_quiet():
             return not self.connected
-        if _running_loop() is None:
-            self._run(self.disconnect_async())
+        if running_loop() is None:
+            run_in_script(script_loop(), self.disconnect_async())
         else:
             self._post(DisconnectWanted(abort=True))
         return not self.connected
@@ -203,8 +202,8 @@ class IBConnector:
 
     def wait_ready(self, timeout: float | None = None) -> Status:
         """As ``wait_ready_async``, for programs without a running event loop."""
-        self._refuse_running_loop("wait_ready()", "await connector.wait_ready_async()")
-        return self._run(self.wait_ready_async(timeout))
+        refuse_running_loop("wait_ready()", "await connector.wait_ready_async()")
+        return run_in_script(script_loop(), self.wait_ready_async(timeout))
 
     async def wait_ready_async(self, timeout: float | None = None) -> Status:  # noqa: ASYNC109 - the design's signature
         """The status, once it is ``READY``.
@@ -254,7 +253,7 @@ class IBConnector:
         ib.disconnect = self.disconnect
 
     def _post(self, fact: Fact) -> None:
-        loop = _running_loop()
+        loop = running_loop()
         if loop is not self._loop:
             raise RuntimeError(
                 f"{self!r} belongs to another event loop: call it where connect() was called, or disconnect first"
@@ -277,35 +276,9 @@ class IBConnector:
         if self._is_quiet():
             self._loop = asyncio.get_running_loop()
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        loop = script_loop()
-        task = loop.create_task(work)
-        try:
-            return loop.run_until_complete(task)
-        finally:
-            if not task.done():  # Ctrl-C: leave nothing half-way
-                task.cancel()
-                loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-
-    def _refuse_running_loop(self, what: str, instead: str) -> None:
-        if _running_loop() is not None:
-            raise RuntimeError(f"{what} would block the running event loop: use '{instead}'")
-
     async def _until(self, holds: Callable[[Status], bool]) -> Status:
         """The first status, from now on, of which ``holds`` is true."""
-        if holds(self._machine.status):
-            return self.status
-        found: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
-
-        def look(status: Status) -> None:
-            if holds(status) and not found.done():
-                found.set_result(status)
-
-        remove = self._listeners.add(look)
-        try:
-            return await found
-        finally:
-            remove()
+        return self.status if holds(self._machine.status) else await self._listeners.first(holds)
 
     def _connect_error(self) -> Exception:
         if self._driver.crash is not None:
@@ -323,10 +296,3 @@ def _is_settled(status: Status) -> bool:
 
 def _endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

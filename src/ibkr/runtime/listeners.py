@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable
@@ -34,6 +35,20 @@ class Listeners:
                 callback(status)
             except Exception:
                 logger.exception("The status callback %r failed; the others go on", callback)
+
+    async def first(self, holds: Callable[[Status], bool]) -> Status:
+        """The next status of which ``holds`` is true."""
+        found: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
+
+        def look(status: Status) -> None:
+            if holds(status) and not found.done():
+                found.set_result(status)
+
+        remove = self.add(look)
+        try:
+            return await found
+        finally:
+            remove()
 
     def _remove(self, callback: Callable[[Status], object]) -> None:
         if callback in self._callbacks:

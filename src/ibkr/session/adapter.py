@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from ibkr.core.codes import Reaction, is_read_only, is_warning, reaction
@@ -27,20 +26,12 @@ from ibkr.core.facts import (
     SubscriptionsMoved,
 )
 from ibkr.session.custody import Custody
+from ibkr.session.egress import one_write
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
+from ibkr.session.telling import Subdued, in_words
 
 logger = logging.getLogger("ibkr.session")
-
-
-class _Subdued(logging.LoggerAdapter[logging.Logger]):
-    """The library's client logs each failed attempt as ERROR, four a second while a port refuses. We tell those."""
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        super().log(min(level, logging.DEBUG), msg, *args, **kwargs)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return msg, kwargs
 
 
 class Adapter:
@@ -97,7 +88,7 @@ class Adapter:
                 on_answer=lambda name, read_only: self.post(StartupAnswered(attempt, name, read_only)),
             )
         self.post(StartupAsked(self._attempt, self._startup.names))
-        with _one_write(self.ib.client.conn):
+        with one_write(self.ib.client.conn):
             self._startup.ask()
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
@@ -111,7 +102,7 @@ class Adapter:
 
     def restore(self, *, same_session: bool) -> None:
         """Ask for every subscription again."""
-        with _one_write(self.ib.client.conn):
+        with one_write(self.ib.client.conn):
             self.custody.restore(same_session=same_session)
         self._tell_subscriptions()
 
@@ -144,7 +135,7 @@ class Adapter:
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
         self.custody = Custody(ib, self._tell_subscriptions)
-        client._logger = _Subdued(client._logger, {})
+        client._logger = Subdued(client._logger, {})
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
         # An EOF ends the socket even if it still holds bytes that the peer will never read.
@@ -173,7 +164,7 @@ class Adapter:
         try:
             await client.connectAsync(self._host, self._port, self._client_id, None)
         except OSError as error:
-            self._detail = _in_words(error)
+            self._detail = in_words(error)
             self.post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
             return
         self._session_opened(attempt)
@@ -284,23 +275,3 @@ class Adapter:
     def _tell_subscriptions(self) -> None:
         ledger = self.custody.ledger
         self.post(SubscriptionsMoved(self._attempt, ledger.pending, ledger.refused))
-
-
-@contextmanager
-def _one_write(conn: Any) -> Iterator[None]:
-    """Messages sent meanwhile leave together: a system call each is most of what a start-up costs."""
-    messages: list[bytes] = []
-    conn.sendMsg = messages.append
-    try:
-        yield
-    finally:
-        del conn.sendMsg
-        if messages:
-            conn.sendMsg(b"".join(messages))
-            conn.numMsgSent += len(messages) - 1
-
-
-def _in_words(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused: nothing listens at this port"
-    return error.strerror or str(error) or type(error).__name__

@@ -1,0 +1,200 @@
+"""What goes to the log: one line for each change that matters, and no account id in any.
+
+Logger ``ibkr`` and its children. Nothing here decides what happens; it only tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from ibkr.core.accounts import mask_accounts
+from ibkr.core.state import ConnectionState
+from ibkr.core.status import Status
+
+OUR_LOGGERS = ("ibkr", "ibkr.config", "ibkr.connector", "ibkr.runtime", "ibkr.session")
+"""A filter sees only what its own logger is handed, not what the logger's children are."""
+
+LIBRARY_LOGGERS = (
+    "ib_async.client",
+    "ib_async.Decoder",
+    "ib_async.ib",
+    "ib_async.wrapper",
+    "ib_insync.client",
+    "ib_insync.Decoder",
+    "ib_insync.ib",
+    "ib_insync.wrapper",
+    # Logs the arguments of an event whose listener failed: account values and trades among them.
+    "eventkit.event",
+)
+
+_logger = logging.getLogger("ibkr.connector")
+_formatter = logging.Formatter()
+_lock = threading.Lock()
+
+_QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
+
+
+class AccountMask(logging.Filter):
+    """Masks account ids in every record that it lets through: those it was told of, and all that look like one.
+
+    ``show_accounts`` turns it off, also later.
+    """
+
+    def __init__(self, *, show_accounts: bool = False) -> None:
+        super().__init__()
+        self.show_accounts = show_accounts
+        self.known: frozenset[str] = frozenset()
+
+    def learn(self, accounts: Iterable[str]) -> None:
+        """Masks these ids too, whatever they look like."""
+        self.known |= frozenset(accounts)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not self.show_accounts:
+            _mask_record(record, self.known)
+        return True
+
+
+def mask_loggers(names: Iterable[str], mask: AccountMask) -> Callable[[], None]:
+    """Attach the mask to the loggers of these names; what is returned takes it off again, once.
+
+    Many masks may be on one logger: they act as one filter, in one pass, until the last is taken off.
+    """
+    loggers = [logging.getLogger(name) for name in names]
+    with _lock:
+        for logger in loggers:
+            _masks_of(logger).add(mask)
+
+    def undo() -> None:
+        with _lock:
+            while loggers:
+                logger = loggers.pop()
+                masks = _masks_of(logger)
+                masks.remove(mask)
+                if not masks.masks:
+                    logger.removeFilter(masks)
+
+    return undo
+
+
+class _Masks(logging.Filter):
+    """The masks that are on one logger. Replaced and never altered: records come from any thread."""
+
+    masks: tuple[AccountMask, ...] = ()
+
+    def add(self, mask: AccountMask) -> None:
+        self.masks = (*self.masks, mask)
+
+    def remove(self, mask: AccountMask) -> None:
+        where = self.masks.index(mask)
+        self.masks = self.masks[:where] + self.masks[where + 1 :]
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        masks = [mask for mask in self.masks if not mask.show_accounts]
+        if masks:
+            _mask_record(record, frozenset().union(*(mask.known for mask in masks)))
+        return True
+
+
+def _masks_of(logger: logging.Logger) -> _Masks:
+    for found in logger.filters:
+        if isinstance(found, _Masks):
+            return found
+    masks = _Masks()
+    logger.addFilter(masks)
+    return masks
+
+
+def _mask_record(record: logging.LogRecord, known: frozenset[str]) -> None:
+    message = _message(record)
+    masked = mask_accounts(message, known)
+    if masked != message:
+        record.msg, record.args = masked, ()
+    if record.exc_info:
+        text = record.exc_text or _formatter.formatException(record.exc_info)
+        if mask_accounts(text, known) != text:
+            # Without the exception itself: a handler would print it anew, unmasked.
+            record.exc_text, record.exc_info = mask_accounts(text, known), None
+    if record.stack_info:
+        record.stack_info = mask_accounts(record.stack_info, known)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:
+        # Arguments that do not fit the message. The handler reports that, and prints them: they get masked as they are.
+        return f"{record.msg!r} with arguments {record.args!r}"
+
+
+class StatusLog:
+    """A sink for ``Status``: a line when the state changes.
+
+    A lost session or another trouble is a WARNING when its cause first shows, DEBUG with a count as long as nothing
+    new does; being back is INFO, with how long it took.
+    """
+
+    def __init__(self) -> None:
+        self._state = ConnectionState.DISCONNECTED
+        self._out_since: datetime | None = None
+        self._told: dict[tuple[ConnectionState, str], int] = {}
+        self._was_ready = False
+
+    def __call__(self, status: Status) -> None:
+        changed, self._state = status.state is not self._state, status.state
+        if status.state is ConnectionState.READY:
+            if changed:
+                self._tell_ready(status)
+        elif status.state in _QUIET:
+            if changed:
+                self._tell_quiet(status)
+        else:
+            self._tell_trouble(status, changed=changed)
+
+    def _tell_ready(self, status: Status) -> None:
+        if self._out_since is None:
+            _logger.info("Connected to IBKR at %s: %s", _who(status), status.reason)
+        else:
+            seconds = max(0.0, (status.since - self._out_since).total_seconds())
+            again = "again " if self._was_ready else ""
+            _logger.info("Connected to IBKR %sat %s after %.1f s: %s", again, _who(status), seconds, status.reason)
+        self._in_order(was_ready=True)
+
+    def _tell_quiet(self, status: Status) -> None:
+        if status.state is ConnectionState.SYNCING:
+            _logger.debug("%s %s: %s", _who(status), status.state, status.reason)
+        else:
+            _logger.info("Disconnected from IBKR at %s: %s", _who(status), status.reason)
+            self._in_order(was_ready=False)
+
+    def _tell_trouble(self, status: Status, *, changed: bool) -> None:
+        if status.state is ConnectionState.CONNECTING and not status.last_error:
+            if changed:
+                _logger.info("Connecting to IBKR at %s", _who(status))
+            return
+        if self._out_since is None:
+            self._out_since = status.since
+        key = (status.state, _cause(status))
+        times = self._told[key] = self._told.get(key, 0) + 1
+        if times == 1:
+            _logger.warning("%s %s: %s", _who(status), status.state, status.reason)
+        else:
+            _logger.debug("%s still %s (%d): %s", _who(status), status.state, times, status.reason)
+
+    def _in_order(self, *, was_ready: bool) -> None:
+        self._was_ready = was_ready
+        self._out_since = None
+        self._told.clear()
+
+
+def _who(status: Status) -> str:
+    return f"{status.endpoint} as client {status.client_id}"
+
+
+def _cause(status: Status) -> str:
+    """What makes a trouble a new one: in a session its reason, without one the kind of the last failure."""
+    in_session = status.state is ConnectionState.DEGRADED
+    return status.reason if in_session else status.last_error.partition(":")[0]

@@ -1,0 +1,24 @@
+"""How failures of the library and the system are put: its log lines, and their words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+
+class Subdued(logging.LoggerAdapter[logging.Logger]):
+    """The library's client logs each failed attempt as ERROR, four a second while a port refuses. We tell those."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        super().log(min(level, logging.DEBUG), msg, *args, **kwargs)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs
+
+
+def in_words(error: OSError) -> str:
+    """Why the address could not be reached."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens at this port"
+    return error.strerror or str(error) or type(error).__name__

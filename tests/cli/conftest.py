@@ -1,0 +1,76 @@
+"""The ``ibkr`` command as its users run it: a process of its own, in an empty directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+COMMAND = [sys.executable, "-P", "-m", "ibkr"]
+
+
+@pytest.fixture
+def surroundings(tmp_path):
+    """Directory and environment without any setting of ours."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
+    env |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
+    for key in ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
+        env.pop(key, None)
+    return {"cwd": tmp_path, "env": env}
+
+
+@pytest.fixture
+def ibkr(surroundings):
+    """Runs the command to its end."""
+
+    def run(*args: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *map(str, args)],
+            cwd=surroundings["cwd"],
+            env=surroundings["env"] | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+
+    return run
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A running ``ibkr simulate``."""
+
+    process: subprocess.Popen[str]
+    port: int
+    control_port: int
+
+    def control(self, line: str) -> dict[str, object]:
+        """What the control port answers to a line."""
+        with socket.create_connection(("127.0.0.1", self.control_port), timeout=10) as connection:
+            connection.sendall(line.encode() + b"\n")
+            with connection.makefile(encoding="utf-8") as answers:
+                return json.loads(answers.readline())
+
+
+@pytest.fixture
+def simulated(surroundings):
+    """An ``ibkr simulate`` on free ports."""
+    process = subprocess.Popen(
+        [*COMMAND, "simulate", "--port", "0", "--control", "0", "--json"],
+        **surroundings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        where = json.loads(process.stdout.readline())
+        yield Simulated(process, where["port"], where["control_port"])
+        process.kill()

@@ -1,0 +1,55 @@
+"""``ibkr`` itself: help, version, wrong usage, log."""
+
+import pytest
+
+import ibkr as package
+
+
+def test_alone_it_tells_a_newcomer_where_to_begin(ibkr):
+    done = ibkr()
+    assert (done.returncode, done.stderr) == (0, "")
+    beginning, _, rest = done.stdout.partition("Options")
+    for command in ("ibkr demo", "ibkr status", "ibkr simulate"):
+        assert command in beginning
+    assert "Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage." in beginning
+    assert "Commands" in rest
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("args", [[], ["demo"], ["status"], ["simulate"]])
+def test_no_line_of_the_help_is_wrapped_in_its_middle(ibkr, args):
+    done = ibkr(*args, "--help", COLUMNS="80")
+    wide = ibkr(*args, "--help", COLUMNS="200")
+    text = {line.strip() for line in done.stdout.partition("╭")[0].splitlines()}
+    assert text == {line.strip() for line in wide.stdout.partition("╭")[0].splitlines()}
+
+
+def test_version(ibkr):
+    assert ibkr("--version").stdout == f"ibkr {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["nonsense"], "nonsense"),
+        (["status", "--nonsense"], "--nonsense"),
+        (["status", "--wait", "-1"], "--wait"),
+        (["simulate", "--port", "65536"], "--port"),
+        (["simulate", "--control", "x"], "--control"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_so_on_stderr(ibkr, args, word):
+    done = ibkr(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert word in done.stderr
+
+
+def test_verbose_logs_to_stderr_with_accounts_masked(ibkr, simulated):
+    done = ibkr("-v", "status", "--json", "--port", simulated.port)
+    assert done.returncode == 0
+    assert done.stdout.startswith("{")
+    assert "ibkr.connector: Connected to IBKR at 127.0.0.1" in done.stderr
+    assert "account='DU***67'" in done.stderr
+    assert "DU1234567" not in done.stderr

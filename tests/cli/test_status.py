@@ -1,0 +1,149 @@
+"""``ibkr status`` against a simulated gateway in another process."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from ibkr.cli.status import look_until
+from ibkr.connector import IBConnector
+from ibkr.core.state import ConnectionState
+from ibkr.simulator import Gateway
+
+
+@pytest.fixture
+def closed_port():
+    """A port that nothing listens on, and that nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_person_sees_how_things_stand(ibkr, simulated):
+    done = ibkr("status", "--port", simulated.port)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "─ READY ─" in done.stdout
+    assert "orders may be sent" in done.stdout
+    assert "DU***67" in done.stdout
+    assert "DU1234567" not in done.stdout
+    assert "usfarm, usfuture" in done.stdout
+
+
+def test_a_program_gets_json(ibkr, simulated):
+    done = ibkr("status", "--json", "--port", simulated.port)
+    status = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (status["state"], status["may_trade"], status["error"]) == ("READY", True, None)
+    assert status["endpoint"] == f"127.0.0.1:{simulated.port}"
+    assert status["accounts"] == ["DU***67"]
+    assert 900 <= status["client_id"] <= 998
+
+
+def test_options_win_over_the_environment_and_the_file(ibkr, simulated, surroundings):
+    file = surroundings["cwd"] / "own.toml"
+    file.write_text("[ibkr]\nport = 1\nclient_id = 5\nshow_accounts = true\n")
+    args = ("status", "--json", "--config", file, "--port", simulated.port, "--client-id", 77)
+    status = json.loads(ibkr(*args, IBKR_PORT="2", IBKR_CLIENT_ID="6").stdout)
+    assert (status["state"], status["client_id"], status["accounts"]) == ("READY", 77, ["DU1234567"])
+
+
+def test_the_port_comes_from_the_environment(ibkr, simulated):
+    assert json.loads(ibkr("status", "--json", IBKR_PORT=str(simulated.port)).stdout)["state"] == "READY"
+
+
+def test_it_leaves_nothing_behind_at_the_gateway(ibkr, simulated):
+    ibkr("status", "--port", simulated.port)
+    seen = simulated.control("seen")
+    assert (seen["sessions"], seen["connected_client_ids"]) == (1, [])
+
+
+def test_read_only_is_ready_and_says_that_it_takes_no_orders(ibkr, simulated):
+    simulated.control("read_only")
+    done = ibkr("status", "--port", simulated.port)
+    assert done.returncode == 0
+    assert "no orders: the gateway's Read-Only API setting is on" in done.stdout
+
+
+def test_degraded_is_1(ibkr, simulated):
+    simulated.control("2110")
+    done = ibkr("status", "--port", simulated.port)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "─ DEGRADED ─" in done.stdout
+    assert "lost its link to IB's servers" in done.stdout
+
+
+def test_nothing_listens(ibkr, closed_port):
+    done = ibkr("status", "--port", closed_port)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"No session with 127.0.0.1:{closed_port}: connection refused")
+    assert "Enable ActiveX and Socket Clients" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_cause_as_json(ibkr, simulated):
+    simulated.control("http")
+    done = ibkr("status", "--json", "--port", simulated.port)
+    status = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert status["state"] == "FAILED"
+    assert status["error"]["kind"] == "not_a_gateway"
+    assert status["error"]["attempts"] == 1
+    assert status["error"]["endpoint"] == f"127.0.0.1:{simulated.port}"
+    assert "Another program listens" in status["error"]["advice"]
+    assert "Another program listens" in done.stderr
+
+
+def test_wait_outlasts_a_restart(ibkr, simulated):
+    simulated.control("restart 1")
+    done = ibkr("status", "--json", "--wait", 20, "--port", simulated.port)
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "READY")
+
+
+async def test_wait_outlasts_an_upstream_that_is_down():
+    async with Gateway() as gateway:
+        await gateway.fault("2110")
+        connector = IBConnector(gateway.host, gateway.port, 900)
+        looking = asyncio.create_task(look_until(connector, 20))
+        async for status in connector.changes():
+            if status.is_connected:
+                break
+        assert status.state is ConnectionState.DEGRADED
+        done, _ = await asyncio.wait({looking}, timeout=0.2)
+        assert not done, "a session that is not READY does not end the waiting"
+        await gateway.fault("1102")
+        found, error = await looking
+    assert (found.state, error) == (ConnectionState.READY, None)
+
+
+def test_wait_ends_with_the_cause(ibkr, closed_port):
+    done = ibkr("status", "--json", "--wait", 0.5, "--port", closed_port)
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["state"]) == (1, "CONNECTING")
+    assert status["error"]["kind"] == "unreachable"
+    assert "No session with" in done.stderr
+
+
+def test_wait_ends_with_what_there_is(ibkr, simulated):
+    simulated.control("2110")
+    done = ibkr("status", "--wait", 0.5, "--port", simulated.port)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "─ DEGRADED ─" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "words"),
+    [
+        (["--port", "70000"], {}, ["ibkr.port = 70000", "1 to 65535"]),
+        (["--config", "nowhere.toml"], {}, ["nowhere.toml", "no such file"]),
+        ([], {"IBKR_PORT": "x"}, ["ibkr.port = 'x'", "IBKR_PORT in the environment"]),
+        (["--client-id", "-1"], {}, ["ibkr.client_id = -1"]),
+    ],
+)
+def test_bad_settings_are_2_with_the_cure(ibkr, args, variables, words):
+    done = ibkr("status", *args, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ibkr: ")
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr

@@ -1,0 +1,67 @@
+"""What ``import ibkr`` costs and offers, seen by a fresh interpreter."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ibkr
+from ibkr.core import errors
+
+
+def fresh(code: str) -> object:
+    """What the code leaves in ``answer``, in an interpreter of its own."""
+    script = f"import sys; before = set(sys.modules)\n{code}\nimport json; print(json.dumps(answer))"
+    # -P: the current directory must not pass for an installed package.
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_import_loads_nothing_else():
+    assert fresh("import ibkr; answer = sorted(set(sys.modules) - before)") == ["__future__", "ibkr"]
+
+
+@pytest.mark.parametrize("name", ["load_config", "Policy", "Status", "ConnectionState", "ConfigError", "__version__"])
+def test_small_names_load_no_client_library_and_no_event_loop(name):
+    loaded = fresh(f"import ibkr; ibkr.{name}; answer = sorted(sys.modules)")
+    assert {"asyncio", "eventkit", "ib_async", "ib_insync", "rich", "typer"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("module", ["ibkr.connector", "ibkr.cli.app"])
+def test_the_client_library_is_loaded_with_the_first_connector_and_not_before(module):
+    loaded = fresh(f"import {module}; answer = sorted(sys.modules)")
+    assert {"eventkit", "ib_async", "ib_insync"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("module", ["ibkr.config", "ibkr.connector", "ibkr.observe"])
+def test_without_a_handler_of_the_program_the_logger_is_quiet(module):
+    code = f"import {module}, logging; logging.getLogger('ibkr.any').warning('loud'); answer = 1"
+    assert fresh(code) == 1
+
+
+@pytest.mark.parametrize("name", ibkr.__all__)
+def test_every_public_name_is_there(name):
+    value = getattr(ibkr, name)
+    if name != "__version__":
+        assert value.__name__ == name
+
+
+def test_dir_lists_the_public_names_before_they_are_used():
+    assert set(fresh("import ibkr; answer = dir(ibkr)")) >= set(ibkr.__all__)
+
+
+def test_every_error_is_public():
+    tree = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert tree <= set(ibkr.__all__)
+
+
+def test_the_version_is_the_distribution_s():
+    assert ibkr.__version__ == importlib.metadata.version("ibkr-connector")
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'ibkr' has no attribute 'IBConector'"):
+        ibkr.IBConector  # noqa: B018

@@ -1,0 +1,77 @@
+"""What the README says is so."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ibkr.config import load_config
+from ibkr.core import errors
+from ibkr.core.state import ConnectionState
+from ibkr.simulator import ThreadedGateway
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def test_the_example_runs():
+    """Against the simulator, up to its third price."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    with ThreadedGateway() as gateway:
+        code = code.replace("7497", str(gateway.port)).replace("sleep(1)", "sleep(0.2)")
+        env = os.environ | {"PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+        )
+        with process:
+            lines = [process.stdout.readline().strip() for _ in range(3)]
+            process.kill()
+    prices = [line for line in lines if re.fullmatch(r"\d+\.\d+", line)]
+    assert prices, lines
+
+
+def test_the_settings_and_their_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("IBKR_")]:
+        monkeypatch.delenv(variable)
+    told = {name.strip("`"): default.strip("`") for name, default, _ in rows("Configuration")}
+    assert list(told) == list(load_config()["ibkr"].keys())
+    file = tmp_path / "all.toml"
+    file.write_text("[ibkr]\n" + "\n".join(f"{key} = {value}" for key, value in told.items()))
+    assert load_config(file) == load_config()
+
+
+def test_the_states():
+    assert {row[0].strip("`") for row in rows("States")} == {str(state) for state in ConnectionState}
+
+
+def test_the_error_tree_is_the_module_s():
+    (tree,) = re.findall(r"```\n(IbkrError\n.*?)```", README, flags=re.DOTALL)
+    assert errors.__doc__ is not None
+    wanted = [line.strip() for line in errors.__doc__.split("::")[1].strip().splitlines()]
+    assert [line.strip() for line in tree.strip().splitlines()] == wanted
+
+
+@pytest.mark.parametrize("command", ["demo", "status", "simulate"])
+def test_the_commands(command):
+    assert [row[0] for row in rows("The command")].count(f"`ibkr {command}`") == 1
+    done = subprocess.run([sys.executable, "-P", "-m", "ibkr", command, "--help"], capture_output=True, timeout=30)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_that_is_told_of_exists(file):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    told = set(re.findall(r"(?:^|`|&& )make ([a-z-]+)", (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert told
+    assert told <= targets
