@@ -29,7 +29,7 @@ from ibkr.session.custody import Custody
 from ibkr.session.egress import one_write
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
-from ibkr.session.telling import Subdued, in_words
+from ibkr.session.telling import Subdued, in_words, plain
 
 logger = logging.getLogger("ibkr.session")
 
@@ -241,7 +241,7 @@ class Adapter:
             self._keep_ids()
             self._connection_closed()
         client.reset()
-        self._detail = self._detail or (message if message else "the gateway closed the connection")
+        self._detail = self._detail or (plain(message) or "the gateway closed the connection")
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         self._check_end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -15,6 +16,11 @@ class Subdued(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         return msg, kwargs
+
+
+def plain(message: str) -> str:
+    """A system error's text without its number: ``[Errno 104] Connection reset by peer``."""
+    return re.sub(r"^\[(Errno|WinError) \d+\] ", "", message)
 
 
 def in_words(error: OSError) -> str:

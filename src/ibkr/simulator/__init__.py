@@ -4,6 +4,8 @@
 it can be put through: `await gateway.fault("restart", 2)`.
 """
 
+import logging
+
 from ibkr.simulator.fault import FAULTS, Fault, FaultError
 from ibkr.simulator.gateway import Gateway
 from ibkr.simulator.seen import Seen, SeenRequest, SeenSession
@@ -19,3 +21,6 @@ __all__ = [
     "SeenSession",
     "ThreadedGateway",
 ]
+
+# The program decides where its logs go; without a handler of its own, ours stay quiet.
+logging.getLogger("ibkr.simulator").addHandler(logging.NullHandler())
