@@ -15,6 +15,7 @@ def mask_account(account: str) -> str:
 
 def mask_accounts(text: str, known: Iterable[str] = ()) -> str:
     """The text with every known account id, and all that looks like one, masked."""
-    for account in known:
+    # The longest first: one id may begin with another.
+    for account in sorted(filter(None, known), key=len, reverse=True):
         text = text.replace(account, mask_account(account))
     return _ACCOUNT_ID.sub(lambda match: mask_account(match.group()), text)

@@ -116,9 +116,8 @@ def session_lost(step: Step, fact: SocketEnded) -> None:
     _session_ended(step, fact.detail)
     if _flaps(step):
         policy = step.policy
-        s.lost_because += (
-            f" ({len(s.losses)} sessions lost within {policy.flap_window:g} s, so attempts wait {policy.flap_pause:g} s)"
-        )
+        often = f"{len(s.losses)} sessions lost within {policy.flap_window:g} s"
+        s.lost_because += f" ({often}, so attempts wait {policy.flap_pause:g} s)"
         step.wait(policy.flap_pause)
     else:
         step.open()
@@ -139,8 +138,7 @@ def spent_socket_ended(step: Step, _fact: SocketEnded) -> None:
 
 def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
     """It did not close in good order."""
-    if step.situation.socket_open:
-        step.do(Abort(step.situation.attempt))
+    step.do(Abort(step.situation.attempt))
 
 
 def session_dead(step: Step) -> None:

@@ -12,6 +12,7 @@ def heard(step: Step, _fact: Heard) -> None:
     """A byte after the probe: the session lives."""
     session = step.situation.session
     session.probe_sent_at = None
+    session.lateness_forgiven = False
     session.suspect = False
     _wait(step, step.policy.probe_after)
 
@@ -29,11 +30,13 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
             _wait(step, policy.suspect_after)
         return
     if fact.late > policy.lateness_tolerance:
-        # Our own loop was blocked: that time is no silence of the gateway's, however often it happens. What came
-        # meanwhile may still be unread.
+        # Our own loop was blocked: that time is no silence of the gateway's.
         session.probe_sent_at += fact.late
-        _wait(step, policy.lateness_tolerance)
-        return
+        if not session.lateness_forgiven:  # what came meanwhile may still be unread
+            session.lateness_forgiven = True
+            _wait(step, policy.lateness_tolerance)
+            return
+    session.lateness_forgiven = False
     unanswered = now - session.probe_sent_at
     if unanswered >= policy.probe_timeout:
         session_dead(step)

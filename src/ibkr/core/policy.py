@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from ibkr.core.errors import ConfigError
@@ -53,10 +54,21 @@ class Policy:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, (int, float)) and not value > 0 and field.name != "jitter":
-                raise ConfigError(f"ibkr.{field.name}", value, "must be greater than 0")
+            if field.name != "required_farms":
+                _check_number(field.name, getattr(self, field.name), whole=isinstance(field.default, int))
         if not 0 <= self.jitter < 1:
             raise ConfigError("ibkr.jitter", self.jitter, "must be from 0 to below 1")
         if self.suspect_after > self.probe_timeout:
             raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
+        farms: object = self.required_farms
+        if not isinstance(farms, tuple) or not all(isinstance(name, str) for name in farms):
+            raise ConfigError("ibkr.required_farms", farms, "must be a tuple of names of data farms")
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise ConfigError(f"ibkr.{name}", value, "must be a whole number" if whole else "must be a number")
+    if not -math.inf < value < math.inf:
+        raise ConfigError(f"ibkr.{name}", value, "must be a number")
+    if value <= 0 and name != "jitter":
+        raise ConfigError(f"ibkr.{name}", value, "must be greater than 0")

@@ -65,6 +65,7 @@ class Session:
     """Subscriptions are to be sent (again), or their first messages are awaited."""
     refused: tuple[str, ...] = ()
     probe_sent_at: float | None = None
+    lateness_forgiven: bool = False
     suspect: bool = False
 
     @property

@@ -1,0 +1,60 @@
+"""The tree of errors: classes, fields, words, advice."""
+
+import pytest
+
+from ibkr.core import errors
+from ibkr.core.errors import ConfigError, ConnectError, Failure, IbkrError, NotReady, connect_error
+from ibkr.core.errors import FailureKind as K
+
+TREE = {
+    K.UNREACHABLE: (errors.GatewayUnreachable, "Start TWS or IB Gateway and log in"),
+    K.SILENT: (errors.GatewaySilent, "a dialog asking to accept this connection"),
+    K.CLOSED: (errors.GatewayClosed, "client id 7 may still be taken"),
+    K.NOT_A_GATEWAY: (errors.NotAGateway, "Another program listens at 127.0.0.1:7497"),
+    K.CLIENT_ID_IN_USE: (errors.ClientIdInUse, "Another program is connected with client id 7"),
+    K.UNSUPPORTED_VERSION: (errors.UnsupportedVersion, "Update TWS or IB Gateway"),
+}
+
+
+@pytest.mark.parametrize("kind", list(K))
+def test_each_kind_has_its_class_fields_and_advice(kind):
+    cls, advice = TREE[kind]
+    error = connect_error(Failure(kind, "what was seen", looks_like="http"), "127.0.0.1:7497", 7, 3)
+    assert type(error) is cls
+    assert isinstance(error, (IbkrError, ConnectError))
+    assert isinstance(error, ConnectionError)
+    assert isinstance(error, TimeoutError) is (kind is K.SILENT)
+    assert (error.kind, error.endpoint, error.client_id, error.attempts) == (kind, "127.0.0.1:7497", 7, 3)
+    assert error.looks_like == "http"
+    assert advice in error.advice
+    assert "\n" not in error.advice
+    assert "{" not in error.advice
+    assert str(error) == f"127.0.0.1:7497: what was seen ({kind}, after 3 attempts). {error.advice}"
+
+
+def test_one_attempt_is_told_as_one():
+    error = connect_error(Failure(K.CLOSED, "closed"), "[::1]:4002", 0, 1)
+    assert str(error).startswith("[::1]:4002: closed (closed, after 1 attempt). ")
+
+
+def test_kinds_are_the_words_of_the_design():
+    words = {"unreachable", "silent", "closed", "not_a_gateway", "client_id_in_use", "unsupported_version"}
+    assert {str(kind) for kind in K} == words
+
+
+def test_a_failure_in_words():
+    assert str(Failure(K.NOT_A_GATEWAY, "a web server answers")) == "not_a_gateway: a web server answers"
+
+
+def test_a_config_error_names_key_value_and_cure():
+    error = ConfigError("ibkr.port", 0, "must be from 1 to 65535")
+    assert isinstance(error, (IbkrError, ValueError))
+    assert (error.key, error.value, error.cure) == ("ibkr.port", 0, "must be from 1 to 65535")
+    assert str(error) == "ibkr.port = 0: must be from 1 to 65535"
+
+
+def test_not_ready_carries_the_status(rig):
+    error = NotReady("orders are refused: start-up", rig.status)
+    assert isinstance(error, (IbkrError, ConnectionError))
+    assert not isinstance(error, ConnectError)
+    assert (str(error), error.status) == ("orders are refused: start-up", rig.status)

@@ -1,0 +1,88 @@
+"""The named data farms, each an axis of its own; the required ones."""
+
+import pytest
+
+from ibkr.core.state import ConnectionState as S
+from ibkr.core.state import FarmState
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (2103, FarmState.BROKEN),
+        (2104, FarmState.OK),
+        (2105, FarmState.BROKEN),
+        (2106, FarmState.OK),
+        (2107, FarmState.INACTIVE),
+        (2108, FarmState.INACTIVE),
+        (2119, FarmState.CONNECTING),
+        (2157, FarmState.BROKEN),
+        (2158, FarmState.OK),
+    ],
+)
+def test_each_farm_has_its_own_state(ready, code, state):
+    ready.code(code, "cashfarm")
+    assert dict(ready.status.farms) == {"usfarm": FarmState.OK, "cashfarm": state}
+    assert (ready.state, ready.status.may_trade) == (S.READY, True)
+    assert len(ready.published) == 1
+
+
+def test_a_notice_that_names_no_farm_changes_none(ready):
+    ready.code(2103, text="Market data farm connection is broken")
+    assert dict(ready.status.farms) == {"usfarm": FarmState.OK}
+    assert ready.published == []
+
+
+def test_the_list_of_1102_replaces_ours(ready):
+    ready.code(2103, "eufarm")
+    ready.code(1102, text="... restored - data maintained. All data farms are connected: usfuture; ushmds.")
+    assert dict(ready.status.farms) == {"usfuture": FarmState.OK, "ushmds": FarmState.OK}
+    ready.code(1102)
+    assert dict(ready.status.farms) == {"usfuture": FarmState.OK, "ushmds": FarmState.OK}
+
+
+def test_a_published_status_is_not_altered_by_later_notices(ready):
+    ready.code(2103, "cashfarm")
+    shown = ready.published[-1]
+    ready.code(2104, "cashfarm")
+    assert shown.farms["cashfarm"] is FarmState.BROKEN
+    with pytest.raises(TypeError):
+        shown.farms["cashfarm"] = FarmState.OK
+
+
+@pytest.mark.parametrize("code", [2107, 2108, 2119])
+def test_a_required_farm_that_sleeps_or_connects_is_not_broken(new_rig, code):
+    rig = new_rig(required_farms=("usfarm",))
+    rig.connect()
+    rig.come_up()
+    rig.code(code, "usfarm")
+    assert rig.state is S.READY
+
+
+def test_a_required_farm_broken_degrades_and_is_named(new_rig):
+    rig = new_rig(required_farms=("usfarm", "ushmds"))
+    rig.connect()
+    rig.come_up()
+    rig.code(2103, "eufarm")
+    assert rig.state is S.READY
+    rig.code(2103, "usfarm")
+    rig.code(2105, "ushmds")
+    assert (rig.state, rig.status.may_trade) == (S.DEGRADED, True)
+    assert rig.status.reason == "required data farm broken: usfarm, ushmds"
+    rig.code(2104, "usfarm")
+    rig.code(2107, "ushmds")
+    assert rig.state is S.READY
+
+
+def test_all_that_lacks_is_named(new_rig):
+    rig = new_rig(required_farms=("usfarm",))
+    rig.connect()
+    rig.open_session()
+    rig.code(2103, "usfarm")
+    rig.answer(*[name for name in rig.names if name != "account updates"])
+    rig.answers_probes = True
+    rig.advance(20)
+    rig.moved(0, "AAPL (354)")
+    assert rig.status.reason == (
+        "start-up unanswered: account updates; subscriptions refused: AAPL (354); required data farm broken: usfarm"
+    )

@@ -1,0 +1,151 @@
+"""Silence: probe, suspect, dead; any byte is life; what our own loop overslept does not count."""
+
+import pytest
+
+from ibkr.core import effects as do
+from ibkr.core.facts import Timer
+from ibkr.core.situation import Phase as P
+from ibkr.core.state import ConnectionState as S
+from ibkr.core.state import SessionState
+
+
+def probes(rig) -> int:
+    return sum(isinstance(order, do.Probe) for order in rig.orders)
+
+
+def test_five_seconds_of_silence_are_probed_once(ready):
+    ready.advance(4.99)
+    assert probes(ready) == 0
+    ready.advance(0.02)
+    assert ready.orders == [do.Probe(1)]
+    ready.advance(0.9)
+    assert (probes(ready), ready.state) == (1, S.READY)
+
+
+def test_bytes_put_the_probe_off(ready):
+    for _ in range(100):
+        ready.advance(3)
+        ready.last_byte = ready.mono
+    assert (probes(ready), ready.published) == (0, [])
+
+
+def test_unanswered_for_a_second_it_is_suspect(ready):
+    ready.advance(5.9)
+    assert ready.state is S.READY
+    ready.advance(0.2)
+    assert (ready.state, ready.status.session, ready.status.may_trade) == (S.DEGRADED, SessionState.SUSPECT, False)
+    assert ready.status.is_connected
+    assert ready.status.reason == ready.status.may_trade_reason == "a probe is unanswered: the socket may be half-open"
+    assert ready.socket == 1
+
+
+def test_a_byte_after_the_probe_is_life(ready):
+    ready.advance(7)
+    ready.hear()
+    assert (ready.state, ready.status.session) == (S.READY, SessionState.UP)
+    ready.advance(4.9)
+    assert probes(ready) == 1
+    ready.advance(0.2)
+    assert probes(ready) == 2
+
+
+def test_unanswered_for_five_seconds_it_is_dead_aborted_and_the_next_attempt_follows(ready):
+    ready.advance(9.9)
+    assert ready.machine.phase is P.UP
+    ready.advance(0.2)
+    assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.CLOSING)
+    assert ready.orders == [do.Probe(1), do.Abort(1)]
+    assert ready.status.reason == "session lost: the gateway answered no probe: the socket was half-open"
+    assert ready.timers == {}
+    ready.end()
+    assert ready.orders[-1] == do.Open(2)
+
+
+def test_dead_in_the_first_start_up_is_a_silent_attempt(rig):
+    rig.connect()
+    rig.open_session()
+    rig.advance(10.1)
+    assert (rig.machine.phase, rig.machine.failure.kind) == (P.WAITING, "silent")
+    assert do.Abort(1) in rig.orders
+
+
+def test_dead_in_a_later_start_up_is_a_lost_session(ready):
+    ready.end()
+    ready.open_session()
+    ready.advance(10.1)
+    assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.CLOSING)
+
+
+def test_with_short_times_it_is_dead_within_two_seconds(new_rig):
+    rig = new_rig(probe_after=1.0, probe_timeout=1.0)
+    rig.connect()
+    rig.come_up()
+    rig.advance(2.01)
+    assert rig.machine.phase is P.CLOSING
+
+
+def test_a_timer_that_fires_a_hair_too_early_is_set_again(ready):
+    ready.advance(5)
+    ready.timers[Timer.LIVENESS] -= 0.001
+    ready.advance(0.9995)
+    assert ready.state is S.READY
+    ready.advance(0.001)
+    assert ready.state is S.DEGRADED
+
+
+@pytest.mark.parametrize("silence", [4.0, 5.5, 7.0], ids=["before the probe", "probed", "suspect"])
+def test_a_loop_blocked_for_half_a_minute_loses_no_session(ready, silence):
+    ready.advance(silence)
+    state = ready.state
+    ready.block(30)
+    assert (ready.state, ready.socket) == (state, 1)
+    ready.hear()
+    assert ready.state is S.READY
+
+
+def test_a_loop_blocked_again_and_again_loses_no_session(ready):
+    for _ in range(10):
+        ready.block(30)
+        assert probes(ready) == 1
+        ready.block(30)
+        assert (ready.published, ready.socket) == ([], 1)
+        ready.hear()
+        ready.forget()
+
+
+def test_time_that_the_loop_was_blocked_never_counts_however_often_it_was(ready):
+    ready.advance(5)
+    for _ in range(3):
+        ready.block(ready.timers[Timer.LIVENESS] - ready.mono + 30)
+    assert (ready.status.session, ready.socket) == (SessionState.SUSPECT, 1)
+
+
+def test_after_the_blockage_silence_counts_again(ready):
+    ready.advance(5.5)
+    ready.block(30)
+    ready.advance(1)
+    assert ready.state is S.DEGRADED
+    ready.advance(4.5)
+    assert ready.state is S.RECONNECTING
+
+
+def test_a_loop_that_is_always_late_still_notices(ready):
+    while ready.machine.phase is P.UP and ready.mono < 1060:
+        ready.block(ready.timers[Timer.LIVENESS] - ready.mono + 0.3)
+    assert ready.state is S.RECONNECTING
+    assert ready.mono < 1015
+
+
+def test_lateness_within_the_tolerance_is_silence(ready):
+    ready.advance(5)
+    ready.block(1.2)
+    assert ready.state is S.DEGRADED
+
+
+def test_a_quiet_market_loses_nothing(ready):
+    for _ in range(100):
+        ready.advance(5.1)
+        if probes(ready):
+            ready.hear()
+        ready.orders.clear()
+    assert (ready.published, ready.attempt) == ([], 1)

@@ -1,0 +1,123 @@
+"""The machine itself: illegal facts, stale facts, publishing, breaking off, and the table."""
+
+import pytest
+
+from ibkr.core import effects as do
+from ibkr.core.errors import Failure
+from ibkr.core.errors import FailureKind as K
+from ibkr.core.facts import (
+    AttemptFailed,
+    CodeReceived,
+    ConnectWanted,
+    Heard,
+    PortAccepted,
+    SessionOpened,
+    SocketEnded,
+    StartupAnswered,
+    StartupAsked,
+    SubscriptionsMoved,
+    Timer,
+    TimerFired,
+)
+from ibkr.core.machine import IllegalFact
+from ibkr.core.situation import Phase as P
+from ibkr.core.state import ConnectionState as S
+from ibkr.core.table import TABLE, Row
+
+LINK_FACTS = [
+    PortAccepted(1),
+    AttemptFailed(1, Failure(K.SILENT, "old")),
+    SessionOpened(1, 178, ("DU1234567",)),
+    SocketEnded(1, "old"),
+    CodeReceived(1, 1100, "old"),
+    StartupAsked(1, ("positions",)),
+    StartupAnswered(1, "executions"),
+    SubscriptionsMoved(1, 0, ("old",)),
+    Heard(1),
+]
+
+
+@pytest.mark.parametrize("phase", list(P))
+def test_news_of_an_older_attempt_changes_nothing(rig, bring, phase):
+    rig.connect()
+    rig.disconnect()
+    rig.end()
+    if phase is P.IDLE:
+        rig.connect()
+        rig.disconnect()
+    else:
+        bring(rig, phase)
+    assert rig.attempt == 2
+    before = rig.status, dict(rig.timers), repr(rig.machine._situation)
+    for fact in LINK_FACTS:
+        assert rig.fact(fact) == []
+    assert (rig.status, rig.timers, repr(rig.machine._situation)) == before
+
+
+@pytest.mark.parametrize("phase", list(P))
+def test_what_stands_in_no_row_raises_and_changes_nothing(rig, bring, phase):
+    bring(rig, phase)
+    facts = {type(fact): fact for fact in LINK_FACTS} | {timer: TimerFired(timer) for timer in Timer}
+    illegal = {trigger: fact for trigger, fact in facts.items() if (phase, trigger) not in TABLE}
+    assert illegal
+    for fact in illegal.values():
+        before = repr(rig.machine._situation), rig.status
+        with pytest.raises(IllegalFact, match=f"in phase {phase}"):
+            rig.machine.step(fact, rig.now)
+        assert (repr(rig.machine._situation), rig.status) == before
+
+
+def test_a_reaction_that_leads_elsewhere_than_its_row_says_raises(rig, monkeypatch):
+    row = TABLE[P.IDLE, ConnectWanted]
+    monkeypatch.setitem(TABLE, (P.IDLE, ConnectWanted), Row(row.react, frozenset({P.UP})))
+    with pytest.raises(IllegalFact, match="led from idle to opening, which the table does not allow"):
+        rig.connect()
+
+
+def test_time_alone_is_no_change(ready):
+    before = ready.status
+    ready.advance(3)
+    assert ready.fact(ConnectWanted(3)) == []
+    assert ready.published == []
+    assert ready.status == before
+
+
+def test_since_is_the_moment_of_the_last_change_of_state(ready):
+    came_up = ready.status.since
+    ready.advance(2)
+    ready.code(2103, "cashfarm")
+    assert (ready.status.since, ready.published[-1].as_of) == (came_up, ready.now.wall)
+    ready.advance(1)
+    ready.code(1100)
+    assert ready.status.since == ready.status.as_of == ready.now.wall
+
+
+def test_changes_are_published_in_order_after_the_orders(ready):
+    effects = ready.fact(SocketEnded(1, "reset"))
+    assert effects[-1] == do.Publish(ready.status)
+    assert [type(effect) for effect in effects].count(do.Publish) == 1
+    ready.come_up()
+    assert ready.states == ["RECONNECTING", "SYNCING", "READY"]
+
+
+@pytest.mark.parametrize("phase", list(P))
+def test_breaking_off_leaves_nothing_wanted(new_rig, bring, phase):
+    rig = new_rig()
+    bring(rig, phase)
+    lost_ready = phase in (P.UP, P.CLOSING)
+    rig.advance(0.01)
+    rig.machine.break_off("internal error: KeyError('x')", rig.now)
+    assert (rig.state, rig.status.reason) == (S.FAILED, "internal error: KeyError('x')")
+    assert (rig.status.next_retry_at, rig.status.is_connected, rig.status.may_trade) == (None, False, False)
+    assert rig.status.since == rig.now.wall or phase is P.FAILED
+    assert rig.status.outages == int(lost_ready)
+    assert rig.machine.is_quiet
+
+
+def test_after_breaking_off_a_connect_starts_over(ready):
+    ready.machine.break_off("internal error", ready.now)
+    ready.socket = None
+    ready.timers.clear()
+    ready.connect()
+    ready.come_up()
+    assert ready.state is S.READY

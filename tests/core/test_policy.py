@@ -1,0 +1,80 @@
+"""Policy: the design's numbers, and what cannot work is refused when it is made."""
+
+import math
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from ibkr.core.errors import ConfigError
+from ibkr.core.policy import Policy
+
+NUMBERS = [field.name for field in fields(Policy) if field.name != "required_farms"]
+
+
+def test_the_numbers_of_the_design():
+    policy = Policy()
+    assert (policy.connect_attempts, policy.connect_pause, policy.close_grace) == (3, 1.0, 0.05)
+    assert (policy.refused_every, policy.refused_every_later, policy.later_after) == (0.25, 1.0, 600.0)
+    assert (policy.closed_every, policy.closed_every_later) == (0.5, 2.0)
+    assert (policy.backoff_first, policy.backoff_cap, policy.jitter) == (1.0, 10.0, 0.1)
+    assert policy.client_id_grace == 60.0
+    assert (policy.flap_limit, policy.flap_window, policy.flap_pause) == (20, 60.0, 1.0)
+    assert (policy.probe_after, policy.suspect_after, policy.probe_timeout) == (5.0, 1.0, 5.0)
+    assert (policy.request_timeout, policy.upstream_grace, policy.restore_grace) == (10.0, 0.25, 0.25)
+    assert policy.required_farms == ()
+
+
+def test_it_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        Policy().jitter = 0.5
+
+
+@pytest.mark.parametrize("bad", [0, -1])
+def test_every_number_must_be_greater_than_nothing(bad):
+    for name in set(NUMBERS) - {"jitter"}:
+        with pytest.raises(ConfigError) as caught:
+            Policy(**{name: bad})
+        assert (caught.value.key, caught.value.value) == (f"ibkr.{name}", bad)
+        assert caught.value.cure == "must be greater than 0"
+
+
+@pytest.mark.parametrize("bad", ["5", None, True, math.inf, math.nan])
+def test_every_number_must_be_one(bad):
+    for name in NUMBERS:
+        with pytest.raises(ConfigError) as caught:
+            Policy(**{name: bad})
+        assert caught.value.key == f"ibkr.{name}"
+        assert caught.value.value is bad
+        assert "number" in caught.value.cure
+
+
+@pytest.mark.parametrize("name", ["connect_attempts", "flap_limit"])
+def test_what_is_counted_is_whole(name):
+    with pytest.raises(ConfigError, match="must be a whole number"):
+        Policy(**{name: 2.5})
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1, 1.5])
+def test_jitter_is_a_share(bad):
+    with pytest.raises(ConfigError, match="must be from 0 to below 1"):
+        Policy(jitter=bad)
+
+
+def test_no_jitter_is_a_choice():
+    assert Policy(jitter=0).jitter == 0
+
+
+def test_a_session_is_suspect_before_it_is_dead():
+    with pytest.raises(ConfigError, match="suspect_after"):
+        Policy(suspect_after=2.0, probe_timeout=1.0)
+    assert Policy(suspect_after=1.0, probe_timeout=1.0)
+
+
+@pytest.mark.parametrize("bad", ["usfarm", None, ("usfarm", 1), 7, ["usfarm"]])
+def test_required_farms_are_names(bad):
+    with pytest.raises(ConfigError, match=r"required_farms.*names of data farms"):
+        Policy(required_farms=bad)
+
+
+def test_required_farms_may_be_any_tuple_of_names():
+    assert Policy(required_farms=("usfarm", "ushmds")).required_farms == ("usfarm", "ushmds")

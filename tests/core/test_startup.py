@@ -1,0 +1,194 @@
+"""Start-up and restore: answered, overdue, asked once more, missing, late; subscriptions live or refused."""
+
+import pytest
+
+from ibkr.core import effects as do
+from ibkr.core.facts import StartupAnswered, Timer
+from ibkr.core.situation import Phase as P
+from ibkr.core.state import ConnectionState as S
+
+
+@pytest.fixture
+def starting(rig):
+    """A session that is up, its start-up requests are out, upstream known."""
+    rig.connect()
+    rig.open_session()
+    rig.code(2104, "usfarm")
+    rig.forget()
+    return rig
+
+
+def test_a_session_begins_with_start_up(rig):
+    rig.connect()
+    rig.forget()
+    rig.open_session()
+    assert rig.orders == [do.StartUp(1)]
+    assert rig.delays == [(Timer.LIVENESS, 5.0), (Timer.UPSTREAM, 0.25), (Timer.REQUEST, 10.0)]
+    assert (rig.state, rig.status.is_connected, rig.status.may_trade) == (S.SYNCING, False, False)
+    assert rig.status.reason == "start-up: orders, positions and account values are being received"
+    assert rig.status.may_trade_reason == "start-up has not ended: orders and executions are not known yet"
+
+
+def test_answered_in_full_it_is_announced_and_restored(starting):
+    starting.subscriptions = 2
+    starting.answer(*starting.names[:-1])
+    assert (starting.state, starting.status.is_connected) == (S.SYNCING, False)
+    starting.answer("executions")
+    assert starting.orders == [do.Restore(1, same_session=False), do.Announce(1)]
+    assert (starting.machine.phase, starting.state) == (P.RESTORING, S.SYNCING)
+    assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
+    assert starting.status.reason == "restore: subscriptions are being asked for again"
+    assert set(starting.timers) == {Timer.LIVENESS, Timer.RESTORE}
+
+
+def test_restore_ends_when_all_are_live(starting):
+    starting.subscriptions = 2
+    starting.answer()
+    starting.moved(1)
+    assert starting.state is S.SYNCING
+    starting.moved(0)
+    assert starting.state is S.READY
+    assert set(starting.timers) == {Timer.LIVENESS}
+
+
+def test_restore_never_waits_for_a_tick_longer_than_its_grace(starting):
+    starting.subscriptions = 2
+    starting.answer()
+    starting.advance(0.249)
+    assert starting.state is S.SYNCING
+    starting.advance(0.002)
+    assert starting.state is S.READY
+
+
+def test_with_nothing_to_restore_it_is_ready_at_once(starting):
+    starting.answer()
+    assert starting.states == ["SYNCING", "READY"]
+    assert starting.status.reason == "session and upstream up"
+
+
+def test_a_refused_subscription_degrades_and_is_named(starting):
+    starting.subscriptions = 2
+    starting.answer()
+    starting.moved(0, "AAPL (354: not subscribed)", "MSFT (200: unknown)")
+    assert starting.state is S.DEGRADED
+    assert starting.status.reason == "subscriptions refused: AAPL (354: not subscribed); MSFT (200: unknown)"
+    assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
+    starting.moved(0, "MSFT (200: unknown)")
+    assert starting.status.reason == "subscriptions refused: MSFT (200: unknown)"
+    starting.moved(0)
+    assert starting.state is S.READY
+
+
+def test_a_subscription_cancelled_in_start_up_changes_nothing(starting):
+    starting.moved(0)
+    assert (starting.machine.phase, starting.state) == (P.STARTUP, S.SYNCING)
+
+
+def test_a_subscription_cancelled_while_an_attempt_is_under_way_changes_nothing(ready):
+    ready.end()
+    ready.moved(0)
+    assert (ready.machine.phase, ready.state) == (P.OPENING, S.RECONNECTING)
+
+
+def test_overdue_it_is_asked_once_more_never_sharing_a_key_that_still_pends(starting):
+    starting.answer("positions", "open orders")
+    starting.forget()
+    live(starting, 10)
+    assert starting.orders[-1] == do.AskAgain(1, ("account updates", "completed orders", "executions"), shared=False)
+    assert (Timer.REQUEST, 10.0) in starting.delays
+    assert starting.state is S.SYNCING
+
+
+def live(rig, seconds):
+    """Time passes on a socket that answers every probe."""
+    for _ in range(round(seconds * 4)):
+        rig.hear()
+        rig.advance(0.25)
+
+
+def test_still_missing_it_degrades_and_is_named(starting):
+    starting.answer(*[name for name in starting.names if name not in ("positions", "account updates")])
+    live(starting, 19.75)
+    assert starting.state is S.SYNCING
+    live(starting, 0.25)
+    assert starting.state is S.DEGRADED
+    assert starting.status.reason == "start-up unanswered: account updates, positions"
+    assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
+    asked = [order for order in starting.orders if isinstance(order, do.AskAgain)]
+    assert len(asked) == 1
+    live(starting, 60)
+    assert asked == [order for order in starting.orders if isinstance(order, do.AskAgain)], "once more, not twice"
+
+
+@pytest.mark.parametrize("name", ["open orders", "executions"])
+def test_without_orders_or_executions_nothing_is_traded(starting, name):
+    starting.answer(*[each for each in starting.names if each != name])
+    live(starting, 20)
+    assert (starting.state, starting.status.may_trade) == (S.DEGRADED, False)
+    assert starting.status.may_trade_reason == f"not yet known: {name}"
+
+
+@pytest.mark.parametrize("name", ["positions", "completed orders", "account updates"])
+def test_may_trade_is_about_orders_alone(starting, name):
+    starting.answer(*[each for each in starting.names if each != name])
+    live(starting, 20)
+    assert (starting.state, starting.status.may_trade, starting.status.may_trade_reason) == (S.DEGRADED, True, "")
+
+
+def test_a_late_answer_serves(starting):
+    starting.answer(*starting.names[:-1])
+    live(starting, 20)
+    assert starting.state is S.DEGRADED
+    starting.answer("executions")
+    assert (starting.state, starting.status.may_trade) == (S.READY, True)
+
+
+def test_a_late_answer_serves_while_subscriptions_are_restored(starting):
+    starting.subscriptions = 1
+    starting.answer(*starting.names[:-1])
+    live(starting, 20)
+    starting.fact(StartupAnswered(1, "executions"))
+    assert (starting.machine.phase, starting.status.may_trade) == (P.RESTORING, True)
+    starting.moved(0)
+    assert starting.state is S.READY
+
+
+def test_an_answer_between_the_two_askings_serves(starting):
+    starting.answer(*starting.names[:-1])
+    live(starting, 12)
+    starting.answer("executions")
+    assert starting.state is S.READY
+    assert Timer.REQUEST not in starting.timers
+
+
+def test_a_read_only_answer_is_an_answer(starting):
+    starting.answer("open orders", "completed orders", read_only=True)
+    starting.answer("positions", "account updates", "executions")
+    assert starting.state is S.READY
+    assert (starting.status.read_only, starting.status.may_trade) == (True, False)
+    assert starting.status.reason == "session and upstream up; the gateway's API is read-only"
+    assert "Read-Only API setting" in starting.status.may_trade_reason
+
+
+def test_a_program_that_said_readonly_may_not_trade(new_rig):
+    rig = new_rig(readonly=True)
+    rig.names = ("positions", "executions")
+    rig.connect()
+    rig.come_up()
+    assert (rig.state, rig.status.may_trade, rig.status.read_only) == (S.READY, False, True)
+    assert rig.status.may_trade_reason == "this program was configured with readonly = true"
+
+
+def test_a_new_session_begins_knowing_nothing(starting):
+    starting.answer(read_only=True)
+    starting.moved(0, "AAPL (354)")
+    starting.end()
+    starting.open_session(version=176, accounts=("DU7", "DU8"))
+    assert (starting.status.read_only, dict(starting.status.farms), starting.status.upstream) == (False, {}, "unknown")
+    assert (starting.status.server_version, starting.status.accounts) == (176, ("DU7", "DU8"))
+    assert not starting.status.is_connected
+    starting.code(2104, "usfarm")
+    starting.forget()
+    starting.answer()
+    assert starting.orders == [do.Restore(2, same_session=False), do.Announce(2)]
+    assert starting.state is S.READY

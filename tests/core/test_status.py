@@ -1,0 +1,139 @@
+"""The status as the design's table of states has it, line by line; and as plain data."""
+
+import json
+from dataclasses import FrozenInstanceError, replace
+from itertools import product
+
+import pytest
+
+from ibkr.core.derive import derive
+from ibkr.core.errors import Failure
+from ibkr.core.errors import FailureKind as K
+from ibkr.core.policy import Policy
+from ibkr.core.situation import Phase as P
+from ibkr.core.situation import Session, Situation
+from ibkr.core.state import ConnectionState as S
+from ibkr.core.state import FarmState, SessionState
+from ibkr.core.state import UpstreamState as U
+
+UP = (P.STARTUP, P.RESTORING, P.UP)
+LACKS = {
+    "nothing": {},
+    "an answer": {"missing": {"positions"}},
+    "a subscription": {"refused": ("AAPL (354)",)},
+    "a farm": {"farms": {"usfarm": FarmState.BROKEN}},
+}
+
+
+def state_of(phase, *, had_session=False, **session) -> S:
+    situation = Situation(phase=phase, had_session=had_session, session=Session(**session))
+    return derive(situation, Policy(required_farms=("usfarm",)))[0]
+
+
+@pytest.mark.parametrize("phase", list(P))
+def test_the_first_line_that_holds_wins(phase):
+    for had_session, upstream, suspect, (name, lacks) in product((False, True), U, (False, True), LACKS.items()):
+        lines = [
+            (phase is P.IDLE, S.DISCONNECTED),
+            (phase is P.FAILED, S.FAILED),
+            (phase not in UP and not had_session, S.CONNECTING),
+            (phase not in UP and had_session, S.RECONNECTING),
+            (upstream is U.DOWN or suspect, S.DEGRADED),
+            (phase in (P.STARTUP, P.RESTORING) or upstream is U.UNKNOWN, S.SYNCING),
+            (bool(lacks), S.DEGRADED),
+            (True, S.READY),
+        ]
+        wanted = next(state for holds, state in lines if holds)
+        found = state_of(phase, had_session=had_session, upstream=upstream, suspect=suspect, **lacks)
+        assert found is wanted, f"{had_session=} {upstream=} {suspect=} lacks {name}"
+
+
+def test_every_state_has_its_reason():
+    failed = Situation(phase=P.FAILED, failure=Failure(K.CLOSED, "closed"))
+    assert derive(failed, Policy())[1] == "closed"
+    assert derive(Situation(phase=P.FAILED), Policy())[1] == "given up"
+    waiting = Situation(phase=P.WAITING, failure=Failure(K.CLOSED, "closed"), attempts_made=3, lost_because="EOF")
+    assert derive(waiting, Policy())[1] == "session lost: EOF; attempt 3: closed"
+    waiting.phase = P.OPENING
+    assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
+
+
+@pytest.mark.parametrize(
+    ("phase", "session"),
+    [
+        (P.IDLE, SessionState.NONE),
+        (P.FAILED, SessionState.NONE),
+        (P.WAITING, SessionState.NONE),
+        (P.CLOSING, SessionState.NONE),
+        (P.OPENING, SessionState.OPENING),
+        (P.STARTUP, SessionState.UP),
+        (P.RESTORING, SessionState.UP),
+        (P.UP, SessionState.UP),
+    ],
+)
+def test_the_axis_of_the_socket(rig, bring, phase, session):
+    bring(rig, phase)
+    assert rig.status.session is session
+    assert rig.status.is_connected is (phase in (P.RESTORING, P.UP))
+    assert rig.status.may_trade is (phase in (P.RESTORING, P.UP))
+    assert bool(rig.status.may_trade_reason) is not rig.status.may_trade
+    if session is not SessionState.UP:
+        assert rig.status.may_trade_reason == rig.status.reason
+
+
+def test_it_is_frozen(ready):
+    with pytest.raises(FrozenInstanceError):
+        ready.status.state = S.FAILED
+
+
+def test_in_words(ready):
+    assert str(ready.status) == "READY (session and upstream up); may trade"
+    ready.code(1100)
+    assert str(ready.status) == "DEGRADED (the gateway has lost its link to IB's servers); may not trade"
+
+
+def test_as_plain_data(ready):
+    ready.end("EOF")
+    ready.refuse()
+    plain = ready.status.to_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain == {
+        "state": "RECONNECTING",
+        "reason": "session lost: EOF; attempt 1: connection refused",
+        "since": "2026-03-02T14:30:00.000+00:00",
+        "as_of": "2026-03-02T14:30:00.000+00:00",
+        "may_trade": False,
+        "may_trade_reason": "session lost: EOF; attempt 1: connection refused",
+        "is_connected": False,
+        "endpoint": "127.0.0.1:7497",
+        "client_id": 7,
+        "server_version": None,
+        "accounts": [],
+        "read_only": False,
+        "session": "none",
+        "upstream": "unknown",
+        "farms": {},
+        "attempt": 1,
+        "next_retry_at": "2026-03-02T14:30:00.250+00:00",
+        "outages": 1,
+        "last_error": "unreachable: connection refused",
+    }
+
+
+def test_the_axes_as_plain_data(ready):
+    plain = ready.status.to_dict()
+    assert (plain["session"], plain["upstream"], plain["farms"]) == ("up", "up", {"usfarm": "ok"})
+    assert (plain["next_retry_at"], plain["server_version"]) == (None, 178)
+
+
+def test_account_ids_are_masked_wherever_they_stand(ready):
+    told = "account values of DU1234567 and X_99"
+    status = replace(
+        ready.status, accounts=("DU1234567", "X_99"), reason=told, may_trade_reason=told, last_error=f"silent: {told}"
+    )
+    masked = "account values of DU***67 and ***"
+    plain = status.to_dict()
+    assert plain["accounts"] == ["DU***67", "***"]
+    assert (plain["reason"], plain["may_trade_reason"], plain["last_error"]) == (masked, masked, f"silent: {masked}")
+    shown = status.to_dict(show_accounts=True)
+    assert (shown["accounts"], shown["reason"]) == (["DU1234567", "X_99"], told)
