@@ -142,6 +142,8 @@ class IBConnector:
         """As ``connect``, in a running event loop. Cancelled, it gives up."""
         self._bind()
         began = self._latest().state in _OVER
+        if began:
+            self._driver.crash = None
         self._post(ConnectWanted(None if wait else self._policy.connect_attempts))
         try:
             status = await self._until(_is_settled)

@@ -111,11 +111,19 @@ def test_breaking_off_leaves_nothing_wanted(new_rig, bring, phase):
     assert (rig.status.next_retry_at, rig.status.is_connected, rig.status.may_trade) == (None, False, False)
     assert rig.status.since == rig.now.wall or phase is P.FAILED
     assert rig.status.outages == int(lost_ready)
+    if rig.socket is not None:
+        assert not rig.machine.is_quiet, "the end of the socket is still awaited"
+        rig.machine.step(SocketEnded(rig.attempt, "aborted"), rig.now)
     assert rig.machine.is_quiet
 
 
+def test_a_socket_that_is_gone_without_a_word_is_not_awaited(ready):
+    ready.machine.break_off("its event loop was closed", ready.now, socket_gone=True)
+    assert ready.machine.is_quiet
+
+
 def test_after_breaking_off_a_connect_starts_over(ready):
-    ready.machine.break_off("internal error", ready.now)
+    ready.machine.break_off("internal error", ready.now, socket_gone=True)
     ready.socket = None
     ready.timers.clear()
     ready.connect()

@@ -99,10 +99,14 @@ class Machine:
         self._status = Status(**{**view, "farms": MappingProxyType(view["farms"])}, since=self._since, as_of=now.wall)
         return True
 
-    def break_off(self, detail: str, now: Now) -> None:
-        """Give up without asking the table: our own code is at fault and no row can be trusted. State: ``FAILED``."""
+    def break_off(self, detail: str, now: Now, *, socket_gone: bool = False) -> None:
+        """Give up without asking the table: no row can be trusted any more. State: ``FAILED``.
+
+        An open socket's end is still awaited, unless it is ``socket_gone`` without a word.
+        """
         self._situation.phase = Phase.FAILED
         self._situation.failure = Failure(FailureKind.CLOSED, detail)
         self._situation.next_retry_at = None
-        self._situation.socket_open = False
+        if socket_gone:
+            self._situation.socket_open = False
         self._look(now)

@@ -24,6 +24,8 @@ class Session(Protocol):
 
     @property
     def last_byte(self) -> float: ...
+    @property
+    def has_ended(self) -> bool: ...
     def open(self, attempt: int) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
@@ -55,6 +57,7 @@ class Driver:
         self._queue: deque[Fact] = deque()
         self._busy = False
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._fired: set[Timer] = set()
         self._quiet: set[asyncio.Future[None]] = set()
         self.crash: Exception | None = None
         session.post = self.post
@@ -83,6 +86,10 @@ class Driver:
             self._quiet.discard(waiter)
 
     def _take(self, fact: Fact) -> None:
+        if isinstance(fact, TimerFired):
+            if fact.timer not in self._fired:
+                return  # stopped while it waited in the queue, behind a callback that turns the loop itself
+            self._fired.remove(fact.timer)
         try:
             orders = self._machine.step(fact, now())
             published = [order.status for order in orders if isinstance(order, do.Publish)]
@@ -138,20 +145,24 @@ class Driver:
         self._timers[timer] = loop.call_at(due, self._fire, timer, due)
 
     def _stop(self, timer: Timer) -> None:
+        self._fired.discard(timer)
         handle = self._timers.pop(timer, None)
         if handle is not None:
             handle.cancel()
 
     def _fire(self, timer: Timer, due: float) -> None:
         del self._timers[timer]
+        self._fired.add(timer)
         late = max(0.0, asyncio.get_running_loop().time() - due)
         self.post(TimerFired(timer, late, self._session.last_byte))
 
     def abandon(self) -> None:
         """The loop was closed under a live connection: nothing of it can be awaited or called any more."""
         self._timers.clear()
+        self._fired.clear()
         self._queue.clear()
-        self._machine.break_off("the event loop that it lived in was closed", Now(0.0, datetime.now(UTC)))
+        now = Now(0.0, datetime.now(UTC))
+        self._machine.break_off("the event loop that it lived in was closed", now, socket_gone=True)
         self._session.abandon()
 
     def _break_off(self, fact: Fact, error: Exception) -> None:
@@ -163,6 +174,6 @@ class Driver:
         self._queue.clear()
         for timer in list(self._timers):
             self._stop(timer)
-        self._machine.break_off(f"internal error: {error!r}", now())
         self._session.abort()
         self._session.release()
+        self._machine.break_off(f"internal error: {error!r}", now(), socket_gone=self._session.has_ended)

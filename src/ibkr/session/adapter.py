@@ -58,6 +58,11 @@ class Adapter:
         """When the socket last brought a byte, in the loop's time."""
         return self._tap.last_byte
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the newest attempt is over and its socket gone."""
+        return self._ended
+
     def open(self, attempt: int) -> None:
         """Begin an attempt. Ends in exactly one ``SocketEnded``."""
         self._attempt = attempt
