@@ -26,7 +26,7 @@ from ibkr.core.facts import (
     SubscriptionsMoved,
 )
 from ibkr.session.custody import Custody
-from ibkr.session.egress import one_write
+from ibkr.session.egress import one_write, sender_of
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
 from ibkr.session.telling import Subdued, in_words, plain
@@ -140,6 +140,7 @@ class Adapter:
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
         self.custody = Custody(ib, self._tell_subscriptions)
+        client.send = sender_of(client)
         client._logger = Subdued(client._logger, {})
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
