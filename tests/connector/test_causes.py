@@ -83,7 +83,7 @@ async def test_refused(make: Callable[..., IBConnector]) -> None:
 
 async def test_a_name_that_does_not_resolve_is_unreachable(make: Callable[..., IBConnector]) -> None:
     connector = IBConnector("no-such-host.invalid", 7497, 1, policy=ibkr.Policy(connect_attempts=1))
-    with pytest.raises(ibkr.GatewayUnreachable, match=r"no-such-host\.invalid:7497"):
+    with pytest.raises(ibkr.GatewayUnreachable, match=r"no-such-host\.invalid:7497.*check ibkr\.host"):
         await connector.connect_async()
 
 

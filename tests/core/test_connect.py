@@ -44,7 +44,7 @@ def test_three_attempts_one_second_from_end_to_start_then_the_last_cause(rig):
     rig.advance(0.3)
     rig.refuse()
     assert rig.status.next_retry_at is not None
-    assert rig.status.reason == "attempt 1: connection refused"
+    assert rig.status.reason == "connection refused"
     rig.advance(1.1)
     rig.refuse(K.CLOSED, "closed")
     rig.advance(1.0)

@@ -63,8 +63,11 @@ def test_a_required_farm_broken_degrades_and_is_named(new_rig):
     rig = new_rig(required_farms=("usfarm", "ushmds"))
     rig.connect()
     rig.come_up()
+    assert (rig.state, rig.status.may_trade) == (S.DEGRADED, True)
+    assert rig.status.reason == "the gateway does not name the required data farm ushmds"
+    rig.code(2106, "ushmds")
     rig.code(2103, "eufarm")
-    assert rig.state is S.READY
+    assert (rig.state, rig.status.reason) == (S.READY, "session and upstream up; data farm broken: eufarm")
     rig.code(2103, "usfarm")
     rig.code(2105, "ushmds")
     assert (rig.state, rig.status.may_trade) == (S.DEGRADED, True)

@@ -22,11 +22,13 @@ LACKS = {
     "an answer": {"missing": {"positions"}},
     "a subscription": {"refused": ("AAPL (354)",)},
     "a farm": {"farms": {"usfarm": FarmState.BROKEN}},
+    "word of a farm": {"farms": {"eufarm": FarmState.OK}},
 }
 
 
 def state_of(phase, *, had_session=False, **session) -> S:
-    situation = Situation(phase=phase, had_session=had_session, session=Session(**session))
+    farms = session.pop("farms", {"usfarm": FarmState.OK})
+    situation = Situation(phase=phase, had_session=had_session, session=Session(farms=farms, **session))
     return derive(situation, Policy(required_farms=("usfarm",)))[0]
 
 
@@ -53,7 +55,7 @@ def test_every_state_has_its_reason():
     assert derive(failed, Policy())[1] == "closed"
     assert derive(Situation(phase=P.FAILED), Policy())[1] == "given up"
     waiting = Situation(phase=P.WAITING, failure=Failure(K.CLOSED, "closed"), attempts_made=3, lost_because="EOF")
-    assert derive(waiting, Policy())[1] == "session lost: EOF; attempt 3: closed"
+    assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
     waiting.phase = P.OPENING
     assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
 
@@ -99,11 +101,11 @@ def test_as_plain_data(ready):
     assert json.loads(json.dumps(plain)) == plain
     assert plain == {
         "state": "RECONNECTING",
-        "reason": "session lost: EOF; attempt 1: connection refused",
+        "reason": "session lost: EOF; connection refused",
         "since": "2026-03-02T14:30:00.000+00:00",
         "as_of": "2026-03-02T14:30:00.000+00:00",
         "may_trade": False,
-        "may_trade_reason": "session lost: EOF; attempt 1: connection refused",
+        "may_trade_reason": "session lost: EOF; connection refused",
         "is_connected": False,
         "endpoint": "127.0.0.1:7497",
         "client_id": 7,

@@ -37,8 +37,13 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     if lacking:
         return ConnectionState.DEGRADED, lacking
     assumed = session.upstream is UpstreamState.ASSUMED
-    reason = "session up; upstream assumed, the gateway has not said" if assumed else "session and upstream up"
-    return ConnectionState.READY, f"{reason}; the gateway's API is read-only" if session.read_only else reason
+    parts = ["session up; upstream assumed, the gateway has not said" if assumed else "session and upstream up"]
+    broken = [farm for farm, state in session.farms.items() if state is FarmState.BROKEN]
+    if broken:
+        parts.append(f"data farm broken: {', '.join(broken)}")
+    if session.read_only:
+        parts.append("the gateway's API is read-only")
+    return ConnectionState.READY, "; ".join(parts)
 
 
 def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
@@ -96,7 +101,7 @@ def _session_state(s: Situation) -> SessionState:
 def _why_out(s: Situation) -> str:
     parts = [f"session lost: {s.lost_because}"] if s.lost_because else []
     if s.failure:
-        parts.append(f"attempt {s.attempts_made}: {s.failure.detail}" if s.phase is Phase.WAITING else s.failure.detail)
+        parts.append(s.failure.detail)
     return "; ".join(parts) or "the first attempt is under way"
 
 
@@ -109,4 +114,7 @@ def _lacking(s: Situation, policy: Policy) -> str:
     broken = [farm for farm in policy.required_farms if s.session.farms.get(farm) is FarmState.BROKEN]
     if broken:
         parts.append(f"required data farm broken: {', '.join(broken)}")
+    unheard_of = [farm for farm in policy.required_farms if farm not in s.session.farms]
+    if unheard_of:
+        parts.append(f"the gateway does not name the required data farm {', '.join(unheard_of)}")
     return "; ".join(parts)

@@ -97,7 +97,8 @@ class GatewaySilent(ConnectError, TimeoutError):
 
     advice = (
         "Look at the TWS or IB Gateway window: a login that is not finished or a dialog asking to accept this"
-        " connection holds back the answer; add this address to its trusted IPs."
+        " connection holds back the answer; add this address to its trusted IPs. Or another program listens at"
+        " {endpoint} that waits for its client to speak first."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -25,6 +26,8 @@ def plain(message: str) -> str:
 
 def in_words(error: OSError) -> str:
     """Why the address could not be reached."""
+    if isinstance(error, socket.gaierror):
+        return f"the host's name cannot be resolved ({error.strerror}): check ibkr.host"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: nothing listens at this port"
     return error.strerror or str(error) or type(error).__name__

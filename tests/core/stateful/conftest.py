@@ -166,7 +166,7 @@ class Oracle:
 
     def _lacks(self) -> bool:
         link = self.link
-        broken = any(link.farms.get(farm) == "broken" for farm in self.rig.policy.required_farms)
+        broken = any(link.farms.get(farm, "broken") == "broken" for farm in self.rig.policy.required_farms)
         return broken or bool(link.refused) or not link.asked <= link.answered
 
     def _state(self, suspect: bool) -> S:
