@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -73,7 +72,8 @@ class IBConnector:
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
         self._listeners.add(lambda status: mask.learn(status.accounts))
-        weakref.finalize(self, mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask))
+        mask.learn([account])
+        mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask)
         self._guard_ib()
 
     @classmethod
@@ -146,11 +146,12 @@ class IBConnector:
             self._driver.crash = None
         self._post(ConnectWanted(None if wait else self._policy.connect_attempts))
         try:
-            status = await self._until(_is_settled)
+            await self._until(_is_settled)
         except asyncio.CancelledError:
             if began:
                 self._post(DisconnectWanted(abort=True))
             raise
+        status = self._machine.status  # a callback may have gone on from there
         if status.state is ConnectionState.FAILED:
             raise self._connect_error()
         return status.is_connected
@@ -164,7 +165,8 @@ class IBConnector:
         if self._is_quiet():
             return not self.connected
         if running_loop() is None:
-            run_in_script(script_loop(), self.disconnect_async())
+            assert self._loop is not None
+            run_in_script(self._loop, self.disconnect_async())
         else:
             self._post(DisconnectWanted(abort=True))
         return not self.connected
@@ -214,7 +216,9 @@ class IBConnector:
         """
         try:
             async with asyncio.timeout(timeout):
-                status = await self._until(lambda status: status.state in (ConnectionState.READY, *_OVER))
+                await self._until(lambda status: status.state in (ConnectionState.READY, *_OVER))
+                while (status := self._machine.status).state not in (ConnectionState.READY, *_OVER):
+                    await self._until(lambda status: status.state in (ConnectionState.READY, *_OVER))
         except TimeoutError as error:
             raise NotReady(f"not ready after {timeout:g} s: {self.status}", self.status) from error
         if status.state is not ConnectionState.READY:
@@ -256,10 +260,17 @@ class IBConnector:
 
     def _post(self, fact: Fact) -> None:
         loop = running_loop()
+        if loop is None and self._loop is not None and not self._loop.is_running():
+            self._loop.run_until_complete(self._post_in_loop(fact))
+            return
         if loop is not self._loop:
             raise RuntimeError(
                 f"{self!r} belongs to another event loop: call it where connect() was called, or disconnect first"
             )
+        self._driver.post(fact)
+
+    async def _post_in_loop(self, fact: Fact) -> None:
+        """For a plain script, whose loop rests between its calls."""
         self._driver.post(fact)
 
     def _latest(self) -> Status:

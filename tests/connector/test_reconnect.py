@@ -231,6 +231,25 @@ async def test_1100_then_1101_asks_again_on_the_same_socket(
     assert "300" not in caplog.text
 
 
+async def test_listeners_of_the_librarys_errors_meet_a_true_status(
+    gateway: Gateway, make: Make, state_of: StateOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    met: list[tuple[int, bool]] = []
+
+    def on_error(req_id: int, code: int, text: str, contract: object) -> None:
+        met.append((code, connector.status.may_trade))
+
+    connector.ib.errorEvent.connect(on_error)
+    await gateway.fault("1100")
+    await state_of(connector, lambda status: status.state is DEGRADED)
+    await gateway.fault("1102")
+    await connector.wait_ready_async(5)
+    assert met == [(1100, False), (1102, True)]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_farm_is_an_axis_of_its_own(gateway: Gateway, make: Make, states: States, state_of: StateOf) -> None:
     connector, particular = make(), make(client_id=8, required_farms=("usfarm",))
     await connector.connect_async()

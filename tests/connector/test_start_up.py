@@ -104,6 +104,19 @@ async def test_a_late_answer_serves(
     assert connector.status.may_trade
 
 
+@pytest.mark.parametrize("request_name", ["reqAccountUpdatesMulti", "reqExecutions"])
+async def test_the_late_answer_to_the_first_asking_serves(
+    request_name: str, gateway: Gateway, make: Callable[..., IBConnector]
+) -> None:
+    """Asked once more under an id of its own, and only the first is ever answered."""
+    gateway.on_received(request_name, lambda gateway: gateway.faults.call("delay", 0.3))
+    gateway.on_received(request_name, lambda gateway: gateway.faults.call("mute", request_name))
+    connector = make(request_timeout=0.1)
+    assert await connector.connect_async() is True
+    await connector.wait_ready_async(5)
+    assert len(gateway.seen.received(request_name)) == 2
+
+
 async def test_1102_asks_for_no_account_summary(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
     connector = make()
     await connector.connect_async()

@@ -1,5 +1,6 @@
 """No account id leaves through a logger that a mask is on."""
 
+import gc
 import logging
 
 import pytest
@@ -100,7 +101,9 @@ def test_the_last_of_several_takes_it_off(lines):
     first, second, showing = AccountMask(), AccountMask(), AccountMask(show_accounts=True)
     first.learn(["ODD-1"])
     undo_first = mask_loggers([log.name], first)
-    undo_first_again = mask_loggers([log.name], first)
+    twin = AccountMask()
+    twin.learn(["ODD-1"])
+    undo_twin = mask_loggers([log.name], twin)
     undo_second = mask_loggers([log.name], second)
     undo_showing = mask_loggers([log.name], showing)
     assert len(log.filters) == 2
@@ -109,7 +112,7 @@ def test_the_last_of_several_takes_it_off(lines):
     undo_first()  # a second call changes nothing
     log.info("ODD-1 DU1234567")
     assert lines()[-1].endswith("OD***-1 DU***67")
-    undo_first_again()
+    undo_twin()
     log.info("ODD-1 DU1234567")
     assert lines()[-1].endswith("ODD-1 DU***67")
     undo_second()
@@ -117,6 +120,16 @@ def test_the_last_of_several_takes_it_off(lines):
     assert lines()[-1].endswith("ODD-1 DU1234567")
     undo_showing()
     assert len(log.filters) == 1
+
+
+def test_a_mask_goes_with_its_owner(lines):
+    log = logging.getLogger("ibkr.forgotten")
+    mask = AccountMask()
+    mask_loggers([log.name], mask)
+    del mask
+    gc.collect()
+    log.info("DU1234567")
+    assert lines()[-1].endswith("DU1234567")
 
 
 def test_the_loggers_that_the_client_library_has():

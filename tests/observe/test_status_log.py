@@ -94,6 +94,17 @@ def test_an_outage_warns_once_for_each_cause_then_counts_and_ends_with_its_lengt
     ]
 
 
+def test_a_long_outage_is_told_once_a_minute(story):
+    story(*UP)
+
+    def out(seconds):
+        return at(seconds, S.RECONNECTING, "connection refused", last_error="unreachable: connection refused")
+
+    lines = story(*(out(seconds) for seconds in (10, 40, 69.9, 70, 70.3, 130.1)))
+    assert [level for level, _ in lines] == ["WARNING", "DEBUG", "DEBUG", "INFO", "DEBUG", "INFO"]
+    assert lines[3] == ("INFO", f"{WHO} still RECONNECTING after 60 s: connection refused")
+
+
 def test_the_next_outage_warns_anew_and_has_a_length_of_its_own(story):
     story(*UP)
     first = story(at(10, S.RECONNECTING, "session lost: reset"), at(11, S.READY, "up"))

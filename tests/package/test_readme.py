@@ -36,7 +36,7 @@ def test_the_example_runs():
         with process:
             lines = [process.stdout.readline().strip() for _ in range(3)]
             process.kill()
-    prices = [line for line in lines if re.fullmatch(r"\d+\.\d+", line)]
+    prices = [line for line in lines if re.fullmatch(r"READY \d+\.\d+", line)]
     assert prices, lines
 
 

@@ -66,6 +66,10 @@ def _set_up_logging(verbose: int) -> None:
     else:
         # What is wrong is told by the command itself, in words; without a handler Python would print it twice.
         logging.getLogger().addHandler(logging.NullHandler())
+        # But a misspelt setting, which nothing else would tell.
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("ibkr: %(message)s"))
+        logging.getLogger("ibkr.config").addHandler(handler)
 
 
 app.command(rich_help_panel="Commands")(demo)

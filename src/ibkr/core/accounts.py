@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 # Live ids begin with U, F or I, paper ids with D before that (facts/operations.md); digits follow.
-_ACCOUNT_ID = re.compile(r"\bD?[UFI]\d{5,9}\b")
+_ACCOUNT_ID = re.compile(r"\bD?[UFI][A-Z]?\d{5,9}\b")
 
 
 def mask_account(account: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ibkr.core.policy import Policy
-from ibkr.core.situation import Identity, Phase, Situation
+from ibkr.core.situation import Identity, Phase, Session, Situation
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
 
 ORDER_ANSWERS = frozenset({"open orders", "executions"})
@@ -36,14 +36,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     lacking = _lacking(s, policy)
     if lacking:
         return ConnectionState.DEGRADED, lacking
-    assumed = session.upstream is UpstreamState.ASSUMED
-    parts = ["session up; upstream assumed, the gateway has not said" if assumed else "session and upstream up"]
-    broken = [farm for farm, state in session.farms.items() if state is FarmState.BROKEN]
-    if broken:
-        parts.append(f"data farm broken: {', '.join(broken)}")
-    if session.read_only:
-        parts.append("the gateway's API is read-only")
-    return ConnectionState.READY, "; ".join(parts)
+    return ConnectionState.READY, _ready(session)
 
 
 def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
@@ -88,6 +81,18 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "outages": s.outages,
         "last_error": str(s.failure) if s.failure else "",
     }
+
+
+def _ready(session: Session) -> str:
+    parts = ["session and upstream up"]
+    if session.upstream is UpstreamState.ASSUMED:
+        parts = ["session up; upstream assumed, the gateway has not said"]
+    broken = [farm for farm, state in session.farms.items() if state is FarmState.BROKEN]
+    if broken:
+        parts.append(f"data farm broken: {', '.join(broken)}")
+    if session.read_only:
+        parts.append("the gateway's API is read-only")
+    return "; ".join(parts)
 
 
 def _session_state(s: Situation) -> SessionState:

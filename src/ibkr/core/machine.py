@@ -52,6 +52,11 @@ class Machine:
         return self._situation.phase in (Phase.IDLE, Phase.FAILED) and not self._situation.socket_open
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether a session is up or under way."""
+        return self._situation.phase not in (Phase.IDLE, Phase.FAILED)
+
+    @property
     def failure(self) -> Failure | None:
         """The last failed attempt, until a session comes."""
         return self._situation.failure

@@ -75,5 +75,5 @@ class Step:
         s.losses.clear()
         self.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT))
         self.leave_session()
-        self.end_socket(abort=abort)
         self.do(Release())
+        self.end_socket(abort=abort)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ibkr.core.accounts import mask_accounts
 from ibkr.core.state import ConnectionState
@@ -34,6 +35,8 @@ _logger = logging.getLogger("ibkr.connector")
 _formatter = logging.Formatter()
 _lock = threading.Lock()
 
+# In a long outage nobody should have to guess whether anything still runs.
+_STILL_EVERY = timedelta(seconds=60)
 _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 
 
@@ -59,21 +62,21 @@ class AccountMask(logging.Filter):
 
 
 def mask_loggers(names: Iterable[str], mask: AccountMask) -> Callable[[], None]:
-    """Attach the mask to the loggers of these names; what is returned takes it off again, once.
+    """Attach the mask to the loggers of these names, for as long as it lives or until what is returned is called.
 
     Many masks may be on one logger: they act as one filter, in one pass, until the last is taken off.
     """
     loggers = [logging.getLogger(name) for name in names]
     with _lock:
         for logger in loggers:
-            _masks_of(logger).add(mask)
+            _masks_of(logger).masks.add(mask)
 
     def undo() -> None:
         with _lock:
             while loggers:
                 logger = loggers.pop()
                 masks = _masks_of(logger)
-                masks.remove(mask)
+                masks.masks.discard(mask)
                 if not masks.masks:
                     logger.removeFilter(masks)
 
@@ -81,19 +84,14 @@ def mask_loggers(names: Iterable[str], mask: AccountMask) -> Callable[[], None]:
 
 
 class _Masks(logging.Filter):
-    """The masks that are on one logger. Replaced and never altered: records come from any thread."""
+    """The masks that are on one logger. Held weakly: a mask goes with the connector that it belongs to."""
 
-    masks: tuple[AccountMask, ...] = ()
-
-    def add(self, mask: AccountMask) -> None:
-        self.masks = (*self.masks, mask)
-
-    def remove(self, mask: AccountMask) -> None:
-        where = self.masks.index(mask)
-        self.masks = self.masks[:where] + self.masks[where + 1 :]
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks: weakref.WeakSet[AccountMask] = weakref.WeakSet()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        masks = [mask for mask in self.masks if not mask.show_accounts]
+        masks = [mask for mask in tuple(self.masks) if not mask.show_accounts]
         if masks:
             _mask_record(record, frozenset().union(*(mask.known for mask in masks)))
         return True
@@ -134,7 +132,7 @@ class StatusLog:
     """A sink for ``Status``: a line when the state changes.
 
     A lost session or another trouble is a WARNING when its cause first shows, DEBUG with a count as long as nothing
-    new does; being back is INFO, with how long it took.
+    new does, and INFO once a minute; being back is INFO, with how long it took.
     """
 
     def __init__(self) -> None:
@@ -142,6 +140,7 @@ class StatusLog:
         self._out_since: datetime | None = None
         self._told: dict[tuple[ConnectionState, str], int] = {}
         self._was_ready = False
+        self._spoke_at: datetime | None = None
 
     def __call__(self, status: Status) -> None:
         changed, self._state = status.state is not self._state, status.state
@@ -180,7 +179,12 @@ class StatusLog:
         key = (status.state, _cause(status))
         times = self._told[key] = self._told.get(key, 0) + 1
         if times == 1:
+            self._spoke_at = status.as_of
             _logger.warning("%s %s: %s", _who(status), status.state, status.reason)
+        elif self._spoke_at is not None and status.as_of - self._spoke_at >= _STILL_EVERY:
+            self._spoke_at = status.as_of
+            seconds = (status.as_of - self._out_since).total_seconds()
+            _logger.info("%s still %s after %.0f s: %s", _who(status), status.state, seconds, status.reason)
         else:
             _logger.debug("%s still %s (%d): %s", _who(status), status.state, times, status.reason)
 

@@ -75,7 +75,7 @@ class Driver:
             self._busy = False
 
     async def quiet(self) -> None:
-        """Wait until nothing is wanted and nothing is left."""
+        """Wait until nothing is wanted and nothing is left, or until somebody wants a connection again."""
         if self._machine.is_quiet:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -100,7 +100,7 @@ class Driver:
             published = [self._machine.status]
         for status in published:
             self._on_status(status)
-        if self._quiet and self._machine.is_quiet:
+        if self._quiet and (self._machine.is_quiet or self._machine.is_wanted):
             for waiter in self._quiet:
                 if not waiter.done():
                     waiter.set_result(None)
@@ -164,6 +164,7 @@ class Driver:
         now = Now(0.0, datetime.now(UTC))
         self._machine.break_off("the event loop that it lived in was closed", now, socket_gone=True)
         self._session.abandon()
+        self._on_status(self._machine.status)
 
     def _break_off(self, fact: Fact, error: Exception) -> None:
         """A mistake in our own code: what it would call ready could be a lie, so the session ends, loudly."""

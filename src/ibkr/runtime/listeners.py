@@ -33,7 +33,7 @@ class Listeners:
         for callback in tuple(self._callbacks):
             try:
                 callback(status)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
                 logger.exception("The status callback %r failed; the others go on", callback)
 
     async def first(self, holds: Callable[[Status], bool]) -> Status:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ibkr.core.codes import Reaction, is_read_only, is_warning, reaction
@@ -30,8 +32,20 @@ from ibkr.session.egress import one_write, sender_of
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
 from ibkr.session.telling import Subdued, in_words, plain
+from ibkr.wire.fields import encode_fields
+from ibkr.wire.frame import frame
 
 logger = logging.getLogger("ibkr.session")
+
+# The library logs each of these as ERROR, again and again and the good news too; the status tells them better.
+_TOLD_BY_STATUS = frozenset(
+    {
+        Reaction.UPSTREAM_LOST,
+        Reaction.UPSTREAM_BACK,
+        Reaction.UPSTREAM_BACK_DATA_LOST,
+        Reaction.CLIENT_ID_IN_USE,
+    }
+)
 
 
 class Adapter:
@@ -51,6 +65,7 @@ class Adapter:
         self._detail = ""
         self._is_open = False
         self._ended = True
+        self._has_socket = False
         self._take_over()
 
     @property
@@ -116,7 +131,8 @@ class Adapter:
         attempt = self._attempt
         self._tap.on_byte = lambda: self.post(Heard(attempt))
         self._tap.listen()
-        self.ib.client.reqCurrentTime()
+        # Past the library's queue, which may be full of the caller's requests.
+        self.ib.client.conn.sendMsg(frame(encode_fields(49, 1)))
 
     def release(self) -> None:
         """End the streams that the caller holds: nothing will be restored any more."""
@@ -126,6 +142,11 @@ class Adapter:
     def abandon(self) -> None:
         """The loop is closed, and the socket with it: forget both, so that another loop can begin anew."""
         client = self.ib.client
+        transport = client.conn.transport
+        if transport is not None:
+            with suppress(OSError):  # the gateway may have closed it long ago
+                transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self._has_socket = False
         client.conn.reset()
         client.reset()
         self._opening = None
@@ -167,9 +188,10 @@ class Adapter:
     async def _open(self, attempt: int) -> None:
         client = self.ib.client
         self.ib.wrapper.clientId = self._client_id
+        client._reqIdSeq = self._next_id  # before any handler of the first packets can take an id
         try:
             await client.connectAsync(self._host, self._port, self._client_id, None)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._detail = in_words(error)
             self.post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
             return
@@ -218,6 +240,7 @@ class Adapter:
         self._next_id = max(self._next_id, self.ib.client._reqIdSeq)
 
     def _on_accepted(self, _transport: asyncio.BaseTransport) -> None:
+        self._has_socket = True
         self.post(PortAccepted(self._attempt))
 
     def _on_api_start(self) -> None:
@@ -234,8 +257,8 @@ class Adapter:
 
     def _on_unfit(self, failure: Failure) -> None:
         self._detail = failure.detail
-        if self.ib.client.isReady():
-            self.abort()
+        if self._is_open:
+            self._hang_up(abort=True)
         else:
             self.post(AttemptFailed(self._attempt, failure))
 
@@ -243,40 +266,47 @@ class Adapter:
         """The machine knows before the library's listeners do: none of them meets a status that is no longer true."""
         client = self.ib.client
         was_ready = client.isReady()
-        if was_ready:
-            self._keep_ids()
-            self._connection_closed()
-        client.reset()
+        self._has_socket = False
         self._detail = self._detail or (plain(message) or "the gateway closed the connection")
-        if self._opening is not None and not self._opening.done():
-            self._opening.cancel()
-        self._check_end()
+        try:
+            if was_ready:
+                self._keep_ids()
+                self._connection_closed()
+            client.reset()
+        finally:  # whatever else may fail, the end of the socket is told
+            if self._opening is not None and not self._opening.done():
+                self._opening.cancel()
+            self._check_end()
         if was_ready:
             client.apiEnd.emit()
 
     def _check_end(self) -> None:
-        if self._ended or self.ib.client.conn.isConnected() or (self._opening and not self._opening.done()):
+        if self._ended or self._has_socket or self.ib.client.conn.isConnected():
+            return
+        if self._opening is not None and not self._opening.done():
             return
         self._ended = True
         self.post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
 
     def _request_ended(self, key: Any, result: Any = None, success: bool = True) -> None:
-        future = self.ib.wrapper._futures.get(key)
+        is_known = key in self.ib.wrapper._futures
         self._end_request(key, result, success)
-        if self._startup is not None and future is not None:
-            self._startup.ended(future)
+        if self._startup is not None and is_known and success:
+            self._startup.ended(key)
 
     def _error_received(self, req_id: int, code: int, text: str, advanced: str = "") -> None:
         """Ours first: what the library does with some of these is what we must prevent."""
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
-        if self.custody.error_received(req_id, code, text):
+        if reaction(code) is not Reaction.NONE:
+            self.post(CodeReceived(self._attempt, code, text))
+        if reaction(code) in _TOLD_BY_STATUS:
+            self.ib.errorEvent.emit(req_id, code, text, None)
+        elif self.custody.error_received(req_id, code, text):
             self._error(req_id, code, text, advanced)
         if startup is not None and is_read_only(code, text):
             startup.read_only()
-        if reaction(code) is not Reaction.NONE:
-            self.post(CodeReceived(self._attempt, code, text))
 
     def _tell_subscriptions(self) -> None:
         ledger = self.custody.ledger

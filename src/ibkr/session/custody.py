@@ -6,12 +6,16 @@ Subscriptions are recorded at the client, below the library's ``IB``: whichever 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 from ibkr.core.codes import is_warning
 from ibkr.core.ledger import Ledger, Standing
+
+logger = logging.getLogger("ibkr.session")
 
 # Where a message that answers a subscription has its request id (facts/tws-protocol.md, section 5).
 _REQ_ID_AT = {"1": 2, "2": 2, "21": 1, "45": 2, "46": 2, "47": 2, "57": 2, "58": 2, "81": 1, "84": 1}
@@ -19,10 +23,14 @@ _REQ_ID_AT = {"1": 2, "2": 2, "21": 1, "45": 2, "46": 2, "47": 2, "57": 2, "58":
 
 @dataclass(slots=True)
 class _Held:
-    """One stream of market data: the object in the caller's hands, and how it was asked for."""
+    """One stream of market data: the object in the caller's hands, and how it was asked for.
+
+    ``contract`` is a copy, and ``key`` its hash at that time: the caller may alter the contract later.
+    """
 
     ticker: Any
     contract: Any
+    key: int
     arguments: tuple[Any, ...]
 
 
@@ -66,8 +74,11 @@ class Custody:
         if self._data_type is not None:
             self._set_data_type(self._data_type)
         for req_id in self.ledger.ids(Standing.WANTED):
-            held = self._held[req_id]
-            self._send(req_id, held)
+            try:
+                self._send(req_id, self._held[req_id])
+            except Exception as error:
+                logger.exception("A subscription could not be asked for again; the others go on")
+                self.ledger.refuse(req_id, repr(error))
 
     def release(self) -> None:
         """Nothing is wanted any more."""
@@ -80,6 +91,7 @@ class Custody:
     def error_received(self, req_id: int, code: int, text: str) -> bool:
         """Take note of an error about a subscription; False when nobody else needs to hear of it."""
         if code == 300 and req_id in self._retired:
+            self._retired.discard(req_id)
             return False  # the gateway had forgotten the stream whose old id we cancelled, as after 1101 it should
         if not is_warning(code) and self.ledger.refuse(req_id, f"{code}: {text}"):
             if req_id not in self.ledger.ids():
@@ -94,10 +106,16 @@ class Custody:
             self._request(req_id, contract, generic_ticks, snapshot, regulatory, options)
             return
         ticker = self._wrapper.reqId2Ticker.get(req_id)
-        held = _Held(ticker, contract, (generic_ticks, snapshot, regulatory, options))
+        held = _Held(ticker, copy(contract), hash(contract), (generic_ticks, snapshot, regulatory, options))
+        self._replace(ticker)
         self._held[req_id] = held
         self.ledger.want(req_id, contract.localSymbol or contract.symbol or f"contract {contract.conId}")
-        self._send(req_id, held)
+        try:
+            self._send(req_id, held)
+        except Exception:
+            del self._held[req_id]
+            self.ledger.forget(req_id)
+            raise
 
     def _cancel_mkt_data(self, req_id: int) -> None:
         known = self._held.pop(req_id, None) is not None
@@ -110,6 +128,17 @@ class Custody:
     def _req_market_data_type(self, data_type: int) -> None:
         self._data_type = data_type
         self._set_data_type(data_type)
+
+    def _replace(self, ticker: Any) -> None:
+        """The ticker is asked for again, as in a connectedEvent handler: the library forgets the old id, we end it."""
+        for old in [req_id for req_id, held in self._held.items() if held.ticker is ticker]:
+            del self._held[old]
+            self.ledger.forget(old)
+            self._wrapper.reqId2Ticker.pop(old, None)
+            self._wrapper._reqId2Contract.pop(old, None)
+            if self._client.isConnected():
+                self._retired.add(old)
+                self._cancel(old)
 
     def _send(self, req_id: int, held: _Held) -> None:
         self.ledger.sent(req_id)
@@ -131,7 +160,7 @@ class Custody:
         if held.ticker is None:
             return
         wrapper = self._wrapper
-        wrapper.tickers[hash(held.contract)] = held.ticker
+        wrapper.tickers[held.key] = held.ticker
         wrapper.reqId2Ticker[req_id] = held.ticker
         wrapper.ticker2ReqId["mktData"][held.ticker] = req_id
         wrapper._reqId2Contract[req_id] = held.contract

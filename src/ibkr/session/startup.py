@@ -13,18 +13,23 @@ _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """How to ask. ``again`` is the bare message, for a request whose first asking still pends on a shared key."""
+    """How to ask. Those on a key that the library shares have the ``key``, and ``again``, the bare message.
+
+    Where somebody's asking already pends on the key, it is shared: the library would forget it for a second one.
+    """
 
     ask: Callable[[], asyncio.Future[Any]]
     again: Callable[[], None] | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request that is out: the library's future for it, and its request id, if it has one."""
+    """A request that is out: the library's future for it, its key there, and whether the asking was ours."""
 
     future: asyncio.Future[Any]
-    req_id: int | None
+    key: int | str
+    is_ours: bool
 
 
 class StartUp:
@@ -38,7 +43,8 @@ class StartUp:
         self._ib = ib
         self._on_answer = on_answer
         self._requests = self._requests_of(account, readonly)
-        self._pending: dict[str, _Asked] = {}
+        # Several for one name when it was asked again under a new id: whichever is answered first serves.
+        self._pending: dict[str, list[_Asked]] = {}
         self._answered: set[str] = set()
         self._read_only = False
 
@@ -50,6 +56,7 @@ class StartUp:
     def ask(self) -> None:
         """Send all of them; executions follow once the orders have ended, so that each finds its trade."""
         self._answered.clear()
+        self._forget_own_ids()
         if self._ib.client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
         for name in self._requests:
@@ -63,41 +70,58 @@ class StartUp:
             if shared or name not in self._pending or self._requests[name].again is None:
                 self._ask(name)
 
-    def ended(self, future: asyncio.Future[Any]) -> None:
-        """The library has ended the request of this future with its answer."""
-        for name, asked in self._pending.items():
-            if asked.future is future:
+    def ended(self, key: int | str) -> None:
+        """The library has ended the request of this key with its answer, whoever asked."""
+        for name, askings in self._pending.items():
+            if any(asked.key == key for asked in askings):
                 self._answer(name)
                 return
 
     def failed(self, req_id: int) -> None:
         """The gateway answered this request with an error: no answer. It is asked once more when it is overdue."""
-        for name, asked in self._pending.items():
-            if asked.req_id == req_id:
-                del self._pending[name]
+        for name, askings in self._pending.items():
+            if any(asked.key == req_id for asked in askings):
+                left = [asked for asked in askings if asked.key != req_id]
+                if left:
+                    self._pending[name] = left
+                else:
+                    del self._pending[name]
                 return
 
     def read_only(self) -> None:
         """The gateway refused the order requests because its API is read-only: that is their answer."""
         self._read_only = True
-        for name, key in zip(_ORDER_REQUESTS, ("openOrders", "completedOrders"), strict=True):
+        for name in _ORDER_REQUESTS:
             if name in self._pending:
-                self._ib.wrapper._endReq(key)
+                self._ib.wrapper._endReq(self._requests[name].key)
 
     def abandon(self) -> None:
         """The session is over: nobody waits for these any more."""
-        for asked in self._pending.values():
-            asked.future.cancel()
-        self._pending.clear()
+        for name in list(self._pending):
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        for asked in self._pending.pop(name):
+            if asked.is_ours:
+                asked.future.cancel()
+
+    def _forget_own_ids(self) -> None:
+        """What is asked anew is not served by an answer to the old asking, where the two can be told apart."""
+        for name in [name for name in self._pending if self._requests[name].again is None]:
+            self._forget(name)
 
     def _ask(self, name: str) -> None:
         request = self._requests[name]
-        if name in self._pending and request.again is not None:
+        shared = self._ib.wrapper._futures.get(request.key) if request.key else None
+        if request.again is not None and shared is not None and not shared.done():
+            if name not in self._pending:
+                self._pending[name] = [_Asked(shared, request.key, is_ours=False)]
             request.again()
             return
-        req_id = self._ib.client._reqIdSeq
+        key = request.key or self._ib.client._reqIdSeq
         future = request.ask()
-        self._pending[name] = _Asked(future, req_id if request.again is None else None)
+        future.add_done_callback(_taken)
+        self._pending.setdefault(name, []).append(_Asked(future, key, is_ours=True))
         if future.done():
             self._answer(name)
 
@@ -109,7 +133,7 @@ class StartUp:
         return any(name in self._requests and name not in self._answered for name in _ORDER_REQUESTS)
 
     def _answer(self, name: str) -> None:
-        del self._pending[name]
+        self._forget(name)
         self._answered.add(name)
         if name in _ORDER_REQUESTS:
             self._ask_executions()
@@ -120,15 +144,17 @@ class StartUp:
         accounts = client.getAccounts()
         if not account and len(accounts) == 1:
             account = accounts[0]
-        requests = {"positions": _Request(ib.reqPositionsAsync, client.reqPositions)}
+        requests = {"positions": _Request(ib.reqPositionsAsync, client.reqPositions, "positions")}
         if not readonly:
-            requests["open orders"] = _Request(ib.reqOpenOrdersAsync, client.reqOpenOrders)
+            requests["open orders"] = _Request(ib.reqOpenOrdersAsync, client.reqOpenOrders, "openOrders")
             requests["completed orders"] = _Request(
-                lambda: ib.reqCompletedOrdersAsync(False), lambda: client.reqCompletedOrders(False)
+                lambda: ib.reqCompletedOrdersAsync(False), lambda: client.reqCompletedOrders(False), "completedOrders"
             )
         if account:
             requests["account updates"] = _Request(
-                lambda: ib.reqAccountUpdatesAsync(account), lambda: client.reqAccountUpdates(True, account)
+                lambda: ib.reqAccountUpdatesAsync(account),
+                lambda: client.reqAccountUpdates(True, account),
+                "accountValues",
             )
         if len(accounts) <= _MAX_ACCOUNTS:
             for each in accounts:
@@ -137,3 +163,9 @@ class StartUp:
                 )
         requests["executions"] = _Request(ib.reqExecutionsAsync)
         return requests
+
+
+def _taken(future: asyncio.Future[Any]) -> None:
+    """Nobody awaits it; an error that the caller's ``RaiseRequestErrors`` made of an answer is told by its code."""
+    if not future.cancelled():
+        future.exception()

@@ -24,10 +24,10 @@ def plain(message: str) -> str:
     return re.sub(r"^\[(Errno|WinError) \d+\] ", "", message)
 
 
-def in_words(error: OSError) -> str:
+def in_words(error: OSError | UnicodeError) -> str:
     """Why the address could not be reached."""
-    if isinstance(error, socket.gaierror):
-        return f"the host's name cannot be resolved ({error.strerror}): check ibkr.host"
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return f"the host's name cannot be resolved ({plain(str(error))}): check ibkr.host"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: nothing listens at this port"
     return error.strerror or str(error) or type(error).__name__

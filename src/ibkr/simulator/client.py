@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.greetings import GREETINGS
+from ibkr.simulator.moments import CONNECTION, END, HELLO, VERSION
 from ibkr.simulator.outbox import Outbox
 from ibkr.simulator.reader import FieldReader, Malformed
 from ibkr.simulator.requests import START_API, answer, request_name
@@ -82,7 +83,9 @@ class Client(asyncio.Protocol):
         self.hub.seen.attempts.append(self.hub.loop.time())
         if self.hub.conditions.frozen:
             self.freeze()
-        self._greeting.accepted(self)
+        self.hub.moments.reached(CONNECTION)
+        if not self._is_ignored:
+            self._greeting.accepted(self)
         self.hub.changed()
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +93,9 @@ class Client(asyncio.Protocol):
             self._unread += data
         elif not self._is_ignored:
             self._greeting.received(self, data)
+
+    def eof_received(self) -> None:
+        self.hub.moments.reached(END)
 
     def pause_writing(self) -> None:
         log.warning("client %s does not read: cut with %s bytes waiting", self.client_id, MAX_UNREAD)
@@ -188,7 +194,11 @@ class Client(asyncio.Protocol):
                 return
             hello, used = parsed
             data, self._hello = self._hello[used:], b""
+            self.hub.moments.reached(HELLO)
+            if self._is_ignored:
+                return
             self._negotiate(hello, announce)
+            self.hub.moments.reached(VERSION)
         try:
             frames = self._frames.feed(data)
         except FrameTooLong as error:
@@ -215,6 +225,9 @@ class Client(asyncio.Protocol):
         name = request_name(fields)
         kept = tuple(fields) if len(body) <= _KEPT_WHOLE else tuple(text[:100] for text in fields[:20])
         self.hub.seen.requests.append(SeenRequest(self.client_id, name, kept, self.hub.loop.time()))
+        self.hub.moments.reached(name)
+        if self._is_ignored:
+            return
         try:
             if name in self.hub.conditions.muted:
                 pass

@@ -119,6 +119,14 @@ class Gateway:
         if self._listener.is_reopening_now:
             await self.wait_for(lambda gateway: gateway.is_listening)
 
+    def on_received(self, name: str, action: "Callable[[Gateway], object]") -> None:
+        """Call `action(gateway)` once, the next time this is received, and before it is answered.
+
+        `name` is that of a request, or one of: connection (accepted, no byte read), hello, version (just sent as the
+        hello's answer), end (of what a client sends). Raises `ValueError` for any other.
+        """
+        self._hub.moments.add(name, lambda: action(self))
+
     async def wait_for(self, predicate: "Callable[[Gateway], object]", timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Return as soon as `predicate(gateway)` is true; it is asked after every event.
 

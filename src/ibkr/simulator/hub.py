@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ibkr.simulator.conditions import Conditions
 from ibkr.simulator.market import Market
+from ibkr.simulator.moments import Moments
 from ibkr.simulator.seen import Seen
 from ibkr.simulator.watch import Watch
 
@@ -52,6 +53,7 @@ class Hub:
         self.conditions = Conditions()
         self.seen = Seen()
         self.watch = Watch()
+        self.moments = Moments()
         self.market = Market(self, settings.tick_interval, settings.seed)
         self.is_accepting = False
         self.clients: dict[Client, None] = {}

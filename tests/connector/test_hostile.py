@@ -1,0 +1,228 @@
+"""What an attacker found: handlers in odd moments, callers in a hurry, collected garbage."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from ib_async import Stock, Ticker
+
+from ibkr import ConnectionState, GatewayUnreachable, IBConnector, NotReady, Policy, SessionState, Status
+from ibkr.simulator import Gateway, ThreadedGateway
+
+READY = ConnectionState.READY
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+Make = Callable[..., IBConnector]
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+Subscribe = Callable[[IBConnector], Ticker]
+NextTick = Callable[[Ticker], Awaitable[None]]
+
+
+async def back(connector: IBConnector, state_of: StateOf, outages: int = 1) -> None:
+    await state_of(connector, lambda status: status.outages == outages and status.state is READY)
+
+
+def test_connectors_are_collected_while_others_are_made() -> None:
+    """The finalizer of one took a lock that the making of another held."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(50)
+    try:
+        for _ in range(100):
+            IBConnector("127.0.0.1", 7497, 1)
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+async def test_a_contract_that_the_caller_alters_later(
+    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    contract = Stock("AAPL", "SMART", "USD", conId=265598)
+    ticker = connector.ib.reqMktData(contract)
+    await next_tick(ticker)
+    contract.conId = 0
+    await gateway.fault("reset")
+    await back(connector, state_of)
+    await next_tick(ticker)
+
+
+async def test_a_request_that_the_library_refuses_is_not_kept(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make()
+    await connector.connect_async()
+    with pytest.raises(AttributeError):
+        connector.ib.reqMktData(AAPL, mktDataOptions=["x"])  # type: ignore[list-item]
+    await gateway.fault("reset")
+    await back(connector, state_of)
+    assert not gateway.seen.received("reqMktData")
+
+
+async def test_ids_taken_by_a_handler_of_the_first_packet(
+    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    others: list[Ticker] = []
+
+    def on_error(req_id: int, code: int, text: str, contract: object) -> None:
+        if code == 2104 and not others:
+            for symbol, con_id in (("MSFT", 272093), ("SPY", 756733)):
+                others.append(connector.ib.reqMktData(Stock(symbol, "SMART", "USD", conId=con_id)))
+
+    connector.ib.errorEvent.connect(on_error)
+    await gateway.fault("reset")
+    await back(connector, state_of)
+    for each in (ticker, *others):
+        await next_tick(each)
+    assert sorted(gateway.seen.live_subscriptions(7).values()) == ["AAPL", "MSFT", "SPY"]
+
+
+async def test_subscribing_anew_in_connected_event_is_one_stream(
+    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+) -> None:
+    """The ecosystem's habit, from before there was anybody who restored."""
+    connector = make()
+    connector.ib.connectedEvent.connect(lambda: connector.ib.reqMktData(AAPL), keep_ref=True)
+    await connector.connect_async()
+    for outage in (1, 2, 3):
+        await gateway.fault("reset")
+        await back(connector, state_of, outage)
+    [ticker] = connector.ib.tickers()
+    await next_tick(ticker)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 1)
+    assert connector.ib.cancelMktData(AAPL)
+    await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+
+
+async def test_a_probe_does_not_wait_behind_the_callers_requests(gateway: Gateway, make: Make) -> None:
+    connector = make(probe_after=0.3, suspect_after=0.3, probe_timeout=0.6)
+    await connector.connect_async()
+    suspects: list[Status] = []
+
+    def note(status: Status) -> None:
+        if status.session is SessionState.SUSPECT:
+            suspects.append(status)
+
+    connector.on_status(note)
+    for _ in range(60):
+        connector.ib.reqMarketDataType(1)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqCurrentTime")) >= 2)
+    assert not suspects
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 60)
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_disconnect_is_over_when_somebody_connects_again(gateway: Gateway, make: Make, turns: int) -> None:
+    connector = make()
+    first = asyncio.ensure_future(connector.connect_async())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    leaving = asyncio.ensure_future(connector.disconnect_async())
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(connector.connect_async(), 5) is True
+    await asyncio.wait_for(leaving, 1)
+    await asyncio.wait_for(first, 1)
+
+
+async def test_connect_says_what_is_true_when_a_callback_went_on(make: Make) -> None:
+    connector = make()
+    connector.on_status(lambda status: connector.disconnect() if status.state is READY else None)
+    assert await connector.connect_async() is False
+    connecting = asyncio.ensure_future(connector.connect_async())
+    with pytest.raises(NotReady):
+        await connector.wait_ready_async(5)
+    await connecting
+
+
+async def test_a_caller_who_asks_for_positions_at_the_same_time(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("mute", "reqPositions")
+    pending = asyncio.ensure_future(connector.ib.reqPositionsAsync())
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqPositions")) == 2)
+    await gateway.fault("1100")
+    await gateway.fault("clear")
+    await gateway.fault("1101")
+    await connector.wait_ready_async(5)
+    assert await asyncio.wait_for(pending, 1)
+
+
+async def test_a_caller_who_asks_for_orders_during_start_up(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(request_timeout=0.3)
+    asked: list[asyncio.Future[object]] = []
+
+    def ask(status: Status) -> None:
+        if status.state is ConnectionState.SYNCING and not asked:
+            asked.append(asyncio.ensure_future(connector.ib.reqOpenOrdersAsync()))
+
+    connector.on_status(ask)
+    await connector.connect_async()
+    assert connector.status.state is READY
+    await asyncio.wait_for(asked[0], 1)
+
+
+async def test_a_finished_ticker_does_not_come_back(gateway: Gateway, make: Make, next_tick: NextTick) -> None:
+    connector = make()
+    await connector.connect_async()
+    old = connector.ib.reqMktData(AAPL)
+    await next_tick(old)
+    await connector.disconnect_async()
+    assert old.updateEvent.done()
+    await connector.connect_async()
+    assert connector.ib.tickers() == []
+    new = connector.ib.reqMktData(AAPL)
+    assert new is not old
+    await next_tick(new)
+
+
+async def test_an_absurd_frame_in_a_session_is_told_before_the_librarys_listeners(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    met: list[bool] = []
+    connector.ib.disconnectedEvent.connect(lambda: met.append(connector.is_connected()), keep_ref=True)
+    connector.ib.client.conn.data_received(b"\x7f\xff\xff\xff" + b"junk" * 4)
+    await back(connector, state_of)
+    assert met == [False]
+
+
+async def test_cancelled_error_from_a_callback(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make()
+
+    def fails(status: Status) -> None:
+        raise asyncio.CancelledError
+
+    connector.on_status(fails)
+    await connector.connect_async()
+    assert connector.status.state is READY
+    assert gateway.seen.connects == 1
+
+
+@pytest.mark.parametrize("host", ["x" * 70, "a..b"])
+async def test_names_that_cannot_be_encoded(host: str) -> None:
+    connector = IBConnector(host, 7497, 1, policy=Policy(connect_attempts=1))
+    with pytest.raises(GatewayUnreachable, match=r"check ibkr\.host"):
+        await connector.connect_async()
+
+
+@pytest.fixture
+def threaded() -> Iterator[ThreadedGateway]:
+    with ThreadedGateway() as gateway:
+        yield gateway
+
+
+@pytest.mark.usefixtures("script_loop")
+def test_reconnect_in_a_plain_script(threaded: ThreadedGateway) -> None:
+    connector = IBConnector("127.0.0.1", threaded.port, 1)
+    connector.connect()
+    connector.reconnect()
+    assert connector.wait_ready(5).state is READY
+    assert threaded.seen.connects == 2
+    connector.disconnect()
