@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint core-coverage clean
+.PHONY: help demo test test-all bench soak lint core-coverage clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,11 +23,16 @@ demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in tu
 test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests
 	$(BIN)/pytest -n $(WORKERS)
 
-test-all: lint core-coverage  ## the same tests, with far more random examples and steps
+test-all: lint core-coverage  ## the same tests, with far more random examples and steps, and two minutes of soak
 	$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=thorough --timeout=300
+	SOAK_MINUTES=1 $(BIN)/python -m soak
+	SOAK_MINUTES=1 $(BIN)/python -m soak overlap
 
 bench: $(VENV)/.developing  ## one table: this package against the raw client library
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.developing  ## faults at random for SOAK_MINUTES (10), SOAK_SEED=n to repeat a run
+	$(BIN)/python -m soak
 
 lint: $(VENV)/.developing  ## ruff, mypy --strict, the layers of the house
 	$(BIN)/ruff check .

@@ -1,0 +1,182 @@
+"""``make soak``: faults at random for as long as one likes, 20 subscriptions, and at the end all is as it was.
+
+``python -m soak`` draws the next fault when the last one is recovered from; ``python -m soak overlap`` does not wait.
+``SOAK_MINUTES`` says how long (10), ``SOAK_SEED`` repeats a run. Exit code 1 with what did not hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import secrets
+import sys
+import time
+import tracemalloc
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from ibkr import ConnectionState
+from soak.faults import BREAKING, EPISODES, draw_overlapping
+from soak.growth import Measure, growths, measure
+from soak.rig import SUBSCRIPTIONS, NotHeld, Rig, gateway_process
+
+SETTLED_AFTER = 0.25
+"""The share of the run after which growth counts: caches are warm by then."""
+LONGEST_PAUSE = 0.5
+"""Between two faults, in seconds."""
+
+
+@dataclass
+class Report:
+    """What is told at the end: rows of what, how it came out, and whether it holds; None for what is only told."""
+
+    rows: list[tuple[str, str, bool | None]] = field(default_factory=list)
+
+    def add(self, what: str, how: object, holds: bool | None = None) -> None:
+        self.rows.append((what, str(how), holds))
+
+    @property
+    def broken(self) -> list[str]:
+        return [f"{what}: {how}" for what, how, holds in self.rows if holds is False]
+
+
+class Unheard(logging.Handler):
+    """What asyncio logs: exceptions that nobody took, tasks that nobody kept."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage().replace("\n", " "))
+
+
+class Soak:
+    """One run of faults, so many minutes long."""
+
+    def __init__(self, rig: Rig, minutes: float, dice: random.Random) -> None:
+        self._rig, self._dice = rig, dice
+        self._began = time.monotonic()
+        self._seconds = minutes * 60
+        self._faults = 0
+        self._settled: Measure | None = None
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _say(self, text: str) -> None:
+        print(f"{self._elapsed:8.1f} s  {text}", flush=True)
+
+    async def in_turn(self, report: Report) -> None:
+        """Each fault when the last is recovered from; every kind comes up before one comes again."""
+        deck: list[int] = []
+        while self._elapsed < self._seconds:
+            deck = deck or self._dice.sample(range(len(EPISODES)), len(EPISODES))
+            known, outages = len(self._rig.outages.durations), await self._broken()
+            words = await EPISODES[deck.pop()](self._rig, self._dice)
+            broken = await self._broken()
+            await self._rig.ready(broken)
+            await self._rig.all_tick()
+            self._faults += 1
+            out = sum(self._rig.outages.durations[known:])
+            self._say(f"{words:<60} {f'out {out:6.2f} s' if broken > outages else 'no outage'}")
+            self._settle()
+            await asyncio.sleep(self._dice.uniform(0, LONGEST_PAUSE))
+        broken, counted = await self._broken(), self._rig.connector.status.outages
+        report.add("outages", f"the connector counts {counted}, the simulator broke {broken}", counted == broken)
+
+    async def overlapping(self, report: Report) -> None:
+        """One fault upon the other; at the end all that lasts is ended."""
+        while self._elapsed < self._seconds:
+            command = draw_overlapping(self._dice)
+            await self._rig.fault(command)
+            await asyncio.sleep(self._dice.uniform(0, LONGEST_PAUSE))
+            self._faults += 1
+            self._say(f"{command:<40} {self._rig.connector.status.state}")
+            if self._settled is None and self._elapsed >= SETTLED_AFTER * self._seconds:
+                await self._end_all()
+                self._settle()
+        began = time.monotonic()
+        await self._end_all()
+        report.add("all faults ended to READY and ticks", f"{time.monotonic() - began:.2f} s", True)
+        report.add("outages", self._rig.connector.status.outages)
+
+    async def _end_all(self) -> None:
+        await self._rig.fault("clear")
+        await self._rig.fault("1102")  # clear is silent: what was told of upstream stands until this
+        await self._rig.ready(0)
+        await self._rig.all_tick()
+        self._say("all faults ended")
+
+    async def _broken(self) -> int:
+        return sum(name in BREAKING for name in await self._rig.faults_seen())
+
+    def _settle(self) -> None:
+        if self._settled is None and self._elapsed >= SETTLED_AFTER * self._seconds:
+            self._settled = measure()
+
+    def sum_up(self, report: Report) -> None:
+        """What holds at the end of a run."""
+        state = self._rig.connector.status.state
+        report.add("state", state, state is ConnectionState.READY)
+        report.add("faults", self._faults)
+        if durations := sorted(self._rig.outages.durations):
+            middle, longest = durations[len(durations) // 2], durations[-1]
+            report.add("out", f"median {middle:.2f} s, longest {longest:.2f} s, {sum(durations):.0f} s in all")
+        assert self._settled is not None
+        for growth in growths(self._settled, measure()):
+            report.add(growth.what, growth, growth.holds)
+
+
+async def run(name: str, minutes: float, seed: int) -> Report:
+    report, unheard = Report(), Unheard()
+    logging.getLogger("asyncio").addHandler(unheard)
+    tracemalloc.start()
+    async with gateway_process() as (port, control):
+        rig = Rig(port, control)
+        try:
+            await rig.start()
+            soak = Soak(rig, minutes, random.Random(seed))
+            await (soak.overlapping(report) if name == "overlap" else soak.in_turn(report))
+            await rig.all_tick()
+            report.add("subscriptions", f"all {SUBSCRIPTIONS} tick", True)
+            soak.sum_up(report)
+        except NotHeld as error:
+            report.add("held", error, False)
+        finally:
+            await rig.connector.disconnect_async()
+    gc.collect()
+    report.add("errors that nobody took", "; ".join(unheard.told) or "none", not unheard.told)
+    return report
+
+
+def main() -> int:
+    names = sys.argv[1:] or ["turn"]
+    minutes = float(os.environ.get("SOAK_MINUTES") or 10)
+    seed = int(os.environ.get("SOAK_SEED") or secrets.randbelow(10**6))
+    if names not in (["turn"], ["overlap"]) or minutes <= 0:
+        print("usage: [SOAK_MINUTES=10] [SOAK_SEED=n] python -m soak [turn|overlap]", file=sys.stderr)
+        return 2
+    for logger in ("ib_async", "ibkr"):  # an outage is a line of ours here
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    print(f"{names[0]}: {minutes:g} minutes, SOAK_SEED={seed} repeats it", flush=True)
+    report = asyncio.run(run(names[0], minutes, seed))
+    table = Table(title=f"Soak, {names[0]}, {minutes:g} minutes, seed {seed}")
+    for column in ("what", "measured", ""):
+        table.add_column(column)
+    for what, how, holds in report.rows:
+        table.add_row(what, how, {True: "holds", False: "BROKEN", None: ""}[holds])
+    Console(width=None if sys.stdout.isatty() else 130).print(table)
+    for line in report.broken:
+        print(f"did not hold: {line}", file=sys.stderr)
+    return 1 if report.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""A simulated gateway in a process of its own, a connector with its subscriptions, and what both have seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ib_async import Contract, Ticker
+
+from ibkr import ConnectionState, IBConnector, Policy, Status
+from ibkr.simulator.instruments import INSTRUMENTS
+
+HOST = "127.0.0.1"
+CLIENT_ID = 7
+SUBSCRIPTIONS = 20
+LIMIT = 30.0
+"""Seconds in which anything must be over; none of the faults drawn should need half of it."""
+
+POLICY = Policy(
+    probe_after=1,
+    suspect_after=0.3,
+    probe_timeout=1,
+    backoff_first=0.25,
+    backoff_cap=1,
+    request_timeout=0.5,
+)
+TIMEOUT = 1.0
+
+_LONGEST_ANSWER = 2**22
+
+
+class NotHeld(Exception):
+    """Something that must hold did not; says what."""
+
+
+class Control:
+    """The control port of the simulator."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def ask(self, line: str) -> dict[str, Any]:
+        """Carry out a command; what it answers."""
+        self._writer.write(line.encode() + b"\n")
+        async with asyncio.timeout(LIMIT):
+            answer: dict[str, Any] = json.loads(await self._reader.readline())
+        if not answer["ok"]:
+            raise RuntimeError(f"the simulator refused {line!r}: {answer['error']}")
+        return answer
+
+
+@asynccontextmanager
+async def gateway_process() -> AsyncIterator[tuple[int, Control]]:
+    """``ibkr simulate``: its API port and its control port."""
+    port, control = _free_ports(2)
+    command = [sys.executable, "-m", "ibkr", "simulate", "--port", str(port), "--control", str(control)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
+    assert process.stdout is not None
+    try:
+        if "listens" not in (said := process.stdout.readline()):
+            raise RuntimeError(f"the simulator did not start: {said}")
+        reader, writer = await asyncio.open_connection(HOST, control, limit=_LONGEST_ANSWER)
+        yield port, Control(reader, writer)
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        process.terminate()
+        process.stdout.close()
+        process.wait(LIMIT)
+
+
+def _free_ports(count: int) -> list[int]:
+    found = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in found]
+    for each in found:
+        each.close()
+    return ports
+
+
+@dataclass
+class Outages:
+    """When READY was lost and had again, as the connector published it."""
+
+    durations: list[float] = field(default_factory=list)
+    _lost_at: float | None = None
+
+    def note(self, status: Status) -> None:
+        now = asyncio.get_running_loop().time()
+        if status.state is ConnectionState.READY:
+            if self._lost_at is not None:
+                self.durations.append(now - self._lost_at)
+            self._lost_at = None
+        elif self._lost_at is None:
+            self._lost_at = now
+
+
+class Rig:
+    """The connector under test and the hand on the simulator."""
+
+    def __init__(self, port: int, control: Control) -> None:
+        self._control = control
+        self.connector = IBConnector(HOST, port, CLIENT_ID, TIMEOUT, policy=POLICY)
+        self.outages = Outages()
+        self._tickers: list[Ticker] = []
+        self._ticks: list[int] = []
+        self._ticked = asyncio.Event()
+
+    async def start(self) -> None:
+        """Connect and subscribe."""
+        await self.connector.connect_async()
+        self.connector.on_status(self.outages.note)
+        for item in INSTRUMENTS[:SUBSCRIPTIONS]:
+            contract = Contract(item.sec_type, item.con_id, item.symbol, exchange=item.exchange, currency=item.currency)
+            ticker = self.connector.ib.reqMktData(contract)
+            ticker.updateEvent.connect(partial(self._count, len(self._tickers)), keep_ref=True)
+            self._tickers.append(ticker)
+            self._ticks.append(0)
+        if len(self._tickers) != SUBSCRIPTIONS:
+            raise RuntimeError(f"the simulator knows {len(self._tickers)} contracts, {SUBSCRIPTIONS} are needed")
+        await self.all_tick()
+
+    async def fault(self, line: str) -> None:
+        """Carry out a fault."""
+        await self._control.ask(line)
+
+    async def faults_seen(self) -> list[str]:
+        """The faults that the simulator has carried out."""
+        return list((await self._control.ask("seen"))["faults"])
+
+    async def until(self, holds: Callable[[Status], bool], what: str = "what this fault leads to") -> None:
+        """Wait for a status. Raises `NotHeld` after the limit."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                async for status in self.connector.changes():
+                    if holds(status):
+                        return
+        except TimeoutError:
+            raise NotHeld(f"{what} was not seen within {LIMIT:g} s: {self.connector!r}") from None
+
+    async def ready(self, outages: int) -> None:
+        """Wait until it is READY after so many outages. Raises `NotHeld`."""
+
+        def is_back(status: Status) -> bool:
+            return status.state is ConnectionState.READY and status.outages >= outages
+
+        await self.until(is_back, f"READY after {outages} outages")
+
+    async def all_tick(self) -> None:
+        """Wait until every subscription has ticked from now on, on the same object. Raises `NotHeld`."""
+        before = self._ticks.copy()
+        silent: list[str] = []
+        try:
+            async with asyncio.timeout(LIMIT):
+                while silent := [
+                    ticker.contract.symbol
+                    for ticker, now, then in zip(self._tickers, self._ticks, before, strict=True)
+                    if now == then and ticker.contract
+                ]:
+                    self._ticked.clear()
+                    await self._ticked.wait()
+        except TimeoutError:
+            raise NotHeld(f"no tick within {LIMIT:g} s: {', '.join(silent)}; {self.connector!r}") from None
+        held = self.connector.ib.tickers()
+        if {id(ticker) for ticker in held} != {id(ticker) for ticker in self._tickers}:
+            raise NotHeld("the library's tickers are no longer those that the program holds")
+
+    def _count(self, index: int, _: Ticker) -> None:
+        self._ticks[index] += 1
+        self._ticked.set()

@@ -1,0 +1,273 @@
+"""Every fault of the simulator in every phase of a connection's life, and what is to be expected. ``drill`` tries it.
+
+The faults come from the simulator's own registry. One that it gains later joins by itself, with the expectation of
+``Kind.UNKNOWN``; one that needs arguments fails until it has a row in ``ROWS``. States are written as letters, and a
+life as a word: ``DCSR`` is a connect, ``DCSRBSR`` a connect and a recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from ibkr import ClientIdInUse, ConnectError, GatewayClosed, GatewaySilent, NotAGateway, UnsupportedVersion
+from ibkr.simulator import FAULTS, Fault
+
+CLIENT_ID = 7
+
+STARTUP = (
+    "reqPositions",
+    "reqOpenOrders",
+    "reqCompletedOrders",
+    "reqAccountUpdates",
+    "reqAccountUpdatesMulti",
+    "reqExecutions",
+)
+GROUPS = {
+    **dict.fromkeys(("connection", "hello", "version", "startApi"), "attempt"),
+    **dict.fromkeys(STARTUP, "start-up"),
+    "READY": "ready",
+    "recovery": "recovery",
+    "disconnect": "disconnect",
+}
+"""Every phase; but for READY, it is the moment at which the gateway has received that, and not answered it."""
+
+LIVED = {"attempt": "DC", "start-up": "DCS", "ready": "DCSR", "recovery": "DCSRBS"}
+"""The life until the fault, by group."""
+UNHURT = {"attempt": "SR", "start-up": "R", "ready": "", "recovery": "R"}
+"""The rest of it when the fault does nothing."""
+OUT = {"attempt": "", "start-up": "C", "ready": "B", "recovery": "B"}
+"""Where the loss of the socket leads: while a first connection is being made, that goes on."""
+FIRST = ("attempt", "start-up")
+"""The caller is in connect()."""
+
+
+class Kind(StrEnum):
+    """What a fault does."""
+
+    HARMLESS = "nothing that the connection is concerned with"
+    BREAKS = "the socket is lost, and can be had again"
+    REFUSES = "new connections lead to no session"
+    HALF_OPEN = "the socket stands, and no byte comes"
+    RESYNCS = "the gateway has forgotten what was asked of it"
+    DEGRADES = "a session without something that it needs"
+    UNKNOWN = "not in the table: it must come back once the fault is cleared"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is expected of one fault. ``arguments`` are its own, or a function of the phase that gives them.
+
+    ``drops``: the groups in which the standing connections are closed with it, so that a new one meets the mode.
+    ``says``: what a degraded status gives as reason. ``cure``: what is done after ``clear``, and what state follows.
+    """
+
+    kind: Kind
+    arguments: Any = ()
+    policy: dict[str, Any] = field(default_factory=dict)
+    error: type[ConnectError] | None = None
+    drops: tuple[str, ...] = ()
+    says: str = ""
+    cure: str = ""
+    is_late: bool = False
+    """What lacks is known at the end of start-up only."""
+    lasts: float = 0.0
+    """Seconds for which the port is shut."""
+
+    @property
+    def is_known(self) -> bool:
+        return self.kind is not Kind.UNKNOWN
+
+    @property
+    def error_kind(self) -> str:
+        return _KINDS[self.error] if self.error else ""
+
+    def arguments_in(self, phase: str) -> tuple[Any, ...]:
+        return tuple(self.arguments(phase) if callable(self.arguments) else self.arguments)
+
+
+_KINDS: dict[type[ConnectError], str] = {
+    GatewaySilent: "silent",
+    GatewayClosed: "closed",
+    NotAGateway: "not_a_gateway",
+    ClientIdInUse: "client_id_in_use",
+    UnsupportedVersion: "unsupported_version",
+}
+
+
+def _muted(phase: str) -> tuple[str]:
+    return (phase if phase in STARTUP else "reqPositions",)
+
+
+ALWAYS = (*LIVED, "disconnect")
+LATER = ("start-up", "ready", "recovery", "disconnect")
+BACKOFF = {"backoff_first": 0.05, "backoff_cap": 0.1}
+ONCE = {"connect_attempts": 2, **BACKOFF}
+FINAL = {"connect_attempts": 3, **BACKOFF}
+"""The first attempt is dropped, the second tells that no third is of use."""
+QUICK = {**ONCE, "timeout": 0.3}
+PROBED = {**QUICK, "probe_after": 0.1, "suspect_after": 0.1, "probe_timeout": 0.2, "lateness_tolerance": 0.05}
+
+ROWS = {
+    "reset": Row(Kind.BREAKS),
+    "close": Row(Kind.BREAKS),
+    "restart": Row(Kind.BREAKS, arguments=(0.1,), lasts=0.1),
+    "freeze": Row(Kind.HALF_OPEN, policy=PROBED, error=GatewaySilent),
+    "thaw": Row(Kind.HARMLESS),
+    "lose_upstream": Row(Kind.DEGRADES, says="lost its link", cure="restore_upstream"),
+    "restore_upstream_data_lost": Row(Kind.RESYNCS),
+    "restore_upstream": Row(Kind.HARMLESS),
+    "upstream_down_at_connect": Row(Kind.DEGRADES, drops=ALWAYS, says="lost its link", cure="restore_upstream"),
+    "break_farm": Row(
+        Kind.DEGRADES,
+        policy={"required_farms": ("usfarm",)},
+        says="farm broken: usfarm",
+        cure="mend_farm",
+        is_late=True,
+    ),
+    "mend_farm": Row(Kind.HARMLESS),
+    "occupy_client_id": Row(Kind.REFUSES, arguments=(CLIENT_ID,), policy=ONCE, error=ClientIdInUse, drops=LATER),
+    "silent": Row(Kind.REFUSES, policy=QUICK, error=GatewaySilent, drops=ALWAYS),
+    "http": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),
+    "ssh": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),
+    "garbage": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),
+    "close_on_accept": Row(Kind.REFUSES, policy=ONCE, error=GatewayClosed, drops=ALWAYS),
+    "close_after_handshake": Row(Kind.REFUSES, policy=ONCE, error=GatewayClosed, drops=ALWAYS),
+    "old_version": Row(Kind.REFUSES, policy=FINAL, error=UnsupportedVersion, drops=ALWAYS),
+    "read_only": Row(Kind.HARMLESS),
+    "mute": Row(
+        Kind.DEGRADES,
+        arguments=_muted,
+        policy={"request_timeout": 0.15},
+        drops=("ready",),
+        says="start-up unanswered",
+        cure="restore_upstream",
+        is_late=True,
+    ),
+    "delay": Row(Kind.HARMLESS, arguments=(0.03,)),
+    "clear": Row(Kind.HARMLESS),
+}
+
+_NOBODY = "a notice goes to sessions, and there is none yet"
+IMPOSSIBLE = {
+    ("restore_upstream_data_lost", "attempt"): _NOBODY,
+    ("restore_upstream", "attempt"): _NOBODY,
+    ("mend_farm", "attempt"): _NOBODY,
+}
+"""Fault and group of phases that cannot meet, and why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault in one phase, and the words that the life may be, before the cure and after it."""
+
+    fault: Fault
+    phase: str
+
+    def __str__(self) -> str:
+        return f"{self.fault.name}-{self.phase}"
+
+    @property
+    def group(self) -> str:
+        return GROUPS[self.phase]
+
+    @property
+    def is_first(self) -> bool:
+        return self.group in FIRST
+
+    @property
+    def row(self) -> Row:
+        row = ROWS.get(self.fault.name)
+        if row is not None:
+            return row
+        lacking = [item.name for item in self.fault.parameters if item.is_required]
+        if lacking:
+            pytest.fail(
+                f"the fault {self.fault.name!r} needs {', '.join(lacking)}: add a row for it to ROWS in"
+                f" tests/faults/conftest.py, such as {self.fault.name!r}: Row(Kind.UNKNOWN, arguments=(...,))"
+            )
+        return Row(Kind.UNKNOWN)
+
+    @property
+    def drops(self) -> bool:
+        return self.group in self.row.drops
+
+    @property
+    def outages(self) -> int:
+        """What is counted when it is over."""
+        return int(self.group == "recovery" or self.row.kind in (Kind.BREAKS, Kind.RESYNCS))
+
+    @property
+    def during(self) -> str:
+        """The life until the fault is felt, or overcome when it does not last."""
+        group, row = self.group, self.row
+        lived, out = LIVED[group], OUT[group]
+        gives_up = "F" if self.is_first else ""
+        match row.kind:
+            case Kind.BREAKS:
+                return f"{lived}{out}SR"
+            case Kind.REFUSES:
+                return f"{lived}{out}{gives_up}"
+            case Kind.HALF_OPEN:
+                suspect = "" if group == "attempt" else "G"
+                return f"{lived}{suspect}{out}{gives_up}"
+            case Kind.RESYNCS:
+                return f"{lived}SR" if group == "ready" else f"{lived}{UNHURT[group]}"
+            case Kind.DEGRADES:
+                out = out if self.drops else ""
+                start_up = "S" if row.is_late and (self.drops or group == "attempt") else ""
+                return f"{lived}{out}{start_up}G"
+        return f"{lived}{UNHURT[group]}"
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The life from the cure on; several where chance decides, as said there."""
+        match self.row.kind:
+            case Kind.REFUSES | Kind.HALF_OPEN:
+                return ("CSR",) if self.is_first else ("SR",)
+            case Kind.DEGRADES if self.fault.name == "mute":
+                return ("SR",)
+            case Kind.DEGRADES if not self.is_first and self.during != "DCSRG":
+                return ("R", "SR")  # the cure may find start-up or restore still under way, or just ended
+            case Kind.DEGRADES:
+                return ("R",)
+        return ("",)
+
+    @property
+    def keeps_socket(self) -> bool:
+        """Whether all happens in the session that stood when the fault came."""
+        return self.row.kind in (Kind.HARMLESS, Kind.RESYNCS, Kind.DEGRADES) and not self.drops
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the session at the end has been told that the gateway is read-only: by an answer about orders."""
+        asked_later = (*STARTUP[:3], "connection", "hello", "version", "startApi", "recovery")
+        return self.fault.name == "read_only" and self.phase in asked_later
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every fault in each phase of the test's module, but for the impossible pairs."""
+    if "case" in metafunc.fixturenames:
+        cases = [
+            Case(fault, phase)
+            for phase in metafunc.module.PHASES
+            for fault in FAULTS.values()
+            if (fault.name, GROUPS[phase]) not in IMPOSSIBLE
+        ]
+        metafunc.parametrize("case", cases, ids=str)
+
+
+@pytest.fixture
+def case_of() -> Callable[[Fault, str], Case]:
+    """Makes a case of a fault and a phase."""
+    return Case
+
+
+@pytest.fixture
+def tables() -> tuple[dict[str, Row], dict[tuple[str, str], str], tuple[str, ...]]:
+    """The rows, the impossible pairs, and every phase."""
+    return ROWS, IMPOSSIBLE, tuple(GROUPS)

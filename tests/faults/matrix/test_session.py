@@ -1,0 +1,12 @@
+"""Faults in a session that is ready, in the middle of a recovery, and while we disconnect."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+PHASES = ("READY", "recovery", "disconnect")
+
+
+async def test_fault(case: Any, drill: Callable[[Any], Awaitable[None]]) -> None:
+    await drill(case)
