@@ -117,6 +117,12 @@ def test_breaking_off_leaves_nothing_wanted(new_rig, bring, phase):
     assert rig.machine.is_quiet
 
 
+@pytest.mark.parametrize("phase", list(P))
+def test_wanted_is_all_but_idle_and_failed(rig, bring, phase):
+    bring(rig, phase)
+    assert rig.machine.is_wanted == (phase not in (P.IDLE, P.FAILED))
+
+
 def test_a_socket_that_is_gone_without_a_word_is_not_awaited(ready):
     ready.machine.break_off("its event loop was closed", ready.now, socket_gone=True)
     assert ready.machine.is_quiet

@@ -61,6 +61,13 @@ def test_an_answer_overdue_where_nothing_is_to_be_restored(rig):
     assert rig.machine.phase is P.UP
 
 
+def test_a_restore_that_falls_silent(new_rig, bring):
+    rig = new_rig(restore_grace=30.0)
+    bring(rig, P.RESTORING)
+    rig.advance(10)
+    assert rig.machine.phase is P.CLOSING
+
+
 @pytest.mark.parametrize("phase", [P.RESTORING, P.UP])
 def test_a_session_lost_once_too_often(new_rig, bring, phase):
     rig = new_rig(flap_limit=1)

@@ -35,6 +35,7 @@ RARE = {
     (P.STARTUP, Timer.REQUEST, P.UP),
     (P.STARTUP, StartupAnswered, P.UP),
     (P.RESTORING, SocketEnded, P.WAITING),
+    (P.RESTORING, Timer.LIVENESS, P.CLOSING),
     (P.UP, SocketEnded, P.WAITING),
 }
 POLICIES = {
