@@ -120,7 +120,8 @@ class StartUp:
             return
         key = request.key or self._ib.client._reqIdSeq
         future = request.ask()
-        future.add_done_callback(_taken)
+        if self._ib.RaiseRequestErrors:
+            future.add_done_callback(_taken)
         self._pending.setdefault(name, []).append(_Asked(future, key, is_ours=True))
         if future.done():
             self._answer(name)
