@@ -9,16 +9,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+from zoneinfo import ZoneInfo
 
+from ibkr.core.calendar import Calendar, calendar_of
 from ibkr.core.errors import NotReady, connect_error
-from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, Now, ReconnectWanted
+from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, Now, ReconnectWanted, RetryWanted
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
 from ibkr.core.situation import Identity
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
-from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
+from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StallLog, StatusLog, mask_loggers
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import refuse_running_loop, run_in_script, running_loop
@@ -63,11 +65,12 @@ class IBConnector:
         )
         self._policy = policy or Policy()
         self.ib = ib if ib is not None else new_ib()
-        identity = Identity(_endpoint(host, port), client_id, timeout, readonly)
-        self._machine = Machine(identity, self._policy, Now(0.0, datetime.now(UTC)), random.random)
-        self._adapter = Adapter(self.ib, host, port, client_id, account=account, readonly=readonly)
+        identity = Identity(host, port, client_id, timeout, readonly)
+        now = Now(0.0, datetime.now(UTC))
+        self._machine = Machine(identity, self._policy, now, random.random, _calendar(self._policy))
+        self._adapter = Adapter(self.ib, host, client_id, self._policy, account=account, readonly=readonly)
         self._listeners = Listeners()
-        self._driver = Driver(self._machine, self._adapter, self._listeners.tell)
+        self._driver = Driver(self._machine, self._adapter, self._listeners.tell, StallLog())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
@@ -188,6 +191,15 @@ class IBConnector:
             raise NotReady(f"reconnect() needs a connection: call connect() first. {self.status}", self.status)
         self._post(ReconnectWanted())
 
+    def retry_now(self) -> None:
+        """While waiting for the next attempt, make it now; otherwise nothing is changed.
+
+        Raises ``NotReady`` when no connection is wanted.
+        """
+        if self._latest().state in _OVER:
+            raise NotReady(f"retry_now() needs a connection: call connect() first. {self.status}", self.status)
+        self._post(RetryWanted())
+
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""
         return self._listeners.add(callback)
@@ -307,5 +319,5 @@ def _is_settled(status: Status) -> bool:
     return degraded or status.state in (ConnectionState.READY, *_OVER)
 
 
-def _endpoint(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _calendar(policy: Policy) -> Calendar:
+    return calendar_of(policy.region, policy.maintenance, policy.daily_restart, ZoneInfo)

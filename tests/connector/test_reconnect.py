@@ -173,7 +173,7 @@ async def test_a_thaw_in_time_is_no_outage_of_the_session(
 
 
 async def test_a_quiet_market_is_probed_and_kept(gateway: Gateway, make: Make, states: States) -> None:
-    connector = make(probe_after=0.05, suspect_after=0.5, probe_timeout=1)
+    connector = make(probe_after=0.05, probe_apart=0.05, suspect_after=0.5, probe_timeout=1)
     await connector.connect_async()
     seen = states(connector)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqCurrentTime")) >= 5)

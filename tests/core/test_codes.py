@@ -12,6 +12,13 @@ RESTORED = "Connectivity between IB and Trader Workstation has been restored - d
 def test_the_codes_that_the_machine_reacts_to():
     assert {code: row.reaction for code, row in CODES.items() if row.reaction is not Reaction.NONE} == {
         326: Reaction.CLIENT_ID_IN_USE,
+        100: Reaction.TOO_FAST,
+        316: Reaction.STREAM_ENDED,
+        317: Reaction.STREAM_ENDED,
+        10182: Reaction.STREAM_ENDED,
+        10197: Reaction.STREAM_WITHHELD,
+        10225: Reaction.STREAM_ENDED,
+        1300: Reaction.PORT_CHANGED,
         1100: Reaction.UPSTREAM_LOST,
         1101: Reaction.UPSTREAM_BACK_DATA_LOST,
         1102: Reaction.UPSTREAM_BACK,

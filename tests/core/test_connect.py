@@ -24,7 +24,12 @@ def test_before_connect_nothing_is_wanted(rig):
 
 def test_connect_opens_one_attempt_that_lasts_timeout_at_most(rig):
     effects = rig.fact(ConnectWanted(3))
-    assert effects == [do.Open(1), do.StartTimer(Timer.ATTEMPT, 5.0), do.Publish(rig.status)]
+    assert effects == [
+        do.Open(1, 7497),
+        do.StartTimer(Timer.ATTEMPT, 5.0),
+        do.StartTimer(Timer.ALERT, 300.0),
+        do.Publish(rig.status),
+    ]
     assert (rig.state, rig.status.attempt, rig.status.session) == (S.CONNECTING, 1, SessionState.OPENING)
     assert rig.status.reason == "the first attempt is under way"
     assert not rig.machine.is_quiet
@@ -36,7 +41,7 @@ def test_the_way_up(rig):
     assert rig.states == ["CONNECTING", "SYNCING", "READY"]
     assert (rig.status.server_version, rig.status.accounts) == (178, ("DU1234567",))
     assert (rig.status.attempt, rig.status.outages, rig.status.last_error) == (0, 0, "")
-    assert set(rig.timers) == {Timer.LIVENESS}
+    assert set(rig.running) == {Timer.LIVENESS}
 
 
 def test_three_attempts_one_second_from_end_to_start_then_the_last_cause(rig):
@@ -55,7 +60,7 @@ def test_three_attempts_one_second_from_end_to_start_then_the_last_cause(rig):
     assert rig.state is S.FAILED
     assert (rig.machine.failure.kind, rig.machine.attempts_made) == (K.SILENT, 3)
     assert (rig.status.reason, rig.status.last_error) == ("not a word", "silent: not a word")
-    assert (rig.status.next_retry_at, rig.timers) == (None, {})
+    assert (rig.status.next_retry_at, rig.running) == (None, {})
     assert rig.machine.is_quiet
     rig.advance(100)
     assert len(rig.opened) == 3
@@ -174,14 +179,14 @@ def test_disconnect_wins_in_every_phase(new_rig, bring, phase, abort):
     assert rig.status.reason == ("disconnected" if phase is not P.IDLE else "connect() has not been called")
     assert do.Release() in effects
     assert (do.Abort if abort else do.Close) in {type(effect) for effect in effects} or was_open is None
-    assert set(rig.timers) == ({Timer.SOCKET_END} if was_open and not abort else set())
+    assert set(rig.running) == ({Timer.SOCKET_END} if was_open and not abort else set())
     assert rig.machine.is_quiet is (was_open is None)
     if was_open:
         rig.end()
     assert rig.machine.is_quiet
     rig.advance(3600)
     assert not [order for order in rig.orders if isinstance(order, do.Open)]
-    assert (rig.state, rig.timers) == (S.DISCONNECTED, {})
+    assert (rig.state, rig.running) == (S.DISCONNECTED, {})
 
 
 def test_a_close_in_good_order_has_its_grace_then_the_socket_is_aborted(ready):
@@ -200,13 +205,13 @@ def test_a_second_disconnect_may_be_less_patient(ready):
     ready.disconnect()
     ready.disconnect(abort=True)
     assert do.Abort(1) in ready.orders
-    assert ready.timers == {}
+    assert ready.running == {}
 
 
 def test_connect_after_disconnect_awaits_the_end_of_the_old_socket(ready):
     ready.disconnect()
     ready.connect()
-    assert (ready.state, ready.machine.phase, ready.timers) == (S.CONNECTING, P.CLOSING, {})
+    assert (ready.state, ready.machine.phase, ready.running) == (S.CONNECTING, P.CLOSING, {})
     assert ready.orders[-1] == do.Abort(1)
     ready.end()
     assert ready.attempt == 2

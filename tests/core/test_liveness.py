@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.facts import Timer
+from ibkr.core.facts import ClockJumped, Timer
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import SessionState
@@ -56,9 +56,9 @@ def test_unanswered_for_five_seconds_it_is_dead_aborted_and_the_next_attempt_fol
     assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.CLOSING)
     assert ready.orders == [do.Probe(1), do.Abort(1)]
     assert ready.status.reason == "session lost: the gateway answered no probe: the socket was half-open"
-    assert ready.timers == {}
+    assert ready.running == {}
     ready.end()
-    assert ready.orders[-1] == do.Open(2)
+    assert ready.orders[-1] == do.Open(2, 7497)
 
 
 def test_dead_in_the_first_start_up_is_a_silent_attempt(rig):
@@ -82,6 +82,24 @@ def test_with_short_times_it_is_dead_within_two_seconds(new_rig):
     rig.come_up()
     rig.advance(2.01)
     assert rig.machine.phase is P.CLOSING
+
+
+def test_probes_are_a_second_apart_however_short_the_silence(new_rig):
+    """The second of two that come closer may stay unanswered (ib_insync issue 604)."""
+    rig = new_rig(probe_after=0.1)
+    rig.answers_probes = True
+    rig.connect()
+    rig.come_up()
+    rig.forget()
+    rig.advance(10.05)
+    assert probes(rig) == 10
+    rig.advance(0.5)
+    rig.answers_probes = False
+    rig.fact(ClockJumped(60.0))
+    rig.advance(1.4)
+    assert (probes(rig), rig.state) == (12, S.READY), "it is sent half a second later"
+    rig.advance(0.2)
+    assert rig.state is S.DEGRADED
 
 
 def test_a_timer_that_fires_a_hair_too_early_is_set_again(ready):

@@ -8,7 +8,7 @@ import pytest
 from ibkr.core.errors import ConfigError
 from ibkr.core.policy import Policy
 
-NUMBERS = [field.name for field in fields(Policy) if field.name != "required_farms"]
+NUMBERS = [field.name for field in fields(Policy) if isinstance(field.default, (int, float))]
 
 
 def test_the_numbers_of_the_design():
@@ -21,7 +21,10 @@ def test_the_numbers_of_the_design():
     assert (policy.flap_limit, policy.flap_window, policy.flap_pause) == (20, 60.0, 1.0)
     assert (policy.probe_after, policy.suspect_after, policy.probe_timeout) == (5.0, 1.0, 5.0)
     assert (policy.request_timeout, policy.upstream_grace, policy.restore_grace) == (10.0, 0.25, 0.25)
-    assert policy.required_farms == ()
+    assert (policy.stream_silence, policy.stream_silence_factor) == (5.0, 5.0)
+    assert (policy.stream_history, policy.stream_ticks) == (300.0, 10)
+    assert (policy.suspend_jump, policy.loop_block_warning) == (5.0, 1.0)
+    assert (policy.required_farms, policy.maintenance, policy.daily_restart) == ((), (), "")
 
 
 def test_it_is_frozen():
@@ -78,3 +81,20 @@ def test_required_farms_are_names(bad):
 
 def test_required_farms_may_be_any_tuple_of_names():
     assert Policy(required_farms=("usfarm", "ushmds")).required_farms == ("usfarm", "ushmds")
+
+
+@pytest.mark.parametrize("bad", ["nightly", ["nightly"], (1,), None])
+def test_maintenance_windows_are_texts(bad):
+    with pytest.raises(ConfigError, match=r"maintenance.*windows, such as"):
+        Policy(maintenance=bad)
+
+
+@pytest.mark.parametrize("name", ["region", "daily_restart"])
+def test_region_and_daily_restart_are_text(name):
+    with pytest.raises(ConfigError, match=f"{name}.*must be text"):
+        Policy(**{name: 7})
+
+
+def test_the_region_is_one_of_those_that_have_a_calendar():
+    with pytest.raises(ConfigError, match=r"region = 'mars': must be one of america, europe, asia, none"):
+        Policy(region="mars")

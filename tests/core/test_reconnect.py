@@ -26,10 +26,10 @@ def starts(rig, fail, count: int) -> list[float]:
 
 def test_session_lost_the_next_attempt_starts_at_once(ready):
     ready.end("connection reset")
-    assert ready.orders == [do.Open(2)]
+    assert ready.orders == [do.Open(2, 7497)]
     assert (ready.state, ready.status.attempt, ready.status.outages) == (S.RECONNECTING, 1, 1)
     assert ready.status.reason == "session lost: connection reset"
-    assert set(ready.timers) == {Timer.ATTEMPT}
+    assert set(ready.running) == {Timer.ATTEMPT}
     ready.come_up()
     assert ready.states == ["RECONNECTING", "SYNCING", "READY"]
 
@@ -127,7 +127,7 @@ def test_our_own_client_id_is_tried_again_for_its_grace_then_given_up(ready):
     in_use()
     assert ready.mono - begun >= 60
     assert (ready.state, ready.machine.failure.kind) == (S.FAILED, K.CLIENT_ID_IN_USE)
-    assert ready.timers == {}
+    assert ready.running == {}
 
 
 def test_the_grace_begins_anew_when_something_else_came_between(ready):
@@ -201,10 +201,10 @@ def test_reconnect_drops_the_session_in_good_order_and_comes_back(new_rig, bring
     assert rig.orders == [do.Close(1)]
     assert rig.state is (S.CONNECTING if phase is P.STARTUP else S.RECONNECTING)
     assert rig.status.reason == "session lost: reconnect() was called"
-    assert set(rig.timers) == {Timer.SOCKET_END}
+    assert set(rig.running) == {Timer.SOCKET_END}
     rig.end()
-    assert rig.orders[-1] == do.Open(2)
-    assert set(rig.timers) == {Timer.ATTEMPT}
+    assert rig.orders[-1] == do.Open(2, 7497)
+    assert set(rig.running) == {Timer.ATTEMPT}
 
 
 def test_reconnect_aborts_a_socket_that_will_not_close(ready):
@@ -231,7 +231,7 @@ def test_reconnect_while_waiting_makes_the_next_attempt_now(ready):
     assert ready.machine.phase is P.WAITING
     ready.forget()
     effects = ready.fact(ReconnectWanted())
-    assert effects[:2] == [do.StopTimer(Timer.RETRY), do.Open(3)]
+    assert effects[:2] == [do.StopTimer(Timer.RETRY), do.Open(3, 7497)]
     assert ready.status.next_retry_at is None
 
 
@@ -240,7 +240,7 @@ def test_reconnect_while_waiting_first_sees_the_end_of_the_old_socket(rig):
     rig.accept()
     rig.advance(5)
     rig.reconnect()
-    assert (rig.machine.phase, rig.orders[-1], rig.timers) == (P.CLOSING, do.Abort(1), {})
+    assert (rig.machine.phase, rig.orders[-1], rig.running) == (P.CLOSING, do.Abort(1), {})
     rig.end()
     assert rig.attempt == 2
 

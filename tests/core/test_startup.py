@@ -38,7 +38,7 @@ def test_answered_in_full_it_is_announced_and_restored(starting):
     assert (starting.machine.phase, starting.state) == (P.RESTORING, S.SYNCING)
     assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
     assert starting.status.reason == "restore: subscriptions are being asked for again"
-    assert set(starting.timers) == {Timer.LIVENESS, Timer.RESTORE}
+    assert set(starting.running) == {Timer.LIVENESS, Timer.RESTORE}
 
 
 def test_restore_ends_when_all_are_live(starting):
@@ -48,7 +48,7 @@ def test_restore_ends_when_all_are_live(starting):
     assert starting.state is S.SYNCING
     starting.moved(0)
     assert starting.state is S.READY
-    assert set(starting.timers) == {Timer.LIVENESS}
+    assert set(starting.running) == {Timer.LIVENESS}
 
 
 def test_restore_never_waits_for_a_tick_longer_than_its_grace(starting):
@@ -116,8 +116,32 @@ def test_still_missing_it_degrades_and_is_named(starting):
     assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
     asked = [order for order in starting.orders if isinstance(order, do.AskAgain)]
     assert len(asked) == 1
-    live(starting, 60)
+    live(starting, 59.75)
     assert asked == [order for order in starting.orders if isinstance(order, do.AskAgain)], "once more, not twice"
+
+
+def test_what_is_missing_is_asked_for_now_and_then_until_it_comes(starting):
+    """No gateway should have to be restarted for one answer."""
+    starting.answer(*[name for name in starting.names if name != "positions"])
+    live(starting, 20)
+    starting.forget()
+    live(starting, 120)
+    assert starting.orders == [do.AskAgain(1, ("positions",), shared=True)] * 2
+    starting.answer("positions")
+    assert starting.state is S.READY
+    live(starting, 120)
+    assert len(starting.orders) == 2
+
+
+def test_what_is_missing_is_not_asked_for_while_upstream_is_down(starting):
+    starting.answer(*[name for name in starting.names if name != "positions"])
+    live(starting, 20)
+    starting.code(1100)
+    starting.forget()
+    live(starting, 120)
+    assert starting.orders == []
+    starting.code(1102)
+    assert starting.orders == [do.Watch(1, None, 1020.0, ""), do.AskAgain(1, ("positions",), shared=True)]
 
 
 @pytest.mark.parametrize("name", ["open orders", "executions"])

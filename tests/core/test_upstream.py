@@ -108,7 +108,7 @@ def test_1102_is_ready_at_once(ready):
     ready.code(1100)
     ready.forget()
     ready.code(1102)
-    assert (ready.state, ready.orders, ready.delays) == (S.READY, [], [])
+    assert (ready.state, ready.orders, ready.delays) == (S.READY, [do.Watch(1, None, 1000.0, "")], [])
 
 
 def test_1102_in_restore_goes_on_restoring(new_rig, bring):

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ibkr.core.calendar import Window
+from ibkr.core.errors import FailureKind, advice
 from ibkr.core.state import ConnectionState as S
+from ibkr.core.state import UpstreamState
 from ibkr.core.status import Status
-from ibkr.observe.log import StatusLog
+from ibkr.observe.log import StallLog, StatusLog
 
 T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
@@ -45,6 +48,8 @@ def story(caplog):
 
 
 WHO = "127.0.0.1:7497 as client 3"
+START_IT = advice(FailureKind.UNREACHABLE, "127.0.0.1:7497", 3)
+LOOK_AT_IT = advice(FailureKind.SILENT, "127.0.0.1:7497", 3)
 UP = (at(0, S.CONNECTING, "first"), at(0.1, S.SYNCING, "start-up"), at(0.2, S.READY, "session and upstream up"))
 
 
@@ -85,24 +90,78 @@ def test_an_outage_warns_once_for_each_cause_then_counts_and_ends_with_its_lengt
         at(12.5, S.READY, "session and upstream up"),
     ) == [
         ("WARNING", f"{WHO} RECONNECTING: session lost: reset by peer"),
-        ("WARNING", f"{WHO} RECONNECTING: attempt 1: connection refused"),
+        ("WARNING", f"{WHO} RECONNECTING: attempt 1: connection refused. {START_IT}"),
         ("DEBUG", f"{WHO} still RECONNECTING (2): attempt 2: connection refused"),
         ("DEBUG", f"{WHO} still RECONNECTING (3): attempt 3: connection refused"),
-        ("WARNING", f"{WHO} RECONNECTING: attempt 4: silent"),
+        ("WARNING", f"{WHO} RECONNECTING: attempt 4: silent. {LOOK_AT_IT}"),
         ("DEBUG", f"{WHO} SYNCING: start-up"),
         ("INFO", f"Connected to IBKR again at {WHO} after 2.5 s: session and upstream up"),
     ]
 
 
-def test_a_long_outage_is_told_once_a_minute(story):
+def test_a_long_outage_is_told_now_and_then(story):
+    """After a minute, two more, four more: an outage of days does not fill the log."""
     story(*UP)
 
     def out(seconds):
         return at(seconds, S.RECONNECTING, "connection refused", last_error="unreachable: connection refused")
 
-    lines = story(*(out(seconds) for seconds in (10, 40, 69.9, 70, 70.3, 130.1)))
-    assert [level for level, _ in lines] == ["WARNING", "DEBUG", "DEBUG", "INFO", "DEBUG", "INFO"]
-    assert lines[3] == ("INFO", f"{WHO} still RECONNECTING after 60 s: connection refused")
+    times = (10, 40, 69.9, 70, 70.3, 189.9, 190, 430)
+    lines = dict(zip(times, story(*(out(seconds) for seconds in times)), strict=True))
+    assert [at for at, (level, _) in lines.items() if level == "INFO"] == [70, 190, 430]
+    assert [at for at, (level, _) in lines.items() if level == "WARNING"] == [10]
+    assert lines[70] == ("INFO", f"{WHO} still RECONNECTING after 60 s: connection refused")
+
+
+def test_an_outage_of_days_is_told_once_an_hour(story):
+    story(*UP)
+    days = (at(60 * minute, S.DEGRADED, "the gateway has lost its link") for minute in range(1, 3 * 24 * 60))
+    told = [text for level, text in story(*days) if level != "DEBUG"]
+    assert 3 * 24 < len(told) < 3 * 24 + 8
+
+
+def test_in_a_maintenance_window_trouble_is_no_warning(story):
+    story(*UP)
+    window = Window("nightly reset", T0, T0 + timedelta(hours=1))
+    lost = "the gateway has lost its link"
+    lines = story(
+        at(10, S.DEGRADED, f"{lost} (expected: {window})", maintenance=window),
+        at(3600, S.DEGRADED, lost),
+        at(3600, S.DEGRADED, lost, alert="this has outlived the nightly reset"),
+        at(3601, S.DEGRADED, lost, alert="this has outlived the nightly reset"),
+        at(3602, S.READY, "up"),
+    )
+    assert [line for line in lines if line[0] != "DEBUG"] == [
+        ("INFO", f"{WHO} DEGRADED: {lost} (expected: nightly reset until 15:30 UTC)"),
+        ("INFO", f"{WHO} still DEGRADED after 3590 s: {lost}"),
+        ("WARNING", f"{WHO} DEGRADED, and this has outlived the nightly reset: {lost}"),
+        ("INFO", f"Connected to IBKR again at {WHO} after 3592.0 s: up"),
+    ]
+
+
+def test_how_often_the_gateway_has_said_it_is_told_at_the_end(story):
+    story(*UP)
+    lost = at(10, S.DEGRADED, "the gateway has lost its link", upstream=UpstreamState.DOWN, upstream_notices=1)
+    lines = story(
+        lost, at(70, S.READY, "up", upstream_notices=31), at(80, S.DEGRADED, "suspect"), at(81, S.READY, "up")
+    )
+    assert [text for level, text in lines if level == "INFO"] == [
+        f"Connected to IBKR again at {WHO} after 60.0 s: up (the gateway said 31 times that its link to IB was lost)",
+        f"Connected to IBKR again at {WHO} after 1.0 s: up",
+    ]
+
+
+def test_a_blocked_loop_is_told_but_not_all_the_time(caplog):
+    caplog.set_level(logging.DEBUG, "ibkr.connector")
+    times = iter([0.0, 10.0, 59.0, 61.0, 130.0])
+    sink = StallLog(lambda: next(times))
+    for seconds in (30.0, 1.5, 1.5, 2.0, 2.0):
+        sink(seconds)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG", "WARNING", "WARNING"]
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith("The event loop was blocked, or not run, for 30.0 s: ")
+    assert told[3].endswith("(2 times more since this was last told)")
+    assert "times more" not in told[4]
 
 
 def test_the_next_outage_warns_anew_and_has_a_length_of_its_own(story):
@@ -124,13 +183,13 @@ def test_within_a_session_each_reason_is_a_trouble_of_its_own(story):
 def test_a_first_connection_that_is_late(story):
     refused = at(0.1, S.CONNECTING, "attempt 1: refused", last_error="unreachable: refused")
     lines = story(UP[0], refused, at(3.1, S.READY, "up"))
-    assert lines[1] == ("WARNING", f"{WHO} CONNECTING: attempt 1: refused")
+    assert lines[1] == ("WARNING", f"{WHO} CONNECTING: attempt 1: refused. {START_IT}")
     assert lines[-1] == ("INFO", f"Connected to IBKR at {WHO} after 3.0 s: up")
 
 
 def test_given_up(story):
     failed = at(3, S.FAILED, "connection refused", last_error="unreachable: connection refused")
-    assert story(UP[0], failed)[-1] == ("WARNING", f"{WHO} FAILED: connection refused")
+    assert story(UP[0], failed)[-1] == ("WARNING", f"{WHO} FAILED: connection refused. {START_IT}")
 
 
 def test_a_clock_set_back_gives_no_negative_length(story):

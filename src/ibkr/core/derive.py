@@ -11,6 +11,7 @@ from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamSt
 ORDER_ANSWERS = frozenset({"open orders", "executions"})
 """The start-up requests without which nobody knows what is being traded."""
 
+_TROUBLE = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.DEGRADED)
 _IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
 
 
@@ -59,6 +60,8 @@ def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
 def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
     """Every field of the status but its times. Cheap enough to be made and compared at each step."""
     state, reason = derive(s, policy)
+    if s.maintenance is not None and state in _TROUBLE:
+        reason += f" (expected: {s.maintenance})"
     in_session = s.phase in _IN_SESSION
     no_trade = why_no_trade(s, identity, reason)
     session = s.session
@@ -68,7 +71,7 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "may_trade": not no_trade,
         "may_trade_reason": no_trade,
         "is_connected": in_session and session.started,
-        "endpoint": identity.endpoint,
+        "endpoint": identity.endpoint(s.port),
         "client_id": identity.client_id,
         "server_version": session.server_version if in_session else None,
         "accounts": session.accounts if in_session else (),
@@ -80,6 +83,8 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "next_retry_at": s.next_retry_at,
         "outages": s.outages,
         "last_error": str(s.failure) if s.failure else "",
+        "maintenance": s.maintenance,
+        "alert": s.alert,
     }
 
 
@@ -92,7 +97,16 @@ def _ready(session: Session) -> str:
         parts.append(f"data farm broken: {', '.join(broken)}")
     if session.read_only:
         parts.append("the gateway's API is read-only")
+    if session.withheld:
+        withheld = ", ".join(session.withheld)
+        parts.append(f"market data withheld while this user is logged in elsewhere (10197): {withheld}")
+    if session.too_fast:
+        parts.append(f"sending slowly: the gateway said {_times(session.too_fast)} that messages come too fast (100)")
     return "; ".join(parts)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _session_state(s: Situation) -> SessionState:
@@ -116,6 +130,8 @@ def _lacking(s: Situation, policy: Policy) -> str:
         parts.append(f"start-up unanswered: {', '.join(sorted(s.session.missing))}")
     if s.session.refused:
         parts.append(f"subscriptions refused: {'; '.join(s.session.refused)}")
+    if s.session.ended:
+        parts.append(f"subscriptions ended by the gateway: {'; '.join(stream.words for stream in s.session.ended)}")
     broken = [farm for farm in policy.required_farms if s.session.farms.get(farm) is FarmState.BROKEN]
     if broken:
         parts.append(f"required data farm broken: {', '.join(broken)}")

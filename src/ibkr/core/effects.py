@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ibkr.core.facts import Timer
+from ibkr.core.state import Feed
 from ibkr.core.status import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Begin an attempt: TCP, handshake, startApi."""
+    """Begin an attempt at this port: TCP, handshake, startApi."""
 
     attempt: int
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,35 @@ class Restore:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Tell which streams of this feed (None: of all) ticked before the trouble; ``StreamsWatched`` follows.
+
+    ``since``: when the trouble began, in monotonic seconds; ``farm`` comes back in the answer.
+    """
+
+    attempt: int
+    feed: Feed | None
+    since: float
+    farm: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskStreams:
+    """Ask for these streams again on the live socket, but not for one that has ticked after ``unless_since``."""
+
+    attempt: int
+    req_ids: tuple[int, ...]
+    unless_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDown:
+    """Send fewer messages a second for the rest of this session."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Ask the gateway for its time; ``Heard`` follows at the next byte."""
 
@@ -98,5 +129,7 @@ class Publish:
     status: Status
 
 
-SessionOrder: TypeAlias = Open | Close | Abort | StartUp | AskAgain | Announce | Restore | Probe | Release
+SessionOrder: TypeAlias = (
+    Open | Close | Abort | StartUp | AskAgain | Announce | Restore | Watch | AskStreams | SlowDown | Probe | Release
+)
 Effect: TypeAlias = SessionOrder | StartTimer | StopTimer | Publish

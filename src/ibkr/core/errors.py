@@ -153,3 +153,8 @@ _CLASSES: dict[FailureKind, type[ConnectError]] = {
 def connect_error(failure: Failure, endpoint: str, client_id: int, attempts: int) -> ConnectError:
     """The error of the tree that tells this failure."""
     return _CLASSES[failure.kind](failure, endpoint, client_id, attempts)
+
+
+def advice(kind: FailureKind, endpoint: str, client_id: int) -> str:
+    """One line that says what to do about a failure of this kind."""
+    return _CLASSES[kind].advice.format(endpoint=endpoint, client_id=client_id)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from ibkr.core.errors import Failure
+from ibkr.core.state import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,27 @@ class Timer(StrEnum):
     UPSTREAM = "upstream"
     RESTORE = "restore"
     LIVENESS = "liveness"
+    STREAMS = "streams"
+    WATCH = "watch"
+    ALERT = "alert"
+    CALENDAR = "calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class EndedStream:
+    """A subscription that the gateway has ended, by request id; ``words`` name it and the cause."""
+
+    req_id: int
+    feed: Feed
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedStream:
+    """A subscription, by request id, that may be silent for ``patience`` seconds and no longer."""
+
+    req_id: int
+    patience: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +72,18 @@ class DisconnectWanted:
 @dataclass(frozen=True, slots=True)
 class ReconnectWanted:
     """The caller wants the session dropped, if there is one, and the next attempt made at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryWanted:
+    """The caller wants the next attempt made at once, if one is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The wall clock went ahead of the monotonic one by ``seconds``: the machine slept, or its clock was set."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +156,25 @@ class StartupAnswered:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionsMoved:
-    """Where restored subscriptions stand: how many still wait for a first message, and which were refused, in words."""
+    """Where subscriptions stand: how many still wait for a first message, and in words which were refused.
+
+    ``ended`` are those that the gateway has ended, ``withheld`` those that it has silenced (10197).
+    """
 
     attempt: int
     pending: int
     refused: tuple[str, ...] = ()
+    ended: tuple[EndedStream, ...] = ()
+    withheld: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsWatched:
+    """These streams used to tick, and should again now that ``farm``, or all of upstream (``""``), is back."""
+
+    attempt: int
+    farm: str
+    streams: tuple[WatchedStream, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +188,8 @@ Fact: TypeAlias = (
     ConnectWanted
     | DisconnectWanted
     | ReconnectWanted
+    | RetryWanted
+    | ClockJumped
     | TimerFired
     | PortAccepted
     | AttemptFailed
@@ -149,5 +199,6 @@ Fact: TypeAlias = (
     | StartupAsked
     | StartupAnswered
     | SubscriptionsMoved
+    | StreamsWatched
     | Heard
 )

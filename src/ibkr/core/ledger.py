@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ibkr.core.facts import EndedStream
+from ibkr.core.state import Feed
+
 
 class Standing(StrEnum):
     """How far one subscription has come in this session."""
@@ -13,16 +16,19 @@ class Standing(StrEnum):
     SENT = "sent"
     LIVE = "live"
     REFUSED = "refused"
+    ENDED = "ended"
 
 
 @dataclass(slots=True)
 class Entry:
-    """One subscription. ``ran`` is True once it has been live in any session."""
+    """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now."""
 
     label: str
+    feed: Feed
     standing: Standing = Standing.WANTED
     ran: bool = False
-    refusal: str = ""
+    cause: str = ""
+    is_withheld: bool = False
 
 
 class Ledger:
@@ -31,9 +37,9 @@ class Ledger:
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
 
-    def want(self, req_id: int, label: str) -> None:
+    def want(self, req_id: int, label: str, feed: Feed = Feed.MARKET) -> None:
         """A new subscription under this request id."""
-        self._entries[req_id] = Entry(label)
+        self._entries[req_id] = Entry(label, feed)
 
     def forget(self, req_id: int) -> None:
         """It is cancelled."""
@@ -49,7 +55,9 @@ class Ledger:
 
     def sent(self, req_id: int) -> None:
         """It was asked for in this session."""
-        self._entries[req_id].standing = Standing.SENT
+        entry = self._entries[req_id]
+        entry.standing = Standing.SENT
+        entry.is_withheld = False
 
     def live(self, req_id: int) -> bool:
         """Its first message came; True if it was awaited."""
@@ -70,15 +78,45 @@ class Ledger:
             return False
         if entry.ran:
             entry.standing = Standing.REFUSED
-            entry.refusal = why
+            entry.cause = why
         else:
             self.forget(req_id)
+        return True
+
+    def end(self, req_id: int, why: str) -> bool:
+        """The gateway has ended the stream; True if it was sent or live."""
+        entry = self._entries.get(req_id)
+        if entry is None or entry.standing not in (Standing.SENT, Standing.LIVE):
+            return False
+        entry.standing = Standing.ENDED
+        entry.cause = why
+        return True
+
+    def withhold(self, req_id: int) -> bool:
+        """The gateway has silenced the stream for a while (10197); True if that is news."""
+        entry = self._entries.get(req_id)
+        if entry is None or entry.is_withheld:
+            return False
+        entry.is_withheld = True
+        return True
+
+    def ticked(self, req_id: int) -> bool:
+        """Data came; True if it had been withheld."""
+        entry = self._entries.get(req_id)
+        if entry is None or not entry.is_withheld:
+            return False
+        entry.is_withheld = False
         return True
 
     def unsend(self) -> None:
         """The gateway has forgotten all of it: the session ended, or it said so (1101)."""
         for entry in self._entries.values():
             entry.standing = Standing.WANTED
+            entry.is_withheld = False
+
+    def label(self, req_id: int) -> str:
+        """What it is called. Raises ``KeyError`` for an id that is not on the list."""
+        return self._entries[req_id].label
 
     def ids(self, *standings: Standing) -> list[int]:
         """The request ids in the order of asking; only those of the given standings, if any are given."""
@@ -93,5 +131,19 @@ class Ledger:
     def refused(self) -> tuple[str, ...]:
         """What ran before and is refused now, in words."""
         return tuple(
-            f"{entry.label} ({entry.refusal})" for entry in self._entries.values() if entry.standing is Standing.REFUSED
+            f"{entry.label} ({entry.cause})" for entry in self._entries.values() if entry.standing is Standing.REFUSED
         )
+
+    @property
+    def ended(self) -> tuple[EndedStream, ...]:
+        """What the gateway has ended and nobody has asked for again yet."""
+        return tuple(
+            EndedStream(req_id, entry.feed, f"{entry.label} ({entry.cause})")
+            for req_id, entry in self._entries.items()
+            if entry.standing is Standing.ENDED
+        )
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The labels of those that the gateway has silenced."""
+        return tuple(entry.label for entry in self._entries.values() if entry.is_withheld)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ibkr.core import alarm
 from ibkr.core.backoff import wait_after
 from ibkr.core.effects import Abort, StartTimer, StartUp, StopTimer
 from ibkr.core.errors import Failure, FailureKind
@@ -11,6 +12,7 @@ from ibkr.core.facts import (
     DisconnectWanted,
     PortAccepted,
     ReconnectWanted,
+    RetryWanted,
     SessionOpened,
     SocketEnded,
     Timer,
@@ -35,6 +37,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     s.id_in_use_since = None
     s.lost_because = ""
     s.out_since = step.now.mono
+    alarm.begin(step)
     step.open()
 
 
@@ -58,7 +61,7 @@ def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
     step.situation.phase = Phase.CLOSING
 
 
-def retry_now(step: Step, _fact: ReconnectWanted | TimerFired) -> None:
+def retry_now(step: Step, _fact: ReconnectWanted | RetryWanted | TimerFired) -> None:
     """Between attempts: make the next one at once."""
     step.do(StopTimer(Timer.RETRY))
     step.open()
@@ -106,21 +109,9 @@ def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
 
 
 def session_lost(step: Step, fact: SocketEnded) -> None:
-    """The socket under a session is gone: come back at once, unless this happens too often."""
-    s = step.situation
-    s.socket_open = False
-    step.leave_session()
-    if not s.had_session:
-        fail(step, Failure(FailureKind.CLOSED, fact.detail))
-        return
-    _session_ended(step, fact.detail)
-    if _flaps(step):
-        policy = step.policy
-        often = f"{len(s.losses)} sessions lost within {policy.flap_window:g} s"
-        s.lost_because += f" ({often}, so attempts wait {policy.flap_pause:g} s)"
-        step.wait(policy.flap_pause)
-    else:
-        step.open()
+    """The socket under a session is gone."""
+    step.situation.socket_open = False
+    _leave(step, Failure(FailureKind.CLOSED, fact.detail))
 
 
 def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
@@ -142,15 +133,18 @@ def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
 
 
 def session_dead(step: Step) -> None:
-    """The peer has not sent a byte for too long: leave, and come back once the socket has ended."""
-    step.leave_session()
-    cause = "the gateway answered no probe: the socket was half-open"
-    if not step.situation.had_session:
-        fail(step, Failure(FailureKind.SILENT, cause))
-        return
-    _session_ended(step, cause)
-    step.end_socket(abort=True)
-    step.situation.phase = Phase.CLOSING
+    """The peer has not sent a byte for too long."""
+    _leave(step, Failure(FailureKind.SILENT, "the gateway answered no probe: the socket was half-open"))
+
+
+def port_changed(step: Step, port: int | None) -> None:
+    """The gateway moves to another port and ends this session: the next attempt goes there."""
+    s = step.situation
+    if port is not None:
+        configured = step.identity.port
+        s.port, s.other_port = port, configured if port != configured else None
+    where = "its API port" if port is None else f"its API port to {port}"
+    _leave(step, Failure(FailureKind.CLOSED, f"the gateway has changed {where} (1300)"))
 
 
 def fail(step: Step, failure: Failure) -> None:
@@ -159,6 +153,8 @@ def fail(step: Step, failure: Failure) -> None:
     same = s.failure is not None and s.failure.kind is failure.kind
     s.failures_in_a_row = s.failures_in_a_row + 1 if same else 1
     s.failure = failure
+    if s.other_port is not None and s.session.server_version is None:
+        s.port, s.other_port = s.other_port, s.port
     step.do(StopTimer(Timer.ATTEMPT))
     if _is_final(step, failure):
         step.give_up(Phase.FAILED, abort=True)
@@ -182,6 +178,23 @@ def _is_final(step: Step, failure: Failure) -> bool:
             s.id_in_use_since = step.now.mono
         return step.now.mono - s.id_in_use_since >= step.policy.client_id_grace
     return s.budget is not None and (failure.kind in _NO_CURE or s.attempts_made >= s.budget)
+
+
+def _leave(step: Step, failure: Failure) -> None:
+    """The session is over: come back at once, unless this happens too often, or start-up has never ended."""
+    s, policy = step.situation, step.policy
+    step.leave_session()
+    if not s.had_session:
+        fail(step, failure)
+        return
+    _session_ended(step, failure.detail)
+    if not _flaps(step):
+        step.open()
+        return
+    often = f"{len(s.losses)} sessions lost within {policy.flap_window:g} s"
+    s.lost_because += f" ({often}, so attempts wait {policy.flap_pause:g} s)"
+    step.end_socket(abort=True)
+    step.wait(policy.flap_pause)
 
 
 def _session_ended(step: Step, cause: str) -> None:

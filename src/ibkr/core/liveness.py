@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ibkr.core.alarm import look_at_calendar
 from ibkr.core.effects import Probe, StartTimer
-from ibkr.core.facts import Heard, Timer, TimerFired
+from ibkr.core.facts import ClockJumped, Heard, Timer, TimerFired
 from ibkr.core.link import session_dead
 from ibkr.core.step import Step
 
@@ -17,17 +18,22 @@ def heard(step: Step, _fact: Heard) -> None:
     _wait(step, step.policy.probe_after)
 
 
+def clock_jumped(step: Step, fact: ClockJumped) -> None:
+    """The machine has slept, and the socket may have died meanwhile: probe at once."""
+    look_at_calendar(step, fact)
+    if step.situation.session.probe_sent_at is None:
+        _probe(step)
+
+
 def silence_checked(step: Step, fact: TimerFired) -> None:
     """Look how long the socket has been silent, and take the next of the three steps when it is due."""
     session, policy, now = step.situation.session, step.policy, step.now.mono
     if session.probe_sent_at is None:
-        silence = now - fact.last_byte
-        if silence < policy.probe_after:
-            _wait(step, policy.probe_after - silence)
+        left = max(fact.last_byte + policy.probe_after, session.last_probe_at + policy.probe_apart) - now
+        if left > 0:
+            _wait(step, left)
         else:
-            session.probe_sent_at = now
-            step.do(Probe(step.situation.attempt))
-            _wait(step, policy.suspect_after)
+            _probe(step)
         return
     if fact.late > policy.lateness_tolerance:
         # Our own loop was blocked: that time is no silence of the gateway's.
@@ -44,6 +50,15 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
         session.suspect = session.suspect or unanswered >= policy.suspect_after
         due = policy.probe_timeout if session.suspect else policy.suspect_after
         _wait(step, max(due - unanswered, 0.0))
+
+
+def _probe(step: Step) -> None:
+    session, policy, now = step.situation.session, step.policy, step.now.mono
+    # The session sends it no sooner than this after the one before.
+    sent_at = max(now, session.last_probe_at + policy.probe_apart)
+    session.probe_sent_at = session.last_probe_at = sent_at
+    step.do(Probe(step.situation.attempt))
+    _wait(step, sent_at - now + policy.suspect_after)
 
 
 def _wait(step: Step, seconds: float) -> None:

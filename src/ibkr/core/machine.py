@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from ibkr.core.alarm import follow
+from ibkr.core.calendar import Calendar
 from ibkr.core.derive import view_of
 from ibkr.core.effects import Effect, Publish
 from ibkr.core.errors import Failure, FailureKind
@@ -28,13 +31,23 @@ class Machine:
     ``roll`` gives chance, from 0 to below 1. It does no I/O and looks at no clock.
     """
 
-    def __init__(self, identity: Identity, policy: Policy, now: Now, roll: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        policy: Policy,
+        now: Now,
+        roll: Callable[[], float],
+        calendar: Calendar = Calendar(),  # noqa: B008 - it has no state
+    ) -> None:
         self.identity = identity
         self.policy = policy
         self._roll = roll
-        self._situation = Situation()
+        self._calendar = calendar
+        self._situation = Situation(port=identity.port)
+        self._situation.maintenance, self._situation.calendar_holds_until = calendar.look(now.wall)
         self._view: dict[str, Any] = {}
-        self._look(now)
+        self._status: Status
+        self._show(view_of(self._situation, identity, policy), now)
 
     @property
     def status(self) -> Status:
@@ -80,19 +93,23 @@ class Machine:
         if row is None:
             raise IllegalFact(f"{fact} in phase {s.phase}")
         phase_before = s.phase
-        step = Step(s, self.identity, self.policy, now, self._roll)
+        step = Step(s, self.identity, self.policy, now, self._roll, self._calendar)
         row.react(step, fact)
         if s.phase not in row.to:
             raise IllegalFact(f"{fact} led from {phase_before} to {s.phase}, which the table does not allow")
-        if self._look(now):
+        view = view_of(s, self.identity, self.policy)
+        follow(step, view["state"])
+        view["alert"] = s.alert
+        if self._show(view, now):
             step.do(Publish(self._status))
         return step.effects
 
-    def _look(self, now: Now) -> bool:
+    def _show(self, view: dict[str, Any], now: Now) -> bool:
         """Bring the status up to date; True when it says anything new."""
         s = self._situation
-        view = view_of(s, self.identity, self.policy)
         if view == self._view:
+            if self._status.upstream_notices != s.upstream_notices:
+                self._status = replace(self._status, upstream_notices=s.upstream_notices)
             return False
         before, after = self._view.get("state"), view["state"]
         if after is not before:
@@ -101,7 +118,12 @@ class Machine:
             s.outages += 1
             view["outages"] = s.outages
         self._view = view
-        self._status = Status(**{**view, "farms": MappingProxyType(view["farms"])}, since=self._since, as_of=now.wall)
+        self._status = Status(
+            **{**view, "farms": MappingProxyType(view["farms"])},
+            since=self._since,
+            as_of=now.wall,
+            upstream_notices=s.upstream_notices,
+        )
         return True
 
     def break_off(self, detail: str, now: Now, *, socket_gone: bool = False) -> None:
@@ -112,6 +134,8 @@ class Machine:
         self._situation.phase = Phase.FAILED
         self._situation.failure = Failure(FailureKind.CLOSED, detail)
         self._situation.next_retry_at = None
+        self._situation.trouble_since = None
+        self._situation.alert = ""
         if socket_gone:
             self._situation.socket_open = False
-        self._look(now)
+        self._show(view_of(self._situation, self.identity, self.policy), now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from ibkr.core.calendar import REGIONS
 from ibkr.core.errors import ConfigError
 
 
@@ -37,6 +38,8 @@ class Policy:
     flap_pause: float = 1.0
     probe_after: float = 5.0
     """Silence on the socket before it is probed."""
+    probe_apart: float = 1.0
+    """From one probe to the next: a gateway may leave the second unanswered that comes sooner."""
     suspect_after: float = 1.0
     """An unanswered probe makes the session suspect after this."""
     probe_timeout: float = 5.0
@@ -49,20 +52,53 @@ class Policy:
     """How long a new session waits for word of the gateway's own link before it is assumed to be up."""
     restore_grace: float = 0.25
     """How long READY waits for first messages after the last subscription was sent again."""
+    suspend_jump: float = 5.0
+    """The wall clock ahead of the monotonic one by this tells that the machine slept: the session is probed at once."""
+    loop_block_warning: float = 1.0
+    """The event loop blocked for longer than this is told in the log."""
+    missing_every: float = 60.0
+    """How often a start-up request that stayed unanswered is asked again."""
+    stream_silence: float = 5.0
+    """A watched stream (upstream or its farm is back) may be silent this long before it is asked for again ..."""
+    stream_silence_factor: float = 5.0
+    """... or this many times its median interval, whichever is longer."""
+    stream_history: float = 300.0
+    """The time before the trouble in which a stream must have ticked to be watched ..."""
+    stream_ticks: int = 10
+    """... and how often."""
+    stream_pause: float = 1.0
+    """From one asking for streams that the gateway has ended to the next."""
+    outage_alert_after: float = 300.0
+    """An outage outside of every maintenance window raises the alert after this."""
     required_farms: tuple[str, ...] = ()
     """Data farms without which the connection counts as degraded."""
+    region: str = "america"
+    """IB's data centre, for its maintenance windows: america, europe, asia, or none."""
+    maintenance: tuple[str, ...] = ()
+    """Windows of one's own, such as 'backup: Sat-Sun 02:00-03:30 Europe/London'; trouble in them raises no alert."""
+    daily_restart: str = ""
+    """When the gateway restarts itself (its "Lock and Exit" settings), such as '23:45 America/New_York'."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name != "required_farms":
+            if isinstance(field.default, (int, float)):
                 _check_number(field.name, getattr(self, field.name), whole=isinstance(field.default, int))
         if not 0 <= self.jitter < 1:
             raise ConfigError("ibkr.jitter", self.jitter, "must be from 0 to below 1")
         if self.suspect_after > self.probe_timeout:
             raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
-        farms: object = self.required_farms
-        if not isinstance(farms, tuple) or not all(isinstance(name, str) for name in farms):
-            raise ConfigError("ibkr.required_farms", farms, "must be a tuple of names of data farms")
+        _check_texts("required_farms", self.required_farms, "names of data farms")
+        _check_texts("maintenance", self.maintenance, "windows, such as 'backup: Sat 02:00-03:30 Europe/London'")
+        for name in ("region", "daily_restart"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"ibkr.{name}", getattr(self, name), "must be text")
+        if self.region not in REGIONS:
+            raise ConfigError("ibkr.region", self.region, f"must be one of {', '.join(REGIONS)}")
+
+
+def _check_texts(name: str, value: object, what: str) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
+        raise ConfigError(f"ibkr.{name}", value, f"must be a tuple of {what}")
 
 
 def _check_number(name: str, value: object, *, whole: bool) -> None:

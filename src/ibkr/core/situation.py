@@ -6,8 +6,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 
+from ibkr.core.calendar import Window
 from ibkr.core.errors import Failure
+from ibkr.core.facts import EndedStream
 from ibkr.core.state import FarmState, UpstreamState
 
 
@@ -36,10 +39,24 @@ class Phase(StrEnum):
 class Identity:
     """Who connects where. ``readonly``: the program has said that it will not trade."""
 
-    endpoint: str
+    host: str
+    port: int
     client_id: int
     timeout: float = 5.0
     readonly: bool = False
+
+    def endpoint(self, port: int) -> str:
+        """The address in words, with the port that is in use."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A stream that is to be asked for again at ``due``, unless it ticks after ``since`` (monotonic seconds)."""
+
+    since: float
+    due: float
+    farm: str
 
 
 @dataclass(slots=True)
@@ -64,7 +81,18 @@ class Session:
     restore_due: bool = True
     """Subscriptions are to be sent (again), or their first messages are awaited."""
     refused: tuple[str, ...] = ()
+    ended: tuple[EndedStream, ...] = ()
+    withheld: tuple[str, ...] = ()
+    streams_asked_at: float | None = None
+    watched: dict[int, Watched] = field(default_factory=dict)
+    upstream_down_since: float | None = None
+    broken_since: dict[str, float] = field(default_factory=dict)
+    """Since when each farm that is broken is so."""
+    too_fast: int = 0
+    """How often the gateway has said that messages come too fast (100)."""
     probe_sent_at: float | None = None
+    """When the probe was sent that is unanswered."""
+    last_probe_at: float = -inf
     lateness_forgiven: bool = False
     suspect: bool = False
 
@@ -100,4 +128,15 @@ class Situation:
     lost_because: str = ""
     next_retry_at: datetime | None = None
     outages: int = 0
+    port: int = 0
+    """Where the next attempt goes."""
+    other_port: int | None = None
+    """Where the attempt after it goes, once 1300 has named a new port: it and the configured one in turn."""
+    upstream_notices: int = 0
+    maintenance: Window | None = None
+    calendar_holds_until: datetime | None = None
+    trouble_since: float | None = None
+    trouble_in: Window | None = None
+    """The last maintenance window that this trouble was in."""
+    alert: str = ""
     session: Session = field(default_factory=Session)

@@ -42,6 +42,14 @@ class UpstreamState(StrEnum):
     DOWN = "down"
 
 
+class Feed(StrEnum):
+    """What a data farm delivers."""
+
+    MARKET = "market data"
+    HISTORY = "historical data"
+    DEFINITIONS = "contract definitions"
+
+
 class FarmState(StrEnum):
     """The axis of one named IB data farm."""
 

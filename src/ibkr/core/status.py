@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
@@ -14,13 +14,16 @@ from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamSt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ibkr.core.calendar import Window
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """How the connection stands. Times are aware UTC datetimes.
 
-    ``as_of`` is when the event loop last had a say, and takes no part in comparison: a status is published when
-    anything else of it changes. ``attempt`` counts the attempts since the session was last whole; 0 while it is.
+    ``as_of`` is when the event loop last had a say; it and ``upstream_notices`` take no part in comparison: a status
+    is published when anything else of it changes. ``attempt`` counts the attempts since the session was last whole;
+    0 while it is.
     """
 
     state: ConnectionState
@@ -43,6 +46,12 @@ class Status:
     next_retry_at: datetime | None = None
     outages: int = 0
     last_error: str = ""
+    upstream_notices: int = field(default=0, compare=False)
+    """How often the gateway has said, the last time, that its link to IB is down."""
+    maintenance: Window | None = None
+    """The maintenance window that we are in: trouble is expected."""
+    alert: str = ""
+    """Why somebody should look at a trouble that lasts; raised once in each."""
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The status in JSON's types; account ids are masked unless ``show_accounts``."""
@@ -65,6 +74,8 @@ def _plain(value: object) -> object:
         return str(value.value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if hasattr(value, "items"):
         return {key: _plain(item) for key, item in value.items()}
     return value

@@ -6,12 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from ibkr.core.calendar import Calendar
 from ibkr.core.effects import Abort, Close, Effect, Open, Release, StartTimer, StopTimer
 from ibkr.core.facts import Now, Timer
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Identity, Phase, Session, Situation
 
-_SESSION_TIMERS = (Timer.REQUEST, Timer.UPSTREAM, Timer.RESTORE, Timer.LIVENESS)
+_SESSION_TIMERS = (
+    Timer.REQUEST,
+    Timer.UPSTREAM,
+    Timer.RESTORE,
+    Timer.LIVENESS,
+    Timer.STREAMS,
+    Timer.WATCH,
+)
 
 
 @dataclass(slots=True)
@@ -23,6 +31,7 @@ class Step:
     policy: Policy
     now: Now
     roll: Callable[[], float]
+    calendar: Calendar
     effects: list[Effect] = field(default_factory=list)
 
     def do(self, *effects: Effect) -> None:
@@ -44,7 +53,7 @@ class Step:
         s.accepted = False
         s.attempt_started = self.now.mono
         s.session = Session()
-        self.do(Open(s.attempt), StartTimer(Timer.ATTEMPT, self.identity.timeout))
+        self.do(Open(s.attempt, s.port), StartTimer(Timer.ATTEMPT, self.identity.timeout))
 
     def wait(self, seconds: float) -> None:
         """Make the next attempt after a pause."""
@@ -73,7 +82,7 @@ class Step:
         s.phase = phase
         s.next_retry_at = None
         s.losses.clear()
-        self.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT))
+        self.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT), StopTimer(Timer.CALENDAR))
         self.leave_session()
         self.do(Release())
         self.end_socket(abort=abort)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ibkr.core.codes import Reaction, connected_farms, farm_name, reaction
-from ibkr.core.effects import Announce, AskAgain, Restore, StartTimer, StartUp, StopTimer
+from ibkr.core.codes import Reaction, connected_farms, farm_name, new_port, reaction
+from ibkr.core.effects import Announce, AskAgain, Restore, SlowDown, StartTimer, StartUp, StopTimer
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import CodeReceived, StartupAnswered, StartupAsked, SubscriptionsMoved, Timer, TimerFired
-from ibkr.core.link import fail
+from ibkr.core.link import fail, port_changed
 from ibkr.core.situation import Phase
 from ibkr.core.state import FarmState, UpstreamState
 from ibkr.core.step import Step
+from ibkr.core.streams import ask_for_ended, farm_broke, farm_came_back, upstream_broke, upstream_came_back
 
 _FARM_STATES = {
     Reaction.FARM_BROKEN: FarmState.BROKEN,
@@ -35,12 +36,13 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
 
 
 def startup_overdue(step: Step, _fact: TimerFired) -> None:
-    """Ask once more; then go on without, and say what is missing."""
+    """Ask once more; then go on without, say what is missing, and ask for it now and then."""
     session = step.situation.session
     names = tuple(sorted(session.pending))
     if session.asked_again or session.upstream is UpstreamState.DOWN:
         session.missing |= session.pending
         _end_startup(step)
+        step.do(StartTimer(Timer.REQUEST, step.policy.missing_every))
         return
     session.asked_again = True
     step.do(
@@ -49,14 +51,26 @@ def startup_overdue(step: Step, _fact: TimerFired) -> None:
     )
 
 
+def missing_overdue(step: Step, _fact: TimerFired) -> None:
+    """A start-up request is still unanswered: a late answer is better than none. 1102 asks by itself."""
+    session = step.situation.session
+    if not session.missing:
+        return
+    if session.upstream is not UpstreamState.DOWN:
+        step.do(AskAgain(step.situation.attempt, tuple(sorted(session.missing)), shared=True))
+    step.do(StartTimer(Timer.REQUEST, step.policy.missing_every))
+
+
 def subscriptions_moved(step: Step, fact: SubscriptionsMoved) -> None:
-    """Some went live or were refused; none left to wait for ends the restore."""
+    """Some went live, were refused, ended or silenced; none left to wait for ends the restore."""
     s = step.situation
     s.session.refused = fact.refused
-    if s.phase is not Phase.RESTORING:
-        return
-    if fact.pending == 0:
+    s.session.ended = fact.ended
+    s.session.withheld = fact.withheld
+    if s.phase is Phase.RESTORING and fact.pending == 0:
         restore_over(step)
+    else:
+        ask_for_ended(step)
 
 
 def restore_over(step: Step, _fact: TimerFired | None = None) -> None:
@@ -84,9 +98,14 @@ def code_in_session(step: Step, fact: CodeReceived) -> None:
     _note(step, fact)
     match reaction(fact.code):
         case Reaction.UPSTREAM_BACK_DATA_LOST:
+            upstream_came_back(step, streams_kept=False)
             _start_up_again(step)
         case Reaction.UPSTREAM_BACK:
+            upstream_came_back(step, streams_kept=True)
             _ask_for_the_rest(step)
+            ask_for_ended(step)
+        case Reaction.PORT_CHANGED:
+            port_changed(step, new_port(fact.text))
 
 
 def _note(step: Step, fact: CodeReceived) -> None:
@@ -94,20 +113,42 @@ def _note(step: Step, fact: CodeReceived) -> None:
     kind = reaction(fact.code)
     match kind:
         case Reaction.UPSTREAM_LOST:
-            session.upstream = UpstreamState.DOWN
-            step.do(StopTimer(Timer.UPSTREAM))
+            _note_upstream_lost(step)
         case Reaction.UPSTREAM_BACK | Reaction.UPSTREAM_BACK_DATA_LOST:
             session.upstream = UpstreamState.UP
             step.do(StopTimer(Timer.UPSTREAM))
             listed = connected_farms(fact.text)
-            session.farms = dict.fromkeys(listed, FarmState.OK) if listed else session.farms
+            if listed:
+                session.farms = dict.fromkeys(listed, FarmState.OK)
+                session.broken_since.clear()
+        case Reaction.TOO_FAST:
+            session.too_fast += 1
+            step.do(SlowDown(step.situation.attempt))
         case _ if kind in _FARM_STATES:
-            name = farm_name(fact.text)
-            if name:
-                session.farms[name] = _FARM_STATES[kind]
-            if session.upstream in (UpstreamState.UNKNOWN, UpstreamState.ASSUMED):
-                session.upstream = UpstreamState.UP
-                step.do(StopTimer(Timer.UPSTREAM))
+            _note_farm(step, farm_name(fact.text), _FARM_STATES[kind])
+
+
+def _note_upstream_lost(step: Step) -> None:
+    s = step.situation
+    is_repeat = s.session.upstream is UpstreamState.DOWN
+    s.upstream_notices = s.upstream_notices + 1 if is_repeat else 1
+    s.session.upstream = UpstreamState.DOWN
+    step.do(StopTimer(Timer.UPSTREAM))
+    upstream_broke(step)
+
+
+def _note_farm(step: Step, name: str, state: FarmState) -> None:
+    session = step.situation.session
+    if name:
+        session.farms[name] = state
+        if state is FarmState.BROKEN:
+            farm_broke(step, name)
+        elif state is FarmState.OK:
+            farm_came_back(step, name)
+            ask_for_ended(step)
+    if session.upstream in (UpstreamState.UNKNOWN, UpstreamState.ASSUMED):
+        session.upstream = UpstreamState.UP
+        step.do(StopTimer(Timer.UPSTREAM))
 
 
 def _start_up_again(step: Step) -> None:
@@ -162,3 +203,4 @@ def _end_startup(step: Step) -> None:
 def _whole(step: Step) -> None:
     step.situation.phase = Phase.UP
     step.situation.attempts_made = 0
+    ask_for_ended(step)

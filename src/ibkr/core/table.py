@@ -10,19 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ibkr.core import link, liveness, sync
+from ibkr.core import alarm, link, liveness, streams, sync
 from ibkr.core.facts import (
     AttemptFailed,
+    ClockJumped,
     CodeReceived,
     ConnectWanted,
     DisconnectWanted,
     Heard,
     PortAccepted,
     ReconnectWanted,
+    RetryWanted,
     SessionOpened,
     SocketEnded,
     StartupAnswered,
     StartupAsked,
+    StreamsWatched,
     SubscriptionsMoved,
     Timer,
 )
@@ -51,20 +54,27 @@ def nothing(_step: Step, _fact: object) -> None:
 
 P = Phase
 _SESSION = (P.STARTUP, P.RESTORING, P.UP)
+_WANTED = (P.OPENING, P.CLOSING, P.WAITING, *_SESSION)
+_SETTLED = (P.RESTORING, P.UP)
 _TRY_AGAIN = (P.WAITING, P.FAILED)
 
 TABLE: dict[tuple[Phase, Trigger], Row] = {
     # commands of the caller
     (P.IDLE, ConnectWanted): _row(link.connect_wanted, P.OPENING, P.CLOSING),
     (P.FAILED, ConnectWanted): _row(link.connect_wanted, P.OPENING, P.CLOSING),
-    **{
-        (phase, ConnectWanted): _row(link.connect_wanted_again, phase)
-        for phase in (P.OPENING, P.CLOSING, P.WAITING, *_SESSION)
-    },
+    **{(phase, ConnectWanted): _row(link.connect_wanted_again, phase) for phase in _WANTED},
     **{(phase, DisconnectWanted): _row(link.disconnect_wanted, P.IDLE) for phase in Phase},
     **{(phase, ReconnectWanted): _row(nothing, phase) for phase in (P.IDLE, P.FAILED, P.OPENING, P.CLOSING)},
     (P.WAITING, ReconnectWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
     **{(phase, ReconnectWanted): _row(link.reconnect_from_session, P.CLOSING) for phase in _SESSION},
+    **{(phase, RetryWanted): _row(nothing, phase) for phase in Phase if phase is not P.WAITING},
+    (P.WAITING, RetryWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
+    # the clock, and a trouble that lasts
+    **{(phase, ClockJumped): _row(nothing, phase) for phase in (P.IDLE, P.FAILED)},
+    **{(phase, ClockJumped): _row(alarm.look_at_calendar, phase) for phase in (P.OPENING, P.CLOSING, P.WAITING)},
+    **{(phase, ClockJumped): _row(liveness.clock_jumped, phase) for phase in _SESSION},
+    **{(phase, Timer.CALENDAR): _row(alarm.look_at_calendar, phase) for phase in _WANTED},
+    **{(phase, Timer.ALERT): _row(alarm.overdue, phase) for phase in _WANTED},
     # one attempt
     (P.OPENING, PortAccepted): _row(link.port_accepted, P.OPENING),
     (P.OPENING, CodeReceived): _row(sync.code_in_attempt, P.OPENING, *_TRY_AGAIN),
@@ -86,6 +96,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
             StartupAsked,
             StartupAnswered,
             SubscriptionsMoved,
+            StreamsWatched,
             Heard,
         )
     },
@@ -98,17 +109,22 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.FAILED, SocketEnded): _row(link.spent_socket_ended, P.FAILED),
     # a session
     (P.STARTUP, SocketEnded): _row(link.session_lost, P.OPENING, *_TRY_AGAIN),
-    **{(phase, SocketEnded): _row(link.session_lost, P.OPENING, P.WAITING) for phase in (P.RESTORING, P.UP)},
-    **{(phase, CodeReceived): _row(sync.code_in_session, phase, P.STARTUP) for phase in _SESSION},
+    **{(phase, SocketEnded): _row(link.session_lost, P.OPENING, P.WAITING) for phase in _SETTLED},
+    (P.STARTUP, CodeReceived): _row(sync.code_in_session, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
+    **{(phase, CodeReceived): _row(sync.code_in_session, phase, P.STARTUP, P.CLOSING, P.WAITING) for phase in _SETTLED},
     **{(phase, Heard): _row(liveness.heard, phase) for phase in _SESSION},
     (P.STARTUP, Timer.LIVENESS): _row(liveness.silence_checked, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
-    **{(phase, Timer.LIVENESS): _row(liveness.silence_checked, phase, P.CLOSING) for phase in (P.RESTORING, P.UP)},
+    **{(phase, Timer.LIVENESS): _row(liveness.silence_checked, phase, P.CLOSING, P.WAITING) for phase in _SETTLED},
     **{(phase, Timer.UPSTREAM): _row(sync.upstream_assumed, phase) for phase in _SESSION},
     (P.STARTUP, StartupAsked): _row(sync.startup_asked, P.STARTUP),
     (P.STARTUP, StartupAnswered): _row(sync.startup_answered, P.STARTUP, P.RESTORING, P.UP),
     (P.RESTORING, StartupAnswered): _row(sync.startup_answered, P.RESTORING),
     (P.UP, StartupAnswered): _row(sync.startup_answered, P.UP),
     (P.STARTUP, Timer.REQUEST): _row(sync.startup_overdue, P.STARTUP, P.RESTORING, P.UP),
+    **{(phase, Timer.REQUEST): _row(sync.missing_overdue, phase) for phase in _SETTLED},
+    **{(phase, StreamsWatched): _row(streams.streams_watched, phase) for phase in _SESSION},
+    **{(phase, Timer.WATCH): _row(streams.watch_over, phase) for phase in _SESSION},
+    **{(phase, Timer.STREAMS): _row(streams.ask_for_ended, phase) for phase in _SESSION},
     (P.STARTUP, SubscriptionsMoved): _row(sync.subscriptions_moved, P.STARTUP),
     (P.RESTORING, SubscriptionsMoved): _row(sync.subscriptions_moved, P.RESTORING, P.UP),
     (P.UP, SubscriptionsMoved): _row(sync.subscriptions_moved, P.UP),

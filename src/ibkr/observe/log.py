@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from ibkr.core.accounts import mask_accounts
-from ibkr.core.state import ConnectionState
+from ibkr.core.errors import FailureKind, advice
+from ibkr.core.state import ConnectionState, UpstreamState
 from ibkr.core.status import Status
 
 OUR_LOGGERS = ("ibkr", "ibkr.config", "ibkr.connector", "ibkr.runtime", "ibkr.session")
@@ -36,7 +38,10 @@ _formatter = logging.Formatter()
 _lock = threading.Lock()
 
 # In a long outage nobody should have to guess whether anything still runs.
-_STILL_EVERY = timedelta(seconds=60)
+_STILL_AFTER = timedelta(seconds=60)
+# ... nor should an outage of days fill the log.
+_STILL_AT_LEAST_EVERY = timedelta(hours=1)
+_STALLS_EVERY = 60.0
 _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 
 
@@ -131,8 +136,9 @@ def _message(record: logging.LogRecord) -> str:
 class StatusLog:
     """A sink for ``Status``: a line when the state changes.
 
-    A lost session or another trouble is a WARNING when its cause first shows, DEBUG with a count as long as nothing
-    new does, and INFO once a minute; being back is INFO, with how long it took.
+    A lost session or another trouble is a WARNING when its cause first shows, with the cure where there is one, DEBUG
+    with a count as long as nothing new does, and INFO after a minute, then two, four, up to each hour; being back is
+    INFO, with how long it took. In a maintenance window trouble is INFO; the alert is a WARNING at any time.
     """
 
     def __init__(self) -> None:
@@ -140,9 +146,17 @@ class StatusLog:
         self._out_since: datetime | None = None
         self._told: dict[tuple[ConnectionState, str], int] = {}
         self._was_ready = False
-        self._spoke_at: datetime | None = None
+        self._speak_at: datetime | None = None
+        self._pause = _STILL_AFTER
+        self._alert = ""
+        self._upstream_was_down = False
 
     def __call__(self, status: Status) -> None:
+        self._upstream_was_down |= status.upstream is UpstreamState.DOWN
+        if status.alert != self._alert:
+            self._alert = status.alert
+            if status.alert:
+                _logger.warning("%s %s, and %s: %s", _who(status), status.state, status.alert, status.reason)
         changed, self._state = status.state is not self._state, status.state
         if status.state is ConnectionState.READY:
             if changed:
@@ -159,7 +173,12 @@ class StatusLog:
         else:
             seconds = max(0.0, (status.since - self._out_since).total_seconds())
             again = "again " if self._was_ready else ""
-            _logger.info("Connected to IBKR %sat %s after %.1f s: %s", again, _who(status), seconds, status.reason)
+            notices = ""
+            if self._upstream_was_down and status.upstream_notices > 1:
+                notices = f" (the gateway said {status.upstream_notices} times that its link to IB was lost)"
+            _logger.info(
+                "Connected to IBKR %sat %s after %.1f s: %s%s", again, _who(status), seconds, status.reason, notices
+            )
         self._in_order(was_ready=True)
 
     def _tell_quiet(self, status: Status) -> None:
@@ -179,10 +198,12 @@ class StatusLog:
         key = (status.state, _cause(status))
         times = self._told[key] = self._told.get(key, 0) + 1
         if times == 1:
-            self._spoke_at = status.as_of
-            _logger.warning("%s %s: %s", _who(status), status.state, status.reason)
-        elif self._spoke_at is not None and status.as_of - self._spoke_at >= _STILL_EVERY:
-            self._spoke_at = status.as_of
+            self._speak_at = status.as_of + self._pause
+            level = logging.INFO if status.maintenance else logging.WARNING
+            _logger.log(level, "%s %s: %s%s", _who(status), status.state, status.reason, _cure(status))
+        elif self._speak_at is not None and status.as_of >= self._speak_at:
+            self._pause = min(2 * self._pause, _STILL_AT_LEAST_EVERY)
+            self._speak_at = status.as_of + self._pause
             seconds = (status.as_of - self._out_since).total_seconds()
             _logger.info("%s still %s after %.0f s: %s", _who(status), status.state, seconds, status.reason)
         else:
@@ -190,6 +211,8 @@ class StatusLog:
 
     def _in_order(self, *, was_ready: bool) -> None:
         self._was_ready = was_ready
+        self._upstream_was_down = False
+        self._pause = _STILL_AFTER
         self._out_since = None
         self._told.clear()
 
@@ -201,4 +224,36 @@ def _who(status: Status) -> str:
 def _cause(status: Status) -> str:
     """What makes a trouble a new one: in a session its reason, without one the kind of the last failure."""
     in_session = status.state is ConnectionState.DEGRADED
-    return status.reason if in_session else status.last_error.partition(":")[0]
+    return status.reason.partition(" (expected:")[0] if in_session else status.last_error.partition(":")[0]
+
+
+def _cure(status: Status) -> str:
+    kind = status.last_error.partition(":")[0]
+    if kind not in set(FailureKind) or status.state is ConnectionState.DEGRADED:
+        return ""
+    return f". {advice(FailureKind(kind), status.endpoint, status.client_id)}"
+
+
+class StallLog:
+    """A sink for the seconds that the event loop was blocked: a WARNING, but not more often than once a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_at: float | None = None
+        self._untold = 0
+
+    def __call__(self, seconds: float) -> None:
+        now = self._clock()
+        if self._told_at is not None and now - self._told_at < _STALLS_EVERY:
+            self._untold += 1
+            _logger.debug("The event loop was blocked for %.1f s again (%d)", seconds, self._untold)
+            return
+        before = f" ({self._untold} times more since this was last told)" if self._untold else ""
+        self._told_at = now
+        self._untold = 0
+        _logger.warning(
+            "The event loop was blocked, or not run, for %.1f s: nothing was received or sent in that time, it does not"
+            " count as silence of the gateway. Look for time.sleep() or long work in the loop's thread%s",
+            seconds,
+            before,
+        )

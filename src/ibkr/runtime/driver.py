@@ -7,35 +7,15 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ibkr.core import effects as do
-from ibkr.core.facts import Fact, Now, Timer, TimerFired
+from ibkr.core.facts import ClockJumped, Fact, Now, Timer, TimerFired
 from ibkr.core.machine import Machine
 from ibkr.core.status import Status
+from ibkr.runtime.orders import ORDERS, Session
+from ibkr.runtime.pulse import Pulse, pulse_of
 
 logger = logging.getLogger("ibkr.runtime")
-
-
-class Session(Protocol):
-    """What the driver orders of a session. Each of these may post facts while it runs."""
-
-    post: Callable[[Fact], None]
-
-    @property
-    def last_byte(self) -> float: ...
-    @property
-    def has_ended(self) -> bool: ...
-    def open(self, attempt: int) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def start_up(self) -> None: ...
-    def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None: ...
-    def announce(self) -> None: ...
-    def restore(self, *, same_session: bool) -> None: ...
-    def probe(self) -> None: ...
-    def release(self) -> None: ...
-    def abandon(self) -> None: ...
 
 
 def now() -> Now:
@@ -47,13 +27,22 @@ class Driver:
     """Runs one machine over one session. Everything here happens on the loop that runs it.
 
     A fact posted while another is being taken waits its turn, a caller's callback included. ``on_status`` is called
-    after the orders of the fact that changed the status; ``crash`` holds the exception of a mistake in our own code.
+    after the orders of the fact that changed the status; ``on_blocked`` with the seconds that the loop was blocked,
+    if over ``loop_block_warning``; ``crash`` holds the exception of a mistake in our own code.
     """
 
-    def __init__(self, machine: Machine, session: Session, on_status: Callable[[Status], None]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        session: Session,
+        on_status: Callable[[Status], None],
+        on_blocked: Callable[[float], None],
+    ) -> None:
         self._machine = machine
         self._session = session
         self._on_status = on_status
+        self._on_blocked = on_blocked
+        self._pulse: Pulse | None = None
         self._queue: deque[Fact] = deque()
         self._busy = False
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
@@ -100,10 +89,31 @@ class Driver:
             published = [self._machine.status]
         for status in published:
             self._on_status(status)
+        if (self._pulse is not None) is not self._machine.is_wanted:
+            self._mind_pulse()
         if self._quiet and (self._machine.is_quiet or self._machine.is_wanted):
             for waiter in self._quiet:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def blocked(self, seconds: float) -> None:
+        """The loop's pulse has noticed a blockage."""
+        if seconds > self._machine.policy.loop_block_warning:
+            self._on_blocked(seconds)
+
+    def jumped(self, seconds: float) -> None:
+        """The loop's pulse has noticed that the machine slept."""
+        if seconds > self._machine.policy.suspend_jump:
+            self.post(ClockJumped(seconds))
+
+    def _mind_pulse(self) -> None:
+        """Listen to the loop's pulse while a connection is wanted."""
+        if self._pulse is not None:
+            self._pulse.remove(self)
+            self._pulse = None
+        if self._machine.is_wanted:
+            self._pulse = pulse_of(asyncio.get_running_loop())
+            self._pulse.add(self)
 
     def _carry_out(self, order: do.Effect) -> None:
         match order:
@@ -114,29 +124,7 @@ class Driver:
             case do.Publish():
                 pass  # told once all orders are carried out
             case _:
-                self._order(order)
-
-    def _order(self, order: do.SessionOrder) -> None:
-        session = self._session
-        match order:
-            case do.Open(attempt):
-                session.open(attempt)
-            case do.Close():
-                session.close()
-            case do.Abort():
-                session.abort()
-            case do.StartUp():
-                session.start_up()
-            case do.AskAgain(_, names, shared):
-                session.ask_again(names, shared=shared)
-            case do.Announce():
-                session.announce()
-            case do.Restore(_, same_session):
-                session.restore(same_session=same_session)
-            case do.Probe():
-                session.probe()
-            case do.Release():
-                session.release()
+                ORDERS[type(order)](self._session, order)
 
     def _start(self, timer: Timer, delay: float) -> None:
         self._stop(timer)
@@ -159,6 +147,7 @@ class Driver:
     def abandon(self) -> None:
         """The loop was closed under a live connection: nothing of it can be awaited or called any more."""
         self._timers.clear()
+        self._pulse = None
         self._fired.clear()
         self._queue.clear()
         now = Now(0.0, datetime.now(UTC))

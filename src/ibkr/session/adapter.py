@@ -7,13 +7,10 @@ is replaced on the instance here, with the reason next to it (facts/client-libra
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from ibkr.core.codes import Reaction, is_read_only, is_warning, reaction
+from ibkr.core.codes import Reaction, is_about_stream, is_read_only, is_warning, reaction
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
@@ -25,17 +22,19 @@ from ibkr.core.facts import (
     SocketEnded,
     StartupAnswered,
     StartupAsked,
+    StreamsWatched,
     SubscriptionsMoved,
 )
+from ibkr.core.policy import Policy
+from ibkr.core.state import Feed
+from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.custody import Custody
-from ibkr.session.egress import one_write, sender_of
+from ibkr.session.egress import one_write
+from ibkr.session.keepalive import keep_alive
+from ibkr.session.library import forget_loop, hang_up, tame
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
-from ibkr.session.telling import Subdued, in_words, plain
-from ibkr.wire.fields import encode_fields
-from ibkr.wire.frame import frame
-
-logger = logging.getLogger("ibkr.session")
+from ibkr.session.telling import in_words, plain
 
 # The library logs each of these as ERROR, again and again and the good news too; the status tells them better.
 _TOLD_BY_STATUS = frozenset(
@@ -44,18 +43,22 @@ _TOLD_BY_STATUS = frozenset(
         Reaction.UPSTREAM_BACK,
         Reaction.UPSTREAM_BACK_DATA_LOST,
         Reaction.CLIENT_ID_IN_USE,
+        Reaction.PORT_CHANGED,
+        Reaction.TOO_FAST,
     }
 )
+
+_FEWEST_REQUESTS = 5
 
 
 class Adapter:
     """One ``IB`` object under supervision. ``post`` takes the facts; set it before ``open``."""
 
     def __init__(
-        self, ib: Any, host: str, port: int, client_id: int, *, account: str = "", readonly: bool = False
+        self, ib: Any, host: str, client_id: int, policy: Policy, *, account: str = "", readonly: bool = False
     ) -> None:
         self.ib = ib
-        self._host, self._port, self._client_id = host, port, client_id
+        self._host, self._client_id, self._policy = host, client_id, policy
         self._account, self._readonly = account, readonly
         self.post: Callable[[Fact], None] = lambda fact: None
         self._attempt = 0
@@ -78,7 +81,7 @@ class Adapter:
         """Whether the newest attempt is over and its socket gone."""
         return self._ended
 
-    def open(self, attempt: int) -> None:
+    def open(self, attempt: int, port: int) -> None:
         """Begin an attempt. Ends in exactly one ``SocketEnded``."""
         self._attempt = attempt
         self._is_open = False
@@ -86,7 +89,10 @@ class Adapter:
         self._detail = ""
         self._startup = None
         self._tap.reset()
-        self._opening = asyncio.get_running_loop().create_task(self._open(attempt), name=f"ibkr-attempt-{attempt}")
+        self._time.begin()
+        self.ib.client.MaxRequests = self._most_requests
+        loop = asyncio.get_running_loop()
+        self._opening = loop.create_task(self._open(attempt, port), name=f"ibkr-attempt-{attempt}")
         self._opening.add_done_callback(lambda _: self._check_end())
 
     def close(self) -> None:
@@ -127,12 +133,26 @@ class Adapter:
         self._tell_subscriptions()
 
     def probe(self) -> None:
-        """Ask for the gateway's time. Any byte answers; the library's own request of that name is not touched."""
+        """Ask for the gateway's time. Any byte answers."""
         attempt = self._attempt
         self._tap.on_byte = lambda: self.post(Heard(attempt))
         self._tap.listen()
-        # Past the library's queue, which may be full of the caller's requests.
-        self.ib.client.conn.sendMsg(frame(encode_fields(49, 1)))
+        self._time.probe()
+
+    def watch(self, feed: Feed | None, since: float, farm: str) -> None:
+        """Tell which streams ticked before the trouble."""
+        self.post(StreamsWatched(self._attempt, farm, self.custody.used_to_tick(feed, since)))
+
+    def ask_streams(self, req_ids: tuple[int, ...], unless_since: float | None) -> None:
+        """Ask for single streams again on the live socket."""
+        with one_write(self.ib.client.conn):
+            self.custody.ask_again(req_ids, unless_since)
+        self._tell_subscriptions()
+
+    def slow_down(self) -> None:
+        """Send fewer messages a second in this session."""
+        client = self.ib.client
+        client.MaxRequests = max(_FEWEST_REQUESTS, client.MaxRequests // 2)
 
     def release(self) -> None:
         """End the streams that the caller holds: nothing will be restored any more."""
@@ -141,56 +161,37 @@ class Adapter:
 
     def abandon(self) -> None:
         """The loop is closed, and the socket with it: forget both, so that another loop can begin anew."""
-        client = self.ib.client
-        transport = client.conn.transport
-        if transport is not None:
-            with suppress(OSError):  # the gateway may have closed it long ago
-                transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        forget_loop(self.ib)
         self._has_socket = False
-        client.conn.reset()
-        client.reset()
         self._opening = None
         self._ended = True
-        self.ib.wrapper._futures.clear()
-        self.ib.wrapper._timeoutHandle = None
-        self.ib.wrapper.reset()
         self.release()
 
     def _take_over(self) -> None:
         ib, client, wrapper = self.ib, self.ib.client, self.ib.wrapper
+        self._set_events_done = tame(ib)
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
-        self.custody = Custody(ib, self._tell_subscriptions)
-        client.send = sender_of(client)
-        client._logger = Subdued(client._logger, {})
+        self._tap.on_read = lambda now: self.custody.note_ticks(now)
+        self.custody = Custody(ib, self._policy, self._tell_subscriptions)
+        self._time = CurrentTime(ib, self._policy.probe_apart)
+        self._most_requests = client.MaxRequests
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
-        # An EOF ends the socket even if it still holds bytes that the peer will never read.
-        client.conn.eof_received = lambda: client.conn.transport and client.conn.transport.abort()
-        # The library's own raises when the peer has reset the connection a moment before.
-        client.conn.disconnect = self._hang_up
         client.apiStart.connect(self._on_api_start, keep_ref=True)
         client.conn.disconnected.clear()
         client.conn.disconnected.connect(self._on_socket_end, keep_ref=True)
-        # Streams go on after a loss, so they are not done with it; release() ends them.
-        self._set_events_done = wrapper.setEventsDone
-        wrapper.setEventsDone = lambda: None
         # The library's own also raises in every other IB of the process, through globalErrorEvent.
         wrapper.connectionClosed = self._connection_closed
         self._error, wrapper.error = wrapper.error, self._error_received
         self._end_request, wrapper._endReq = wrapper._endReq, self._request_ended
-        # Unsolicited rows raise KeyError there.
-        completed_order = wrapper.completedOrder
-        wrapper.completedOrder = lambda *row: "completedOrders" in wrapper._results and completed_order(*row)
-        # Its only work is to ask for the account summary at each 1102, a subscription more every time.
-        ib.errorEvent.disconnect(ib._onError)
 
-    async def _open(self, attempt: int) -> None:
+    async def _open(self, attempt: int, port: int) -> None:
         client = self.ib.client
         self.ib.wrapper.clientId = self._client_id
         client._reqIdSeq = self._next_id  # before any handler of the first packets can take an id
         try:
-            await client.connectAsync(self._host, self._port, self._client_id, None)
+            await client.connectAsync(self._host, port, self._client_id, None)
         except (OSError, UnicodeError) as error:
             self._detail = in_words(error)
             self.post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
@@ -205,25 +206,12 @@ class Adapter:
         was_ready = client.isReady()
         self._keep_ids()
         client.connState = client.DISCONNECTED
-        self._hang_up(abort=abort)
+        hang_up(client.conn, abort=abort)
         client.reset()
         if was_ready:
             self.ib.disconnectedEvent.emit()
             self._connection_closed()
         self._check_end()
-
-    def _hang_up(self, *, abort: bool = False) -> None:
-        transport = self.ib.client.conn.transport
-        if transport is None:
-            return
-        try:
-            if not abort:
-                transport.write_eof()
-                transport.close()
-                return
-        except OSError:
-            logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
-        transport.abort()
 
     def _connection_closed(self) -> None:
         wrapper = self.ib.wrapper
@@ -233,14 +221,16 @@ class Adapter:
             if not future.done():
                 future.set_exception(ConnectionError("The API session ended before the answer came"))
         wrapper.reset()
+        self._time.end()
         self.custody.session_ended()
 
     def _keep_ids(self) -> None:
         """No id is handed out twice, whatever nextValidId the next session begins with."""
         self._next_id = max(self._next_id, self.ib.client._reqIdSeq)
 
-    def _on_accepted(self, _transport: asyncio.BaseTransport) -> None:
+    def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
         self._has_socket = True
+        keep_alive(transport.get_extra_info("socket"), self._policy.probe_after + self._policy.probe_timeout)
         self.post(PortAccepted(self._attempt))
 
     def _on_api_start(self) -> None:
@@ -258,7 +248,7 @@ class Adapter:
     def _on_unfit(self, failure: Failure) -> None:
         self._detail = failure.detail
         if self._is_open:
-            self._hang_up(abort=True)
+            hang_up(self.ib.client.conn, abort=True)
         else:
             self.post(AttemptFailed(self._attempt, failure))
 
@@ -289,6 +279,8 @@ class Adapter:
         self.post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
 
     def _request_ended(self, key: Any, result: Any = None, success: bool = True) -> None:
+        if key == KEY:
+            self._time.answered()
         is_known = key in self.ib.wrapper._futures
         self._end_request(key, result, success)
         if self._startup is not None and is_known and success:
@@ -299,7 +291,7 @@ class Adapter:
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
-        if reaction(code) is not Reaction.NONE:
+        if reaction(code) is not Reaction.NONE and not is_about_stream(code):
             self.post(CodeReceived(self._attempt, code, text))
         if reaction(code) in _TOLD_BY_STATUS:
             self.ib.errorEvent.emit(req_id, code, text, None)
@@ -310,4 +302,4 @@ class Adapter:
 
     def _tell_subscriptions(self) -> None:
         ledger = self.custody.ledger
-        self.post(SubscriptionsMoved(self._attempt, ledger.pending, ledger.refused))
+        self.post(SubscriptionsMoved(self._attempt, ledger.pending, ledger.refused, ledger.ended, ledger.withheld))

@@ -15,7 +15,8 @@ class Tap:
 
     Before the handshake it holds the packets back until the first frame is whole and fit for the library, so that a
     peer that is no gateway is known by its first bytes and costs no memory. After it, it looks at frame lengths only.
-    ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``.
+    ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``; ``on_read`` when
+    the library has read a packet, with the time of its arrival.
     """
 
     def __init__(self, client: Any, clock: Callable[[], float]) -> None:
@@ -23,6 +24,7 @@ class Tap:
         self._clock = clock
         self.on_unfit: Callable[[Failure], None] = lambda failure: None
         self.on_byte: Callable[[], None] = lambda: None
+        self.on_read: Callable[[float], None] = lambda now: None
         self.last_byte = 0.0
         self.any_byte = False
         self._held = b""
@@ -59,6 +61,7 @@ class Tap:
             self._opened = True
             data, self._held = self._held, b""
         self._client.conn.hasData.emit(data)
+        self.on_read(self.last_byte)
         rest = self._client._data
         if len(rest) > 4 and (length := int.from_bytes(rest[:4], "big")) > MAX_FRAME:
             self._reject(

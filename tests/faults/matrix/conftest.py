@@ -110,7 +110,14 @@ ONCE = {"connect_attempts": 2, **BACKOFF}
 FINAL = {"connect_attempts": 3, **BACKOFF}
 """The first attempt is dropped, the second tells that no third is of use."""
 QUICK = {**ONCE, "timeout": 0.3}
-PROBED = {**QUICK, "probe_after": 0.1, "suspect_after": 0.1, "probe_timeout": 0.2, "lateness_tolerance": 0.05}
+PROBED = {
+    **QUICK,
+    "probe_after": 0.1,
+    "probe_apart": 0.1,
+    "suspect_after": 0.1,
+    "probe_timeout": 0.2,
+    "lateness_tolerance": 0.05,
+}
 
 ROWS = {
     "reset": Row(Kind.BREAKS),

@@ -1,0 +1,108 @@
+"""Reactions about single streams: ended by the gateway, or silent although what they come over is back."""
+
+from __future__ import annotations
+
+from ibkr.core.codes import feed_of
+from ibkr.core.effects import AskStreams, StartTimer, StopTimer, Watch
+from ibkr.core.facts import Fact, StreamsWatched, Timer
+from ibkr.core.situation import Watched
+from ibkr.core.state import FarmState, Feed, UpstreamState
+from ibkr.core.step import Step
+
+EVERY_FARM = ""
+
+
+def ask_for_ended(step: Step, _fact: Fact | None = None) -> None:
+    """Ask again for what the gateway has ended, once upstream and farm are up, and not all the time."""
+    s = step.situation
+    session = s.session
+    flowing = [stream for stream in session.ended if _flows(step, stream.feed)]
+    if not flowing:
+        return
+    if session.streams_asked_at is not None:
+        left = session.streams_asked_at + step.policy.stream_pause - step.now.mono
+        if left > 0:
+            step.do(StartTimer(Timer.STREAMS, left))
+            return
+    session.streams_asked_at = step.now.mono
+    session.ended = tuple(stream for stream in session.ended if stream not in flowing)
+    step.do(AskStreams(s.attempt, tuple(stream.req_id for stream in flowing)))
+
+
+def farm_broke(step: Step, farm: str) -> None:
+    """What is silent now is silent with reason."""
+    session = step.situation.session
+    session.broken_since.setdefault(farm, step.now.mono)
+    _stop_watching(step, farm)
+
+
+def farm_came_back(step: Step, farm: str) -> None:
+    """What ticked over this feed should tick again."""
+    session = step.situation.session
+    since = session.broken_since.pop(farm, None)
+    if since is not None and feed_of(farm) is not Feed.DEFINITIONS:
+        step.do(Watch(step.situation.attempt, feed_of(farm), since, farm))
+
+
+def upstream_broke(step: Step) -> None:
+    """All is silent with reason."""
+    session = step.situation.session
+    if session.upstream_down_since is None:
+        session.upstream_down_since = step.now.mono
+    session.watched.clear()
+    step.do(StopTimer(Timer.WATCH))
+
+
+def upstream_came_back(step: Step, *, streams_kept: bool) -> None:
+    """What ticked before the loss should tick again; if nothing was kept, all is asked for anyway."""
+    session = step.situation.session
+    since = session.upstream_down_since
+    session.upstream_down_since = None
+    if not streams_kept:
+        session.ended = ()
+        session.watched.clear()
+        step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
+    elif not session.restore_due:
+        step.do(Watch(step.situation.attempt, None, step.now.mono if since is None else since, EVERY_FARM))
+
+
+def streams_watched(step: Step, fact: StreamsWatched) -> None:
+    """Give each its time."""
+    now, watched = step.now.mono, step.situation.session.watched
+    for stream in fact.streams:
+        watched[stream.req_id] = Watched(now, now + stream.patience, fact.farm)
+    _wait_for_next(step)
+
+
+def watch_over(step: Step, _fact: Fact) -> None:
+    """Some had their time: those that are silent still are asked for again, once."""
+    s = step.situation
+    watched = s.session.watched
+    due = {req_id: each for req_id, each in watched.items() if each.due <= step.now.mono}
+    for req_id, each in due.items():
+        del watched[req_id]
+        step.do(AskStreams(s.attempt, (req_id,), each.since))
+    _wait_for_next(step)
+
+
+def _flows(step: Step, feed: Feed) -> bool:
+    session = step.situation.session
+    broken = any(state is FarmState.BROKEN and feed_of(farm) is feed for farm, state in session.farms.items())
+    # What start-up and restore are about to ask for anyway is not asked for twice.
+    return session.upstream is not UpstreamState.DOWN and not broken and not session.restore_due
+
+
+def _stop_watching(step: Step, farm: str) -> None:
+    watched = step.situation.session.watched
+    for req_id in [req_id for req_id, each in watched.items() if each.farm == farm]:
+        del watched[req_id]
+    _wait_for_next(step)
+
+
+def _wait_for_next(step: Step) -> None:
+    watched = step.situation.session.watched
+    if watched:
+        next_due = min(each.due for each in watched.values())
+        step.do(StartTimer(Timer.WATCH, max(0.0, next_due - step.now.mono)))
+    else:
+        step.do(StopTimer(Timer.WATCH))

@@ -1,0 +1,97 @@
+"""``reqCurrentTime``, shared by the caller's own calls and our probe, and never sent twice within ``probe_apart``.
+
+A real TWS may leave the second of two unanswered (ib_insync issue 604), and the library forgets the first of two
+requests that wait at once (facts/client-library.md, section 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+from ibkr.wire.fields import encode_fields
+from ibkr.wire.frame import frame
+
+KEY = "currentTime"
+"""The library's key for the request."""
+
+_PROBE = frame(encode_fields(49, 1))
+
+
+class CurrentTime:
+    """Stands in for the request on the ``IB`` object and on its client, for one session after the other.
+
+    ``apart``: seconds from one sending to the next.
+    """
+
+    def __init__(self, ib: Any, apart: float) -> None:
+        self._apart = apart
+        self._client, self._wrapper = ib.client, ib.wrapper
+        self._ask = ib.client.reqCurrentTime
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sent_at = -math.inf
+        self._is_answered = True
+        self._later: asyncio.TimerHandle | None = None
+        ib.reqCurrentTimeAsync = self._request
+        ib.client.reqCurrentTime = self._send_by_queue
+
+    def begin(self) -> None:
+        """A session begins in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = -math.inf
+        self._is_answered = True
+
+    def end(self) -> None:
+        """The session is over."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def answered(self) -> None:
+        """The gateway has told its time."""
+        self._is_answered = True
+
+    def probe(self) -> None:
+        """Have the gateway send something. Past the library's queue, which may be full of the caller's requests."""
+        self._send_when_due(self._send_at_once)
+
+    def _request(self) -> asyncio.Future[Any]:
+        """As the library's ``reqCurrentTimeAsync``, but all who wait at once get the one answer."""
+        future = self._wrapper._futures.get(KEY)
+        if future is None or future.done():
+            future = self._wrapper.startReq(KEY)
+        try:
+            self._client.reqCurrentTime()
+        except ConnectionError:
+            self._wrapper._futures.pop(KEY, None)
+            raise
+        return asyncio.shield(future)
+
+    def _send_by_queue(self) -> None:
+        if self._loop is None or not self._client.isConnected():
+            self._ask()  # raises as ever
+            return
+        self._send_when_due(self._ask)
+
+    def _send_when_due(self, send: Any) -> None:
+        assert self._loop is not None, "no session has begun"
+        wait = self._sent_at + self._apart - self._loop.time()
+        if wait <= 0:
+            self._send(send)
+        elif self._is_answered and self._later is None:
+            self._later = self._loop.call_later(wait, self._send_later, send)
+        # Otherwise one is on its way, or waits to be sent: its answer serves.
+
+    def _send_later(self, send: Any) -> None:
+        self._later = None
+        self._send(send)
+
+    def _send(self, send: Any) -> None:
+        assert self._loop is not None, "no session has begun"
+        self._sent_at = self._loop.time()
+        self._is_answered = False
+        send()
+
+    def _send_at_once(self) -> None:
+        self._client.conn.sendMsg(_PROBE)

@@ -1,0 +1,63 @@
+"""What of the client library is replaced on our ``IB`` object, because it stands in the way, with each reason."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ibkr.session.egress import sender_of
+from ibkr.session.telling import Subdued
+
+logger = logging.getLogger("ibkr.session")
+
+
+def tame(ib: Any) -> Callable[[], None]:
+    """Replace what needs no knowledge of the connection; returns the library's own ``setEventsDone``."""
+    client, wrapper, conn = ib.client, ib.wrapper, ib.client.conn
+    client.send = sender_of(client)
+    client._logger = Subdued(client._logger, {})
+    # An EOF ends the socket even if it still holds bytes that the peer will never read.
+    conn.eof_received = lambda: conn.transport and conn.transport.abort()
+    # The library's own raises when the peer has reset the connection a moment before.
+    conn.disconnect = lambda: hang_up(conn, abort=False)
+    # Unsolicited rows raise KeyError there.
+    completed_order = wrapper.completedOrder
+    wrapper.completedOrder = lambda *row: "completedOrders" in wrapper._results and completed_order(*row)
+    # Its only work is to ask for the account summary at each 1102, a subscription more every time.
+    ib.errorEvent.disconnect(ib._onError)
+    # Streams go on after a loss, so they are not done with it.
+    set_events_done: Callable[[], None] = wrapper.setEventsDone
+    wrapper.setEventsDone = lambda: None
+    return set_events_done
+
+
+def hang_up(conn: Any, *, abort: bool) -> None:
+    """End the library's socket, now or in good order; nothing if there is none."""
+    transport = conn.transport
+    if transport is None:
+        return
+    try:
+        if not abort:
+            transport.write_eof()
+            transport.close()
+            return
+    except OSError:
+        logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
+    transport.abort()
+
+
+def forget_loop(ib: Any) -> None:
+    """Free the ``IB`` object of a loop that is closed, so that another one can begin anew."""
+    client, wrapper = ib.client, ib.wrapper
+    transport = client.conn.transport
+    if transport is not None:
+        with suppress(OSError):  # the gateway may have closed it long ago
+            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+    client.conn.reset()
+    client.reset()
+    wrapper._futures.clear()
+    wrapper._timeoutHandle = None
+    wrapper.reset()
