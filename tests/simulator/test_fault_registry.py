@@ -31,7 +31,7 @@ class TestRegistry:
         ("call", "words"),
         [
             (("resett",), "no fault 'resett'; perhaps: reset"),
-            (("xyz",), "perhaps: break_farm, clear"),
+            (("xyz",), "perhaps: break_farm, change_port, clear"),
             (("restart", "soon"), "SECONDS is of kind float, not 'soon'; write: restart [SECONDS=2.0]"),
             (("restart", -1), "seconds from 0 are needed"),
             (("restart", "nan"), "seconds from 0 are needed"),

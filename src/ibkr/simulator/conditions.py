@@ -34,13 +34,14 @@ class Conditions:
     frozen: bool = False
     upstream_up: bool = True
     read_only: bool = False
+    competing: bool = False
     delay: float = 0.0
     muted: set[str] = field(default_factory=set)
     broken_farms: set[str] = field(default_factory=set)
 
     def data_flows(self, farm: str) -> bool:
         """Whether market data of this farm reaches the gateway's clients."""
-        return self.upstream_up and not self.frozen and farm not in self.broken_farms
+        return self.upstream_up and not self.frozen and not self.competing and farm not in self.broken_farms
 
     def farm_notices(self) -> list[tuple[int, str]]:
         """Code and text of what a new session is told of the farms, or of the lack of them."""

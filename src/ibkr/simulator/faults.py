@@ -11,6 +11,13 @@ from ibkr.simulator.listener import Listener
 from ibkr.simulator.requests import REQUESTS
 
 _LOST = "Connectivity between IB and Trader Workstation has been lost."
+_MOVED = "Socket port has been reset and this connection is being dropped. Please reconnect on the new port"
+_ENDED = {
+    316: "Market depth data has been HALTED. Please re-subscribe",
+    317: "Market depth data has been RESET. Please empty deep book contents before applying any new entries",
+    10182: "Failed to request live updates (disconnected).",
+    10225: "Bust event occurred, current subscription is deactivated. Please resubscribe real-time bars immediately",
+}
 _RESTORED = "Connectivity between IB and Trader Workstation has been restored - "
 
 
@@ -73,6 +80,21 @@ class Faults:
         self._listener.reopen_after(seconds)
 
     @fault()
+    def change_port(self, port: int = 0) -> None:
+        """The API port is changed, 0 takes any: code 1300 with the new port, then every connection ends."""
+        _check(0 <= port < 65536, "change_port", "port numbers up to 65535", port)
+        self._listener.move(port)
+        for client in list(self._hub.clients):
+            if client.client_id >= 0:
+                client.send_error(-1, 1300, f"{_MOVED} - {self._listener.port}")
+            client.close()
+
+    @fault()
+    def warn_of_pace(self) -> None:
+        """Every session is told once that its messages come too fast: code 100."""
+        self._hub.notify_all(100, "Max rate of messages per second has been exceeded")
+
+    @fault()
     def freeze(self) -> None:
         """Neither read nor write, on connections that stand and on new ones: half-open."""
         self._hub.conditions.frozen = True
@@ -127,6 +149,33 @@ class Faults:
         """One data farm is back (2104, 2106 or 2158 by its kind); its ticks go on."""
         self._hub.conditions.broken_farms.discard(farm)
         self._hub.notify_all(*farm_notice(farm, is_up=True))
+
+    # --- single streams --------------------------------------------------------------------------
+
+    @fault()
+    def stall_stream(self, symbol: str = "AAPL") -> None:
+        """The ticks of one symbol stop in silence, until they are asked for again."""
+        for _, item in self._hub.market.streams(symbol):
+            item.is_stalled = True
+
+    @fault()
+    def end_stream(self, symbol: str = "AAPL", code: int = 10182) -> None:
+        """The market data of one symbol ends, with this error code for each request."""
+        for client, item in self._hub.market.streams(symbol):
+            self._hub.market.cancel(client, item.req_id)
+            client.send_error(item.req_id, code, _ENDED.get(code, "The stream has ended."))
+
+    @fault()
+    def competing_login(self) -> None:
+        """The user logs in elsewhere: 10197 to every stream of market data, and no more ticks."""
+        self._hub.conditions.competing = True
+        for client, item in self._hub.market.streams():
+            client.send_error(item.req_id, 10197, "No market data during competing live session")
+
+    @fault()
+    def end_competing_login(self) -> None:
+        """The user has logged out elsewhere: the ticks go on."""
+        self._hub.conditions.competing = False
 
     # --- client ids ------------------------------------------------------------------------------
 
@@ -199,10 +248,13 @@ class Faults:
         is_frozen = self._hub.conditions.frozen
         self.stop()
         self._hub.conditions = Conditions()
+        for _, item in self._hub.market.streams():
+            item.is_stalled = False
         self._hub.release_ids()
         if is_frozen:
             for client in list(self._hub.clients):
                 client.thaw()
+        self._listener.go_home()
         self._listener.reopen_now()
 
     def _greet(self, name: str) -> None:

@@ -36,6 +36,7 @@ class Listener:
     def __init__(self, host: str, port: int, hub: Hub) -> None:
         self.host = host
         self.port = port
+        self._home = port
         self._hub = hub
         self._socket: _ListeningSocket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -65,6 +66,7 @@ class Listener:
             raise
         self._socket = listening
         self.port = listening.getsockname()[1]
+        self._home = self._home or self.port
         self._hub.is_accepting = True
         self._accepting = self._start(self._accept(listening))
         log.info("listening on %s:%s", self.host, self.port)
@@ -88,6 +90,22 @@ class Listener:
                 self._hub.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
+
+    def move(self, port: int) -> None:
+        """Refuse here, and listen at another port at once; 0 takes any that is free."""
+        self.shut()
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            if port == 0:
+                probe.bind((self.host, 0))
+                port = probe.getsockname()[1]
+        self.port = port
+        self.reopen_after(0)
+
+    def go_home(self) -> None:
+        """Back to the first port, if it was moved."""
+        if self.port != self._home:
+            self.move(self._home)
 
     def reopen_after(self, seconds: float) -> None:
         """Listen again on the same port after so many seconds; `shut` revokes it."""

@@ -18,11 +18,12 @@ LIVE = 1
 
 @dataclass
 class Subscription:
-    """One request for market data. `is_open` once its first lines were sent."""
+    """One request for market data. `is_open` once its first lines were sent, `is_stalled` when it gets no more."""
 
     req_id: int
     instrument: Instrument
     is_open: bool = False
+    is_stalled: bool = False
 
 
 class Market:
@@ -65,6 +66,15 @@ class Market:
         self._live.pop(client, None)
         self._tell(client)
 
+    def streams(self, symbol: str = "") -> "list[tuple[Client, Subscription]]":
+        """The live subscriptions, or those of one symbol."""
+        return [
+            (client, item)
+            for client, live in self._live.items()
+            for item in live.values()
+            if symbol in ("", item.instrument.symbol)
+        ]
+
     def forget_all(self) -> None:
         """What a lost upstream session does to the gateway's subscriptions (code 1101)."""
         for client in list(self._live):
@@ -99,7 +109,7 @@ class Market:
         for client, live in list(self._live.items()):
             lines: list[bytes] = []
             for item in live.values():
-                if not conditions.data_flows(item.instrument.farm):
+                if item.is_stalled or not conditions.data_flows(item.instrument.farm):
                     continue
                 if item.instrument.con_id not in moved:
                     self._walk(item.instrument).step()
