@@ -20,7 +20,7 @@ class Listener(Protocol):
     """Is told of beats that were not as they should be."""
 
     def blocked(self, seconds: float) -> None:
-        """The loop had no turn for so long."""
+        """The loop had no turn for so long, to within half a period."""
 
     def jumped(self, seconds: float) -> None:
         """The wall clock went so far ahead of the monotonic one."""
@@ -72,6 +72,6 @@ class Pulse:
         self._beat()
         for listener in list(self._listeners):
             if passed >= 2 * PERIOD:
-                listener.blocked(passed - PERIOD)
+                listener.blocked(passed - PERIOD / 2)  # the blockage began somewhere between two beats
             if by_wall - passed > _WORTH_TELLING:
                 listener.jumped(by_wall - passed)

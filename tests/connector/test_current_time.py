@@ -1,0 +1,124 @@
+"""``reqCurrentTime`` is shared: callers join, the probe and they are never two within ``probe_apart``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import pytest
+from ib_async import IB
+
+from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator import Gateway
+
+Make = Callable[..., IBConnector]
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+
+
+async def test_two_callers_at_once_get_one_answer(gateway: Gateway, make: Make) -> None:
+    """In the library the first of two never gets one."""
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    async with asyncio.timeout(5):
+        one, other = await asyncio.gather(ib.reqCurrentTimeAsync(), ib.reqCurrentTimeAsync())
+    assert one == other
+    assert len(gateway.seen.received("reqCurrentTime")) == 1
+
+
+async def test_one_caller_that_gives_up_takes_nothing_from_the_others(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    one = asyncio.ensure_future(connector.ib.reqCurrentTimeAsync())
+    other = connector.ib.reqCurrentTimeAsync()
+    one.cancel()
+    async with asyncio.timeout(5):
+        assert await other
+
+
+async def test_those_that_come_later_wait_their_turn(gateway: Gateway, make: Make) -> None:
+    connector = make(probe_apart=0.2)
+    await connector.connect_async()
+    async with asyncio.timeout(5):
+        for _ in range(4):
+            await connector.ib.reqCurrentTimeAsync()
+    times = [request.time for request in gateway.seen.received("reqCurrentTime")]
+    assert len(times) == 4
+    assert all(later - one >= 0.19 for one, later in pairwise(times))
+
+
+async def test_a_probe_joins_the_callers_request_and_fails_it_not(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    """The gateway stays silent on purpose: the caller's request is out when the probe is due."""
+    connector = make(probe_after=0.2, suspect_after=0.2, probe_timeout=5)
+    await connector.connect_async()
+    await gateway.fault("freeze")
+    asked = connector.ib.reqCurrentTimeAsync()
+    await state_of(connector, lambda status: status.state is ConnectionState.DEGRADED)
+    await gateway.fault("thaw")
+    async with asyncio.timeout(5):
+        assert await asked
+    await connector.wait_ready_async(5)
+    assert len(gateway.seen.received("reqCurrentTime")) == 1
+
+
+async def test_a_caller_joins_the_probe(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(probe_after=0.2, suspect_after=0.2, probe_timeout=5)
+    await connector.connect_async()
+    await gateway.fault("freeze")
+    await state_of(connector, lambda status: status.state is ConnectionState.DEGRADED)
+    asked = connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("thaw")
+    async with asyncio.timeout(5):
+        assert await asked
+    assert len(gateway.seen.received("reqCurrentTime")) == 1
+
+
+async def test_the_probe_goes_before_what_is_queued(gateway: Gateway, make: Make) -> None:
+    """The library's queue holds the caller's burst back for a second; a probe is not to wait behind it."""
+    connector = make(probe_after=0.1, probe_timeout=5)
+    await connector.connect_async()
+    for _ in range(60):
+        connector.ib.reqMarketDataType(1)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqCurrentTime"))
+    assert len(gateway.seen.received("reqMarketDataType")) < 60
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 60)
+
+
+@pytest.mark.parametrize("fault", ["reset", "close"])
+async def test_who_waits_when_the_session_ends_is_told(fault: str, gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("mute", "reqCurrentTime")
+    waiting = [connector.ib.reqCurrentTimeAsync() for _ in range(3)]
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqCurrentTime"))
+    await gateway.fault(fault)
+    for each in waiting:
+        with pytest.raises(ConnectionError):
+            await each
+
+
+async def test_one_that_waits_its_turn_when_the_session_ends_is_told_too(gateway: Gateway, make: Make) -> None:
+    connector = make(probe_apart=60)
+    await connector.connect_async()
+    await connector.ib.reqCurrentTimeAsync()
+    waiting = connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("reset")
+    with pytest.raises(ConnectionError):
+        await waiting
+    await connector.wait_ready_async(5)
+    await connector.ib.reqCurrentTimeAsync()  # the new session owes nothing to the old one's second
+
+
+async def test_without_a_session_it_raises_as_ever(make: Make) -> None:
+    connector = make()
+    for call in (connector.ib.reqCurrentTimeAsync, connector.ib.client.reqCurrentTime):
+        with pytest.raises(ConnectionError, match="Not connected"):
+            call()
+    await connector.connect_async()
+    await connector.disconnect_async()
+    with pytest.raises(ConnectionError, match="Not connected"):
+        connector.ib.reqCurrentTimeAsync()
+    assert connector.ib.wrapper._futures == IB().wrapper._futures == {}

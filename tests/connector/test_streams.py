@@ -1,0 +1,182 @@
+"""Single streams: ended by the gateway, withheld, or silent although upstream and farm are back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from ib_async import Stock, Ticker
+
+from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator import Gateway
+
+READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+Make = Callable[..., IBConnector]
+States = Callable[[IBConnector], list[ConnectionState]]
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+NextTick = Callable[[Ticker], Awaitable[None]]
+SHORT = {"stream_silence": 0.25, "stream_pause": 0.1}
+
+
+@pytest.fixture
+async def gateway():
+    async with Gateway(tick_interval=0.02) as gateway:
+        yield gateway
+
+
+def asked(gateway: Gateway, symbol: str) -> int:
+    """How often the gateway was asked for the market data of this symbol."""
+    return sum(symbol in request.fields for request in gateway.seen.received("reqMktData"))
+
+
+async def ticks_of_gateway(gateway: Gateway, number: int) -> None:
+    """Wait until the gateway has sent so many more ticks: time passes, and it is alive."""
+    enough = gateway.seen.ticks + number
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= enough)
+
+
+@pytest.mark.parametrize("code", [10182, 10225, 316, 317])
+async def test_a_stream_that_the_gateway_ends_is_asked_for_again(
+    code: int, gateway: Gateway, make: Make, states: States, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = connector.ib.reqMktData(AAPL)
+    await next_tick(ticker)
+    seen = states(connector)
+    await gateway.fault("end_stream", "AAPL", code)
+    await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
+    await next_tick(ticker)
+    assert (asked(gateway, "AAPL"), gateway.seen.connects, seen) == (2, 1, [READY])
+    assert connector.ib.ticker(AAPL) is ticker
+    connector.ib.cancelMktData(AAPL)
+    await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+
+
+async def test_it_is_asked_for_when_its_farm_is_up_and_named_until_then(
+    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    ticker = connector.ib.reqMktData(AAPL)
+    await next_tick(ticker)
+    await gateway.fault("break_farm")
+    await gateway.fault("end_stream", "AAPL")
+    status = await state_of(connector, lambda status: status.state is DEGRADED)
+    assert status.reason.startswith("subscriptions ended by the gateway: AAPL (10182: ")
+    assert status.may_trade
+    assert asked(gateway, "AAPL") == 1
+    await gateway.fault("mend_farm")
+    await connector.wait_ready_async(5)
+    await next_tick(ticker)
+    assert asked(gateway, "AAPL") == 2
+
+
+async def test_one_that_ends_each_time_is_asked_for_at_a_pace(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    """Nothing is gained by a storm."""
+    connector = make(stream_pause=0.2)
+    await connector.connect_async()
+    connector.ib.reqMktData(AAPL)
+    connector.ib.reqMktData(MSFT)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 2)
+    await gateway.fault("end_stream", "AAPL")
+    await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 2)
+    await gateway.fault("end_stream", "AAPL")
+    status = await state_of(connector, lambda status: status.state is DEGRADED)
+    assert "AAPL" in status.reason
+    await connector.wait_ready_async(5)
+    await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 3)
+    first, second = [request.time for request in gateway.seen.received("reqMktData") if "AAPL" in request.fields][1:]
+    assert second - first >= 0.19
+
+
+async def test_a_competing_login_is_told_until_the_ticks_go_on(
+    gateway: Gateway, make: Make, states: States, state_of: StateOf, next_tick: NextTick
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = connector.ib.reqMktData(AAPL)
+    await next_tick(ticker)
+    seen = states(connector)
+    await gateway.fault("competing_login")
+    status = await state_of(connector, lambda status: "10197" in status.reason)
+    assert status.reason.endswith("market data withheld while this user is logged in elsewhere (10197): AAPL")
+    assert status.may_trade
+    await gateway.fault("end_competing_login")
+    await next_tick(ticker)
+    await state_of(connector, lambda status: "10197" not in status.reason)
+    assert (asked(gateway, "AAPL"), seen) == (1, [READY])
+
+
+async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_watched(
+    gateway: Gateway, make: Make, states: States, next_tick: NextTick
+) -> None:
+    """2103 and 2104 of one farm, 0.7 s apart: what ticks on is left alone, what stays dead is asked for once."""
+    connector = make(**SHORT)
+    await connector.connect_async()
+    alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
+    await ticks_of_gateway(gateway, 40)
+    await next_tick(dead)
+    seen = states(connector)
+    await gateway.fault("break_farm")
+    await connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("stall_stream", "AAPL")
+    gateway_time = gateway.seen.received("reqCurrentTime")[-1].time
+    while connector.ib.client.conn.transport is not None:  # 0.7 s, by the gateway's answers
+        await connector.ib.reqCurrentTimeAsync()
+        if gateway.seen.received("reqCurrentTime")[-1].time - gateway_time > 0.7:
+            break
+    await gateway.fault("mend_farm")
+    await next_tick(alive)
+    await next_tick(dead)
+    assert (asked(gateway, "AAPL"), asked(gateway, "MSFT")) == (2, 1)
+    assert (gateway.seen.connects, seen) == (1, [READY])
+    await gateway.fault("stall_stream", "AAPL")
+    await ticks_of_gateway(gateway, 50)  # a second, four times the silence that is allowed
+    assert asked(gateway, "AAPL") == 2, "once for one event"
+
+
+async def test_after_1102_too(gateway: Gateway, make: Make, next_tick: NextTick) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
+    await ticks_of_gateway(gateway, 40)
+    await gateway.fault("lose_upstream")
+    await gateway.fault("stall_stream", "AAPL")
+    await gateway.fault("restore_upstream")
+    await next_tick(alive)
+    await next_tick(dead)
+    assert (asked(gateway, "AAPL"), asked(gateway, "MSFT"), gateway.seen.connects) == (2, 1, 1)
+
+
+async def test_what_never_ticked_much_is_not_missed(gateway: Gateway, make: Make, next_tick: NextTick) -> None:
+    connector = make(**SHORT, stream_ticks=10_000)
+    await connector.connect_async()
+    alive = connector.ib.reqMktData(MSFT)
+    connector.ib.reqMktData(AAPL)
+    await ticks_of_gateway(gateway, 40)
+    await gateway.fault("stall_stream", "AAPL")
+    await gateway.fault("lose_upstream")
+    await gateway.fault("restore_upstream")
+    await next_tick(alive)
+    await ticks_of_gateway(gateway, 50)
+    assert asked(gateway, "AAPL") == 1
+
+
+async def test_too_many_messages_slow_us_down_for_this_session(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make()
+    await connector.connect_async()
+    usual = connector.ib.client.MaxRequests
+    await gateway.fault("warn_of_pace")
+    status = await state_of(connector, lambda status: "(100)" in status.reason)
+    assert status.state is READY
+    assert connector.ib.client.MaxRequests == usual // 2
+    await gateway.fault("warn_of_pace")
+    await state_of(connector, lambda status: "2 times" in status.reason)
+    assert connector.ib.client.MaxRequests == usual // 4
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    assert connector.ib.client.MaxRequests == usual
+    assert "(100)" not in connector.status.reason

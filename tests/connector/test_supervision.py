@@ -1,0 +1,179 @@
+"""What is watched besides the socket: the clock, the loop, the calendar, the port, the system's own signs of life."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+
+import pytest
+from ib_async import Ticker
+
+from ibkr import ConfigError, ConnectionState, IBConnector, NotReady, Policy, Status
+from ibkr.runtime import pulse
+from ibkr.simulator import Gateway
+
+READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
+RECONNECTING = ConnectionState.RECONNECTING
+Make = Callable[..., IBConnector]
+States = Callable[[IBConnector], list[ConnectionState]]
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+Subscribe = Callable[[IBConnector], Ticker]
+NextTick = Callable[[Ticker], Awaitable[None]]
+
+
+async def test_a_second_of_silence_a_second_of_probing_and_it_is_dead(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make(probe_after=1, probe_timeout=1)
+    await connector.connect_async()
+    await gateway.fault("freeze")
+    began = time.monotonic()
+    await state_of(connector, lambda status: status.state is RECONNECTING)
+    assert time.monotonic() - began <= 2.1
+    await gateway.fault("thaw")
+    await connector.wait_ready_async(5)
+
+
+async def test_a_blocked_loop_loses_no_session_and_is_told(
+    gateway: Gateway, make: Make, states: States, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "ibkr")
+    connector = make(probe_after=0.1, probe_apart=0.1, suspect_after=0.1, probe_timeout=0.3)
+    await connector.connect_async()
+    seen = states(connector)
+    time.sleep(1.2)  # noqa: ASYNC251 - the loop is to be blocked
+    await connector.ib.reqCurrentTimeAsync()
+    await connector.ib.reqCurrentTimeAsync()
+    assert (connector.status.state, gateway.seen.connects) == (READY, 1)
+    assert RECONNECTING not in seen
+    [told] = [record.getMessage() for record in caplog.records if "blocked" in record.getMessage()]
+    length = re.match(r"The event loop was blocked, or not run, for (\d+\.\d) s: ", told)
+    assert length is not None
+    assert 1.1 <= float(length.group(1)) <= 1.5
+
+
+async def test_after_a_suspend_the_socket_is_probed_at_once(
+    gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    seen = states(connector)
+    asleep = SimpleNamespace(time=lambda: time.time() + 3600.0)
+    monkeypatch.setattr(pulse, "time", asleep)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqCurrentTime"), 1.0)
+    await connector.ib.reqCurrentTimeAsync()
+    assert (seen, gateway.seen.connects) == ([READY], 1)
+
+
+async def test_a_small_jump_of_the_clock_is_nothing(
+    gateway: Gateway, make: Make, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    monkeypatch.setattr(pulse, "time", SimpleNamespace(time=lambda: time.time() + 4.0))
+    subscribe(connector)
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 10)  # half a second: five beats of the pulse
+    assert gateway.seen.received("reqCurrentTime") == []
+
+
+async def test_the_pulse_of_the_loop_stops_with_the_connection(make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    assert connector._driver._pulse is not None
+    await connector.disconnect_async()
+    assert connector._driver._pulse is None
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no TCP_USER_TIMEOUT")
+async def test_the_system_watches_the_socket_too_and_not_sooner_than_we(make: Make) -> None:
+    connector = make(probe_after=7, probe_timeout=4)
+    await connector.connect_async()
+    transport = connector.ib.client.conn.transport
+    assert transport is not None
+    sock = transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 11_000
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 11
+
+
+async def test_1300_is_followed_to_the_new_port_and_back(
+    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+) -> None:
+    connector = make(refused_every=0.05)
+    await connector.connect_async()
+    ticker = subscribe(connector)
+    await next_tick(ticker)
+    configured = gateway.port
+    began = time.monotonic()
+    await gateway.fault("change_port")
+    assert gateway.port != configured
+    status = await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    assert time.monotonic() - began < 0.5
+    assert status.endpoint == f"127.0.0.1:{gateway.port}"
+    await next_tick(ticker)
+    await gateway.fault("clear")  # the port is the configured one again
+    await gateway.fault("reset")
+    status = await state_of(connector, lambda status: status.outages == 2 and status.state is READY)
+    assert status.endpoint == f"127.0.0.1:{configured}"
+    await next_tick(ticker)
+
+
+async def test_a_trouble_that_lasts_raises_the_alert_once(
+    gateway: Gateway, make: Make, state_of: StateOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "ibkr")
+    connector = make(region="none", outage_alert_after=0.2)
+    await connector.connect_async()
+    told: list[str] = []
+    connector.on_status(lambda status: told.append(status.alert))
+    await gateway.fault("lose_upstream", 20, 0.02)
+    status = await state_of(connector, lambda status: bool(status.alert))
+    assert status.alert.endswith("outside of any maintenance window")
+    await gateway.fault("restore_upstream")
+    status = await connector.wait_ready_async(5)
+    assert status.alert == ""
+    assert len(set(told) - {""}) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2, warnings
+    assert "has lost its link" in warnings[0]
+    assert f"DEGRADED, and {next(filter(None, told))}: " in warnings[1]
+
+
+async def test_in_a_maintenance_window_nothing_is_raised_and_the_reason_says_so(
+    gateway: Gateway, make: Make, state_of: StateOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ibkr")
+    connector = make(region="none", outage_alert_after=0.05, maintenance=("always: Mon-Sun 00:00-00:00 UTC",))
+    await connector.connect_async()
+    assert connector.status.maintenance is not None
+    await gateway.fault("lose_upstream")
+    status = await state_of(connector, lambda status: status.state is DEGRADED)
+    assert status.reason.endswith("(expected: always until 00:00 UTC)")
+    await connector.ib.reqCurrentTimeAsync()
+    assert connector.status.alert == ""
+    await gateway.fault("restore_upstream")
+    await connector.wait_ready_async(5)
+    assert [record.levelname for record in caplog.records if record.name == "ibkr.connector"] == ["INFO"] * 4
+
+
+async def test_windows_that_cannot_be_read_are_refused_when_the_connector_is_made() -> None:
+    with pytest.raises(ConfigError, match=r"ibkr\.maintenance = 'nightly'"):
+        IBConnector("127.0.0.1", 7497, 1, policy=Policy(maintenance=("nightly",)))
+
+
+async def test_retry_now_does_not_wait(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(refused_every=30)
+    with pytest.raises(NotReady, match=r"retry_now\(\) needs a connection"):
+        connector.retry_now()
+    await connector.connect_async()
+    connector.retry_now()
+    assert connector.status.state is READY
+    await gateway.fault("restart", 0.1)
+    await state_of(connector, lambda status: status.next_retry_at is not None)
+    await gateway.wait_for(lambda gateway: gateway.is_listening)
+    connector.retry_now()
+    await connector.wait_ready_async(5)

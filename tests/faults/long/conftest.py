@@ -1,0 +1,65 @@
+"""A gateway and a connector with the numbers that everybody has: nothing is made short here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from ibkr import IBConnector, Status
+from ibkr.simulator import Gateway
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    async with Gateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def connector(gateway: Gateway) -> AsyncIterator[IBConnector]:
+    """Connected."""
+    async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
+        yield connector
+
+
+@pytest.fixture
+def state_of() -> Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]:
+    """Waits until a status is such, as long as it takes."""
+
+    async def wait(connector: IBConnector, holds: Callable[[Status], bool]) -> Status:
+        async for status in connector.changes():
+            if holds(status):
+                return status
+        raise AssertionError("changes() ended")
+
+    return wait
+
+
+@pytest.fixture
+async def forwarder(gateway: Gateway) -> AsyncIterator[int]:
+    """The port of a TCP forwarder to the gateway, such as socat: it accepts, also when nothing is behind it."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass  # that side is gone: the other is closed below
+        finally:
+            writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            behind, to_behind = await asyncio.open_connection("127.0.0.1", gateway.port)
+        except ConnectionError:
+            writer.close()
+            return
+        await asyncio.gather(pump(reader, to_behind), pump(behind, writer))
+
+    server = await asyncio.start_server(forward, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()

@@ -1,0 +1,35 @@
+"""A caller who blocks the loop for half a minute loses no session, and reads how long it was."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+
+import pytest
+from ib_async import Stock
+
+from ibkr import ConnectionState, IBConnector
+from ibkr.simulator import ThreadedGateway
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_half_a_minute_of_sleep_loses_no_session(caplog: pytest.LogCaptureFixture) -> None:
+    """The gateway lives in a thread of its own: ticks go on arriving all the time."""
+    caplog.set_level(logging.WARNING, "ibkr")
+    with ThreadedGateway() as gateway:
+        async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
+            connector.ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598))
+            states = set()
+            connector.on_status(lambda status: states.add(status.state))
+            time.sleep(30)  # noqa: ASYNC251 - this is the caller's mistake
+            for _ in range(3):
+                await connector.ib.reqCurrentTimeAsync()
+            assert connector.status.state is ConnectionState.READY
+            assert states == set()
+            assert gateway.seen.connects == 1
+    [told] = [record.getMessage() for record in caplog.records if record.name == "ibkr.connector"]
+    length = re.match(r"The event loop was blocked, or not run, for (\d+\.\d) s: ", told)
+    assert length is not None, told
+    assert 29.9 <= float(length.group(1)) <= 31

@@ -1,0 +1,93 @@
+"""A night's minutes: a restart of 65 s, direct and behind a forwarder, and an upstream that is gone for 60 s."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from ib_async import Stock, Ticker
+
+from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator import Gateway
+
+READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+
+
+@pytest.fixture
+async def other_gateway() -> AsyncIterator[Gateway]:
+    async with Gateway() as gateway:
+        yield gateway
+
+
+async def restart(gateway: Gateway, connector: IBConnector, behind: IBConnector, state_of: StateOf) -> None:
+    """65 s without a port: both connectors are back at once when it opens."""
+    back: dict[IBConnector, float] = {}
+    attempts = {connector: [0], behind: [0]}
+    for each, seen in attempts.items():
+        each.on_status(lambda status, seen=seen: seen.append(status.attempt))
+    await gateway.fault("restart", 65)
+
+    async def come_back(each: IBConnector) -> None:
+        await state_of(each, lambda status: status.outages == 1 and status.state is READY)
+        back[each] = time.monotonic()
+
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(come_back(each)) for each in (connector, behind)]
+        await gateway.wait_for(lambda gateway: gateway.is_listening, 70)
+        opened = time.monotonic()
+        await asyncio.wait(waiting, timeout=5)
+    assert back[connector] - opened <= 0.3
+    assert back[behind] - opened <= 0.6
+    assert 65 < max(attempts[behind]) < max(attempts[connector]) <= 5 * 65
+
+
+async def upstream(gateway: Gateway, connector: IBConnector, ticker: Ticker, state_of: StateOf) -> None:
+    """1100 every 2 s for a minute, then 1102: one outage, the same socket, the same request."""
+    ticked = asyncio.Event()
+    published: list[Status] = []
+    remove = connector.on_status(published.append)
+    await gateway.fault("lose_upstream", 30, 2)
+    await state_of(connector, lambda status: status.state is DEGRADED)
+    await gateway.wait_for(lambda gateway: connector.status.upstream_notices == 30, 65)
+    await gateway.fault("restore_upstream")
+    began = time.monotonic()
+    await state_of(connector, lambda status: status.state is READY)
+    ticker.updateEvent.connect(lambda _: ticked.set())
+    await asyncio.wait_for(ticked.wait(), 1)
+    assert time.monotonic() - began < 0.2
+    remove()
+    assert [status.state for status in published] == [DEGRADED, READY]
+    assert (connector.status.outages, gateway.seen.connects) == (1, 1)
+    assert len(gateway.seen.received("reqMktData")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_a_minute_of_each(
+    gateway: Gateway,
+    other_gateway: Gateway,
+    connector: IBConnector,
+    forwarder: int,
+    state_of: StateOf,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "ibkr.connector")
+    async with (
+        IBConnector("127.0.0.1", forwarder, 8) as behind,
+        IBConnector("127.0.0.1", other_gateway.port, 7) as other,
+    ):
+        ticker = other.ib.reqMktData(AAPL)
+        await other_gateway.wait_for(lambda gateway: gateway.seen.ticks)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(restart(gateway, connector, behind, state_of))
+            group.create_task(upstream(other_gateway, other, ticker, state_of))
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
+    lines = {each: [text for text in told if f":{each.port} " in text] for each in (connector, behind, other)}
+    assert any("the gateway said 30 times that its link to IB was lost" in text for text in lines[other])
+    # Out, the new cause with its cure, still out after a minute, back, disconnected; and the way up before.
+    assert all(len(each) <= 7 for each in lines.values()), lines
