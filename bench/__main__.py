@@ -26,6 +26,7 @@ from ibkr.simulator import Gateway
 PAIRS = 30
 WARM_UP = 5
 RESTARTS = 10
+WAITING = 10.0
 HOST = "127.0.0.1"
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
@@ -144,6 +145,19 @@ async def restart(gateway: Gateway, connector: IBConnector) -> float:
     return time.perf_counter() - began
 
 
+async def waiting() -> float:
+    """The share of a core, in percent, that waiting for a port that refuses takes."""
+    connector = IBConnector(HOST, _free_port(), 5)
+    connecting = asyncio.create_task(connector.connect_async(wait=True))
+    await asyncio.sleep(1)
+    began, used = time.perf_counter(), time.process_time()
+    await asyncio.sleep(WAITING)
+    share = 100 * (time.process_time() - used) / (time.perf_counter() - began)
+    await connector.disconnect_async()
+    await connecting
+    return share
+
+
 def ratio(what: str, ours: list[float], raw: list[float], limit: float) -> Figure:
     mine, bare = statistics.median(ours), statistics.median(raw)
     spread = f"{_milliseconds(ours)} against {_milliseconds(raw)}"
@@ -168,11 +182,13 @@ async def measure() -> list[Figure]:
         raw_between, back = (list(column) for column in zip(*resets[WARM_UP:], strict=True))
     async with Gateway() as own, IBConnector(HOST, own.port, 4) as connector:
         returns = [await restart(own, connector) for _ in range(RESTARTS)]
+    idle = await waiting()
     middle = statistics.median(returns)
     return [
         ratio("connect to READY / raw connect", ours, raw, 1.10),
         ratio("reset to READY, ticking again / raw connect", back, raw_between, 2.0),
         Figure("port open again to READY", f"longest of {RESTARTS}: {max(returns):.3f} s", middle, 0.3, "s"),
+        Figure("process time while a port refuses", f"over {WAITING:g} s", idle, 1.0, "%"),
     ]
 
 
