@@ -48,6 +48,10 @@ def status_panel(status: Status, *, show_accounts: bool = False) -> Panel:
     rows.add_column()
     plain = status.to_dict(show_accounts=show_accounts)
     rows.add_row("Why", escape(plain["reason"]))
+    if status.alert:
+        rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
+    if status.maintenance:
+        rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
     rows.add_row("Trading", _trading(status, plain["may_trade_reason"]))
     rows.add_row("Gateway", _gateway(status))
     if status.server_version is not None:

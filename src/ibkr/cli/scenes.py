@@ -22,6 +22,7 @@ POLICY = Policy(
     request_timeout=0.5,
     backoff_first=0.5,
     flap_limit=1000,
+    stream_silence=1.0,
     required_farms=("usfarm",),
 )
 """Shorter waits than the defaults, so that the demo stays short."""
@@ -56,6 +57,11 @@ def is_read_only(status: Status) -> bool:
 def names(kind: FailureKind) -> Condition:
     """The status names this cause."""
     return lambda status: is_out(status) and status.last_error.startswith(f"{kind}:")
+
+
+def says(words: str) -> Condition:
+    """The reason has these words, whatever the state."""
+    return lambda status: words in status.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,32 @@ SCENES = (
         hold=0.5,
         ends=(("mend_farm", "usfarm"),),
     ),
+    Scene(
+        "stall_stream",
+        "farm back, its ticker silent for good",
+        (("break_farm", "usfarm"), ("stall_stream", "AAPL")),
+        is_degraded,
+        hold=0.5,
+        ends=(("mend_farm", "usfarm"),),
+    ),
+    Scene(
+        "end_stream",
+        "farm broken, ticker ended (10182)",
+        (("break_farm", "usfarm"), ("end_stream", "AAPL")),
+        is_degraded,
+        hold=0.5,
+        ends=(("mend_farm", "usfarm"),),
+    ),
+    Scene(
+        "competing_login",
+        "user logged in elsewhere (10197)",
+        (("competing_login",),),
+        says("(10197)"),
+        hold=0.5,
+        ends=(("end_competing_login",),),
+    ),
+    Scene("1300", "API port changed (1300)", (("change_port",),)),
+    Scene("warn_of_pace", "messages too fast for the gateway (100)", (("warn_of_pace",),), says("(100)")),
     Scene(
         "occupy_client_id",
         "client id taken meanwhile (326)",

@@ -54,7 +54,8 @@ def overdue(step: Step, _fact: Fact) -> None:
     """The trouble lasts. In a window it is expected, and looked at again when that ends."""
     s = step.situation
     assert s.trouble_since is not None, "the timer runs in a trouble alone"
-    if s.maintenance is not None and s.maintenance.end > step.now.wall:
+    look_at_calendar(step)  # its own timer may be later than this one
+    if s.maintenance is not None:
         left = s.maintenance.end - step.now.wall
         step.do(StartTimer(Timer.ALERT, left / timedelta(seconds=1)))
         return

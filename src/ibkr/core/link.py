@@ -138,13 +138,17 @@ def session_dead(step: Step) -> None:
 
 
 def port_changed(step: Step, port: int | None) -> None:
-    """The gateway moves to another port and ends this session: the next attempt goes there."""
+    """The gateway moves to another port and ends this session or attempt: the next attempt goes there."""
     s = step.situation
-    if port is not None:
+    where = "its API port" if port is None else f"its API port to {port}"
+    failure = Failure(FailureKind.CLOSED, f"the gateway has changed {where} (1300)")
+    if s.phase is Phase.OPENING:
+        fail(step, failure)
+    else:
+        _leave(step, failure)
+    if port is not None:  # after the failed attempt has passed the turn on: the new port is the first
         configured = step.identity.port
         s.port, s.other_port = port, configured if port != configured else None
-    where = "its API port" if port is None else f"its API port to {port}"
-    _leave(step, Failure(FailureKind.CLOSED, f"the gateway has changed {where} (1300)"))
 
 
 def fail(step: Step, failure: Failure) -> None:

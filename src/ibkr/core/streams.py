@@ -40,7 +40,7 @@ def farm_came_back(step: Step, farm: str) -> None:
     """What ticked over this feed should tick again."""
     session = step.situation.session
     since = session.broken_since.pop(farm, None)
-    if since is not None and feed_of(farm) is not Feed.DEFINITIONS:
+    if since is not None and not session.restore_due and feed_of(farm) is not Feed.DEFINITIONS:
         step.do(Watch(step.situation.attempt, feed_of(farm), since, farm))
 
 
@@ -67,8 +67,12 @@ def upstream_came_back(step: Step, *, streams_kept: bool) -> None:
 
 
 def streams_watched(step: Step, fact: StreamsWatched) -> None:
-    """Give each its time."""
-    now, watched = step.now.mono, step.situation.session.watched
+    """Give each its time, unless the trouble is back by now, or all is asked for anyway."""
+    now, session = step.now.mono, step.situation.session
+    is_broken = session.upstream is UpstreamState.DOWN or session.farms.get(fact.farm) is FarmState.BROKEN
+    if is_broken or session.restore_due:
+        return
+    watched = session.watched
     for stream in fact.streams:
         watched[stream.req_id] = Watched(now, now + stream.patience, fact.farm)
     _wait_for_next(step)

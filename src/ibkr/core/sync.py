@@ -87,10 +87,13 @@ def upstream_assumed(step: Step, _fact: TimerFired) -> None:
 
 def code_in_attempt(step: Step, fact: CodeReceived) -> None:
     """Before there is a session, a code may be the cause that there is none."""
-    if reaction(fact.code) is Reaction.CLIENT_ID_IN_USE:
-        fail(step, Failure(FailureKind.CLIENT_ID_IN_USE, f"client id {step.identity.client_id} is already in use"))
-    else:
-        _note(step, fact)
+    match reaction(fact.code):
+        case Reaction.CLIENT_ID_IN_USE:
+            fail(step, Failure(FailureKind.CLIENT_ID_IN_USE, f"client id {step.identity.client_id} is already in use"))
+        case Reaction.PORT_CHANGED:
+            port_changed(step, new_port(fact.text))
+        case _:
+            _note(step, fact)
 
 
 def code_in_session(step: Step, fact: CodeReceived) -> None:
@@ -98,10 +101,8 @@ def code_in_session(step: Step, fact: CodeReceived) -> None:
     _note(step, fact)
     match reaction(fact.code):
         case Reaction.UPSTREAM_BACK_DATA_LOST:
-            upstream_came_back(step, streams_kept=False)
             _start_up_again(step)
         case Reaction.UPSTREAM_BACK:
-            upstream_came_back(step, streams_kept=True)
             _ask_for_the_rest(step)
             ask_for_ended(step)
         case Reaction.PORT_CHANGED:
@@ -121,6 +122,7 @@ def _note(step: Step, fact: CodeReceived) -> None:
             if listed:
                 session.farms = dict.fromkeys(listed, FarmState.OK)
                 session.broken_since.clear()
+            upstream_came_back(step, streams_kept=kind is Reaction.UPSTREAM_BACK)
         case Reaction.TOO_FAST:
             session.too_fast += 1
             step.do(SlowDown(step.situation.attempt))
@@ -145,7 +147,7 @@ def _note_farm(step: Step, name: str, state: FarmState) -> None:
             farm_broke(step, name)
         elif state is FarmState.OK:
             farm_came_back(step, name)
-            ask_for_ended(step)
+        ask_for_ended(step)
     if session.upstream in (UpstreamState.UNKNOWN, UpstreamState.ASSUMED):
         session.upstream = UpstreamState.UP
         step.do(StopTimer(Timer.UPSTREAM))

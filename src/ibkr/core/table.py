@@ -123,8 +123,9 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.STARTUP, Timer.REQUEST): _row(sync.startup_overdue, P.STARTUP, P.RESTORING, P.UP),
     **{(phase, Timer.REQUEST): _row(sync.missing_overdue, phase) for phase in _SETTLED},
     **{(phase, StreamsWatched): _row(streams.streams_watched, phase) for phase in _SESSION},
-    **{(phase, Timer.WATCH): _row(streams.watch_over, phase) for phase in _SESSION},
-    **{(phase, Timer.STREAMS): _row(streams.ask_for_ended, phase) for phase in _SESSION},
+    # a restore asks for all that there is: no stream is minded meanwhile
+    **{(phase, Timer.WATCH): _row(streams.watch_over, phase) for phase in (P.STARTUP, P.UP)},
+    **{(phase, Timer.STREAMS): _row(streams.ask_for_ended, phase) for phase in (P.STARTUP, P.UP)},
     (P.STARTUP, SubscriptionsMoved): _row(sync.subscriptions_moved, P.STARTUP),
     (P.RESTORING, SubscriptionsMoved): _row(sync.subscriptions_moved, P.RESTORING, P.UP),
     (P.UP, SubscriptionsMoved): _row(sync.subscriptions_moved, P.UP),
