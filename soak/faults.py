@@ -15,10 +15,11 @@ DEGRADED, RECONNECTING = ConnectionState.DEGRADED, ConnectionState.RECONNECTING
 Episode: TypeAlias = Callable[[Rig, random.Random], Awaitable[str]]
 """Carries out one fault and its end; gives it in words. READY is awaited by the caller."""
 
-BREAKING = frozenset({"reset", "close", "restart", "freeze", "lose_upstream"})
+BREAKING = frozenset({"reset", "close", "restart", "freeze", "lose_upstream", "change_port"})
 """What the simulator does once in each outage. An episode does one of these once, or none."""
 
 MODES = ("silent", "http", "ssh", "garbage", "close_on_accept", "close_after_handshake", "old_version")
+SYMBOLS = ("AAPL", "MSFT")
 REQUESTS = (
     "reqPositions",
     "reqOpenOrders",
@@ -145,7 +146,40 @@ async def _farm(rig: Rig, dice: random.Random) -> str:
     return f"{farm} broken for {seconds:.2f} s"
 
 
+async def _port(rig: Rig, _: random.Random) -> str:
+    await rig.fault("change_port")
+    return "API port changed"
+
+
+async def _ended(rig: Rig, dice: random.Random) -> str:
+    symbol, code = dice.choice(SYMBOLS), dice.choice([316, 10182, 10225])
+    await rig.fault(f"end_stream {symbol} {code}")
+    return f"{symbol} ended with {code}"
+
+
+async def _stalled(rig: Rig, dice: random.Random) -> str:
+    await asyncio.sleep(1)  # what has ticked ten times is missed
+    symbol = dice.choice(SYMBOLS)
+    await rig.fault("break_farm usfarm")
+    await rig.fault(f"stall_stream {symbol}")
+    await rig.fault("mend_farm usfarm")
+    return f"usfarm flaps, {symbol} stays silent"
+
+
+async def _competing(rig: Rig, dice: random.Random) -> str:
+    seconds = dice.uniform(0.1, 1)
+    await rig.fault("competing_login")
+    await rig.until(lambda status: "10197" in status.reason)
+    await asyncio.sleep(seconds)
+    await rig.fault("end_competing_login")
+    return f"logged in elsewhere for {seconds:.2f} s"
+
+
 EPISODES: tuple[Episode, ...] = (
+    _port,
+    _ended,
+    _stalled,
+    _competing,
     _reset,
     _close,
     _restart,
@@ -168,6 +202,9 @@ def draw_overlapping(dice: random.Random) -> str:
     breaks = (
         "reset",
         "close",
+        "change_port",
+        "competing_login",
+        f"end_stream {dice.choice(SYMBOLS)}",
         f"restart {dice.uniform(0.05, 2):.2f}",
         "freeze",
         f"1100 {dice.randint(1, 3)} 0.1",
@@ -179,5 +216,5 @@ def draw_overlapping(dice: random.Random) -> str:
         f"mute {dice.choice(REQUESTS)}",
         f"delay {dice.uniform(0, 0.2):.2f}",
     )
-    mends = ("clear", "clear", "thaw", "1101", "1102", "mend_farm usfarm", "mend_farm usfuture")
+    mends = ("clear", "clear", "thaw", "1101", "1102", "mend_farm usfarm", "mend_farm usfuture", "end_competing_login")
     return dice.choice(dice.choice([breaks, mends]))

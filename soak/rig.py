@@ -31,6 +31,7 @@ POLICY = Policy(
     backoff_first=0.25,
     backoff_cap=1,
     request_timeout=0.5,
+    stream_silence=1,
 )
 TIMEOUT = 1.0
 
