@@ -22,6 +22,7 @@ from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StallLog, StatusLog, mask_loggers
 from ibkr.runtime.driver import Driver
+from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import refuse_running_loop, run_in_script, running_loop
 from ibkr.session.adapter import Adapter
@@ -66,9 +67,10 @@ class IBConnector:
         self._policy = policy or Policy()
         self.ib = ib if ib is not None else new_ib()
         identity = Identity(host, port, client_id, timeout, readonly)
+        limiter = Limiter(self._policy.send_rate, self._policy.send_burst)
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, _calendar(self._policy))
-        self._adapter = Adapter(self.ib, host, client_id, self._policy, account=account, readonly=readonly)
+        self._adapter = Adapter(self.ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
         self._listeners = Listeners()
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, StallLog())
         self._loop: asyncio.AbstractEventLoop | None = None

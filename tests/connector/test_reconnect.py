@@ -215,6 +215,7 @@ async def test_1100_then_1101_asks_again_on_the_same_socket(
     ticker = subscribe(connector)
     await next_tick(ticker)
     seen = states(connector)
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 6)  # what was sent by now no longer slows us down
     await gateway.fault("1100")
     await state_of(connector, lambda status: status.state is DEGRADED)
     began = time.monotonic()

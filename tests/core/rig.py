@@ -75,8 +75,6 @@ class Rig:
         self.names: tuple[str, ...] = NAMES
         self.subscriptions = 0
         self.tickers: tuple[WatchedStream, ...] = ()
-        self.answers_watches = True
-        self.unanswered: deque[StreamsWatched] = deque()
         self.last_byte = self.mono
         self.answers_probes = False
         self.watch: Callable[[Fact, Phase, list[Effect]], None] = lambda fact, phase, effects: None
@@ -246,8 +244,7 @@ class Rig:
                 self.last_byte = self.mono
                 self._queue.append(Heard(attempt))
             case do.Watch(attempt, _, _, farm):
-                answers = self._queue if self.answers_watches else self.unanswered
-                answers.append(StreamsWatched(attempt, farm, self.tickers))
+                self._queue.append(StreamsWatched(attempt, farm, self.tickers))
             case do.Release():
                 pass
             case _:

@@ -136,8 +136,30 @@ def test_an_outage_from_the_last_minute_of_a_window_has_its_five_minutes(dated):
     assert len(alerts(dated)) == 1
 
 
+def test_one_window_after_the_other_is_as_good_as_one(new_rig):
+    second = daily("second", RESET.end, RESET.end.replace(minute=20))
+    rig = new_rig(calendar=Calendar([daily("reset", RESET.start, RESET.end), second]))
+    rig.answers_probes = True
+    rig.connect()
+    rig.come_up()
+    rig.advance(500)
+    rig.code(1100)
+    rig.advance(2490)
+    assert alerts(rig) == []
+    rig.advance(20)
+    assert alerts(rig) == ["this has outlived the second, which ended at 15:20 UTC"]
+
+
+def test_a_window_that_began_while_our_loop_was_blocked_counts(dated):
+    dated.advance(250)
+    dated.code(1100)
+    dated.block(400)
+    assert alerts(dated) == []
+    assert dated.status.maintenance == RESET
+
+
 def test_an_outage_of_days_is_told_once_and_not_cured_by_reconnecting(new_rig):
-    rig = new_rig()
+    rig = new_rig(probe_after=600.0)  # a probe each five seconds would take the test its seconds
     rig.answers_probes = True
     rig.connect()
     rig.come_up()

@@ -2,7 +2,17 @@
 
 import pytest
 
-from ibkr.core.codes import CODES, Reaction, Scope, connected_farms, farm_name, is_read_only, is_warning, reaction
+from ibkr.core.codes import (
+    CODES,
+    Reaction,
+    Scope,
+    connected_farms,
+    farm_name,
+    is_about_stream,
+    is_read_only,
+    is_warning,
+    reaction,
+)
 
 OK = "Market data farm connection is OK:"
 HMDS = "HMDS data farm connection is OK:"
@@ -104,3 +114,8 @@ def test_the_farms_that_1102_lists():
     assert connected_farms("All data farms are connected: usfarm.nj; ushmds") == ("usfarm.nj", "ushmds")
     assert connected_farms("All data farms are connected: ") == ()
     assert connected_farms(RESTORED) == ()
+
+
+def test_what_is_about_one_stream():
+    assert [code for code in CODES if is_about_stream(code)] == [316, 317, 10182, 10197, 10225]
+    assert not is_about_stream(-1)

@@ -58,3 +58,9 @@ def test_not_ready_carries_the_status(rig):
     assert isinstance(error, (IbkrError, ConnectionError))
     assert not isinstance(error, ConnectError)
     assert (str(error), error.status) == ("orders are refused: start-up", rig.status)
+
+
+def test_every_kind_has_its_advice_and_names_what_it_is_about():
+    assert "client id 7:" in errors.advice(K.CLIENT_ID_IN_USE, "gw:4002", 7)
+    assert "at gw:4002:" in errors.advice(K.NOT_A_GATEWAY, "gw:4002", 7)
+    assert all(errors.advice(kind, "gw:4002", 7) for kind in K)

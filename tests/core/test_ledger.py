@@ -1,8 +1,12 @@
 """The ledger: wanted, sent, live, refused."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ibkr.core.facts import EndedStream
 from ibkr.core.ledger import Ledger, Standing
+from ibkr.core.state import Feed
 
 
 @pytest.fixture
@@ -13,6 +17,11 @@ def ledger():
     return ledger
 
 
+def send(ledger: Ledger, req_id: int) -> None:
+    ledger.queued(req_id)
+    assert ledger.sent(req_id)
+
+
 def test_asked_for_in_order(ledger):
     ledger.want(5, "ES")
     assert ledger.ids() == [11, 12, 5]
@@ -21,7 +30,7 @@ def test_asked_for_in_order(ledger):
 
 
 def test_sent_waits_for_its_first_message_then_is_live(ledger):
-    ledger.sent(11)
+    send(ledger, 11)
     assert (ledger.pending, ledger.ids(Standing.SENT), ledger.ids(Standing.WANTED)) == (1, [11], [12])
     assert ledger.live(11)
     assert (ledger.pending, ledger.ids(Standing.LIVE)) == (0, [11])
@@ -36,16 +45,16 @@ def test_a_message_that_was_not_awaited_changes_nothing(ledger, req_id):
 
 
 def test_refused_when_first_asked_for_is_dropped(ledger):
-    ledger.sent(11)
+    send(ledger, 11)
     assert ledger.refuse(11, "354: not subscribed")
     assert (ledger.ids(), ledger.refused, ledger.pending) == ([12], (), 0)
 
 
 def test_what_ran_before_and_is_refused_now_is_named(ledger):
-    ledger.sent(11)
+    send(ledger, 11)
     ledger.live(11)
     ledger.unsend()
-    ledger.sent(11)
+    send(ledger, 11)
     assert ledger.refuse(11, "354: not subscribed")
     assert (ledger.ids(Standing.REFUSED), ledger.refused) == ([11], ("AAPL (354: not subscribed)",))
     ledger.unsend()
@@ -61,11 +70,80 @@ def test_forgotten_when_cancelled(ledger):
 
 
 def test_it_goes_on_under_another_id(ledger):
-    ledger.sent(11)
+    send(ledger, 11)
     ledger.live(11)
     ledger.unsend()
     ledger.move(11, 31)
-    ledger.sent(31)
+    send(ledger, 31)
     assert not ledger.live(11)
     assert ledger.refuse(31, "200")
     assert ledger.refused == ("AAPL (200)",), "that it ran is remembered"
+
+
+def test_what_is_held_back_is_pending_but_not_sent(ledger):
+    ledger.queued(11)
+    ledger.queued(12)
+    assert (ledger.held_back, ledger.pending) == (2, 2)
+    assert ledger.sent(11)
+    assert not ledger.sent(11), "only the first leaving is news"
+    assert (ledger.held_back, ledger.pending) == (1, 2)
+    ledger.forget(12)
+    assert not ledger.sent(12), "cancelled meanwhile"
+    assert (ledger.held_back, ledger.pending) == (0, 1)
+
+
+def test_what_the_gateway_ends_is_named_until_it_is_asked_for_again(ledger):
+    assert not ledger.end(11, "10182"), "it was not sent"
+    send(ledger, 11)
+    assert ledger.end(11, "10182: failed")
+    assert ledger.ended == (EndedStream(11, Feed.MARKET, "AAPL (10182: failed)"),)
+    assert not ledger.end(11, "10182: failed"), "it is over already"
+    send(ledger, 11)
+    assert ledger.ended == ()
+
+
+def test_withheld_until_it_ticks_or_is_asked_for_again(ledger):
+    for over in (ledger.ticked, ledger.queued, lambda _: ledger.unsend()):
+        assert ledger.withhold(11)
+        assert not ledger.withhold(11), "told once"
+        assert ledger.withheld == ("AAPL",)
+        over(11)
+        assert ledger.withheld == ()
+    assert not ledger.ticked(11)
+    assert not ledger.withhold(99)
+
+
+def test_each_has_a_label(ledger):
+    assert ledger.label(12) == "MSFT"
+    with pytest.raises(KeyError):
+        ledger.label(99)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["want", "queued", "sent", "live", "refuse", "end", "forget", "move", "unsend", "clear"]),
+            st.integers(1, 4),
+        )
+    )
+)
+def test_what_it_counts_is_what_it_holds(steps):
+    ledger = Ledger()
+    for step, req_id in steps:
+        match step:
+            case "want":
+                ledger.want(req_id, "AAPL")
+            case "refuse" | "end":
+                getattr(ledger, step)(req_id, "why")
+            case "queued" | "move" if req_id not in ledger.ids():
+                continue
+            case "move":
+                ledger.move(req_id, req_id + 10 * (1 + max(ledger.ids())))
+            case "unsend" | "clear":
+                getattr(ledger, step)()
+            case _:
+                getattr(ledger, step)(req_id)
+        assert ledger.held_back == len(ledger.ids(Standing.QUEUED))
+        assert ledger.pending == len(ledger.ids(Standing.QUEUED, Standing.SENT))
+        assert len(ledger.refused) == len(ledger.ids(Standing.REFUSED))
+        assert len(ledger.ended) == len(ledger.ids(Standing.ENDED))

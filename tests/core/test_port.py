@@ -87,6 +87,18 @@ def test_in_the_first_start_up_it_is_a_failed_attempt(rig):
     assert ports(rig) == [7497, 4001]
 
 
+def test_it_may_be_told_before_there_is_a_session(ready):
+    ready.end()
+    ready.code(1300, text=TEXT.format(4001))
+    assert (ready.machine.phase, ready.status.endpoint) == (P.WAITING, "127.0.0.1:4001")
+    assert ready.status.last_error == "closed: the gateway has changed its API port to 4001 (1300)"
+    ready.end()
+    for _ in range(2):
+        ready.advance(2)
+        ready.refuse()
+    assert ports(ready) == [7497, 4001, 7497]
+
+
 def test_a_port_that_changes_all_the_time_slows_the_attempts_down(new_rig):
     rig = new_rig(flap_limit=3)
     rig.connect()

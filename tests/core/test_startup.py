@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.facts import StartupAnswered, Timer
+from ibkr.core.facts import StartupAnswered, SubscriptionsMoved, Timer
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
 
@@ -57,6 +57,24 @@ def test_restore_never_waits_for_a_tick_longer_than_its_grace(starting):
     starting.advance(0.249)
     assert starting.state is S.SYNCING
     starting.advance(0.002)
+    assert starting.state is S.READY
+
+
+def test_the_grace_begins_when_the_limiter_has_let_the_last_one_go(starting):
+    """300 subscriptions take seven seconds to send: READY before that would be a lie."""
+    starting.subscriptions = 300
+    starting.answer()
+    starting.fact(SubscriptionsMoved(1, 300, held_back=292))
+    assert Timer.RESTORE not in starting.timers
+    live(starting, 7.25)
+    starting.fact(SubscriptionsMoved(1, 290, held_back=1))
+    assert starting.state is S.SYNCING
+    starting.forget()
+    starting.fact(SubscriptionsMoved(1, 289))
+    assert (Timer.RESTORE, 0.25) in starting.delays
+    starting.fact(SubscriptionsMoved(1, 288))
+    assert len(starting.delays) == 1, "one more that is live does not begin the grace anew"
+    live(starting, 0.25)
     assert starting.state is S.READY
 
 

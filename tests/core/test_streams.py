@@ -53,6 +53,15 @@ def test_it_is_asked_for_when_upstream_and_farm_are_up(ready, down, back):
     assert ready.state is S.READY
 
 
+@pytest.mark.parametrize("code", [2108, 2119])
+def test_a_farm_that_is_broken_no_more_is_enough(ready, code):
+    ready.code(2103, "usfarm")
+    ended(ready, AAPL)
+    ready.code(code, "usfarm")
+    assert asked(ready) == [(1,)]
+    assert ready.state is S.READY
+
+
 def test_a_farm_of_another_kind_does_not_matter(ready):
     ready.code(2105, "ushmds")
     ended(ready, AAPL, BARS)
@@ -199,6 +208,49 @@ def test_upstream_lost_ends_every_watch(ready):
     ready.code(1100)
     ready.advance(30)
     assert asked(ready) == []
+
+
+def test_a_farm_that_is_back_while_upstream_is_down_is_of_no_use_yet(ready):
+    watched(ready, 5.0)
+    ready.answers_probes = True
+    ready.code(1100)
+    ready.code(2103, "usfarm")
+    ready.code(2104, "usfarm")
+    ready.advance(30)
+    assert asked(ready) == []
+    ready.code(1102)
+    ready.advance(5.1)
+    assert asked(ready) == [(1,)]
+
+
+@pytest.mark.parametrize("news", [(1100,), (1101,), (2103, "usfarm")])
+def test_a_watch_that_is_answered_too_late_is_none(ready, news):
+    ready.code(2103, "usfarm")
+    ready.code(2104, "usfarm")
+    ready.code(*news)
+    ready.fact(StreamsWatched(1, "usfarm", (WatchedStream(1, 5.0),)))
+    assert Timer.WATCH not in ready.timers
+
+
+def test_before_there_is_a_session_or_its_restore_nothing_is_watched(rig):
+    rig.connect()
+    rig.code(2103, "usfarm")
+    rig.code(2104, "usfarm")
+    rig.open_session()
+    rig.code(2103, "usfarm")
+    rig.code(2104, "usfarm")
+    assert not [order for order in rig.orders if isinstance(order, do.Watch)]
+
+
+def test_a_loss_that_ended_before_the_session_came_is_no_part_of_the_next(rig):
+    rig.connect()
+    rig.code(1100)
+    rig.code(1102)
+    rig.come_up()
+    rig.advance(3)
+    rig.code(1100)
+    rig.code(1102)
+    assert rig.orders[-1] == do.Watch(1, None, rig.mono, "")
 
 
 def test_1102_without_1100_watches_from_now(ready):

@@ -1,11 +1,24 @@
 """The table as a whole, and those of its ways that chance seldom goes (see stateful/)."""
 
+from datetime import UTC, time
 from typing import get_args
 
 import pytest
 
-from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, ReconnectWanted, Timer, TimerFired
+from ibkr.core import effects as do
+from ibkr.core.calendar import Calendar, Recurrence
+from ibkr.core.facts import (
+    ConnectWanted,
+    DisconnectWanted,
+    EndedStream,
+    Fact,
+    ReconnectWanted,
+    SubscriptionsMoved,
+    Timer,
+    TimerFired,
+)
 from ibkr.core.situation import Phase as P
+from ibkr.core.state import Feed
 from ibkr.core.table import TABLE
 
 
@@ -27,6 +40,11 @@ def start_up(rig, attempts):
     return rig
 
 
+def reach_the_port(rig, attempts):
+    rig.connect(attempts)
+    rig.accept()
+
+
 def miss_one_answer(rig):
     """Start-up ended without account values while upstream was down; now it is back."""
     rig.answers_probes = True
@@ -39,15 +57,24 @@ def miss_one_answer(rig):
     return rig
 
 
-@pytest.mark.parametrize(("attempts", "to"), [(1, P.FAILED), (2, P.WAITING), (None, P.WAITING)])
-def test_a_first_start_up_that_is_lost(rig, attempts, to):
-    start_up(rig, attempts).end()
-    assert rig.machine.phase is to
+def lose(rig, how):
+    match how:
+        case "it ends":
+            rig.end()
+        case "its port moves":
+            rig.code(1300, text="Please reconnect on the new port -4001")
+        case "it falls silent":
+            rig.advance(5 if rig.machine.phase is P.OPENING else 10)
+    if rig.machine.phase is P.CLOSING:
+        rig.end()
 
 
+@pytest.mark.parametrize("how", ["it ends", "its port moves", "it falls silent"])
 @pytest.mark.parametrize(("attempts", "to"), [(1, P.FAILED), (2, P.WAITING), (None, P.WAITING)])
-def test_a_first_start_up_that_falls_silent(rig, attempts, to):
-    start_up(rig, attempts).advance(10)
+@pytest.mark.parametrize("begin", [reach_the_port, start_up])
+def test_a_first_session_that_does_not_come(rig, begin, attempts, to, how):
+    begin(rig, attempts)
+    lose(rig, how)
     assert rig.machine.phase is to
 
 
@@ -68,15 +95,44 @@ def test_a_restore_that_falls_silent(new_rig, bring):
     assert rig.machine.phase is P.CLOSING
 
 
+@pytest.mark.parametrize("how", ["it ends", "its port moves", "it falls silent"])
 @pytest.mark.parametrize("phase", [P.RESTORING, P.UP])
-def test_a_session_lost_once_too_often(new_rig, bring, phase):
-    rig = new_rig(flap_limit=1)
+def test_a_session_lost_once_too_often(new_rig, bring, phase, how):
+    rig = new_rig(flap_limit=1, restore_grace=30.0)
     bring(rig, phase)
     for to in (P.OPENING, P.WAITING):
-        rig.end()
+        lose(rig, how)
         assert rig.machine.phase is to
         if to is P.OPENING:
             rig.open_session()
             rig.code(2104, "usfarm")
             rig.answer()
             assert rig.machine.phase is phase
+
+
+def test_streams_that_ended_twice_while_start_up_goes_on(rig):
+    miss_one_answer(rig)
+    for req_id in (1, 2):
+        rig.fact(SubscriptionsMoved(1, 0, (), (EndedStream(req_id, Feed.MARKET, "AAPL"),)))
+    rig.advance(1)
+    assert rig.machine.phase is P.STARTUP
+    assert rig.orders[-2:] == [do.AskStreams(1, (1,)), do.AskStreams(1, (2,))]
+
+
+def test_what_is_missing_is_asked_for_while_a_restore_goes_on(new_rig):
+    rig = new_rig(restore_grace=30.0, missing_every=5.0)
+    rig.answers_probes = True
+    rig.subscriptions = 1
+    start_up(rig, None).answer("open orders", "executions")
+    rig.advance(25)
+    assert rig.machine.phase is P.RESTORING
+    assert do.AskAgain(1, ("account updates", "completed orders", "positions"), shared=True) in rig.orders
+
+
+def test_a_maintenance_window_that_begins_in_a_restore(new_rig, bring):
+    window = Recurrence("reset", frozenset(range(7)), time(14, 30, 5), time(15), UTC)
+    rig = new_rig(restore_grace=30.0, calendar=Calendar([window]))
+    bring(rig, P.RESTORING)
+    rig.advance(5)
+    assert rig.machine.phase is P.RESTORING
+    assert rig.status.maintenance.name == "reset"

@@ -158,7 +158,8 @@ class StartupAnswered:
 class SubscriptionsMoved:
     """Where subscriptions stand: how many still wait for a first message, and in words which were refused.
 
-    ``ended`` are those that the gateway has ended, ``withheld`` those that it has silenced (10197).
+    Of the ``pending`` so many are ``held_back`` by the limiter, not sent yet. ``ended`` are those that the gateway has
+    ended, ``withheld`` those that it has silenced (10197).
     """
 
     attempt: int
@@ -166,6 +167,7 @@ class SubscriptionsMoved:
     refused: tuple[str, ...] = ()
     ended: tuple[EndedStream, ...] = ()
     withheld: tuple[str, ...] = ()
+    held_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,8 @@ class Standing(StrEnum):
     """How far one subscription has come in this session."""
 
     WANTED = "wanted"
+    QUEUED = "queued"
+    """Asked for, but held back by the limiter."""
     SENT = "sent"
     LIVE = "live"
     REFUSED = "refused"
@@ -36,35 +39,49 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
+        self._count: Counter[Standing] = Counter()
 
     def want(self, req_id: int, label: str, feed: Feed = Feed.MARKET) -> None:
         """A new subscription under this request id."""
-        self._entries[req_id] = Entry(label, feed)
+        self.forget(req_id)
+        self._entries[req_id] = entry = Entry(label, feed)
+        self._count[entry.standing] += 1
 
     def forget(self, req_id: int) -> None:
         """It is cancelled."""
-        self._entries.pop(req_id, None)
+        entry = self._entries.pop(req_id, None)
+        if entry is not None:
+            self._count[entry.standing] -= 1
 
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+        self._count.clear()
 
     def move(self, old: int, new: int) -> None:
         """It goes on under another request id."""
         self._entries[new] = self._entries.pop(old)
 
-    def sent(self, req_id: int) -> None:
-        """It was asked for in this session."""
+    def queued(self, req_id: int) -> None:
+        """It is being asked for in this session."""
         entry = self._entries[req_id]
-        entry.standing = Standing.SENT
+        self._stand(entry, Standing.QUEUED)
         entry.is_withheld = False
+
+    def sent(self, req_id: int) -> bool:
+        """The request for it has left; True if that was awaited."""
+        entry = self._entries.get(req_id)
+        if entry is None or entry.standing is not Standing.QUEUED:
+            return False
+        self._stand(entry, Standing.SENT)
+        return True
 
     def live(self, req_id: int) -> bool:
         """Its first message came; True if it was awaited."""
         entry = self._entries.get(req_id)
         if entry is None or entry.standing is not Standing.SENT:
             return False
-        entry.standing = Standing.LIVE
+        self._stand(entry, Standing.LIVE)
         entry.ran = True
         return True
 
@@ -77,7 +94,7 @@ class Ledger:
         if entry is None or entry.standing is not Standing.SENT:
             return False
         if entry.ran:
-            entry.standing = Standing.REFUSED
+            self._stand(entry, Standing.REFUSED)
             entry.cause = why
         else:
             self.forget(req_id)
@@ -88,7 +105,7 @@ class Ledger:
         entry = self._entries.get(req_id)
         if entry is None or entry.standing not in (Standing.SENT, Standing.LIVE):
             return False
-        entry.standing = Standing.ENDED
+        self._stand(entry, Standing.ENDED)
         entry.cause = why
         return True
 
@@ -111,7 +128,7 @@ class Ledger:
     def unsend(self) -> None:
         """The gateway has forgotten all of it: the session ended, or it said so (1101)."""
         for entry in self._entries.values():
-            entry.standing = Standing.WANTED
+            self._stand(entry, Standing.WANTED)
             entry.is_withheld = False
 
     def label(self, req_id: int) -> str:
@@ -123,13 +140,20 @@ class Ledger:
         return [req_id for req_id, entry in self._entries.items() if not standings or entry.standing in standings]
 
     @property
+    def held_back(self) -> int:
+        """How many wait to be sent."""
+        return self._count[Standing.QUEUED]
+
+    @property
     def pending(self) -> int:
-        """How many were sent and wait for their first message."""
-        return len(self.ids(Standing.SENT))
+        """How many wait to be sent, or for their first message."""
+        return self._count[Standing.QUEUED] + self._count[Standing.SENT]
 
     @property
     def refused(self) -> tuple[str, ...]:
         """What ran before and is refused now, in words."""
+        if not self._count[Standing.REFUSED]:
+            return ()
         return tuple(
             f"{entry.label} ({entry.cause})" for entry in self._entries.values() if entry.standing is Standing.REFUSED
         )
@@ -137,6 +161,8 @@ class Ledger:
     @property
     def ended(self) -> tuple[EndedStream, ...]:
         """What the gateway has ended and nobody has asked for again yet."""
+        if not self._count[Standing.ENDED]:
+            return ()
         return tuple(
             EndedStream(req_id, entry.feed, f"{entry.label} ({entry.cause})")
             for req_id, entry in self._entries.items()
@@ -147,3 +173,8 @@ class Ledger:
     def withheld(self) -> tuple[str, ...]:
         """The labels of those that the gateway has silenced."""
         return tuple(entry.label for entry in self._entries.values() if entry.is_withheld)
+
+    def _stand(self, entry: Entry, standing: Standing) -> None:
+        self._count[entry.standing] -= 1
+        self._count[standing] += 1
+        entry.standing = standing

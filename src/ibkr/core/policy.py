@@ -46,6 +46,10 @@ class Policy:
     """No byte for this long after a probe: the session is dead."""
     lateness_tolerance: float = 0.25
     """A timer later than this tells of a blocked event loop, whose time does not count as silence."""
+    send_rate: float = 40.0
+    """Messages a second that are sent; a gateway allows 50 by default."""
+    send_burst: int = 8
+    """Messages that may be sent at once after a pause; in no second are more sent than this and ``send_rate``."""
     request_timeout: float = 10.0
     """A start-up request unanswered for this long is asked once more, then named as missing."""
     upstream_grace: float = 0.25

@@ -81,6 +81,8 @@ class Session:
     restore_due: bool = True
     """Subscriptions are to be sent (again), or their first messages are awaited."""
     refused: tuple[str, ...] = ()
+    held_back: int = 0
+    """Subscriptions that the limiter has not let go yet."""
     ended: tuple[EndedStream, ...] = ()
     withheld: tuple[str, ...] = ()
     streams_asked_at: float | None = None

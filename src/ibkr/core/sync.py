@@ -64,13 +64,18 @@ def missing_overdue(step: Step, _fact: TimerFired) -> None:
 def subscriptions_moved(step: Step, fact: SubscriptionsMoved) -> None:
     """Some went live, were refused, ended or silenced; none left to wait for ends the restore."""
     s = step.situation
+    was_held_back, s.session.held_back = s.session.held_back, fact.held_back
     s.session.refused = fact.refused
     s.session.ended = fact.ended
     s.session.withheld = fact.withheld
-    if s.phase is Phase.RESTORING and fact.pending == 0:
-        restore_over(step)
-    else:
+    if s.phase is not Phase.RESTORING:
         ask_for_ended(step)
+    elif fact.pending == 0:
+        restore_over(step)
+    elif fact.held_back:
+        step.do(StopTimer(Timer.RESTORE))
+    elif was_held_back:  # the last has left now
+        step.do(StartTimer(Timer.RESTORE, step.policy.restore_grace))
 
 
 def restore_over(step: Step, _fact: TimerFired | None = None) -> None:

@@ -29,7 +29,7 @@ from ibkr.core.policy import Policy
 from ibkr.core.state import Feed
 from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.custody import Custody
-from ibkr.session.egress import one_write
+from ibkr.session.egress import Egress, Limiter, one_write
 from ibkr.session.keepalive import keep_alive
 from ibkr.session.library import forget_loop, hang_up, tame
 from ibkr.session.startup import StartUp
@@ -48,16 +48,23 @@ _TOLD_BY_STATUS = frozenset(
     }
 )
 
-_FEWEST_REQUESTS = 5
-
 
 class Adapter:
     """One ``IB`` object under supervision. ``post`` takes the facts; set it before ``open``."""
 
     def __init__(
-        self, ib: Any, host: str, client_id: int, policy: Policy, *, account: str = "", readonly: bool = False
+        self,
+        ib: Any,
+        host: str,
+        client_id: int,
+        policy: Policy,
+        limiter: Limiter,
+        *,
+        account: str = "",
+        readonly: bool = False,
     ) -> None:
         self.ib = ib
+        self._egress = Egress(ib.client, limiter)
         self._host, self._client_id, self._policy = host, client_id, policy
         self._account, self._readonly = account, readonly
         self.post: Callable[[Fact], None] = lambda fact: None
@@ -90,7 +97,7 @@ class Adapter:
         self._startup = None
         self._tap.reset()
         self._time.begin()
-        self.ib.client.MaxRequests = self._most_requests
+        self._egress.begin()
         loop = asyncio.get_running_loop()
         self._opening = loop.create_task(self._open(attempt, port), name=f"ibkr-attempt-{attempt}")
         self._opening.add_done_callback(lambda _: self._check_end())
@@ -151,8 +158,7 @@ class Adapter:
 
     def slow_down(self) -> None:
         """Send fewer messages a second in this session."""
-        client = self.ib.client
-        client.MaxRequests = max(_FEWEST_REQUESTS, client.MaxRequests // 2)
+        self._egress.slow_down()
 
     def release(self) -> None:
         """End the streams that the caller holds: nothing will be restored any more."""
@@ -161,6 +167,7 @@ class Adapter:
 
     def abandon(self) -> None:
         """The loop is closed, and the socket with it: forget both, so that another loop can begin anew."""
+        self._stop_sending()
         forget_loop(self.ib)
         self._has_socket = False
         self._opening = None
@@ -173,9 +180,8 @@ class Adapter:
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
         self._tap.on_read = lambda now: self.custody.note_ticks(now)
-        self.custody = Custody(ib, self._policy, self._tell_subscriptions)
-        self._time = CurrentTime(ib, self._policy.probe_apart)
-        self._most_requests = client.MaxRequests
+        self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
+        self._time = CurrentTime(ib, self._egress, self._policy.probe_apart)
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
         client.apiStart.connect(self._on_api_start, keep_ref=True)
@@ -207,11 +213,16 @@ class Adapter:
         self._keep_ids()
         client.connState = client.DISCONNECTED
         hang_up(client.conn, abort=abort)
+        self._stop_sending()
         client.reset()
         if was_ready:
             self.ib.disconnectedEvent.emit()
             self._connection_closed()
         self._check_end()
+
+    def _stop_sending(self) -> None:
+        self._time.end()
+        self._egress.end()
 
     def _connection_closed(self) -> None:
         wrapper = self.ib.wrapper
@@ -221,7 +232,6 @@ class Adapter:
             if not future.done():
                 future.set_exception(ConnectionError("The API session ended before the answer came"))
         wrapper.reset()
-        self._time.end()
         self.custody.session_ended()
 
     def _keep_ids(self) -> None:
@@ -257,6 +267,7 @@ class Adapter:
         client = self.ib.client
         was_ready = client.isReady()
         self._has_socket = False
+        self._stop_sending()
         self._detail = self._detail or (plain(message) or "the gateway closed the connection")
         try:
             if was_ready:
@@ -302,4 +313,8 @@ class Adapter:
 
     def _tell_subscriptions(self) -> None:
         ledger = self.custody.ledger
-        self.post(SubscriptionsMoved(self._attempt, ledger.pending, ledger.refused, ledger.ended, ledger.withheld))
+        self.post(
+            SubscriptionsMoved(
+                self._attempt, ledger.pending, ledger.refused, ledger.ended, ledger.withheld, ledger.held_back
+            )
+        )

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import Any
 
-from ibkr.wire.fields import encode_fields
-from ibkr.wire.frame import frame
+from ibkr.session.egress import Egress
 
 KEY = "currentTime"
 """The library's key for the request."""
 
-_PROBE = frame(encode_fields(49, 1))
+_MESSAGE = "49\0001\0"
 
 
 class CurrentTime:
@@ -25,7 +25,8 @@ class CurrentTime:
     ``apart``: seconds from one sending to the next.
     """
 
-    def __init__(self, ib: Any, apart: float) -> None:
+    def __init__(self, ib: Any, egress: Egress, apart: float) -> None:
+        self._egress = egress
         self._apart = apart
         self._client, self._wrapper = ib.client, ib.wrapper
         self._ask = ib.client.reqCurrentTime
@@ -53,8 +54,8 @@ class CurrentTime:
         self._is_answered = True
 
     def probe(self) -> None:
-        """Have the gateway send something. Past the library's queue, which may be full of the caller's requests."""
-        self._send_when_due(self._send_at_once)
+        """Have the gateway send something. Before the caller's requests that wait to be sent."""
+        self._send_when_due(partial(self._egress.probe, _MESSAGE))
 
     def _request(self) -> asyncio.Future[Any]:
         """As the library's ``reqCurrentTimeAsync``, but all who wait at once get the one answer."""
@@ -92,6 +93,3 @@ class CurrentTime:
         self._sent_at = self._loop.time()
         self._is_answered = False
         send()
-
-    def _send_at_once(self) -> None:
-        self._client.conn.sendMsg(_PROBE)

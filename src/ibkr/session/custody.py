@@ -19,6 +19,7 @@ from ibkr.core.ledger import Ledger, Standing
 from ibkr.core.policy import Policy
 from ibkr.core.rhythm import patience_for
 from ibkr.core.state import Feed
+from ibkr.session.egress import Egress
 
 logger = logging.getLogger("ibkr.session")
 
@@ -45,7 +46,8 @@ class _Held:
 class Custody:
     """Records, puts back, asks again. ``on_moved`` is called when a subscription's standing changed."""
 
-    def __init__(self, ib: Any, policy: Policy, on_moved: Callable[[], None]) -> None:
+    def __init__(self, ib: Any, egress: Egress, policy: Policy, on_moved: Callable[[], None]) -> None:
+        self._egress = egress
         self._policy = policy
         self._client = ib.client
         self._wrapper = ib.wrapper
@@ -56,6 +58,7 @@ class Custody:
         self._ticks: dict[int, deque[float]] = {}
         self._data_type: int | None = None
         self._retired: set[int] = set()
+        self._is_sending = False
         self._request = ib.client.reqMktData
         self._cancel = ib.client.cancelMktData
         self._set_data_type = ib.client.reqMarketDataType
@@ -202,9 +205,19 @@ class Custody:
         return max(_FOR_MEDIAN, self._policy.stream_ticks)
 
     def _send(self, req_id: int, held: _Held) -> None:
-        self.ledger.sent(req_id)
+        self.ledger.queued(req_id)
         self._watch()
-        self._request(req_id, held.contract, *held.arguments)
+        self._is_sending = True
+        try:
+            with self._egress.telling(lambda: self._left(req_id)):
+                self._request(req_id, held.contract, *held.arguments)
+        finally:
+            self._is_sending = False
+
+    def _left(self, req_id: int) -> None:
+        """The request has left, at once or after a wait; only the end of a wait is news."""
+        if self.ledger.sent(req_id) and not self._is_sending and not self.ledger.held_back:
+            self._on_moved()
 
     def _move(self, old: int) -> int:
         """Go on under a fresh id, the one returned."""

@@ -1,14 +1,90 @@
-"""What we send: how fields become text, and in how many writes messages leave."""
+"""What we send: how fields become text, when messages leave, and in how many writes."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
+
+from ibkr.core.urgency import Urgency, urgency_of
+from ibkr.wire.frame import frame
 
 _UNSET_INTEGER = 2**31 - 1
 _UNSET_DOUBLE = 1.7976931348623157e308
+
+
+class Limiter(Protocol):
+    """Decides when a write may be done; calls it at once, or later, or never when the session ends first."""
+
+    @property
+    def is_holding(self) -> bool: ...
+    def begin(self) -> None: ...
+    def end(self) -> None: ...
+    def slow_down(self) -> None: ...
+    def send(self, write: Callable[[], None], urgency: Urgency) -> None: ...
+
+
+class Egress:
+    """Stands in for the client's ``sendMsg``, whose throttle is one queue for everything, orders behind requests."""
+
+    def __init__(self, client: Any, limiter: Limiter) -> None:
+        self._client = client
+        self._limiter = limiter
+        self._on_left: Callable[[], None] | None = None
+        client.sendMsg = self._send
+        client.send = sender_of(client)
+
+    def begin(self) -> None:
+        """A session begins in the running loop."""
+        self._limiter.begin()
+
+    def end(self) -> None:
+        """The session is over: what was held back is not sent any more."""
+        self._limiter.end()
+        self._tell_throttle()
+
+    def slow_down(self) -> None:
+        """The gateway says that messages come too fast."""
+        self._limiter.slow_down()
+
+    @contextmanager
+    def telling(self, on_left: Callable[[], None]) -> Iterator[None]:
+        """Call ``on_left`` when the message that is sent meanwhile has left."""
+        self._on_left = on_left
+        try:
+            yield
+        finally:
+            self._on_left = None
+
+    def probe(self, message: str) -> None:
+        """Send before everything but orders."""
+        self._hold(message, Urgency.PROBE)
+
+    def _send(self, message: str) -> None:
+        self._hold(message, urgency_of(message))
+
+    def _hold(self, message: str, urgency: Urgency) -> None:
+        self._limiter.send(partial(self._write, message, self._on_left), urgency)
+        self._tell_throttle()
+
+    def _write(self, message: str, on_left: Callable[[], None] | None) -> None:
+        client = self._client
+        client.conn.sendMsg(frame(message.encode()))
+        if client._logger.isEnabledFor(logging.DEBUG):
+            client._logger.debug(">>> %s", message[:-1].replace("\0", ","))
+        if on_left is not None:
+            on_left()
+        self._tell_throttle()
+
+    def _tell_throttle(self) -> None:
+        """The library's own events, for those who listen to them."""
+        client = self._client
+        if client._isThrottling is not self._limiter.is_holding:
+            client._isThrottling = self._limiter.is_holding
+            (client.throttleStart if client._isThrottling else client.throttleEnd).emit()
 
 
 def sender_of(client: Any) -> Callable[..., None]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ibkr.session.egress import sender_of
 from ibkr.session.telling import Subdued
 
 logger = logging.getLogger("ibkr.session")
@@ -17,7 +16,6 @@ logger = logging.getLogger("ibkr.session")
 def tame(ib: Any) -> Callable[[], None]:
     """Replace what needs no knowledge of the connection; returns the library's own ``setEventsDone``."""
     client, wrapper, conn = ib.client, ib.wrapper, ib.client.conn
-    client.send = sender_of(client)
     client._logger = Subdued(client._logger, {})
     # An EOF ends the socket even if it still holds bytes that the peer will never read.
     conn.eof_received = lambda: conn.transport and conn.transport.abort()

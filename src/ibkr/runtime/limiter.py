@@ -1,0 +1,80 @@
+"""The limiter: all that is sent passes here, at the pace that the gateway allows, what is urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ibkr.core.bucket import Bucket
+from ibkr.core.urgency import Urgency
+
+Write: TypeAlias = Callable[[], None]
+
+# IB cuts a client that goes on sending too fast; slower than this nothing would work any more.
+_SLOWEST = 5.0
+
+
+class Limiter:
+    """Holds writes back in three queues, one for each ``Urgency``, and lets them go at ``rate`` a second.
+
+    ``burst`` may go at once when nothing went for a while, and in each new session: a gateway counts by connection.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate, self._burst = rate, burst
+        self._bucket = Bucket(rate, burst)
+        self._queues: dict[Urgency, deque[Write]] = {urgency: deque() for urgency in Urgency}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def rate(self) -> float:
+        """Messages a second, now."""
+        return self._bucket.rate
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether anything waits."""
+        return any(self._queues.values())
+
+    def begin(self) -> None:
+        """A session begins, in the running loop: at the usual pace."""
+        self.end()
+        self._loop = asyncio.get_running_loop()
+        self._bucket = Bucket(self._rate, self._burst)
+
+    def end(self) -> None:
+        """The session is over: what waits will never go."""
+        for queue in self._queues.values():
+            queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def slow_down(self) -> None:
+        """Half the pace for the rest of this session."""
+        self._bucket.rate = max(_SLOWEST, self._bucket.rate / 2)
+
+    def send(self, write: Write, urgency: Urgency) -> None:
+        """Call ``write`` now, or when its turn comes."""
+        assert self._loop is not None, "no session has begun"
+        if not self.is_holding and self._bucket.take(self._loop.time()):
+            write()
+            return
+        self._queues[urgency].append(write)
+        if self._timer is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        assert self._loop is not None, "no session has begun"
+        self._timer = self._loop.call_later(self._bucket.wait(self._loop.time()), self._go_on)
+
+    def _go_on(self) -> None:
+        assert self._loop is not None, "no session has begun"
+        self._timer = None
+        while self.is_holding and self._bucket.take(self._loop.time()):
+            next(queue for queue in self._queues.values() if queue).popleft()()
+        if self.is_holding and self._timer is None:
+            self._wait()

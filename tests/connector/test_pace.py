@@ -1,0 +1,73 @@
+"""The pace: a gateway that allows 50 messages a second never sees more, and what is urgent is not kept waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ib_async import Stock
+
+from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator import Gateway
+from ibkr.simulator.instruments import INSTRUMENTS
+
+READY, SYNCING = ConnectionState.READY, ConnectionState.SYNCING
+Make = Callable[..., IBConnector]
+StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+STOCKS = [Stock(item.symbol, "SMART", "USD", conId=item.con_id) for item in INSTRUMENTS if item.sec_type == "STK"]
+
+
+def most_in_a_second(gateway: Gateway, since: float = 0.0) -> int:
+    times = [request.time for request in gateway.seen.requests if request.time >= since]
+    return max(sum(start <= at < start + 1 for at in times) for start in times)
+
+
+async def test_a_burst_of_requests_is_spread(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    for _ in range(100):
+        connector.ib.client.reqMarketDataType(1)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 100)
+    assert most_in_a_second(gateway) <= 48
+
+
+async def test_an_urgent_message_overtakes_what_waits(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    for _ in range(60):
+        connector.ib.client.reqMarketDataType(1)
+    connector.ib.client.reqGlobalCancel()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqGlobalCancel"))
+    assert len(gateway.seen.received("reqMarketDataType")) <= 10
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 60)
+
+
+async def test_ready_waits_until_all_subscriptions_were_sent(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    """The market is closed: nothing goes live, so nothing but the sending itself ends the restore."""
+    connector = make(restore_grace=0.02)
+    await connector.connect_async()
+    for stock in STOCKS:
+        connector.ib.reqMktData(stock)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == len(STOCKS))
+    before = len(gateway.seen.received("reqMktData"))
+    await gateway.fault("break_farm")
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await connector.ib.reqCurrentTimeAsync()
+    assert len(gateway.seen.received("reqMktData")) - before == len(STOCKS)
+
+
+async def test_nothing_that_waited_is_left_behind_by_a_disconnect(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    throttled: list[str] = []
+    connector.ib.client.throttleStart += lambda: throttled.append("start")
+    connector.ib.client.throttleEnd += lambda: throttled.append("end")
+    for _ in range(100):
+        connector.ib.client.reqMarketDataType(1)
+    await connector.disconnect_async()
+    await asyncio.sleep(0)
+    assert throttled == ["start", "end"]
+    assert len(gateway.seen.received("reqMarketDataType")) < 20
+    await connector.connect_async()
+    assert connector.status.state is READY
