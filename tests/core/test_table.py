@@ -136,3 +136,21 @@ def test_a_maintenance_window_that_begins_in_a_restore(new_rig, bring):
     rig.advance(5)
     assert rig.machine.phase is P.RESTORING
     assert rig.status.maintenance.name == "reset"
+
+
+def test_a_restore_that_takes_long_raises_the_alert(new_rig, bring):
+    rig = new_rig(restore_grace=30.0, outage_alert_after=4.0)
+    bring(rig, P.RESTORING)
+    rig.advance(4)
+    assert rig.machine.phase is P.RESTORING
+    assert rig.status.alert
+
+
+def test_upstream_is_assumed_while_a_restore_goes_on(new_rig):
+    rig = new_rig(restore_grace=30.0)
+    rig.subscriptions = 1
+    rig.connect()
+    rig.open_session()
+    rig.answer()
+    rig.advance(0.25)
+    assert (rig.machine.phase, rig.status.upstream) == (P.RESTORING, "assumed")
