@@ -7,19 +7,31 @@ import pytest
 
 from ibkr.core import effects as do
 from ibkr.core.calendar import Calendar, Recurrence
+from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
+    AttemptFailed,
+    ClockJumped,
+    CodeReceived,
     ConnectWanted,
     DisconnectWanted,
     EndedStream,
     Fact,
+    Heard,
+    PortAccepted,
     ReconnectWanted,
+    RetryWanted,
+    SessionOpened,
+    StartupAnswered,
+    StartupAsked,
+    StreamsWatched,
     SubscriptionsMoved,
     Timer,
     TimerFired,
+    WatchedStream,
 )
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import Feed
-from ibkr.core.table import TABLE
+from ibkr.core.table import TABLE, nothing
 
 
 def test_it_knows_every_phase_every_fact_and_every_timer():
@@ -154,3 +166,30 @@ def test_upstream_is_assumed_while_a_restore_goes_on(new_rig):
     rig.answer()
     rig.advance(0.25)
     assert (rig.machine.phase, rig.status.upstream) == (P.RESTORING, "assumed")
+
+
+WITHOUT_CONSEQUENCE = [row for row, where in TABLE.items() if where.react is nothing]
+SAMPLES = {
+    ReconnectWanted: lambda attempt: ReconnectWanted(),
+    RetryWanted: lambda attempt: RetryWanted(),
+    ClockJumped: lambda attempt: ClockJumped(60.0),
+    PortAccepted: PortAccepted,
+    CodeReceived: lambda attempt: CodeReceived(attempt, 1100, ""),
+    SessionOpened: lambda attempt: SessionOpened(attempt, 178, ("DU1234567",)),
+    AttemptFailed: lambda attempt: AttemptFailed(attempt, Failure(FailureKind.SILENT, "late")),
+    StartupAsked: lambda attempt: StartupAsked(attempt, ("positions",)),
+    StartupAnswered: lambda attempt: StartupAnswered(attempt, "positions", True),
+    SubscriptionsMoved: lambda attempt: SubscriptionsMoved(attempt, 3, ("AAPL",)),
+    StreamsWatched: lambda attempt: StreamsWatched(attempt, "", (WatchedStream(1, 5.0),)),
+    Heard: Heard,
+}
+
+
+@pytest.mark.parametrize(("phase", "fact"), WITHOUT_CONSEQUENCE, ids=lambda each: getattr(each, "__name__", str(each)))
+def test_what_is_without_consequence_has_none(new_rig, bring, phase, fact):
+    rig = new_rig()
+    bring(rig, phase)
+    rig.forget()
+    attempt = rig.opened[-1][0] if rig.opened else 0
+    assert rig.fact(SAMPLES[fact](attempt)) == []
+    assert (rig.machine.phase, rig.published) == (phase, [])

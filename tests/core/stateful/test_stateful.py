@@ -14,7 +14,7 @@ from ibkr.core.calendar import Calendar, Recurrence
 from ibkr.core.codes import CODES
 from ibkr.core.facts import CodeReceived, SocketEnded, StartupAnswered, Timer, WatchedStream
 from ibkr.core.situation import Phase as P
-from ibkr.core.table import TABLE
+from ibkr.core.table import TABLE, nothing
 
 from .events import COMMANDS, WINDOWS, news, possible, tell
 from .sayings import ALL
@@ -129,7 +129,8 @@ def test_whatever_happens_the_invariants_hold(new_rig, bring, oracle):
     profile = settings()
     many = settings(profile, stateful_step_count=13)
     run_state_machine_as_test(partial(Driven, new_rig, bring, oracle, seen), settings=many)
-    ways = {(*row, to) for row, where in TABLE.items() for to in where.to}
+    # What is without consequence has an example for each row in test_table.py.
+    ways = {(*row, to) for row, where in TABLE.items() if where.react is not nothing for to in where.to}
     never = ways - seen["moves"] - RARE
     assert not never, f"never gone: {[str(way) for way in never]}"
     assert seen["steps"] >= 10_000
