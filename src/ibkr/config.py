@@ -165,7 +165,7 @@ def _typed(key: str, value: Any, source: str) -> Any:
     default = _DEFAULTS[key]
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)):
-            raise _refused(f"ibkr.{key}", value, 'must be a list of names, such as ["usfarm"]', source)
+            raise _refused(f"ibkr.{key}", value, 'must be a list of texts, in square brackets: ["...", "..."]', source)
         return tuple(value)
     if isinstance(default, float) and type(value) is int:
         try:

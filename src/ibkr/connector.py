@@ -20,7 +20,7 @@ from ibkr.core.settings import Connection
 from ibkr.core.situation import Identity
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
-from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StallLog, StatusLog, mask_loggers
+from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers, tell_stall
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
@@ -72,7 +72,7 @@ class IBConnector:
         self._machine = Machine(identity, self._policy, now, random.random, _calendar(self._policy))
         self._adapter = Adapter(self.ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
         self._listeners = Listeners()
-        self._driver = Driver(self._machine, self._adapter, self._listeners.tell, StallLog())
+        self._driver = Driver(self._machine, self._adapter, self._listeners.tell, _tell_blocked)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
@@ -319,6 +319,10 @@ class IBConnector:
 def _is_settled(status: Status) -> bool:
     degraded = status.state is ConnectionState.DEGRADED and status.is_connected
     return degraded or status.state in (ConnectionState.READY, *_OVER)
+
+
+def _tell_blocked(seconds: float) -> None:
+    tell_stall(asyncio.get_running_loop(), seconds)
 
 
 def _calendar(policy: Policy) -> Calendar:

@@ -63,7 +63,7 @@ def test_a_variable(cwd, monkeypatch, place, variable, text, key, cure):
         ("timeout = 1" + "0" * 400, "ibkr.timeout", "must be a number"),
         ("readonly = 1", "ibkr.readonly", "true or false"),
         ("host = 127", "ibkr.host", "must be a name or an address"),
-        ('required_farms = "usfarm"', "ibkr.required_farms", "list of names"),
+        ('required_farms = "usfarm"', "ibkr.required_farms", "list of texts"),
         ("required_farms = [1]", "ibkr.required_farms", "names of data farms"),
         ("prot = 7497", "ibkr.prot", "did you mean 'port'"),
         ("Port = 7497", "ibkr.Port", "did you mean 'port'"),
@@ -85,8 +85,8 @@ def test_an_argument():
 
 def test_a_rule_between_two_settings_when_the_other_one_was_given():
     error = refusal(probe_timeout=0.5)
-    assert error.key == "ibkr.suspect_after"
-    assert "probe_timeout" in error.cure
+    assert error.key == "ibkr.probe_timeout"
+    assert "suspect_after (1.0) (set by the arguments)" in error.cure
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,41 @@ async def test_one_that_waits_its_turn_when_the_session_ends_is_told_too(gateway
     await connector.ib.reqCurrentTimeAsync()  # the new session owes nothing to the old one's second
 
 
+async def test_a_callers_request_behind_a_long_queue_is_no_probe_that_was_sent(gateway: Gateway, make: Make) -> None:
+    """It waits with a thousand others, and the gateway is well: the session must not be given up for dead."""
+    connector = make(probe_after=0.3, probe_apart=0.05, suspect_after=0.2, probe_timeout=0.4, send_rate=10)
+    await connector.connect_async()
+    states = set()
+    connector.on_status(lambda status: states.add(status.state))
+    for _ in range(15):
+        connector.ib.client.reqMarketDataType(1)
+    asked = connector.ib.reqCurrentTimeAsync()
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 15)
+    assert await asked
+    assert (states, gateway.seen.connects) == (set(), 1)
+
+
+async def test_who_asks_while_the_session_ends_takes_nothing_from_the_others(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    refused: list[ConnectionError] = []
+
+    def ask() -> None:
+        try:
+            connector.ib.reqCurrentTimeAsync()
+        except ConnectionError as error:
+            refused.append(error)
+
+    connector.ib.disconnectedEvent += ask
+    await gateway.fault("mute", "reqCurrentTime")
+    waiting = connector.ib.reqCurrentTimeAsync()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqCurrentTime"))
+    connector.reconnect()
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(waiting, 5)
+    assert len(refused) == 1
+
+
 async def test_without_a_session_it_raises_as_ever(make: Make) -> None:
     connector = make()
     for call in (connector.ib.reqCurrentTimeAsync, connector.ib.client.reqCurrentTime):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from ib_async import Stock, Ticker
@@ -53,6 +54,18 @@ async def test_a_stream_that_the_gateway_ends_is_asked_for_again(
     assert connector.ib.ticker(AAPL) is ticker
     connector.ib.cancelMktData(AAPL)
     await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+
+
+async def test_the_programs_own_listeners_are_told_which_contract_it_was(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    ticker = connector.ib.reqMktData(AAPL)
+    await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
+    heard: list[tuple[int, Any]] = []
+    connector.ib.errorEvent += lambda req_id, code, text, contract: heard.append((code, contract))
+    await gateway.fault("end_stream", "AAPL")
+    await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 2)
+    assert heard == [(10182, ticker.contract)]
 
 
 async def test_it_is_asked_for_when_its_farm_is_up_and_named_until_then(

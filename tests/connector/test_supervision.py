@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
@@ -14,7 +15,7 @@ from ib_async import Ticker
 
 from ibkr import ConfigError, ConnectionState, IBConnector, NotReady, Policy, Status
 from ibkr.runtime import pulse
-from ibkr.simulator import Gateway
+from ibkr.simulator import Gateway, ThreadedGateway
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 RECONNECTING = ConnectionState.RECONNECTING
@@ -54,6 +55,34 @@ async def test_a_blocked_loop_loses_no_session_and_is_told(
     length = re.match(r"The event loop was blocked, or not run, for (\d+\.\d) s: ", told)
     assert length is not None
     assert 1.1 <= float(length.group(1)) <= 1.5
+
+
+async def test_a_blockage_that_the_policy_allows_is_not_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "ibkr")
+    connector = make(loop_block_warning=5)
+    await connector.connect_async()
+    time.sleep(0.5)  # noqa: ASYNC251 - the loop is to be blocked
+    await connector.ib.reqCurrentTimeAsync()
+    assert "blocked" not in caplog.text
+
+
+async def test_patience_beyond_all_measure_is_no_reason_to_fail(make: Make) -> None:
+    """A keepalive takes no more than some hours."""
+    connector = make(probe_after=1e10)
+    assert await connector.connect_async()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_was_closed_is_not_kept_alive_by_its_pulse(script_loop: asyncio.AbstractEventLoop) -> None:
+    """Its timer, and the connector that listened, would hold it for ever."""
+    with ThreadedGateway() as gateway:
+        connector = IBConnector("127.0.0.1", gateway.port, 7)
+        connector.connect()
+        beat = pulse.pulse_of(script_loop)
+        assert beat._timer is not None
+        script_loop.close()
+        assert connector.status.state is ConnectionState.FAILED
+        assert (beat._timer, beat._listeners) == (None, {})
 
 
 async def test_after_a_suspend_the_socket_is_probed_at_once(

@@ -195,6 +195,24 @@ def test_a_clock_that_was_set_is_noticed_within_the_hour(dated):
     assert dated.timers[Timer.CALENDAR] - dated.mono <= 3600
 
 
+def test_a_window_that_was_slept_through_is_over(dated):
+    """The timers of a machine that sleeps stand still."""
+    dated.advance(660)
+    dated.code(1100)
+    dated.advance(301)  # the alert waits for the end of the window, 14 minutes and more from now
+    dated.ahead += 6 * 3600
+    dated.fact(ClockJumped(6 * 3600.0))
+    dated.advance(1)
+    assert alerts(dated) == ["this has outlived the reset, which ended at 15:00 UTC"]
+
+
+def test_no_window_is_told_of_while_nothing_is_wanted(dated):
+    dated.advance(660)
+    assert dated.status.maintenance is not None
+    dated.disconnect()
+    assert dated.status.maintenance is None
+
+
 @pytest.mark.parametrize("phase", [P.OPENING, P.CLOSING, P.WAITING, P.UP])
 def test_a_jump_of_the_clock_looks_at_the_calendar(new_rig, bring, phase):
     rig = new_rig(calendar=Calendar([daily("all day", DAY, DAY.replace(hour=14, minute=30))]))

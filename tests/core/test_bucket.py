@@ -53,7 +53,7 @@ def test_never_more_than_burst_and_rate_in_any_second(gaps: list[float]) -> None
         ("4\x001\x00", Urgency.ORDER),
         ("58\x001\x00", Urgency.ORDER),
         ("1\x0011\x00", Urgency.REST),
-        ("49\x001\x00", Urgency.REST),
+        ("49\x001\x00", Urgency.PROBE),
         ("", Urgency.REST),
     ],
 )

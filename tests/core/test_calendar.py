@@ -53,6 +53,26 @@ def test_the_night_in_which_the_clocks_go_back() -> None:
     assert until == datetime(2026, 11, 1, 5, 0, tzinfo=UTC)  # the weekly login begins
 
 
+@pytest.mark.parametrize(
+    ("text", "hour", "minute", "length"),
+    [("w: Sun 02:30-03:15 America/New_York", 7, 30, 45), ("w: Sun 01:30-03:10 America/New_York", 6, 30, 100)],
+)
+def test_the_night_in_which_the_clocks_go_forward(text: str, hour: int, minute: int, length: int) -> None:
+    """There is no 02:00-03:00 on 8 March 2026; a window there is not lost."""
+    calendar = calendar_of("none", [text], "", ZoneInfo)
+    start = datetime(2026, 3, 8, hour, minute, tzinfo=UTC)
+    window, _ = calendar.look(start)
+    assert window is not None
+    assert (window.start, window.end - window.start) == (start, timedelta(minutes=length))
+
+
+def test_a_restart_in_the_hour_that_is_not_there() -> None:
+    calendar = calendar_of("none", (), "02:55 America/New_York", ZoneInfo)
+    window, _ = calendar.look(datetime(2026, 3, 8, 7, 56, tzinfo=UTC))
+    assert window is not None
+    assert window.end - window.start == timedelta(minutes=10)
+
+
 def test_the_zones_shift_with_summer() -> None:
     europe = calendar_of("europe", (), "", ZoneInfo)
     assert europe.look(datetime(2026, 1, 6, 4, 0, tzinfo=UTC)) == (None, datetime(2026, 1, 6, 5, 25, tzinfo=UTC))

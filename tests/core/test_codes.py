@@ -8,11 +8,13 @@ from ibkr.core.codes import (
     Scope,
     connected_farms,
     farm_name,
+    feed_of,
     is_about_stream,
     is_read_only,
     is_warning,
     reaction,
 )
+from ibkr.core.state import Feed
 
 OK = "Market data farm connection is OK:"
 HMDS = "HMDS data farm connection is OK:"
@@ -119,3 +121,17 @@ def test_the_farms_that_1102_lists():
 def test_what_is_about_one_stream():
     assert [code for code in CODES if is_about_stream(code)] == [316, 317, 10182, 10197, 10225]
     assert not is_about_stream(-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "farm"),
+    [("Market data farm connection is OK:us-farm", "us-farm"), ("... upon demand.ushmds-2", "ushmds-2")],
+)
+def test_a_farm_may_have_a_hyphen(text, farm):
+    assert farm_name(text) == farm
+
+
+def test_what_a_farm_delivers_shows_in_its_name():
+    assert {feed_of(name) for name in ("ushmds", "USHMDS", "euhmds")} == {Feed.HISTORY}
+    assert {feed_of(name) for name in ("secdefnj", "SECDEFIL")} == {Feed.DEFINITIONS}
+    assert {feed_of(name) for name in ("usfarm", "cashfarm", "usfuture")} == {Feed.MARKET}

@@ -67,6 +67,17 @@ def test_no_jitter_is_a_choice():
     assert Policy(jitter=0).jitter == 0
 
 
+@pytest.mark.parametrize(("name", "value"), [("loop_block_warning", 0.1), ("suspend_jump", 0.5)])
+def test_what_could_not_be_noticed_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"{name}.*or more"):
+        Policy(**{name: value})
+
+
+def test_of_two_numbers_that_do_not_fit_the_one_that_was_set_is_named():
+    with pytest.raises(ConfigError, match=r"ibkr\.probe_timeout = 0.5: must not be shorter than suspect_after \(1.0\)"):
+        Policy(probe_timeout=0.5)
+
+
 def test_a_session_is_suspect_before_it_is_dead():
     with pytest.raises(ConfigError, match="suspect_after"):
         Policy(suspect_after=2.0, probe_timeout=1.0)

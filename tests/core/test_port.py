@@ -22,7 +22,7 @@ def test_the_port_stands_at_the_end_of_the_text(text, port):
     assert new_port(text) == port
 
 
-@pytest.mark.parametrize("text", ["port 0", "port 65536", "no port"])
+@pytest.mark.parametrize("text", ["port 0", "port 65536", "port 123456", "no port"])
 def test_what_is_no_port_is_none(text):
     assert new_port(text) is None
 

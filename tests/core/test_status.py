@@ -53,7 +53,7 @@ def test_the_first_line_that_holds_wins(phase):
 def test_every_state_has_its_reason():
     failed = Situation(phase=P.FAILED, failure=Failure(K.CLOSED, "closed"))
     assert derive(failed, Policy())[1] == "closed"
-    assert derive(Situation(phase=P.FAILED), Policy())[1] == "given up"
+    assert derive(Situation(phase=P.FAILED, broken_off="a mistake of ours"), Policy())[1] == "a mistake of ours"
     waiting = Situation(phase=P.WAITING, failure=Failure(K.CLOSED, "closed"), attempts_made=3, lost_because="EOF")
     assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
     waiting.phase = P.OPENING

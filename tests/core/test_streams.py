@@ -200,6 +200,51 @@ def test_another_farm_does_not_end_the_watch(ready):
     assert asked(ready) == [(1,)]
 
 
+def test_another_farm_that_flaps_takes_no_stream_from_the_watch(ready):
+    """Neither by breaking again, nor by giving the stream more time."""
+    watched(ready, 5.0)
+    ready.answers_probes = True
+    ready.code(2103, "usfarm")
+    ready.code(2104, "usfarm")
+    for _ in range(2):
+        ready.advance(2)
+        ready.code(2103, "hkfarm")
+        ready.code(2104, "hkfarm")
+    ready.code(2103, "hkfarm")
+    ready.advance(1.1)
+    assert asked(ready) == [(1,)]
+    ready.code(2104, "hkfarm")
+    assert Timer.WATCH in ready.timers, "that is an event of its own"
+
+
+def test_a_farm_that_1102_lists_was_broken_longer_than_upstream(ready):
+    """What it carried has not ticked since then."""
+    ready.answers_probes = True
+    ready.code(2103, "usfarm")
+    ready.code(2103, "hkfarm")
+    ready.advance(400)
+    ready.code(1100)
+    ready.code(1100)
+    ready.advance(10)
+    ready.forget()
+    ready.code(1102, text="All data farms are connected: usfarm; eufarm.")
+    assert ready.orders == [do.Watch(1, Feed.MARKET, 1000.0, "usfarm"), do.Watch(1, None, 1400.0, "")]
+
+
+def test_repeats_do_not_move_the_beginning_of_a_trouble(ready):
+    ready.code(2103, "usfarm")
+    ready.advance(3)
+    ready.code(2103, "usfarm")
+    ready.code(2104, "usfarm")
+    assert ready.orders == [do.Watch(1, Feed.MARKET, 1000.0, "usfarm")]
+    ready.forget()
+    ready.code(1100)
+    ready.advance(1)
+    ready.code(1100)
+    ready.code(1102)
+    assert ready.orders == [do.Watch(1, None, 1003.0, "")]
+
+
 def test_upstream_lost_ends_every_watch(ready):
     watched(ready, 5.0)
     ready.answers_probes = True

@@ -1,5 +1,6 @@
 """The lines that a story of statuses leaves in the log."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ from ibkr.core.errors import FailureKind, advice
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import UpstreamState
 from ibkr.core.status import Status
-from ibkr.observe.log import StallLog, StatusLog
+from ibkr.observe.log import StallLog, StatusLog, tell_stall
 
 T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
@@ -153,21 +154,53 @@ def test_how_often_the_gateway_has_said_it_is_told_at_the_end(story):
 
 def test_a_blocked_loop_is_told_but_not_all_the_time(caplog):
     caplog.set_level(logging.DEBUG, "ibkr.connector")
-    times = iter([0.0, 10.0, 59.0, 61.0, 130.0])
+    times = iter([0.0, 10.0, 59.0, 61.0, 62.0])
     sink = StallLog(lambda: next(times))
-    for seconds in (30.0, 1.5, 1.5, 2.0, 2.0):
+    for seconds in (30.0, 1.5, 30.0, 2.0, 40.0):
         sink(seconds)
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG", "WARNING", "WARNING"]
     told = [record.getMessage() for record in caplog.records]
     assert told[0].startswith("The event loop was blocked, or not run, for 30.0 s: ")
     assert told[3].endswith("(2 times more since this was last told)")
+    assert "for 40.0 s: " in told[4], "a longer one is told at once"
     assert "times more" not in told[4]
+
+
+def test_a_blockage_is_told_once_for_all_who_live_in_the_loop(caplog):
+    caplog.set_level(logging.WARNING, "ibkr.connector")
+    loop, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    for each in (loop, loop, loop, other):
+        tell_stall(each, 1.5)
+    assert len(caplog.records) == 2
+    loop.close()
+    other.close()
+
+
+def test_a_link_that_flaps_does_not_fill_the_log(story):
+    """An outage of a second every three, for ten minutes."""
+    story(*UP)
+    levels = []
+    for number in range(200):
+        lost = at(10 + 3 * number, S.RECONNECTING, "session lost: reset")
+        levels += [level for level, _ in story(lost, at(11 + 3 * number, S.READY, "up"))]
+    assert levels[:2] == ["WARNING", "INFO"]
+    assert levels.count("WARNING") == 1
+    assert 6 <= levels.count("INFO") <= 10
+    quiet = 200 * 3 + 100
+    assert [level for level, _ in story(at(quiet, S.RECONNECTING, "session lost: reset"))] == ["WARNING"]
+
+
+def test_given_up_is_a_warning_at_any_time(story):
+    story(*UP)
+    window = Window("nightly reset", T0, T0 + timedelta(hours=1))
+    [(level, text)] = story(at(10, S.FAILED, "client id 3 is already in use", maintenance=window))
+    assert (level, "FAILED" in text) == ("WARNING", True)
 
 
 def test_the_next_outage_warns_anew_and_has_a_length_of_its_own(story):
     story(*UP)
     first = story(at(10, S.RECONNECTING, "session lost: reset"), at(11, S.READY, "up"))
-    second = story(at(20, S.RECONNECTING, "session lost: reset"), at(23, S.READY, "up"))
+    second = story(at(71, S.RECONNECTING, "session lost: reset"), at(74, S.READY, "up"))
     for lines, seconds in ((first, "1.0"), (second, "3.0")):
         assert [level for level, _ in lines] == ["WARNING", "INFO"]
         assert f"after {seconds} s" in lines[-1][1]

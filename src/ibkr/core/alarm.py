@@ -24,6 +24,14 @@ def look_at_calendar(step: Step, _fact: Fact | None = None) -> None:
     _come_back(step, until)
 
 
+def clock_jumped(step: Step, fact: Fact) -> None:
+    """The time that the machine slept is none for its timers: the window may be over long since."""
+    look_at_calendar(step, fact)
+    s = step.situation
+    if s.trouble_since is not None and not s.alert:
+        step.do(StartTimer(Timer.ALERT, max(0.0, s.trouble_since + step.policy.outage_alert_after - step.now.mono)))
+
+
 def begin(step: Step) -> None:
     """A connection is wanted. What the calendar said when it was last asked is used while it holds: zones are slow."""
     until = step.situation.calendar_holds_until

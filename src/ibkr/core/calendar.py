@@ -74,7 +74,10 @@ class Recurrence:
             day = first + timedelta(days=number)
             if day.weekday() in self.days:
                 last = day if self.end > self.start else day + timedelta(days=1)
-                yield Window(self.name, self._utc(day, self.start), self._utc(last, self.end))
+                start = self._utc(day, self.start)
+                # In a night in which the clocks go forward the local end may come before the start, or not exist.
+                length = datetime.combine(last, self.end) - datetime.combine(day, self.start)
+                yield Window(self.name, start, max(self._utc(last, self.end), start + length))
 
     def _utc(self, day: date, local: time) -> datetime:
         return datetime.combine(day, local, self.zone).astimezone(UTC)

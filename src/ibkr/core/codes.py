@@ -123,7 +123,7 @@ def farm_name(text: str) -> str:
     It stands last, after ':' ("... connection is OK:usfarm"), and in 2107 and 2108 after '.' ("... upon
     demand.ushmds").
     """
-    match = re.search(r"[:.]\s*([\w.]+)\s*$", text) if ":" in text else re.search(r"\.\s*(\w[\w.]*)\s*$", text)
+    match = re.search(r"[:.]\s*([\w.-]+)\s*$", text) if ":" in text else re.search(r"\.\s*(\w[\w.-]*)\s*$", text)
     return match.group(1) if match else ""
 
 
@@ -135,13 +135,14 @@ def connected_farms(text: str) -> tuple[str, ...]:
 
 def feed_of(farm: str) -> Feed:
     """What the farm of this name delivers: ushmds and euhmds are HMDS, secdefnj and the like definitions."""
-    if "hmds" in farm:
+    name = farm.lower()
+    if "hmds" in name:
         return Feed.HISTORY
-    return Feed.DEFINITIONS if farm.startswith("secdef") else Feed.MARKET
+    return Feed.DEFINITIONS if name.startswith("secdef") else Feed.MARKET
 
 
 def new_port(text: str) -> int | None:
     """The port that 1300's text names at its end, if it is one."""
-    match = re.search(r"(\d{1,5})\D*$", text)
+    match = re.search(r"(?<!\d)(\d{1,5})\D*$", text)
     port = int(match.group(1)) if match else 0
     return port if 0 < port < 65536 else None

@@ -20,7 +20,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     if s.phase is Phase.IDLE:
         return ConnectionState.DISCONNECTED, "disconnected" if s.ever_wanted else "connect() has not been called"
     if s.phase is Phase.FAILED:
-        return ConnectionState.FAILED, str(s.failure.detail if s.failure else "given up")
+        return ConnectionState.FAILED, s.failure.detail if s.failure else s.broken_off
     if s.phase not in _IN_SESSION:
         return ConnectionState.RECONNECTING if s.had_session else ConnectionState.CONNECTING, _why_out(s)
     session = s.session
@@ -83,7 +83,7 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "next_retry_at": s.next_retry_at,
         "outages": s.outages,
         "last_error": str(s.failure) if s.failure else "",
-        "maintenance": s.maintenance,
+        "maintenance": s.maintenance if s.phase not in (Phase.IDLE, Phase.FAILED) else None,
         "alert": s.alert,
     }
 

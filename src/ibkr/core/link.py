@@ -33,6 +33,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     s.had_session = False
     s.attempts_made = 0
     s.failure = None
+    s.broken_off = ""
     s.failures_in_a_row = 0
     s.id_in_use_since = None
     s.lost_because = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ibkr.core.alarm import look_at_calendar
+from ibkr.core import alarm
 from ibkr.core.effects import Probe, StartTimer
 from ibkr.core.facts import ClockJumped, Heard, Timer, TimerFired
 from ibkr.core.link import session_dead
@@ -20,7 +20,7 @@ def heard(step: Step, _fact: Heard) -> None:
 
 def clock_jumped(step: Step, fact: ClockJumped) -> None:
     """The machine has slept, and the socket may have died meanwhile: probe at once."""
-    look_at_calendar(step, fact)
+    alarm.clock_jumped(step, fact)
     if step.situation.session.probe_sent_at is None:
         _probe(step)
 

@@ -11,7 +11,7 @@ from ibkr.core.alarm import follow
 from ibkr.core.calendar import Calendar
 from ibkr.core.derive import view_of
 from ibkr.core.effects import Effect, Publish
-from ibkr.core.errors import Failure, FailureKind
+from ibkr.core.errors import Failure
 from ibkr.core.facts import Fact, Now, TimerFired
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Identity, Phase, Situation
@@ -132,7 +132,8 @@ class Machine:
         An open socket's end is still awaited, unless it is ``socket_gone`` without a word.
         """
         self._situation.phase = Phase.FAILED
-        self._situation.failure = Failure(FailureKind.CLOSED, detail)
+        self._situation.failure = None
+        self._situation.broken_off = detail
         self._situation.next_retry_at = None
         self._situation.trouble_since = None
         self._situation.alert = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import NoReturn
 
 from ibkr.core.calendar import REGIONS
 from ibkr.core.errors import ConfigError
@@ -90,7 +91,10 @@ class Policy:
         if not 0 <= self.jitter < 1:
             raise ConfigError("ibkr.jitter", self.jitter, "must be from 0 to below 1")
         if self.suspect_after > self.probe_timeout:
-            raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
+            self._refuse_late_suspicion()
+        for name, least in (("loop_block_warning", 0.2), ("suspend_jump", 1.0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"ibkr.{name}", getattr(self, name), f"must be {least} or more: less is not noticed")
         _check_texts("required_farms", self.required_farms, "names of data farms")
         _check_texts("maintenance", self.maintenance, "windows, such as 'backup: Sat 02:00-03:30 Europe/London'")
         for name in ("region", "daily_restart"):
@@ -98,6 +102,13 @@ class Policy:
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), "must be text")
         if self.region not in REGIONS:
             raise ConfigError("ibkr.region", self.region, f"must be one of {', '.join(REGIONS)}")
+
+    def _refuse_late_suspicion(self) -> NoReturn:
+        """Of the two numbers that do not fit, name the one that was set."""
+        if self.suspect_after == type(self).__dataclass_fields__["suspect_after"].default:
+            cure = f"must not be shorter than suspect_after ({self.suspect_after})"
+            raise ConfigError("ibkr.probe_timeout", self.probe_timeout, cure)
+        raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
 
 
 def _check_texts(name: str, value: object, what: str) -> None:

@@ -56,7 +56,6 @@ class Watched:
 
     since: float
     due: float
-    farm: str
 
 
 @dataclass(slots=True)
@@ -86,7 +85,8 @@ class Session:
     ended: tuple[EndedStream, ...] = ()
     withheld: tuple[str, ...] = ()
     streams_asked_at: float | None = None
-    watched: dict[int, Watched] = field(default_factory=dict)
+    watched: dict[tuple[int, str], Watched] = field(default_factory=dict)
+    """By request id and the farm that is back."""
     upstream_down_since: float | None = None
     broken_since: dict[str, float] = field(default_factory=dict)
     """Since when each farm that is broken is so."""
@@ -124,6 +124,8 @@ class Situation:
     had_session: bool = False
     """A start-up has ended since ``connect()``."""
     failure: Failure | None = None
+    broken_off: str = ""
+    """Why it was given up from outside of the table."""
     failures_in_a_row: int = 0
     id_in_use_since: float | None = None
     losses: deque[float] = field(default_factory=deque)

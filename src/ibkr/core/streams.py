@@ -53,17 +53,23 @@ def upstream_broke(step: Step) -> None:
     step.do(StopTimer(Timer.WATCH))
 
 
-def upstream_came_back(step: Step, *, streams_kept: bool) -> None:
-    """What ticked before the loss should tick again; if nothing was kept, all is asked for anyway."""
+def upstream_came_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool) -> None:
+    """What ticked before the loss should tick again, and before those of these farms broke that were broken.
+
+    If nothing was kept, all is asked for anyway.
+    """
     session = step.situation.session
-    since = session.upstream_down_since
-    session.upstream_down_since = None
+    since, session.upstream_down_since = session.upstream_down_since, None
     if not streams_kept:
         session.ended = ()
         session.watched.clear()
         step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
     elif not session.restore_due:
+        for farm in farms:
+            farm_came_back(step, farm)
         step.do(Watch(step.situation.attempt, None, step.now.mono if since is None else since, EVERY_FARM))
+    if farms:
+        session.broken_since.clear()
 
 
 def streams_watched(step: Step, fact: StreamsWatched) -> None:
@@ -74,7 +80,7 @@ def streams_watched(step: Step, fact: StreamsWatched) -> None:
         return
     watched = session.watched
     for stream in fact.streams:
-        watched[stream.req_id] = Watched(now, now + stream.patience, fact.farm)
+        watched[stream.req_id, fact.farm] = Watched(now, now + stream.patience)
     _wait_for_next(step)
 
 
@@ -82,10 +88,11 @@ def watch_over(step: Step, _fact: Fact) -> None:
     """Some had their time: those that are silent still are asked for again, once."""
     s = step.situation
     watched = s.session.watched
-    due = {req_id: each for req_id, each in watched.items() if each.due <= step.now.mono}
-    for req_id, each in due.items():
-        del watched[req_id]
-        step.do(AskStreams(s.attempt, (req_id,), each.since))
+    due = {req_id: each.since for (req_id, _), each in watched.items() if each.due <= step.now.mono}
+    for req_id, since in due.items():
+        step.do(AskStreams(s.attempt, (req_id,), since))
+    for key in [key for key in watched if key[0] in due]:
+        del watched[key]
     _wait_for_next(step)
 
 
@@ -98,8 +105,8 @@ def _flows(step: Step, feed: Feed) -> bool:
 
 def _stop_watching(step: Step, farm: str) -> None:
     watched = step.situation.session.watched
-    for req_id in [req_id for req_id, each in watched.items() if each.farm == farm]:
-        del watched[req_id]
+    for key in [key for key in watched if key[1] == farm]:
+        del watched[key]
     _wait_for_next(step)
 
 

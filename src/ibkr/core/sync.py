@@ -10,7 +10,13 @@ from ibkr.core.link import fail, port_changed
 from ibkr.core.situation import Phase
 from ibkr.core.state import FarmState, UpstreamState
 from ibkr.core.step import Step
-from ibkr.core.streams import ask_for_ended, farm_broke, farm_came_back, upstream_broke, upstream_came_back
+from ibkr.core.streams import (
+    ask_for_ended,
+    farm_broke,
+    farm_came_back,
+    upstream_broke,
+    upstream_came_back,
+)
 
 _FARM_STATES = {
     Reaction.FARM_BROKEN: FarmState.BROKEN,
@@ -126,8 +132,7 @@ def _note(step: Step, fact: CodeReceived) -> None:
             listed = connected_farms(fact.text)
             if listed:
                 session.farms = dict.fromkeys(listed, FarmState.OK)
-                session.broken_since.clear()
-            upstream_came_back(step, streams_kept=kind is Reaction.UPSTREAM_BACK)
+            upstream_came_back(step, listed, streams_kept=kind is Reaction.UPSTREAM_BACK)
         case Reaction.TOO_FAST:
             session.too_fast += 1
             step.do(SlowDown(step.situation.attempt))

@@ -71,7 +71,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.WAITING, RetryWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
     # the clock, and a trouble that lasts
     **{(phase, ClockJumped): _row(nothing, phase) for phase in (P.IDLE, P.FAILED)},
-    **{(phase, ClockJumped): _row(alarm.look_at_calendar, phase) for phase in (P.OPENING, P.CLOSING, P.WAITING)},
+    **{(phase, ClockJumped): _row(alarm.clock_jumped, phase) for phase in (P.OPENING, P.CLOSING, P.WAITING)},
     **{(phase, ClockJumped): _row(liveness.clock_jumped, phase) for phase in _SESSION},
     **{(phase, Timer.CALENDAR): _row(alarm.look_at_calendar, phase) for phase in _WANTED},
     **{(phase, Timer.ALERT): _row(alarm.overdue, phase) for phase in _WANTED},

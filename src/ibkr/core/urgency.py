@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-# placeOrder, cancelOrder, reqGlobalCancel (facts/tws-protocol.md, section 5).
+# placeOrder, cancelOrder, reqGlobalCancel; reqCurrentTime (facts/tws-protocol.md, section 5).
 _ORDERS = frozenset({"3", "4", "58"})
+_CURRENT_TIME = "49"
 
 
 class Urgency(IntEnum):
@@ -14,10 +15,13 @@ class Urgency(IntEnum):
     ORDER = 0
     """Orders and their cancels: money waits for them."""
     PROBE = 1
-    """Whether the session lives."""
+    """Whether the session lives: ``reqCurrentTime``, whoever asks, so that a probe may share the caller's."""
     REST = 2
 
 
 def urgency_of(message: str) -> Urgency:
     """The urgency of a request of the caller's or ours; its first field is the message id."""
-    return Urgency.ORDER if message.partition("\0")[0] in _ORDERS else Urgency.REST
+    message_id = message.partition("\0")[0]
+    if message_id in _ORDERS:
+        return Urgency.ORDER
+    return Urgency.PROBE if message_id == _CURRENT_TIME else Urgency.REST

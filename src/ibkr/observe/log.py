@@ -6,6 +6,7 @@ Logger ``ibkr`` and its children. Nothing here decides what happens; it only tel
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 import weakref
@@ -138,7 +139,8 @@ class StatusLog:
 
     A lost session or another trouble is a WARNING when its cause first shows, with the cure where there is one, DEBUG
     with a count as long as nothing new does, and INFO after a minute, then two, four, up to each hour; being back is
-    INFO, with how long it took. In a maintenance window trouble is INFO; the alert is a WARNING at any time.
+    INFO, with how long it took. Trouble that comes again within a minute is no news: a link that flaps is told of now
+    and then. In a maintenance window trouble is INFO; the alert is a WARNING at any time.
     """
 
     def __init__(self) -> None:
@@ -146,6 +148,8 @@ class StatusLog:
         self._out_since: datetime | None = None
         self._told: dict[tuple[ConnectionState, str], int] = {}
         self._was_ready = False
+        self._ready_since: datetime | None = None
+        self._is_told = False
         self._speak_at: datetime | None = None
         self._pause = _STILL_AFTER
         self._alert = ""
@@ -176,17 +180,28 @@ class StatusLog:
             notices = ""
             if self._upstream_was_down and status.upstream_notices > 1:
                 notices = f" (the gateway said {status.upstream_notices} times that its link to IB was lost)"
-            _logger.info(
-                "Connected to IBKR %sat %s after %.1f s: %s%s", again, _who(status), seconds, status.reason, notices
+            _logger.log(
+                logging.INFO if self._is_told else logging.DEBUG,
+                "Connected to IBKR %sat %s after %.1f s: %s%s",
+                again,
+                _who(status),
+                seconds,
+                status.reason,
+                notices,
             )
-        self._in_order(was_ready=True)
+        self._was_ready = True
+        self._ready_since = status.since
+        self._out_since = None
+        self._upstream_was_down = False
 
     def _tell_quiet(self, status: Status) -> None:
         if status.state is ConnectionState.SYNCING:
             _logger.debug("%s %s: %s", _who(status), status.state, status.reason)
         else:
             _logger.info("Disconnected from IBKR at %s: %s", _who(status), status.reason)
-            self._in_order(was_ready=False)
+            self._was_ready = False
+            self._out_since = None
+            self._begin_anew()
 
     def _tell_trouble(self, status: Status, *, changed: bool) -> None:
         if status.state is ConnectionState.CONNECTING and not status.last_error:
@@ -195,26 +210,31 @@ class StatusLog:
             return
         if self._out_since is None:
             self._out_since = status.since
+            self._is_told = False
+            if self._ready_since is None or status.since - self._ready_since >= _STILL_AFTER:
+                self._begin_anew()
         key = (status.state, _cause(status))
         times = self._told[key] = self._told.get(key, 0) + 1
         if times == 1:
+            self._is_told = True
             self._speak_at = status.as_of + self._pause
-            level = logging.INFO if status.maintenance else logging.WARNING
+            is_expected = status.maintenance and status.state is not ConnectionState.FAILED
+            level = logging.INFO if is_expected else logging.WARNING
             _logger.log(level, "%s %s: %s%s", _who(status), status.state, status.reason, _cure(status))
         elif self._speak_at is not None and status.as_of >= self._speak_at:
+            self._is_told = True
             self._pause = min(2 * self._pause, _STILL_AT_LEAST_EVERY)
             self._speak_at = status.as_of + self._pause
             seconds = (status.as_of - self._out_since).total_seconds()
-            _logger.info("%s still %s after %.0f s: %s", _who(status), status.state, seconds, status.reason)
+            still = f"still {status.state} after {seconds:.0f} s" if seconds >= 1 else f"{status.state} time and again"
+            _logger.info("%s %s: %s", _who(status), still, status.reason)
         else:
             _logger.debug("%s still %s (%d): %s", _who(status), status.state, times, status.reason)
 
-    def _in_order(self, *, was_ready: bool) -> None:
-        self._was_ready = was_ready
-        self._upstream_was_down = False
-        self._pause = _STILL_AFTER
-        self._out_since = None
+    def _begin_anew(self) -> None:
+        """What was told of earlier troubles says nothing of this one."""
         self._told.clear()
+        self._pause = _STILL_AFTER
 
 
 def _who(status: Status) -> str:
@@ -235,25 +255,35 @@ def _cure(status: Status) -> str:
 
 
 class StallLog:
-    """A sink for the seconds that the event loop was blocked: a WARNING, but not more often than once a minute."""
+    """A sink for the seconds that an event loop was blocked: a WARNING a minute, and one for each that was longer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told_at: float | None = None
+        self._told_at = -math.inf
+        self._longest = 0.0
         self._untold = 0
 
     def __call__(self, seconds: float) -> None:
         now = self._clock()
-        if self._told_at is not None and now - self._told_at < _STALLS_EVERY:
+        if now - self._told_at >= _STALLS_EVERY:
+            self._longest = 0.0
+        if seconds <= self._longest:
             self._untold += 1
             _logger.debug("The event loop was blocked for %.1f s again (%d)", seconds, self._untold)
             return
         before = f" ({self._untold} times more since this was last told)" if self._untold else ""
-        self._told_at = now
-        self._untold = 0
+        self._told_at, self._longest, self._untold = now, seconds, 0
         _logger.warning(
             "The event loop was blocked, or not run, for %.1f s: nothing was received or sent in that time, it does not"
             " count as silence of the gateway. Look for time.sleep() or long work in the loop's thread%s",
             seconds,
             before,
         )
+
+
+_stalls: weakref.WeakKeyDictionary[object, StallLog] = weakref.WeakKeyDictionary()
+
+
+def tell_stall(loop: object, seconds: float) -> None:
+    """Log a blockage of this event loop, once for however many connectors live in it."""
+    _stalls.setdefault(loop, StallLog())(seconds)

@@ -147,7 +147,9 @@ class Driver:
     def abandon(self) -> None:
         """The loop was closed under a live connection: nothing of it can be awaited or called any more."""
         self._timers.clear()
-        self._pulse = None
+        if self._pulse is not None:
+            self._pulse.remove(self)
+            self._pulse = None
         self._fired.clear()
         self._queue.clear()
         now = Now(0.0, datetime.now(UTC))

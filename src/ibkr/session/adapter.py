@@ -181,7 +181,7 @@ class Adapter:
         self._tap.on_unfit = self._on_unfit
         self._tap.on_read = lambda now: self.custody.note_ticks(now)
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
-        self._time = CurrentTime(ib, self._egress, self._policy.probe_apart)
+        self._time = CurrentTime(ib, self._policy.probe_apart)
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
         client.apiStart.connect(self._on_api_start, keep_ref=True)
@@ -304,7 +304,10 @@ class Adapter:
             startup.failed(req_id)
         if reaction(code) is not Reaction.NONE and not is_about_stream(code):
             self.post(CodeReceived(self._attempt, code, text))
-        if reaction(code) in _TOLD_BY_STATUS:
+        if is_about_stream(code):  # the library's listeners first: it is asked again under another id
+            self._error(req_id, code, text, advanced)
+            self.custody.error_received(req_id, code, text)
+        elif reaction(code) in _TOLD_BY_STATUS:
             self.ib.errorEvent.emit(req_id, code, text, None)
         elif self.custody.error_received(req_id, code, text):
             self._error(req_id, code, text, advanced)

@@ -1,22 +1,17 @@
 """``reqCurrentTime``, shared by the caller's own calls and our probe, and never sent twice within ``probe_apart``.
 
 A real TWS may leave the second of two unanswered (ib_insync issue 604), and the library forgets the first of two
-requests that wait at once (facts/client-library.md, section 3).
+requests that wait at once (facts/client-library.md, section 3). It goes before other requests that wait to be sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from functools import partial
 from typing import Any
-
-from ibkr.session.egress import Egress
 
 KEY = "currentTime"
 """The library's key for the request."""
-
-_MESSAGE = "49\0001\0"
 
 
 class CurrentTime:
@@ -25,8 +20,7 @@ class CurrentTime:
     ``apart``: seconds from one sending to the next.
     """
 
-    def __init__(self, ib: Any, egress: Egress, apart: float) -> None:
-        self._egress = egress
+    def __init__(self, ib: Any, apart: float) -> None:
         self._apart = apart
         self._client, self._wrapper = ib.client, ib.wrapper
         self._ask = ib.client.reqCurrentTime
@@ -35,7 +29,7 @@ class CurrentTime:
         self._is_answered = True
         self._later: asyncio.TimerHandle | None = None
         ib.reqCurrentTimeAsync = self._request
-        ib.client.reqCurrentTime = self._send_by_queue
+        ib.client.reqCurrentTime = self._request_alone
 
     def begin(self) -> None:
         """A session begins in the running loop."""
@@ -54,42 +48,34 @@ class CurrentTime:
         self._is_answered = True
 
     def probe(self) -> None:
-        """Have the gateway send something. Before the caller's requests that wait to be sent."""
-        self._send_when_due(partial(self._egress.probe, _MESSAGE))
-
-    def _request(self) -> asyncio.Future[Any]:
-        """As the library's ``reqCurrentTimeAsync``, but all who wait at once get the one answer."""
-        future = self._wrapper._futures.get(KEY)
-        if future is None or future.done():
-            future = self._wrapper.startReq(KEY)
-        try:
-            self._client.reqCurrentTime()
-        except ConnectionError:
-            self._wrapper._futures.pop(KEY, None)
-            raise
-        return asyncio.shield(future)
-
-    def _send_by_queue(self) -> None:
-        if self._loop is None or not self._client.isConnected():
-            self._ask()  # raises as ever
-            return
-        self._send_when_due(self._ask)
-
-    def _send_when_due(self, send: Any) -> None:
+        """Have the gateway send something."""
         assert self._loop is not None, "no session has begun"
         wait = self._sent_at + self._apart - self._loop.time()
         if wait <= 0:
-            self._send(send)
+            self._send()
         elif self._is_answered and self._later is None:
-            self._later = self._loop.call_later(wait, self._send_later, send)
+            self._later = self._loop.call_later(wait, self._send)
         # Otherwise one is on its way, or waits to be sent: its answer serves.
 
-    def _send_later(self, send: Any) -> None:
-        self._later = None
-        self._send(send)
+    def _request(self) -> asyncio.Future[Any]:
+        """As the library's ``reqCurrentTimeAsync``, but all who wait at once get the one answer."""
+        if not self._client.isConnected():
+            raise ConnectionError("Not connected")
+        future = self._wrapper._futures.get(KEY)
+        if future is None or future.done():
+            future = self._wrapper.startReq(KEY)
+        self._client.reqCurrentTime()
+        return asyncio.shield(future)
 
-    def _send(self, send: Any) -> None:
+    def _request_alone(self) -> None:
+        if self._client.isConnected():
+            self.probe()
+        else:
+            self._ask()  # raises as ever
+
+    def _send(self) -> None:
         assert self._loop is not None, "no session has begun"
+        self._later = None
         self._sent_at = self._loop.time()
         self._is_answered = False
-        send()
+        self._ask()

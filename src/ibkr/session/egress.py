@@ -59,15 +59,8 @@ class Egress:
         finally:
             self._on_left = None
 
-    def probe(self, message: str) -> None:
-        """Send before everything but orders."""
-        self._hold(message, Urgency.PROBE)
-
     def _send(self, message: str) -> None:
-        self._hold(message, urgency_of(message))
-
-    def _hold(self, message: str, urgency: Urgency) -> None:
-        self._limiter.send(partial(self._write, message, self._on_left), urgency)
+        self._limiter.send(partial(self._write, message, self._on_left), urgency_of(message))
         self._tell_throttle()
 
     def _write(self, message: str, on_left: Callable[[], None] | None) -> None:

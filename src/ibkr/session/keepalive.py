@@ -10,6 +10,8 @@ from typing import Any
 logger = logging.getLogger("ibkr.session")
 
 _PROBES = 3
+# What Linux takes for the first of these.
+_LONGEST = 32767
 
 
 def keep_alive(sock: Any, patience: float) -> None:
@@ -17,19 +19,20 @@ def keep_alive(sock: Any, patience: float) -> None:
 
     Never sooner, so that our own probe has its say first.
     """
-    seconds = math.ceil(patience)
+    seconds = min(math.ceil(patience), _LONGEST)
     options = {
         "TCP_KEEPIDLE": seconds,
         "TCP_KEEPALIVE": seconds,  # its name on macOS
         "TCP_KEEPINTVL": max(1, seconds // _PROBES),
         "TCP_KEEPCNT": _PROBES,
-        "TCP_USER_TIMEOUT": math.ceil(patience * 1000),
+        "TCP_USER_TIMEOUT": 1000 * seconds,
     }
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in options.items():
-            option = getattr(socket, name, None)
-            if option is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
-    except OSError:
-        logger.debug("TCP keepalive could not be set in full", exc_info=True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in options.items():
+        option = getattr(socket, name, None)
+        if option is None:
+            continue
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        except OSError:
+            logger.debug("%s could not be set to %s", name, value, exc_info=True)

@@ -62,13 +62,14 @@ class Alarms:
                 self._look()
         self._check_calendar(effects)
         self._check_alert(fact)
-        self._check_timers(effects)
+        self._check_timers(fact, effects)
         self._follow()
 
     def _check_calendar(self, effects: list[Effect]) -> None:
         status = self.rig.status
         shown = status.maintenance
-        assert (shown and (shown.name, shown.start, shown.end)) == self.said
+        said = self.said if self.rig.machine.is_wanted else None
+        assert (shown and (shown.name, shown.start, shown.end)) == said
         expected = f"(expected: {shown})" in status.reason
         assert expected == (shown is not None and status.state in (S.CONNECTING, S.RECONNECTING, S.DEGRADED))
         for effect in effects:
@@ -93,7 +94,7 @@ class Alarms:
         else:
             assert alert == f"this has outlived the {self.last_in[0]}, which ended at {self.last_in[2]:%H:%M} UTC"
 
-    def _check_timers(self, effects: list[Effect]) -> None:
+    def _check_timers(self, fact: Fact, effects: list[Effect]) -> None:
         rig = self.rig
         assert (Timer.CALENDAR in rig.timers) == (rig.machine.is_wanted and bool(self.windows))
         assert (Timer.ALERT in rig.timers) == (rig.state not in REST and not rig.status.alert)
@@ -101,6 +102,8 @@ class Alarms:
             match effect:
                 case do.StartTimer(Timer.ALERT, delay) if self.since is None:
                     assert delay == rig.policy.outage_alert_after
+                case do.StartTimer(Timer.ALERT, delay) if isinstance(fact, fact_of.ClockJumped):
+                    assert delay == max(0.0, self.since + rig.policy.outage_alert_after - rig.mono)
                 case do.StartTimer(Timer.ALERT, delay):
                     assert abs(delay - (self._window()[2] - rig.now.wall).total_seconds()) < EPSILON
 

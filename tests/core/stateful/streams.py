@@ -22,7 +22,7 @@ class Streams:
         self.rig, self.link = rig, link
         self.ended: tuple[EndedStream, ...] = ()
         self.asked_at: float | None = None
-        self.watched: dict[int, tuple[float, float, str]] = {}
+        self.watched: dict[tuple[int, str], tuple[float, float]] = {}
         self.down_since: float | None = None
         self.broken_since: dict[str, float] = {}
 
@@ -37,7 +37,7 @@ class Streams:
                 self.ended = ended
             case fact_of.StreamsWatched(_, farm, streams) if in_session and self._is_up(farm):
                 for each in streams:
-                    self.watched[each.req_id] = (self.rig.mono, self.rig.mono + each.patience, farm)
+                    self.watched[each.req_id, farm] = (self.rig.mono, self.rig.mono + each.patience)
         return []
 
     def _is_up(self, farm: str) -> bool:
@@ -50,6 +50,7 @@ class Streams:
             self.watched.clear()
             return []
         since, self.down_since = self.down_since, None
+        broken = {farm: self.broken_since[farm] for farm in listed(text) if farm in self.broken_since}
         if listed(text):
             self.broken_since.clear()
         if code == 1101:
@@ -57,12 +58,14 @@ class Streams:
             self.watched.clear()
         if code == 1101 or self.link.restore_due:
             return []
-        return [do.Watch(self.rig.attempt, None, now if since is None else since, "")]
+        attempt, farms = self.rig.attempt, [farm for farm in broken if FEEDS[farm] is not Feed.DEFINITIONS]
+        watches = [do.Watch(attempt, FEEDS[farm], broken[farm], farm) for farm in farms]
+        return [*watches, do.Watch(attempt, None, now if since is None else since, "")]
 
     def _farm(self, state: str, farm: str) -> list[do.Watch]:
         if state == "broken":
             self.broken_since.setdefault(farm, self.rig.mono)
-            self.watched = {req_id: each for req_id, each in self.watched.items() if each[2] != farm}
+            self.watched = {key: each for key, each in self.watched.items() if key[1] != farm}
         since = self.broken_since.pop(farm, None) if state == "ok" else None
         if since is None or self.link.restore_due or FEEDS[farm] is Feed.DEFINITIONS:
             return []
@@ -82,9 +85,8 @@ class Streams:
             self.asked_at = now
         else:
             (req_id,) = effect.req_ids
-            since, due, _ = self.watched.pop(req_id)
-            assert since == effect.unless_since
-            assert now >= due - EPSILON, "asked for before its patience is over"
+            reasons = [self.watched.pop(key) for key in [key for key in self.watched if key[0] == req_id]]
+            assert any(since == effect.unless_since and now >= due - EPSILON for since, due in reasons), "too early"
 
     def _flowing(self) -> list[EndedStream]:
         broken = {FEEDS[farm] for farm, state in self.link.farms.items() if state == "broken"}
@@ -97,5 +99,5 @@ class Streams:
             assert timers[Timer.STREAMS] <= self.asked_at + policy.stream_pause + EPSILON
         assert (Timer.WATCH in timers) == bool(self.watched)
         if self.watched:
-            next_due = min(due for _, due, _ in self.watched.values())
+            next_due = min(due for _, due in self.watched.values())
             assert next_due - EPSILON <= timers[Timer.WATCH] <= max(next_due, now) + EPSILON
