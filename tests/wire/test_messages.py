@@ -3,48 +3,10 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from ib_async.decoder import Decoder
 
-from ibkr.wire import Layout, LayoutError, frame, messages
+from ibkr.wire import Layout, LayoutError, data, frame, messages
 from ibkr.wire.layout import Field, Repeat
-
-VERSIONS = (100, 157, 163, 164, 165, 166, 176, 178, 182, 186, 193, 194, 200)
-
-_VALUES: dict[str, st.SearchStrategy[object]] = {
-    "int": st.one_of(st.none(), st.integers(-(2**31), 2**31)),
-    "float": st.one_of(st.none(), st.floats(allow_nan=False)),
-    "size": st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
-    "bool": st.booleans(),
-    "text": st.text(st.characters(min_codepoint=1, max_codepoint=127)),
-    "name": st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"])),
-}
-
-
-def values_of(fields: tuple[Field | Repeat, ...]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(
-        {
-            item.name: st.lists(values_of(item.fields), max_size=3) if isinstance(item, Repeat) else _VALUES[item.kind]
-            for item in fields
-            if isinstance(item, Repeat) or item.constant is None
-        }
-    )
-
-
-@pytest.mark.parametrize("layout", messages.LAYOUTS.values(), ids=lambda layout: layout.name)
-@given(data=st.data())
-def test_what_is_encoded_is_decoded(layout: Layout, data: st.DataObject) -> None:
-    values = data.draw(values_of(layout.fields))
-    version = data.draw(st.sampled_from(VERSIONS))
-    decoded = layout.decode(version, layout.encode(version, **values))
-    assert decoded == {name: values[name] for name in decoded}
-
-
-def test_ids_and_names_are_unique() -> None:
-    layouts = messages.LAYOUTS.values()
-    assert len({layout.message_id for layout in layouts}) == len(layouts)
-    assert {layout.name: layout for layout in layouts} == messages.LAYOUTS
 
 
 class TestRealTraces:
@@ -165,6 +127,33 @@ class TestVersions:
     @pytest.mark.parametrize(("version", "count"), [(157, 39), (163, 40), (164, 40), (178, 40), (182, 41), (186, 42)])
     def test_contract_details_count(self, version: int, count: int) -> None:
         assert len(self.fields(messages.CONTRACT_DETAILS, version, **details())) == count
+
+    @pytest.mark.parametrize(
+        ("layout", "version", "count"),
+        [
+            (data.HISTORICAL_DATA, 123, 15),
+            (data.HISTORICAL_DATA, 124, 13),
+            (data.HISTORICAL_DATA, 195, 13),
+            (data.HISTORICAL_DATA, 196, 11),
+            (data.OPTION_COMPUTATION, 155, 12),
+            (data.OPTION_COMPUTATION, 156, 12),
+            (data.DEPTH_L2, 145, 9),
+            (data.DEPTH_L2, 146, 10),
+            (data.SYMBOL_SAMPLES, 175, 10),
+            (data.SYMBOL_SAMPLES, 176, 12),
+        ],
+    )
+    def test_fields_of_data_by_version(self, layout: Layout, version: int, count: int) -> None:
+        assert len(self.fields(layout, version, **one_of_each(layout.fields))) == count
+
+
+def one_of_each(fields: tuple[Field | Repeat, ...]) -> dict[str, object]:
+    """A value for every field, and one row in every repeat."""
+    return {
+        item.name: [one_of_each(item.fields)] if isinstance(item, Repeat) else None
+        for item in fields
+        if isinstance(item, Repeat) or item.constant is None
+    }
 
 
 def details(**changes: object) -> dict[str, object]:

@@ -5,6 +5,8 @@ Sources: ibapi 10.46 `comm.py` (`make_field`, `read_fields`), ib_async 2.1.0 `cl
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|\\)")
@@ -17,7 +19,9 @@ def encode_fields(*values: object) -> bytes:
     ASCII with `\\uXXXX` for the rest (server versions 153 and later, ENCODE_MSG_ASCII7).
     Raises `ValueError` for a NUL in a text or a NaN, `TypeError` for any other type.
     """
-    return "".join([_encode(value) + "\0" for value in values]).encode("ascii")
+    encoders = _ENCODERS
+    parts = [encoders.get(type(value), _encode_other)(value) for value in values]
+    return "\0".join([*parts, ""]).encode("ascii")
 
 
 def decode_fields(body: bytes) -> list[str]:
@@ -52,25 +56,34 @@ def _java_escape(match: re.Match[str]) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def _encode(value: object) -> str:
-    if isinstance(value, str):
-        if "\0" in value:
-            raise ValueError(f"a field cannot hold a NUL: {value!r}")
-        return ascii_text(value)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return _encode_float(value)
-    raise TypeError(f"a field cannot hold a {type(value).__name__}: {value!r}")
+def _encode_text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError(f"a field cannot hold a NUL: {value!r}")
+    return ascii_text(value)
 
 
 def _encode_float(value: float) -> str:
     if math.isfinite(value):
-        return repr(value)
+        # As Java writes an exponent: an unset double is 1.7976931348623157E308 on the wire.
+        text = float.__repr__(value)
+        return text.replace("e+", "E").replace("e", "E") if "e" in text else text
     if math.isnan(value):
         raise ValueError("a field cannot hold NaN: send None for a value that is not set")
     return "Infinity" if value > 0 else "-Infinity"
+
+
+def _encode_other(value: object) -> str:
+    for kind, encode in _ENCODERS.items():
+        if isinstance(value, kind):
+            return encode(value)
+    raise TypeError(f"a field cannot hold a {type(value).__name__}: {value!r}")
+
+
+# By exact type, since a gateway that sends ticks does little else; bool before int, for their subclasses.
+_ENCODERS: dict[type, Callable[[Any], str]] = {
+    str: _encode_text,
+    bool: lambda value: "1" if value else "0",
+    int: int.__repr__,
+    float: _encode_float,
+    type(None): lambda value: "",
+}

@@ -1,0 +1,293 @@
+"""Orders, executions, profit and loss: the messages that the gateway sends, one layout each.
+
+Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, for server versions from 151 on; the
+numbers in `since` and `before` are named in ibapi's `server_versions.py`. Checked with the lines of
+real gateways that rust-ibapi and ib_insync issue 523 have recorded. `stop_price` is the second of two
+fields that both decoders keep as `trailStopPrice`, and so the one that counts.
+"""
+
+from ibkr.wire.layout import Field, Given, Item, Layout, Repeat, texts, version_field
+from ibkr.wire.order_parts import (
+    ALGO,
+    COMBO_LEGS,
+    CONDITIONS,
+    DELTA_NEUTRAL_CONTRACT,
+    HEDGE,
+    ORDER_COMBO_LEGS,
+    PEGGED,
+    PEGGED_TO_BENCHMARK,
+    SCALE,
+    SMART_COMBO_ROUTING,
+    fields,
+    is_set,
+)
+
+_REQ_ID = Field("req_id", "int")
+
+
+def _contract(strike_kind: str = "float") -> tuple[Field, ...]:
+    return (
+        Field("con_id", "int"),
+        *texts("symbol sec_type last_trade_date"),
+        Field("strike", strike_kind),
+        *texts("right multiplier exchange currency local_symbol trading_class"),
+    )
+
+
+_ORDER_HEAD = (
+    *_contract("size"),
+    Field("action"),
+    Field("total_quantity", "size"),
+    Field("order_type"),
+    *fields("float", "lmt_price aux_price"),
+    *texts("tif oca_group account open_close"),
+    Field("origin", "int"),
+    Field("order_ref"),
+)
+_FLAGS = (*fields("bool", "outside_rth hidden"), Field("discretionary_amt", "size"), Field("good_after_time"))
+_ADVISOR = (*texts("fa_group fa_method fa_percentage"), Field("fa_profile", before=177), Field("model_code"))
+_SHORT_SALE = (
+    *texts("good_till_date rule_80a"),
+    Field("percent_offset", "float"),
+    Field("settling_firm"),
+    Field("short_sale_slot", "int"),
+    Field("designated_location"),
+    Field("exempt_code", "int"),
+)
+_BOX = fields("float", "starting_price stock_ref_price delta stock_range_lower stock_range_upper")
+_VOLATILITY = (
+    Field("volatility", "float"),
+    Field("volatility_type", "int"),
+    Field("delta_neutral_order_type"),
+    Field("delta_neutral_aux_price", "float"),
+)
+_DELTA_NEUTRAL_SHORT = (
+    Field("delta_neutral_short_sale", "bool"),
+    Field("delta_neutral_short_sale_slot", "int"),
+    Field("delta_neutral_designated_location"),
+)
+_TRAIL = (
+    Field("continuous_update", "bool"),
+    Field("reference_price_type", "int"),
+    *fields("float", "trail_stop_price trailing_percent"),
+)
+_COMBO: tuple[Item, ...] = (Field("combo_legs_descrip"), COMBO_LEGS, ORDER_COMBO_LEGS, SMART_COMBO_ROUTING)
+_SCALE: tuple[Item, ...] = (
+    *fields("int", "scale_init_level_size scale_subs_level_size"),
+    Field("scale_price_increment", "float"),
+    SCALE,
+    *HEDGE,
+)
+_CLEARING: tuple[Item, ...] = (
+    *texts("clearing_account clearing_intent"),
+    Field("not_held", "bool"),
+    *DELTA_NEUTRAL_CONTRACT,
+    *ALGO,
+)
+_RANDOMIZE: tuple[Item, ...] = (*fields("bool", "randomize_size randomize_price"), PEGGED_TO_BENCHMARK, *CONDITIONS)
+_MARGINS = texts(
+    "init_margin_before maint_margin_before equity_with_loan_before "
+    "init_margin_change maint_margin_change equity_with_loan_change "
+    "init_margin_after maint_margin_after equity_with_loan_after"
+)
+_OUTSIDE_HOURS = fields(
+    "float",
+    "init_margin_before_outside_rth maint_margin_before_outside_rth equity_with_loan_before_outside_rth "
+    "init_margin_change_outside_rth maint_margin_change_outside_rth equity_with_loan_change_outside_rth "
+    "init_margin_after_outside_rth maint_margin_after_outside_rth equity_with_loan_after_outside_rth",
+    since=195,
+)
+_ALLOCATIONS = Repeat(
+    "order_allocations",
+    (
+        Field("account"),
+        *fields("size", "position position_desired position_after desired_alloc_qty allowed_alloc_qty"),
+        Field("is_monetary", "bool"),
+    ),
+    since=195,
+)
+
+OPEN_ORDER = Layout(
+    "openOrder",
+    5,
+    (
+        Field("order_id", "int"),
+        *_ORDER_HEAD,
+        *fields("int", "client_id perm_id"),
+        *_FLAGS,
+        Field("shares_allocation"),
+        *_ADVISOR,
+        *_SHORT_SALE,
+        Field("auction_strategy", "int"),
+        *_BOX,
+        Field("display_size", "int"),
+        *fields("bool", "block_order sweep_to_fill all_or_none"),
+        *fields("int", "min_qty oca_type"),
+        *fields("bool", "etrade_only firm_quote_only"),
+        Field("nbbo_price_cap", "float"),
+        *fields("int", "parent_id trigger_method"),
+        *_VOLATILITY,
+        Given(
+            is_set("delta_neutral_order_type"),
+            (
+                Field("delta_neutral_con_id", "int"),
+                *texts("delta_neutral_settling_firm delta_neutral_clearing_account"),
+                *texts("delta_neutral_clearing_intent delta_neutral_open_close"),
+                *_DELTA_NEUTRAL_SHORT,
+            ),
+        ),
+        *_TRAIL,
+        Field("basis_points", "float"),
+        Field("basis_points_type", "int"),
+        *_COMBO,
+        *_SCALE,
+        Field("opt_out_smart_routing", "bool"),
+        *_CLEARING,
+        *fields("bool", "solicited what_if"),
+        Field("status"),
+        *_MARGINS,
+        *fields("float", "commission min_commission max_commission"),
+        Field("commission_currency"),
+        Field("margin_currency", since=195),
+        *_OUTSIDE_HOURS,
+        Field("suggested_size", "size", since=195),
+        Field("reject_reason", since=195),
+        _ALLOCATIONS,
+        Field("warning_text"),
+        *_RANDOMIZE,
+        Field("adjusted_order_type"),
+        *fields("float", "trigger_price stop_price lmt_price_offset adjusted_stop_price"),
+        *fields("float", "adjusted_stop_limit_price adjusted_trailing_amount"),
+        Field("adjustable_trailing_unit", "int"),
+        *texts("soft_dollar_tier_name soft_dollar_tier_value soft_dollar_tier_display_name"),
+        Field("cash_qty", "size"),
+        *fields("bool", "dont_use_auto_price_for_hedge is_oms_container discretionary_up_to_limit_price"),
+        Field("use_price_mgmt_algo", "bool"),
+        # ib_async takes it from 159 on, ibapi from 158; the latter is the constant's number.
+        Field("duration", "int", since=158),
+        Field("post_to_ats", "int", since=160),
+        Field("auto_cancel_parent", "bool", since=162),
+        *PEGGED,
+        Field("customer_account", since=183),
+        Field("professional_customer", "bool", since=184),
+        Field("bond_accrued_interest", since=185),
+        Field("include_overnight", "bool", since=189),
+        Field("ext_operator", since=193),
+        Field("manual_order_indicator", "int", since=193),
+        Field("submitter", since=198),
+        Field("imbalance_only", "bool", since=199),
+    ),
+)
+
+COMPLETED_ORDER = Layout(
+    "completedOrder",
+    101,
+    (
+        *_ORDER_HEAD,
+        Field("perm_id", "int"),
+        *_FLAGS,
+        *_ADVISOR,
+        *_SHORT_SALE,
+        *_BOX,
+        Field("display_size", "int"),
+        *fields("bool", "sweep_to_fill all_or_none"),
+        *fields("int", "min_qty oca_type trigger_method"),
+        *_VOLATILITY,
+        Given(is_set("delta_neutral_order_type"), (Field("delta_neutral_con_id", "int"), *_DELTA_NEUTRAL_SHORT)),
+        *_TRAIL,
+        *_COMBO,
+        *_SCALE,
+        *_CLEARING,
+        Field("solicited", "bool"),
+        Field("status"),
+        *_RANDOMIZE,
+        *fields("float", "stop_price lmt_price_offset"),
+        Field("cash_qty", "size"),
+        *fields("bool", "dont_use_auto_price_for_hedge is_oms_container"),
+        Field("auto_cancel_date"),
+        Field("filled_quantity", "size"),
+        Field("ref_futures_con_id", "int"),
+        Field("auto_cancel_parent", "bool"),
+        Field("shareholder"),
+        *fields("bool", "imbalance_only route_marketable_to_bbo"),
+        Field("parent_perm_id", "int"),
+        *texts("completed_time completed_status"),
+        *PEGGED,
+        Field("customer_account", since=183),
+        Field("professional_customer", "bool", since=184),
+        Field("submitter", since=198),
+    ),
+)
+
+ORDER_STATUS = Layout(
+    "orderStatus",
+    3,
+    (
+        Field("order_id", "int"),
+        Field("status"),
+        *fields("size", "filled remaining avg_fill_price"),
+        *fields("int", "perm_id parent_id"),
+        Field("last_fill_price", "size"),
+        Field("client_id", "int"),
+        Field("why_held"),
+        Field("mkt_cap_price", "size"),
+    ),
+)
+EXEC_DETAILS = Layout(
+    "execDetails",
+    11,
+    (
+        _REQ_ID,
+        Field("order_id", "int"),
+        *_contract(),
+        *texts("exec_id time account execution_exchange side"),
+        Field("shares", "size"),
+        Field("price", "float"),
+        *fields("int", "perm_id client_id liquidation"),
+        Field("cum_qty", "size"),
+        Field("avg_price", "float"),
+        *texts("order_ref ev_rule"),
+        Field("ev_multiplier", "float"),
+        Field("model_code"),
+        Field("last_liquidity", "int"),
+        Field("pending_price_revision", "bool", since=178),
+        Field("submitter", since=198),
+    ),
+)
+COMMISSION_REPORT = Layout(
+    "commissionReport",
+    59,
+    (
+        version_field(1),
+        Field("exec_id"),
+        Field("commission", "float"),
+        Field("currency"),
+        *fields("float", "realized_pnl yield"),
+        Field("yield_redemption_date", "int"),
+    ),
+)
+ORDER_BOUND = Layout("orderBound", 100, fields("int", "perm_id client_id order_id"))
+
+POSITION_MULTI = Layout(
+    "positionMulti",
+    71,
+    (
+        version_field(1),
+        _REQ_ID,
+        Field("account"),
+        *_contract(),
+        Field("position", "size"),
+        Field("average_cost", "float"),
+        Field("model_code"),
+    ),
+)
+POSITION_MULTI_END = Layout("positionMultiEnd", 72, (version_field(1), _REQ_ID))
+PNL = Layout("pnl", 94, (_REQ_ID, *fields("float", "daily_pnl unrealized_pnl realized_pnl")))
+PNL_SINGLE = Layout(
+    "pnlSingle",
+    95,
+    (_REQ_ID, Field("position", "size"), *fields("float", "daily_pnl unrealized_pnl realized_pnl value")),
+)
+
+LAYOUTS = {item.name: item for item in globals().copy().values() if isinstance(item, Layout)}
+"""Every layout by the name that ibapi's `EWrapper` gives the message."""

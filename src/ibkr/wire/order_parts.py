@@ -1,0 +1,105 @@
+"""Parts that placeOrder, openOrder and completedOrder have in common."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from ibkr.wire.layout import Field, Given, Item, Repeat, texts
+
+_PRICE, _EXECUTION, _VOLUME, _PERCENT = 1, 5, 6, 7
+
+
+def fields(kind: str, names: str, since: int = 0) -> tuple[Field, ...]:
+    """Fields of one kind, their names separated by blanks."""
+    return tuple(Field(name, kind, since=since) for name in names.split())
+
+
+def is_set(name: str) -> Callable[[Mapping[str, object]], bool]:
+    """Whether the field of this name is neither empty nor 0."""
+    return lambda values: bool(values[name])
+
+
+def is_any(name: str, *wanted: object) -> Callable[[Mapping[str, object]], bool]:
+    """Whether the field of this name is one of those."""
+    return lambda values: values[name] in wanted
+
+
+def is_scaled(values: Mapping[str, object]) -> bool:
+    """Whether the scale order's own fields follow: its increment is set, and more than 0."""
+    increment = values["scale_price_increment"]
+    return isinstance(increment, float | int) and 0 < increment < 1e308
+
+
+def has_mid_offsets(values: Mapping[str, object]) -> bool:
+    """Whether placeOrder ends with the offsets of a PEG MID order, or of PEG BEST up to the middle."""
+    if values["order_type"] in ("PEG BEST", "PEGBEST"):
+        return values["compete_against_best_offset"] == math.inf
+    return values["order_type"] in ("PEG MID", "PEGMID")
+
+
+COMBO_LEGS = Repeat(
+    "combo_legs",
+    (
+        *fields("int", "con_id ratio"),
+        *texts("action exchange"),
+        *fields("int", "open_close short_sale_slot"),
+        Field("designated_location"),
+        Field("exempt_code", "int"),
+    ),
+)
+ORDER_COMBO_LEGS = Repeat("order_combo_legs", fields("float", "price"))
+SMART_COMBO_ROUTING = Repeat("smart_combo_routing_params", texts("tag value"))
+
+SCALE = Given(
+    is_scaled,
+    (
+        Field("scale_price_adjust_value", "float"),
+        Field("scale_price_adjust_interval", "int"),
+        Field("scale_profit_offset", "float"),
+        Field("scale_auto_reset", "bool"),
+        *fields("int", "scale_init_position scale_init_fill_qty"),
+        Field("scale_random_percent", "bool"),
+    ),
+)
+HEDGE: tuple[Item, ...] = (Field("hedge_type"), Given(is_set("hedge_type"), texts("hedge_param")))
+DELTA_NEUTRAL_CONTRACT: tuple[Item, ...] = (
+    Field("has_delta_neutral_contract", "bool"),
+    Given(
+        is_set("has_delta_neutral_contract"),
+        (
+            Field("delta_neutral_contract_con_id", "int"),
+            *fields("float", "delta_neutral_contract_delta delta_neutral_contract_price"),
+        ),
+    ),
+)
+ALGO: tuple[Item, ...] = (
+    Field("algo_strategy"),
+    Given(is_set("algo_strategy"), (Repeat("algo_params", texts("tag value")),)),
+)
+PEGGED_TO_BENCHMARK = Given(
+    is_any("order_type", "PEG BENCH", "PEGBENCH"),
+    (
+        Field("reference_contract_id", "int"),
+        Field("is_pegged_change_amount_decrease", "bool"),
+        *fields("float", "pegged_change_amount reference_change_amount"),
+        Field("reference_exchange_id"),
+    ),
+)
+CONDITIONS: tuple[Item, ...] = (
+    Repeat(
+        "conditions",
+        (
+            Field("type", "int"),
+            Field("conjunction"),
+            Given(is_any("type", _EXECUTION), texts("sec_type exchange symbol")),
+            Given(lambda values: values["type"] != _EXECUTION, (Field("is_more", "bool"), Field("value"))),
+            Given(is_any("type", _PRICE, _VOLUME, _PERCENT), (Field("con_id", "int"), Field("exchange"))),
+            Given(is_any("type", _PRICE), fields("int", "trigger_method")),
+        ),
+    ),
+    Given(is_set("conditions"), fields("bool", "conditions_ignore_rth conditions_cancel_order")),
+)
+PEGGED: tuple[Item, ...] = (
+    *fields("int", "min_trade_qty min_compete_size", since=170),
+    *fields("float", "compete_against_best_offset mid_offset_at_whole mid_offset_at_half", since=170),
+)
+"""Of openOrder and completedOrder; placeOrder has them for some orders only."""

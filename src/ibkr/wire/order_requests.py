@@ -1,0 +1,173 @@
+"""Requests about orders that are too long, or change too often, to be read by hand: one layout each.
+
+Read off `EClient.placeOrder`, `cancelOrder` and `reqExecutions` of ibapi 9.81 / 10.46 and ib_async
+2.1.0, for server versions from 151 on.
+"""
+
+from ibkr.wire.layout import Field, Given, Item, Layout, Repeat, texts, version_field
+from ibkr.wire.order_parts import (
+    ALGO,
+    COMBO_LEGS,
+    CONDITIONS,
+    DELTA_NEUTRAL_CONTRACT,
+    HEDGE,
+    ORDER_COMBO_LEGS,
+    PEGGED_TO_BENCHMARK,
+    SCALE,
+    SMART_COMBO_ROUTING,
+    fields,
+    has_mid_offsets,
+    is_any,
+    is_set,
+)
+
+_CONTRACT = (
+    Field("con_id", "int"),
+    *texts("symbol sec_type last_trade_date"),
+    Field("strike", "float"),
+    *texts("right multiplier exchange primary_exchange currency local_symbol trading_class"),
+    *texts("sec_id_type sec_id"),
+)
+_MAIN: tuple[Item, ...] = (
+    Field("action"),
+    Field("total_quantity", "size"),
+    Field("order_type"),
+    *fields("float", "lmt_price aux_price"),
+    *texts("tif oca_group account open_close"),
+    Field("origin", "int"),
+    Field("order_ref"),
+    Field("transmit", "bool"),
+    Field("parent_id", "int"),
+    *fields("bool", "block_order sweep_to_fill"),
+    *fields("int", "display_size trigger_method"),
+    *fields("bool", "outside_rth hidden"),
+    Given(is_any("sec_type", "BAG"), (COMBO_LEGS, ORDER_COMBO_LEGS, SMART_COMBO_ROUTING)),
+)
+_EXTENDED = (
+    Field("shares_allocation"),
+    Field("discretionary_amt", "float"),
+    *texts("good_after_time good_till_date fa_group fa_method fa_percentage"),
+    Field("fa_profile", before=177),
+    Field("model_code"),
+    Field("short_sale_slot", "int"),
+    Field("designated_location"),
+    *fields("int", "exempt_code oca_type"),
+    *texts("rule_80a settling_firm"),
+    Field("all_or_none", "bool"),
+    Field("min_qty", "int"),
+    Field("percent_offset", "float"),
+    *fields("bool", "etrade_only firm_quote_only"),
+    Field("nbbo_price_cap", "float"),
+    Field("auction_strategy", "int"),
+    *fields("float", "starting_price stock_ref_price delta stock_range_lower stock_range_upper"),
+    Field("override_percentage_constraints", "bool"),
+)
+_VOLATILITY: tuple[Item, ...] = (
+    Field("volatility", "float"),
+    Field("volatility_type", "int"),
+    Field("delta_neutral_order_type"),
+    Field("delta_neutral_aux_price", "float"),
+    Given(
+        is_set("delta_neutral_order_type"),
+        (
+            Field("delta_neutral_con_id", "int"),
+            *texts("delta_neutral_settling_firm delta_neutral_clearing_account"),
+            *texts("delta_neutral_clearing_intent delta_neutral_open_close"),
+            Field("delta_neutral_short_sale", "bool"),
+            Field("delta_neutral_short_sale_slot", "int"),
+            Field("delta_neutral_designated_location"),
+        ),
+    ),
+    Field("continuous_update", "bool"),
+    Field("reference_price_type", "int"),
+    *fields("float", "trail_stop_price trailing_percent"),
+)
+_STRATEGY: tuple[Item, ...] = (
+    *fields("int", "scale_init_level_size scale_subs_level_size"),
+    Field("scale_price_increment", "float"),
+    SCALE,
+    *texts("scale_table active_start_time active_stop_time"),
+    *HEDGE,
+    Field("opt_out_smart_routing", "bool"),
+    *texts("clearing_account clearing_intent"),
+    Field("not_held", "bool"),
+    *DELTA_NEUTRAL_CONTRACT,
+    *ALGO,
+    Field("algo_id"),
+    Field("what_if", "bool"),
+    Field("order_misc_options"),
+    *fields("bool", "solicited randomize_size randomize_price"),
+    PEGGED_TO_BENCHMARK,
+    *CONDITIONS,
+)
+_ADJUSTED = (
+    Field("adjusted_order_type"),
+    *fields("float", "trigger_price lmt_price_offset adjusted_stop_price"),
+    *fields("float", "adjusted_stop_limit_price adjusted_trailing_amount"),
+    Field("adjustable_trailing_unit", "int"),
+    *texts("ext_operator soft_dollar_tier_name soft_dollar_tier_value"),
+    Field("cash_qty", "float"),
+    *texts("mifid2_decision_maker mifid2_decision_algo mifid2_execution_trader mifid2_execution_algo"),
+    *fields("bool", "dont_use_auto_price_for_hedge is_oms_container discretionary_up_to_limit_price"),
+    Field("use_price_mgmt_algo", "bool"),
+)
+_NEWER: tuple[Item, ...] = (
+    Field("duration", "int", since=158),
+    Field("post_to_ats", "int", since=160),
+    Field("auto_cancel_parent", "bool", since=162),
+    Field("advanced_error_override", since=166),
+    Field("manual_order_time", since=169),
+    Given(is_any("exchange", "IBKRATS"), fields("int", "min_trade_qty"), since=170),
+    Given(
+        is_any("order_type", "PEG BEST", "PEGBEST"),
+        (Field("min_compete_size", "int"), Field("compete_against_best_offset", "float")),
+        since=170,
+    ),
+    Given(has_mid_offsets, fields("float", "mid_offset_at_whole mid_offset_at_half"), since=170),
+    Field("customer_account", since=183),
+    Field("professional_customer", "bool", since=184),
+    Field("rfq_id", since=187, before=190),
+    Field("rfq_indicator", "int", since=187, before=190),
+    Field("include_overnight", "bool", since=189),
+    Field("manual_order_indicator", "int", since=192),
+    Field("imbalance_only", "bool", since=199),
+)
+
+PLACE_ORDER = Layout(
+    "placeOrder",
+    3,
+    (Field("order_id", "int"), *_CONTRACT, *_MAIN, *_EXTENDED, *_VOLATILITY, *_STRATEGY, *_ADJUSTED, *_NEWER),
+)
+CANCEL_ORDER = Layout(
+    "cancelOrder",
+    4,
+    (
+        version_field(1, before=192),
+        Field("order_id", "int"),
+        Field("manual_cancel_order_time", since=169),
+        *(Field(name, since=187, before=190) for name in ("rfq_id", "rfq_operator")),
+        Field("rfq_indicator", "int", since=187, before=190),
+        Field("ext_operator", since=192),
+        Field("manual_order_indicator", "int", since=192),
+    ),
+)
+GLOBAL_CANCEL = Layout(
+    "reqGlobalCancel",
+    58,
+    (
+        version_field(1, before=192),
+        Field("ext_operator", since=192),
+        Field("manual_order_indicator", "int", since=192),
+    ),
+)
+EXECUTIONS = Layout(
+    "reqExecutions",
+    7,
+    (
+        version_field(3),
+        *fields("int", "req_id client_id"),
+        *texts("account time symbol sec_type exchange side"),
+        Field("last_n_days", "int", since=200),
+        Repeat("specific_dates", texts("date"), since=200),
+    ),
+)
