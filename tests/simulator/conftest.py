@@ -165,3 +165,21 @@ async def ib() -> AsyncIterator[IB]:
         connection.disconnected.connect(lambda _: ended.set_result(None))
         client.disconnect()
         await asyncio.wait_for(ended, TIMEOUT)
+
+
+PlainOrder = Callable[..., list[object]]
+
+
+@pytest.fixture
+def plain_order() -> PlainOrder:
+    """`plain_order(kind, limit)`: placeOrder at version 178 after its order id, the way ib_async writes it."""
+    return _plain_order
+
+
+def _plain_order(kind: str, limit: object, action: str = "BUY", account: str = "") -> list[object]:
+    contract = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "", "", "")
+    order = (action, 100, kind, limit, "", "", "", account, "", 0, "", 1, 0, 0, 0, 0, 0, 0, 0)
+    more = ("", 0.0, "", "", "", "", "", "", 0, "", -1, 0, "", "", 0, "", "", 0, 0, "", 0, "", "", "", "", "", 0)
+    volatility = ("", "", "", "", 0, "", "", "", "", "", "", "", "", "", "", 0, "", "", 0, 0, "")
+    end = ("", 0, "", 0, 0, 0, 0, "", "", "", "", "", "", 0, "", "", "", "", "", "", "", "", 0, 0, 0, 0, "", "", 0)
+    return [*contract, *order, *more, *volatility, *end, "", ""]

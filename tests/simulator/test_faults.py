@@ -9,7 +9,13 @@ from ib_async import IB, Stock
 from ibkr.simulator import FAULTS
 from ibkr.wire import encode_fields, frame
 
-SAMPLES: dict[str, object] = {"client_id": 7, "request": "reqPositions", "seconds": 0.01}
+SAMPLES: dict[str, object] = {
+    "client_id": 7,
+    "request": "reqPositions",
+    "seconds": 0.01,
+    "bytes_per_second": 1,
+    "message": "positionEnd",
+}
 
 
 @pytest.mark.parametrize("name", FAULTS)

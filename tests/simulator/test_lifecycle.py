@@ -38,7 +38,8 @@ class TestStop:
         client = await connect(gateway.port, 7)
         client.subscribe(5)
         await client.until(58)
-        samples = {"seconds": 100, "client_id": 7, "request": "reqPositions", "repeats": 9}
+        samples = {"seconds": 100, "client_id": 7, "request": "reqPositions", "repeats": 9, "bytes_per_second": 1}
+        samples |= {"message": "tickPrice"}
         takes = {item.name for item in FAULTS[fault].parameters}
         await gateway.fault(fault, **{name: value for name, value in samples.items() if name in takes})
         if gateway.is_listening:

@@ -97,6 +97,13 @@ class TestAnswers:
         client.send(7, 3, 9, 0, "", "", "", "", "", "")
         await client.until(55, "9")
 
+    async def test_read_only_finds_the_id_of_a_cancel_at_any_version(self, connect) -> None:
+        async with Gateway(server_version=200) as gateway:
+            client = await connect(gateway.port, 1, highest=200)
+            await gateway.fault("read_only")
+            client.send(4, 42, "", "", "")
+            assert (await client.until(4, "321"))[-1][1:3] == ["42", "321"]
+
     async def test_muted_requests_are_seen_and_not_answered(self, gateway, connect) -> None:
         client = await connect(gateway.port, 1)
         await gateway.fault("mute", "reqPositions")

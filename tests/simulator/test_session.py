@@ -86,9 +86,8 @@ class TestClientIds:
 
     async def test_one_is_held_for_as_long_as_asked(self, connect) -> None:
         async with Gateway(id_hold=0.1) as gateway:
-            first = await connect(gateway.port, 7)
-            await first.close()
-            await gateway.wait_for(lambda gateway: gateway.client_ids == [])
+            await connect(gateway.port, 7)
+            await gateway.fault("reset")
             refused = await connect(gateway.port, 7, welcomed=False)
             assert (await refused.error())[1] == 326
             while not gateway.client_ids:
@@ -97,12 +96,15 @@ class TestClientIds:
                     break
             assert gateway.seen.attempts[-1] - gateway.seen.attempts[1] >= 0.05
 
-    async def test_the_33rd_client_is_closed(self, gateway, connect) -> None:
-        for client_id in range(32):
-            await connect(gateway.port, client_id)
-        late = await connect(gateway.port, 99, welcomed=False)
-        assert await late.read() == b""
-        assert len(gateway.client_ids) == 32
+    async def test_one_is_not_held_when_its_client_has_ended_it(self, connect) -> None:
+        async with Gateway(id_hold=1000) as gateway:
+            first = await connect(gateway.port, 7)
+            await first.close()
+            await gateway.wait_for(lambda gateway: gateway.client_ids == [])
+            await connect(gateway.port, 7)
+            await gateway.fault("close")
+            refused = await connect(gateway.port, 7, welcomed=False)
+            assert (await refused.error())[1] == 326
 
 
 class TestIbAsync:

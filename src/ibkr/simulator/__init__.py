@@ -6,20 +6,32 @@ it can be put through: `await gateway.fault("restart", 2)`.
 
 import logging
 
+from ibkr.simulator.broker.book import Position
+from ibkr.simulator.broker.order import Execution, Order
 from ibkr.simulator.fault import FAULTS, Fault, FaultError
 from ibkr.simulator.gateway import Gateway
+from ibkr.simulator.scenario import Scenario, ScenarioError, load_scenario, shipped_scenarios
 from ibkr.simulator.seen import Seen, SeenRequest, SeenSession
 from ibkr.simulator.threaded import ThreadedGateway
+from ibkr.simulator.toml import DataError
 
 __all__ = [
     "FAULTS",
+    "DataError",
+    "Execution",
     "Fault",
     "FaultError",
     "Gateway",
+    "Order",
+    "Position",
+    "Scenario",
+    "ScenarioError",
     "Seen",
     "SeenRequest",
     "SeenSession",
     "ThreadedGateway",
+    "load_scenario",
+    "shipped_scenarios",
 ]
 
 # The program decides where its logs go; without a handler of its own, ours stay quiet.

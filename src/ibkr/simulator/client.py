@@ -8,12 +8,17 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.account_streams import AccountStreams
 from ibkr.simulator.greetings import GREETINGS
 from ibkr.simulator.moments import CONNECTION, END, HELLO, VERSION
 from ibkr.simulator.outbox import Outbox
+from ibkr.simulator.pacer import Pacer
 from ibkr.simulator.reader import FieldReader, Malformed
 from ibkr.simulator.requests import START_API, answer, request_name
-from ibkr.simulator.seen import SeenRequest, SeenSession
+from ibkr.simulator.seen import SeenSession
+from ibkr.simulator.talk import request_text, tell_sent
+from ibkr.simulator.timers import Timers
+from ibkr.simulator.twists import send_twisted
 from ibkr.wire import (
     BadHello,
     ClientHello,
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ibkr.simulator")
 
+_ID_IN_USE = "Unable to connect as the client id is already in use. Retry with a unique client id."
+
 MAX_REQUEST = 1024 * 1024
 """Bytes of one request."""
 
@@ -39,15 +46,12 @@ MAX_UNREAD = 16 * 1024 * 1024
 """Bytes that may wait for a client that does not read, before it is cut."""
 
 
-_KEPT_WHOLE = 4096
-"""Bytes of a request that is remembered in full; of longer ones the beginnings are."""
-
-
 class Client(asyncio.Protocol):
     """The gateway's side of one TCP connection.
 
-    `client_id` is -1 until `startApi`; `server_version` is 0 until the hello. `timer`, if it is
-    set, is cancelled at the end.
+    `client_id` is -1 until `startApi`; `server_version` is 0 until the hello. `has_left` says that the client has
+    ended its side in good order. `timers` end with the connection. `account` is the one whose updates it asked for
+    last; with `binds_orders` client 0 has the orders of TWS bound as they come.
     """
 
     transport: asyncio.Transport
@@ -57,9 +61,14 @@ class Client(asyncio.Protocol):
         self.hub = hub
         self.client_id = -1
         self.server_version = 0
-        self.summaries: set[int] = set()
+        self.market_data_type = 1
+        self.account_streams = AccountStreams(self)
+        self.account = ""
+        self.has_left = False
+        self.binds_orders = False
         self._hello = b""
-        self.timer: asyncio.TimerHandle | None = None
+        self.timers = Timers()
+        self._pacer = Pacer(self, self._handle)
         self._frames = FrameReader(MAX_REQUEST)
         self._unread = b""
         self._is_ignored = False
@@ -67,6 +76,11 @@ class Client(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<Client id={self.client_id} version={self.server_version}>"
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what has come in is looked at now."""
+        return not (self._is_ignored or self.hub.conditions.frozen or self.transport.is_closing())
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
@@ -78,6 +92,7 @@ class Client(asyncio.Protocol):
             transport.abort()
             return
         transport.set_write_buffer_limits(high=MAX_UNREAD)
+        log.info("a connection from %s", transport.get_extra_info("peername"))
         self.hub.clients[self] = None
         self.hub.seen.connects += 1
         self.hub.seen.attempts.append(self.hub.loop.time())
@@ -94,8 +109,10 @@ class Client(asyncio.Protocol):
         elif not self._is_ignored:
             self._greeting.received(self, data)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
+        self.has_left = True
         self.hub.moments.reached(END)
+        return self._pacer.is_waiting  # then the gateway has not read that far, and closes when it has
 
     def pause_writing(self) -> None:
         log.warning("client %s does not read: cut with %s bytes waiting", self.client_id, MAX_UNREAD)
@@ -103,8 +120,8 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_ignored = True
-        if self.timer is not None:
-            self.timer.cancel()
+        self.timers.stop()
+        self._pacer.stop()
         self.outbox.drop()
         self.hub.remove(self)
 
@@ -116,11 +133,16 @@ class Client(asyncio.Protocol):
 
     def send(self, *bodies: bytes) -> None:
         """Send messages in one write."""
-        self.send_raw(b"".join([frame(body) for body in bodies]))
+        if log.isEnabledFor(logging.DEBUG):
+            tell_sent(self.client_id, bodies)
+        if self.hub.conditions.twists:
+            send_twisted(self, bodies)
+        else:
+            self.send_raw(b"".join([frame(body) for body in bodies]))
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
-        self.outbox.put(data, self.hub.conditions.delay)
+        self.outbox.put(data, self.hub.conditions.flow)
         if self.outbox.waiting > MAX_UNREAD:
             self.pause_writing()
 
@@ -132,7 +154,7 @@ class Client(asyncio.Protocol):
             code=code,
             text=text,
             advanced_order_reject="",
-            error_time=int(time.time() * 1000),
+            error_time=int(self.hub.time() * 1000),
         )
 
     def send_error(self, req_id: int, code: int, text: str) -> None:
@@ -165,11 +187,17 @@ class Client(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
+    def clear(self) -> None:
+        """No fault holds any more: what waits leaves, what was not read is."""
+        self.outbox.hurry()
+        self.thaw()
+
     def thaw(self) -> None:
         """Read what has arrived, write what has waited."""
         if self.transport.is_closing():
             return
         self.outbox.thaw()
+        self._pacer.go_on()
         data, self._unread = self._unread, b""
         if data:
             self.data_received(data)
@@ -187,7 +215,7 @@ class Client(asyncio.Protocol):
             try:
                 parsed = parse_hello(self._hello)
             except BadHello as error:
-                log.warning("not an API client, closed: %s", error)
+                log.warning("not an API client, closed: %s", str(error))  # kept as text: an error keeps its frames
                 self.close()
                 return
             if parsed is None:
@@ -202,12 +230,10 @@ class Client(asyncio.Protocol):
         try:
             frames = self._frames.feed(data)
         except FrameTooLong as error:
-            log.warning("client %s cut: %s", self.client_id, error)
+            log.warning("client %s cut: %s", self.client_id, str(error))
             self.transport.abort()
             return
-        for body in frames:
-            if not self._is_ignored:
-                self._handle(body)
+        self._pacer.put(frames)
 
     def _negotiate(self, hello: ClientHello, announce: int | None) -> None:
         settings = self.hub.settings
@@ -217,14 +243,15 @@ class Client(asyncio.Protocol):
             self.close()
             return
         self.server_version = version
-        now = time.strftime("%Y%m%d %H:%M:%S %Z")
+        now = time.strftime("%Y%m%d %H:%M:%S %Z", time.localtime(self.hub.time()))
         self.send_raw(version_frame(version if announce is None else announce, now))
 
     def _handle(self, body: bytes) -> None:
         fields = decode_fields(body)
         name = request_name(fields)
-        kept = tuple(fields) if len(body) <= _KEPT_WHOLE else tuple(text[:100] for text in fields[:20])
-        self.hub.seen.requests.append(SeenRequest(self.client_id, name, kept, self.hub.loop.time()))
+        if log.isEnabledFor(logging.INFO):
+            log.info("client %s: %s", self.client_id, request_text(name, fields))
+        self.hub.seen.request(self.client_id, name, fields, self.hub.loop.time())
         self.hub.moments.reached(name)
         if self._is_ignored:
             return
@@ -251,26 +278,23 @@ class Client(asyncio.Protocol):
             log.warning("client %s closed: %s are connected", client_id, len(self.hub.sessions))
             self.close()
         elif not self.hub.is_id_free(client_id):
+            log.info("client id %s is in use: refused with 326", client_id)
             self.hub.seen.refused_client_ids += 1
-            self.send_error(
-                -1,
-                326,
-                "Unable to connect as the client id is already in use. Retry with a unique client id.",
-            )
+            self.send_error(-1, 326, _ID_IN_USE)
             self.close()
         else:
             self.client_id = client_id
+            log.info("client %s: a session at version %s", client_id, self.server_version)
             self.hub.add_session(self)
-            seen = SeenSession(client_id, self.hub.loop.time(), self.server_version)
-            self.hub.seen.sessions.append(seen)
+            self.hub.seen.sessions.append(SeenSession(client_id, self.hub.loop.time(), self.server_version))
             self._greeting.started(self)
 
     def send_welcome(self) -> None:
         """What follows startApi, in one write: 15 before 9, as the official Testbed needs it."""
-        settings = self.hub.settings
         notices = self.hub.conditions.farm_notices()
         self.send(
-            self.encode(messages.MANAGED_ACCOUNTS, accounts=",".join(settings.accounts)),
-            self.encode(messages.NEXT_VALID_ID, order_id=settings.next_order_id),
+            self.encode(messages.MANAGED_ACCOUNTS, accounts=",".join(self.hub.settings.accounts)),
+            self.encode(messages.NEXT_VALID_ID, order_id=self.hub.desk.next_order_id(self.client_id)),
             *[self.error(-1, code, text) for code, text in notices],
+            *self.hub.desk.welcome(self),
         )

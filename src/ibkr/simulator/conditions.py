@@ -1,6 +1,11 @@
 """The conditions that the faults set: what holds for all connections, now."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ibkr.simulator.outbox import AT_ONCE, Flow
+from ibkr.simulator.pacer import RateLimit
+from ibkr.simulator.twists import Twist
 
 FARMS: dict[str, str] = {
     "usfarm": "market",
@@ -26,8 +31,8 @@ _OK = {
 class Conditions:
     """Fresh ones are those of a healthy gateway.
 
-    `greeting` names what a new connection meets, `delay` is in seconds, `muted` holds names of
-    requests that get no answer.
+    `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
+    happens to messages by their names. `clock_off` is in seconds. None: as the gateway's settings have it.
     """
 
     greeting: str = "session"
@@ -35,9 +40,18 @@ class Conditions:
     upstream_up: bool = True
     read_only: bool = False
     competing: bool = False
-    delay: float = 0.0
+    flow: Flow = AT_ONCE
+    twists: dict[str, Twist] = field(default_factory=dict)
+    clock_off: float = 0.0
+    next_order_id: int | None = None
+    rate_limit: RateLimit | None = None
     muted: set[str] = field(default_factory=set)
     broken_farms: set[str] = field(default_factory=set)
+
+    def change_flow(self, **changes: Any) -> None:
+        """Change how bytes leave, of what is put from now on."""
+        changed = replace(self.flow, **changes)
+        self.flow = AT_ONCE if changed == AT_ONCE else changed
 
     def data_flows(self, farm: str) -> bool:
         """Whether market data of this farm reaches the gateway's clients."""

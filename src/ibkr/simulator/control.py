@@ -1,11 +1,18 @@
-"""The control port: a line in, a line of JSON out. Loopback only."""
+"""The control port: HTTP and JSON, on loopback alone.
+
+A small server of its own, for one machine's tools: one request for each connection, then it is closed.
+"""
 
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
+from email.parser import BytesHeaderParser
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from ibkr.simulator.fault import FAULTS, FaultError
+from ibkr.simulator.fault import FAULTS, FaultError, find_fault
 
 if TYPE_CHECKING:
     from ibkr.simulator.gateway import Gateway
@@ -13,8 +20,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("ibkr.simulator")
 
 HOST = "127.0.0.1"
-MAX_LINE = 4096
-_HELP = "a fault with its arguments, e.g. 'restart 2'; or: faults, seen, help"
+MAX_REQUEST = 64 * 1024
+"""Bytes of one request, head and body."""
+
+_ROUTES = {
+    "GET /": "this",
+    "GET /faults": "every fault, with its usage",
+    "POST /faults/NAME": 'carry one out; {"args": [2]} or {"args": {"seconds": 2}} where it takes any',
+    "GET /seen": "what the gateway saw: connections, requests, subscriptions, faults",
+}
+
+
+class Refused(Exception):
+    """A request that is not carried out: status, and in words why."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Control:
@@ -31,7 +53,7 @@ class Control:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
-        log.info("control port on %s:%s", HOST, self.port)
+        log.debug("control port on %s:%s", HOST, self.port)
 
     async def stop(self) -> None:
         """End the listening and all connections."""
@@ -43,36 +65,42 @@ class Control:
         await self._server.wait_closed()
         self._server = None
 
-    def answer(self, line: str) -> dict[str, object]:
-        """What a command answers; the fault it names has been carried out then."""
-        words = line.split()
-        match words:
-            case []:
-                return {"ok": False, "error": f"an empty line; write {_HELP}"}
-            case ["help"]:
-                return {"ok": True, "help": _HELP, "faults": sorted(FAULTS)}
-            case ["faults"]:
-                rows = [
-                    {
-                        "name": item.name,
-                        "usage": item.usage,
-                        "doc": item.doc,
-                        "aliases": list(item.aliases),
-                    }
-                    for item in FAULTS.values()
-                ]
-                return {"ok": True, "faults": rows}
-            case ["seen"]:
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, object]:
+        """What a request answers; the fault it names has been carried out then. Raises `Refused`."""
+        self._check_sender(headers)
+        match method, path.strip("/").split("/"):
+            case "GET", [""]:
+                return {"ok": True, "port": self.gateway.port, "routes": _ROUTES}
+            case "GET", ["faults"]:
+                return {"ok": True, "faults": [_row(name) for name in sorted(FAULTS)]}
+            case "POST", ["faults", name]:
+                return self._carry_out(name, body)
+            case "GET", ["seen"]:
                 return {"ok": True, **self._state()}
-            case ["seen" | "faults" | "help" as command, *_]:
-                return {"ok": False, "error": f"{command} takes no arguments"}
-        args = [word for word in words[1:] if "=" not in word]
-        named = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        raise Refused(HTTPStatus.NOT_FOUND, f"no {method} {path} here; there is: {', '.join(_ROUTES)}")
+
+    def _check_sender(self, headers: Mapping[str, str]) -> None:
+        # A web page must not drive it: browsers name the page's origin, and the host that the page thinks it speaks to.
+        if "Origin" in headers:
+            raise Refused(HTTPStatus.FORBIDDEN, "requests of web pages (with an Origin) are refused: use a program")
+        host = headers.get("Host", "")
+        if host not in {f"{name}:{self.port}" for name in (HOST, "localhost")}:
+            raise Refused(HTTPStatus.FORBIDDEN, f"Host is {host!r}: write http://{HOST}:{self.port}")
+
+    def _carry_out(self, name: str, body: bytes) -> dict[str, object]:
+        args = _arguments(body)
         try:
-            self.gateway.faults.call(words[0], *args, **named)
+            found = find_fault(name)
         except FaultError as error:
-            return {"ok": False, "error": f"{error} (try: help)"}
-        return {"ok": True, "done": line.strip()}
+            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from None
+        try:
+            if isinstance(args, dict):
+                self.gateway.faults.call(name, **args)
+            else:
+                self.gateway.faults.call(name, *args)
+        except FaultError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
+        return {"ok": True, "done": found.name}
 
     def _state(self) -> dict[str, object]:
         gateway = self.gateway
@@ -84,10 +112,29 @@ class Control:
         }
 
 
+def _row(name: str) -> dict[str, object]:
+    item = FAULTS[name]
+    return {"name": item.name, "usage": item.usage, "doc": item.doc, "aliases": list(item.aliases)}
+
+
+def _arguments(body: bytes) -> list[object] | dict[str, object]:
+    try:
+        given = json.loads(body) if body.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict) or set(given) - {"args"}:
+        raise Refused(HTTPStatus.BAD_REQUEST, f'write {{"args": [2]}} or {{"args": {{"seconds": 2}}}}, not {given!r}')
+    args = given.get("args", [])
+    if not isinstance(args, list | dict):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"args: a list or an object is needed, not {args!r}")
+    return args
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, control: Control) -> None:
         self._control = control
         self._data = b""
+        self._is_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -98,12 +145,42 @@ class _Connection(asyncio.Protocol):
         self._control.connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        *lines, self._data = (self._data + data).split(b"\n")
-        for line in lines:
-            self._send(self._control.answer(line.decode("utf-8", "replace")))
-        if len(self._data) > MAX_LINE:
-            self._send({"ok": False, "error": f"a line of more than {MAX_LINE} bytes; write {_HELP}"})
-            self._transport.close()
+        if self._is_answered:
+            return
+        self._data += data
+        try:
+            answer = self._answer()
+        except Refused as error:
+            self._send(error.status, {"ok": False, "error": str(error)})
+        else:
+            if answer is not None:
+                self._send(HTTPStatus.OK, answer)
 
-    def _send(self, answer: dict[str, object]) -> None:
-        self._transport.write(json.dumps(answer).encode() + b"\n")
+    def _answer(self) -> dict[str, object] | None:
+        """The answer to the request that has come; None while it is short."""
+        if len(self._data) > MAX_REQUEST:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request of more than {MAX_REQUEST} bytes")
+        head, end, body = self._data.partition(b"\r\n\r\n")
+        line, _, rest = head.partition(b"\r\n")
+        if line.count(b" ") != 2 and (end or b"\r\n" in self._data):
+            raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request; write: GET / HTTP/1.1")
+        if not end:
+            return None
+        method, path, _ = line.decode("latin-1").split(" ")
+        headers: Any = BytesHeaderParser().parsebytes(rest)  # its keys know no case
+        length = headers.get("Content-Length", "0")
+        if not re.fullmatch("[0-9]{1,5}", length) or "Transfer-Encoding" in headers:
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, f"a body needs its Content-Length, below 100000, not {length!r}")
+        if len(body) < int(length):
+            return None
+        return self._control.answer(method, path, headers, body[: int(length)])
+
+    def _send(self, status: HTTPStatus, answer: dict[str, object]) -> None:
+        self._is_answered = True
+        body = json.dumps(answer).encode() + b"\n"
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+        self._transport.close()

@@ -3,9 +3,10 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Annotated, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin
 
 _P = ParamSpec("_P")
 
@@ -23,19 +24,55 @@ class Recorder(Protocol):
 
 _R = TypeVar("_R", bound=Recorder)
 
+Check: TypeAlias = Callable[[Any], str]
+"""What is wrong with a value in words that go behind the fault's name, or ""."""
+
+
+def number_from(least: float, what: str, most: float = math.inf, *, endless: bool = False) -> Check:
+    """A check for numbers of `what` from `least` to `most`; infinity only where it is `endless`."""
+    upward = "" if most == math.inf else f" to {most:g}"
+
+    def check(value: float) -> str:
+        is_fine = least <= value <= most and (endless or value != math.inf)
+        return "" if is_fine else f"{what} from {least:g}{upward} are needed, not {value!r}"
+
+    return check
+
+
+def one_of(known: Collection[str], what: str) -> Check:
+    """A check for the names of `what` that there are."""
+
+    def check(value: str) -> str:
+        near = difflib.get_close_matches(value, sorted(known), n=3) or sorted(known)[:3]
+        return "" if value in known else f"no {what} {value!r}; perhaps: {', '.join(near)}"
+
+    return check
+
+
+Seconds: TypeAlias = Annotated[float, number_from(0, "seconds")]
+Endless: TypeAlias = Annotated[float, number_from(0, "seconds", endless=True)]
+Times: TypeAlias = Annotated[float, number_from(1, "times", endless=True)]
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a fault. `kind` is int, float or str; `default` is None if it is required."""
+    """A parameter of a fault. `kind` is int, float or str; `default` is None if it is required.
+
+    `is_duration`: for so many seconds something lasts, or comes later.
+    """
 
     name: str
     kind: type
     default: object = None
     is_required: bool = True
+    check: Check | None = None
+    is_duration: bool = False
 
     def convert(self, value: object) -> object:
         """`value`, or the text for it, as `kind`. Raises `ValueError`."""
-        if isinstance(value, str) or self.kind is float:
+        if isinstance(value, bool):
+            raise ValueError(f"not {self.kind.__name__}: {value!r}")
+        if isinstance(value, str) or (self.kind is float and isinstance(value, int)):
             return self.kind(value)
         if not isinstance(value, self.kind):
             raise ValueError(f"not {self.kind.__name__}: {value!r}")
@@ -73,16 +110,28 @@ class Fault:
         result: dict[str, object] = {}
         for item in self.parameters:
             if item.name in values:
-                try:
-                    result[item.name] = item.convert(values[item.name])
-                except (TypeError, ValueError):
-                    raise FaultError(
-                        f"{self.name}: {item.name.upper()} is of kind {item.kind.__name__}, "
-                        f"not {values[item.name]!r}; write: {self.usage}"
-                    ) from None
+                result[item.name] = self._converted(item, values[item.name])
             elif item.is_required:
                 raise FaultError(f"{self.name}: {item.name.upper()} is missing, write: {self.usage}")
         return result
+
+    def at_speed(self, arguments: Mapping[str, object], speed: float) -> dict[str, object]:
+        """These arguments, and defaults, where time runs so many times as fast: what lasts, lasts shorter."""
+        lasting = {item.name: arguments.get(item.name, item.default) for item in self.parameters if item.is_duration}
+        shorter = {name: seconds / speed for name, seconds in lasting.items() if isinstance(seconds, float)}
+        return {**arguments, **shorter}
+
+    def _converted(self, item: Parameter, given: object) -> object:
+        try:
+            value = item.convert(given)
+        except ValueError:
+            kind = item.kind.__name__
+            raise FaultError(
+                f"{self.name}: {item.name.upper()} is of kind {kind}, not {given!r}; write: {self.usage}"
+            ) from None
+        if item.check and (complaint := item.check(value)):
+            raise FaultError(f"{self.name}: {complaint}")
+        return value
 
 
 FAULTS: dict[str, Fault] = {}
@@ -92,7 +141,11 @@ FAULTS: dict[str, Fault] = {}
 def fault(
     *aliases: str,
 ) -> Callable[[Callable[Concatenate[_R, _P], None]], Callable[Concatenate[_R, _P], None]]:
-    """Register a method as the fault of its name; each time it was carried out, it is recorded."""
+    """Register a method, or a function of `Faults`, as the fault of its name.
+
+    Its arguments are converted and checked by their annotations, however it is called; each time it was carried out,
+    it is recorded.
+    """
 
     def register(
         method: Callable[Concatenate[_R, _P], None],
@@ -101,7 +154,7 @@ def fault(
 
         @functools.wraps(method)
         def carried_out(self: _R, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-            method(self, *args, **kwargs)
+            cast(Callable[..., None], method)(self, **FAULTS[name].arguments(args, kwargs))
             self.recorded(name)
 
         doc = (method.__doc__ or "").strip().splitlines()[0]
@@ -123,13 +176,12 @@ def find_fault(name: str) -> Fault:
 
 
 def _parameters(method: Callable[..., None]) -> tuple[Parameter, ...]:
-    items = list(inspect.signature(method).parameters.values())[1:]
-    return tuple(
-        Parameter(
-            item.name,
-            item.annotation,
-            None if item.default is item.empty else item.default,
-            item.default is item.empty,
-        )
-        for item in items
-    )
+    return tuple(_parameter(item) for item in list(inspect.signature(method).parameters.values())[1:])
+
+
+def _parameter(item: inspect.Parameter) -> Parameter:
+    is_checked = get_origin(item.annotation) is Annotated
+    kind, check = get_args(item.annotation) if is_checked else (item.annotation, None)
+    is_required = item.default is item.empty
+    default = None if is_required else item.default
+    return Parameter(item.name, kind, default, is_required, check, item.annotation in (Seconds, Endless))

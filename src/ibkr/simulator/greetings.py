@@ -71,7 +71,7 @@ def _stream_junk(client: "Client", left: int) -> None:
     if not client.transport.get_write_buffer_size() and not client.outbox.waiting:
         client.send_raw(_JUNK)
         left -= len(_JUNK)
-    client.timer = client.hub.loop.call_later(_JUNK_EVERY, _stream_junk, client, left)
+    client.timers.later(_JUNK_EVERY, _stream_junk, client, left)
 
 
 def _old_version(client: "Client", data: bytes) -> None:

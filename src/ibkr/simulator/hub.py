@@ -3,14 +3,25 @@
 import asyncio
 import logging
 import math
+import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.answers import Answers
 from ibkr.simulator.conditions import Conditions
+from ibkr.simulator.data_streams import DataStreams
+from ibkr.simulator.desk import Desk
+from ibkr.simulator.historical_pacing import HistoricalPacing
+from ibkr.simulator.history import History
+from ibkr.simulator.instruments import Instruments
 from ibkr.simulator.market import Market
+from ibkr.simulator.market_data import Parts
 from ibkr.simulator.moments import Moments
+from ibkr.simulator.pacer import RateLimit
 from ibkr.simulator.seen import Seen
+from ibkr.simulator.walk import Quote
 from ibkr.simulator.watch import Watch
 
 if TYPE_CHECKING:
@@ -32,6 +43,17 @@ class Settings:
     next_order_id: int = 1
     id_hold: float = 0.0
     max_clients: int = 32
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    lines: int = 100
+    speed: float = 1.0
+    historical_pacing: bool = False
+    master_client_id: int | None = None
+    partial_fills: bool = False
+
+    @property
+    def streams(self) -> int:
+        """How many of tick-by-tick and of depth streams there may be: three, more with many lines (IBKR Campus)."""
+        return max(3, self.lines // 100)
 
     def __post_init__(self) -> None:
         if isinstance(self.accounts, str) or not self.accounts or not all(self.accounts):
@@ -40,6 +62,10 @@ class Settings:
             raise ValueError(f"server_version: {self.server_version} is not a text version, choose 100 to 200")
         if self.tick_interval <= 0:
             raise ValueError(f"tick_interval: more than 0 s is needed, not {self.tick_interval}")
+        if self.lines < 1:
+            raise ValueError(f"lines: at least 1 market data line is needed, not {self.lines}")
+        if not 0 < self.speed < math.inf:
+            raise ValueError(f"speed: more than 0 is needed, 1 is real time, not {self.speed}")
 
 
 class Hub:
@@ -48,21 +74,39 @@ class Hub:
     loop: asyncio.AbstractEventLoop
     """Set when the gateway starts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, instruments: Instruments, answers: Answers) -> None:
         self.settings = settings
+        self.instruments = instruments
+        self.answers = answers
         self.conditions = Conditions()
         self.seen = Seen()
         self.watch = Watch()
         self.moments = Moments()
-        self.market = Market(self, settings.tick_interval, settings.seed)
+        self.market = Market(self)
+        self.streams = DataStreams(self)
+        self.history = History(settings.seed, self.market.started)
+        self.historical_pacing = HistoricalPacing(settings.historical_pacing)
+        self.real_time_bars_asked: deque[float] = deque()
+        self.encoded: dict[tuple[int, int, int], tuple[Quote, Parts]] = {}
+        self.desk = Desk(self)
         self.is_accepting = False
         self.clients: dict[Client, None] = {}
         self.sessions: dict[int, Client] = {}
         self._ids_taken_until: dict[int, float] = {}
         self._told: set[str] = set()
 
+    @property
+    def rate_limit(self) -> RateLimit:
+        """How many messages a second are taken from each client now."""
+        return self.conditions.rate_limit or self.settings.rate_limit
+
+    def time(self) -> float:
+        """The gateway's wall clock, in seconds since the epoch."""
+        return time.time() + self.conditions.clock_off
+
     def changed(self) -> None:
-        """Something happened that somebody may wait for."""
+        """Something happened that somebody may wait for; the upstream may be back."""
+        self.desk.catch_up()
         self.watch.changed()
 
     def log_once(self, text: str) -> None:
@@ -89,12 +133,14 @@ class Hub:
         self.sessions[client.client_id] = client
 
     def remove(self, client: "Client") -> None:
-        """A connection has ended: its subscriptions go, and its id after `id_hold`."""
+        """A connection has ended: its subscriptions go, and its id; after `id_hold`, if the client did not end it."""
         self.clients.pop(client, None)
         if self.sessions.get(client.client_id) is client:
             del self.sessions[client.client_id]
-            self.market.forget(client)
-            if self.settings.id_hold:
+            self.streams.forget(client)
+            self.desk.follow()
+            log.info("client %s: the session has ended", client.client_id)
+            if self.settings.id_hold and not client.has_left:
                 self.take_id(client.client_id, self.settings.id_hold)
         self.changed()
 

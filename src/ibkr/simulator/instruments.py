@@ -1,205 +1,240 @@
-"""The instruments that the simulated gateway knows.
+"""The instruments that the simulated gateway knows, from a TOML file that a user can replace.
 
-Stocks and the currency pair have IB's own contract ids; the future's id and dates are samples.
+The file that ships with the package is `data/instruments.toml`. Its stocks, currency pairs and indices have IB's own
+contract ids; those of futures and options are samples.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
 
-_HOURS = "20261201:0930-20261201:1600;20261202:0930-20261202:1600"
+from ibkr.simulator import sessions, toml
+from ibkr.simulator.instrument import Instrument
+from ibkr.simulator.options import Chain, monthlies, weeklies
 
+SHIPPED: Final = Path(__file__).parent / "data" / "instruments.toml"
 
-_SAME_FOR_ALL: dict[str, object] = {
-    "right": "",
-    "size_multiplier": 1,
-    "order_types": "ACTIVETIM,ADJUST,ALERT,ALLOC,BASKET,COND,DAY,GTC,LMT,MKT,STP,TRAIL",
-    "price_magnifier": 1,
-    "industry": "",
-    "category": "",
-    "subcategory": "",
-    "time_zone_id": "US/Eastern",
-    "trading_hours": _HOURS,
-    "liquid_hours": _HOURS,
-    "ev_rule": "",
-    "ev_multiplier": 0,
-    "sec_ids": (),
-    "agg_group": 1,
-    "market_rule_ids": "26",
-    "suggested_size": 100,
-    "min_size": 1,
-    "size_increment": 1,
-    "ineligibility_reasons": (),
+_KINDS: Final[dict[str, dict[str, object]]] = {
+    "STK": {"exchange": "SMART", "min_tick": 0.01, "market_rule_id": 26, "stock_type": "COMMON"},
+    "CASH": {"exchange": "IDEALPRO", "min_tick": 0.00005, "market_rule_id": 59, "farm": "usfarm"},
+    "FUT": {"min_tick": 0.25, "market_rule_id": 67, "farm": "usfuture", "under_sec_type": "IND", "multiplier": "50"},
+    "IND": {"min_tick": 0.01},
 }
-"""Fields of contractDetails that no sample differs in."""
+"""What an entry of the file that does not say otherwise has, by its `sec_type`."""
+
+_BY_RULE: Final = ("strike", "right")
+"""Fields that only options have, which chains make."""
+
+_LISTED = ("SMART", "", "BEST")
+
+__all__ = ["BY_SYMBOL", "INSTRUMENTS", "Instrument", "Instruments", "find_instruments", "load_instruments"]
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """One contract with the details that TWS gives of it, and where its price starts."""
+@dataclass(frozen=True)
+class Rule:
+    """A market rule: the price increment from each price on."""
 
-    con_id: int
-    symbol: str
-    sec_type: str
-    exchange: str
-    primary_exchange: str
-    currency: str
-    local_symbol: str
-    trading_class: str
-    long_name: str
-    price: float
-    min_tick: float
-    farm: str = "usfarm"
-    last_trade_date: str = ""
-    multiplier: str = ""
-    under_con_id: int = 0
-    under_symbol: str = ""
-    under_sec_type: str = ""
-    stock_type: str = ""
-    valid_exchanges: str = "SMART"
-
-    def position_fields(self) -> dict[str, object]:
-        """The contract as positions and portfolio lines give it, the exchange aside."""
-        return {
-            "con_id": self.con_id,
-            "symbol": self.symbol,
-            "sec_type": self.sec_type,
-            "last_trade_date": self.last_trade_date,
-            "strike": 0.0,
-            "right": "" if self.sec_type != "FUT" else "0",
-            "multiplier": self.multiplier,
-            "currency": self.currency,
-            "local_symbol": self.local_symbol,
-            "trading_class": self.trading_class,
-        }
-
-    def details_fields(self) -> dict[str, object]:
-        """The fields of contractDetails (message 10), the request id aside."""
-        return {
-            **_SAME_FOR_ALL,
-            "symbol": self.symbol,
-            "sec_type": self.sec_type,
-            "last_trade_date_and_time": self.last_trade_date,
-            "last_trade_date": self.last_trade_date,
-            "strike": 0.0,
-            "exchange": self.exchange,
-            "currency": self.currency,
-            "local_symbol": self.local_symbol,
-            "market_name": self.trading_class,
-            "trading_class": self.trading_class,
-            "con_id": self.con_id,
-            "min_tick": self.min_tick,
-            "multiplier": self.multiplier,
-            "valid_exchanges": self.valid_exchanges,
-            "under_con_id": self.under_con_id,
-            "long_name": self.long_name,
-            "primary_exchange": self.primary_exchange,
-            "contract_month": self.last_trade_date[:6],
-            "under_symbol": self.under_symbol,
-            "under_sec_type": self.under_sec_type,
-            "real_expiration_date": self.last_trade_date,
-            "stock_type": self.stock_type,
-            "suggested_size_increment": 100 if self.sec_type == "STK" else 1,
-        }
+    id: int
+    increments: list[list[float]]
 
 
-def _stock(con_id: int, symbol: str, listed: str, name: str, price: float) -> Instrument:
-    return Instrument(
-        con_id=con_id,
-        symbol=symbol,
-        sec_type="STK",
-        exchange="SMART",
-        primary_exchange=listed,
-        currency="USD",
-        local_symbol=symbol,
-        trading_class="NMS" if listed == "NASDAQ" else symbol,
-        long_name=name,
-        price=price,
-        min_tick=0.01,
-        stock_type="ETF" if listed == "ARCA" else "COMMON",
-        valid_exchanges=f"SMART,AMEX,NYSE,{listed},IBKRATS",
+class Instruments:
+    """All instruments of one gateway. Option chains are made when they are first asked for."""
+
+    def __init__(self, listed: list[Instrument], chains: list[Chain], rules: list[Rule]) -> None:
+        self.listed = tuple(listed)
+        self.chains = tuple(chains)
+        self.rules = {rule.id: rule for rule in rules}
+        self._listed_by_con_id = {item.con_id: item for item in listed}
+        self.by_symbol: dict[str, Instrument] = {}
+        for item in listed:
+            self.by_symbol.setdefault(item.symbol, item)
+
+    def __iter__(self) -> Iterator[Instrument]:
+        yield from self.listed
+        for chain in self.chains:
+            yield from chain.options
+
+    def by_con_id(self, con_id: int) -> Instrument | None:
+        """The instrument of this contract id."""
+        found = self._listed_by_con_id.get(con_id)
+        chains = (chain for chain in self.chains if con_id in chain.con_ids and con_id in chain.by_con_id)
+        return found or next((chain.by_con_id[con_id] for chain in chains), None)
+
+    def by_isin(self, isin: str) -> list[Instrument]:
+        """The instruments of this ISIN."""
+        return [item for item in self.listed if item.isin and item.isin == isin.upper()]
+
+    def chain_of(self, option: Instrument) -> Chain:
+        """The chain that an option belongs to."""
+        return next(chain for chain in self.chains if chain.by_con_id.get(option.con_id) == option)
+
+    def find(self, query: Mapping[str, str]) -> list[Instrument]:
+        """The instruments that a request's contract fields fit; a field left empty fits all.
+
+        A contract id is enough by itself, as it is for TWS.
+        """
+        con_id = query.get("con_id", "")
+        if con_id not in ("", "0"):
+            found = self.by_con_id(int(con_id))
+            return [found] if found else []
+        if not (query.get("symbol") or query.get("local_symbol")):
+            return []
+        if query.get("sec_type", "").upper() != "OPT":
+            return [item for item in self.listed if _fits(item, query)]
+        symbol = query.get("symbol", "").upper()
+        chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
+        return [item for chain in chains for item in chain.options if _fits(item, query)]
+
+    def matching(self, pattern: str) -> list[Instrument]:
+        """Up to 16 listed instruments for what somebody has typed: by symbol, else by a word of the name."""
+        wanted = pattern.upper()
+        found = [item for item in self.listed if item.sec_type in ("STK", "IND", "CASH")]
+        by_symbol = [item for item in found if item.symbol.upper().startswith(wanted)]
+        by_name = [item for item in found if wanted in item.long_name.upper() and item not in by_symbol]
+        return [*sorted(by_symbol, key=lambda item: len(item.symbol)), *by_name][:16]
+
+    def derivatives_of(self, item: Instrument) -> list[str]:
+        """The kinds of derivative that there are on an instrument."""
+        futures = any(other.sec_type == "FUT" and other.under_con_id == item.con_id for other in self.listed)
+        options = any(chain.under.con_id == item.con_id for chain in self.chains)
+        return [*(["OPT"] if options else []), *(["FUT"] if futures else [])]
+
+
+@dataclass(frozen=True)
+class _ChainEntry:
+    underlying: str
+    first_con_id: int
+    strike_step: float
+    strikes_each_side: int = 10
+    monthlies: int = 6
+    weeklies: int = 4
+    expiries: list[str] = field(default_factory=list)
+    multiplier: str = "100"
+    trading_class: str = ""
+    exchanges: list[str] = field(default_factory=lambda: ["SMART", "AMEX", "CBOE", "ISE", "PHLX"])
+    implied_vol: float = 0.3
+
+
+def load_instruments(path: str | Path = SHIPPED) -> Instruments:
+    """The instruments of a file. Raises `DataError`, which names the file, the entry, the field and the cure."""
+    entries = toml.read(path, ("instrument", "chain", "market_rule"))
+    listed: list[Instrument] = []
+    for entry in entries["instrument"]:
+        listed.append(_instrument(entry))
+    toml.check_unique(path, "instrument", "con_id", [item.con_id for item in listed])
+    chains: list[Chain] = []
+    for entry in entries["chain"]:
+        chains.append(_chain(entry, listed, chains))
+    rules = [_rule(entry) for entry in entries["market_rule"]]
+    return Instruments(listed, chains, rules)
+
+
+def _rule(entry: toml.Entry) -> Rule:
+    rule = entry.build(Rule)
+    if not rule.increments or not all(len(pair) == 2 and pair[1] > 0 for pair in rule.increments):
+        raise entry.error("increments", "pairs of numbers are needed: [[from this price on, increment], ...]")
+    return rule
+
+
+def _instrument(entry: toml.Entry) -> Instrument:
+    kind = entry.choice("sec_type", _KINDS)
+    for name in _BY_RULE:
+        entry.refuse(name, "options are made by a [[chain]]")
+    defaults = {"exchange": "", "local_symbol": entry.text("symbol"), **_KINDS[kind]}
+    item = entry.build(Instrument, **defaults)
+    if not item.price > 0 or not item.min_tick > 0:
+        raise entry.error("price" if item.min_tick > 0 else "min_tick", "more than 0 is needed")
+    entry.choice("market_data", ("live", "delayed", "none"), "live")
+    if not sessions.is_zone(item.time_zone_id):
+        raise entry.error("time_zone_id", "no such time zone, write one such as US/Eastern")
+    if not item.exchange:
+        raise entry.error("exchange", f"is missing: a {kind} needs one, such as CME or CBOE")
+    return replace(
+        item,
+        trading_class=item.trading_class or item.local_symbol if kind == "CASH" else item.trading_class or item.symbol,
+        valid_exchanges=item.valid_exchanges or item.exchange,
+        contract_month=item.contract_month or item.last_trade_date[:6],
     )
 
 
-INSTRUMENTS: tuple[Instrument, ...] = (
-    _stock(265598, "AAPL", "NASDAQ", "APPLE INC", 230.0),
-    _stock(272093, "MSFT", "NASDAQ", "MICROSOFT CORP", 430.0),
-    _stock(208813719, "GOOGL", "NASDAQ", "ALPHABET INC-CL A", 175.0),
-    _stock(76792991, "TSLA", "NASDAQ", "TESLA INC", 250.0),
-    _stock(756733, "SPY", "ARCA", "SS SPDR S&P 500 ETF TRUST-US", 560.0),
-    _stock(3691937, "AMZN", "NASDAQ", "AMAZON.COM INC", 185.0),
-    _stock(107113386, "META", "NASDAQ", "META PLATFORMS INC-CLASS A", 510.0),
-    _stock(4815747, "NVDA", "NASDAQ", "NVIDIA CORP", 120.0),
-    _stock(15124833, "NFLX", "NASDAQ", "NETFLIX INC", 680.0),
-    _stock(270639, "INTC", "NASDAQ", "INTEL CORP", 21.0),
-    _stock(268084, "CSCO", "NASDAQ", "CISCO SYSTEMS INC", 50.0),
-    _stock(4391, "AMD", "NASDAQ", "ADVANCED MICRO DEVICES", 150.0),
-    _stock(8314, "IBM", "NYSE", "INTL BUSINESS MACHINES CORP", 200.0),
-    _stock(1520593, "JPM", "NYSE", "JPMORGAN CHASE & CO", 210.0),
-    _stock(10098, "BAC", "NYSE", "BANK OF AMERICA CORP", 40.0),
-    _stock(8894, "KO", "NYSE", "COCA-COLA CO/THE", 70.0),
-    _stock(13977, "XOM", "NYSE", "EXXON MOBIL CORP", 115.0),
-    _stock(6459, "DIS", "NYSE", "WALT DISNEY CO/THE", 90.0),
-    _stock(9579970, "IWM", "ARCA", "ISHARES RUSSELL 2000 ETF", 215.0),
-    Instrument(
-        con_id=12087792,
-        symbol="EUR",
-        sec_type="CASH",
-        exchange="IDEALPRO",
-        primary_exchange="",
-        currency="USD",
-        local_symbol="EUR.USD",
-        trading_class="EUR.USD",
-        long_name="European Monetary Union Euro",
-        price=1.08,
-        min_tick=0.00005,
-        valid_exchanges="IDEALPRO",
-    ),
-    Instrument(
-        con_id=495512563,
-        symbol="ES",
-        sec_type="FUT",
-        exchange="CME",
-        primary_exchange="",
-        currency="USD",
-        local_symbol="ESZ7",
-        trading_class="ES",
-        long_name="E-mini S&P 500",
-        price=5600.0,
-        min_tick=0.25,
-        farm="usfuture",
-        last_trade_date="20271217",
-        multiplier="50",
-        under_con_id=11004968,
-        under_symbol="ES",
-        under_sec_type="IND",
-        valid_exchanges="CME,QBALGO",
-    ),
-)
-
-BY_SYMBOL: dict[str, Instrument] = {item.symbol: item for item in INSTRUMENTS}
-
-_LISTED = ("SMART", "")
+def _chain(entry: toml.Entry, listed: list[Instrument], others: list[Chain]) -> Chain:
+    rule = entry.build(_ChainEntry)
+    under = next((item for item in listed if item.symbol == rule.underlying and item.sec_type != "FUT"), None)
+    if under is None:
+        raise entry.error("underlying", f"{rule.underlying!r} is none of the instruments in this file")
+    if not rule.strike_step > 0:
+        raise entry.error("strike_step", "more than 0 is needed")
+    if not rule.implied_vol > 0:
+        raise entry.error("implied_vol", "more than 0 is needed, 0.3 is 30 %")
+    if not all(_is_date(expiry) for expiry in rule.expiries):
+        raise entry.error("expiries", "dates of the form yyyymmdd are needed")
+    today = sessions.today()
+    expiries = {*monthlies(today, rule.monthlies), *weeklies(today, rule.weeklies), *rule.expiries}
+    middle = round(under.price / rule.strike_step)
+    levels = range(max(1, middle - rule.strikes_each_side), middle + rule.strikes_each_side + 1)
+    chain = Chain(
+        under=under,
+        trading_class=rule.trading_class or under.symbol,
+        multiplier=rule.multiplier,
+        exchanges=tuple(rule.exchanges),
+        expiries=tuple(sorted(expiries)),
+        strikes=tuple(round(level * rule.strike_step, 4) for level in levels),
+        first_con_id=rule.first_con_id,
+        implied_vol=rule.implied_vol,
+    )
+    ids = chain.con_ids
+    taken = [item.con_id for item in listed if item.con_id in ids]
+    taken += [
+        other.first_con_id for other in others if ids.start < other.con_ids.stop and other.con_ids.start < ids.stop
+    ]
+    if taken or not 0 < ids.start < ids.stop < 2**31:
+        why = f"{taken[0]} is among them" if taken else "they do not fit between 1 and 2147483647"
+        raise entry.error("first_con_id", f"its contracts have ids from {ids.start} to {ids.stop}, and {why}")
+    return chain
 
 
-def find_instruments(query: Mapping[str, str]) -> list[Instrument]:
-    """The instruments that a request's contract fields fit; a field left empty fits all.
-
-    A contract id is enough by itself, as it is for TWS.
-    """
-    con_id = query.get("con_id", "")
-    if con_id not in ("", "0"):
-        return [item for item in INSTRUMENTS if str(item.con_id) == con_id]
-    if not (query.get("symbol") or query.get("local_symbol")):
-        return []
-    return [item for item in INSTRUMENTS if _fits(item, query)]
+def _is_date(text: str) -> bool:
+    try:
+        return len(text) == 8 and dt.datetime.strptime(text, "%Y%m%d").year >= 2020
+    except ValueError:
+        return False
 
 
 def _fits(item: Instrument, query: Mapping[str, str]) -> bool:
-    for name in ("symbol", "sec_type", "currency", "local_symbol", "multiplier"):
+    for name in ("symbol", "sec_type", "currency", "local_symbol", "multiplier", "trading_class"):
         wanted = query.get(name, "")
         if wanted and wanted.upper() != str(getattr(item, name)).upper():
             return False
     if not item.last_trade_date.startswith(query.get("last_trade_date", "")):
         return False
+    if item.sec_type == "OPT" and not _is_strike(item, query):
+        return False
+    listed = query.get("primary_exchange", "")
+    if listed and item.primary_exchange and listed not in (item.primary_exchange, item.exchange):
+        return False
     exchange = query.get("exchange", "")
     return exchange in _LISTED or exchange in {*item.valid_exchanges.split(","), item.exchange}
+
+
+def _is_strike(item: Instrument, query: Mapping[str, str]) -> bool:
+    right = query.get("right", "").upper()[:1]
+    if right in ("C", "P") and right != item.right:
+        return False
+    strike = float(query.get("strike") or 0)
+    return strike == 0 or strike == item.strike
+
+
+_SHIPPED = load_instruments()
+
+INSTRUMENTS: tuple[Instrument, ...] = tuple(item for item in _SHIPPED.listed if item.market_data == "live")
+"""The instruments of the shipped file whose live data the user has, options aside."""
+
+BY_SYMBOL: dict[str, Instrument] = _SHIPPED.by_symbol
+
+
+def find_instruments(query: Mapping[str, str]) -> list[Instrument]:
+    """The shipped instruments that a request's contract fields fit; those of a gateway: `hub.instruments.find`."""
+    return _SHIPPED.find(query)

@@ -37,7 +37,7 @@ class Listener:
         self.host = host
         self.port = port
         self._home = port
-        self._hub = hub
+        self.hub = hub
         self._socket: _ListeningSocket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
@@ -67,27 +67,27 @@ class Listener:
         self._socket = listening
         self.port = listening.getsockname()[1]
         self._home = self._home or self.port
-        self._hub.is_accepting = True
+        self.hub.is_accepting = True
         self._accepting = self._start(self._accept(listening))
-        log.info("listening on %s:%s", self.host, self.port)
+        log.debug("listening on %s:%s", self.host, self.port)
 
     async def _look_up(self) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]:
         # "localhost" may mean two addresses, which would get two different ports.
         host = "127.0.0.1" if self.host == "localhost" else self.host
         if _is_number(host):  # needs no resolver, and so no thread
             return socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
-        return (await self._hub.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
+        return (await self.hub.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
 
     def shut(self) -> None:
         """The port refuses from now on; connections that stand are left alone."""
-        self._hub.is_accepting = False
+        self.hub.is_accepting = False
         for task in (self._reopening, self._accepting):
             if task is not None:
                 task.cancel()
         self._reopening = self._accepting = None
         if self._socket is not None:
             with contextlib.suppress(NotImplementedError):  # a loop without readers, as on Windows
-                self._hub.loop.remove_reader(self._socket)
+                self.hub.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
 
@@ -124,7 +124,7 @@ class Listener:
             await asyncio.wait(self._tasks)
 
     async def _accept(self, listening: _ListeningSocket) -> None:
-        loop = self._hub.loop
+        loop = self.hub.loop
         try:
             while True:
                 try:
@@ -134,7 +134,7 @@ class Listener:
                     await asyncio.sleep(_TRY_AGAIN)
                     continue
                 listening.accepted = None
-                await loop.connect_accepted_socket(lambda: Client(self._hub), connection)
+                await loop.connect_accepted_socket(lambda: Client(self.hub), connection)
         finally:
             if listening.accepted is not None:
                 listening.accepted.close()
@@ -150,13 +150,14 @@ class Listener:
                 if not is_told:
                     log.error("cannot listen on port %s again, trying on: %s", self.port, error)
                     is_told = True
-                    self._hub.changed()
+                    self.hub.changed()
                 await asyncio.sleep(_TRY_AGAIN)
+        log.info("port %s is open again", self.port)
         self._reopening = None
-        self._hub.changed()
+        self.hub.changed()
 
     def _start(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = self._hub.loop.create_task(coroutine)
+        task = self.hub.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -1,167 +1,112 @@
-"""Market data: who is subscribed to what, and the ticks they get."""
+"""The market: quotes that move while somebody is interested in them."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ibkr.simulator.instruments import Instrument
-from ibkr.simulator.walk import Walk
-from ibkr.wire import messages
+from ibkr.simulator.instrument import Instrument
+from ibkr.simulator.options import Computation
+from ibkr.simulator.walk import Moving, OptionWalk, Quote, Walk
 
 if TYPE_CHECKING:
-    from ibkr.simulator.client import Client
     from ibkr.simulator.hub import Hub
-
-BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, VOLUME, CLOSE = 0, 1, 2, 3, 4, 5, 8, 9
-LIVE = 1
-
-
-@dataclass
-class Subscription:
-    """One request for market data. `is_open` once its first lines were sent, `is_stalled` when it gets no more."""
-
-    req_id: int
-    instrument: Instrument
-    is_open: bool = False
-    is_stalled: bool = False
 
 
 class Market:
-    """Sends first lines when a subscription begins, then one tick per `interval` seconds each."""
+    """Moves every followed instrument once per `tick_interval` / `speed` seconds, and tells the listeners.
 
-    def __init__(self, hub: "Hub", interval: float, seed: int) -> None:
+    The market's own clock (`now`) runs at `speed`. While it is not open nothing moves.
+    """
+
+    def __init__(self, hub: "Hub") -> None:
         self._hub = hub
-        self._interval = interval
-        self._seed = seed
-        self._walks: dict[int, Walk] = {}
-        self._live: dict[Client, dict[int, Subscription]] = {}
+        self._interval = hub.settings.tick_interval / hub.settings.speed
+        self.is_open = True
+        self._walks: dict[int, Moving] = {}
+        self._followed: dict[int, tuple[Instrument, Moving, int]] = {}
+        self._listeners: list[Callable[[Instrument, Quote], None]] = []
+        self._round_ended: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self.started = time.time()
+        self._started = time.monotonic()
 
-    def is_live(self, client: "Client", req_id: int) -> bool:
-        """Whether this request id is in use for market data by this client."""
-        return req_id in self._live.get(client, {})
+    def now(self) -> float:
+        """The market's time, in seconds since the epoch."""
+        return self.started + (time.monotonic() - self._started) * self._hub.settings.speed
 
-    def subscribe(self, client: "Client", req_id: int, instrument: Instrument) -> None:
-        """Begin a subscription; while its farm or the upstream is down it stays silent."""
-        subscription = Subscription(req_id, instrument)
-        self._live.setdefault(client, {})[req_id] = subscription
-        self._tell(client)
-        if self._hub.conditions.data_flows(instrument.farm):
-            client.send(*self._opening(client, subscription))
+    def quote_of(self, instrument: Instrument) -> Quote:
+        """Its quote as it stands now."""
+        return self._walk(instrument).quote
+
+    def computation_of(self, option: Instrument) -> Computation | None:
+        """Value and Greeks of an option; None for anything else."""
+        walk = self._walk(option)
+        return walk.computation() if isinstance(walk, OptionWalk) else None
+
+    def listen(self, callback: Callable[[Instrument, Quote], None]) -> None:
+        """Call `callback(instrument, quote)` after each move of an instrument."""
+        self._listeners.append(callback)
+
+    def after_moves(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` when all followed instruments have moved once."""
+        self._round_ended.append(callback)
+
+    def follow(self, instrument: Instrument) -> None:
+        """Let it move from now on, until `unfollow` was called as often as this."""
+        walk = self._walk(instrument)
+        count = self._followed[instrument.con_id][2] if instrument.con_id in self._followed else 0
+        if under := self._under(instrument):
+            self.follow(under)
+        self._followed[instrument.con_id] = instrument, walk, count + 1
         if self._timer is None:
             self._schedule(self._hub.loop.time())
 
-    def snapshot(self, client: "Client", req_id: int, instrument: Instrument) -> None:
-        """One set of ticks and their end; nothing stands afterwards."""
-        lines = self._opening(client, Subscription(req_id, instrument))
-        client.send(*lines, client.encode(messages.TICK_SNAPSHOT_END, req_id=req_id))
-
-    def cancel(self, client: "Client", req_id: int) -> None:
-        """End a subscription that is live."""
-        del self._live[client][req_id]
-        self._tell(client)
-
-    def forget(self, client: "Client") -> None:
-        """End all subscriptions of one client."""
-        self._live.pop(client, None)
-        self._tell(client)
-
-    def streams(self, symbol: str = "") -> "list[tuple[Client, Subscription]]":
-        """The live subscriptions, or those of one symbol."""
-        return [
-            (client, item)
-            for client, live in self._live.items()
-            for item in live.values()
-            if symbol in ("", item.instrument.symbol)
-        ]
-
-    def forget_all(self) -> None:
-        """What a lost upstream session does to the gateway's subscriptions (code 1101)."""
-        for client in list(self._live):
-            self.forget(client)
+    def unfollow(self, instrument: Instrument) -> None:
+        """One of those who follow it does so no more."""
+        _, walk, count = self._followed.pop(instrument.con_id)
+        if count > 1:
+            self._followed[instrument.con_id] = instrument, walk, count - 1
+        if under := self._under(instrument):
+            self.unfollow(under)
 
     def stop(self) -> None:
-        """No more ticks."""
+        """Nothing moves any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _tell(self, client: "Client") -> None:
-        live = self._live.get(client)
-        symbols = {req_id: item.instrument.symbol for req_id, item in (live or {}).items()}
-        if symbols:
-            self._hub.seen.subscriptions[client.client_id] = symbols
-        else:
-            self._hub.seen.subscriptions.pop(client.client_id, None)
-            self._live.pop(client, None)
 
     def _schedule(self, since: float) -> None:
         due = max(since + self._interval, self._hub.loop.time())
         self._timer = self._hub.loop.call_at(due, self._tick, due)
 
     def _tick(self, due: float) -> None:
-        if not self._live:
+        if not self._followed:
             self._timer = None
             return
         self._schedule(due)
-        conditions = self._hub.conditions
-        moved: set[int] = set()
-        for client, live in list(self._live.items()):
-            lines: list[bytes] = []
-            for item in live.values():
-                if item.is_stalled or not conditions.data_flows(item.instrument.farm):
-                    continue
-                if item.instrument.con_id not in moved:
-                    self._walk(item.instrument).step()
-                    moved.add(item.instrument.con_id)
-                is_new = not item.is_open
-                lines += self._opening(client, item) if is_new else self._update(client, item)
-                self._hub.seen.ticks += 1
-            if lines:
-                client.send(*lines)
+        if self.is_open:
+            for instrument, walk, _ in list(self._followed.values()):
+                quote = walk.step()
+                for callback in self._listeners:
+                    callback(instrument, quote)
+        for ended in self._round_ended:
+            ended()
         self._hub.changed()
 
-    def _walk(self, instrument: Instrument) -> Walk:
-        if instrument.con_id not in self._walks:
-            self._walks[instrument.con_id] = Walk(instrument, self._seed)
-        return self._walks[instrument.con_id]
+    def _walk(self, instrument: Instrument) -> Moving:
+        found = self._walks.get(instrument.con_id)
+        if found is None:
+            found = self._walks[instrument.con_id] = self._new_walk(instrument)
+        return found
 
-    def _opening(self, client: "Client", item: Subscription) -> list[bytes]:
-        # The order seen from a real TWS: 58, 81, then ticks (rust-ibapi issue 236).
-        item.is_open = True
-        req_id, instrument = item.req_id, item.instrument
-        lines = [
-            client.encode(messages.MARKET_DATA_TYPE, req_id=req_id, market_data_type=LIVE),
-            client.encode(
-                messages.TICK_REQ_PARAMS,
-                req_id=req_id,
-                min_tick=instrument.min_tick,
-                bbo_exchange="9c0001",
-                snapshot_permissions=3,
-            ),
-        ]
-        quote = self._walk(instrument).quote
-        lines += self._update(client, item)
-        sizes = (
-            (BID_SIZE, quote.bid_size),
-            (ASK_SIZE, quote.ask_size),
-            (LAST_SIZE, quote.last_size),
-        )
-        for tick_type, size in sizes:
-            lines.append(self._size(client, req_id, tick_type, size))
-        return [*lines, self._price(client, req_id, CLOSE, instrument.price, 0)]
+    def _new_walk(self, instrument: Instrument) -> Moving:
+        under = self._under(instrument)
+        if under is None:
+            return Walk(instrument, self._hub.settings.seed)
+        return OptionWalk(instrument, self._walk(under), self._hub.instruments.chain_of(instrument).implied_vol)
 
-    def _update(self, client: "Client", item: Subscription) -> list[bytes]:
-        quote, req_id = self._walk(item.instrument).quote, item.req_id
-        return [
-            self._price(client, req_id, BID, quote.bid, quote.bid_size),
-            self._price(client, req_id, ASK, quote.ask, quote.ask_size),
-            self._price(client, req_id, LAST, quote.last, quote.last_size),
-            self._size(client, req_id, VOLUME, quote.volume),
-        ]
-
-    def _price(self, client: "Client", req_id: int, kind: int, price: float, size: int) -> bytes:
-        return client.encode(messages.TICK_PRICE, req_id=req_id, tick_type=kind, price=price, size=size, attributes=0)
-
-    def _size(self, client: "Client", req_id: int, kind: int, size: int) -> bytes:
-        return client.encode(messages.TICK_SIZE, req_id=req_id, tick_type=kind, size=size)
+    def _under(self, instrument: Instrument) -> Instrument | None:
+        if instrument.sec_type != "OPT":
+            return None
+        return self._hub.instruments.by_con_id(instrument.under_con_id)

@@ -18,6 +18,7 @@ class Moments:
 
     def __init__(self) -> None:
         self._actions: dict[str, deque[Callable[[], object]]] = {}
+        self._listeners: list[Callable[[str], object]] = []
 
     def add(self, name: str, action: Callable[[], object]) -> None:
         """Do this the next time; behind those that wait for the same. Raises `ValueError` for an unknown name."""
@@ -26,8 +27,15 @@ class Moments:
             raise ValueError(f"no moment {name!r}; perhaps: {', '.join(near)}")
         self._actions.setdefault(name, deque()).append(action)
 
+    def listen(self, listener: Callable[[str], object]) -> Callable[[], None]:
+        """Call `listener(name)` each time that the gateway has got anywhere; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
     def reached(self, name: str) -> None:
         """The gateway has got so far."""
+        for listener in tuple(self._listeners):
+            listener(name)
         waiting = self._actions.get(name)
         if waiting:
             waiting.popleft()()

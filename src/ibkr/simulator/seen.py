@@ -2,9 +2,14 @@
 
 import copy
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _KEPT = 10_000
+_MARKET_DATA = "reqMktData"
+
+_KEPT_WHOLE = 4096
+"""Characters of a request that is kept in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,13 @@ class Seen:
     sessions: deque[SeenSession] = field(default_factory=lambda: deque(maxlen=_KEPT))
     requests: deque[SeenRequest] = field(default_factory=lambda: deque(maxlen=_KEPT))
     faults: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    subscriptions: dict[int, dict[int, str]] = field(default_factory=dict)
+    streams: dict[int, dict[int, tuple[str, str]]] = field(default_factory=dict)
+
+    def request(self, client_id: int, name: str, fields: Sequence[str], time: float) -> None:
+        """A request was received; of a long one its beginnings are kept."""
+        is_short = sum(map(len, fields)) <= _KEPT_WHOLE
+        kept = tuple(fields) if is_short else tuple(text[:100] for text in fields[:20])
+        self.requests.append(SeenRequest(client_id, name, kept, time))
 
     def received(self, name: str) -> list[SeenRequest]:
         """The requests of this name, oldest first."""
@@ -49,7 +60,13 @@ class Seen:
 
     def live_subscriptions(self, client_id: int) -> dict[int, str]:
         """Symbols of the market data that this client is subscribed to now, by request id."""
-        return dict(self.subscriptions.get(client_id, {}))
+        return {
+            req_id: symbol for req_id, (kind, symbol) in self.live_streams(client_id).items() if kind == _MARKET_DATA
+        }
+
+    def live_streams(self, client_id: int) -> dict[int, tuple[str, str]]:
+        """All that streams to this client now, by request id: the request that began it, and its symbol."""
+        return dict(self.streams.get(client_id, {}))
 
     def snapshot(self) -> "Seen":
         """A copy that stands still, for another thread."""
@@ -67,14 +84,19 @@ class Seen:
             "faults": list(self.faults),
             "live_subscriptions": {
                 str(client_id): {str(req_id): symbol for req_id, symbol in live.items()}
-                for client_id, live in self.subscriptions.items()
+                for client_id in self.streams
+                if (live := self.live_subscriptions(client_id))
+            },
+            "live_streams": {
+                str(client_id): {str(req_id): list(stream) for req_id, stream in live.items()}
+                for client_id, live in self.streams.items()
             },
         }
 
     def __str__(self) -> str:
         requests = Counter(request.name for request in self.requests)
         asked = ", ".join(f"{name} x{count}" for name, count in requests.items()) or "none"
-        live = {client_id: list(subs.values()) for client_id, subs in self.subscriptions.items()}
+        live = {client_id: [symbol for _, symbol in streams.values()] for client_id, streams in self.streams.items()}
         return (
             f"{self.connects} connects, {len(self.sessions)} sessions, {self.ticks} ticks; "
             f"requests: {asked}; subscribed by client id: {live or 'none'}"

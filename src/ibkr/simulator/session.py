@@ -1,9 +1,8 @@
 """Answers about the session itself: time, accounts under management, ids."""
 
-import time
 from typing import TYPE_CHECKING
 
-from ibkr.simulator.reader import FieldReader, Malformed
+from ibkr.simulator.reader import FieldReader
 from ibkr.wire import messages
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def start_again(client: "Client", fields: FieldReader) -> None:
 
 def current_time(client: "Client", fields: FieldReader) -> None:
     """reqCurrentTime: seconds since the epoch."""
-    client.send(client.encode(messages.CURRENT_TIME, time=int(time.time())))
+    client.send(client.encode(messages.CURRENT_TIME, time=int(client.hub.time())))
 
 
 def managed_accounts(client: "Client", fields: FieldReader) -> None:
@@ -35,13 +34,5 @@ def next_valid_id(client: "Client", fields: FieldReader) -> None:
     """reqIds: the next order id, whatever number was asked for."""
     fields.int("Version")
     fields.int("Num Ids")
-    order_id = client.hub.settings.next_order_id
+    order_id = client.hub.desk.next_order_id(client.client_id)
     client.send(client.encode(messages.NEXT_VALID_ID, order_id=order_id))
-
-
-def market_data_type(client: "Client", fields: FieldReader) -> None:
-    """reqMarketDataType: accepted; the sample account has live data, which is sent in any case."""
-    fields.int("Version")
-    kind = fields.int("Market Data Type")
-    if not 1 <= kind <= 4:
-        raise Malformed("Market Data Type", str(kind))

@@ -2,14 +2,36 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
+from ibkr.simulator.broker.book import Position
+from ibkr.simulator.broker.order import Execution, Order
+from ibkr.simulator.fault import FAULTS, FaultError, find_fault
 from ibkr.simulator.gateway import Gateway
+from ibkr.simulator.scenario import Scenario
 from ibkr.simulator.seen import Seen
 
 _T = TypeVar("_T")
+
+
+class ThreadedFaults:
+    """Every fault as a method, for any thread: `faults.restart(2)`. What it ends has ended when it returns."""
+
+    def __init__(self, gateway: "ThreadedGateway") -> None:
+        self._gateway = gateway
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        try:
+            found = find_fault(name)
+        except FaultError as error:
+            raise AttributeError(str(error)) from None
+        return functools.partial(self._gateway.fault, found.name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *FAULTS})
 
 
 class ThreadedGateway:
@@ -20,6 +42,7 @@ class ThreadedGateway:
 
     def __init__(self, **options: Any) -> None:
         self._gateway = Gateway(**options)
+        self.faults = ThreadedFaults(self)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -56,6 +79,21 @@ class ThreadedGateway:
     def seen(self) -> Seen:
         """What it saw up to now, in a copy that stands still."""
         return self.call(lambda gateway: gateway.seen.snapshot())
+
+    @property
+    def orders(self) -> list[Order]:
+        """As `Gateway.orders`."""
+        return self.call(lambda gateway: gateway.orders)
+
+    @property
+    def executions(self) -> list[Execution]:
+        """As `Gateway.executions`."""
+        return self.call(lambda gateway: gateway.executions)
+
+    @property
+    def positions(self) -> list[Position]:
+        """As `Gateway.positions`."""
+        return self.call(lambda gateway: gateway.positions)
 
     def start(self) -> None:
         """Start the thread and listen. Raises what `Gateway.start` raises."""
@@ -95,9 +133,41 @@ class ThreadedGateway:
         """Carry out a fault by its name. Raises `FaultError`."""
         self._run(self._gateway.fault(name, *args, **named))
 
+    def reset(self) -> None:
+        """As if new, on the same port; see `Gateway.reset`."""
+        self._run(self._gateway.reset())
+
+    def play(self, scenario: Scenario, speed: float = 1.0) -> None:
+        """Begin a scenario; see `Gateway.play`."""
+        self.call(lambda gateway: gateway.play(scenario, speed))
+
+    def on_received(self, name: str, action: Callable[[Gateway], object]) -> None:
+        """Call `action(gateway)` in the gateway's thread, the next time this is received; see `Gateway.on_received`."""
+        self.call(lambda gateway: gateway.on_received(name, action))
+
+    def place_order(self, symbol: str, action: str, quantity: float, **options: Any) -> Order:
+        """As `Gateway.place_order`, with the same options."""
+        return self.call(lambda gateway: gateway.place_order(symbol, action, quantity, **options))
+
+    def fill(self, order: int | str, quantity: float | None = None, price: float | None = None) -> Execution:
+        """As `Gateway.fill`."""
+        return self.call(lambda gateway: gateway.fill(order, quantity, price))
+
+    def cancel_order(self, order: int | str, reason: str = "") -> None:
+        """As `Gateway.cancel_order`."""
+        self.call(lambda gateway: gateway.cancel_order(order, reason))
+
+    def reject_order(self, order: int | str, reason: str = "Rejected by the exchange") -> None:
+        """As `Gateway.reject_order`."""
+        self.call(lambda gateway: gateway.reject_order(order, reason))
+
     def wait_for(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:
         """Return as soon as `predicate(gateway)` is true. Raises `TimeoutError`."""
         self._run(self._gateway.wait_for(predicate, timeout))
+
+    async def wait_for_async(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        """`wait_for` for coroutines: their loop goes on meanwhile."""
+        await asyncio.wrap_future(self._submit(self._gateway.wait_for(predicate, timeout)))
 
     def call(self, function: Callable[[Gateway], _T]) -> _T:
         """The result of `function(gateway)`, run in the gateway's thread."""
@@ -109,10 +179,13 @@ class ThreadedGateway:
         return function(self._gateway) if self._loop is None else self._run(run())
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return self._submit(coroutine).result()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
         if self._loop is None:
             coroutine.close()
             raise RuntimeError("this gateway does not run: start it, or use it in a with block")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _main(self, started: "concurrent.futures.Future[None]") -> None:
         try:

@@ -19,14 +19,16 @@ from ibkr.simulator import FAULTS, Fault
 
 CLIENT_ID = 7
 
-STARTUP = (
-    "reqPositions",
-    "reqOpenOrders",
-    "reqCompletedOrders",
-    "reqAccountUpdates",
-    "reqAccountUpdatesMulti",
-    "reqExecutions",
-)
+ENDS = {
+    "reqPositions": "positionEnd",
+    "reqOpenOrders": "openOrderEnd",
+    "reqCompletedOrders": "completedOrdersEnd",
+    "reqAccountUpdates": "accountDownloadEnd",
+    "reqAccountUpdatesMulti": "accountUpdateMultiEnd",
+    "reqExecutions": "execDetailsEnd",
+}
+"""The requests of start-up, and the last message that answers each."""
+STARTUP = tuple(ENDS)
 GROUPS = {
     **dict.fromkeys(("connection", "hello", "version", "startApi"), "attempt"),
     **dict.fromkeys(STARTUP, "start-up"),
@@ -55,7 +57,7 @@ class Kind(StrEnum):
     HALF_OPEN = "the socket stands, and no byte comes"
     RESYNCS = "the gateway has forgotten what was asked of it"
     DEGRADES = "a session without something that it needs"
-    UNKNOWN = "not in the table: it must come back once the fault is cleared"
+    UNKNOWN = "not in the table, or not to be timed: it must come back once the fault is cleared"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,10 @@ _KINDS: dict[type[ConnectError], str] = {
 
 def _muted(phase: str) -> tuple[str]:
     return (phase if phase in STARTUP else "reqPositions",)
+
+
+def _dropped(phase: str) -> tuple[str]:
+    return (ENDS[_muted(phase)[0]],)
 
 
 ALWAYS = (*LIVED, "disconnect")
@@ -161,6 +167,26 @@ ROWS = {
         is_late=True,
     ),
     "delay": Row(Kind.HARMLESS, arguments=(0.03,)),
+    "slow": Row(Kind.HARMLESS, arguments=(200_000,)),
+    "split_frames": Row(Kind.HARMLESS),
+    "merge_frames": Row(Kind.HARMLESS, arguments=(0.02,)),
+    "delay_message": Row(Kind.HARMLESS, arguments=("any", 0.03)),
+    "drop_message": Row(
+        Kind.DEGRADES,
+        arguments=_dropped,
+        policy={"request_timeout": 0.15},
+        drops=("ready",),
+        says="start-up unanswered",
+        cure="restore_upstream",
+        is_late=True,
+    ),
+    "duplicate_message": Row(Kind.HARMLESS, arguments=("any",)),
+    "truncate_message": Row(Kind.BREAKS),
+    "limit_rate": Row(Kind.HARMLESS),
+    "roll_back_order_id": Row(Kind.HARMLESS),
+    "clock_off": Row(Kind.HARMLESS, arguments=(-86400,)),
+    "flap_farm": Row(Kind.HARMLESS, arguments=("usfarm", 0.05)),
+    "nightly_reset": Row(Kind.UNKNOWN, arguments=(0.3,), cure="restore_upstream"),
     "clear": Row(Kind.HARMLESS),
 }
 
@@ -241,7 +267,7 @@ class Case:
         match self.row.kind:
             case Kind.REFUSES | Kind.HALF_OPEN:
                 return ("CSR",) if self.is_first else ("SR",)
-            case Kind.DEGRADES if self.fault.name == "mute":
+            case Kind.DEGRADES if self.fault.name in ("mute", "drop_message"):
                 return ("SR",)
             case Kind.DEGRADES if not self.is_first and self.during != "DCSRG":
                 return ("R", "SR")  # the cure may find start-up or restore still under way, or just ended

@@ -1,0 +1,101 @@
+"""What TWS refuses before an order leaves it: code and text."""
+
+from collections.abc import Sequence
+
+from ibkr.simulator.broker.book import Book
+from ibkr.simulator.broker.order import ORDER_TYPES, Order, Terms
+from ibkr.simulator.broker.pricing import on_tick
+from ibkr.simulator.instruments import Instrument
+
+TIMES_IN_FORCE = ("DAY", "GTC", "GTD", "IOC", "FOK")
+
+MAX_ALIKE = 20
+"""Active orders per contract, side and account (IB's page on order limitations)."""
+
+DUPLICATE = (103, "Duplicate order id")
+IS_FILLED = (104, "Can't modify a filled order.")
+NOT_THE_SAME = (105, "Order being modified does not match original order.")
+NO_PARENT = (10006, "Missing parent order.")
+OCA_REVISED = (10326, "OCA group revision is not allowed.")
+
+_HIGHEST = 1e9
+_OFF_TICK = (110, "The price does not conform to the minimum price variation for this contract.")
+_NO_SIZE = (434, "The order size cannot be zero.")
+_UNSUPPORTED = (387, "Unsupported order type for this exchange and security type.")
+_FRACTION = (10243, "Fractional-sized order cannot be placed via API. Please use desktop version to revise this order.")
+
+
+def invalid(cause: str) -> tuple[int, str]:
+    """321, with what is wrong with the request."""
+    return 321, f"Error validating request.-'bN' : cause - {cause}"
+
+
+def invalid_id(order_id: int) -> tuple[int, str]:
+    """What an order id gets that no client may use."""
+    return 10149, f"Invalid order id: {order_id}"
+
+
+def not_found(order_id: int) -> tuple[int, str]:
+    """What a cancel of an id that nobody has gets."""
+    return 10147, f"OrderId {order_id} that needs to be cancelled is not found."
+
+
+def not_cancellable(order: Order) -> tuple[int, str]:
+    """What a cancel gets that comes too late."""
+    return 10148, f"OrderId {order.order_id} that needs to be cancelled can not be cancelled, state: {order.status}."
+
+
+def refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
+    """What is wrong with these terms, None if nothing is."""
+    if terms.action not in ("BUY", "SELL"):
+        return invalid(f"Action is '{terms.action[:20]}', and neither BUY nor SELL")
+    if terms.quantity == 0:
+        return _NO_SIZE
+    if terms.quantity < 0:
+        return invalid("Total quantity is negative")
+    if not terms.quantity.is_integer():
+        return _FRACTION
+    if terms.order_type not in ORDER_TYPES:
+        return _UNSUPPORTED
+    if terms.tif not in TIMES_IN_FORCE:
+        return 10052, f"Invalid time in force: {terms.tif[:20]}"
+    return _price_refusal(terms, instrument)
+
+
+def _price_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
+    if terms.order_type in ("LMT", "STP LMT") and terms.limit_price is None:
+        return invalid("Limit price is missing")
+    if terms.order_type in ("STP", "STP LMT") and not terms.aux_price:
+        return invalid("Stop price is missing")
+    if terms.is_trailing and not terms.aux_price and not terms.trailing_percent:
+        return invalid("Trailing amount or percent is missing")
+    prices = (terms.limit_price, terms.aux_price, terms.trail_stop_price)
+    if any(price and abs(price) > _HIGHEST for price in (*prices, terms.trailing_percent, terms.limit_offset)):
+        return invalid("A price is out of range")
+    for price in prices:
+        if price and abs(on_tick(price, instrument) - price) > 1e-9:
+            return _OFF_TICK
+    return None
+
+
+def limit_refusal(order: Order, live: Sequence[Order]) -> str:
+    """Why there are too many orders like this one already, empty if there are not: the reason of a 201."""
+    wanted = order.account, order.instrument.con_id, order.action
+    alike = [item for item in live if item.is_working and (item.account, item.instrument.con_id, item.action) == wanted]
+    if len(alike) < MAX_ALIKE:
+        return ""
+    return f"The maximum of {MAX_ALIKE} active orders for this contract, side and account has been reached"
+
+
+def margin_refusal(order: Order, book: Book) -> str:
+    """Why the broker does not take this order, empty if it does: the reason of a 201."""
+    # Less of what is held costs no margin.
+    before = book.margin(order.account)
+    after = book.margin(order.account, order.instrument, order.terms.sign * order.remaining)
+    equity = book.net_liquidation(order.account)
+    if after <= max(before, equity):
+        return ""
+    return (
+        "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN VALUE "
+        f"[{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN [{after:.2f} USD]"
+    )

@@ -1,0 +1,55 @@
+"""As many real clients at once as TWS takes: 32."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from ib_async import IB, LimitOrder, MarketOrder, Stock
+
+from ibkr.simulator import Gateway
+
+CLIENTS = 32
+TIMEOUT = 20.0
+APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingClass="NMS")
+
+
+def far_away(number: int) -> LimitOrder:
+    """An order that rests; half of them on each side, of which 20 may be active."""
+    return LimitOrder("BUY", number, 100.0) if number % 2 else LimitOrder("SELL", number, 400.0)
+
+
+@pytest.fixture
+async def clients(gateway: Gateway) -> AsyncIterator[list[IB]]:
+    """One for each client id from 1 on; their sockets are gone when the test ends."""
+    made = [IB() for _ in range(CLIENTS)]
+    yield made
+    for client in made:
+        client.disconnect()
+    await gateway.wait_for(lambda gateway: gateway.client_ids == [], TIMEOUT)
+
+
+async def test_each_has_its_own_session_ticks_and_orders(gateway: Gateway, clients: list[IB], caplog) -> None:
+    await asyncio.gather(
+        *(
+            client.connectAsync("127.0.0.1", gateway.port, clientId=number, timeout=TIMEOUT)
+            for number, client in enumerate(clients, 1)
+        )
+    )
+    assert gateway.client_ids == list(range(1, CLIENTS + 1))
+    assert {client.client.serverVersion() for client in clients} == {178}
+    tickers = [client.reqMktData(APPLE) for client in clients]
+    for ticker in tickers:
+        while not ticker.bid > 0:
+            await asyncio.wait_for(ticker.updateEvent, TIMEOUT)
+    resting = [client.placeOrder(APPLE, far_away(number)) for number, client in enumerate(clients, 1)]
+    bought = [client.placeOrder(APPLE, MarketOrder("BUY", 1)) for client in clients]
+    await gateway.wait_for(lambda gateway: len(gateway.executions) == CLIENTS, TIMEOUT)
+    for number, client in enumerate(clients, 1):
+        opened = await asyncio.wait_for(client.reqOpenOrdersAsync(), TIMEOUT)
+        assert [trade.order.totalQuantity for trade in opened] == [number]
+        assert [trade.orderStatus.status for trade in (resting[number - 1], bought[number - 1])] == [
+            "Submitted",
+            "Filled",
+        ]
+        assert {fill.execution.clientId for fill in client.fills()} == {number}
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []

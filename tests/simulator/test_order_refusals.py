@@ -1,0 +1,228 @@
+"""Orders that are refused, in the words of TWS; and what hostile ones cannot do."""
+
+import asyncio
+import random
+
+import pytest
+from ib_async import IB, LimitOrder, MarketOrder, Order, Stock, StopOrder, Trade
+
+from ibkr.simulator import Gateway
+
+APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingClass="NMS")
+TIMEOUT = 3.0
+
+
+@pytest.fixture
+async def ib(gateway: Gateway, ib: IB) -> IB:
+    await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=TIMEOUT)
+    return ib
+
+
+async def reach(trade: Trade, *statuses: str) -> None:
+    """Wait until the client has heard that the order is in one of these states."""
+    reached = asyncio.get_running_loop().create_future()
+
+    def look(_: object) -> None:
+        if trade.orderStatus.status in statuses and not reached.done():
+            reached.set_result(None)
+
+    trade.statusEvent += look
+    look(None)
+    try:
+        await asyncio.wait_for(reached, TIMEOUT)
+    finally:
+        trade.statusEvent -= look
+
+
+def refusals(ib: IB) -> list[tuple[int, int, str]]:
+    """Request id, code and text of every error that comes, the farms aside."""
+    found: list[tuple[int, int, str]] = []
+    ib.errorEvent += lambda req_id, code, text, _: found.append((req_id, code, text)) if req_id != -1 else None
+    return found
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("code", "order"),
+        [
+            (110, LimitOrder("BUY", 100, 100.001)),
+            (201, MarketOrder("BUY", 1_000_000)),
+            (321, MarketOrder("HOLD", 100)),
+            (321, MarketOrder("BUY", 100, account="DU999")),
+            (321, StopOrder("BUY", 100, 0.0)),
+            (387, Order(action="BUY", totalQuantity=1, orderType="PEG MID")),
+            (434, MarketOrder("BUY", 0)),
+            (10006, LimitOrder("BUY", 100, 100.0, parentId=4711)),
+            (10052, LimitOrder("BUY", 100, 100.0, tif="XYZ")),
+            (10243, MarketOrder("BUY", 0.5)),
+        ],
+    )
+    async def test_an_order_that_tws_does_not_take(self, gateway: Gateway, ib: IB, code: int, order: Order) -> None:
+        errors = refusals(ib)
+        ib.placeOrder(APPLE, order)
+        await ib.reqOpenOrdersAsync()
+        assert [(req_id, found) for req_id, found, _ in errors] == [(order.orderId, code)]
+        assert gateway.executions == []
+
+    async def test_too_much_for_the_account_is_inactive(self, gateway: Gateway, ib: IB) -> None:
+        errors = refusals(ib)
+        trade = ib.placeOrder(APPLE, MarketOrder("BUY", 1_000_000))
+        await reach(trade, "Inactive")
+        await ib.reqOpenOrdersAsync()
+        assert errors[0][2].startswith("Order rejected - reason:YOUR ORDER IS NOT ACCEPTED.")
+
+    async def test_an_unknown_contract(self, gateway: Gateway, ib: IB) -> None:
+        errors = refusals(ib)
+        ib.placeOrder(Stock("NOSUCH", "SMART", "USD"), MarketOrder("BUY", 1))
+        await ib.reqOpenOrdersAsync()
+        assert errors[0][1] == 200
+
+    async def test_the_exchange_may_cancel_or_reject_later(self, gateway: Gateway, ib: IB) -> None:
+        errors = refusals(ib)
+        cancelled = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
+        rejected = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 101.0))
+        await reach(rejected, "Submitted")
+        gateway.cancel_order(cancelled.order.orderId, "Market is closed")
+        gateway.reject_order(rejected.order.orderId, "Too far away")
+        await reach(cancelled, "Cancelled")
+        await reach(rejected, "Inactive")
+        await ib.reqOpenOrdersAsync()
+        assert errors == [
+            (cancelled.order.orderId, 202, "Order Canceled - reason:Market is closed"),
+            (rejected.order.orderId, 201, "Order rejected - reason:Too far away"),
+        ]
+
+    async def test_ids_are_not_used_twice(self, gateway: Gateway, connect, plain_order) -> None:
+        client = await connect(gateway.port, 5)
+        for order_id in (10, 9):
+            client.send(3, order_id, *plain_order("LMT", 100.0))
+        assert (await client.error())[:2] == (9, 103)
+        client.send(4, 1, 10, "")
+        await client.until(4, "202")
+        client.send(3, 10, *plain_order("LMT", 100.0))
+        assert (await client.error())[:2] == (10, 103)
+        client.send(8, 1, 1)
+        assert (await client.until(9))[-1][2] == "11"
+
+    async def test_what_cannot_be_cancelled(self, gateway: Gateway, connect) -> None:
+        client = await connect(gateway.port, 5)
+        client.send(4, 1, 77, "")
+        assert (await client.error())[:2] == (77, 10147)
+        order = gateway.place_order("AAPL", "BUY", 100, client_id=5)
+        client.send(4, 1, order.order_id, "")
+        req_id, code, text = await client.error()
+        assert (req_id, code) == (order.order_id, 10148)
+        assert text.endswith("state: Filled.")
+
+    async def test_ids_that_nobody_may_use(self, gateway: Gateway, connect, plain_order) -> None:
+        gateway.place_order("AAPL", "BUY", 100, limit_price=100.0)  # by hand in TWS, which gives it no id
+        client = await connect(gateway.port, 5)
+        for order_id in (0, -1):
+            client.send(3, order_id, *plain_order("LMT", 100.0))
+            assert (await client.error())[:2] == (order_id, 10149)
+        zero = await connect(gateway.port, 0)
+        zero.send(4, 1, 0, "")
+        assert (await zero.error())[:2] == (0, 10149)
+        assert gateway.orders[0].status == "Submitted"
+
+    async def test_the_21st_order_of_a_kind_is_rejected(self, gateway: Gateway) -> None:
+        for _ in range(20):
+            gateway.place_order("AAPL", "BUY", 1, limit_price=100.0, client_id=5)
+        assert gateway.place_order("AAPL", "SELL", 1, limit_price=400.0, client_id=5).status == "Submitted"
+        assert gateway.place_order("AAPL", "BUY", 1, limit_price=100.0, client_id=5).status == "Inactive"
+
+    async def test_what_cannot_be_changed(self, gateway: Gateway, connect, plain_order) -> None:
+        client = await connect(gateway.port, 5)
+        client.send(3, 1, *plain_order("LMT", 100.0))
+        client.send(3, 1, *plain_order("LMT", 100.0, action="SELL"))
+        assert (await client.error())[:2] == (1, 105)
+        gateway.fill(1)
+        client.send(3, 1, *plain_order("LMT", 100.0))
+        assert (await client.error())[:2] == (1, 104)
+
+    @pytest.mark.parametrize("length", [1, 5, 20, 60, -1])
+    async def test_a_short_or_long_one_is_320_and_the_session_goes_on(
+        self, gateway: Gateway, connect, plain_order, length: int
+    ) -> None:
+        client = await connect(gateway.port, 5)
+        fields = plain_order("LMT", 100.0)
+        client.send(3, 1, *(fields[:length] if length > 0 else [*fields, "more"]))
+        req_id, code, text = await client.error()
+        assert (req_id, code) == (-1, 320)
+        assert "Unable to parse field" in text
+        client.send(3, 1, *fields)
+        assert (await client.receive())[0] == "5"
+
+
+def test_errors_of_the_python_api_say_what_is_there() -> None:
+    gateway = Gateway()
+    with pytest.raises(ValueError, match="no live order 7; there are: none"):
+        gateway.fill(7)
+    with pytest.raises(RuntimeError, match="does not run: start it"):
+        gateway.place_order("AAPL", "BUY", 1)
+
+
+async def test_orders_by_hand_are_checked(gateway: Gateway) -> None:
+    with pytest.raises(ValueError, match="knows no 'NOSUCH'"):
+        gateway.place_order("NOSUCH", "BUY", 1)
+    with pytest.raises(ValueError, match="account: 'DU9' is not one of DU1234567"):
+        gateway.place_order("AAPL", "BUY", 1, account="DU9")
+    with pytest.raises(ValueError, match="order refused with 110: The price does not conform"):
+        gateway.place_order("AAPL", "BUY", 1, limit_price=1.001)
+    for client_id in (1, 2):
+        gateway.place_order("AAPL", "BUY", 10, limit_price=1.0, client_id=client_id)
+    with pytest.raises(ValueError, match="several clients have a live order 1"):
+        gateway.fill(1)
+    with pytest.raises(ValueError, match="at most 10 can be filled, not 11"):
+        gateway.fill("AAPL", 11)
+
+
+@pytest.mark.parametrize("price", ["1e300", "Infinity", "-1e200", "1e9999"])
+async def test_absurd_prices_do_no_harm(gateway: Gateway, connect, plain_order, price: str) -> None:
+    client = await connect(gateway.port, 5)
+    for order_id, kind in enumerate(("LMT", "STP", "TRAIL"), start=1):
+        fields = plain_order(kind, price)
+        fields[18] = price
+        client.send(3, order_id, *fields)
+        assert (await client.error())[1] in (320, 321)
+    assert gateway.executions == []
+
+
+async def test_thousands_of_mutated_orders_do_no_harm(connect, plain_order) -> None:
+    roll = random.Random(44)
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with Gateway(tick_interval=0.005, on_rate="off") as gateway:
+        client = await connect(gateway.port, 5)
+        values = (
+            "",
+            "-1",
+            "x",
+            "1e300",
+            "1",
+            "2",
+            "BAG",
+            "PEG BENCH",
+            "PEG BEST",
+            "STP LMT",
+            "TRAIL",
+            "IOC",
+            "D",
+            2**31 - 1,
+            "g",
+        )
+        for round_ in range(30):
+            for order_id in range(50):
+                fields = plain_order(roll.choice(("MKT", "LMT", "STP")), roll.choice((100.0, 230.0, 400.0)))
+                for _ in range(roll.randint(0, 3)):
+                    fields[roll.randrange(len(fields))] = roll.choice(values)
+                client.send(3, 50 * round_ + order_id + 1, *fields)
+                client.send(4, 1, roll.randint(1, 3000), "")
+            client.send(5, 1)
+            client.send(7, 3, 9, 0, "", "", "", "", "", "")
+            await client.until(55)
+        client.send(99, 0)
+        await client.until(102)
+        assert failures == []
+        assert gateway.client_ids == [5]
+        assert {order.status for order in gateway.orders} >= {"Filled", "Cancelled", "Submitted"}
