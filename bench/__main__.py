@@ -20,6 +20,7 @@ from ib_async import IB, Stock, Ticker
 from rich.console import Console
 from rich.table import Table
 
+from bench.ticks import ticks_per_second
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
 
@@ -184,11 +185,13 @@ async def measure() -> list[Figure]:
         returns = [await restart(own, connector) for _ in range(RESTARTS)]
     idle = await waiting()
     middle = statistics.median(returns)
+    ticks = await ticks_per_second()
     return [
         ratio("connect to READY / raw connect", ours, raw, 1.10),
         ratio("reset to READY, ticking again / raw connect", back, raw_between, 2.0),
         Figure("port open again to READY", f"longest of {RESTARTS}: {max(returns):.3f} s", middle, 0.3, "s"),
         Figure("process time while a port refuses", f"over {WAITING:g} s", idle, 1.0, "%"),
+        Figure("ticks out of the gateway", f"{ticks:,.0f} ticks/s to one reader", 1e6 / ticks, 10.0, "us each"),
     ]
 
 

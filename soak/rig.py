@@ -35,8 +35,6 @@ POLICY = Policy(
 )
 TIMEOUT = 1.0
 
-_LONGEST_ANSWER = 2**22
-
 
 class NotHeld(Exception):
     """Something that must hold did not; says what."""
@@ -45,16 +43,29 @@ class NotHeld(Exception):
 class Control:
     """The control port of the simulator."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, port: int) -> None:
+        self._port = port
 
-    async def ask(self, line: str) -> dict[str, Any]:
-        """Carry out a command; what it answers."""
-        self._writer.write(line.encode() + b"\n")
+    async def fault(self, line: str) -> None:
+        """Carry out a fault, written as on a command line."""
+        name, *args = line.split()
+        await self._ask(f"POST /faults/{name}", json.dumps({"args": args}))
+
+    async def seen(self) -> dict[str, Any]:
+        """What the gateway saw."""
+        return await self._ask("GET /seen")
+
+    async def _ask(self, what: str, body: str = "") -> dict[str, Any]:
+        head = f"{what} HTTP/1.1\r\nHost: {HOST}:{self._port}\r\nContent-Length: {len(body)}\r\n\r\n"
         async with asyncio.timeout(LIMIT):
-            answer: dict[str, Any] = json.loads(await self._reader.readline())
+            reader, writer = await asyncio.open_connection(HOST, self._port)
+            writer.write(f"{head}{body}".encode())
+            _, _, said = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+        answer: dict[str, Any] = json.loads(said)
         if not answer["ok"]:
-            raise RuntimeError(f"the simulator refused {line!r}: {answer['error']}")
+            raise RuntimeError(f"the simulator refused {what}: {answer['error']}")
         return answer
 
 
@@ -62,16 +73,24 @@ class Control:
 async def gateway_process() -> AsyncIterator[tuple[int, Control]]:
     """``ibkr simulate``: its API port and its control port."""
     port, control = _free_ports(2)
-    command = [sys.executable, "-m", "ibkr", "simulate", "--port", str(port), "--control", str(control)]
+    command = [
+        sys.executable,
+        "-m",
+        "ibkr",
+        "simulate",
+        "--port",
+        str(port),
+        "--control",
+        str(control),
+        "--id-hold",
+        "0.2",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
     assert process.stdout is not None
     try:
         if "listens" not in (said := process.stdout.readline()):
             raise RuntimeError(f"the simulator did not start: {said}")
-        reader, writer = await asyncio.open_connection(HOST, control, limit=_LONGEST_ANSWER)
-        yield port, Control(reader, writer)
-        writer.close()
-        await writer.wait_closed()
+        yield port, Control(control)
     finally:
         process.terminate()
         process.stdout.close()
@@ -130,11 +149,11 @@ class Rig:
 
     async def fault(self, line: str) -> None:
         """Carry out a fault."""
-        await self._control.ask(line)
+        await self._control.fault(line)
 
     async def faults_seen(self) -> list[str]:
         """The faults that the simulator has carried out."""
-        return list((await self._control.ask("seen"))["faults"])
+        return list((await self._control.seen())["faults"])
 
     async def until(self, holds: Callable[[Status], bool], what: str = "what this fault leads to") -> None:
         """Wait for a status. Raises `NotHeld` after the limit."""

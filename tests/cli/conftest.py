@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -51,12 +51,20 @@ class Simulated:
     port: int
     control_port: int
 
-    def control(self, line: str) -> dict[str, object]:
-        """What the control port answers to a line."""
-        with socket.create_connection(("127.0.0.1", self.control_port), timeout=10) as connection:
-            connection.sendall(line.encode() + b"\n")
-            with connection.makefile(encoding="utf-8") as answers:
-                return json.loads(answers.readline())
+    def fault(self, line: str) -> None:
+        """Carry out a fault, written as on a command line."""
+        name, *args = line.split()
+        assert self._ask("POST", f"/faults/{name}", json.dumps({"args": args}))["ok"]
+
+    def seen(self) -> dict[str, object]:
+        """What it saw, by its control port."""
+        return self._ask("GET", "/seen")
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, object]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=10)
+        connection.request(method, path, body)
+        with connection.getresponse() as response:
+            return json.loads(response.read())
 
 
 @pytest.fixture

@@ -14,10 +14,23 @@ from ibkr.connector import IBConnector
 from ibkr.simulator import FAULTS, ThreadedGateway
 from ibkr.simulator.fault import find_fault
 
+NOT_PLAYED = {
+    "clock_off": "no connection notices",
+    "delay_message": "no connection notices",
+    "duplicate_message": "no connection notices",
+    "limit_rate": "a connector that keeps the limit does not notice",
+    "merge_frames": "no connection notices",
+    "nightly_reset": "made of others",
+    "roll_back_order_id": "no connection notices",
+    "slow": "no connection notices",
+    "split_frames": "no connection notices",
+}
+
 
 def test_every_fault_that_the_simulator_has_is_played():
     calls = [call[0] for scene in SCENES for call in (*scene.begins, *scene.ends)]
-    assert {find_fault(name).name for name in calls} == set(FAULTS)
+    assert {find_fault(name).name for name in calls} == set(FAULTS) - set(NOT_PLAYED)
+    assert set(NOT_PLAYED) <= set(FAULTS)
 
 
 def test_keys_are_unique_and_titles_fit_the_table():

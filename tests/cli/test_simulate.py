@@ -1,11 +1,14 @@
 """``ibkr simulate``: until a signal, and what it says when it cannot."""
 
+import json
 import signal
 import socket
 import subprocess
 import sys
 
 import pytest
+
+from ibkr.simulator import FAULTS
 
 from .conftest import COMMAND
 
@@ -43,6 +46,140 @@ def test_a_port_that_is_taken(ibkr, option):
     assert "Traceback" not in done.stderr
 
 
-def test_faults_come_in_by_the_control_port(simulated):
-    assert simulated.control("mute reqPositions") == {"ok": True, "done": "mute reqPositions"}
-    assert simulated.control("nonsense")["ok"] is False
+def test_a_fault_from_another_terminal(ibkr, simulated):
+    done = ibkr("simulate", "fault", "mute", "reqPositions", "--control", simulated.control_port)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done: mute\n", "")
+    done = ibkr("simulate", "fault", "1100", "repeats=2", "interval=0.1", "--control", simulated.control_port)
+    assert done.stdout == "done: lose_upstream\n"
+    done = ibkr("simulate", "fault", "clock_off", "-30", "--control", simulated.control_port)
+    assert done.returncode == 0
+    assert simulated.seen()["faults"] == ["mute", "lose_upstream", "clock_off"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["frezee"], "no fault 'frezee'; perhaps: freeze"),
+        (["restart", "soon"], "write: restart [SECONDS=2.0]"),
+        (["restart", "hours=1"], "no argument 'hours'"),
+    ],
+)
+def test_a_fault_that_there_is_not_is_2(ibkr, simulated, args, words):
+    done = ibkr("simulate", "fault", *args, "--control", simulated.control_port)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+def test_a_fault_for_nobody_is_1(ibkr):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+    done = ibkr("simulate", "fault", "reset", "--control", number)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"ibkr simulate --control {number}" in done.stderr
+
+
+def test_the_faults_and_the_scenarios_are_listed(ibkr):
+    listed = json.loads(ibkr("simulate", "faults", "--json").stdout)
+    assert [row["usage"].split()[0] for row in listed] == sorted(FAULTS)
+    assert "restart [SECONDS=2.0]" in ibkr("simulate", "faults").stdout
+    listed = json.loads(ibkr("simulate", "scenarios", "--json").stdout)
+    assert [row["name"] for row in listed] == [
+        "farm-flaps",
+        "flaky-network",
+        "gateway-restart",
+        "nightly-reset",
+        "weekend",
+    ]
+    assert "weekend  " in ibkr("simulate", "scenarios").stdout
+
+
+@pytest.fixture
+def start(surroundings):
+    """Starts ``ibkr simulate`` with options, and gives the process and its port."""
+    processes = []
+
+    def start(*options):
+        command = [*COMMAND, "simulate", "--port", "0", "--json", *options]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, **surroundings, **pipes))
+        return processes[-1], json.loads(processes[-1].stdout.readline())["port"]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def lines_until(process, words):
+    lines = [process.stderr.readline()]
+    while lines[-1] and words not in lines[-1]:
+        lines.append(process.stderr.readline())
+    return lines
+
+
+def test_it_tells_who_connects_and_what_they_ask(ibkr, start):
+    process, port = start("--accounts", "DU5,DU6")
+    assert ibkr("status", "--port", port, "--client-id", 77).returncode in (0, 1)
+    lines = [line.split(None, 1)[1] for line in lines_until(process, "the session has ended") if line[0].isdigit()]
+    assert lines[0].startswith("a connection from ('127.0.0.1',")
+    assert "client 77: a session at version 178\n" in lines
+    assert "client 77: reqPositions 1\n" in lines
+    assert any(line.startswith("client 77: reqAccountUpdatesMulti ") and "DU5" in line for line in lines)
+    assert not [line for line in lines if "<-" in line]
+
+
+def test_v_tells_every_message(ibkr, start):
+    process, port = start("-v")
+    ibkr("status", "--port", port, "--client-id", 77)
+    lines = lines_until(process, "the session has ended")
+    assert any(line.endswith("client 77 <- managedAccounts 1 DU1234567\n") for line in lines)
+    assert any("client 77 <- position 3 DU1234567 265598 AAPL" in line for line in lines)
+
+
+def test_a_scenario_is_played(start, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('about = "Mine."\n[[step]]\nat = 100\nfault = "freeze"\n')
+    process, _ = start("--scenario", str(file), "--speed", "1000")
+    lines = lines_until(process, "fault: freeze")
+    assert "scenario mine: Mine." in lines[-3]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--scenario", "wekend"], "perhaps: weekend"),
+        (["--speed", "0"], "more than 0 is needed"),
+        (["--rate", "0"], "1 message a second"),
+        (["--lines", "0"], "at least 1 market data line is needed"),
+        (["--instruments", "nowhere.toml"], "nowhere.toml"),
+        (["--answers", "nowhere.toml"], "nowhere.toml"),
+        (["--accounts", ","], "accounts"),
+        (["--on-rate", "drop"], "choose pace"),
+    ],
+)
+def test_what_it_cannot_do_is_2_and_says_why(ibkr, options, words):
+    done = ibkr("simulate", "--port", "0", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in " ".join(done.stderr.split())
+
+
+def test_beyond_loopback_it_warns(start):
+    process, _ = start("--host", "0.0.0.0")
+    assert "anybody who reaches it can use it" in process.stderr.readline()
+
+
+def hello(port, client_id):
+    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+    raw.sendall(b"API\0\0\0\0\tv100..178")
+    raw.recv(100)
+    body = f"71\x002\x00{client_id}\x00\x00".encode()
+    raw.sendall(len(body).to_bytes(4, "big") + body)
+    return raw
+
+
+def test_by_default_the_id_of_a_client_that_was_cut_stays_taken(simulated):
+    with hello(simulated.port, 7) as first:
+        first.recv(100)
+        simulated.fault("reset")
+    with hello(simulated.port, 7) as again:
+        assert b"\x00326\x00" in again.recv(1000)

@@ -54,19 +54,19 @@ def test_the_port_comes_from_the_environment(ibkr, simulated):
 
 def test_it_leaves_nothing_behind_at_the_gateway(ibkr, simulated):
     ibkr("status", "--port", simulated.port)
-    seen = simulated.control("seen")
+    seen = simulated.seen()
     assert (seen["sessions"], seen["connected_client_ids"]) == (1, [])
 
 
 def test_read_only_is_ready_and_says_that_it_takes_no_orders(ibkr, simulated):
-    simulated.control("read_only")
+    simulated.fault("read_only")
     done = ibkr("status", "--port", simulated.port)
     assert done.returncode == 0
     assert "no orders: the gateway's Read-Only API setting is on" in done.stdout
 
 
 def test_degraded_is_1(ibkr, simulated):
-    simulated.control("2110")
+    simulated.fault("2110")
     done = ibkr("status", "--port", simulated.port)
     assert (done.returncode, done.stderr) == (1, "")
     assert "─ DEGRADED ─" in done.stdout
@@ -82,7 +82,7 @@ def test_nothing_listens(ibkr, closed_port):
 
 
 def test_the_cause_as_json(ibkr, simulated):
-    simulated.control("http")
+    simulated.fault("http")
     done = ibkr("status", "--json", "--port", simulated.port)
     status = json.loads(done.stdout)
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_the_cause_as_json(ibkr, simulated):
 
 
 def test_wait_outlasts_a_restart(ibkr, simulated):
-    simulated.control("restart 1")
+    simulated.fault("restart 1")
     done = ibkr("status", "--json", "--wait", 20, "--port", simulated.port)
     assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "READY")
 
@@ -125,7 +125,7 @@ def test_wait_ends_with_the_cause(ibkr, closed_port):
 
 
 def test_wait_ends_with_what_there_is(ibkr, simulated):
-    simulated.control("2110")
+    simulated.fault("2110")
     done = ibkr("status", "--wait", 0.5, "--port", simulated.port)
     assert (done.returncode, done.stderr) == (1, "")
     assert "─ DEGRADED ─" in done.stdout

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ibkr.cli.demo import demo
-from ibkr.cli.simulate import simulate
+from ibkr.cli.simulate import app as simulate
 from ibkr.cli.status import status
 
 # Every line short enough for a terminal of 80 columns: longer ones would wrap in the middle.
@@ -74,4 +74,4 @@ def _set_up_logging(verbose: int) -> None:
 
 app.command(rich_help_panel="Commands")(demo)
 app.command(rich_help_panel="Commands")(status)
-app.command(rich_help_panel="Commands")(simulate)
+app.add_typer(simulate, name="simulate", rich_help_panel="Commands")

@@ -175,5 +175,15 @@ SCENES = (
         ends=(("clear",),),
         reconnect=True,
     ),
+    Scene(
+        "drop_message",
+        "end of the positions lost on the way",
+        (("drop_message", "positionEnd"), ("reset",)),
+        is_degraded,
+        ends=(("clear",),),
+        reconnect=True,
+    ),
+    Scene("truncate_message", "closed in the middle of a message", (("truncate_message",),)),
+    Scene("flap_farm", "data farm gone for 0.7 s (2103, 2104)", (("flap_farm",),), is_degraded),
     Scene("delay", "reset, and every answer 0.1 s late", (("delay", 0.1), ("reset",))),
 )

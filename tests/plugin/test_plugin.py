@@ -1,0 +1,142 @@
+"""The pytest plugin, seen from a user's test files: pytest runs in this process on files of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "test_my_strategy.py"
+DOCS = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, script_loop: asyncio.AbstractEventLoop):
+    """Runs a test file: `run(text, passed=1)`."""
+
+    def run(text: str, conftest: str = "", **outcomes: int) -> pytest.RunResult:
+        pytester.makeconftest(conftest)
+        pytester.makepyfile(text)
+        result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+        # A client library that was told to disconnect closes its socket in the loop's next rounds.
+        script_loop.run_until_complete(asyncio.sleep(0.01))
+        result.assert_outcomes(**outcomes)
+        return result
+
+    return run
+
+
+def test_the_example(run) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    run(text, passed=2)
+    code = [line for line in text.splitlines() if line.strip()]
+    assert len(code) <= 25
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_what_the_documentation_shows(run, number: int) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
+    assert len(blocks) == 5
+    if "def test_" in blocks[number]:
+        run(blocks[number], passed=1)
+    else:
+        run("def test_it(ib_gateway):\n    assert ib_gateway.port", blocks[number], passed=1)
+
+
+def test_the_scenarios_that_are_told_of_are_those_that_there_are(tmp_path: Path) -> None:
+    from ibkr.simulator import FAULTS, load_scenario, shipped_scenarios
+
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", DOCS, flags=re.MULTILINE))
+    assert rows == {item.name: item.about for item in shipped_scenarios()}
+    (example,) = re.findall(r"```toml\n(.*?)```", DOCS, flags=re.DOTALL)
+    file = tmp_path / "mine.toml"
+    file.write_text(example, encoding="utf-8")
+    assert len(load_scenario(file).steps) == 2
+    told = set(re.findall(r"`faults\.(\w+)\(", DOCS))
+    assert told
+    assert told <= set(FAULTS)
+
+
+def test_each_test_has_it_as_new_on_the_same_port(run) -> None:
+    run(
+        """
+        import socket
+
+        ports = set()
+
+        def test_one(ib_gateway):
+            ports.add(ib_gateway.port)
+            global left_open
+            left_open = socket.create_connection(("127.0.0.1", ib_gateway.port), 2)
+            ib_gateway.wait_for(lambda gateway: gateway.seen.connects == 1)
+            ib_gateway.faults.restart(1000)
+
+        def test_two(ib_gateway):
+            ports.add(ib_gateway.port)
+            left_open.settimeout(2)
+            assert left_open.recv(1) == b""
+            left_open.close()
+            assert ib_gateway.is_listening
+            assert (ib_gateway.seen.connects, list(ib_gateway.seen.faults)) == (0, [])
+            assert len(ports) == 1
+        """,
+        passed=2,
+    )
+
+
+def test_its_options_come_from_a_fixture(run) -> None:
+    run(
+        """
+        def test_accounts(ib_gateway):
+            assert ib_gateway.call(lambda gateway: gateway._hub.settings.accounts) == ("DU8", "DU9")
+        """,
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ib_gateway_options():
+            return {"accounts": ("DU8", "DU9")}
+        """,
+        passed=1,
+    )
+
+
+def test_an_assertion_says_what_there_was(run) -> None:
+    result = run("def test_it(ib_gateway):\n    ib_gateway.assert_received('placeOrder', timeout=0.01)", failed=1)
+    result.stdout.fnmatch_lines(["*placeOrder was not received within 0.01 s; seen: 0 connects*"])
+
+
+def test_it_is_listed_with_what_it_is(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess("--fixtures", "-p", "no:asyncio", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["*ib_gateway*", "*A simulated gateway on a free port of this machine*"])
+
+
+def test_unused_it_loads_neither_a_client_library_nor_the_simulator() -> None:
+    script = "import sys, ibkr.pytest_plugin; print(*sorted(name for name in sys.modules if name.startswith('ib')))"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.split() == ["ibkr", "ibkr.pytest_plugin"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_example_in_a_fresh_environment(is_thorough: bool, tmp_path: Path) -> None:
+    if not is_thorough:
+        pytest.skip("make test-all runs it: it installs the package from scratch")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, "pytest"], check=True, cwd=tmp_path)
+    (tmp_path / EXAMPLE.name).write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    done = subprocess.run([python, "-P", "-m", "pytest", EXAMPLE.name], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    listed = subprocess.run(
+        [python, "-P", "-m", "ibkr", "simulate", "scenarios"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "weekend" in listed.stdout, "the scenarios are part of the package"
