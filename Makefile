@@ -10,9 +10,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
+# The client libraries that the simulated gateway is tested with, each in an environment of its own.
+CLIENTS := .clients
+WANTED := tests/clients/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench soak lint core-coverage clean
+.PHONY: help demo test test-all clients bench soak lint core-coverage clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,10 +26,13 @@ demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in tu
 test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests
 	$(BIN)/pytest -n $(WORKERS)
 
-test-all: lint core-coverage  ## the same tests, with far more random examples and steps, and two minutes of soak
+test-all: lint core-coverage clients  ## the same tests, with far more random examples and steps, other client libraries, soak
 	$(BIN)/pytest -n $(WORKERS) --hypothesis-profile=thorough --timeout=300
 	SOAK_MINUTES=1 $(BIN)/python -m soak
 	SOAK_MINUTES=1 $(BIN)/python -m soak overlap
+
+clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made  ## every client library against the simulated gateway (needs node and npm)
+	$(BIN)/pytest -m clients -n $(WORKERS) --dist=worksteal
 
 bench: $(VENV)/.developing  ## one table: this package against the raw client library
 	$(BIN)/python -m bench
@@ -44,8 +50,8 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict, the layers of the house
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-clean:  ## remove .venv and every cache
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis
+clean:  ## remove .venv, .clients and every cache
+	rm -rf $(VENV) $(CLIENTS) build dist .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -68,3 +74,17 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 $(VENV)/.developing: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
+	$(BIN)/python -m venv --clear $(CLIENTS)/$*
+	$(CLIENTS)/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+$(CLIENTS)/stoqey/.made: $(WANTED)/package.json
+	@for tool in node npm; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing, which the client library @stoqey/ib needs; on Debian and Ubuntu: apt install nodejs npm" >&2; \
+	  exit 1; }; done
+	mkdir -p $(@D)
+	cp $< $(@D)
+	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent
+	@touch $@

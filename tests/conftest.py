@@ -79,3 +79,9 @@ def _sockets() -> set[str]:
         if link.startswith("socket:"):
             links.add(link)
     return links
+
+
+@pytest.fixture(scope="session")
+def is_thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether this is `make test-all`, where time is not dear."""
+    return bool(request.config.getoption("--hypothesis-profile") == "thorough")

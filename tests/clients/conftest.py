@@ -1,0 +1,41 @@
+"""The environments of other client libraries, which `make clients` makes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def environment() -> Callable[[str], Path]:
+    """The folder of a client's environment, by its name. One that is missing fails the test: it is no skip."""
+
+    def find(name: str) -> Path:
+        found = ROOT / ".clients" / name
+        if not (found / ".made").exists():
+            pytest.fail(f"no environment for {name}: run 'make clients', which makes {found}", pytrace=False)
+        return found
+
+    return find
+
+
+@pytest.fixture
+def python_of(environment: Callable[[str], Path]) -> Callable[[str], Path]:
+    """The interpreter of a client's environment, by its name."""
+    folder, suffix = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
+    return lambda name: environment(name) / folder / f"python{suffix}"
+
+
+@pytest.fixture
+def node() -> str:
+    """The command node."""
+    found = shutil.which("node")
+    if not found:
+        pytest.fail("node is missing, which @stoqey/ib needs; on Debian and Ubuntu: apt install nodejs", pytrace=False)
+    return found

@@ -1,0 +1,51 @@
+"""What our layouts of data encode, the official client's own decoder decodes to the same values.
+
+Whichever ibapi is installed: 9.81 (up to version 157) or 10.46 as nautilus-ibapi.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ibkr.wire import Layout, data
+
+pytestmark = pytest.mark.ibapi
+ibapi = pytest.importorskip("ibapi.decoder")
+server_versions = pytest.importorskip("ibapi.server_versions")
+
+IS_OLD = not hasattr(server_versions, "MIN_SERVER_VER_PROTOBUF")
+VERSIONS = [157] if IS_OLD else [157, 176, 178, 187, 193, 200]
+UNKNOWN_TO_THE_OLD = {
+    "historicalSchedule",
+    "userInfo",
+    "wshMetaData",
+    "wshEventData",
+    "historicalDataEnd",
+    "replaceFAEnd",
+}
+
+
+def interpret(heard: Any, version: int, body: bytes) -> None:
+    fields = tuple(body.split(b"\0")[:-1])
+    decoder = ibapi.Decoder(heard, version)
+    decoder.discoverParams()
+    if IS_OLD:
+        decoder.interpret(fields)
+    else:
+        decoder.interpret(fields[1:], int(fields[0]))
+
+
+LAYOUTS = [layout for layout in data.LAYOUTS.values() if not (IS_OLD and layout.name in UNKNOWN_TO_THE_OLD)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@settings(max_examples=60)
+@given(draw=st.data())
+def test_it_hears_what_was_sent(wire: Any, layout: Layout, draw: st.DataObject) -> None:
+    version = draw.draw(st.sampled_from(VERSIONS))
+    values = draw.draw(wire.values_of(layout.fields))
+    heard = wire.Heard()
+    interpret(heard, version, layout.encode(version, **values))
+    assert heard.values == wire.expected(layout, version, values)

@@ -1,0 +1,214 @@
+"""What our layouts of session, account, contract and tick messages encode, the clients' decoders hear unchanged."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ib_async.decoder import Decoder as AsyncDecoder
+
+from ibkr.wire import Layout, messages
+from ibkr.wire.layout import Field, Repeat
+
+VERSIONS = range(157, 201)
+CONTRACT = {
+    "con_id": "conId",
+    "symbol": "symbol",
+    "sec_type": "secType",
+    "last_trade_date": "lastTradeDateOrContractMonth",
+    "strike": "strike",
+    "right": "right",
+    "multiplier": "multiplier",
+    "exchange": "exchange",
+    "primary_exchange": "primaryExchange",
+    "currency": "currency",
+    "local_symbol": "localSymbol",
+    "trading_class": "tradingClass",
+}
+DETAILS = {
+    "last_trade_date_and_time": "lastTradeDateOrContractMonth",
+    "size_multiplier": "mdSizeMultiplier",
+    "ineligibility_reasons": "ineligibilityReasonList",
+    "sec_ids": "secIdList",
+    "id": "id_",
+    "last_trade_date": "lastTradeDate",
+}
+# Without letters that make a number of it, and without blanks and dashes, which part a date from its time.
+TEXT = st.text("bcgXYZ:;", min_size=1, max_size=8)
+KINDS: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(0, 2**31 - 2),
+    "float": st.floats(0.01, 1e9),
+    "size": st.integers(1, 2**31 - 2),
+    "text": TEXT,
+    "name": TEXT,
+}
+Decode = Callable[[int, bytes], list[tuple[str, tuple[Any, ...]]]]
+
+
+class Heard:
+    """Stands for a client's wrapper: keeps each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args: self.calls.append((name, args))
+
+
+def with_ib_async() -> tuple[Sequence[int], Decode]:
+    def decode(version: int, body: bytes) -> list[tuple[str, tuple[Any, ...]]]:
+        heard = Heard()
+        AsyncDecoder(heard, version).interpret(body.decode().split("\0")[:-1])  # type: ignore[arg-type]
+        return heard.calls
+
+    return range(157, 179), decode  # it offers no newer one
+
+
+def with_ibapi() -> tuple[Sequence[int], Decode]:
+    make = pytest.importorskip("ibapi.decoder").Decoder
+    is_old = "msgId" not in inspect.signature(make.interpret).parameters
+
+    def decode(version: int, body: bytes) -> list[tuple[str, tuple[Any, ...]]]:
+        heard, fields = Heard(), tuple(body.split(b"\0")[:-1])
+        decoder = make(heard, version)
+        decoder.discoverParams()
+        decoder.interpret(fields) if is_old else decoder.interpret(fields[1:], int(fields[0]))
+        return heard.calls
+
+    return VERSIONS[:1] if is_old else VERSIONS, decode
+
+
+CLIENTS = {"ib_async": with_ib_async, "ibapi": with_ibapi}
+
+
+@pytest.fixture(scope="module", params=["ib_async", pytest.param("ibapi", marks=pytest.mark.ibapi)])
+def client(request: pytest.FixtureRequest) -> tuple[Sequence[int], Decode]:
+    return CLIENTS[request.param]()
+
+
+def values_of(owner: Layout | Repeat) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            item.name: st.lists(values_of(item), max_size=2) if isinstance(item, Repeat) else KINDS[item.kind]
+            for item in owner.fields
+            if isinstance(item, Repeat) or (isinstance(item, Field) and item.constant is None)
+        }
+    )
+
+
+def there(layout: Layout, version: int) -> list[str]:
+    """The names of the values that a message has at this version, in the order of the wire."""
+    items = (item for item in layout.fields if item.since <= version < item.before)
+    return [
+        item.name for item in items if isinstance(item, Repeat) or (isinstance(item, Field) and item.constant is None)
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Numbers of any type as floats."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def arguments(layout: Layout, version: int, args: tuple[Any, ...]) -> Iterator[Any]:
+    """What was heard, a contract taken apart in the order of the wire."""
+    for arg in args:
+        if hasattr(arg, "conId"):
+            yield from (plain(getattr(arg, CONTRACT[name])) for name in there(layout, version) if name in CONTRACT)
+        else:
+            yield plain(arg)
+
+
+SPECIAL = {messages.ERROR.name, messages.TICK_PRICE.name, messages.CONTRACT_DETAILS.name}
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [layout for layout in messages.LAYOUTS.values() if layout.name not in SPECIAL],
+    ids=lambda layout: layout.name,
+)
+@settings(max_examples=10)
+@given(draw=st.data())
+def test_it_hears_what_was_sent(client: Any, layout: Layout, draw: st.DataObject) -> None:
+    versions, decode = client
+    values = draw.draw(values_of(layout))
+    for version in versions:
+        ((name, args),) = decode(version, layout.encode(version, **values))
+        assert name == layout.name
+        assert list(arguments(layout, version, args)) == [plain(values[key]) for key in there(layout, version)]
+
+
+@settings(max_examples=10)
+@given(draw=st.data())
+def test_an_error(client: Any, draw: st.DataObject) -> None:
+    versions, decode = client
+    values = draw.draw(values_of(messages.ERROR))
+    for version in versions:
+        ((name, args),) = decode(version, messages.ERROR.encode(version, **values))
+        assert name == "error"
+        reject = values["advanced_order_reject"] if version >= 166 else ""
+        told = [values["req_id"], values["code"], values["text"], reject]
+        if len(args) == 3:  # 9.81
+            del told[3]
+        elif len(args) == 5:  # 10.46
+            told.insert(1, values["error_time"] if version >= 194 else 0)
+        assert list(args) == told
+
+
+@settings(max_examples=10)
+@given(draw=st.data(), tick_type=st.sampled_from([1, 2, 4]))
+def test_a_price_and_its_size(client: Any, draw: st.DataObject, tick_type: int) -> None:
+    versions, decode = client
+    values = draw.draw(values_of(messages.TICK_PRICE))
+    values["tick_type"] = tick_type
+    for version in versions:
+        first, *rest = decode(version, messages.TICK_PRICE.encode(version, **values))
+        assert first[1][:3] == (values["req_id"], tick_type, values["price"])
+        if first[0] == "priceSizeTick":
+            assert (first[1][3], rest) == (values["size"], [])
+            continue
+        bits = (first[1][3].canAutoExecute, first[1][3].pastLimit, first[1][3].preOpen)
+        assert bits == tuple(bool(values["attributes"] >> bit & 1) for bit in range(3))
+        size_type = {1: 0, 2: 3, 4: 5}[tick_type]
+        assert [(name, list(map(plain, args))) for name, args in rest] == [
+            ("tickSize", [values["req_id"], size_type, values["size"]])
+        ]
+
+
+@settings(max_examples=10)
+@given(draw=st.data())
+def test_contract_details(client: Any, draw: st.DataObject) -> None:
+    versions, decode = client
+    values = draw.draw(values_of(messages.CONTRACT_DETAILS))
+    values["size_multiplier"] = 1  # ib_async skips it
+    for version in versions:
+        ((name, (req_id, found)),) = decode(version, messages.CONTRACT_DETAILS.encode(version, **values))
+        assert (name, req_id) == ("contractDetails", values["req_id"])
+        missing = set()
+        for key in there(messages.CONTRACT_DETAILS, version)[1:]:
+            holder = next((item for item in (found.contract, found) if hasattr(item, attribute(key))), None)
+            if holder is None:
+                missing.add(key)
+            else:
+                check(getattr(holder, attribute(key)), values[key])
+        assert missing <= {"size_multiplier", "last_trade_date", "ineligibility_reasons", "suggested_size"}
+
+
+def attribute(name: str) -> str:
+    if name in DETAILS:
+        return DETAILS[name]
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def check(found: Any, wanted: Any) -> None:
+    if not isinstance(wanted, list):
+        assert plain(found) == plain(wanted)
+        return
+    assert len(found or []) == len(wanted)
+    for row, values in zip(found or [], wanted, strict=True):
+        assert {key: getattr(row, attribute(key)) for key in values} == values

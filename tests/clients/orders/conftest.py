@@ -1,0 +1,122 @@
+"""The client libraries of this environment, each as a decoder and an encoder of orders.
+
+ib_async is always there. `ibapi` may be the official package (9.81) or nautilus-ibapi (10.46): both have
+that name, so each needs an environment of its own.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ib_async import Client as AsyncClient
+from ib_async.decoder import Decoder as AsyncDecoder
+
+from ibkr.wire import Layout, decode_fields
+
+VERSIONS = tuple(range(157, 201))
+
+
+class Heard:
+    """Stands for a wrapper: keeps each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args: self.calls.append((name, args))
+
+
+@dataclass(frozen=True, repr=False)
+class Library:
+    """`decode(layout, version, body)` gives what the wrapper hears; `new_order()` and `send` make a placeOrder."""
+
+    versions: tuple[int, ...]
+    decode: Callable[[Layout, int, bytes], tuple[Any, ...]]
+    sent: Callable[[int, Callable[[Any], None]], list[str]]
+    classes: Any
+    newest: int
+    cancel_arguments: tuple[Any, ...] = ()
+
+    @property
+    def spoken(self) -> tuple[int, ...]:
+        """The versions that it negotiates: ib_async decodes newer ones, but does not write them."""
+        return tuple(version for version in self.versions if version <= self.newest)
+
+
+def ib_async_library() -> Library:
+    import ib_async
+
+    def decode(layout: Layout, version: int, body: bytes) -> tuple[Any, ...]:
+        heard = Heard()
+        heard.defaultTimezone = UTC  # type: ignore[assignment]
+        AsyncDecoder(heard, version).interpret(body.decode().split("\0")[:-1])  # type: ignore[arg-type]
+        ((_, args),) = heard.calls
+        return args
+
+    def sent(version: int, action: Callable[[Any], None]) -> list[str]:
+        client = AsyncClient(Heard())
+        messages: list[str] = []
+        client._serverVersion = version
+        client.isConnected = lambda: True  # type: ignore[method-assign]
+        client.sendMsg = messages.append  # type: ignore[method-assign]
+        action(client)
+        (message,) = messages
+        return message.split("\0")[:-1]
+
+    # At 158 ib_async does not know of `duration`, from 195 on of the fields in the middle of openOrder.
+    return Library(
+        tuple(v for v in VERSIONS if v != 158 and v < 195), decode, sent, ib_async, AsyncClient.MaxClientVersion
+    )
+
+
+def ibapi_library() -> Library:
+    pytest.importorskip("ibapi", reason="no ibapi in this environment")
+    from ibapi import contract, order, order_condition, server_versions, tag_value
+    from ibapi.client import EClient
+    from ibapi.decoder import Decoder
+    from ibapi.execution import ExecutionFilter
+
+    is_new = "msgId" in inspect.signature(Decoder.interpret).parameters
+    top = getattr(server_versions, "MAX_CLIENT_VER", server_versions.MIN_SERVER_VER_PRICE_BASED_VOLATILITY + 1)
+
+    def decode(layout: Layout, version: int, body: bytes) -> tuple[Any, ...]:
+        heard = Heard()
+        fields = body.split(b"\0")[:-1]
+        decoder = Decoder(heard, version)
+        decoder.discoverParams()
+        decoder.interpret(fields[1:], layout.message_id) if is_new else decoder.interpret(fields)
+        ((_, args),) = heard.calls
+        return args
+
+    def sent(version: int, action: Callable[[Any], None]) -> list[str]:
+        client = EClient(Heard())
+        messages: list[bytes] = []
+        client.serverVersion_ = version
+        client.conn = SimpleNamespace(isConnected=lambda: True, sendMsg=messages.append)
+        client.connState = EClient.CONNECTED
+        action(client)
+        assert messages, client.wrapper.calls
+        return decode_fields(messages[0][4:])
+
+    classes = SimpleNamespace(**vars(contract), ExecutionFilter=ExecutionFilter, TagValue=tag_value.TagValue)
+    classes.Order, classes.OrderComboLeg = order.Order, order.OrderComboLeg
+    for name in ("PriceCondition", "TimeCondition", "ExecutionCondition"):
+        setattr(classes, name, getattr(order_condition, name))
+    cancels: tuple[Any, ...] = ()
+    if is_new:
+        from ibapi.order_cancel import OrderCancel
+
+        cancels = (OrderCancel(),)
+    return Library(tuple(v for v in VERSIONS if v <= top), decode, sent, classes, top, cancels)
+
+
+LIBRARIES = {"ib_async": ib_async_library, "ibapi": ibapi_library}
+
+
+@pytest.fixture(scope="module", params=["ib_async", pytest.param("ibapi", marks=pytest.mark.ibapi)])
+def library(request: pytest.FixtureRequest) -> Library:
+    return LIBRARIES[request.param]()
