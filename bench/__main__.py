@@ -181,7 +181,7 @@ async def measure() -> list[Figure]:
             for _ in range(WARM_UP + PAIRS):
                 resets.append((await raw_connect(gateway.port), await reset(gateway, connector, ticker)))
         raw_between, back = (list(column) for column in zip(*resets[WARM_UP:], strict=True))
-    async with Gateway() as own, IBConnector(HOST, own.port, 4) as connector:
+    async with Gateway(id_hold=0) as own, IBConnector(HOST, own.port, 4) as connector:
         returns = [await restart(own, connector) for _ in range(RESTARTS)]
     idle = await waiting()
     middle = statistics.median(returns)

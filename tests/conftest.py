@@ -10,10 +10,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("default", derandomize=True, deadline=None)
-settings.register_profile("thorough", max_examples=1000, deadline=None)
+_NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
+settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
+settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_NOISY)
 settings.load_profile("default")
 
 

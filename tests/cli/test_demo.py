@@ -98,7 +98,7 @@ def policy():
 @pytest.fixture
 async def stage(policy):
     notes = Notes()
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         connector = IBConnector(gateway.host, gateway.port, CLIENT_ID, TIMEOUT, policy=policy)
         stage = Stage(gateway, connector, notes, limit=1.0)
         try:

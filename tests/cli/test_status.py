@@ -101,7 +101,7 @@ def test_wait_outlasts_a_restart(ibkr, simulated):
 
 
 async def test_wait_outlasts_an_upstream_that_is_down():
-    async with Gateway() as gateway:
+    async with Gateway(id_hold=0) as gateway:
         await gateway.fault("2110")
         connector = IBConnector(gateway.host, gateway.port, 900)
         looking = asyncio.create_task(look_until(connector, 20))

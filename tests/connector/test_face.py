@@ -16,7 +16,7 @@ from ibkr.simulator import Gateway, ThreadedGateway
 
 @pytest.fixture
 def threaded() -> ThreadedGateway:
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         yield gateway
 
 

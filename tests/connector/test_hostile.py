@@ -214,7 +214,7 @@ async def test_names_that_cannot_be_encoded(host: str) -> None:
 
 @pytest.fixture
 def threaded() -> Iterator[ThreadedGateway]:
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         yield gateway
 
 

@@ -23,7 +23,7 @@ SHORT = {"stream_silence": 0.25, "stream_pause": 0.1}
 
 @pytest.fixture
 async def gateway():
-    async with Gateway(tick_interval=0.02) as gateway:
+    async with Gateway(tick_interval=0.02, id_hold=0) as gateway:
         yield gateway
 
 

@@ -75,7 +75,7 @@ async def test_patience_beyond_all_measure_is_no_reason_to_fail(make: Make) -> N
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_loop_that_was_closed_is_not_kept_alive_by_its_pulse(script_loop: asyncio.AbstractEventLoop) -> None:
     """Its timer, and the connector that listened, would hold it for ever."""
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         connector = IBConnector("127.0.0.1", gateway.port, 7)
         connector.connect()
         beat = pulse.pulse_of(script_loop)

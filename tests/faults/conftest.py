@@ -52,7 +52,7 @@ def nothing_unheard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(tick_interval=0.02) as gateway:
+    async with Gateway(tick_interval=0.02, id_hold=0) as gateway:
         yield gateway
 
 

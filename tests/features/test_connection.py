@@ -35,7 +35,7 @@ def outcome() -> Outcome:
 
 @given(parsers.parse("a running TWS/Gateway on localhost:{port:d}"), target_fixture="gateway")
 def running_gateway(port: int) -> Iterator[ThreadedGateway]:
-    gateway = ThreadedGateway(port=port)
+    gateway = ThreadedGateway(port=port, id_hold=0)
     try:
         gateway.start()
     except OSError as error:

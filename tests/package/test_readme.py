@@ -27,7 +27,7 @@ def rows(heading: str) -> list[list[str]]:
 def test_the_example_runs():
     """Against the simulator, up to its third price."""
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         code = code.replace("7497", str(gateway.port)).replace("sleep(1)", "sleep(0.2)")
         env = os.environ | {"PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(

@@ -125,7 +125,7 @@ Connect = Callable[..., Awaitable[RawClient]]
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(tick_interval=0.005) as running:
+    async with Gateway(tick_interval=0.005, id_hold=0) as running:
         yield running
 
 

@@ -119,7 +119,7 @@ class TestRate:
 
 class TestIds:
     async def test_the_next_session_is_told_the_lower_id(self, connect) -> None:
-        async with Gateway(next_order_id=100) as gateway:
+        async with Gateway(next_order_id=100, id_hold=0) as gateway:
             for order_id in (100, 5, 100):
                 client = await connect(gateway.port, 7, welcomed=False)
                 assert (await client.until(9))[-1] == ["9", "1", str(order_id)]

@@ -115,7 +115,7 @@ async def watch_over(bystander: Any, is_over: Callable[[], bool]) -> int:
 async def test_hostile_clients_do_no_harm(connect, caplog) -> None:
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
-    async with Gateway(tick_interval=0.005, on_rate="off") as gateway:
+    async with Gateway(tick_interval=0.005, on_rate="off", id_hold=0) as gateway:
         bystander = await connect(gateway.port, 1)
         bystander.subscribe(5)
         await bystander.until(58)

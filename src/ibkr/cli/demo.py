@@ -61,7 +61,7 @@ def _chosen(only: list[str]) -> tuple[Scene, ...]:
 
 
 async def _play(chosen: tuple[Scene, ...], playbill: Playbill) -> tuple[list[Outcome], int]:
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         connector = IBConnector(gateway.host, gateway.port, CLIENT_ID, TIMEOUT, policy=POLICY)
         playbill.begin(gateway.host, gateway.port)
         stage = Stage(gateway, connector, playbill)

@@ -17,10 +17,8 @@ from ibkr.cli.drive import fault, faults, scenarios
 from ibkr.cli.options import JsonOption
 from ibkr.simulator import Gateway, Scenario, ScenarioError, load_scenario
 from ibkr.simulator.answers import SHIPPED as SHIPPED_ANSWERS
+from ibkr.simulator.hub import ID_HOLD
 from ibkr.simulator.instruments import SHIPPED as SHIPPED_INSTRUMENTS
-
-ID_HOLD = 3.0
-"""Seconds that the id of a client that was cut stays taken, as users of real gateways see it."""
 
 _LIMITS = "What it is like"
 _OWN = "the package's own"

@@ -12,7 +12,7 @@ from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
 from ibkr.simulator.control import Control
 from ibkr.simulator.faults import Faults
-from ibkr.simulator.hub import Hub, Settings
+from ibkr.simulator.hub import ID_HOLD, Hub, Settings
 from ibkr.simulator.instruments import SHIPPED as SHIPPED_INSTRUMENTS
 from ibkr.simulator.instruments import load_instruments
 from ibkr.simulator.listener import Listener
@@ -49,7 +49,7 @@ class Gateway:
         tick_interval: float = 0.05,
         seed: int = 1,
         next_order_id: int = 1,
-        id_hold: float = 0.0,
+        id_hold: float = ID_HOLD,
         max_clients: int = 32,
         rate: int = 50,
         on_rate: str = "pace",
@@ -164,6 +164,7 @@ class Gateway:
             await self._control.stop()
         await self._listener.wait_shut()
         await self.wait_for(lambda gateway: not gateway._hub.clients, _STOP_TIMEOUT)
+        self._hub.release_ids()
 
     async def reset(self) -> None:
         """As if new, on the same port: no client, no fault, no scenario, nothing seen, the market at its start.

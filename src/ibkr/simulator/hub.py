@@ -32,6 +32,10 @@ log = logging.getLogger("ibkr.simulator")
 _MAX_TOLD = 1000
 
 
+ID_HOLD = 3.0
+"""Seconds that the id of a client that was cut stays taken, as users of real gateways see it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Chosen when the gateway is made. `id_hold` and `tick_interval` are in seconds."""
@@ -41,7 +45,7 @@ class Settings:
     tick_interval: float = 0.05
     seed: int = 1
     next_order_id: int = 1
-    id_hold: float = 0.0
+    id_hold: float = ID_HOLD
     max_clients: int = 32
     rate_limit: RateLimit = field(default_factory=RateLimit)
     lines: int = 100

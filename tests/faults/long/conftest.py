@@ -13,7 +13,7 @@ from ibkr.simulator import Gateway
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway() as gateway:
+    async with Gateway(id_hold=0) as gateway:
         yield gateway
 
 

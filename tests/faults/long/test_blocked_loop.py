@@ -18,7 +18,7 @@ from ibkr.simulator import ThreadedGateway
 async def test_half_a_minute_of_sleep_loses_no_session(caplog: pytest.LogCaptureFixture) -> None:
     """The gateway lives in a thread of its own: ticks go on arriving all the time."""
     caplog.set_level(logging.WARNING, "ibkr")
-    with ThreadedGateway() as gateway:
+    with ThreadedGateway(id_hold=0) as gateway:
         async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
             connector.ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598))
             states = set()

@@ -20,7 +20,7 @@ AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 @pytest.fixture
 async def other_gateway() -> AsyncIterator[Gateway]:
-    async with Gateway() as gateway:
+    async with Gateway(id_hold=0) as gateway:
         yield gateway
 
 
