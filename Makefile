@@ -20,7 +20,7 @@ WANTED := tests/clients/requirements
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in turn (about 40 s)
+demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in turn (about 50 s)
 	$(BIN)/ibkr demo
 
 test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests

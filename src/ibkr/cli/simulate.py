@@ -38,7 +38,7 @@ def simulate(
     scenario: Annotated[
         str | None, typer.Option("--scenario", help="Play this: a name (ibkr simulate scenarios) or a TOML file.")
     ] = None,
-    speed: Annotated[float, typer.Option("--speed", help="Play it so many times as fast.")] = 1.0,
+    speed: Annotated[float, typer.Option("--speed", help="Market and scenario so many times as fast.")] = 1.0,
     accounts: Annotated[
         str, typer.Option("--accounts", rich_help_panel=_LIMITS, help="Account ids, with commas between them.")
     ] = "DU1234567",
@@ -83,6 +83,8 @@ def simulate(
     """
     if context.invoked_subcommand is not None:
         return
+    if not 0 < speed < math.inf:
+        raise typer.BadParameter(f"more than 0 is needed, not {speed}", context, param_hint="--speed")
     try:
         played = None if scenario is None else load_scenario(scenario)
         gateway = Gateway(
@@ -91,6 +93,7 @@ def simulate(
             control_port=control,
             accounts=tuple(filter(None, accounts.split(","))),
             seed=seed,
+            speed=speed,
             lines=lines,
             instruments=instruments,
             answers=answers,
@@ -101,8 +104,6 @@ def simulate(
     except ValueError as error:  # a ScenarioError is one
         hint = "--scenario" if isinstance(error, ScenarioError) else None
         raise typer.BadParameter(str(error), context, param_hint=hint) from None
-    if not 0 < speed < math.inf:
-        raise typer.BadParameter(f"more than 0 is needed, not {speed}", context, param_hint="--speed")
     _set_up_log(verbose)
     _run(
         gateway, played, speed, as_json=as_json, asked=f"{host}:{port}" + ("" if control is None else f" and {control}")
