@@ -133,6 +133,13 @@ class IBConnector:
         """Whether a session is up and its start-up has ended."""
         return self.connected
 
+    def age(self, thing: object) -> float | None:
+        """Seconds since the last message about a ``Ticker``, list of bars, ``PnL`` ... in this session.
+
+        None before one, and for what is no live subscription's.
+        """
+        return None if self._loop is None else self._adapter.custody.age(thing, self._loop.time())
+
     def connect(self, *, wait: bool = False) -> bool:
         """Connect, and block until that is done; for programs without a running event loop.
 

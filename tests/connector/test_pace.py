@@ -14,7 +14,11 @@ from ibkr.simulator.instruments import INSTRUMENTS
 READY, SYNCING = ConnectionState.READY, ConnectionState.SYNCING
 Make = Callable[..., IBConnector]
 StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
-STOCKS = [Stock(item.symbol, "SMART", "USD", conId=item.con_id) for item in INSTRUMENTS if item.sec_type == "STK"]
+STOCKS = [
+    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
+    for item in INSTRUMENTS
+    if (item.sec_type, item.market_data) == ("STK", "live")
+]
 
 
 def most_in_a_second(gateway: Gateway, since: float = 0.0) -> int:

@@ -89,3 +89,12 @@ def test_all_that_lacks_is_named(new_rig):
     assert rig.status.reason == (
         "start-up unanswered: account updates; subscriptions refused: AAPL (354); required data farm broken: usfarm"
     )
+
+
+def test_missing_subscriptions_may_be_reported_only(new_rig):
+    rig = new_rig(missing_subscriptions="report")
+    rig.connect()
+    rig.come_up()
+    rig.moved(0, "AAPL (354)")
+    assert (rig.state, rig.status.may_trade) == (S.READY, True)
+    assert rig.status.reason.endswith("subscriptions refused: AAPL (354)")

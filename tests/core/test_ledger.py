@@ -12,8 +12,8 @@ from ibkr.core.state import Feed
 @pytest.fixture
 def ledger():
     ledger = Ledger()
-    ledger.want(11, "AAPL")
-    ledger.want(12, "MSFT")
+    ledger.want(11, "AAPL", "market data", Feed.MARKET)
+    ledger.want(12, "MSFT", "market data", Feed.MARKET)
     return ledger
 
 
@@ -23,7 +23,7 @@ def send(ledger: Ledger, req_id: int) -> None:
 
 
 def test_asked_for_in_order(ledger):
-    ledger.want(5, "ES")
+    ledger.want(5, "ES", "market data", Feed.MARKET)
     assert ledger.ids() == [11, 12, 5]
     assert ledger.ids(Standing.WANTED) == [11, 12, 5]
     assert (ledger.pending, ledger.refused) == (0, ())
@@ -65,8 +65,6 @@ def test_forgotten_when_cancelled(ledger):
     ledger.forget(11)
     ledger.forget(99)
     assert ledger.ids() == [12]
-    ledger.clear()
-    assert ledger.ids() == []
 
 
 def test_it_goes_on_under_another_id(ledger):
@@ -113,16 +111,37 @@ def test_withheld_until_it_ticks_or_is_asked_for_again(ledger):
     assert not ledger.withhold(99)
 
 
-def test_each_has_a_label(ledger):
-    assert ledger.label(12) == "MSFT"
+def test_each_has_a_label_and_a_kind(ledger):
+    ledger.want("news bulletins", "bulletins", "news", None)
+    assert (ledger.label(12), ledger.kind("news bulletins")) == ("MSFT", "news")
+    assert "news bulletins" in ledger
+    assert 99 not in ledger
     with pytest.raises(KeyError):
         ledger.label(99)
+    with pytest.raises(KeyError):
+        ledger.kind(99)
+
+
+def test_the_gateway_is_asked_from_when_it_is_queued_until_it_refuses(ledger):
+    assert not ledger.is_asked(11)
+    ledger.queued(11)
+    assert ledger.is_asked(11)
+    ledger.sent(11)
+    ledger.live(11)
+    assert ledger.is_asked(11)
+    ledger.end(11, "10182")
+    assert ledger.is_asked(11)
+    ledger.unsend()
+    assert not ledger.is_asked(11)
+    send(ledger, 11)
+    ledger.refuse(11, "354")
+    assert not ledger.is_asked(11)
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["want", "queued", "sent", "live", "refuse", "end", "forget", "move", "unsend", "clear"]),
+            st.sampled_from(["want", "queued", "sent", "live", "refuse", "end", "forget", "move", "unsend"]),
             st.integers(1, 4),
         )
     )
@@ -132,15 +151,15 @@ def test_what_it_counts_is_what_it_holds(steps):
     for step, req_id in steps:
         match step:
             case "want":
-                ledger.want(req_id, "AAPL")
+                ledger.want(req_id, "AAPL", "market data", Feed.MARKET)
             case "refuse" | "end":
                 getattr(ledger, step)(req_id, "why")
             case "queued" | "move" if req_id not in ledger.ids():
                 continue
             case "move":
                 ledger.move(req_id, req_id + 10 * (1 + max(ledger.ids())))
-            case "unsend" | "clear":
-                getattr(ledger, step)()
+            case "unsend":
+                ledger.unsend()
             case _:
                 getattr(ledger, step)(req_id)
         assert ledger.held_back == len(ledger.ids(Standing.QUEUED))

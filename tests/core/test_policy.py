@@ -100,7 +100,7 @@ def test_maintenance_windows_are_texts(bad):
         Policy(maintenance=bad)
 
 
-@pytest.mark.parametrize("name", ["region", "daily_restart"])
+@pytest.mark.parametrize("name", ["region", "daily_restart", "missing_subscriptions"])
 def test_region_and_daily_restart_are_text(name):
     with pytest.raises(ConfigError, match=f"{name}.*must be text"):
         Policy(**{name: 7})
@@ -109,3 +109,10 @@ def test_region_and_daily_restart_are_text(name):
 def test_the_region_is_one_of_those_that_have_a_calendar():
     with pytest.raises(ConfigError, match=r"region = 'mars': must be one of america, europe, asia, none"):
         Policy(region="mars")
+
+
+def test_what_a_missing_subscription_does_is_one_of_two():
+    assert Policy().missing_subscriptions == "degrade"
+    assert Policy(missing_subscriptions="report").missing_subscriptions == "report"
+    with pytest.raises(ConfigError, match=r"missing_subscriptions = 'ignore': must be degrade or report"):
+        Policy(missing_subscriptions="ignore")

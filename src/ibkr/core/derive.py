@@ -37,7 +37,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     lacking = _lacking(s, policy)
     if lacking:
         return ConnectionState.DEGRADED, lacking
-    return ConnectionState.READY, _ready(session)
+    return ConnectionState.READY, _ready(session, policy)
 
 
 def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
@@ -88,7 +88,7 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _ready(session: Session) -> str:
+def _ready(session: Session, policy: Policy) -> str:
     parts = ["session and upstream up"]
     if session.upstream is UpstreamState.ASSUMED:
         parts = ["session up; upstream assumed, the gateway has not said"]
@@ -100,6 +100,8 @@ def _ready(session: Session) -> str:
     if session.withheld:
         withheld = ", ".join(session.withheld)
         parts.append(f"market data withheld while this user is logged in elsewhere (10197): {withheld}")
+    if policy.missing_subscriptions == "report":
+        parts += _missing_subscriptions(session)
     if session.too_fast:
         parts.append(f"sending slowly: the gateway said {_times(session.too_fast)} that messages come too fast (100)")
     return "; ".join(parts)
@@ -128,10 +130,8 @@ def _lacking(s: Situation, policy: Policy) -> str:
     parts = []
     if s.session.missing:
         parts.append(f"start-up unanswered: {', '.join(sorted(s.session.missing))}")
-    if s.session.refused:
-        parts.append(f"subscriptions refused: {'; '.join(s.session.refused)}")
-    if s.session.ended:
-        parts.append(f"subscriptions ended by the gateway: {'; '.join(stream.words for stream in s.session.ended)}")
+    if policy.missing_subscriptions == "degrade":
+        parts += _missing_subscriptions(s.session)
     broken = [farm for farm in policy.required_farms if s.session.farms.get(farm) is FarmState.BROKEN]
     if broken:
         parts.append(f"required data farm broken: {', '.join(broken)}")
@@ -139,3 +139,12 @@ def _lacking(s: Situation, policy: Policy) -> str:
     if unheard_of:
         parts.append(f"the gateway does not name the required data farm {', '.join(unheard_of)}")
     return "; ".join(parts)
+
+
+def _missing_subscriptions(session: Session) -> list[str]:
+    parts = []
+    if session.refused:
+        parts.append(f"subscriptions refused: {'; '.join(session.refused)}")
+    if session.ended:
+        parts.append(f"subscriptions ended by the gateway: {'; '.join(stream.words for stream in session.ended)}")
+    return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ibkr.core.facts import Timer
+from ibkr.core.facts import Key, Timer
 from ibkr.core.state import Feed
 from ibkr.core.status import Status
 
@@ -84,7 +84,7 @@ class AskStreams:
     """Ask for these streams again on the live socket, but not for one that has ticked after ``unless_since``."""
 
     attempt: int
-    req_ids: tuple[int, ...]
+    req_ids: tuple[Key, ...]
     unless_since: float | None = None
 
 

@@ -38,12 +38,19 @@ class Timer(StrEnum):
     CALENDAR = "calendar"
 
 
+Key: TypeAlias = int | str
+"""A subscription's request id; its name, where it has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndedStream:
-    """A subscription that the gateway has ended, by request id; ``words`` name it and the cause."""
+    """A subscription that the gateway has ended, by request id; ``words`` name it and the cause.
 
-    req_id: int
-    feed: Feed
+    ``feed``: what it comes over; None: no farm, straight from upstream.
+    """
+
+    req_id: Key
+    feed: Feed | None
     words: str
 
 
@@ -51,7 +58,7 @@ class EndedStream:
 class WatchedStream:
     """A subscription, by request id, that may be silent for ``patience`` seconds and no longer."""
 
-    req_id: int
+    req_id: Key
     patience: float
 
 

@@ -1,4 +1,4 @@
-"""What the program has asked to be streamed: wanted, sent, live, refused. By request id, kind and label only."""
+"""What the program has asked to be streamed: wanted, sent, live, refused. By key, kind and label only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ibkr.core.facts import EndedStream
+from ibkr.core.facts import EndedStream, Key
 from ibkr.core.state import Feed
 
 
@@ -27,7 +27,8 @@ class Entry:
     """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now."""
 
     label: str
-    feed: Feed
+    kind: str
+    feed: Feed | None
     standing: Standing = Standing.WANTED
     ran: bool = False
     cause: str = ""
@@ -35,91 +36,89 @@ class Entry:
 
 
 class Ledger:
-    """The list of subscriptions. A message about an id that it does not know changes nothing."""
+    """The list of subscriptions. A message about a key that it does not know changes nothing."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[Key, Entry] = {}
         self._count: Counter[Standing] = Counter()
 
-    def want(self, req_id: int, label: str, feed: Feed = Feed.MARKET) -> None:
-        """A new subscription under this request id."""
-        self.forget(req_id)
-        self._entries[req_id] = entry = Entry(label, feed)
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
+
+    def want(self, key: Key, label: str, kind: str, feed: Feed | None) -> None:
+        """A new subscription under this key; ``feed`` None: it comes over no farm."""
+        self.forget(key)
+        self._entries[key] = entry = Entry(label, kind, feed)
         self._count[entry.standing] += 1
 
-    def forget(self, req_id: int) -> None:
+    def forget(self, key: Key) -> None:
         """It is cancelled."""
-        entry = self._entries.pop(req_id, None)
+        entry = self._entries.pop(key, None)
         if entry is not None:
             self._count[entry.standing] -= 1
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
-        self._count.clear()
-
-    def move(self, old: int, new: int) -> None:
-        """It goes on under another request id."""
+    def move(self, old: Key, new: Key) -> None:
+        """It goes on under another key."""
         self._entries[new] = self._entries.pop(old)
 
-    def queued(self, req_id: int) -> None:
+    def queued(self, key: Key) -> None:
         """It is being asked for in this session."""
-        entry = self._entries[req_id]
+        entry = self._entries[key]
         self._stand(entry, Standing.QUEUED)
         entry.is_withheld = False
 
-    def sent(self, req_id: int) -> bool:
+    def sent(self, key: Key) -> bool:
         """The request for it has left; True if that was awaited."""
-        entry = self._entries.get(req_id)
+        entry = self._entries.get(key)
         if entry is None or entry.standing is not Standing.QUEUED:
             return False
         self._stand(entry, Standing.SENT)
         return True
 
-    def live(self, req_id: int) -> bool:
+    def live(self, key: Key) -> bool:
         """Its first message came; True if it was awaited."""
-        entry = self._entries.get(req_id)
+        entry = self._entries.get(key)
         if entry is None or entry.standing is not Standing.SENT:
             return False
         self._stand(entry, Standing.LIVE)
         entry.ran = True
         return True
 
-    def refuse(self, req_id: int, why: str) -> bool:
+    def refuse(self, key: Key, why: str) -> bool:
         """The gateway will not stream it; True if it was awaited.
 
         What ran before stays on the list as refused; what is refused when first asked for is dropped.
         """
-        entry = self._entries.get(req_id)
+        entry = self._entries.get(key)
         if entry is None or entry.standing is not Standing.SENT:
             return False
         if entry.ran:
             self._stand(entry, Standing.REFUSED)
             entry.cause = why
         else:
-            self.forget(req_id)
+            self.forget(key)
         return True
 
-    def end(self, req_id: int, why: str) -> bool:
+    def end(self, key: Key, why: str) -> bool:
         """The gateway has ended the stream; True if it was sent or live."""
-        entry = self._entries.get(req_id)
+        entry = self._entries.get(key)
         if entry is None or entry.standing not in (Standing.SENT, Standing.LIVE):
             return False
         self._stand(entry, Standing.ENDED)
         entry.cause = why
         return True
 
-    def withhold(self, req_id: int) -> bool:
+    def withhold(self, key: Key) -> bool:
         """The gateway has silenced the stream for a while (10197); True if that is news."""
-        entry = self._entries.get(req_id)
+        entry = self._entries.get(key)
         if entry is None or entry.is_withheld:
             return False
         entry.is_withheld = True
         return True
 
-    def ticked(self, req_id: int) -> bool:
+    def ticked(self, key: Key) -> bool:
         """Data came; True if it had been withheld."""
-        entry = self._entries.get(req_id)
+        entry = self._entries.get(key)
         if entry is None or not entry.is_withheld:
             return False
         entry.is_withheld = False
@@ -131,13 +130,21 @@ class Ledger:
             self._stand(entry, Standing.WANTED)
             entry.is_withheld = False
 
-    def label(self, req_id: int) -> str:
-        """What it is called. Raises ``KeyError`` for an id that is not on the list."""
-        return self._entries[req_id].label
+    def label(self, key: Key) -> str:
+        """What it is called. Raises ``KeyError`` for a key that is not on the list."""
+        return self._entries[key].label
 
-    def ids(self, *standings: Standing) -> list[int]:
-        """The request ids in the order of asking; only those of the given standings, if any are given."""
-        return [req_id for req_id, entry in self._entries.items() if not standings or entry.standing in standings]
+    def is_asked(self, key: Key) -> bool:
+        """Whether this session's gateway was asked for it, or is about to be, and has not refused."""
+        return self._entries[key].standing not in (Standing.WANTED, Standing.REFUSED)
+
+    def kind(self, key: Key) -> str:
+        """Of which kind it is. Raises ``KeyError`` for a key that is not on the list."""
+        return self._entries[key].kind
+
+    def ids(self, *standings: Standing) -> list[Key]:
+        """The keys in the order of asking; only those of the given standings, if any are given."""
+        return [key for key, entry in self._entries.items() if not standings or entry.standing in standings]
 
     @property
     def held_back(self) -> int:
@@ -164,8 +171,8 @@ class Ledger:
         if not self._count[Standing.ENDED]:
             return ()
         return tuple(
-            EndedStream(req_id, entry.feed, f"{entry.label} ({entry.cause})")
-            for req_id, entry in self._entries.items()
+            EndedStream(key, entry.feed, f"{entry.label} ({entry.cause})")
+            for key, entry in self._entries.items()
             if entry.standing is Standing.ENDED
         )
 

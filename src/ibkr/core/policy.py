@@ -73,6 +73,8 @@ class Policy:
     """... and how often."""
     stream_pause: float = 1.0
     """From one asking for streams that the gateway has ended to the next."""
+    missing_subscriptions: str = "degrade"
+    """What a subscription that ran before and is refused or ended now does: degrade, or only report in the reason."""
     outage_alert_after: float = 300.0
     """An outage outside of every maintenance window raises the alert after this."""
     required_farms: tuple[str, ...] = ()
@@ -97,9 +99,11 @@ class Policy:
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), f"must be {least} or more: less is not noticed")
         _check_texts("required_farms", self.required_farms, "names of data farms")
         _check_texts("maintenance", self.maintenance, "windows, such as 'backup: Sat 02:00-03:30 Europe/London'")
-        for name in ("region", "daily_restart"):
+        for name in ("region", "daily_restart", "missing_subscriptions"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), "must be text")
+        if self.missing_subscriptions not in ("degrade", "report"):
+            raise ConfigError("ibkr.missing_subscriptions", self.missing_subscriptions, "must be degrade or report")
         if self.region not in REGIONS:
             raise ConfigError("ibkr.region", self.region, f"must be one of {', '.join(REGIONS)}")
 

@@ -10,7 +10,7 @@ from math import inf
 
 from ibkr.core.calendar import Window
 from ibkr.core.errors import Failure
-from ibkr.core.facts import EndedStream
+from ibkr.core.facts import EndedStream, Key
 from ibkr.core.state import FarmState, UpstreamState
 
 
@@ -85,7 +85,7 @@ class Session:
     ended: tuple[EndedStream, ...] = ()
     withheld: tuple[str, ...] = ()
     streams_asked_at: float | None = None
-    watched: dict[tuple[int, str], Watched] = field(default_factory=dict)
+    watched: dict[tuple[Key, str], Watched] = field(default_factory=dict)
     """By request id and the farm that is back."""
     upstream_down_since: float | None = None
     broken_since: dict[str, float] = field(default_factory=dict)

@@ -96,7 +96,7 @@ def watch_over(step: Step, _fact: Fact) -> None:
     _wait_for_next(step)
 
 
-def _flows(step: Step, feed: Feed) -> bool:
+def _flows(step: Step, feed: Feed | None) -> bool:
     session = step.situation.session
     broken = any(state is FarmState.BROKEN and feed_of(farm) is feed for farm, state in session.farms.items())
     # What start-up and restore are about to ask for anyway is not asked for twice.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ibkr.core.codes import Reaction, is_about_stream, is_read_only, is_warning, reaction
@@ -17,6 +18,7 @@ from ibkr.core.facts import (
     CodeReceived,
     Fact,
     Heard,
+    Key,
     PortAccepted,
     SessionOpened,
     SocketEnded,
@@ -30,6 +32,7 @@ from ibkr.core.state import Feed
 from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress, Limiter, one_write
+from ibkr.session.ids import Ids
 from ibkr.session.keepalive import keep_alive
 from ibkr.session.library import forget_loop, hang_up, tame
 from ibkr.session.startup import StartUp
@@ -71,7 +74,6 @@ class Adapter:
         self._attempt = 0
         self._opening: asyncio.Task[None] | None = None
         self._startup: StartUp | None = None
-        self._next_id = 0
         self._detail = ""
         self._is_open = False
         self._ended = True
@@ -96,6 +98,7 @@ class Adapter:
         self._detail = ""
         self._startup = None
         self._tap.reset()
+        self.custody.begin()
         self._time.begin()
         self._egress.begin()
         loop = asyncio.get_running_loop()
@@ -121,13 +124,14 @@ class Adapter:
                 on_answer=lambda name, read_only: self.post(StartupAnswered(attempt, name, read_only)),
             )
         self.post(StartupAsked(self._attempt, self._startup.names))
-        with one_write(self.ib.client.conn):
+        with one_write(self.ib.client.conn), self.custody.start_up():
             self._startup.ask()
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these start-up requests once more."""
         if self._startup is not None:
-            self._startup.ask_again(names, shared=shared)
+            with self.custody.start_up():
+                self._startup.ask_again(names, shared=shared)
 
     def announce(self) -> None:
         """Tell the library's listeners that the session is up, as its own connect does."""
@@ -150,7 +154,7 @@ class Adapter:
         """Tell which streams ticked before the trouble."""
         self.post(StreamsWatched(self._attempt, farm, self.custody.used_to_tick(feed, since)))
 
-    def ask_streams(self, req_ids: tuple[int, ...], unless_since: float | None) -> None:
+    def ask_streams(self, req_ids: tuple[Key, ...], unless_since: float | None) -> None:
         """Ask for single streams again on the live socket."""
         with one_write(self.ib.client.conn):
             self.custody.ask_again(req_ids, unless_since)
@@ -181,6 +185,7 @@ class Adapter:
         self._tap.on_unfit = self._on_unfit
         self._tap.on_read = lambda now: self.custody.note_ticks(now)
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
+        self._ids = Ids(client, lambda: self.custody.is_wanted)
         self._time = CurrentTime(ib, self._policy.probe_apart)
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
@@ -195,7 +200,7 @@ class Adapter:
     async def _open(self, attempt: int, port: int) -> None:
         client = self.ib.client
         self.ib.wrapper.clientId = self._client_id
-        client._reqIdSeq = self._next_id  # before any handler of the first packets can take an id
+        self._ids.begin()
         try:
             await client.connectAsync(self._host, port, self._client_id, None)
         except (OSError, UnicodeError) as error:
@@ -210,7 +215,7 @@ class Adapter:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         was_ready = client.isReady()
-        self._keep_ids()
+        self._ids.keep()
         client.connState = client.DISCONNECTED
         hang_up(client.conn, abort=abort)
         self._stop_sending()
@@ -228,15 +233,9 @@ class Adapter:
         wrapper = self.ib.wrapper
         if self._startup is not None:
             self._startup.abandon()
-        for future in wrapper._futures.values():
-            if not future.done():
-                future.set_exception(ConnectionError("The API session ended before the answer came"))
+        self.custody.session_ends()
         wrapper.reset()
         self.custody.session_ended()
-
-    def _keep_ids(self) -> None:
-        """No id is handed out twice, whatever nextValidId the next session begins with."""
-        self._next_id = max(self._next_id, self.ib.client._reqIdSeq)
 
     def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
         self._has_socket = True
@@ -252,7 +251,8 @@ class Adapter:
         if attempt != self._attempt or self._is_open or not client.isReady():
             return
         self._is_open = True
-        client.updateReqId(self._next_id)
+        self._ids.opened()
+        self.custody.session_opened()
         self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts())))
 
     def _on_unfit(self, failure: Failure) -> None:
@@ -271,7 +271,7 @@ class Adapter:
         self._detail = self._detail or (plain(message) or "the gateway closed the connection")
         try:
             if was_ready:
-                self._keep_ids()
+                self._ids.keep()
                 self._connection_closed()
             client.reset()
         finally:  # whatever else may fail, the end of the socket is told
@@ -304,13 +304,10 @@ class Adapter:
             startup.failed(req_id)
         if reaction(code) is not Reaction.NONE and not is_about_stream(code):
             self.post(CodeReceived(self._attempt, code, text))
-        if is_about_stream(code):  # the library's listeners first: it is asked again under another id
-            self._error(req_id, code, text, advanced)
-            self.custody.error_received(req_id, code, text)
-        elif reaction(code) in _TOLD_BY_STATUS:
+        if reaction(code) in _TOLD_BY_STATUS:
             self.ib.errorEvent.emit(req_id, code, text, None)
-        elif self.custody.error_received(req_id, code, text):
-            self._error(req_id, code, text, advanced)
+        else:
+            self.custody.error_received(req_id, code, text, partial(self._error, req_id, code, text, advanced))
         if startup is not None and is_read_only(code, text):
             startup.read_only()
 

@@ -1,0 +1,79 @@
+"""Historical bars that are kept up to date, after a gap: the same list, nothing doubled, nothing missing."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from ibkr.session.custody.kind import Arguments, Held
+
+_DAY = 86400
+_HOUR = 3600
+_MARGIN = 60
+_UNITS = {"S": 1, "D": _DAY, "W": 7 * _DAY, "M": 30 * _DAY, "Y": 365 * _DAY}
+_DURATION_AT = 2
+_LONGEST = 365
+
+
+class _Backfill(list[Any]):
+    """What the gateway gives again goes here first."""
+
+
+def prepare(wrapper: Any, key: Any, held: Held) -> Arguments:
+    """Make ready for the bars; what the caller waits for in person goes straight into his list, as ever."""
+    arguments = held.arguments
+    if held.thing is None or key in wrapper._futures:
+        return arguments
+    wrapper._results[key] = _Backfill()
+    if held.lost_at is None:
+        return arguments
+    duration = long_enough(arguments[_DURATION_AT], time.time() - held.lost_at)
+    return (*arguments[:_DURATION_AT], duration, *arguments[_DURATION_AT + 1 :])
+
+
+def answered(ib: Any, key: Any, held: Held) -> None:
+    """Join what came, once all of it has."""
+    came = ib.wrapper._results.get(key)
+    if not isinstance(came, _Backfill) or not came:
+        return
+    del ib.wrapper._results[key]
+    held.lost_at = None
+    bars = held.thing
+    has_new = join(bars, came)
+    ib.barUpdateEvent.emit(bars, has_new)
+    bars.updateEvent.emit(bars, has_new)
+
+
+def join(bars: list[Any], came: list[Any]) -> bool:
+    """Keep the bars there are, replace the last one, which was not whole, add what follows; True if any does."""
+    if not bars:
+        bars.extend(came)
+        return True
+    last = bars[-1].date
+    fresh = [bar for bar in came if bar.date >= last]
+    if fresh and fresh[0].date == last:
+        bars[-1] = fresh.pop(0)
+    bars.extend(fresh)
+    return bool(fresh)
+
+
+def long_enough(duration: str, gap: float) -> str:
+    """The duration, or a longer one that reaches over a gap of so many seconds.
+
+    "1 D" is the trading day that runs: a gap that may have begun on an earlier one needs one day more.
+    """
+    number, _, unit = duration.strip().partition(" ")
+    if not number.isdigit() or unit not in _UNITS:
+        return duration
+    reach = int(number) * _UNITS[unit]
+    days = math.ceil(gap / _DAY) + 1
+    if unit == "S":
+        needed = math.ceil(gap) + _MARGIN
+        if needed <= reach:
+            return duration
+        if needed <= _DAY:
+            return f"{needed} S"
+    elif gap <= _HOUR or days * _DAY <= reach:
+        return duration
+    return f"{days} D" if days <= _LONGEST else duration

@@ -1,0 +1,116 @@
+"""What custody must know of one kind of subscription, and of one subscription."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from ibkr.core.facts import Key
+from ibkr.core.state import Feed
+
+Arguments: TypeAlias = tuple[Any, ...]
+"""What the client's request method is called with, without the request id."""
+
+
+class Home(Protocol):
+    """Where the library keeps what streams: finds the caller's object there, puts it back, takes it out."""
+
+    hears_messages: bool
+    """Whether its objects are heard of by the message; tickers are by the packet."""
+
+    def find(self, wrapper: Any, key: Any) -> Any:
+        """The object of a request that the library has just prepared; None if it keeps none."""
+
+    def put_back(self, wrapper: Any, key: Any, held: Held) -> None:
+        """As if it had just been asked for under this id."""
+
+    def take_out(self, wrapper: Any, key: Any, held: Held) -> None:
+        """As if it had never been asked for under this id."""
+
+    def let_go(self, wrapper: Any, held: Held) -> None:
+        """Nothing of it streams any more: the object itself need not be known."""
+
+    def slot(self, held: Held) -> Hashable:
+        """What a second request replaces: it has the same slot. None: nothing."""
+
+
+def _always(arguments: Arguments) -> bool:
+    return True
+
+
+def _nothing(arguments: Arguments) -> Arguments:
+    return ()
+
+
+def _as_asked(wrapper: Any, key: Any, held: Held) -> Arguments:
+    return held.arguments
+
+
+def _no_more(ib: Any, key: Any, held: Held) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of subscription: the client's methods, the library's maps, the gateway's messages."""
+
+    name: str
+    request: str
+    """The client's method that asks for it."""
+    cancel: str
+    """The client's method that cancels it; "" where there is none."""
+    home: Home
+    label: Callable[[Arguments], str]
+    """What one subscription is called."""
+    has_id: bool = True
+    """Both methods begin with the request id. Otherwise one of its kind stands at a time, under its name."""
+    feed: Feed | None = None
+    """The kind of farm that it comes over; None: over none, straight from upstream."""
+    is_watched: bool = False
+    """Whether its silence is a sign of trouble; never where asking again has a pacing limit."""
+    answers: Mapping[str, int] = field(default_factory=dict)
+    """Messages that answer it, and where in each the request id stands (0: nowhere). None: it lives once it is sent."""
+    gone: frozenset[int] = frozenset()
+    """Codes with which a gateway answers the cancel of what it does not stream any more."""
+    awaited: str = ""
+    """The library's key for who awaits the first answer, where that is not the request id."""
+    stands: Callable[[Arguments], bool] = _always
+    """Whether such a request is a subscription; a snapshot is none."""
+    cancel_arguments: Callable[[Arguments], Arguments] = _nothing
+    """What follows the request id in the cancel."""
+    prepare: Callable[[Any, Any, Held], Arguments] = _as_asked
+    """Before each sending: clears what must be, and gives the arguments to send."""
+    answered: Callable[[Any, Any, Held], None] = _no_more
+    """After each of its messages, where its home hears of those."""
+
+    def split(self, arguments: Arguments) -> tuple[Any, Arguments]:
+        """The key, and the arguments without it."""
+        return (arguments[0], arguments[1:]) if self.has_id else (self.name, arguments)
+
+    def joined(self, key: Key, arguments: Arguments) -> Arguments:
+        """The arguments with the key, where it is an id."""
+        return (key, *arguments) if self.has_id else arguments
+
+
+@dataclass(slots=True)
+class Held:
+    """One subscription: the object in the caller's hands, None where the library has none, and how it was asked for.
+
+    ``arguments`` are copies: the caller may alter a contract later. ``heard``: when its last messages came, in the
+    loop's time, in this session. ``lost_at``: wall time at which an earlier session lost it. ``is_early``: asked for
+    before the first session, whose order ids were not known.
+    """
+
+    kind: Kind
+    thing: Any
+    arguments: Arguments
+    heard: deque[float]
+    lost_at: float | None = None
+    is_early: bool = False
+
+    @property
+    def slot(self) -> Hashable:
+        """What a second request replaces."""
+        return self.kind.home.slot(self)

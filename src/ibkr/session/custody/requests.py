@@ -1,0 +1,191 @@
+"""What the program asks for and cancels, recorded at the client, below the library's ``IB``.
+
+Whichever way a subscription is asked for, one of the client's request methods is called in the end
+(facts/client-library.md, section 7).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from typing import Any
+
+from ibkr.core.facts import Key
+from ibkr.session.custody.kind import Arguments, Held, Kind
+from ibkr.session.custody.kinds import KINDS
+from ibkr.session.custody.shelf import Shelf
+
+
+class Requests:
+    """Stands in for the client's request methods. ``ask`` and ``end`` are called for what has a session to go to.
+
+    ``is_wanted``: a session is there or on its way, so that what is asked for is recorded. ``ids_are_known``: a gateway
+    has said which ids are free.
+    """
+
+    def __init__(
+        self,
+        ib: Any,
+        shelf: Shelf,
+        ask: Callable[[Key], None],
+        end: Callable[[Key, Held], None],
+        on_moved: Callable[[], None],
+    ) -> None:
+        self._client, self._wrapper = ib.client, ib.wrapper
+        self._shelf = shelf
+        self._ask, self._end, self._on_moved = ask, end, on_moved
+        self.is_wanted = False
+        self.ids_are_known = False
+        self._is_starting_up = False
+        self._asked_by_start_up: list[tuple[str, Arguments]] = []
+        self._data_type: int | None = None
+        self._request = {kind.name: self._replace(kind.request, partial(self._asked, kind)) for kind in KINDS}
+        self._cancel = {
+            kind.name: self._replace(kind.cancel, partial(self._cancelled, kind)) for kind in KINDS if kind.cancel
+        }
+        self._set_data_type = self._replace("reqMarketDataType", self._data_type_asked)
+
+    def session_opened(self) -> None:
+        """A gateway has said which ids are free, and start-up follows."""
+        self.ids_are_known = True
+        self._asked_by_start_up.clear()
+
+    @contextmanager
+    def start_up(self) -> Iterator[None]:
+        """What is asked for meanwhile is asked for in each session anyway, and not recorded."""
+        self._is_starting_up = True
+        try:
+            yield
+        finally:
+            self._is_starting_up = False
+
+    def send(self, key: Key, held: Held, arguments: Arguments) -> None:
+        """Ask the gateway for it."""
+        kind = held.kind
+        self._request[kind.name](*kind.joined(key, arguments))
+
+    def cancel(self, key: Key, held: Held) -> None:
+        """Have the gateway end it."""
+        kind = held.kind
+        if kind.cancel:
+            self._cancel[kind.name](*kind.joined(key, kind.cancel_arguments(held.arguments)))
+
+    def restore_data_type(self) -> None:
+        """What was asked for last holds for all that follows."""
+        if self._data_type is not None:
+            self._set_data_type(self._data_type)
+
+    def release(self) -> None:
+        """Nothing is wanted any more."""
+        self.is_wanted = False
+        self._data_type = None
+        self._asked_by_start_up.clear()
+
+    def _replace(self, name: str, ours: Callable[..., None]) -> Callable[..., None]:
+        """Put ours in the place of the client's method of this name, which is returned."""
+        method: Callable[..., None] = getattr(self._client, name)
+        signature = inspect.signature(method)
+        setattr(self._client, name, lambda *args, **named: ours(*signature.bind(*args, **named).args))
+        return method
+
+    def _asked(self, kind: Kind, *every: Any) -> None:
+        key, arguments = kind.split(every)
+        held = Held(kind, kind.home.find(self._wrapper, key), tuple(map(copy, arguments)), deque())
+        if self._is_starting_up:
+            self._asked_by_us(key, held)
+        elif not kind.stands(arguments):
+            self._asked_once(key, held)
+        elif self._is_asked_by_start_up(held):
+            self._asked_twice(key, held)
+        else:
+            self._wanted(key, held)
+
+    def _wanted(self, key: Key, held: Held) -> None:
+        """A subscription. One that it replaces is ended first: the library would not find it any more to cancel it."""
+        replaced = self._shelf.same(held)
+        if replaced is not None and replaced != key:
+            self._drop(replaced)
+        held.is_early = not self.ids_are_known
+        self._shelf.hold(key, held)
+        if self._has_no_session():
+            self._answer_now(key, held)
+            held.kind.home.put_back(self._wrapper, key, held)
+            return
+        try:
+            self._ask(key)
+        except Exception:
+            self._shelf.clear_away(key)
+            raise
+
+    def _asked_by_us(self, key: Key, held: Held) -> None:
+        """Start-up's own: what the program had asked for itself is served by it."""
+        self._asked_by_start_up.append((held.kind.name, held.arguments))
+        for same in (self._shelf.same(held), key):
+            if same in self._shelf.held and self._shelf.held[same].arguments == held.arguments:
+                self._drop(same)
+        self.send(key, held, held.arguments)
+
+    def _asked_twice(self, key: Key, held: Held) -> None:
+        """The program's, for what start-up asks for in each session."""
+        self._shelf.forget(key)
+        if self._has_no_session():
+            self._answer_now(key, held)
+        else:
+            self.send(key, held, held.arguments)
+
+    def _asked_once(self, key: Key, held: Held) -> None:
+        """A snapshot, or a request that ends its kind's subscription."""
+        was_held = self._shelf.forget(key)
+        if was_held is not None and self._has_no_session():
+            return
+        try:
+            self.send(key, held, held.arguments)
+        except ConnectionError:
+            held.kind.home.take_out(self._wrapper, key, held)
+            held.kind.home.let_go(self._wrapper, held)
+            raise
+        finally:
+            standing = self._shelf.same(held)
+            if standing is not None:  # a snapshot on the Ticker of a stream: the stream is what a cancel is about
+                held.kind.home.put_back(self._wrapper, standing, self._shelf.held[standing])
+
+    def _cancelled(self, kind: Kind, *every: Any) -> None:
+        key, arguments = kind.split(every)
+        key = self._shelf.current(key)
+        if key not in self._shelf.held:
+            self._cancel[kind.name](*every)
+        elif self._shelf.ledger.is_asked(key):
+            self._shelf.forget(key)
+            self._cancel[kind.name](*kind.joined(key, arguments))
+            self._on_moved()
+        else:
+            self._shelf.clear_away(key)
+            self._on_moved()
+
+    def _data_type_asked(self, data_type: int) -> None:
+        self._data_type = data_type
+        if not self._has_no_session():
+            self._set_data_type(data_type)
+
+    def _drop(self, key: Key) -> None:
+        held = self._shelf.held[key]
+        if self._shelf.ledger.is_asked(key):
+            self._end(key, held)
+        self._shelf.forget(key)
+        held.kind.home.take_out(self._wrapper, key, held)
+
+    def _answer_now(self, key: Key, held: Held) -> None:
+        """Whoever awaits the first answer has the object now; it fills when there is a session."""
+        self._wrapper._endReq(held.kind.awaited or key, held.thing)
+        self._wrapper._results.pop(key, None)
+
+    def _has_no_session(self) -> bool:
+        """Whether there is none, but one is on its way."""
+        return self.is_wanted and not self._client.isReady()
+
+    def _is_asked_by_start_up(self, held: Held) -> bool:
+        return (held.kind.name, held.arguments) in self._asked_by_start_up

@@ -1,0 +1,299 @@
+"""A gateway with a fast market, a connector to it, and every kind of subscription."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from ib_async import IB, ScannerSubscription, Stock, WshEventData
+
+from ibkr import ConnectionState, IBConnector, Policy
+from ibkr.core.ledger import Standing
+from ibkr.simulator import Gateway
+
+ACCOUNT, OTHER = "DU1234567", "DU7654321"
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """Its market's clock runs fifty times as fast: a bar of five seconds each tenth of a second."""
+    async with Gateway(accounts=(ACCOUNT, OTHER), tick_interval=0.02, speed=50) as gateway:
+        gateway.place_order("AAPL", "BUY", 100)
+        yield gateway
+
+
+@pytest.fixture
+async def make(gateway: Gateway) -> AsyncIterator[Callable[..., IBConnector]]:
+    """Makes connectors to the gateway: ``make(client_id=7, probe_after=1)``; policy fields by their name."""
+    made: list[IBConnector] = []
+
+    def make(client_id: int = 7, timeout: float = 5, **policy: Any) -> IBConnector:
+        policies = Policy(**policy)
+        connector = IBConnector("127.0.0.1", gateway.port, client_id, timeout, account=ACCOUNT, policy=policies)
+        made.append(connector)
+        return connector
+
+    yield make
+    for connector in made:
+        await connector.disconnect_async()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind: how it is asked for, what in the object shows that it goes on, how it is cancelled."""
+
+    name: str
+    request: str
+    ask: Callable[[IB], Any]
+    cancel: Callable[[IB, Any], Any]
+    event: Callable[[IB, Any], Any] = lambda ib, thing: thing.updateEvent
+    fits: Callable[..., bool] = lambda *_: True
+    """Which of the events are its own."""
+    is_told_once: bool = False
+    """Nothing comes but when it is asked for."""
+    cancels: bool = True
+    """Whether the library has a cancel for it."""
+
+
+def _scan() -> ScannerSubscription:
+    return ScannerSubscription(instrument="STK", locationCode="STK.US.MAJOR", scanCode="TOP_PERC_GAIN")
+
+
+def _bars(ib: IB) -> Coroutine[Any, Any, Any]:
+    return ib.reqHistoricalDataAsync(AAPL, "", "1800 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True)
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case(
+            "market data",
+            "reqMktData",
+            lambda ib: ib.reqMktData(AAPL, "233"),
+            lambda ib, _: ib.cancelMktData(AAPL),
+        ),
+        Case(
+            "tick-by-tick",
+            "reqTickByTickData",
+            lambda ib: ib.reqTickByTickData(AAPL, "BidAsk"),
+            lambda ib, _: ib.cancelTickByTickData(AAPL, "BidAsk"),
+        ),
+        Case(
+            "depth",
+            "reqMktDepth",
+            lambda ib: ib.reqMktDepth(AAPL, 5, True),
+            lambda ib, _: ib.cancelMktDepth(AAPL, True),
+        ),
+        Case(
+            "real-time bars",
+            "reqRealTimeBars",
+            lambda ib: ib.reqRealTimeBars(AAPL, 5, "TRADES", False),
+            lambda ib, bars: ib.cancelRealTimeBars(bars),
+        ),
+        Case("historical bars", "reqHistoricalData", _bars, lambda ib, bars: ib.cancelHistoricalData(bars)),
+        Case(
+            "scanner",
+            "reqScannerSubscription",
+            lambda ib: ib.reqScannerSubscription(_scan()),
+            lambda ib, found: ib.cancelScannerSubscription(found),
+            is_told_once=True,
+        ),
+        Case(
+            "PnL",
+            "reqPnL",
+            lambda ib: ib.reqPnL(ACCOUNT),
+            lambda ib, _: ib.cancelPnL(ACCOUNT),
+            lambda ib, _: ib.pnlEvent,
+        ),
+        Case(
+            "PnL single",
+            "reqPnLSingle",
+            lambda ib: ib.reqPnLSingle(ACCOUNT, "", AAPL.conId),
+            lambda ib, _: ib.cancelPnLSingle(ACCOUNT, "", AAPL.conId),
+            lambda ib, _: ib.pnlSingleEvent,
+        ),
+        Case(
+            "account updates",
+            "reqAccountUpdates",
+            lambda ib: ib.reqAccountUpdatesAsync(OTHER),
+            lambda ib, _: ib.client.reqAccountUpdates(False, OTHER),
+            lambda ib, _: ib.accountValueEvent,
+            fits=lambda value: value.account == OTHER,
+            is_told_once=True,
+        ),
+        Case(
+            "account updates multi",
+            "reqAccountUpdatesMulti",
+            lambda ib: ib.reqAccountUpdatesMultiAsync(OTHER, "MODEL"),
+            lambda ib, _: None,
+            lambda ib, _: ib.accountValueEvent,
+            cancels=False,
+            fits=lambda value: value.account == OTHER,
+            is_told_once=True,
+        ),
+        Case(
+            "account summary",
+            "reqAccountSummary",
+            lambda ib: ib.reqAccountSummaryAsync(),
+            lambda ib, _: None,
+            lambda ib, _: ib.accountSummaryEvent,
+            cancels=False,
+            is_told_once=True,
+        ),
+        Case(
+            "news bulletins",
+            "reqNewsBulletins",
+            lambda ib: ib.reqNewsBulletins(True),
+            lambda ib, _: ib.cancelNewsBulletins(),
+            lambda ib, _: ib.newsBulletinEvent,
+            is_told_once=True,
+        ),
+        Case(
+            "WSH meta data",
+            "reqWshMetaData",
+            lambda ib: ib.reqWshMetaData(),
+            lambda ib, _: ib.cancelWshMetaData(),
+            lambda ib, _: ib.wshMetaEvent,
+            is_told_once=True,
+        ),
+        Case(
+            "WSH events",
+            "reqWshEventData",
+            lambda ib: ib.reqWshEventData(WshEventData(conId=AAPL.conId)),
+            lambda ib, _: ib.cancelWshEventData(),
+            lambda ib, _: ib.wshEvent,
+            is_told_once=True,
+        ),
+    )
+}
+
+
+class Heard:
+    """Counts an event, or those of it that fit."""
+
+    def __init__(self, event: Any, fits: Callable[..., bool] = lambda *_: True) -> None:
+        self.times = 0
+        self._fits = fits
+        self._news = asyncio.Event()
+        event.connect(self._note, keep_ref=True)
+
+    def _note(self, *told: object) -> None:
+        if self._fits(*told):
+            self.times += 1
+            self._news.set()
+
+    async def beyond(self, times: int) -> None:
+        """Wait until there were more than so many."""
+        async with asyncio.timeout(10):
+            while self.times <= times:
+                self._news.clear()
+                await self._news.wait()
+
+
+@pytest.fixture
+def heard() -> Callable[..., Heard]:
+    """Counts an event: ``heard(ticker.updateEvent)``."""
+    return Heard
+
+
+@pytest.fixture
+def outage(gateway: Gateway) -> Callable[[IBConnector, str], Awaitable[None]]:
+    """Puts the connection through a fault and waits until all is well again."""
+
+    async def play(connector: IBConnector, name: str) -> None:
+        left = asyncio.ensure_future(_leaves_ready(connector))
+        await asyncio.sleep(0)
+        if name == "half-open":
+            await gateway.fault("freeze")
+            await left
+            async with asyncio.timeout(10):
+                async for status in connector.changes():
+                    if status.state is ConnectionState.RECONNECTING:
+                        break
+            await gateway.fault("thaw")
+        elif name == "1101":
+            await gateway.fault("1100")
+            await left
+            await gateway.fault("1101")
+        else:
+            await gateway.fault(name, *((0.3,) if name == "restart" else ()))
+            await left
+        await connector.wait_ready_async(10)
+
+    return play
+
+
+async def _leaves_ready(connector: IBConnector) -> None:
+    async with asyncio.timeout(10):
+        async for status in connector.changes():
+            if status.state is not ConnectionState.READY:
+                return
+
+
+def _standing(gateway: Gateway, client_id: int) -> set[tuple[str, int]]:
+    """All that the gateway streams to this client, but for what start-up asks for: request and id."""
+    found = {(kind, req_id) for req_id, (kind, _) in gateway.seen.live_streams(client_id).items()}
+    client = gateway._hub.sessions.get(client_id)
+    if client is not None:
+        found |= set(client.account_streams._streams)
+    by_start_up = {
+        ("reqAccountUpdatesMulti", int(request.fields[2]))
+        for request in gateway.seen.received("reqAccountUpdatesMulti")
+        if not request.fields[4]
+    }
+    return found - by_start_up - {("reqPositions", 0), ("reqAccountUpdates", 0)}
+
+
+def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
+    """What the ledger has as sent or live, in the gateway's words."""
+    shelf = connector._adapter.custody._shelf
+    return {
+        (shelf.held[key].kind.request, key)
+        for key in shelf.ledger.ids(Standing.SENT, Standing.LIVE)
+        if isinstance(key, int) and not shelf.held[key].kind.name.startswith("WSH")  # answered, and over
+    }
+
+
+@pytest.fixture
+def in_step(gateway: Gateway) -> Callable[[IBConnector], Awaitable[set[tuple[str, int]]]]:
+    """Waits until the gateway streams what the ledger has; returns that."""
+
+    async def wait(connector: IBConnector) -> set[tuple[str, int]]:
+        def holds(gateway: Gateway) -> bool:
+            held_back = connector._adapter.custody.ledger.held_back
+            return not held_back and _standing(gateway, connector.client_id) == _recorded(connector)
+
+        await gateway.wait_for(holds)
+        return _recorded(connector)
+
+    return wait
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each kind of subscription."""
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture
+def cases() -> dict[str, Case]:
+    """All of them by name."""
+    return CASES
+
+
+@pytest.fixture
+def ask() -> Callable[[Case, IBConnector], Awaitable[Any]]:
+    """Asks for one of a kind; gives its object."""
+
+    async def ask(case: Case, connector: IBConnector) -> Any:
+        thing = case.ask(connector.ib)
+        return await thing if inspect.isawaitable(thing) else thing
+
+    return ask

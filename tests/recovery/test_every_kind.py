@@ -1,0 +1,46 @@
+"""Every kind of subscription through every kind of outage: the same object, updating, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from ibkr import ConnectionState, IBConnector
+from ibkr.simulator import Gateway
+
+Make = Callable[..., IBConnector]
+SHORT = {"probe_after": 0.2, "suspect_after": 0.1, "probe_timeout": 0.3, "timeout": 0.3, "backoff_first": 0.05}
+OUTAGES = ["reset", "restart", "half-open", "1101"]
+
+
+@pytest.mark.parametrize("name", OUTAGES)
+async def test_the_same_object_goes_on(
+    name: str,
+    case: Any,
+    gateway: Gateway,
+    make: Make,
+    ask: Callable[..., Awaitable[Any]],
+    heard: Callable[[Any], Any],
+    outage: Callable[..., Awaitable[None]],
+    in_step: Callable[..., Awaitable[set[tuple[str, int]]]],
+) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    thing = await ask(case, connector)
+    news = heard(case.event(connector.ib, thing), case.fits)
+    if not case.is_told_once:
+        await news.beyond(0)
+    before = await in_step(connector)
+    times = news.times
+    await outage(connector, name)
+    await news.beyond(times if case.is_told_once else news.times)
+    after = await in_step(connector)
+    assert len(after) == len(before)
+    assert (after == before) is (name != "1101" or not before), "a live socket takes no id twice"
+    assert connector.status.state is ConnectionState.READY
+    case.cancel(connector.ib, thing)
+    if case.cancels:
+        assert connector._adapter.custody.ledger.ids() == []
+        assert await in_step(connector) == set()

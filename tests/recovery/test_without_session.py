@@ -1,0 +1,214 @@
+"""What is asked for, cancelled, or pending while there is no session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from ib_async import Stock
+
+from ibkr import ConnectionState, IBConnector, Policy
+from ibkr.simulator import Gateway
+
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+Make = Callable[..., IBConnector]
+Ask = Callable[..., Awaitable[Any]]
+SHORT = {"timeout": 0.2, "backoff_first": 0.05, "backoff_cap": 0.1}
+InStep = Callable[..., Awaitable[set[tuple[str, int]]]]
+
+
+async def lose(gateway: Gateway, connector: IBConnector) -> None:
+    """The gateway is away, and the connector knows."""
+    await gateway.fault("silent")
+    await gateway.fault("reset")
+    async with asyncio.timeout(5):
+        async for status in connector.changes():
+            if status.state is ConnectionState.RECONNECTING:
+                return
+
+
+async def come_back(gateway: Gateway, connector: IBConnector) -> None:
+    await gateway.fault("clear")
+    await connector.wait_ready_async(5)
+
+
+async def test_it_is_recorded_and_sent_at_restore(
+    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Callable[..., Any], in_step: InStep
+) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    await lose(gateway, connector)
+    async with asyncio.timeout(1):  # its object is returned, whoever would have waited for the first answer
+        thing = await ask(case, connector)
+    news = heard(case.event(connector.ib, thing), case.fits)
+    assert connector.age(thing) is None
+    await come_back(gateway, connector)
+    await news.beyond(0)
+    await in_step(connector)
+    case.cancel(connector.ib, thing)
+    if case.cancels:
+        assert connector._adapter.custody.ledger.ids() == []
+        assert await in_step(connector) == set()
+
+
+async def test_also_before_the_first_session(
+    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Callable[..., Any], in_step: InStep
+) -> None:
+    await gateway.fault("silent")
+    connector = make(**SHORT)
+    connecting = asyncio.create_task(connector.connect_async(wait=True))
+    await gateway.wait_for(lambda gateway: gateway.seen.connects)
+    thing = await ask(case, connector)
+    news = heard(case.event(connector.ib, thing), case.fits)
+    await gateway.fault("clear")
+    await connecting
+    await connector.wait_ready_async(5)
+    await news.beyond(0)
+    await in_step(connector)
+
+
+async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones(make: Make) -> None:
+    """An open order of yesterday may have the same number, and an error of the one be taken for the other's."""
+    async with Gateway(next_order_id=500) as gateway:
+        await gateway.fault("silent")
+        connector = IBConnector("127.0.0.1", gateway.port, 7, 0.2, policy=Policy(backoff_first=0.05))
+        connecting = asyncio.create_task(connector.connect_async(wait=True))
+        await gateway.wait_for(lambda gateway: gateway.seen.connects)
+        bars = connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+        assert 0 < bars.reqId < 500
+        await gateway.fault("clear")
+        await connecting
+        await connector.wait_ready_async(5)
+        assert bars.reqId >= 500
+        assert set(gateway.seen.live_streams(7)) == {bars.reqId}
+        await connector.disconnect_async()
+
+
+async def test_a_cancel_sends_nothing_and_leaves_nothing(case: Any, gateway: Gateway, make: Make, ask: Ask) -> None:
+    if not case.cancels:
+        pytest.skip("the library has no cancel for it")
+    connector = make(**SHORT)
+    await connector.connect_async()
+    thing = await ask(case, connector)
+    await lose(gateway, connector)
+    case.cancel(connector.ib, thing)
+    assert connector._adapter.custody.ledger.ids() == []
+    wrapper = connector.ib.wrapper
+    assert not any(wrapper.ticker2ReqId.values())
+    assert not wrapper.tickers
+    assert not wrapper.reqId2Ticker
+    assert not wrapper.reqId2Subscriber
+    assert not (wrapper.reqId2PnL or wrapper.reqId2PnlSingle or wrapper.pnlKey2ReqId or wrapper.pnlSingleKey2ReqId)
+    assert not (wrapper.wshMetaReqId or wrapper.wshEventReqId or wrapper._reqId2Contract or wrapper._results)
+    asked = len(gateway.seen.received(case.request))
+    await come_back(gateway, connector)
+    await connector.ib.reqCurrentTimeAsync()
+    by_start_up = len(connector.ib.managedAccounts()) if case.request == "reqAccountUpdatesMulti" else 0
+    by_start_up += case.request == "reqAccountUpdates"
+    assert len(gateway.seen.received(case.request)) == asked + by_start_up
+
+
+ONE_SHOTS = {
+    "contract details": ("reqContractDetails", lambda ib: ib.reqContractDetailsAsync(AAPL)),
+    "snapshot": ("reqMktData", lambda ib: ib.reqTickersAsync(AAPL)),
+    "bars": ("reqHistoricalData", lambda ib: ib.reqHistoricalDataAsync(AAPL, "", "1 D", "1 hour", "TRADES", True)),
+    "first fill": (
+        "reqHistoricalData",
+        lambda ib: ib.reqHistoricalDataAsync(AAPL, "", "1 D", "1 hour", "TRADES", True, keepUpToDate=True),
+    ),
+    "scan": ("reqScannerSubscription", lambda ib: ib.reqScannerDataAsync(_scan())),
+    "summary": ("reqAccountSummary", lambda ib: ib.reqAccountSummaryAsync()),
+    "open orders": ("reqAllOpenOrders", lambda ib: ib.reqAllOpenOrdersAsync()),
+}
+
+
+def _scan() -> Any:
+    from ib_async import ScannerSubscription
+
+    return ScannerSubscription(instrument="STK", locationCode="STK.US.MAJOR", scanCode="TOP_PERC_GAIN")
+
+
+@pytest.mark.parametrize("end", ["reset", "disconnect", "disconnect_async"])
+@pytest.mark.parametrize("name", ONE_SHOTS)
+async def test_what_pends_when_the_session_ends_gets_an_error_at_once(
+    name: str, end: str, gateway: Gateway, make: Make
+) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    request, call = ONE_SHOTS[name]
+    await gateway.fault("mute", request)
+    pending = asyncio.ensure_future(call(connector.ib))
+    await gateway.wait_for(lambda gateway: gateway.seen.received(request))
+    if end == "reset":
+        await gateway.fault("reset")
+    elif end == "disconnect":
+        connector.disconnect()
+    else:
+        await connector.disconnect_async()
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(pending, 1)
+    if end == "reset":
+        await gateway.fault("clear")
+        await connector.wait_ready_async(5)
+    assert connector._adapter.custody.ledger.ids() == []
+
+
+@pytest.mark.parametrize("name", ["contract details", "snapshot", "bars", "open orders"])
+async def test_a_one_shot_without_a_session_raises_and_leaves_nothing(
+    name: str, gateway: Gateway, make: Make, in_step: InStep
+) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    await lose(gateway, connector)
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(asyncio.ensure_future(_called(ONE_SHOTS[name][1], connector)), 1)
+    wrapper = connector.ib.wrapper
+    assert not (wrapper.tickers or wrapper.reqId2Ticker)
+    await come_back(gateway, connector)
+    assert not wrapper._futures
+    assert await in_step(connector) == set()
+
+
+async def _called(call: Callable[[Any], Any], connector: IBConnector) -> Any:
+    return await call(connector.ib)
+
+
+async def test_what_waits_for_the_first_session_is_told_of_a_disconnect(gateway: Gateway, make: Make) -> None:
+    await gateway.fault("silent")
+    connector = make(**SHORT)
+    connecting = asyncio.create_task(connector.connect_async(wait=True))
+    await gateway.wait_for(lambda gateway: gateway.seen.connects)
+    scan = asyncio.ensure_future(ONE_SHOTS["scan"][1](connector.ib))
+    await asyncio.sleep(0)
+    connector.disconnect()
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(scan, 1)
+    assert await connecting is False
+
+
+async def test_nothing_is_recorded_where_no_session_is_wanted(gateway: Gateway, make: Make) -> None:
+    connector = make(**SHORT)
+    with pytest.raises(ConnectionError):
+        connector.ib.reqMktData(AAPL)
+    await connector.connect_async()
+    connector.ib.reqMktData(AAPL)
+    await connector.disconnect_async()
+    with pytest.raises(ConnectionError):
+        connector.ib.reqMktData(AAPL)
+    await connector.connect_async()
+    assert connector._adapter.custody.ledger.ids() == []
+    assert connector.ib.tickers() == []
+
+
+async def test_the_market_data_type_set_without_a_session_is_sent_first(gateway: Gateway, make: Make) -> None:
+    connector = make(**SHORT)
+    await connector.connect_async()
+    await lose(gateway, connector)
+    connector.ib.reqMktData(AAPL)
+    connector.ib.reqMarketDataType(3)
+    await come_back(gateway, connector)
+    names = [request.name for request in gateway.seen.requests if request.name in ("reqMarketDataType", "reqMktData")]
+    assert names == ["reqMarketDataType", "reqMktData"]
