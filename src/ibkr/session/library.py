@@ -24,6 +24,7 @@ def tame(ib: Any) -> Callable[[], None]:
     # Unsolicited rows raise KeyError there.
     completed_order = wrapper.completedOrder
     wrapper.completedOrder = lambda *row: "completedOrders" in wrapper._results and completed_order(*row)
+    wrapper.updateMktDepthL2 = _rows_of_now(wrapper)
     # Its only work is to ask for the account summary at each 1102, a subscription more every time.
     ib.errorEvent.disconnect(ib._onError)
     # Streams go on after a loss, so they are not done with it.
@@ -59,3 +60,15 @@ def forget_loop(ib: Any) -> None:
     wrapper._futures.clear()
     wrapper._timeoutHandle = None
     wrapper.reset()
+
+
+def _rows_of_now(wrapper: Any) -> Callable[..., None]:
+    """Rows of a book that was cancelled a moment ago belong to no other, and raise ``KeyError`` there."""
+    update: Callable[..., None] = wrapper.updateMktDepthL2
+
+    def row(req_id: int, *fields: Any) -> None:
+        ticker = wrapper.reqId2Ticker.get(req_id)
+        if ticker is not None and wrapper.ticker2ReqId["mktDepth"].get(ticker) == req_id:
+            update(req_id, *fields)
+
+    return row

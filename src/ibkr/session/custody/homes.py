@@ -32,13 +32,13 @@ class InTickers:
         wrapper._reqId2Contract[key] = contract
 
     def take_out(self, wrapper: Any, key: Any, held: Held) -> None:
-        wrapper.reqId2Ticker.pop(key, None)
         wrapper._reqId2Contract.pop(key, None)
         for of_type in wrapper.ticker2ReqId.values():
             if of_type.get(held.thing) == key:
                 del of_type[held.thing]
 
-    def let_go(self, wrapper: Any, held: Held) -> None:
+    def let_go(self, wrapper: Any, key: Any, held: Held) -> None:
+        wrapper.reqId2Ticker.pop(key, None)
         if held.thing is None or any(ticker is held.thing for ticker in wrapper.reqId2Ticker.values()):
             return
         for place in [place for place, ticker in wrapper.tickers.items() if ticker is held.thing]:
@@ -67,7 +67,7 @@ class InSubscribers:
         wrapper._reqId2Contract.pop(key, None)
         wrapper._results.pop(key, None)
 
-    def let_go(self, wrapper: Any, held: Held) -> None:
+    def let_go(self, wrapper: Any, key: Any, held: Held) -> None:
         return
 
     def slot(self, held: Held) -> Hashable:
@@ -97,7 +97,7 @@ class InProfits:
         if keys.get(held.arguments) == key:
             del keys[held.arguments]
 
-    def let_go(self, wrapper: Any, held: Held) -> None:
+    def let_go(self, wrapper: Any, key: Any, held: Held) -> None:
         return
 
     def slot(self, held: Held) -> Hashable:
@@ -122,7 +122,7 @@ class InAttribute:
         if getattr(wrapper, self._attribute) == key:
             setattr(wrapper, self._attribute, 0)
 
-    def let_go(self, wrapper: Any, held: Held) -> None:
+    def let_go(self, wrapper: Any, key: Any, held: Held) -> None:
         return
 
     def slot(self, held: Held) -> Hashable:
@@ -143,7 +143,7 @@ class Nowhere:
     def take_out(self, wrapper: Any, key: Any, held: Held) -> None:
         return
 
-    def let_go(self, wrapper: Any, held: Held) -> None:
+    def let_go(self, wrapper: Any, key: Any, held: Held) -> None:
         return
 
     def slot(self, held: Held) -> Hashable:

@@ -27,10 +27,10 @@ class Home(Protocol):
         """As if it had just been asked for under this id."""
 
     def take_out(self, wrapper: Any, key: Any, held: Held) -> None:
-        """As if it had never been asked for under this id."""
+        """As after the library's own cancel: it can be asked for anew, and what is still on its way does no harm."""
 
-    def let_go(self, wrapper: Any, held: Held) -> None:
-        """Nothing of it streams any more: the object itself need not be known."""
+    def let_go(self, wrapper: Any, key: Any, held: Held) -> None:
+        """Nothing is on its way any more, after ``take_out``: as if it had never been asked for under this id."""
 
     def slot(self, held: Held) -> Hashable:
         """What a second request replaces: it has the same slot. None: nothing."""

@@ -146,7 +146,7 @@ class Requests:
             self.send(key, held, held.arguments)
         except ConnectionError:
             held.kind.home.take_out(self._wrapper, key, held)
-            held.kind.home.let_go(self._wrapper, held)
+            held.kind.home.let_go(self._wrapper, key, held)
             raise
         finally:
             standing = self._shelf.same(held)
@@ -173,8 +173,10 @@ class Requests:
 
     def _drop(self, key: Key) -> None:
         held = self._shelf.held[key]
-        if self._shelf.ledger.is_asked(key):
-            self._end(key, held)
+        if not self._shelf.ledger.is_asked(key):
+            self._shelf.clear_away(key)
+            return
+        self._end(key, held)
         self._shelf.forget(key)
         held.kind.home.take_out(self._wrapper, key, held)
 

@@ -71,7 +71,7 @@ class Shelf:
         held = self.forget(key)
         if held is not None:
             held.kind.home.take_out(self._wrapper, key, held)
-            held.kind.home.let_go(self._wrapper, held)
+            held.kind.home.let_go(self._wrapper, key, held)
 
     def put_back(self) -> None:
         """Fill the library's maps, which it has emptied."""
@@ -94,6 +94,7 @@ class Shelf:
         if held.slot is not None:
             self._slots[held.slot] = new
         held.kind.home.put_back(wrapper, new, held)
+        held.kind.home.let_go(wrapper, old, held)
         future = wrapper._futures.pop(old, None)
         if future is not None:
             wrapper._futures[new] = future

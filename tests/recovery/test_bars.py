@@ -1,0 +1,137 @@
+"""Historical bars that are kept up to date, over a gap."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from ib_async import BarData, BarDataList, Stock
+
+from ibkr import IBConnector
+from ibkr.session.custody.bars import join, long_enough
+from ibkr.simulator import Gateway
+
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+Make = Callable[..., IBConnector]
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A bar of five seconds each tenth of a second, on a Wednesday in trading hours."""
+    async with Gateway(tick_interval=1.0, speed=50) as gateway:
+        gateway._hub.market.started = datetime(2026, 11, 18, 16, 0, tzinfo=UTC).timestamp()
+        yield gateway
+
+
+async def ask(connector: IBConnector) -> BarDataList:
+    bars: BarDataList = await connector.ib.reqHistoricalDataAsync(
+        AAPL, "", "1800 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True
+    )
+    return bars
+
+
+@pytest.mark.parametrize("name", ["reset", "restart", "1101"])
+async def test_the_gap_is_filled_and_nothing_is_doubled(
+    name: str, gateway: Gateway, make: Make, heard: Callable[..., Any], outage: Callable[..., Awaitable[None]]
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    bars = await ask(connector)
+    news = heard(bars.updateEvent)
+    await news.beyond(1)
+    before = list(bars)
+    await outage(connector, name)
+    await news.beyond(news.times + 2)
+    dates = [bar.date for bar in bars]
+    assert [bar for bar, old in zip(bars, before[:-1], strict=False) if bar is not old] == [], "those there were stay"
+    assert len(bars) > len(before)
+    assert (dates[len(before)] - dates[len(before) - 1]).total_seconds() == 5, "it begins where the old ones end"
+    assert all(earlier < later for earlier, later in pairwise(dates))
+    assert connector.ib.realtimeBars() == [bars]
+    assert not connector.ib.wrapper._results
+
+
+async def test_they_are_watched_over_the_historical_farm(
+    gateway: Gateway, make: Make, heard: Callable[..., Any]
+) -> None:
+    """Their farm broke and is back, and they stay silent: asked for again, on the same list."""
+    connector = make(stream_silence=0.2, stream_silence_factor=1, stream_ticks=3)
+    await connector.connect_async()
+    bars = await ask(connector)
+    news = heard(bars.updateEvent)
+    await news.beyond(5)
+    await gateway.fault("break_farm", "ushmds")
+    await gateway.fault("stall_stream", "AAPL")
+    await gateway.fault("mend_farm", "ushmds")
+    await news.beyond(news.times + 2)
+    assert len(gateway.seen.received("reqHistoricalData")) == 2
+    assert [kind for kind, _ in gateway.seen.live_streams(7).values()] == ["reqHistoricalData"]
+
+
+@pytest.mark.parametrize("code", [10182, 10225])
+async def test_ended_by_the_gateway_they_are_asked_for_once(
+    code: int, gateway: Gateway, make: Make, heard: Callable[..., Any]
+) -> None:
+    """At 10225 the library would ask itself, too, and under an id that stands."""
+    connector = make(stream_pause=0.05)
+    await connector.connect_async()
+    bars = await ask(connector)
+    real_time = connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+    news, more = heard(bars.updateEvent), heard(real_time.updateEvent)
+    await news.beyond(1)
+    await more.beyond(1)
+    codes: list[int] = []
+    connector.ib.errorEvent.connect(lambda _, code, *__: codes.append(code), keep_ref=True)
+    await gateway.fault("end_stream", "AAPL", code)
+    await news.beyond(news.times)
+    await more.beyond(more.times)
+    assert codes == [code, code]
+    assert [len(gateway.seen.received(name)) for name in ("reqHistoricalData", "reqRealTimeBars")] == [2, 2]
+    assert set(gateway.seen.live_streams(7)) == {bars.reqId, real_time.reqId}
+
+
+def bar(second: int, close: float = 1.0) -> BarData:
+    return BarData(date=second, close=close)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("had", "came", "joined", "has_new"),
+    [
+        ([], [5, 10], [5, 10], True),
+        ([5, 10], [10], [5, 10], False),
+        ([5, 10], [0, 5, 10, 15, 20], [5, 10, 15, 20], True),
+        ([5, 10], [20, 25], [5, 10, 20, 25], True),
+        ([5, 10], [0, 5], [5, 10], False),
+    ],
+)
+def test_joined(had: list[int], came: list[int], joined: list[int], has_new: bool) -> None:
+    bars = [bar(second) for second in had]
+    old = list(bars)
+    assert join(bars, [bar(second, 2.0) for second in came]) is has_new
+    assert [each.date for each in bars] == joined
+    assert all(mine is theirs for mine, theirs in zip(bars, old[:-1], strict=False))
+    if had and had[-1] in came:
+        assert bars[len(had) - 1].close == 2.0, "the last one was not whole"
+
+
+@pytest.mark.parametrize(
+    ("duration", "gap", "asked"),
+    [
+        ("1800 S", 10, "1800 S"),
+        ("60 S", 10, "70 S"),
+        ("1800 S", 7200.2, "7261 S"),
+        ("1800 S", 86400 * 2.5, "4 D"),
+        ("1 D", 60, "1 D"),
+        ("1 D", 20 * 3600, "2 D"),
+        ("2 D", 20 * 3600, "2 D"),
+        ("1 W", 3 * 86400, "1 W"),
+        ("2 D", 3 * 86400, "4 D"),
+        ("1 D", 400 * 86400, "1 D"),
+        ("a while", 7200, "a while"),
+    ],
+)
+def test_the_duration_reaches_over_the_gap(duration: str, gap: float, asked: str) -> None:
+    assert long_enough(duration, gap) == asked

@@ -1,0 +1,261 @@
+"""Restore: pace, refusals, a closed market, replaced requests, ages, and the end of it all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ib_async import Contract, Stock
+
+from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator import Gateway
+from ibkr.simulator.instruments import INSTRUMENTS
+
+READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
+ACCOUNT = "DU1234567"
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+STOCKS = [
+    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
+    for item in INSTRUMENTS
+    if (item.sec_type, item.market_data) == ("STK", "live")
+]
+Make = Callable[..., IBConnector]
+Outage = Callable[..., Awaitable[None]]
+InStep = Callable[..., Awaitable[set[tuple[str, int]]]]
+
+
+async def until(connector: IBConnector, holds: Callable[[Status], bool]) -> Status:
+    async with asyncio.timeout(10):
+        async for status in connector.changes():
+            if holds(status):
+                return status
+    raise AssertionError("changes() ended")
+
+
+@pytest.mark.slow
+async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows() -> None:
+    async with Gateway(lines=300, tick_interval=1.0) as gateway:
+        options = [item for item in gateway._hub.instruments if item.sec_type == "OPT" and item.market_data == "live"]
+        connector = IBConnector("127.0.0.1", gateway.port, 7)
+        await connector.connect_async()
+        for item in options[:300]:
+            connector.ib.reqMktData(Contract(secType="OPT", conId=item.con_id, symbol=item.symbol, exchange="SMART"))
+        await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 300, 15)
+        began = time.monotonic()
+        await gateway.fault("reset")
+        await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+        await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 300, 15)
+        await connector.wait_ready_async(1)
+        assert time.monotonic() - began < 300 / 40 + 0.5
+        times = [request.time for request in gateway.seen.requests]
+        most = max(sum(start <= at < start + 1 for at in times) for start in times)
+        assert most <= 50
+        assert set(gateway.seen.live_subscriptions(7)) == set(connector._adapter.custody.ledger.ids())
+        await connector.disconnect_async()
+
+
+async def test_in_a_closed_market_it_is_ready_all_the_same(
+    cases: dict[str, Any], gateway: Gateway, make: Make, ask: Any, outage: Outage, in_step: InStep
+) -> None:
+    gateway.market_is_open = False
+    await gateway.fault("break_farm")  # not even the first words about a subscription come
+    connector = make()
+    await connector.connect_async()
+    for name in ("market data", "tick-by-tick", "depth", "real-time bars", "PnL"):
+        await ask(cases[name], connector)
+    await outage(connector, "reset")
+    assert connector.status.state is READY
+    assert len(await in_step(connector)) == 5
+
+
+async def test_one_of_ten_refused_after_a_restart_is_named_and_the_others_go_on(
+    gateway: Gateway, make: Make, in_step: InStep, heard: Callable[..., Any]
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    tickers = [connector.ib.reqMktData(stock) for stock in STOCKS[:10]]
+    news = [heard(ticker.updateEvent) for ticker in tickers]
+    for each in news:
+        await each.beyond(0)
+    gateway._hub.settings = _with_lines(gateway, 9)
+    await gateway.fault("restart", 0.3)
+    status = await until(connector, lambda status: status.state is DEGRADED)
+    assert status.reason.startswith(f"subscriptions refused: {STOCKS[9].symbol} (101: ")
+    assert status.may_trade
+    for each in news[:9]:
+        await each.beyond(each.times)
+    assert len(await in_step(connector)) == 9
+    assert connector.ib.cancelMktData(STOCKS[9])
+    await connector.wait_ready_async(1)
+
+
+async def test_it_may_be_reported_only(gateway: Gateway, make: Make, heard: Callable[..., Any]) -> None:
+    connector = make(missing_subscriptions="report")
+    await connector.connect_async()
+    tickers = [connector.ib.reqMktData(stock) for stock in STOCKS[:2]]
+    for each in [heard(ticker.updateEvent) for ticker in tickers]:
+        await each.beyond(0)
+    gateway._hub.settings = _with_lines(gateway, 1)
+    await gateway.fault("reset")
+    status = await until(connector, lambda status: "subscriptions refused" in status.reason)
+    assert status.state is READY
+
+
+def _with_lines(gateway: Gateway, lines: int) -> Any:
+    return replace(gateway._hub.settings, lines=lines)
+
+
+async def test_a_second_request_replaces_the_first(
+    gateway: Gateway, make: Make, in_step: InStep, outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    assert ib.reqMktData(AAPL) is ib.reqMktData(AAPL, "233")
+    assert ib.reqMktDepth(AAPL) is ib.reqMktDepth(AAPL, 3)
+    for kind in ("BidAsk", "MidPoint", "MidPoint"):
+        ib.reqTickByTickData(AAPL, kind)
+    await ib.reqAccountSummaryAsync()
+    await ib.reqAccountSummaryAsync()
+    await ib.reqAccountSummaryAsync()
+    assert len(await in_step(connector)) == 5
+    await outage(connector, "reset")
+    assert sorted(name for name, _ in await in_step(connector)) == [
+        "reqAccountSummary",
+        "reqMktData",
+        "reqMktDepth",
+        "reqTickByTickData",
+        "reqTickByTickData",
+    ]
+    assert [request.fields[-4] for request in gateway.seen.received("reqMktData")][-1] == "233"
+    ib.cancelMktData(AAPL)
+    ib.cancelMktDepth(AAPL)
+    ib.cancelTickByTickData(AAPL, "BidAsk")
+    ib.cancelTickByTickData(AAPL, "MidPoint")
+    assert [name for name, _ in await in_step(connector)] == ["reqAccountSummary"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_what_start_up_asks_for_is_not_asked_for_twice(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    await connector.ib.reqAccountUpdatesAsync(ACCOUNT)
+    await connector.ib.reqAccountUpdatesMultiAsync(ACCOUNT)
+    asked = {name: len(gateway.seen.received(name)) for name in ("reqAccountUpdates", "reqAccountUpdatesMulti")}
+    await outage(connector, "reset")
+    await connector.ib.reqCurrentTimeAsync()
+    by_start_up = {"reqAccountUpdates": 1, "reqAccountUpdatesMulti": 2}
+    assert {name: len(gateway.seen.received(name)) - times for name, times in asked.items()} == by_start_up
+
+
+async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
+    gateway: Gateway, make: Make, outage: Outage, in_step: InStep
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    ticker = ib.reqMktData(AAPL)
+    assert ib.reqMktData(AAPL, snapshot=True) is ticker
+    assert await ib.reqTickersAsync(AAPL) == [ticker]
+    await outage(connector, "reset")
+    assert len(gateway.seen.received("reqMktData")) == 4
+    assert ib.cancelMktData(AAPL)
+    assert await in_step(connector) == set()
+
+
+async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage, heard: Callable[..., Any]) -> None:
+    """Rows of before the loss that the gateway does not send again are gone."""
+    connector = make()
+    await connector.connect_async()
+    ticker = connector.ib.reqMktDepth(AAPL, 5, True)
+    news = heard(ticker.updateEvent)
+    await news.beyond(0)
+    for name in ("reset", "1101"):
+        ticker.domBidsDict[77] = "a row that the new book does not have"
+        await outage(connector, name)
+        await news.beyond(news.times)
+        assert 0 < len(ticker.domBids) <= 5
+        assert 77 not in ticker.domBidsDict
+    for code in (316, 317):
+        ticker.domAsksDict[77] = "another"
+        await gateway.fault("end_stream", "AAPL", code)
+        await news.beyond(news.times + 1)
+        assert 0 < len(ticker.domAsks) <= 5
+        assert 77 not in ticker.domAsksDict
+    connector.ib.cancelMktDepth(AAPL, True)
+    await gateway.wait_for(lambda gateway: not gateway.seen.live_streams(7))
+
+
+async def test_age_is_of_this_session(
+    case: Any, gateway: Gateway, make: Make, ask: Any, heard: Callable[..., Any], outage: Outage
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    assert connector.age(object()) is None
+    thing = await ask(case, connector)
+    if thing is None or (isinstance(thing, list) and not hasattr(thing, "reqId")):
+        assert connector.age(thing) is None
+        return
+    news = heard(case.event(connector.ib, thing))
+    await news.beyond(0 if case.name != "scanner" or not thing else -1)
+    assert 0 <= connector.age(thing) < 1
+    await gateway.fault("silent")
+    await gateway.fault("reset")
+    await until(connector, lambda status: status.state is ConnectionState.RECONNECTING)
+    assert connector.age(thing) is None
+    await connector.disconnect_async()
+    assert connector.age(thing) is None
+
+
+async def test_await_and_async_for_go_on(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    bars = connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+    ticker = connector.ib.reqMktData(AAPL)
+    seen: list[int] = []
+
+    async def follow() -> None:
+        async for updated, _ in bars.updateEvent:
+            seen.append(len(updated))
+
+    following = asyncio.create_task(follow())
+    for name in ("reset", "1101"):
+        await outage(connector, name)
+        assert await asyncio.wait_for(ticker.updateEvent, 5) is ticker
+        so_far = len(seen)
+        await gateway.wait_for(lambda gateway, so_far=so_far: len(seen) > so_far + 1)
+        assert not following.done()
+    connector.disconnect()
+    await asyncio.wait_for(following, 1)
+
+
+@pytest.mark.parametrize("end", ["disconnect", "disconnect in an outage", "failed"])
+async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
+    end: str, gateway: Gateway, make: Make, cases: dict[str, Any], ask: Any, outage: Outage
+) -> None:
+    connector = make(client_id_grace=0.05, backoff_first=0.02, backoff_cap=0.02)
+    await connector.connect_async()
+    names = ("market data", "real-time bars", "historical bars", "scanner")
+    things = [await ask(cases[name], connector) for name in names]
+    await outage(connector, "reset")
+    assert [thing.updateEvent.done() for thing in things] == [False] * 4
+    if end == "failed":
+        await gateway.fault("occupy_client_id", 7)
+        await gateway.fault("reset")
+        await until(connector, lambda status: status.state is ConnectionState.FAILED)
+    elif end == "disconnect in an outage":
+        await gateway.fault("silent")
+        await gateway.fault("reset")
+        await until(connector, lambda status: status.state is ConnectionState.RECONNECTING)
+        assert not things[0].updateEvent.done()
+        await connector.disconnect_async()
+    else:
+        await connector.disconnect_async()
+    assert [thing.updateEvent.done() for thing in things] == [True] * 4
+    assert connector.ib.tickers() == []
+    assert connector.ib.realtimeBars() == []
