@@ -264,7 +264,7 @@ def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
 def in_step(gateway: Gateway) -> Callable[[IBConnector], Awaitable[set[tuple[str, int]]]]:
     """Waits until the gateway streams what the ledger has; returns that."""
 
-    async def wait(connector: IBConnector) -> set[tuple[str, int]]:
+    async def wait(connector: IBConnector, gateway: Gateway = gateway) -> set[tuple[str, int]]:
         def holds(gateway: Gateway) -> bool:
             held_back = connector._adapter.custody.ledger.held_back
             return not held_back and _standing(gateway, connector.client_id) == _recorded(connector)
