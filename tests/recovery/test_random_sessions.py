@@ -129,7 +129,8 @@ async def play(seed: int, in_step: Callable[..., Awaitable[set[tuple[str, int]]]
         await connector.disconnect_async()
     assert connector.status.state is ConnectionState.DISCONNECTED
     left = connector.ib.wrapper
-    assert not (left.tickers or left.reqId2Ticker or left.reqId2Subscriber or left.reqId2PnL or left._futures)
+    maps = (left.tickers, left.reqId2Ticker, left.reqId2Subscriber, left.reqId2PnL, left._futures)
+    assert [each for each in maps if each] == []
 
 
 def check(connector: IBConnector, gateway: Gateway, program: Program) -> None:
