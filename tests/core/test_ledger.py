@@ -138,10 +138,13 @@ def test_the_gateway_is_asked_from_when_it_is_queued_until_it_refuses(ledger):
     assert not ledger.is_asked(11)
 
 
+STEPS = ["want", "queued", "sent", "live", "refuse", "end", "forget", "move", "unsend", "withhold", "ticked"]
+
+
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["want", "queued", "sent", "live", "refuse", "end", "forget", "move", "unsend"]),
+            st.sampled_from(STEPS),
             st.integers(1, 4),
         )
     )
@@ -151,10 +154,12 @@ def test_what_it_counts_is_what_it_holds(steps):
     for step, req_id in steps:
         match step:
             case "want":
-                ledger.want(req_id, "AAPL", "market data", Feed.MARKET)
+                ledger.want(req_id, "AAPL", "PnL" if req_id > 2 else "market data", Feed.MARKET)
             case "refuse" | "end":
                 getattr(ledger, step)(req_id, "why")
             case "queued" | "move" if req_id not in ledger.ids():
+                continue
+            case "withhold" if req_id <= 2:
                 continue
             case "move":
                 ledger.move(req_id, req_id + 10 * (1 + max(ledger.ids())))
@@ -164,5 +169,8 @@ def test_what_it_counts_is_what_it_holds(steps):
                 getattr(ledger, step)(req_id)
         assert ledger.held_back == len(ledger.ids(Standing.QUEUED))
         assert ledger.pending == len(ledger.ids(Standing.QUEUED, Standing.SENT))
+        silenced = {"PnL"} if ledger.withheld else set()
+        pending = {ledger.kind(key) for key in ledger.ids(Standing.QUEUED, Standing.SENT)}
+        assert set(ledger.awaited) == pending | silenced
         assert len(ledger.refused) == len(ledger.ids(Standing.REFUSED))
         assert len(ledger.ended) == len(ledger.ids(Standing.ENDED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -69,6 +70,39 @@ async def test_they_are_watched_over_the_historical_farm(
     await news.beyond(news.times + 2)
     assert len(gateway.seen.received("reqHistoricalData")) == 2
     assert [kind for kind, _ in gateway.seen.live_streams(7).values()] == ["reqHistoricalData"]
+
+
+async def test_a_gap_longer_than_what_was_asked_for_is_filled_too(
+    gateway: Gateway, make: Make, outage: Callable[..., Awaitable[None]]
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    await connector.ib.reqHistoricalDataAsync(AAPL, "", "10 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True)
+    await outage(connector, "reset")
+    assert [request.fields[-6] for request in gateway.seen.received("reqHistoricalData")] == ["10 S", "61 S"]
+
+
+async def test_who_waits_for_the_first_bars_at_1101_may_give_up(
+    gateway: Gateway, make: Make, outage: Callable[..., Awaitable[None]]
+) -> None:
+    """The library cancels by the id that it had asked with; it goes on under another one."""
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("mute", "reqHistoricalData")
+    waiting = asyncio.ensure_future(
+        connector.ib.reqHistoricalDataAsync(
+            AAPL, "", "1800 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True, timeout=0.6
+        )
+    )
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqHistoricalData"))
+    await outage(connector, "1101")
+    assert len(connector._adapter.custody.ledger.ids()) == 1
+    assert not waiting.done()
+    assert not await waiting
+    assert connector._adapter.custody.ledger.ids() == []
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("cancelHistoricalData")) == 2)
+    asked, cancelled = (gateway.seen.received(name) for name in ("reqHistoricalData", "cancelHistoricalData"))
+    assert [request.fields[1] for request in asked] == [request.fields[2] for request in cancelled]
 
 
 @pytest.mark.parametrize("code", [10182, 10225])

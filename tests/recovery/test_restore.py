@@ -153,6 +153,21 @@ async def test_what_start_up_asks_for_is_not_asked_for_twice(gateway: Gateway, m
     assert {name: len(gateway.seen.received(name)) - times for name, times in asked.items()} == by_start_up
 
 
+async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gateway, make: Make, outage: Outage) -> None:
+    """Start-up of client 0 switches them on."""
+    connector = make(client_id=0)
+    await connector.connect_async()
+    connector.ib.reqAutoOpenOrders(False)
+    await connector.ib.reqCurrentTimeAsync()
+    await outage(connector, "reset")
+    await connector.ib.reqCurrentTimeAsync()
+    asked = [request.fields[-1] for request in gateway.seen.received("reqAutoOpenOrders")]
+    assert asked == ["1", "0", "1", "0"]
+    assert connector._adapter.custody.ledger.pending == 0
+    connector.ib.reqAutoOpenOrders(True)
+    assert connector._adapter.custody.ledger.ids() == []
+
+
 async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
     gateway: Gateway, make: Make, outage: Outage, in_step: InStep
 ) -> None:

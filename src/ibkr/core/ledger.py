@@ -41,6 +41,7 @@ class Ledger:
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
         self._count: Counter[Standing] = Counter()
+        self._awaited: Counter[str] = Counter()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._entries
@@ -49,13 +50,13 @@ class Ledger:
         """A new subscription under this key; ``feed`` None: it comes over no farm."""
         self.forget(key)
         self._entries[key] = entry = Entry(label, kind, feed)
-        self._count[entry.standing] += 1
+        self._counted(entry, 1)
 
     def forget(self, key: Key) -> None:
         """It is cancelled."""
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self._count[entry.standing] -= 1
+            self._counted(entry, -1)
 
     def move(self, old: Key, new: Key) -> None:
         """It goes on under another key."""
@@ -65,7 +66,7 @@ class Ledger:
         """It is being asked for in this session."""
         entry = self._entries[key]
         self._stand(entry, Standing.QUEUED)
-        entry.is_withheld = False
+        self._withhold(entry, False)
 
     def sent(self, key: Key) -> bool:
         """The request for it has left; True if that was awaited."""
@@ -113,7 +114,7 @@ class Ledger:
         entry = self._entries.get(key)
         if entry is None or entry.is_withheld:
             return False
-        entry.is_withheld = True
+        self._withhold(entry, True)
         return True
 
     def ticked(self, key: Key) -> bool:
@@ -121,14 +122,14 @@ class Ledger:
         entry = self._entries.get(key)
         if entry is None or not entry.is_withheld:
             return False
-        entry.is_withheld = False
+        self._withhold(entry, False)
         return True
 
     def unsend(self) -> None:
         """The gateway has forgotten all of it: the session ended, or it said so (1101)."""
         for entry in self._entries.values():
             self._stand(entry, Standing.WANTED)
-            entry.is_withheld = False
+            self._withhold(entry, False)
 
     def label(self, key: Key) -> str:
         """What it is called. Raises ``KeyError`` for a key that is not on the list."""
@@ -157,6 +158,11 @@ class Ledger:
         return self._count[Standing.QUEUED] + self._count[Standing.SENT]
 
     @property
+    def awaited(self) -> list[str]:
+        """The kinds of those that wait for a message: the first, or one after they were silenced."""
+        return [kind for kind, number in self._awaited.items() if number]
+
+    @property
     def refused(self) -> tuple[str, ...]:
         """What ran before and is refused now, in words."""
         if not self._count[Standing.REFUSED]:
@@ -182,6 +188,16 @@ class Ledger:
         return tuple(entry.label for entry in self._entries.values() if entry.is_withheld)
 
     def _stand(self, entry: Entry, standing: Standing) -> None:
-        self._count[entry.standing] -= 1
-        self._count[standing] += 1
+        self._counted(entry, -1)
         entry.standing = standing
+        self._counted(entry, 1)
+
+    def _counted(self, entry: Entry, one: int) -> None:
+        self._count[entry.standing] += one
+        if entry.standing in (Standing.QUEUED, Standing.SENT) or entry.is_withheld:
+            self._awaited[entry.kind] += one
+
+    def _withhold(self, entry: Entry, is_withheld: bool) -> None:
+        self._counted(entry, -1)
+        entry.is_withheld = is_withheld
+        self._counted(entry, 1)

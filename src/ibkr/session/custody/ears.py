@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ibkr.core.facts import Key
 from ibkr.session.custody.kinds import KINDS, NOTICES
 
-# Where each message has its request id; the names of those subscriptions that have none.
-_AT = {message: at for kind in KINDS for message, at in kind.answers.items()}
+_ANSWERS = {kind.name: kind.answers for kind in KINDS}
+# Of those subscriptions that have no request id.
 _NAMED = {message: kind.name for kind in KINDS for message, at in kind.answers.items() if at == 0}
 
 
 class Ears:
-    """Looks at each message while somebody waits for one, and always at those that come seldom.
+    """Looks at messages while somebody waits for one of their kind, and always at those that come seldom.
 
-    ``on_message(key, is_data)`` is called for each answer before the library reads it, while ``waiting``;
-    ``on_heard(key)`` after it has read one of bars, scan results, or profit and loss.
+    ``on_message(key, is_data)`` is called for each that is waited for, before the library reads it; ``on_heard(key)``
+    after it has read one of bars, scan results, or profit and loss.
     """
 
     def __init__(self, decoder: Any, on_message: Callable[[Key, bool], None], on_heard: Callable[[Key], None]) -> None:
@@ -25,22 +25,20 @@ class Ears:
         self._on_message = on_message
         self._on_heard = on_heard
         self._interpret = decoder.interpret
+        self._at: dict[str, int] = {}  # where each message that is waited for has its request id
         for kind in KINDS:
             if kind.home.hears_messages:
                 for message, at in kind.answers.items():
                     self._listen(int(message), at)
 
-    def wait(self) -> None:
-        """Somebody waits for a first message, or for the next one."""
-        self._decoder.interpret = self._look
-
-    def rest(self) -> None:
-        """Nobody waits."""
-        self._decoder.interpret = self._interpret
+    def wait(self, kinds: Iterable[str]) -> None:
+        """Look at the messages of these kinds alone; at none, where nobody waits."""
+        self._at = {message: at for kind in kinds for message, at in _ANSWERS[kind].items()}
+        self._decoder.interpret = self._look if self._at else self._interpret
 
     def _look(self, fields: list[str]) -> None:
         message = fields[0]
-        at = _AT.get(message)
+        at = self._at.get(message)
         if at is not None and len(fields) > at:
             self._on_message(int(fields[at]) if at else _NAMED[message], message not in NOTICES)
         self._interpret(fields)

@@ -69,7 +69,7 @@ class Custody:
 
     def session_ended(self) -> None:
         """The gateway knows none of it any more; the library has emptied its maps, they are filled again."""
-        self._ears.rest()
+        self._ears.wait(())
         self._retired.clear()
         self.ledger.unsend()
         for key, _ in self._shelf:
@@ -128,7 +128,7 @@ class Custody:
 
     def release(self) -> None:
         """Nothing is wanted any more: streams have ended, and whoever awaits an answer is told."""
-        self._ears.rest()
+        self._ears.wait(())
         if not self._client.isReady():
             self._sweep()
         self._requests.release()
@@ -148,8 +148,7 @@ class Custody:
             self._ended(req_id, code, text, tell)
             return
         if what is Reaction.STREAM_WITHHELD and self.ledger.withhold(req_id):
-            self._ears.wait()
-            self._on_moved()
+            self._moved()
         is_refused = not is_warning(code) and self.ledger.refuse(req_id, f"{code}: {text}")
         is_dropped = is_refused and req_id not in self.ledger
         if is_refused:
@@ -178,7 +177,7 @@ class Custody:
     def _send(self, key: Key) -> None:
         held = self._shelf.held[key]
         self.ledger.queued(key)
-        self._ears.wait()
+        self._listen()
         self._is_sending = True
         try:
             with self._egress.telling(partial(self._left, key, held)):
@@ -225,10 +224,12 @@ class Custody:
             held.kind.answered(self._ib, key, held)
 
     def _moved(self) -> None:
-        # Only while a first message or a withheld one's next tick is awaited does each message pay for the look.
-        if self.ledger.pending == 0 and not self.ledger.withheld:
-            self._ears.rest()
+        self._listen()
         self._on_moved()
+
+    def _listen(self) -> None:
+        # Only while a first message or a withheld one's next tick is awaited does a message pay for the look.
+        self._ears.wait(self.ledger.awaited)
 
 
 def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
