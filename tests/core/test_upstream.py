@@ -68,7 +68,9 @@ def test_1101_starts_the_synchronisation_anew_on_the_same_socket(up):
     up.subscriptions = 1
     up.answer()
     announced = [] if was_connected else [do.Announce(1)]
-    assert up.orders[1:] == [do.Restore(1, same_session=was_connected), *announced]
+    assert up.orders[1:] == [do.Restore(1, same_session=True), *announced], (
+        "it forgot what was asked for in start-up too"
+    )
     assert (up.state, up.status.is_connected, up.status.may_trade) == (S.SYNCING, True, True)
     up.moved(0)
     assert up.state is S.READY

@@ -269,7 +269,13 @@ def in_step(gateway: Gateway) -> Callable[[IBConnector], Awaitable[set[tuple[str
             held_back = connector._adapter.custody.ledger.held_back
             return not held_back and _standing(gateway, connector.client_id) == _recorded(connector)
 
-        await gateway.wait_for(holds)
+        try:
+            await gateway.wait_for(holds)
+        except TimeoutError:
+            there, here = _standing(gateway, connector.client_id), _recorded(connector)
+            raise AssertionError(
+                f"only at the gateway: {there - here}, only here: {here - there}; {connector}"
+            ) from None
         return _recorded(connector)
 
     return wait

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ib_async import Contract, Stock
+from ib_async import Contract, DOMLevel, Stock
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
@@ -52,7 +52,7 @@ async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows() ->
         await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 300, 15)
         await connector.wait_ready_async(1)
         assert time.monotonic() - began < 300 / 40 + 0.5
-        times = [request.time for request in gateway.seen.requests]
+        times = [request.time for request in gateway.seen.requests if request.time >= gateway.seen.attempts[-1]]
         most = max(sum(start <= at < start + 1 for at in times) for start in times)
         assert most <= 50
         assert set(gateway.seen.live_subscriptions(7)) == set(connector._adapter.custody.ledger.ids())
@@ -153,6 +153,52 @@ async def test_what_start_up_asks_for_is_not_asked_for_twice(gateway: Gateway, m
     assert {name: len(gateway.seen.received(name)) - times for name, times in asked.items()} == by_start_up
 
 
+async def test_what_was_asked_for_in_start_up_and_forgotten_at_1101_is_asked_for_again(
+    gateway: Gateway, make: Make, in_step: InStep, heard: Callable[..., Any]
+) -> None:
+    """There was no restore yet in that session, and no need to ask for it in one."""
+    connector = make()
+    await gateway.fault("mute", "reqExecutions")
+    connecting = asyncio.create_task(connector.connect_async())
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqExecutions"))
+    ticker = connector.ib.reqMktData(AAPL)
+    news = heard(ticker.updateEvent)
+    await news.beyond(0)
+    await gateway.fault("clear")
+    await gateway.fault("1101")
+    await connecting
+    await connector.wait_ready_async(5)
+    await news.beyond(news.times)
+    assert [name for name, _ in await in_step(connector)] == ["reqMktData"]
+
+
+async def test_who_awaits_what_is_replaced_is_served_by_what_replaces_it(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    both = asyncio.gather(ib.reqAccountSummaryAsync(), ib.reqAccountSummaryAsync())
+    await asyncio.wait_for(both, 5)
+    assert ib.wrapper.acctSummary
+    await gateway.fault("mute", "reqAccountUpdatesMulti")
+    waiting = ib.reqAccountUpdatesMultiAsync(ACCOUNT)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAccountUpdatesMulti")) == 3)
+    await gateway.fault("clear")
+    await gateway.fault("1101")  # start-up asks for the same
+    await asyncio.wait_for(waiting, 5)
+    await connector.wait_ready_async(5)
+
+
+async def test_start_ups_own_streams_do_not_pile_up(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    client = gateway._hub.sessions[7]
+    before = sorted(name for name, _ in client.account_streams._streams)
+    for _ in range(3):
+        await outage(connector, "1101")
+    await connector.ib.reqCurrentTimeAsync()
+    assert sorted(name for name, _ in client.account_streams._streams) == before
+
+
 async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gateway, make: Make, outage: Outage) -> None:
     """Start-up of client 0 switches them on."""
     connector = make(client_id=0)
@@ -164,8 +210,6 @@ async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gatewa
     asked = [request.fields[-1] for request in gateway.seen.received("reqAutoOpenOrders")]
     assert asked == ["1", "0", "1", "0"]
     assert connector._adapter.custody.ledger.pending == 0
-    connector.ib.reqAutoOpenOrders(True)
-    assert connector._adapter.custody.ledger.ids() == []
 
 
 async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
@@ -191,13 +235,13 @@ async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage
     news = heard(ticker.updateEvent)
     await news.beyond(0)
     for name in ("reset", "1101"):
-        ticker.domBidsDict[77] = "a row that the new book does not have"
+        ticker.domBidsDict[77] = DOMLevel(1.0, 1, "a row that the new book does not have")
         await outage(connector, name)
         await news.beyond(news.times)
         assert 0 < len(ticker.domBids) <= 5
         assert 77 not in ticker.domBidsDict
     for code in (316, 317):
-        ticker.domAsksDict[77] = "another"
+        ticker.domAsksDict[77] = DOMLevel(1.0, 1, "another")
         await gateway.fault("end_stream", "AAPL", code)
         await news.beyond(news.times + 1)
         assert 0 < len(ticker.domAsks) <= 5

@@ -76,7 +76,7 @@ class Session:
     compared: bool = False
     """Start-up has ended since the gateway last said that it forgot: orders and executions were compared."""
     restored: bool = False
-    """Subscriptions were sent once in this session."""
+    """Subscriptions were sent once in this session, or the gateway has forgotten what it was asked for (1101)."""
     restore_due: bool = True
     """Subscriptions are to be sent (again), or their first messages are awaited."""
     refused: tuple[str, ...] = ()

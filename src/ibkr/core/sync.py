@@ -170,6 +170,7 @@ def _start_up_again(step: Step) -> None:
     s.session.missing.clear()
     s.session.asked_again = False
     s.session.compared = False
+    s.session.restored = True  # what the program asked for in this session is forgotten too, before any restore
     s.session.restore_due = True
     step.do(
         StopTimer(Timer.RESTORE),

@@ -39,8 +39,10 @@ class Ears:
     def _look(self, fields: list[str]) -> None:
         message = fields[0]
         at = self._at.get(message)
-        if at is not None and len(fields) > at:
-            self._on_message(int(fields[at]) if at else _NAMED[message], message not in NOTICES)
+        if at == 0:
+            self._on_message(_NAMED[message], True)
+        elif at is not None and len(fields) > at and fields[at].isdecimal():
+            self._on_message(int(fields[at]), message not in NOTICES)
         self._interpret(fields)
 
     def _listen(self, message: int, at: int) -> None:

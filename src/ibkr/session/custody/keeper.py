@@ -83,7 +83,7 @@ class Custody:
         a live socket the id may still be taken at the gateway: each is cancelled and asked for under a fresh one.
         """
         for key, held in self._shelf:
-            if same_session or held.is_early:
+            if held.is_early or (same_session and self.ledger.is_asked(key)):
                 self._move(key)
         if same_session:
             self.ledger.unsend()
@@ -97,14 +97,15 @@ class Custody:
 
     def note_ticks(self, now: float) -> None:
         """A packet was read: its tickers have ticked."""
+        every = self._shelf.heard
         for ticker in self._wrapper.pendingTickers:
-            heard = self._shelf.heard_of(ticker)
+            heard = every.get(id(ticker))
             if heard is not None:
                 heard.append(now)
 
     def age(self, thing: object, now: float) -> float | None:
         """Seconds since the last message about this object in this session; None before one."""
-        heard = self._shelf.heard_of(thing)
+        heard = self._shelf.heard.get(id(thing))
         return now - heard[-1] if heard else None
 
     def used_to_tick(self, feed: Feed | None, trouble_since: float) -> tuple[WatchedStream, ...]:
@@ -167,12 +168,14 @@ class Custody:
 
     def _ended(self, req_id: int, code: int, text: str, tell: Callable[[], None]) -> None:
         has_ended = self.ledger.end(req_id, f"{code}: {text}")
-        if has_ended and code == _BUST:  # the library would ask for bars again itself, beside us
-            self._ib.errorEvent.emit(req_id, code, text, self._wrapper._reqId2Contract.get(req_id))
-        else:
-            tell()
-        if has_ended:
-            self._moved()
+        try:
+            if has_ended and code == _BUST:  # the library would ask for bars again itself, beside us
+                self._ib.errorEvent.emit(req_id, code, text, self._wrapper._reqId2Contract.get(req_id))
+            else:
+                tell()
+        finally:
+            if has_ended:
+                self._moved()
 
     def _send(self, key: Key) -> None:
         held = self._shelf.held[key]

@@ -41,7 +41,7 @@ class Requests:
         self.is_wanted = False
         self.ids_are_known = False
         self._is_starting_up = False
-        self._asked_by_start_up: list[tuple[str, Arguments]] = []
+        self._asked_by_start_up: dict[tuple[str, Arguments], Key] = {}
         self._data_type: int | None = None
         self._request = {kind.name: self._replace(kind.request, partial(self._asked, kind)) for kind in KINDS}
         self._cancel = {
@@ -99,8 +99,6 @@ class Requests:
             self._asked_by_us(key, held)
         elif not kind.stands(arguments):
             self._asked_once(key, held)
-        elif self._is_asked_by_start_up(held):
-            self._asked_twice(key, held)
         else:
             self._wanted(key, held)
 
@@ -108,7 +106,7 @@ class Requests:
         """A subscription. One that it replaces is ended first: the library would not find it any more to cancel it."""
         replaced = self._shelf.same(held)
         if replaced is not None and replaced != key:
-            self._drop(replaced)
+            self._drop(replaced, key)
         held.is_early = not self.ids_are_known
         self._shelf.hold(key, held)
         if self._has_no_session():
@@ -122,20 +120,19 @@ class Requests:
             raise
 
     def _asked_by_us(self, key: Key, held: Held) -> None:
-        """Start-up's own: what the program had asked for itself is served by it."""
-        self._asked_by_start_up.append((held.kind.name, held.arguments))
+        """Start-up's own: what the program had asked for itself is served by it.
+
+        Asked anew on a live socket, after 1101, it takes the place of what streams under the former id.
+        """
+        what = held.kind.name, held.arguments
+        former = self._asked_by_start_up.get(what)
+        if former is not None and former not in self._wrapper._futures:
+            self.cancel(former, held)
+        self._asked_by_start_up[what] = key
         for same in (self._shelf.same(held), key):
             if same in self._shelf.held and self._shelf.held[same].arguments == held.arguments:
-                self._drop(same)
+                self._drop(same, key)
         self.send(key, held, held.arguments)
-
-    def _asked_twice(self, key: Key, held: Held) -> None:
-        """The program's, for what start-up asks for in each session."""
-        self._shelf.forget(key)
-        if self._has_no_session():
-            self._answer_now(key, held)
-        else:
-            self.send(key, held, held.arguments)
 
     def _asked_once(self, key: Key, held: Held) -> None:
         """A snapshot, or a request that ends its kind's subscription."""
@@ -171,8 +168,15 @@ class Requests:
         if not self._has_no_session():
             self._set_data_type(data_type)
 
-    def _drop(self, key: Key) -> None:
-        held = self._shelf.held[key]
+    def _drop(self, key: Key, successor: Key) -> None:
+        """Another takes its place. Whoever awaits its first answer is served by the other's."""
+        held, futures = self._shelf.held[key], self._wrapper._futures
+        if key in futures and key != successor:
+            answer = futures.get(successor)
+            if answer is None:
+                self._wrapper._endReq(key)
+            else:
+                answer.add_done_callback(lambda _: self._wrapper._endReq(key))
         if not self._shelf.ledger.is_asked(key):
             self._shelf.clear_away(key)
             return
@@ -188,6 +192,3 @@ class Requests:
     def _has_no_session(self) -> bool:
         """Whether there is none, but one is on its way."""
         return self.is_wanted and not self._client.isReady()
-
-    def _is_asked_by_start_up(self, held: Held) -> bool:
-        return (held.kind.name, held.arguments) in self._asked_by_start_up

@@ -25,15 +25,11 @@ class Shelf:
         self.held: dict[Key, Held] = {}
         self._slots: dict[Hashable, Key] = {}
         # When each object was heard of, by its identity: looked up for each packet, and a Ticker's own hash is slow.
-        self._heard: dict[int, deque[float]] = {}
+        self.heard: dict[int, deque[float]] = {}
         self._former: dict[Key, Key] = {}
 
     def __iter__(self) -> Iterator[tuple[Key, Held]]:
         return iter(list(self.held.items()))
-
-    def heard_of(self, thing: object) -> deque[float] | None:
-        """When there were messages about an object; None for one that is not held."""
-        return self._heard.get(id(thing))
 
     def same(self, held: Held) -> Key | None:
         """The key of what a second request such as this one replaces."""
@@ -47,7 +43,7 @@ class Shelf:
         """A new one. The library knows it already."""
         self.held[key] = held
         if held.thing is not None:  # streams about one contract share a Ticker
-            held.heard = self._heard.setdefault(id(held.thing), deque(maxlen=self._remembered))
+            held.heard = self.heard.setdefault(id(held.thing), deque(maxlen=self._remembered))
         if held.slot is not None:
             self._slots[held.slot] = key
         kind = held.kind
@@ -62,7 +58,7 @@ class Shelf:
         if self._slots.get(held.slot) == key:
             del self._slots[held.slot]
         if not any(other.thing is held.thing for other in self.held.values()):
-            self._heard.pop(id(held.thing), None)
+            self.heard.pop(id(held.thing), None)
         self._former = {old: new for old, new in self._former.items() if new != key}
         return held
 
