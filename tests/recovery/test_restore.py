@@ -199,6 +199,28 @@ async def test_start_ups_own_streams_do_not_pile_up(gateway: Gateway, make: Make
     assert sorted(name for name, _ in client.account_streams._streams) == before
 
 
+async def test_what_is_refused_at_first_may_be_asked_for_again(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    for times in (1, 2):
+        connector.ib.reqPnL("DU0000000")
+        await connector.ib.reqCurrentTimeAsync()
+        assert len(gateway.seen.received("reqPnL")) == times
+        assert not connector.ib.wrapper.reqId2PnL
+    assert connector._adapter.custody.ledger.ids() == []
+
+
+async def test_rows_that_come_after_the_cancel_are_in_no_book(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    ticker = ib.reqMktDepth(AAPL)
+    [old] = ib.wrapper.ticker2ReqId["mktDepth"].values()
+    ib.cancelMktDepth(AAPL)
+    ib.wrapper.updateMktDepthL2(old, 0, "", 0, 1, 1.0, 1)  # as one that was on its way
+    assert ticker.domBids == []
+
+
 async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gateway, make: Make, outage: Outage) -> None:
     """Start-up of client 0 switches them on."""
     connector = make(client_id=0)
@@ -221,6 +243,8 @@ async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
     ticker = ib.reqMktData(AAPL)
     assert ib.reqMktData(AAPL, snapshot=True) is ticker
     assert await ib.reqTickersAsync(AAPL) == [ticker]
+    [(_, key)] = await in_step(connector)
+    assert ib.wrapper.ticker2ReqId["mktData"][ticker] == key, "the one that a cancel is about"
     await outage(connector, "reset")
     assert len(gateway.seen.received("reqMktData")) == 4
     assert ib.cancelMktData(AAPL)
