@@ -67,6 +67,7 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
     for key, default in defaults.items():
         text = {"backend": "ib_async", "host": "gw", "account": "DU1234567", "jitter": "0.5"}.get(key)
         text = text or {"region": "asia", "daily_restart": "23:45 Europe/London"}.get(key)
+        text = text or {"missing_subscriptions": "report"}.get(key)
         text = text or {"maintenance": "backup: Sat 02:00-03:30 Europe/London"}.get(key)
         text = text or {bool: "on", int: "33", float: "3.5", tuple: "usfarm, ushmds"}[type(default)]
         with monkeypatch.context() as only:

@@ -23,7 +23,7 @@ MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
     """Its market's clock runs ten times as fast: a bar of five seconds each half second."""
-    async with Gateway(accounts=(ACCOUNT, OTHER), tick_interval=0.05, speed=10) as gateway:
+    async with Gateway(accounts=(ACCOUNT, OTHER), tick_interval=0.05, speed=10, id_hold=0) as gateway:
         gateway.place_order("AAPL", "BUY", 100)
         yield gateway
 

@@ -22,7 +22,7 @@ Make = Callable[..., IBConnector]
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
     """A bar of five seconds each tenth of a second, on a Wednesday in trading hours."""
-    async with Gateway(tick_interval=1.0, speed=50) as gateway:
+    async with Gateway(tick_interval=1.0, speed=50, id_hold=0) as gateway:
         gateway._hub.market.started = datetime(2026, 11, 18, 16, 0, tzinfo=UTC).timestamp()
         yield gateway
 

@@ -158,5 +158,5 @@ async def test_the_books_agree_in_the_end(
     for number in range(100 if is_thorough else 10):
         seed = random.SystemRandom().randrange(2**32) if is_thorough else 1000 * batch + number
         print("seed", seed)
-        async with Gateway(accounts=ACCOUNTS, lines=1000, tick_interval=0.02, rate=10**6) as gateway:
+        async with Gateway(accounts=ACCOUNTS, lines=1000, tick_interval=0.02, rate=10**6, id_hold=0) as gateway:
             await play(seed, lambda connector, gateway=gateway: in_step(connector, gateway), gateway)

@@ -39,7 +39,7 @@ async def until(connector: IBConnector, holds: Callable[[Status], bool]) -> Stat
 
 @pytest.mark.slow
 async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows() -> None:
-    async with Gateway(lines=300, tick_interval=1.0) as gateway:
+    async with Gateway(lines=300, tick_interval=1.0, id_hold=0) as gateway:
         options = [item for item in gateway._hub.instruments if item.sec_type == "OPT" and item.market_data == "live"]
         connector = IBConnector("127.0.0.1", gateway.port, 7)
         await connector.connect_async()
@@ -204,8 +204,8 @@ async def test_what_is_refused_at_first_may_be_asked_for_again(gateway: Gateway,
     await connector.connect_async()
     for times in (1, 2):
         connector.ib.reqPnL("DU0000000")
+        await gateway.wait_for(lambda gateway, times=times: len(gateway.seen.received("reqPnL")) == times)
         await connector.ib.reqCurrentTimeAsync()
-        assert len(gateway.seen.received("reqPnL")) == times
         assert not connector.ib.wrapper.reqId2PnL
     assert connector._adapter.custody.ledger.ids() == []
 
@@ -226,9 +226,9 @@ async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gatewa
     connector = make(client_id=0)
     await connector.connect_async()
     connector.ib.reqAutoOpenOrders(False)
-    await connector.ib.reqCurrentTimeAsync()
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAutoOpenOrders")) == 2)
     await outage(connector, "reset")
-    await connector.ib.reqCurrentTimeAsync()
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAutoOpenOrders")) == 4)
     asked = [request.fields[-1] for request in gateway.seen.received("reqAutoOpenOrders")]
     assert asked == ["1", "0", "1", "0"]
     assert connector._adapter.custody.ledger.pending == 0

@@ -72,7 +72,7 @@ async def test_also_before_the_first_session(
 
 async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones(make: Make) -> None:
     """An open order of yesterday may have the same number, and an error of the one be taken for the other's."""
-    async with Gateway(next_order_id=500) as gateway:
+    async with Gateway(next_order_id=500, id_hold=0) as gateway:
         await gateway.fault("silent")
         connector = IBConnector("127.0.0.1", gateway.port, 7, 0.2, policy=Policy(backoff_first=0.05))
         connecting = asyncio.create_task(connector.connect_async(wait=True))

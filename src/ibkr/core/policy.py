@@ -97,6 +97,9 @@ class Policy:
         for name, least in (("loop_block_warning", 0.2), ("suspend_jump", 1.0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), f"must be {least} or more: less is not noticed")
+        self._check_words()
+
+    def _check_words(self) -> None:
         _check_texts("required_farms", self.required_farms, "names of data farms")
         _check_texts("maintenance", self.maintenance, "windows, such as 'backup: Sat 02:00-03:30 Europe/London'")
         for name in ("region", "daily_restart", "missing_subscriptions"):
