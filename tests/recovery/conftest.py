@@ -288,6 +288,12 @@ def case(request: pytest.FixtureRequest) -> Case:
     return found
 
 
+@pytest.fixture(params=[name for name in CASES if CASES[name].cancels])
+def case_with_cancel(request: pytest.FixtureRequest) -> Case:
+    """Each kind that the library has a cancel for."""
+    return CASES[request.param]
+
+
 @pytest.fixture
 def cases() -> dict[str, Case]:
     """All of them by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from ibkr.wire import Layout, data
 from ibkr.wire.layout import Field, Repeat
+
+if importlib.util.find_spec("ibapi") is None:  # these run in the environments of the official clients
+    collect_ignore = ["test_ibapi_decoder.py", "test_ibapi_session.py"]
 
 # Without letters that could make a number of it, and without a backslash, which some clients take for an escape.
 TEXT = st.text("bcgXYZ -:;", max_size=8)
