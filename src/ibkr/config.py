@@ -17,7 +17,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import ibkr.observe  # noqa: F401 - gives the logger "ibkr" its NullHandler
-from ibkr.core.calendar import calendar_of
 from ibkr.core.errors import ConfigError
 from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
@@ -85,7 +84,7 @@ def load_config(path: str | os.PathLike[str] | None = None, **overrides: object)
     values = {key: one.value for key, one in given.items()}
     try:
         policy = Policy(**{key: value for key, value in values.items() if key in _POLICY})
-        calendar_of(policy.region, policy.maintenance, policy.daily_restart, ZoneInfo)
+        policy.calendar(ZoneInfo)  # a window that cannot be read is refused here, with its source
         section = Section(**{key: value for key, value in values.items() if key in _CONNECTION}, policy=policy)
     except ConfigError as error:
         one = given.get(error.key.removeprefix("ibkr."))

@@ -1,4 +1,7 @@
-"""``IBConnector``: the face. It wires the parts below together and decides nothing."""
+"""``IBConnector``: the face. It wires the parts below together and decides nothing.
+
+Over 300 lines by its docstrings: they are what the user reads, and the face stands in one place.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from zoneinfo import ZoneInfo
 
-from ibkr.core.calendar import Calendar, calendar_of
 from ibkr.core.errors import NotReady, connect_error
 from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, Now, ReconnectWanted, RetryWanted
 from ibkr.core.machine import Machine
@@ -69,10 +71,10 @@ class IBConnector:
         identity = Identity(host, port, client_id, timeout, readonly)
         limiter = Limiter(self._policy.send_rate, self._policy.send_burst)
         now = Now(0.0, datetime.now(UTC))
-        self._machine = Machine(identity, self._policy, now, random.random, _calendar(self._policy))
+        self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))
         self._adapter = Adapter(self.ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
         self._listeners = Listeners()
-        self._driver = Driver(self._machine, self._adapter, self._listeners.tell, _tell_blocked)
+        self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
@@ -326,11 +328,3 @@ class IBConnector:
 def _is_settled(status: Status) -> bool:
     degraded = status.state is ConnectionState.DEGRADED and status.is_connected
     return degraded or status.state in (ConnectionState.READY, *_OVER)
-
-
-def _tell_blocked(seconds: float) -> None:
-    tell_stall(asyncio.get_running_loop(), seconds)
-
-
-def _calendar(policy: Policy) -> Calendar:
-    return calendar_of(policy.region, policy.maintenance, policy.daily_restart, ZoneInfo)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import NoReturn
 
-from ibkr.core.calendar import REGIONS
+from ibkr.core.calendar import REGIONS, Calendar, Zone, calendar_of
 from ibkr.core.errors import ConfigError
 
 
@@ -109,6 +109,10 @@ class Policy:
             raise ConfigError("ibkr.missing_subscriptions", self.missing_subscriptions, "must be degrade or report")
         if self.region not in REGIONS:
             raise ConfigError("ibkr.region", self.region, f"must be one of {', '.join(REGIONS)}")
+
+    def calendar(self, zone: Zone) -> Calendar:
+        """The maintenance windows, in the zones that are handed in. Raises ``ConfigError``."""
+        return calendar_of(self.region, self.maintenance, self.daily_restart, zone)
 
     def _refuse_late_suspicion(self) -> NoReturn:
         """Of the two numbers that do not fit, name the one that was set."""

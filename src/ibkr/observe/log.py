@@ -129,7 +129,7 @@ def _mask_record(record: logging.LogRecord, known: frozenset[str]) -> None:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:
+    except Exception:  # a mistake in the caller's log line, of whatever kind
         # Arguments that do not fit the message. The handler reports that, and prints them: they get masked as they are.
         return f"{record.msg!r} with arguments {record.args!r}"
 

@@ -27,8 +27,8 @@ class Driver:
     """Runs one machine over one session. Everything here happens on the loop that runs it.
 
     A fact posted while another is being taken waits its turn, a caller's callback included. ``on_status`` is called
-    after the orders of the fact that changed the status; ``on_blocked`` with the seconds that the loop was blocked,
-    if over ``loop_block_warning``; ``crash`` holds the exception of a mistake in our own code.
+    after the orders of the fact that changed the status; ``on_blocked`` with the loop and the seconds that it was
+    blocked, if over ``loop_block_warning``; ``crash`` holds the exception of a mistake in our own code.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Driver:
         machine: Machine,
         session: Session,
         on_status: Callable[[Status], None],
-        on_blocked: Callable[[float], None],
+        on_blocked: Callable[[asyncio.AbstractEventLoop, float], None],
     ) -> None:
         self._machine = machine
         self._session = session
@@ -99,7 +99,7 @@ class Driver:
     def blocked(self, seconds: float) -> None:
         """The loop's pulse has noticed a blockage."""
         if seconds > self._machine.policy.loop_block_warning:
-            self._on_blocked(seconds)
+            self._on_blocked(asyncio.get_running_loop(), seconds)
 
     def jumped(self, seconds: float) -> None:
         """The loop's pulse has noticed that the machine slept."""

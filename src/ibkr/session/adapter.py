@@ -1,7 +1,8 @@
 """The adapter: carries out the machine's orders on an ``IB`` object, and tells what happens there as facts.
 
 The ``IB`` object lives as long as the connector and is reconnected; what of the library would get in the way of that
-is replaced on the instance here, with the reason next to it (facts/client-library.md).
+is replaced on the instance here, with the reason next to it (facts/client-library.md). All that shares the state of one
+attempt, and no more, is in this file: it is one job, a little over 300 lines.
 """
 
 from __future__ import annotations
@@ -183,8 +184,8 @@ class Adapter:
         self._set_events_done = tame(ib)
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
-        self._tap.on_read = lambda now: self.custody.note_ticks(now)
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
+        self._tap.on_read = self.custody.note_ticks
         self._ids = Ids(client, lambda: self.custody.is_wanted)
         self._time = CurrentTime(ib, self._policy.probe_apart)
         client.conn.data_received = self._tap.data_received

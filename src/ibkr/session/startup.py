@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 _ORDER_REQUESTS = ("open orders", "completed orders")
@@ -159,9 +160,7 @@ class StartUp:
             )
         if len(accounts) <= _MAX_ACCOUNTS:
             for each in accounts:
-                requests[f"account values of {each}"] = _Request(
-                    lambda each=each: ib.reqAccountUpdatesMultiAsync(each)  # type: ignore[misc]
-                )
+                requests[f"account values of {each}"] = _Request(partial(ib.reqAccountUpdatesMultiAsync, each))
         requests["executions"] = _Request(ib.reqExecutionsAsync)
         return requests
 

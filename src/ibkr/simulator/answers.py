@@ -160,6 +160,7 @@ class Answers:
 
     def rows(self, kind: type[object]) -> list[dict[str, object]]:
         """The same as mappings, for a layout."""
+        # Every kind is a dataclass, which `type[object]` does not tell.
         return [asdict(entry) for entry in self.all(kind)]  # type: ignore[call-overload]
 
     def tick_news(self, item: Instrument) -> list[dict[str, object]]:

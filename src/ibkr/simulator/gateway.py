@@ -277,7 +277,11 @@ class Gateway:
         """
         self._hub.moments.add(name, lambda: action(self))
 
-    async def wait_for(self, predicate: "Callable[[Gateway], object]", timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def wait_for(
+        self,
+        predicate: "Callable[[Gateway], object]",
+        timeout: float = 5.0,  # noqa: ASYNC109 - its error says what was seen, which asyncio.timeout's cannot
+    ) -> None:
         """Return as soon as `predicate(gateway)` is true; it is asked after every event.
 
         Raises `TimeoutError`, which says what was seen, after `timeout` seconds.

@@ -61,7 +61,7 @@ class Listener:
             listening.bind(address)
             listening.listen(128)
             listening.setblocking(False)
-        except BaseException:
+        except BaseException:  # a cancelled start must not leave the socket open either
             listening.close()
             raise
         self._socket = listening

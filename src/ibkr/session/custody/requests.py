@@ -115,7 +115,7 @@ class Requests:
             return
         try:
             self._ask(key)
-        except Exception:
+        except Exception:  # whatever it was, the caller is told, and nothing is wanted that could not be asked for
             self._shelf.clear_away(key)
             raise
 
