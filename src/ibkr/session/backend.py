@@ -20,5 +20,5 @@ def script_loop() -> asyncio.AbstractEventLoop:
     """The loop that the library's own blocking calls (``ib.sleep``, ``ib.reqContractDetails``) run in this thread."""
     from ib_async.util import getLoop
 
-    loop: asyncio.AbstractEventLoop = getLoop()  # type: ignore[no-untyped-call] - the library has no types here
+    loop: asyncio.AbstractEventLoop = getLoop()  # type: ignore[no-untyped-call]  # the library has no types here
     return loop
