@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import FrozenInstanceError, fields
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -116,3 +118,13 @@ def test_what_a_missing_subscription_does_is_one_of_two():
     assert Policy(missing_subscriptions="report").missing_subscriptions == "report"
     with pytest.raises(ConfigError, match=r"missing_subscriptions = 'ignore': must be degrade or report"):
         Policy(missing_subscriptions="ignore")
+
+
+def test_its_calendar_knows_the_region_and_the_windows_of_ones_own():
+    saturday = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
+    mine = Policy(region="none", maintenance=("backup: Sat 02:00-03:30 Europe/London",)).calendar(ZoneInfo)
+    window, holds_until = mine.look(saturday)
+    assert window is not None
+    assert window.name == "backup"
+    assert holds_until == datetime(2026, 11, 21, 3, 30, tzinfo=UTC)
+    assert Policy(region="none").calendar(ZoneInfo).look(saturday)[0] is None
