@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from ibkr.core.policy import Policy
     from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
+    from ibkr.core.stats import Stats
     from ibkr.core.status import Status
 
     __version__: str
@@ -46,6 +47,7 @@ __all__ = [
     "NotReady",
     "Policy",
     "SessionState",
+    "Stats",
     "Status",
     "UnsupportedVersion",
     "UpstreamState",
@@ -74,6 +76,7 @@ _HOMES = {
     "FarmState": "ibkr.core.state",
     "SessionState": "ibkr.core.state",
     "UpstreamState": "ibkr.core.state",
+    "Stats": "ibkr.core.stats",
     "Status": "ibkr.core.status",
 }
 

@@ -21,6 +21,7 @@ from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
 from ibkr.core.situation import Identity
 from ibkr.core.state import ConnectionState
+from ibkr.core.stats import Stats
 from ibkr.core.status import Status
 from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers, tell_stall
 from ibkr.runtime.driver import Driver
@@ -125,6 +126,16 @@ class IBConnector:
         if self._loop is not None and self._loop.is_running():
             return replace(status, as_of=datetime.now(UTC))
         return status
+
+    @property
+    def stats(self) -> Stats:
+        """Counts since the connector was made, and the last measures."""
+        return replace(
+            self._adapter.stats(),
+            attempts=self._machine.attempts,
+            loop_stalls=self._driver.stalls,
+            loop_stall_seconds=self._driver.stall_seconds,
+        )
 
     @property
     def connected(self) -> bool:

@@ -58,7 +58,7 @@ def test_three_attempts_one_second_from_end_to_start_then_the_last_cause(rig):
     rig.advance(0.2)
     rig.refuse(K.SILENT, "not a word")
     assert rig.state is S.FAILED
-    assert (rig.machine.failure.kind, rig.machine.attempts_made) == (K.SILENT, 3)
+    assert (rig.machine.failure.kind, rig.machine.attempts_made, rig.machine.attempts) == (K.SILENT, 3, 3)
     assert (rig.status.reason, rig.status.last_error) == ("not a word", "silent: not a word")
     assert (rig.status.next_retry_at, rig.running) == (None, {})
     assert rig.machine.is_quiet

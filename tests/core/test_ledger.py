@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ibkr.core.facts import EndedStream
 from ibkr.core.ledger import Ledger, Standing
 from ibkr.core.state import Feed
+from ibkr.core.stats import Subscriptions
 
 
 @pytest.fixture
@@ -174,3 +175,21 @@ def test_what_it_counts_is_what_it_holds(steps):
         assert set(ledger.awaited) == pending | silenced
         assert len(ledger.refused) == len(ledger.ids(Standing.REFUSED))
         assert len(ledger.ended) == len(ledger.ids(Standing.ENDED))
+
+
+def test_the_standings_count_each_subscription_once(ledger):
+    for req_id in (13, 14, 15, 16):
+        ledger.want(req_id, f"{req_id}", "market data", Feed.MARKET)
+        send(ledger, req_id)
+    ledger.live(14)
+    ledger.live(15)
+    ledger.end(15, "10182")
+    ledger.live(16)
+    ledger.unsend()
+    for req_id in (13, 14, 16):
+        send(ledger, req_id)
+    ledger.live(14)
+    ledger.refuse(16, "354")
+    ledger.queued(12)
+    assert ledger.standings == Subscriptions(wanted=3, sent=1, live=1, refused=1)
+    assert len(ledger.ids()) == 6

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from ibkr.core.facts import EndedStream, Key
 from ibkr.core.state import Feed
+from ibkr.core.stats import Subscriptions
 
 
 class Standing(StrEnum):
@@ -146,6 +147,13 @@ class Ledger:
     def ids(self, *standings: Standing) -> list[Key]:
         """The keys in the order of asking; only those of the given standings, if any are given."""
         return [key for key, entry in self._entries.items() if not standings or entry.standing in standings]
+
+    @property
+    def standings(self) -> Subscriptions:
+        """How many stand where."""
+        count = self._count
+        wanted = count[Standing.WANTED] + count[Standing.QUEUED] + count[Standing.ENDED]
+        return Subscriptions(wanted, count[Standing.SENT], count[Standing.LIVE], count[Standing.REFUSED])
 
     @property
     def held_back(self) -> int:

@@ -75,6 +75,11 @@ class Machine:
         return self._situation.failure
 
     @property
+    def attempts(self) -> int:
+        """Attempts since the machine was made."""
+        return self._situation.attempt
+
+    @property
     def attempts_made(self) -> int:
         """Attempts since the session was last whole."""
         return self._situation.attempts_made

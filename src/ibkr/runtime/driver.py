@@ -28,7 +28,8 @@ class Driver:
 
     A fact posted while another is being taken waits its turn, a caller's callback included. ``on_status`` is called
     after the orders of the fact that changed the status; ``on_blocked`` with the loop and the seconds that it was
-    blocked, if over ``loop_block_warning``; ``crash`` holds the exception of a mistake in our own code.
+    blocked, if over ``loop_block_warning``; ``stalls`` counts all that were noticed. ``crash`` holds the exception of a
+    mistake in our own code.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Driver:
         self._fired: set[Timer] = set()
         self._quiet: set[asyncio.Future[None]] = set()
         self.crash: Exception | None = None
+        self.stalls = 0
+        self.stall_seconds = 0.0
         session.post = self.post
 
     def post(self, fact: Fact) -> None:
@@ -98,6 +101,8 @@ class Driver:
 
     def blocked(self, seconds: float) -> None:
         """The loop's pulse has noticed a blockage."""
+        self.stalls += 1
+        self.stall_seconds += seconds
         if seconds > self._machine.policy.loop_block_warning:
             self._on_blocked(asyncio.get_running_loop(), seconds)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,7 @@ from ibkr.core.facts import (
 )
 from ibkr.core.policy import Policy
 from ibkr.core.state import Feed
+from ibkr.core.stats import Stats
 from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress, Limiter, one_write
@@ -39,6 +41,7 @@ from ibkr.session.library import forget_loop, hang_up, tame
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
 from ibkr.session.telling import in_words, plain
+from ibkr.session.traffic import Traffic
 
 # The library logs each of these as ERROR, again and again and the good news too; the status tells them better.
 _TOLD_BY_STATUS = frozenset(
@@ -90,6 +93,20 @@ class Adapter:
     def has_ended(self) -> bool:
         """Whether the newest attempt is over and its socket gone."""
         return self._ended
+
+    def stats(self) -> Stats:
+        """What this side counts and measures; the connector adds what others do."""
+        bytes_in, bytes_out, messages_in, messages_out = self._traffic.so_far
+        return Stats(
+            as_of=datetime.now(UTC),
+            subscriptions=self.custody.ledger.standings,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+            messages_in=messages_in,
+            messages_out=messages_out,
+            probes=self._time.answers,
+            round_trips=tuple(self._time.round_trips),
+        )
 
     def open(self, attempt: int, port: int) -> None:
         """Begin an attempt. Ends in exactly one ``SocketEnded``."""
@@ -187,7 +204,8 @@ class Adapter:
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
         self._tap.on_read = self.custody.note_ticks
         self._ids = Ids(client, lambda: self.custody.is_wanted)
-        self._time = CurrentTime(ib, self._policy.probe_apart)
+        self._time = CurrentTime(ib, self._egress, self._policy.probe_apart)
+        self._traffic = Traffic(client)
         client.conn.data_received = self._tap.data_received
         client.conn.connection_made = self._on_accepted
         client.apiStart.connect(self._on_api_start, keep_ref=True)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from typing import Any
+
+from ibkr.core.stats import KEPT_ROUND_TRIPS
+from ibkr.session.egress import Egress
 
 KEY = "currentTime"
 """The library's key for the request."""
@@ -17,11 +21,16 @@ KEY = "currentTime"
 class CurrentTime:
     """Stands in for the request on the ``IB`` object and on its client, for one session after the other.
 
-    ``apart``: seconds from one sending to the next.
+    ``apart``: seconds from one sending to the next. ``answers`` counts, ``round_trips`` has the last ones' seconds,
+    from the message's leaving to its answer.
     """
 
-    def __init__(self, ib: Any, apart: float) -> None:
+    def __init__(self, ib: Any, egress: Egress, apart: float) -> None:
+        self._egress = egress
         self._apart = apart
+        self.answers = 0
+        self.round_trips: deque[float] = deque(maxlen=KEPT_ROUND_TRIPS)
+        self._left_at: float | None = None
         self._client, self._wrapper = ib.client, ib.wrapper
         self._ask = ib.client.reqCurrentTime
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -39,6 +48,7 @@ class CurrentTime:
 
     def end(self) -> None:
         """The session is over."""
+        self._left_at = None
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -46,6 +56,10 @@ class CurrentTime:
     def answered(self) -> None:
         """The gateway has told its time."""
         self._is_answered = True
+        if self._left_at is not None and self._loop is not None:
+            self.answers += 1
+            self.round_trips.append(self._loop.time() - self._left_at)
+            self._left_at = None
 
     def probe(self) -> None:
         """Have the gateway send something."""
@@ -78,4 +92,9 @@ class CurrentTime:
         self._later = None
         self._sent_at = self._loop.time()
         self._is_answered = False
-        self._ask()
+        with self._egress.telling(self._left):
+            self._ask()
+
+    def _left(self) -> None:
+        assert self._loop is not None, "no session has begun"
+        self._left_at = self._loop.time()

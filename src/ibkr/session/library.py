@@ -55,8 +55,8 @@ def forget_loop(ib: Any) -> None:
     if transport is not None:
         with suppress(OSError):  # the gateway may have closed it long ago
             transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-    client.conn.reset()
     client.reset()
+    client.conn.reset()
     wrapper._futures.clear()
     wrapper._timeoutHandle = None
     wrapper.reset()

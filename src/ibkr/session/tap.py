@@ -60,6 +60,7 @@ class Tap:
                 return
             self._opened = True
             data, self._held = self._held, b""
+        # Who reads counts, too, in the library's own counters: session/traffic.py adds them up.
         self._client.conn.hasData.emit(data)
         self.on_read(self.last_byte)
         rest = self._client._data

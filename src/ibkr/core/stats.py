@@ -1,0 +1,61 @@
+"""The stats: what is counted and measured of a connector, sampled when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+KEPT_ROUND_TRIPS = 120
+"""So many of the last round-trips are kept: ten minutes' worth and more, at one probe each 5 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """How many subscriptions stand where; each is counted once.
+
+    ``wanted``: not sent in this session, or ended by the gateway and to be sent again; ``sent``: without a message yet;
+    ``refused``: ran before and is refused now.
+    """
+
+    wanted: int = 0
+    sent: int = 0
+    live: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts since the connector was made, over all its sessions, and the last measures. Times are in seconds.
+
+    Bytes and messages are those that the client library has read and written: what a peer that is no gateway sent is
+    not among them. ``probes``: answers to ``reqCurrentTime``, ours or the program's own; ``round_trips`` the last of
+    them, oldest first, at most ``KEPT_ROUND_TRIPS``. ``loop_stalls``: how often the event loop had no turn for 0.2 s
+    or more, and ``loop_stall_seconds`` for how long altogether.
+    """
+
+    as_of: datetime
+    attempts: int = 0
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    probes: int = 0
+    round_trips: tuple[float, ...] = ()
+    loop_stalls: int = 0
+    loop_stall_seconds: float = 0.0
+
+    @property
+    def round_trip(self) -> float | None:
+        """The last one; None before the first."""
+        return self.round_trips[-1] if self.round_trips else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stats in JSON's types."""
+        return {
+            **asdict(self),
+            "as_of": self.as_of.isoformat(timespec="milliseconds"),
+            "round_trips": [round(seconds, 6) for seconds in self.round_trips],
+            "round_trip": None if self.round_trip is None else round(self.round_trip, 6),
+        }
