@@ -1,11 +1,7 @@
-"""``IBConnector``: the face. It wires the parts below together and decides nothing.
-
-Over 300 lines by its docstrings: they are what the user reads, and the face stands in one place.
-"""
+"""``IBConnector``: the face. It wires the parts below together and decides nothing."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -14,20 +10,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from zoneinfo import ZoneInfo
 
-from ibkr.core.errors import NotReady, connect_error
-from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, Now, ReconnectWanted, RetryWanted
+from ibkr.core.facts import Now
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
 from ibkr.core.situation import Identity
-from ibkr.core.state import ConnectionState
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
 from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers, tell_stall
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
-from ibkr.runtime.script import refuse_running_loop, run_in_script, running_loop
+from ibkr.runtime.script import call_in_script, refuse_running_loop, run_in_script, running_loop
+from ibkr.runtime.supervision import Supervision
 from ibkr.session.adapter import Adapter
 from ibkr.session.backend import new_ib, script_loop
 
@@ -35,8 +30,6 @@ if TYPE_CHECKING:
     from ib_async import IB
 
     from ibkr.config import Config
-
-_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
 class IBConnector:
@@ -76,7 +69,7 @@ class IBConnector:
         self._adapter = Adapter(self.ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
         self._listeners = Listeners()
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._supervision = Supervision(self._machine, self._driver, self._listeners)
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
         self._listeners.add(lambda status: mask.learn(status.accounts))
@@ -122,10 +115,7 @@ class IBConnector:
     @property
     def status(self) -> Status:
         """How the connection stands, and why."""
-        status = self._latest()
-        if self._loop is not None and self._loop.is_running():
-            return replace(status, as_of=datetime.now(UTC))
-        return status
+        return self._supervision.status
 
     @property
     def stats(self) -> Stats:
@@ -140,7 +130,7 @@ class IBConnector:
     @property
     def connected(self) -> bool:
         """Whether a session is up and its start-up has ended."""
-        return self._latest().is_connected
+        return self._supervision.latest.is_connected
 
     def is_connected(self) -> bool:
         """Whether a session is up and its start-up has ended."""
@@ -151,7 +141,8 @@ class IBConnector:
 
         None before one, and for what is no live subscription's.
         """
-        return None if self._loop is None else self._adapter.custody.age(thing, self._loop.time())
+        loop = self._supervision.loop
+        return None if loop is None else self._adapter.custody.age(thing, loop.time())
 
     def connect(self, *, wait: bool = False) -> bool:
         """Connect, and block until that is done; for programs without a running event loop.
@@ -165,21 +156,7 @@ class IBConnector:
 
     async def connect_async(self, *, wait: bool = False) -> bool:
         """As ``connect``, in a running event loop. Cancelled, it gives up."""
-        self._bind()
-        began = self._latest().state in _OVER
-        if began:
-            self._driver.crash = None
-        self._post(ConnectWanted(None if wait else self._policy.connect_attempts))
-        try:
-            await self._until(_is_settled)
-        except asyncio.CancelledError:
-            if began:
-                self._post(DisconnectWanted(abort=True))
-            raise
-        status = self._machine.status  # a callback may have gone on from there
-        if status.state is ConnectionState.FAILED:
-            raise self._connect_error()
-        return status.is_connected
+        return await self._supervision.connect(wait=wait)
 
     def disconnect(self) -> bool:
         """End the connection and every attempt at one; True when that is so.
@@ -187,56 +164,36 @@ class IBConnector:
         Without a running event loop it returns when the socket has ended. Inside one it ends the socket at once and
         does not wait: use ``disconnect_async`` where what was sent last must still arrive.
         """
-        if self._is_quiet():
-            return not self.connected
-        if running_loop() is None:
-            assert self._loop is not None
-            run_in_script(self._loop, self.disconnect_async())
-        else:
-            self._post(DisconnectWanted(abort=True))
-        return not self.connected
+        loop = self._supervision.loop
+        if running_loop() is None and loop is not None and not self._supervision.is_quiet:
+            return run_in_script(loop, self._supervision.disconnect())
+        return self._supervision.disconnect_now()
 
     async def disconnect_async(self) -> bool:
         """End the connection in good order and wait for the end of its socket."""
-        if self._is_quiet():
-            return not self.connected
-        self._post(DisconnectWanted(abort=False))
-        await self._driver.quiet()
-        return not self.connected
+        return await self._supervision.disconnect()
 
     def reconnect(self) -> None:
         """Drop the session and come back now; while waiting for the next attempt, make it now.
 
         Raises ``NotReady`` when no connection is wanted.
         """
-        if self._latest().state in _OVER:
-            raise NotReady(f"reconnect() needs a connection: call connect() first. {self.status}", self.status)
-        self._post(ReconnectWanted())
+        call_in_script(self._supervision.loop, self._supervision.reconnect)
 
     def retry_now(self) -> None:
         """While waiting for the next attempt, make it now; otherwise nothing is changed.
 
         Raises ``NotReady`` when no connection is wanted.
         """
-        if self._latest().state in _OVER:
-            raise NotReady(f"retry_now() needs a connection: call connect() first. {self.status}", self.status)
-        self._post(RetryWanted())
+        call_in_script(self._supervision.loop, self._supervision.retry_now)
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""
         return self._listeners.add(callback)
 
-    async def changes(self) -> AsyncIterator[Status]:
+    def changes(self) -> AsyncIterator[Status]:
         """The status now, then every new one; a slow reader gets the latest. Ends when its reader does."""
-        changed = asyncio.Event()
-        remove = self._listeners.add(lambda status: changed.set())
-        try:
-            while True:
-                changed.clear()
-                yield self.status
-                await changed.wait()
-        finally:
-            remove()
+        return self._supervision.changes()
 
     def wait_ready(self, timeout: float | None = None) -> Status:
         """As ``wait_ready_async``, for programs without a running event loop."""
@@ -248,16 +205,7 @@ class IBConnector:
 
         Raises ``NotReady`` after ``timeout`` seconds, and at once when nothing is under way that could lead there.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                await self._until(lambda status: status.state in (ConnectionState.READY, *_OVER))
-                while (status := self._machine.status).state not in (ConnectionState.READY, *_OVER):
-                    await self._until(lambda status: status.state in (ConnectionState.READY, *_OVER))
-        except TimeoutError as error:
-            raise NotReady(f"not ready after {timeout:g} s: {self.status}", self.status) from error
-        if status.state is not ConnectionState.READY:
-            raise NotReady(f"not ready, and nothing is under way: {status}", status)
-        return status
+        return await self._supervision.wait_ready(timeout)
 
     def __enter__(self) -> Self:
         self.connect()
@@ -278,7 +226,7 @@ class IBConnector:
         await self.disconnect_async()
 
     def __repr__(self) -> str:
-        status = self._latest()
+        status = self._supervision.latest
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
 
     def _guard_ib(self) -> None:
@@ -291,51 +239,3 @@ class IBConnector:
         ib: Any = self.ib
         ib.connect = ib.connectAsync = refuse
         ib.disconnect = self.disconnect
-
-    def _post(self, fact: Fact) -> None:
-        loop = running_loop()
-        if loop is None and self._loop is not None and not self._loop.is_running():
-            self._loop.run_until_complete(self._post_in_loop(fact))
-            return
-        if loop is not self._loop:
-            raise RuntimeError(
-                f"{self!r} belongs to another event loop: call it where connect() was called, or disconnect first"
-            )
-        self._driver.post(fact)
-
-    async def _post_in_loop(self, fact: Fact) -> None:
-        """For a plain script, whose loop rests between its calls."""
-        self._driver.post(fact)
-
-    def _latest(self) -> Status:
-        """The status; a loop that was closed under a live connection has ended it, and nobody was there to say so."""
-        if self._loop is not None and self._loop.is_closed() and not self._machine.is_quiet:
-            self._driver.abandon()
-        return self._machine.status
-
-    def _is_quiet(self) -> bool:
-        """Whether nothing is wanted and nothing is left, so that another loop may begin."""
-        self._latest()
-        return self._machine.is_quiet
-
-    def _bind(self) -> None:
-        """The connector lives in the loop of its last connect."""
-        if self._is_quiet():
-            self._loop = asyncio.get_running_loop()
-
-    async def _until(self, holds: Callable[[Status], bool]) -> Status:
-        """The first status, from now on, of which ``holds`` is true."""
-        return self.status if holds(self._machine.status) else await self._listeners.first(holds)
-
-    def _connect_error(self) -> Exception:
-        if self._driver.crash is not None:
-            return RuntimeError(f"internal error, please report it: {self._driver.crash!r}")
-        failure = self._machine.failure
-        assert failure is not None, "FAILED without a failure"
-        status = self._machine.status
-        return connect_error(failure, status.endpoint, status.client_id, self._machine.attempts_made)
-
-
-def _is_settled(status: Status) -> bool:
-    degraded = status.state is ConnectionState.DEGRADED and status.is_connected
-    return degraded or status.state in (ConnectionState.READY, *_OVER)

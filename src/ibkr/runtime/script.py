@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,3 +32,14 @@ def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T])
         if not task.done():
             task.cancel()
             loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+
+
+def call_in_script(loop: asyncio.AbstractEventLoop | None, command: Callable[[], T]) -> T:
+    """Give a command where it belongs: in the loop, if it rests and none runs here."""
+    if loop is None or loop.is_running() or loop.is_closed() or running_loop() is not None:
+        return command()
+
+    async def give() -> T:
+        return command()
+
+    return loop.run_until_complete(give())
