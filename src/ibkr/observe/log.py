@@ -18,7 +18,7 @@ from ibkr.core.errors import FailureKind, advice
 from ibkr.core.state import ConnectionState, UpstreamState
 from ibkr.core.status import Status
 
-OUR_LOGGERS = ("ibkr", "ibkr.config", "ibkr.connector", "ibkr.runtime", "ibkr.session")
+OUR_LOGGERS = ("ibkr", "ibkr.config", "ibkr.connector", "ibkr.observe", "ibkr.runtime", "ibkr.session")
 """A filter sees only what its own logger is handed, not what the logger's children are."""
 
 LIBRARY_LOGGERS = (

@@ -1,0 +1,160 @@
+"""History in a real file: what is in it, how much, and what is left after a SIGKILL."""
+
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from ibkr.core.errors import ConfigError
+from ibkr.core.state import ConnectionState as S
+from ibkr.observe.history import NOT_WATCHED, History
+
+
+@pytest.fixture
+def now(at):
+    return [at(0, S.READY).since.timestamp()]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "history.db"
+
+
+def test_outages_and_changes_are_there_after_a_restart(at, path, now):
+    history = History(path, clock=lambda: now[0])
+    for status in (
+        at(0, S.CONNECTING),
+        at(1, S.READY),
+        at(5, S.RECONNECTING, "session lost: DU1234567"),
+        at(5, S.RECONNECTING, "session lost: DU1234567", last_error="closed: by DU1234567", accounts=("DU1234567",)),
+        at(7, S.READY),
+    ):
+        history.tell(status)
+    history.tell_gap({"fills": 2})
+    now[0] += 9
+    history.close()
+    now[0] += 100
+    history = History(path, clock=lambda: now[0])
+    [outage] = history.outages()
+    assert outage == {
+        "id": 1,
+        "began_at": "2026-03-02T14:30:05.000+00:00",
+        "ended_at": "2026-03-02T14:30:07.000+00:00",
+        "seconds": 2.0,
+        "cause": "session_lost",
+        "reason": "session lost: DU***67",
+        "last_error": "closed: by DU***67",
+        "outcome": "recovered",
+        "gap": {"fills": 2},
+    }
+    seen = [(change.state, (change.at - at(0, S.READY).since).total_seconds()) for change in history.changes()]
+    assert seen == [("CONNECTING", 0), ("READY", 1), ("RECONNECTING", 5), ("READY", 7), (NOT_WATCHED, 9)]
+    since = at(6, S.READY).since
+    assert [change.state for change in history.changes(since)] == ["RECONNECTING", "READY", NOT_WATCHED]
+    history.close()
+    assert len(history_states(path)) == 5  # nothing was told: no second end
+
+
+def history_states(path):
+    db = sqlite3.connect(path)
+    try:
+        return [state for (state,) in db.execute("SELECT state FROM changes ORDER BY id")]
+    finally:
+        db.close()
+
+
+def test_it_is_bounded(at, path):
+    history = History(path, keep_changes=10, keep_outages=3)
+    for number in range(50):
+        history.tell(at(2 * number, S.READY))
+        history.tell(at(2 * number + 1, S.DEGRADED))
+    assert len(history.changes()) == 10
+    assert [outage["id"] for outage in history.outages()] == [50, 49, 48]
+    assert [outage["id"] for outage in history.outages(limit=1)] == [50]
+    history.close()
+
+
+def test_it_works_in_memory(at):
+    history = History()
+    history.tell(at(0, S.READY))
+    assert [change.state for change in history.changes()] == ["READY"]
+    history.close()
+
+
+def test_what_could_not_be_written_is_written_with_the_next_status(at, path):
+    history = History(path)
+    history.tell(at(0, S.READY))
+    history._db.execute("PRAGMA query_only = ON")  # as a full disk would
+    with pytest.raises(sqlite3.OperationalError):
+        history.tell(lost := at(1, S.RECONNECTING))
+    history._db.execute("PRAGMA query_only = OFF")
+    history.tell(lost)
+    assert [change.state for change in history.changes()] == ["READY", "RECONNECTING"]
+    assert len(history.outages()) == 1
+    history.close()
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime, timedelta
+from ibkr.core.state import ConnectionState as S, SessionState
+from ibkr.core.status import Status
+from ibkr.observe.history import History
+
+history = History(sys.argv[1])
+number = 0
+while True:
+    number += 1
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    state = S.READY if number % 2 else S.RECONNECTING
+    history.tell(Status(state, str(number), now, now, False, "", False, "here", 1))
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 2, 151])
+def test_killed_in_the_middle_of_writing_nothing_before_the_last_change_is_lost(path, after):
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        while int(writer.stdout.readline()) < after:
+            pass
+        writer.kill()
+        told = [int(line) for line in writer.stdout if line.endswith("\n")]
+    last = told[-1] if told else after
+    history = History(path)
+    *changes, end = history.changes()
+    assert end.state == NOT_WATCHED
+    written = [int(change.reason) for change in changes]
+    assert written == list(range(1, len(written) + 1))
+    assert len(written) in (last, last + 1)  # the one that was being told may be there
+    outages = history.outages(limit=1000)
+    assert len(outages) == len(written) // 2
+    assert all(outage["outcome"] for outage in outages), "one left open by the dead has no end"
+    assert history._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    history.close()
+
+
+def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, now):
+    history = History(path, clock=lambda: now[0])
+    history.tell(ready := at(0, S.READY))
+    for _ in range(7):
+        now[0] += 9
+        history.tell(ready)
+    history._db.close()  # as a kill would
+    history = History(path, clock=lambda: now[0])
+    assert history.changes()[-1].at - ready.since == timedelta(seconds=54)
+    history.close()
+
+
+def test_files_that_are_no_history_are_refused(tmp_path, path):
+    with pytest.raises(ConfigError, match="folder"):
+        History(tmp_path / "no" / "folder.db")
+    (tmp_path / "text.db").write_text("something else altogether, and long enough\n" * 99)
+    with pytest.raises(ConfigError, match="not a database"):
+        History(tmp_path / "text.db")
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(ConfigError, match="newer"):
+        History(path)
