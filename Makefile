@@ -15,7 +15,7 @@ CLIENTS := .clients
 WANTED := tests/clients/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all clients bench soak lint core-coverage clean
+.PHONY: help demo test test-all clients bench soak lint core-coverage docs clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict, the layers of the house
 # The core alone, by the tests of the core alone: no event loop, every branch.
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
+
+docs: $(VENV)/.installed  ## write docs/codes.md anew from the catalogue of codes
+	$(BIN)/python docs/codes.py > docs/codes.md
 
 clean:  ## remove .venv, .clients and every cache
 	rm -rf $(VENV) $(CLIENTS) build dist .coverage .coverage.* htmlcov .hypothesis

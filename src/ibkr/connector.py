@@ -17,7 +17,8 @@ from ibkr.core.settings import Connection
 from ibkr.core.situation import Identity
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
-from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers, tell_stall
+from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
+from ibkr.observe.stalls import tell_stall
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners

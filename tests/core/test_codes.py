@@ -4,15 +4,21 @@ import pytest
 
 from ibkr.core.codes import (
     CODES,
+    IN_WORDS,
+    Category,
     Reaction,
     Scope,
+    Severity,
+    catalogue,
     connected_farms,
     farm_name,
     feed_of,
+    find,
     is_about_stream,
     is_read_only,
     is_warning,
     reaction,
+    search,
 )
 from ibkr.core.state import Feed
 
@@ -47,9 +53,72 @@ def test_the_codes_that_the_machine_reacts_to():
     }
 
 
-def test_each_row_stands_under_its_code_with_a_meaning():
-    assert all(row.code == code and row.meaning.endswith(".") for code, row in CODES.items())
-    assert all((row.scope is Scope.FARM) == row.reaction.startswith("farm") for row in CODES.values())
+def test_the_codes_that_the_machine_reacts_to_are_exactly_those_marked_so_in_the_catalogue():
+    marked = {code: row.reaction for code, row in catalogue().items() if row.reaction is not Reaction.NONE}
+    assert marked == {code: reaction(code) for code in range(-1, 20000) if reaction(code) is not Reaction.NONE}
+    assert set(IN_WORDS) == set(Reaction) - {Reaction.NONE} == set(marked.values())
+
+
+def test_every_code_has_a_meaning_and_stands_once():
+    rows = catalogue()
+    assert len(rows) >= 490
+    assert list(rows) == sorted(rows)
+    for code, row in rows.items():
+        assert row.code == code
+        assert row.meaning.endswith((".", ")")), row
+        assert len(row.meaning) > 12, row
+    assert {row.category for row in rows.values()} == set(Category)
+    assert {row.scope for row in rows.values()} == set(Scope)
+
+
+def test_what_matters_has_advice():
+    """Connecting, data permissions, pacing, and the orders that people send."""
+    must = {0, 100, 101, 103, 104, 105, 107, 109, 110, 111, 135, 136, 145, 154, 161, 162, 163, 164, 166, 200, 201, 202}
+    must |= {203, 300, 309, 316, 317, 320, 321, 322, 323, 326, 327, 334, 354, 357, 366, 382, 383, 386, 387, 388, 392}
+    must |= {399, 404, 412, 413, 420, 430, 431, 434, 435, 436, 438, 439, 441, 443, 460, 492}
+    must |= {501, 502, 503, 504, 506, 507, 508, 509, *range(510, 516), 517, 1100, 1101, 1102, 1300}
+    must |= {2100, 2101, *range(2102, 2111), 2119, 2137, 2152, 2157, 2158, 2187, 2188}
+    must |= {10006, 10015, 10089, 10090, 10091, 10092, 10147, 10148, 10149, 10167, 10168, 10182, 10186, 10187, 10189}
+    must |= {10190, 10197, 10225, 10243, 10248, 10268, 10285, 10328, 10349}
+    assert len(must) >= 80
+    assert [code for code in sorted(must) if not catalogue()[code].advice] == []
+
+
+def test_after_a_warning_what_it_names_lives_on():
+    for code, row in catalogue().items():
+        if row.scope in (Scope.REQUEST, Scope.ORDER):
+            assert is_warning(code) == (row.severity is not Severity.ERROR), row
+
+
+def test_farms_and_upstream_have_a_reaction_and_the_rest_of_the_catalogue_has_none():
+    farms = {code for code, row in catalogue().items() if row.scope is Scope.FARM}
+    assert farms == {code for code in CODES if reaction(code).startswith("farm")} | {2159}
+    assert {code for code, row in catalogue().items() if row.severity is Severity.GOOD} == {
+        *(1102, 2104, 2106, 2107, 2108, 2119, 2158, 2159)
+    }
+
+
+def test_a_code_is_found_by_number_and_by_words():
+    assert find(326) is CODES[326]
+    assert find(354) is catalogue()[354]
+    assert find(99999) is None
+    assert {309, 316, 317, 10092} <= {row.code for row in search("market DEPTH")}
+    assert [row.code for row in search("1102")] == [1102]
+    assert search("no such words anywhere") == search("  ") == ()
+
+
+def test_a_code_in_json_s_types():
+    assert find(1300).to_dict()["reaction"] == "port changed"
+    assert find(200).to_dict() == {
+        "code": 200,
+        "meaning": "No contract fits the description, or more than one does.",
+        "category": "requests",
+        "scope": "request",
+        "severity": "error",
+        "retry_helps": False,
+        "advice": find(200).advice,
+        "reaction": None,
+    }
 
 
 @pytest.mark.parametrize("code", [321, 10090, 200, -1, 0, 99999])
@@ -57,7 +126,7 @@ def test_other_codes_are_left_to_the_caller(code):
     assert reaction(code) is Reaction.NONE
 
 
-@pytest.mark.parametrize("code", [2100, 2104, 2199, 10090, 10167, 10197])
+@pytest.mark.parametrize("code", [2100, 2104, 2199, 165, 399, 10090, 10091, 10167, 10197, 10349])
 def test_a_request_lives_on_after_a_warning(code):
     assert is_warning(code)
 

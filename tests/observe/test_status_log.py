@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ibkr.core.calendar import Window
+from ibkr.core.codes import find
 from ibkr.core.errors import FailureKind, advice
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import UpstreamState
 from ibkr.core.status import Status
-from ibkr.observe.log import StallLog, StatusLog, tell_stall
+from ibkr.observe.log import AccountMask, StatusLog, mask_loggers
+from ibkr.observe.stalls import StallLog, tell_stall
 
 T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
@@ -229,3 +231,33 @@ def test_a_clock_set_back_gives_no_negative_length(story):
     story(*UP)
     lines = story(at(10, S.RECONNECTING, "session lost"), at(5, S.READY, "up"))
     assert "after 0.0 s" in lines[-1][1]
+
+
+def test_a_trouble_that_has_a_code_says_what_to_do_about_it(story):
+    refused = "subscriptions refused: market data AAPL (354: not subscribed); market data IBM (354: not subscribed)"
+    story(*UP)
+    [(level, line)] = story(at(1, S.DEGRADED, refused))
+    assert (level, line) == ("WARNING", f"{WHO} DEGRADED: {refused}. {find(354).advice.rstrip('.')}")
+    [(_, line)] = story(at(2, S.DEGRADED, "upstream lost", upstream=UpstreamState.DOWN))
+    assert line == f"{WHO} DEGRADED: upstream lost. {find(1100).advice.rstrip('.')}"
+    [(_, line)] = story(at(3, S.DEGRADED, "subscriptions refused: market data X (99999: who knows)"))
+    assert line.endswith("(99999: who knows)")
+
+
+@pytest.mark.parametrize(
+    ("message", "behind"),
+    [
+        ("Error 354, reqId 7: Requested market data is not subscribed.", f" | {find(354).advice}"),
+        ("Warning 399, reqId 8: held until the exchange opens", f" | {find(399).advice}"),
+        ("Warning 2104, reqId -1: Market data farm connection is OK:usfarm", ""),
+        ("Error 99999, reqId 8: a new one", ""),
+        ("placeOrder: New order 354", ""),
+    ],
+)
+def test_the_client_library_s_line_about_a_code_says_what_to_do(caplog, message, behind):
+    caplog.set_level(logging.INFO, "ib_async.wrapper")
+    mask = AccountMask()
+    undo = mask_loggers(["ib_async.wrapper"], mask)
+    logging.getLogger("ib_async.wrapper").info(message)
+    undo()
+    assert [record.getMessage() for record in caplog.records] == [message + behind]

@@ -36,6 +36,12 @@ def test_the_client_library_is_loaded_with_the_first_connector_and_not_before(mo
     assert {"eventkit", "ib_async", "ib_insync"}.isdisjoint(loaded)
 
 
+def test_a_connector_does_not_load_the_catalogue_of_codes():
+    loaded = fresh("from ibkr import IBConnector; IBConnector('h', 1, 1); answer = sorted(sys.modules)")
+    assert "ibkr.core.codes.reactions" in loaded
+    assert {"ibkr.core.codes.orders_100", "ibkr.core.codes.client"}.isdisjoint(loaded)
+
+
 @pytest.mark.parametrize("module", ["ibkr.config", "ibkr.connector", "ibkr.observe"])
 def test_without_a_handler_of_the_program_the_logger_is_quiet(module):
     code = f"import {module}, logging; logging.getLogger('ibkr.any').warning('loud'); answer = 1"

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ibkr.cli.demo import demo
+from ibkr.cli.explain import explain
 from ibkr.cli.simulate import app as simulate
 from ibkr.cli.status import status
 
@@ -19,6 +20,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes bac
 
   [cyan]ibkr demo[/cyan]       Watch it come back from every fault; needs no account.
   [cyan]ibkr status[/cyan]     Is your TWS or IB Gateway ready, and may a program trade?
+  [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
 
 Settings: ibkr.toml, .env, IBKR_... variables, options; later ones win.
@@ -74,4 +76,5 @@ def _set_up_logging(verbose: int) -> None:
 
 app.command(rich_help_panel="Commands")(demo)
 app.command(rich_help_panel="Commands")(status)
+app.command(rich_help_panel="Commands")(explain)
 app.add_typer(simulate, name="simulate", rich_help_panel="Commands")

@@ -6,17 +6,20 @@ Logger ``ibkr`` and its children. Nothing here decides what happens; it only tel
 from __future__ import annotations
 
 import logging
-import math
+import re
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from ibkr.core.accounts import mask_accounts
+from ibkr.core.codes import Severity, find
 from ibkr.core.errors import FailureKind, advice
 from ibkr.core.state import ConnectionState, UpstreamState
 from ibkr.core.status import Status
+
+_WRAPPERS = ("ib_async.wrapper", "ib_insync.wrapper")
+"""Where the client library logs the codes that it receives."""
 
 OUR_LOGGERS = ("ibkr", "ibkr.config", "ibkr.connector", "ibkr.observe", "ibkr.runtime", "ibkr.session")
 """A filter sees only what its own logger is handed, not what the logger's children are."""
@@ -38,11 +41,15 @@ _logger = logging.getLogger("ibkr.connector")
 _formatter = logging.Formatter()
 _lock = threading.Lock()
 
+# How the client library begins its line about a code of IB's.
+_CODE = re.compile(r"^(?:Error|Warning) (\d{1,5}), reqId ")
+# How a status names the code that is a subscription's trouble: "market data AAPL (354: Requested market data ...)".
+_CAUSE = re.compile(r"\((\d{1,5}): ")
+
 # In a long outage nobody should have to guess whether anything still runs.
 _STILL_AFTER = timedelta(seconds=60)
 # ... nor should an outage of days fill the log.
 _STILL_AT_LEAST_EVERY = timedelta(hours=1)
-_STALLS_EVERY = 60.0
 _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 
 
@@ -100,6 +107,8 @@ class _Masks(logging.Filter):
         masks = [mask for mask in tuple(self.masks) if not mask.show_accounts]
         if masks:
             _mask_record(record, frozenset().union(*(mask.known for mask in masks)))
+        if record.name in _WRAPPERS:
+            _advise(record)
         return True
 
 
@@ -124,6 +133,15 @@ def _mask_record(record: logging.LogRecord, known: frozenset[str]) -> None:
             record.exc_text, record.exc_info = mask_accounts(text, known), None
     if record.stack_info:
         record.stack_info = mask_accounts(record.stack_info, known)
+
+
+def _advise(record: logging.LogRecord) -> None:
+    """Put what to do behind a line about a code of IB's."""
+    message = _message(record)
+    match = _CODE.match(message)
+    row = find(int(match[1])) if match else None
+    if row is not None and row.advice and row.severity is not Severity.GOOD:
+        record.msg, record.args = f"{message} | {row.advice}", ()
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -248,42 +266,11 @@ def _cause(status: Status) -> str:
 
 
 def _cure(status: Status) -> str:
+    if status.state is ConnectionState.DEGRADED:
+        codes = [1100] if status.upstream is UpstreamState.DOWN else map(int, _CAUSE.findall(status.reason))
+        lines = dict.fromkeys(row.advice for code in codes if (row := find(code)) and row.advice)
+        return "".join(f". {line.rstrip('.')}" for line in lines)
     kind = status.last_error.partition(":")[0]
-    if kind not in set(FailureKind) or status.state is ConnectionState.DEGRADED:
+    if kind not in set(FailureKind):
         return ""
     return f". {advice(FailureKind(kind), status.endpoint, status.client_id)}"
-
-
-class StallLog:
-    """A sink for the seconds that an event loop was blocked: a WARNING a minute, and one for each that was longer."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._told_at = -math.inf
-        self._longest = 0.0
-        self._untold = 0
-
-    def __call__(self, seconds: float) -> None:
-        now = self._clock()
-        if now - self._told_at >= _STALLS_EVERY:
-            self._longest = 0.0
-        if seconds <= self._longest:
-            self._untold += 1
-            _logger.debug("The event loop was blocked for %.1f s again (%d)", seconds, self._untold)
-            return
-        before = f" ({self._untold} times more since this was last told)" if self._untold else ""
-        self._told_at, self._longest, self._untold = now, seconds, 0
-        _logger.warning(
-            "The event loop was blocked, or not run, for %.1f s: nothing was received or sent in that time, it does not"
-            " count as silence of the gateway. Look for time.sleep() or long work in the loop's thread%s",
-            seconds,
-            before,
-        )
-
-
-_stalls: weakref.WeakKeyDictionary[object, StallLog] = weakref.WeakKeyDictionary()
-
-
-def tell_stall(loop: object, seconds: float) -> None:
-    """Log a blockage of this event loop, once for however many connectors live in it."""
-    _stalls.setdefault(loop, StallLog())(seconds)

@@ -1,0 +1,30 @@
+"""IB's codes as data: what each means, how bad it is, what to do, and what it makes us do. The one source of all that.
+
+``CODES`` are those that the machine reacts to, always loaded; ``catalogue()`` has all of them.
+"""
+
+from ibkr.core.codes.catalogue import catalogue, find, search
+from ibkr.core.codes.code import Category, Code, Reaction, Scope, Severity
+from ibkr.core.codes.notices import connected_farms, farm_name, feed_of, new_port
+from ibkr.core.codes.reactions import CODES, IN_WORDS, is_about_stream, is_read_only, is_warning, reaction
+
+__all__ = [
+    "CODES",
+    "IN_WORDS",
+    "Category",
+    "Code",
+    "Reaction",
+    "Scope",
+    "Severity",
+    "catalogue",
+    "connected_farms",
+    "farm_name",
+    "feed_of",
+    "find",
+    "is_about_stream",
+    "is_read_only",
+    "is_warning",
+    "new_port",
+    "reaction",
+    "search",
+]

@@ -1,0 +1,84 @@
+"""What one code of IB's is: its types alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a code is about."""
+
+    SESSION = "session"
+    UPSTREAM = "upstream"
+    FARM = "farm"
+    REQUEST = "request"
+    ORDER = "order"
+
+
+class Severity(StrEnum):
+    """How bad it is. After a warning the request or order that it names lives on."""
+
+    GOOD = "good news"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Category(StrEnum):
+    """The chapter of the catalogue that a code stands in."""
+
+    CONNECTION = "connection"
+    MARKET_DATA = "market data"
+    HISTORY = "historical data"
+    ORDERS = "orders"
+    REQUESTS = "requests"
+    CLIENT = "client library"
+
+
+class Reaction(StrEnum):
+    """What the machine does when a code comes."""
+
+    UPSTREAM_LOST = "upstream lost"
+    UPSTREAM_BACK_DATA_LOST = "upstream back, data lost"
+    UPSTREAM_BACK = "upstream back"
+    FARM_BROKEN = "farm broken"
+    FARM_OK = "farm ok"
+    FARM_INACTIVE = "farm inactive"
+    FARM_CONNECTING = "farm connecting"
+    CLIENT_ID_IN_USE = "client id in use"
+    PORT_CHANGED = "port changed"
+    TOO_FAST = "too fast"
+    STREAM_ENDED = "stream ended"
+    STREAM_WITHHELD = "stream withheld"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code: what it means, what it is about, how bad it is, and what to do.
+
+    ``retry_helps``: the same may work later, or once it is asked more slowly. ``advice`` may be empty.
+    ``reaction``: what the connector does by itself.
+    """
+
+    code: int
+    meaning: str
+    category: Category
+    scope: Scope
+    severity: Severity = Severity.ERROR
+    advice: str = ""
+    retry_helps: bool = False
+    reaction: Reaction = Reaction.NONE
+
+    def to_dict(self) -> dict[str, object]:
+        """The code in JSON's types."""
+        return {
+            "code": self.code,
+            "meaning": self.meaning,
+            "category": str(self.category),
+            "scope": str(self.scope),
+            "severity": str(self.severity),
+            "retry_helps": self.retry_helps,
+            "advice": self.advice,
+            "reaction": None if self.reaction is Reaction.NONE else str(self.reaction),
+        }
