@@ -26,6 +26,7 @@ from ibkr.runtime.script import call_in_script, refuse_running_loop, run_in_scri
 from ibkr.runtime.supervision import Supervision
 from ibkr.session.adapter import Adapter
 from ibkr.session.backend import new_ib, script_loop
+from ibkr.session.orders.guard import Guard
 
 if TYPE_CHECKING:
     from ib_async import IB
@@ -188,6 +189,20 @@ class IBConnector:
         """
         call_in_script(self._supervision.loop, self._supervision.retry_now)
 
+    def ensure_fresh(self, max_age: float) -> None:
+        """As ``ensure_fresh_async``, for programs without a running event loop."""
+        refuse_running_loop("ensure_fresh()", "await connector.ensure_fresh_async()")
+        run_in_script(script_loop(), self.ensure_fresh_async(max_age))
+
+    async def ensure_fresh_async(self, max_age: float) -> None:
+        """Make sure that the session lives, before an order is trusted to it: a half-open socket swallows one silently.
+
+        Returns at once when a byte came within ``max_age`` seconds, otherwise when the gateway has told its time, which
+        it is asked no more than once in ``policy.probe_apart`` seconds. Raises ``NotReady`` when it does not, within
+        ``policy.suspect_after`` after that, and when there is no session.
+        """
+        await self._supervision.ensure_fresh(max_age, self.ib.reqCurrentTimeAsync)
+
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""
         return self._listeners.add(callback)
@@ -240,3 +255,4 @@ class IBConnector:
         ib: Any = self.ib
         ib.connect = ib.connectAsync = refuse
         ib.disconnect = self.disconnect
+        Guard(ib, lambda: self._supervision.latest)

@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.facts import ClockJumped, Timer
+from ibkr.core.facts import ClockJumped, ProbeWanted, Timer
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import SessionState
@@ -37,6 +37,14 @@ def test_unanswered_for_a_second_it_is_suspect(ready):
     assert ready.status.is_connected
     assert ready.status.reason == ready.status.may_trade_reason == "a probe is unanswered: the socket may be half-open"
     assert ready.socket == 1
+
+
+def test_a_caller_who_wants_to_know_has_it_probed_at_once_and_once(ready):
+    ready.fact(ProbeWanted())
+    ready.fact(ProbeWanted())
+    assert ready.orders == [do.Probe(1)]
+    ready.advance(1.1)
+    assert (ready.state, ready.status.may_trade) == (S.DEGRADED, False)
 
 
 def test_a_byte_after_the_probe_is_life(ready):

@@ -18,6 +18,7 @@ from ibkr.core.facts import (
     Fact,
     Heard,
     PortAccepted,
+    ProbeWanted,
     ReconnectWanted,
     RetryWanted,
     SessionOpened,
@@ -172,6 +173,7 @@ WITHOUT_CONSEQUENCE = [row for row, where in TABLE.items() if where.react is not
 SAMPLES = {
     ReconnectWanted: lambda attempt: ReconnectWanted(),
     RetryWanted: lambda attempt: RetryWanted(),
+    ProbeWanted: lambda attempt: ProbeWanted(),
     ClockJumped: lambda attempt: ClockJumped(60.0),
     PortAccepted: PortAccepted,
     CodeReceived: lambda attempt: CodeReceived(attempt, 1100, ""),

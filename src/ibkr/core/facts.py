@@ -87,6 +87,11 @@ class RetryWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeWanted:
+    """The caller wants to know whether the session lives, before it trusts it with an order."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClockJumped:
     """The wall clock went ahead of the monotonic one by ``seconds``: the machine slept, or its clock was set."""
 
@@ -198,6 +203,7 @@ Fact: TypeAlias = (
     | DisconnectWanted
     | ReconnectWanted
     | RetryWanted
+    | ProbeWanted
     | ClockJumped
     | TimerFired
     | PortAccepted

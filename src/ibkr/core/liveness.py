@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ibkr.core import alarm
 from ibkr.core.effects import Probe, StartTimer
-from ibkr.core.facts import ClockJumped, Heard, Timer, TimerFired
+from ibkr.core.facts import ClockJumped, Heard, ProbeWanted, Timer, TimerFired
 from ibkr.core.link import session_dead
 from ibkr.core.step import Step
 
@@ -21,6 +21,11 @@ def heard(step: Step, _fact: Heard) -> None:
 def clock_jumped(step: Step, fact: ClockJumped) -> None:
     """The machine has slept, and the socket may have died meanwhile: probe at once."""
     alarm.clock_jumped(step, fact)
+    probe_now(step)
+
+
+def probe_now(step: Step, _fact: ProbeWanted | None = None) -> None:
+    """Do not wait for silence; one that is unanswered serves."""
     if step.situation.session.probe_sent_at is None:
         _probe(step)
 

@@ -19,6 +19,7 @@ from ibkr.core.facts import (
     DisconnectWanted,
     Heard,
     PortAccepted,
+    ProbeWanted,
     ReconnectWanted,
     RetryWanted,
     SessionOpened,
@@ -69,6 +70,8 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     **{(phase, ReconnectWanted): _row(link.reconnect_from_session, P.CLOSING) for phase in _SESSION},
     **{(phase, RetryWanted): _row(nothing, phase) for phase in Phase if phase is not P.WAITING},
     (P.WAITING, RetryWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
+    **{(phase, ProbeWanted): _row(nothing, phase) for phase in Phase if phase not in _SESSION},
+    **{(phase, ProbeWanted): _row(liveness.probe_now, phase) for phase in _SESSION},
     # the clock, and a trouble that lasts
     **{(phase, ClockJumped): _row(nothing, phase) for phase in (P.IDLE, P.FAILED)},
     **{(phase, ClockJumped): _row(alarm.clock_jumped, phase) for phase in (P.OPENING, P.CLOSING, P.WAITING)},

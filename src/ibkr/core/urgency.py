@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-# placeOrder, cancelOrder, reqGlobalCancel; reqCurrentTime (facts/tws-protocol.md, section 5).
-_ORDERS = frozenset({"3", "4", "58"})
+# placeOrder, cancelOrder, exerciseOptions, reqGlobalCancel; reqCurrentTime (facts/tws-protocol.md, section 5).
+_ORDERS = frozenset({"3", "4", "21", "58"})
 _CURRENT_TIME = "49"
 
 

@@ -66,6 +66,11 @@ class Driver:
         finally:
             self._busy = False
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the socket last brought a byte."""
+        return asyncio.get_running_loop().time() - self._session.last_byte
+
     async def quiet(self) -> None:
         """Wait until nothing is wanted and nothing is left, or until somebody wants a connection again."""
         if self._machine.is_quiet:

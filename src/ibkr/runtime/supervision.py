@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from ibkr.core.errors import NotReady, connect_error
-from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, ReconnectWanted, RetryWanted
+from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, ProbeWanted, ReconnectWanted, RetryWanted
 from ibkr.core.machine import Machine
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
@@ -94,6 +94,23 @@ class Supervision:
     def retry_now(self) -> None:
         """While waiting for the next attempt, make it now. Raises ``NotReady`` when no connection is wanted."""
         self._command("retry_now()", RetryWanted())
+
+    async def ensure_fresh(self, max_age: float, ask: Callable[[], Awaitable[object]]) -> None:
+        """Have the gateway answer, if its last byte is older; see ``IBConnector.ensure_fresh_async``.
+
+        ``ask`` awaits an answer of its, one that was not on its way already.
+        """
+        if not self.latest.is_connected:
+            raise NotReady(f"there is no session: {self.status}", self.status)
+        if self._driver.silence <= max_age:
+            return
+        policy = self._machine.policy
+        try:
+            async with asyncio.timeout(policy.probe_apart + policy.suspect_after):
+                self.post(ProbeWanted())
+                await ask()
+        except (TimeoutError, ConnectionError) as error:
+            raise NotReady(f"the session may be dead, do not send an order: {self.status}", self.status) from error
 
     async def wait_ready(self, seconds: float | None) -> Status:
         """The status, once it is ``READY``; see ``IBConnector.wait_ready_async``."""

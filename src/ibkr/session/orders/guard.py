@@ -1,0 +1,68 @@
+"""The guard: no order leaves, and no order id is taken, while it is not known what is being traded.
+
+It stands at the library's own calls and at the client's below them, so that it holds whichever way an order is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ibkr.core.errors import NotReady
+from ibkr.core.status import Status
+
+_TAKES_AN_ID = ("bracketOrder", "exerciseOptions")
+"""Calls of the library that take order ids before they send anything, or without sending anything."""
+
+
+class Guard:
+    """Raises ``NotReady`` in place of the call: a new or changed order needs ``may_trade``, all else a session.
+
+    Cancels are never refused while there is one: less risk needs no permission.
+    """
+
+    def __init__(self, ib: Any, status: Callable[[], Status]) -> None:
+        self._client = ib.client
+        self._status = status
+        self._place = ib.client.placeOrder
+        for owner, name in (*((ib, name) for name in _TAKES_AN_ID), (ib.client, "exerciseOptions")):
+            self._check_first(owner, name, lambda *args: self._may_trade())
+        self._check_first(ib, "placeOrder", lambda contract, order: self._may_send(order))
+        self._check_first(ib, "whatIfOrderAsync", lambda contract, order: self._needs_session("what-if order"))
+        self._check_first(ib.client, "cancelOrder", lambda *args: self._needs_session("cancel"))
+        self._check_first(ib.client, "reqGlobalCancel", lambda: self._needs_session("global cancel"))
+        ib.client.placeOrder = self._placed
+
+    def _check_first(self, owner: Any, name: str, check: Callable[..., None]) -> None:
+        call = getattr(owner, name)
+
+        def checked(*args: Any, **named: Any) -> Any:
+            check(*args, **named)
+            return call(*args, **named)
+
+        setattr(owner, name, checked)
+
+    def _placed(self, orderId: int, contract: Any, order: Any) -> None:
+        self._may_send(order)
+        self._place(orderId, contract, order)
+        self._client.updateReqId(orderId + 1)  # the caller may have chosen it himself
+
+    def _may_send(self, order: Any) -> None:
+        if order.whatIf:
+            self._needs_session("what-if order")
+        else:
+            self._may_trade()
+
+    def _may_trade(self) -> None:
+        status = self._status()
+        if not status.may_trade:
+            raise NotReady(
+                f"the order was not sent, nor will it be later, and no order id was taken: {status.may_trade_reason}."
+                " Place it again once connector.status.may_trade is true",
+                status,
+            )
+
+    def _needs_session(self, what: str) -> None:
+        if not self._client.isReady():
+            status = self._status()
+            raise NotReady(f"the {what} was not sent: there is no session: {status.reason}", status)
