@@ -18,6 +18,10 @@ settings.register_profile("thorough", max_examples=1000, deadline=None, suppress
 settings.load_profile("default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """No thread, no socket; and for a test that runs in a loop, no task and no timer."""
@@ -84,5 +88,5 @@ def _sockets() -> set[str]:
 
 @pytest.fixture(scope="session")
 def is_thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether this is `make test-all`, where time is not dear."""
+    """Whether this is `make thorough`, where time is not dear."""
     return bool(request.config.getoption("--hypothesis-profile") == "thorough")

@@ -124,11 +124,9 @@ def test_unused_it_loads_neither_a_client_library_nor_the_simulator() -> None:
     assert done.stdout.split() == ["ibkr", "ibkr.pytest_plugin"]
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.timeout(600)
-def test_the_example_in_a_fresh_environment(is_thorough: bool, tmp_path: Path) -> None:
-    if not is_thorough:
-        pytest.skip("make test-all runs it: it installs the package from scratch")
+def test_the_example_in_a_fresh_environment(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, "pytest"], check=True, cwd=tmp_path)

@@ -151,6 +151,7 @@ def check(connector: IBConnector, gateway: Gateway, program: Program) -> None:
             assert asked.setdefault(request.fields[at], rest) == rest, "an id stands for one request, for ever"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batch", range(10))
 async def test_the_books_agree_in_the_end(
     batch: int, is_thorough: bool, in_step: Callable[..., Awaitable[set[tuple[str, int]]]]

@@ -17,7 +17,7 @@ from ibkr.simulator.requests import REQUESTS
 from ibkr.wire import encode_fields, frame
 
 FRAMES = 100 * settings().max_examples
-"""10,000; 100,000 in `make test-all`."""
+"""10,000; 100,000 in `make thorough`."""
 HOSTILE = 4
 BATCH = 50
 
@@ -111,6 +111,7 @@ async def watch_over(bystander: Any, is_over: Callable[[], bool]) -> int:
     return count
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 async def test_hostile_clients_do_no_harm(connect, caplog) -> None:
     failures: list[object] = []

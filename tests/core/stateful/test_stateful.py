@@ -123,6 +123,7 @@ class Driven(RuleBasedStateMachine):
         tell(self.rig, [*news(self.rig.attempt - 1), SocketEnded(self.rig.attempt - 1, "EOF")])
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900)
 def test_whatever_happens_the_invariants_hold(new_rig, bring, oracle):
     seen = {"steps": 0, "moves": set()}
