@@ -1,15 +1,21 @@
-"""``IBConnector``: the face. It wires the parts below together and decides nothing."""
+"""``IBConnector``: the face. It wires the parts below together and decides nothing.
+
+Over 300 lines by its docstrings: they are what the user reads, and the face stands in one place.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 from zoneinfo import ZoneInfo
 
+from ibkr.core.errors import NotReady
 from ibkr.core.facts import Now
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
@@ -19,19 +25,24 @@ from ibkr.core.stats import Stats
 from ibkr.core.status import Status
 from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
 from ibkr.observe.stalls import tell_stall
+from ibkr.runtime import endings
 from ibkr.runtime.driver import Driver
+from ibkr.runtime.home import Home
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
-from ibkr.runtime.script import call_in_script, refuse_running_loop, run_in_script, running_loop
+from ibkr.runtime.script import running_loop
 from ibkr.runtime.supervision import Supervision
 from ibkr.session.adapter import Adapter
 from ibkr.session.backend import new_ib, script_loop
+from ibkr.session.calls import Calls, keep_thread
 from ibkr.session.orders.guard import Guard
 
 if TYPE_CHECKING:
     from ib_async import IB
 
     from ibkr.config import Config
+
+T = TypeVar("T")
 
 
 class IBConnector:
@@ -42,8 +53,9 @@ class IBConnector:
     several. ``readonly``: ask for no orders. ``policy``: every other number. ``show_accounts``: do not mask account
     ids in logs. Raises ``ConfigError``.
 
-    ``connector.ib`` is the client library's object and is used as ever; the connector keeps it connected. All methods
-    belong to the thread, and while one runs to the event loop, in which ``connect`` was called.
+    ``connector.ib`` is the client library's object and is used as ever, in the thread of the event loop that the
+    connector lives in: the one in which ``connect`` was called, or a thread of its own (``start_in_thread``). While
+    that loop runs, every method is safe from any thread; where a call would wait for itself it raises ``RuntimeError``.
     """
 
     def __init__(
@@ -63,15 +75,17 @@ class IBConnector:
             host, port, client_id, timeout, account=account, readonly=readonly, show_accounts=show_accounts
         )
         self._policy = policy or Policy()
-        self.ib = ib if ib is not None else new_ib()
+        self._ib = ib if ib is not None else new_ib()
         identity = Identity(host, port, client_id, timeout, readonly)
         limiter = Limiter(self._policy.send_rate, self._policy.send_burst)
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))
-        self._adapter = Adapter(self.ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
+        self._adapter = Adapter(self._ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
         self._listeners = Listeners()
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
-        self._supervision = Supervision(self._machine, self._driver, self._listeners)
+        self._home = Home(script_loop, lambda: self._machine.is_quiet)
+        self._supervision = Supervision(self._machine, self._driver, self._listeners, self._home)
+        endings.remember(self._supervision)
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
         self._listeners.add(lambda status: mask.learn(status.accounts))
@@ -115,24 +129,41 @@ class IBConnector:
         return self._settings.timeout
 
     @property
+    def ib(self) -> IB:
+        """The client library's object. Raises ``RuntimeError`` in another thread than that of its event loop."""
+        self._home.refuse_elsewhere()
+        return self._ib
+
+    @property
     def status(self) -> Status:
-        """How the connection stands, and why."""
+        """How the connection stands, and why; ``as_of`` is when the event loop last had a say.
+
+        In a plain script the loop is first let take what has come meanwhile, without waiting; so with all that follows.
+        """
+        self._home.look()
         return self._supervision.status
 
     @property
     def stats(self) -> Stats:
         """Counts since the connector was made, and the last measures."""
-        return replace(
-            self._adapter.stats(),
-            attempts=self._machine.attempts,
-            loop_stalls=self._driver.stalls,
-            loop_stall_seconds=self._driver.stall_seconds,
+        return self._home.give(
+            lambda: replace(
+                self._adapter.stats(),
+                attempts=self._machine.attempts,
+                loop_stalls=self._driver.stalls,
+                loop_stall_seconds=self._driver.stall_seconds,
+            )
         )
 
     @property
     def connected(self) -> bool:
         """Whether a session is up and its start-up has ended."""
-        return self._supervision.latest.is_connected
+        return self.status.is_connected
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether new orders may be sent; ``status.may_trade_reason`` says why not."""
+        return self.status.may_trade
 
     def is_connected(self) -> bool:
         """Whether a session is up and its start-up has ended."""
@@ -143,56 +174,121 @@ class IBConnector:
 
         None before one, and for what is no live subscription's.
         """
-        loop = self._supervision.loop
+        self._home.look()
+        loop = self._home.loop
         return None if loop is None else self._adapter.custody.age(thing, loop.time())
 
     def connect(self, *, wait: bool = False) -> bool:
-        """Connect, and block until that is done; for programs without a running event loop.
+        """Connect, and block until that is done; for plain scripts, and for a connector in a thread of its own.
 
         Up to three attempts (``policy.connect_attempts``), then the last cause is raised as a ``ConnectError``;
         with ``wait`` it is tried until it works. True when session and start-up are there; False when
         ``disconnect()`` came first. Raises ``RuntimeError`` inside a running event loop.
         """
-        refuse_running_loop("connect()", "await connector.connect_async()")
-        return run_in_script(script_loop(), self.connect_async(wait=wait))
+        return self._home.run(
+            "connect()", "'await connector.connect_async()'", lambda: self._supervision.connect(wait=wait)
+        )
 
     async def connect_async(self, *, wait: bool = False) -> bool:
         """As ``connect``, in a running event loop. Cancelled, it gives up."""
-        return await self._supervision.connect(wait=wait)
+        return await self._home.join(lambda: self._supervision.connect(wait=wait))
 
     def disconnect(self) -> bool:
         """End the connection and every attempt at one; True when that is so.
 
-        Without a running event loop it returns when the socket has ended. Inside one it ends the socket at once and
-        does not wait: use ``disconnect_async`` where what was sent last must still arrive.
+        It returns when the socket has ended, but in the running event loop's own thread, where it ends the socket at
+        once and does not wait: use ``disconnect_async`` there if what was sent last must still arrive.
         """
-        loop = self._supervision.loop
-        if running_loop() is None and loop is not None and not self._supervision.is_quiet:
-            return run_in_script(loop, self._supervision.disconnect())
+        if self._supervision.is_quiet:
+            return True
+        if self._home.is_elsewhere or self._home.rests_here:
+            return self._home.run("disconnect()", "'await connector.disconnect_async()'", self._supervision.disconnect)
         return self._supervision.disconnect_now()
 
     async def disconnect_async(self) -> bool:
         """End the connection in good order and wait for the end of its socket."""
-        return await self._supervision.disconnect()
+        return await self._home.join(self._supervision.disconnect)
+
+    def start_in_thread(self, *, background: bool = False) -> Self:
+        """Connect as ``connect`` does, with event loop, supervision and client in a daemon thread of their own.
+
+        For GUIs, notebooks and programs that block. Raises the last cause as ``connect`` does, and leaves no thread
+        then; with ``background`` it returns at once and is tried until it works (``wait_ready``). ``stop`` ends it.
+        Raises ``RuntimeError`` while the connector lives in another event loop.
+        """
+        name = f"ibkr {self.host}:{self.port} client {self.client_id}"
+        started = self._home.start_thread(name, self._supervision.disconnect)
+        try:
+            if background:
+                self._home.give(lambda: self._supervision.begin(wait=True))
+            else:
+                self.connect()
+        except BaseException:
+            if started:
+                self.stop()
+            raise
+        return self
+
+    def call(self, fn: Callable[[IB], Awaitable[T] | T], timeout: float | None = None) -> T:
+        """``fn(ib)``, run in the event loop's thread, and awaited if it is a coroutine; its result or exception here.
+
+        Not done after ``timeout`` seconds, or on Ctrl-C, it is cancelled. Raises ``TimeoutError`` then; ``NotReady``
+        when there is no event loop to run it in; ``ConnectionError`` when that ends meanwhile; ``RuntimeError`` in the
+        running loop's own thread, where it would wait for itself.
+        """
+        if self._home.loop is None:
+            raise NotReady("call() needs start_in_thread(), or connect(), first", self._supervision.latest)
+
+        async def work() -> T:
+            result = fn(self._ib)
+            return await result if asyncio.iscoroutine(result) or asyncio.isfuture(result) else cast(T, result)
+
+        return self._home.run("call()", "fn(connector.ib), and await what it returns", work, timeout)
+
+    def stop(self) -> None:
+        """End the connection, and its own thread if it has one; harmless when nothing runs.
+
+        From any thread, it returns when all is ended; in the own thread itself, at once.
+        """
+        if self._home.own is None:
+            self.disconnect()
+        else:
+            self._home.own.stop()
+
+    def run(self) -> None:
+        """Block and keep supervision going until ``disconnect()`` is called, by a callback or from another thread.
+
+        Raises the cause when the connection is given up, ``NotReady`` when none is wanted.
+        """
+        self._supervision.require_wanted("run()")
+        self._home.run("run()", "'async for status in connector.changes()'", self._supervision.until_over)
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait, while supervision goes on; True, for ``while connector.sleep(1):``."""
+        if self._home.is_elsewhere:
+            time.sleep(seconds)
+            return True
+        return self._home.run("sleep()", "'await asyncio.sleep(seconds)'", lambda: asyncio.sleep(seconds, True))
 
     def reconnect(self) -> None:
         """Drop the session and come back now; while waiting for the next attempt, make it now.
 
         Raises ``NotReady`` when no connection is wanted.
         """
-        call_in_script(self._supervision.loop, self._supervision.reconnect)
+        self._home.give(self._supervision.reconnect)
 
     def retry_now(self) -> None:
         """While waiting for the next attempt, make it now; otherwise nothing is changed.
 
         Raises ``NotReady`` when no connection is wanted.
         """
-        call_in_script(self._supervision.loop, self._supervision.retry_now)
+        self._home.give(self._supervision.retry_now)
 
     def ensure_fresh(self, max_age: float) -> None:
         """As ``ensure_fresh_async``, for programs without a running event loop."""
-        refuse_running_loop("ensure_fresh()", "await connector.ensure_fresh_async()")
-        run_in_script(script_loop(), self.ensure_fresh_async(max_age))
+        self._home.run(
+            "ensure_fresh()", "'await connector.ensure_fresh_async(max_age)'", lambda: self._ensure_fresh(max_age)
+        )
 
     async def ensure_fresh_async(self, max_age: float) -> None:
         """Make sure that the session lives, before an order is trusted to it: a half-open socket swallows one silently.
@@ -201,7 +297,7 @@ class IBConnector:
         it is asked no more than once in ``policy.probe_apart`` seconds. Raises ``NotReady`` when it does not, within
         ``policy.suspect_after`` after that, and when there is no session.
         """
-        await self._supervision.ensure_fresh(max_age, self.ib.reqCurrentTimeAsync)
+        await self._home.join(lambda: self._ensure_fresh(max_age))
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""
@@ -213,15 +309,18 @@ class IBConnector:
 
     def wait_ready(self, timeout: float | None = None) -> Status:
         """As ``wait_ready_async``, for programs without a running event loop."""
-        refuse_running_loop("wait_ready()", "await connector.wait_ready_async()")
-        return run_in_script(script_loop(), self.wait_ready_async(timeout))
+        if running_loop() is None:
+            self._supervision.require_wanted("wait_ready()")
+        return self._home.run(
+            "wait_ready()", "'await connector.wait_ready_async()'", lambda: self._supervision.wait_ready(timeout)
+        )
 
     async def wait_ready_async(self, timeout: float | None = None) -> Status:  # noqa: ASYNC109 - the design's signature
         """The status, once it is ``READY``.
 
         Raises ``NotReady`` after ``timeout`` seconds, and at once when nothing is under way that could lead there.
         """
-        return await self._supervision.wait_ready(timeout)
+        return await self._home.join(lambda: self._supervision.wait_ready(timeout))
 
     def __enter__(self) -> Self:
         self.connect()
@@ -230,7 +329,7 @@ class IBConnector:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.disconnect()
+        self.stop()
 
     async def __aenter__(self) -> Self:
         await self.connect_async()
@@ -242,8 +341,11 @@ class IBConnector:
         await self.disconnect_async()
 
     def __repr__(self) -> str:
-        status = self._supervision.latest
+        status = self.status
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
+
+    async def _ensure_fresh(self, max_age: float) -> None:
+        await self._supervision.ensure_fresh(max_age, self._ib.reqCurrentTimeAsync)
 
     def _guard_ib(self) -> None:
         def refuse(*_args: object, **_options: object) -> NoReturn:
@@ -252,7 +354,15 @@ class IBConnector:
                 " 'await connector.connect_async()' instead of ib.connect()"
             )
 
-        ib: Any = self.ib
+        ib: Any = self._ib
         ib.connect = ib.connectAsync = refuse
         ib.disconnect = self.disconnect
+        keep_thread(ib, self._home.refuse_elsewhere)
+        Calls(ib, self._run_call, self.run)
         Guard(ib, lambda: self._supervision.latest)
+
+    def _run_call(self, work: Callable[[], Awaitable[Any]], timeout: float | None) -> Any:
+        self._home.refuse_elsewhere()
+        return self._home.run(
+            "this blocking call of the client library", "its coroutine: 'await ib.req...Async(...)'", work, timeout
+        )

@@ -18,6 +18,9 @@ from ibkr.runtime.pulse import Pulse, pulse_of
 logger = logging.getLogger("ibkr.runtime")
 
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
 def now() -> Now:
     """The moment, for the machine; monotonic time is the running loop's, so that a test can hand in its own."""
     return Now(asyncio.get_running_loop().time(), datetime.now(UTC))
@@ -53,6 +56,12 @@ class Driver:
         self.stalls = 0
         self.stall_seconds = 0.0
         session.post = self.post
+
+    @property
+    def last_beat(self) -> datetime:
+        """When the loop last had a turn, to within a beat of its pulse; the earliest of all times if it has none."""
+        pulse = self._pulse  # another thread may ask
+        return _NEVER if pulse is None else datetime.fromtimestamp(pulse.wall, UTC)
 
     def post(self, fact: Fact) -> None:
         """Take a fact, or queue it behind the one that is being taken."""
@@ -154,18 +163,30 @@ class Driver:
         late = max(0.0, asyncio.get_running_loop().time() - due)
         self.post(TimerFired(timer, late, self._session.last_byte))
 
-    def abandon(self) -> None:
-        """The loop was closed under a live connection: nothing of it can be awaited or called any more."""
+    def hang_up(self) -> None:
+        """Have the system end the socket, whatever the loop does; nothing else is changed."""
+        self._session.hang_up()
+
+    def abandon(self, why: str, *, forked: bool = False) -> None:
+        """The loop is gone, with a live connection: nothing of it can be awaited or called any more.
+
+        In a ``forked`` process it is the parent's, and goes on there; nobody is called here.
+        """
         self._timers.clear()
         if self._pulse is not None:
             self._pulse.remove(self)
             self._pulse = None
         self._fired.clear()
         self._queue.clear()
-        now = Now(0.0, datetime.now(UTC))
-        self._machine.break_off("the event loop that it lived in was closed", now, socket_gone=True)
+        self._busy = False
+        if forked:
+            self._session.let_go()
+        else:
+            self._session.hang_up()
+        self._machine.break_off(why, Now(0.0, datetime.now(UTC)), socket_gone=True)
         self._session.abandon()
-        self._on_status(self._machine.status)
+        if not forked:
+            self._on_status(self._machine.status)
 
     def _break_off(self, fact: Fact, error: Exception) -> None:
         """A mistake in our own code: what it would call ready could be a lie, so the session ends, loudly."""

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from ibkr.core.status import Status
 
@@ -51,5 +52,5 @@ class Listeners:
             remove()
 
     def _remove(self, callback: Callable[[Status], object]) -> None:
-        if callback in self._callbacks:
+        with suppress(ValueError):  # off already, perhaps by another thread
             self._callbacks.remove(callback)

@@ -37,14 +37,14 @@ def pulse_of(loop: asyncio.AbstractEventLoop) -> Pulse:
 
 
 class Pulse:
-    """Beats while it has listeners."""
+    """Beats while it has listeners; ``wall`` is the wall clock at the last beat, in seconds since the epoch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # A strong reference would keep the loop in the dictionary for ever.
         self._loop = weakref.ref(loop)
         self._listeners: dict[Listener, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._at = self._wall = 0.0
+        self._at = self.wall = 0.0
 
     def add(self, listener: Listener) -> None:
         """Tell this one too."""
@@ -62,13 +62,13 @@ class Pulse:
     def _beat(self) -> None:
         loop = self._loop()
         assert loop is not None, "a timer of the loop has fired"
-        self._at, self._wall = loop.time(), time.time()
+        self._at, self.wall = loop.time(), time.time()
         self._timer = loop.call_at(self._at + PERIOD, self._look)
 
     def _look(self) -> None:
         loop = self._loop()
         assert loop is not None, "a timer of the loop has fired"
-        passed, by_wall = loop.time() - self._at, time.time() - self._wall
+        passed, by_wall = loop.time() - self._at, time.time() - self.wall
         self._beat()
         for listener in list(self._listeners):
             if passed >= 2 * PERIOD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,12 @@ from ibkr.core.machine import Machine
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.runtime.driver import Driver
+from ibkr.runtime.home import Home
 from ibkr.runtime.listeners import Listeners
+from ibkr.runtime.script import run_in_script, running_loop
+
+_AT_EXIT = 0.7
+"""Seconds that the end of a connection may keep an interpreter from ending."""
 
 _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
@@ -21,27 +27,27 @@ _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 class Supervision:
     """What a connector does, in the event loop of its last ``connect``.
 
-    ``loop`` is that loop, None before the first. Every coroutine and every command runs in it; how a caller gets
-    there from a plain script or another thread is not decided here.
+    Every coroutine and every command runs in the loop of ``home``, which knows how a caller gets there.
     """
 
-    def __init__(self, machine: Machine, driver: Driver, listeners: Listeners) -> None:
+    def __init__(self, machine: Machine, driver: Driver, listeners: Listeners, home: Home) -> None:
         self._machine, self._driver, self._listeners = machine, driver, listeners
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self._home = home
 
     @property
     def status(self) -> Status:
-        """How the connection stands; as of now, where the loop runs."""
+        """How the connection stands; as of now in the loop's own thread, and in others when the loop last had a say."""
         status = self.latest
-        if self.loop is not None and self.loop.is_running():
+        if self._home.is_here or self._machine.is_quiet:
             return replace(status, as_of=datetime.now(UTC))
-        return status
+        return replace(status, as_of=max(status.as_of, self._driver.last_beat))
 
     @property
     def latest(self) -> Status:
         """The status; a loop that was closed under a live connection has ended it, and nobody was there to say so."""
-        if self.loop is not None and self.loop.is_closed() and not self._machine.is_quiet:
-            self._driver.abandon()
+        loop = self._home.loop
+        if loop is not None and loop.is_closed() and not self._machine.is_quiet:
+            self._driver.abandon("the event loop that it lived in was closed")
         return self._machine.status
 
     @property
@@ -55,14 +61,19 @@ class Supervision:
         _ = self.latest
         return self._machine.is_quiet
 
-    async def connect(self, *, wait: bool) -> bool:
-        """Connect in the running loop; see ``IBConnector.connect``. Cancelled, it gives up."""
+    def begin(self, *, wait: bool) -> bool:
+        """Want a connection, in the running loop; whether none was wanted before."""
         if self.is_quiet:
-            self.loop = asyncio.get_running_loop()
-        began = self.is_over
-        if began:
+            self._home.settle()
+        was_over = self.is_over
+        if was_over:
             self._driver.crash = None
         self.post(ConnectWanted(None if wait else self._machine.policy.connect_attempts))
+        return was_over
+
+    async def connect(self, *, wait: bool) -> bool:
+        """Connect in the running loop; see ``IBConnector.connect``. Cancelled, it gives up."""
+        began = self.begin(wait=wait)
         try:
             await self._until(_is_settled)
         except asyncio.CancelledError:
@@ -128,7 +139,15 @@ class Supervision:
     async def changes(self) -> AsyncIterator[Status]:
         """The status now, then every new one; a slow reader gets the latest. Ends when its reader does."""
         changed = asyncio.Event()
-        remove = self._listeners.add(lambda status: changed.set())
+        here = asyncio.get_running_loop()
+
+        def note(_: Status) -> None:
+            if self._home.loop is here:
+                changed.set()
+            else:
+                here.call_soon_threadsafe(changed.set)
+
+        remove = self._listeners.add(note)
         try:
             while True:
                 changed.clear()
@@ -137,9 +156,22 @@ class Supervision:
         finally:
             remove()
 
+    async def until_over(self) -> None:
+        """Until no connection is wanted any more. Raises the cause when it was given up."""
+        while not self.is_over:
+            await self._until(lambda status: status.state in _OVER)
+        if self._machine.status.state is ConnectionState.FAILED:
+            raise self._connect_error()
+
+    def require_wanted(self, what: str) -> None:
+        """Raises ``NotReady`` when no connection is wanted."""
+        if self.is_over:
+            status = self._machine.status
+            raise NotReady(f"{what} needs a connection: call connect() first. {status}", status)
+
     def post(self, fact: Fact) -> None:
         """Tell the machine. Raises ``RuntimeError`` in another loop than its own."""
-        if asyncio.get_running_loop() is not self.loop:
+        if running_loop() is not self._home.loop:
             status = self._machine.status
             raise RuntimeError(
                 f"the connection to {status.endpoint} ({status}) belongs to another event loop: call it where connect()"
@@ -147,9 +179,26 @@ class Supervision:
             )
         self._driver.post(fact)
 
+    def exit(self) -> None:
+        """The interpreter ends: so does the connection, in good order where its loop can still be run."""
+        if self._home.own is not None:
+            self._home.own.stop(_AT_EXIT)
+        elif self._machine.is_quiet:
+            return
+        elif self._home.rests_here:
+            assert self._home.loop is not None
+            run_in_script(self._home.loop, self.disconnect())
+        else:
+            self._driver.hang_up()
+
+    def forked(self) -> None:
+        """A forked process has no connection: the socket that it has inherited is its parent's."""
+        self._home.forget()
+        if not self._machine.is_quiet:
+            self._driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
+
     def _command(self, name: str, fact: Fact) -> None:
-        if self.is_over:
-            raise NotReady(f"{name} needs a connection: call connect() first. {self.status}", self.status)
+        self.require_wanted(name)
         self.post(fact)
 
     async def _until(self, holds: Callable[[Status], bool]) -> Status:

@@ -37,7 +37,7 @@ from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress, Limiter, one_write
 from ibkr.session.ids import Ids
 from ibkr.session.keepalive import keep_alive
-from ibkr.session.library import forget_loop, hang_up, tame
+from ibkr.session.library import forget_loop, hang_up, let_go, shut_down, tame
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
 from ibkr.session.telling import in_words, plain
@@ -187,8 +187,16 @@ class Adapter:
         self._set_events_done()
         self.custody.release()
 
+    def hang_up(self) -> None:
+        """Have the system end the socket: the loop cannot."""
+        shut_down(self.ib)
+
+    def let_go(self) -> None:
+        """Hold the socket no longer, which is another process's."""
+        let_go(self.ib)
+
     def abandon(self) -> None:
-        """The loop is closed, and the socket with it: forget both, so that another loop can begin anew."""
+        """The loop is gone, and the socket with it: forget both, so that another loop can begin anew."""
         self._stop_sending()
         forget_loop(self.ib)
         self._has_socket = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,13 +49,28 @@ def hang_up(conn: Any, *, abort: bool) -> None:
     transport.abort()
 
 
-def forget_loop(ib: Any) -> None:
-    """Free the ``IB`` object of a loop that is closed, so that another one can begin anew."""
-    client, wrapper = ib.client, ib.wrapper
-    transport = client.conn.transport
+def shut_down(ib: Any) -> None:
+    """Have the system tell the peer that this was the end, without the loop that the socket belongs to."""
+    transport = ib.client.conn.transport
     if transport is not None:
         with suppress(OSError):  # the gateway may have closed it long ago
             transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
+def let_go(ib: Any) -> None:
+    """In a forked process: put nothing in the place of the inherited socket, which would outlive its end otherwise.
+
+    Closed under its transport, the descriptor's number could be another file's by the time that the transport goes.
+    """
+    transport = ib.client.conn.transport
+    if transport is not None:
+        with open(os.devnull, "r+b") as nothing:
+            os.dup2(nothing.fileno(), transport.get_extra_info("socket").fileno(), inheritable=False)
+
+
+def forget_loop(ib: Any) -> None:
+    """Free the ``IB`` object of a loop that is gone, so that another one can begin anew."""
+    client, wrapper = ib.client, ib.wrapper
     client.reset()
     client.conn.reset()
     wrapper._futures.clear()

@@ -1,0 +1,42 @@
+"""Blocking one thread until another is done, in slices: on Windows a wait without an end does not hear Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_SLICE = 0.25
+
+
+def outcome(future: concurrent.futures.Future[T], loop: asyncio.AbstractEventLoop, timeout: float | None) -> T:
+    """What the work in the loop comes to: its result or its exception.
+
+    Given up, after ``timeout`` seconds (``TimeoutError``) or on Ctrl-C, the work is cancelled. Raises
+    ``ConnectionError`` when the loop ends under it.
+    """
+    until = None if timeout is None else time.monotonic() + timeout
+    try:
+        while not future.done():
+            left = _SLICE if until is None else min(_SLICE, until - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"not done within {timeout:g} s, and cancelled")
+            if loop.is_closed():
+                raise ConnectionError("the connector's event loop was closed before the call was done")
+            concurrent.futures.wait([future], left)
+        return future.result()
+    except concurrent.futures.CancelledError as error:
+        raise ConnectionError("the call was cancelled in the connector's event loop, which is being ended") from error
+    finally:
+        future.cancel()
+
+
+def join(thread: threading.Thread, patience: float | None) -> None:
+    """Wait for the thread's end, at most ``patience`` seconds."""
+    until = None if patience is None else time.monotonic() + patience
+    while thread.is_alive() and (until is None or time.monotonic() < until):
+        thread.join(_SLICE)

@@ -1,0 +1,93 @@
+"""An event loop in a daemon thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from ibkr.runtime.blocking import join
+
+T = TypeVar("T")
+
+_PATIENCE = 1.0
+"""Seconds that tasks of the program's may take over their cancellation."""
+
+
+class OwnThread:
+    """Runs an event loop from ``start`` to ``stop``. ``farewell`` is awaited as the last of all in it.
+
+    ``on_end`` is called in the thread when the loop is closed.
+    """
+
+    def __init__(self, name: str, farewell: Callable[[], Awaitable[object]], on_end: Callable[[], object]) -> None:
+        self._farewell, self._on_end = farewell, on_end
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._begun: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._stopping = asyncio.Event()
+        self._gate = threading.Lock()
+        self.is_open = True
+        self.ident = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs in it."""
+        return self._begun.result()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the thread."""
+        return threading.get_ident() == self.ident
+
+    def start(self) -> None:
+        """Returns when the loop runs."""
+        self._thread.start()
+        self._begun.result()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Have the work done there. Raises ``ConnectionError`` when the thread has been stopped."""
+        with self._gate:
+            if self.is_open:
+                return asyncio.run_coroutine_threadsafe(work, self.loop)
+        work.close()
+        raise ConnectionError("the connector's thread was stopped")
+
+    def stop(self, patience: float | None = None) -> None:
+        """End the loop and the thread, and wait for that, at most ``patience`` seconds; in the thread itself, do not.
+
+        Its tasks are cancelled while the connection still stands, then ``farewell`` ends that.
+        """
+        if self._close_gate():
+            self.loop.call_soon_threadsafe(self._stopping.set)
+        if not self.is_here:
+            join(self._thread, patience)
+
+    def _close_gate(self) -> bool:
+        with self._gate:
+            was_open, self.is_open = self.is_open, False
+        return was_open
+
+    def _main(self) -> None:
+        self.ident = threading.get_ident()
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)  # where the client library looks for it
+        try:
+            loop.run_until_complete(self._live())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+            self._on_end()
+
+    async def _live(self) -> None:
+        self._begun.set_result(asyncio.get_running_loop())
+        await self._stopping.wait()
+        # All that passed the gate was handed to the loop before this turn.
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_PATIENCE)
+        await self._farewell()

@@ -1,0 +1,147 @@
+"""A plain script: its loop rests between the calls, and nothing that it says is older than that."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import threading
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from ibkr import ConnectionState, IBConnector
+from ibkr.simulator import ThreadedGateway
+
+Make = Callable[..., IBConnector]
+pytestmark = pytest.mark.usefixtures("script_loop")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda connector: connector.status.may_trade,
+        lambda connector: connector.may_trade,
+        lambda connector: connector.is_connected(),
+        lambda connector: connector.connected,
+        lambda connector: "READY" in repr(connector),
+    ],
+)
+def test_what_it_says_after_a_rest_is_true_now(
+    make: Make, gateway: ThreadedGateway, look: Callable[[IBConnector], bool]
+) -> None:
+    connector = make()
+    connector.connect()
+    assert look(connector)
+    gateway.fault("reset")
+    gateway.wait_for(lambda gateway: not gateway.client_ids)
+    before = dt.datetime.now(dt.UTC)
+    assert not look(connector)
+    assert connector.status.as_of > before
+
+
+def test_nothing_is_lost_by_a_rest(make: Make, gateway: ThreadedGateway, apple: Any) -> None:
+    connector = make()
+    connector.connect()
+    ticker = connector.ib.reqMktData(apple)
+    while connector.age(ticker) is None:
+        connector.sleep(0.01)
+    gateway.fault("reset")
+    gateway.wait_for(lambda gateway: not gateway.client_ids)
+    assert connector.status.state is ConnectionState.RECONNECTING
+    assert connector.wait_ready(5).outages == 1
+    while connector.age(ticker) is None:
+        connector.sleep(0.01)
+    assert connector.ib.tickers() == [ticker]
+    assert connector.stats.attempts == 2
+
+
+def test_commands_turn_the_loop_first(make: Make, gateway: ThreadedGateway) -> None:
+    connector = make(closed_every=60)
+    connector.connect()
+    gateway.fault("close_on_accept")
+    gateway.fault("reset")
+    while connector.status.next_retry_at is None:
+        connector.sleep(0.01)
+    gateway.fault("clear")
+    connector.retry_now()
+    assert connector.wait_ready(5).outages == 1
+
+
+def test_run_ends_with_the_connection(make: Make, gateway: ThreadedGateway) -> None:
+    connector = make()
+    connector.on_status(lambda status: status.state is ConnectionState.RECONNECTING and connector.disconnect())
+    for run in (connector.run, connector.ib.run):
+        connector.connect()
+        gateway.fault("reset")
+        run()
+        assert connector.status.state is ConnectionState.DISCONNECTED
+
+
+def test_the_library_s_blocking_calls_are_as_ever(make: Make, apple: Any) -> None:
+    connector = make()
+    connector.connect()
+    ib = connector.ib
+    [details] = ib.reqContractDetails(apple)
+    assert details.contract.conId == 265598
+    assert ib.reqPositions() == ib.positions()
+    assert ib.run(asyncio.sleep(0, 1), asyncio.sleep(0, 2)) == [1, 2]
+    assert ib.sleep(0.01) is True
+    ib.reqMktData(apple)
+    assert ib.waitOnUpdate(5) is True
+    assert next(islice(ib.loopUntil(lambda: ib.tickers()[0].bid > 0, 5), 1000, None), None) is None
+    soon = dt.datetime.now() + dt.timedelta(seconds=0.02)
+    assert ib.waitUntil(soon) is True
+    assert dt.datetime.now() >= soon
+    assert len(list(ib.timeRange(soon, soon + dt.timedelta(seconds=0.1), 0.05))) >= 1
+    ib.RequestTimeout = 0.05
+    with pytest.raises(TimeoutError):
+        ib.run(asyncio.sleep(60), timeout=0.05)
+
+
+def test_wait_on_update_ends_after_its_timeout(make: Make) -> None:
+    connector = make()
+    connector.connect()
+    connector.sleep(0.05)
+    assert connector.ib.waitOnUpdate(0.01) is False
+
+
+def test_the_end_of_another_session_does_not_reach_a_blocking_call(make: Make) -> None:
+    with ThreadedGateway(id_hold=0) as other_gateway:
+        calm, dying = make(1), make(2, port=other_gateway.port)
+        calm.connect()
+        dying.connect()
+        threading.Timer(0.1, other_gateway.fault, ["close"]).start()
+        for _ in range(20):
+            assert calm.ib.reqCurrentTime()
+            assert calm.ib.sleep(0.02) is True
+        assert calm.status.outages == 0
+        assert dying.status.outages == 1
+        dying.stop()
+
+
+def test_call_is_the_same_here(make: Make) -> None:
+    connector = make()
+    connector.connect()
+    assert connector.call(lambda ib: ib.reqCurrentTimeAsync())
+    assert connector.call(lambda ib: ib is connector.ib)
+
+
+def test_a_loop_that_rests_cannot_be_reached_from_another_thread(make: Make) -> None:
+    connector = make()
+    connector.connect()
+    raised: list[Exception] = []
+
+    def elsewhere() -> None:
+        for use in (lambda: connector.ib, connector.wait_ready, lambda: connector.call(lambda ib: 1)):
+            try:
+                use()
+            except RuntimeError as error:
+                raised.append(error)
+        assert connector.status.state is ConnectionState.READY
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(5)
+    assert ["call(" in str(raised[0]), *("start_in_thread()" in str(error) for error in raised[1:])] == [True] * 3
