@@ -36,6 +36,7 @@ from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress, Limiter, one_write
 from ibkr.session.ids import Ids
+from ibkr.session.ingest import SmallReads
 from ibkr.session.keepalive import keep_alive
 from ibkr.session.library import forget_loop, hang_up, let_go, shut_down, tame
 from ibkr.session.startup import StartUp
@@ -243,6 +244,7 @@ class Adapter:
             self._opening.cancel()
         was_ready = client.isReady()
         self._ids.keep()
+        self._tap.end()
         client.connState = client.DISCONNECTED
         hang_up(client.conn, abort=abort)
         self._stop_sending()
@@ -266,6 +268,7 @@ class Adapter:
 
     def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
         self._has_socket = True
+        transport.set_protocol(SmallReads(self.ib.client.conn))
         keep_alive(transport.get_extra_info("socket"), self._policy.probe_after + self._policy.probe_timeout)
         self.post(PortAccepted(self._attempt))
 
@@ -292,6 +295,7 @@ class Adapter:
     def _on_socket_end(self, message: str) -> None:
         """The machine knows before the library's listeners do: none of them meets a status that is no longer true."""
         client = self.ib.client
+        self._tap.finish()
         was_ready = client.isReady()
         self._has_socket = False
         self._stop_sending()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ibkr.core.errors import Failure, FailureKind
-from ibkr.wire.frame import MAX_FRAME
+from ibkr.session.ingest import reader_for
 from ibkr.wire.handshake import Opening, classify_opening
 
 
@@ -14,9 +14,9 @@ class Tap:
     """Stands in for ``data_received`` of the library's connection.
 
     Before the handshake it holds the packets back until the first frame is whole and fit for the library, so that a
-    peer that is no gateway is known by its first bytes and costs no memory. After it, it looks at frame lengths only.
+    peer that is no gateway is known by its first bytes and costs no memory. After it, ``ingest.py`` reads.
     ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``; ``on_read`` when
-    the library has read a packet, with the time of its arrival.
+    a packet, or a slice of it, has been read, with the time of its arrival.
     """
 
     def __init__(self, client: Any, clock: Callable[[], float]) -> None:
@@ -31,9 +31,11 @@ class Tap:
         self._opened = False
         self._unfit = False
         self._listening = False
+        self._reader = reader_for(client, self._heard, lambda: self.on_read(self.last_byte), self._reject)
 
     def reset(self) -> None:
         """A new socket begins."""
+        self._reader.begin()
         self.last_byte = self._clock()
         self.any_byte = False
         self._held = b""
@@ -47,11 +49,8 @@ class Tap:
 
     def data_received(self, data: bytes) -> None:
         """Take a packet from the transport."""
-        self.last_byte = self._clock()
         self.any_byte = True
-        if self._listening:
-            self._listening = False
-            self.on_byte()
+        self._heard()
         if self._unfit:
             return
         if not self._opened:
@@ -61,13 +60,22 @@ class Tap:
             self._opened = True
             data, self._held = self._held, b""
         # Who reads counts, too, in the library's own counters: session/traffic.py adds them up.
-        self._client.conn.hasData.emit(data)
-        self.on_read(self.last_byte)
-        rest = self._client._data
-        if len(rest) > 4 and (length := int.from_bytes(rest[:4], "big")) > MAX_FRAME:
-            self._reject(
-                FailureKind.CLOSED, f"a message of {length:,} bytes was announced, more than any gateway sends"
-            )
+        self._reader.take(data)
+
+    def end(self) -> None:
+        """The socket is not wanted any more, nor is what it has brought."""
+        self._reader.end()
+
+    def finish(self) -> None:
+        """The socket has ended, and what it had brought comes first."""
+        self._reader.finish()
+
+    def _heard(self) -> None:
+        """A byte; or bytes that wait here, so that it is not the gateway who is silent."""
+        self.last_byte = self._clock()
+        if self._listening:
+            self._listening = False
+            self.on_byte()
 
     def _is_fit(self) -> bool:
         """Whether the first frame is whole and one that the library can go on from."""
@@ -85,19 +93,17 @@ class Tap:
         version = int(fields[0])
         oldest, newest = self._client.MinClientVersion, self._client.MaxClientVersion
         if not oldest <= version <= newest:
-            self._reject(
-                FailureKind.UNSUPPORTED_VERSION,
-                f"the gateway speaks protocol version {version}, the client library {oldest} to {newest}",
-            )
+            detail = f"the gateway speaks protocol version {version}, the client library {oldest} to {newest}"
+            self._reject(Failure(FailureKind.UNSUPPORTED_VERSION, detail))
             return False
         return True
 
     def _reject_peer(self, opening: Opening) -> None:
         what = {Opening.HTTP: "a web server (HTTP)", Opening.SSH: "an SSH server"}.get(opening, "something else")
         detail = f"{what} answers, not TWS or IB Gateway; it began with {self._held[:16]!r}"
-        self._reject(FailureKind.NOT_A_GATEWAY, detail, looks_like=opening.value)
+        self._reject(Failure(FailureKind.NOT_A_GATEWAY, detail, looks_like=opening.value))
 
-    def _reject(self, kind: FailureKind, detail: str, looks_like: str = "") -> None:
+    def _reject(self, failure: Failure) -> None:
         self._unfit = True
         self._held = b""
-        self.on_unfit(Failure(kind, detail, looks_like=looks_like))
+        self.on_unfit(failure)

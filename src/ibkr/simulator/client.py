@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ibkr.simulator.account_streams import AccountStreams
 from ibkr.simulator.greetings import GREETINGS
@@ -85,13 +85,12 @@ class Client(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.outbox = Outbox(self.hub.loop, transport)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self.outbox = Outbox(self.hub.loop, self.transport)
         if not self.hub.is_accepting:  # was in the backlog when the port closed
-            transport.abort()
+            self.transport.abort()
             return
-        transport.set_write_buffer_limits(high=MAX_UNREAD)
+        self.transport.set_write_buffer_limits(high=MAX_UNREAD)
         log.info("a connection from %s", transport.get_extra_info("peername"))
         self.hub.clients[self] = None
         self.hub.seen.connects += 1

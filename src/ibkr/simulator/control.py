@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from email.parser import BytesHeaderParser
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ibkr.simulator.fault import FAULTS, FaultError, find_fault
 
@@ -137,9 +137,8 @@ class _Connection(asyncio.Protocol):
         self._is_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._control.connections.add(transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._control.connections.add(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._control.connections.discard(self._transport)

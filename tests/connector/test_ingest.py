@@ -1,0 +1,246 @@
+"""What the gateway sends reaches the library whole, in order, in slices, and no faster than it is worked on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import ib_async
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ib_async import IB, NewsBulletin
+
+from ibkr import ConnectionState, IBConnector, SessionState, Status
+from ibkr.session import ingest
+from ibkr.session.ingest import Ingest
+from ibkr.simulator import Gateway
+from ibkr.wire import encode_fields, frame
+
+READY = ConnectionState.READY
+Make = Callable[..., IBConnector]
+
+
+def bulletins(numbers: Iterable[int]) -> bytes:
+    """Messages that need no subscription; each has its number."""
+    return b"".join([frame(encode_fields(14, 1, number, 1, "text", "NYSE")) for number in numbers])
+
+
+class Seen(list[int]):
+    """The numbers, from now on, in the order in which the library's listeners hear of them."""
+
+    def __init__(self, connector: IBConnector) -> None:
+        self._came = asyncio.Event()
+        connector.ib.newsBulletinEvent.connect(self._note, keep_ref=True)
+
+    def _note(self, bulletin: NewsBulletin) -> None:
+        self.append(bulletin.msgId)
+        self._came.set()
+
+    async def are(self, count: int) -> None:
+        """Wait until there are so many."""
+        async with asyncio.timeout(10):
+            while len(self) < count:
+                self._came.clear()
+                await self._came.wait()
+
+
+def receive(connector: IBConnector, data: bytes) -> None:
+    """The socket brings this."""
+    connector.ib.client.conn.data_received(data)
+
+
+@pytest.fixture
+def tiny_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice ends at the first look at the clock."""
+    monkeypatch.setattr(ingest, "SLICE", 0.0)
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+if sys.platform != "win32":
+    import uvloop
+
+    LOOPS["uvloop"] = uvloop.new_event_loop
+
+MESSAGES = st.lists(st.binary(max_size=40), max_size=30)
+
+
+@given(MESSAGES, st.lists(st.integers(0, 1500), max_size=12))
+def test_messages_are_cut_and_read_as_the_library_does(bodies: list[bytes], cuts: list[int]) -> None:
+    data = b"".join([frame(body) for body in bodies])
+    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    packets = [data[start:end] for start, end in itertools.pairwise(places)]
+
+    def told(read_by: Callable[[IB], Callable[[bytes], None]]) -> tuple[list[list[str]], int, int]:
+        ib = IB()
+        ib.client._apiReady, ib.client._serverVersion = True, 178
+        fields: list[list[str]] = []
+        ib.client.decoder.interpret = fields.append  # type: ignore[method-assign]
+        take = read_by(ib)
+        for packet in packets:
+            take(packet)
+        return fields, ib.client._numBytesRecv, ib.client._numMsgRecv
+
+    async def ours() -> tuple[list[list[str]], int, int]:
+        nothing: Any = lambda *_: None  # noqa: E731
+        return told(lambda ib: Ingest(ib.client, nothing, nothing, nothing).take)
+
+    # The library waits for one byte more before it reads an empty message, which no gateway sends.
+    assert asyncio.run(ours()) == told(lambda ib: ib.client._onSocketHasData) or not bodies[-1]
+
+
+async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(
+    gateway: Gateway, make: Make, tiny_slices: None
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    seen = Seen(connector)
+    transport: Any = connector.ib.client.conn.transport
+    receive(connector, bulletins(range(100)))
+    steps = [len(seen)]
+    while not transport.is_reading():
+        await asyncio.sleep(0)
+        steps.append(len(seen))
+    assert seen == list(range(100))
+    assert steps[0] == 16
+    assert all(later - earlier <= 16 for earlier, later in itertools.pairwise(steps))
+    await connector.ib.reqCurrentTimeAsync()
+
+
+async def test_what_comes_while_others_wait_comes_after_them(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+    """A listener that turns the loop itself, and a transport that still had something on its way."""
+    connector = make()
+    await connector.connect_async()
+    seen = Seen(connector)
+
+    def more(bulletin: NewsBulletin) -> None:
+        if bulletin.msgId in (5, 50):
+            first = 1000 * bulletin.msgId
+            receive(connector, bulletins(range(first, first + 20)))
+
+    connector.ib.newsBulletinEvent.connect(more, keep_ref=True)
+    receive(connector, bulletins(range(90)))
+    await seen.are(130)
+    assert [number for number in seen if number < 1000] == list(range(90))
+    assert [number for number in seen if number >= 1000] == [*range(5000, 5020), *range(50000, 50020)]
+
+
+@pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
+def test_a_megabyte_over_a_real_socket_on_every_loop(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def story() -> None:
+        async with Gateway(id_hold=0) as gateway, IBConnector("127.0.0.1", gateway.port, 7) as connector:
+            seen = Seen(connector)
+            for outage in (0, 1):
+                del seen[:]
+                [client] = gateway._hub.clients
+                client.send_raw(bulletins(range(20_000)))
+                await seen.are(20_000)
+                assert seen == list(range(20_000))
+                await connector.ib.reqCurrentTimeAsync()
+                await gateway.fault("reset")
+                async with asyncio.timeout(10):
+                    await anext(status async for status in connector.changes() if status.outages > outage)
+                await connector.wait_ready_async(10)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(story())
+
+
+async def test_after_a_disconnect_nothing_more_is_told(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+    connector = make()
+    await connector.connect_async()
+    seen = Seen(connector)
+
+    def enough(bulletin: NewsBulletin) -> None:
+        if bulletin.msgId == 20:
+            connector.ib.disconnect()
+
+    connector.ib.newsBulletinEvent.connect(enough, keep_ref=True)
+    receive(connector, bulletins(range(100)))
+    await seen.are(21)
+    await connector.disconnect_async()
+    assert seen == list(range(21))
+    assert await connector.connect_async()
+
+
+async def test_all_that_came_before_the_end_is_told_before_it(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+    connector = make()
+    await connector.connect_async()
+    seen = Seen(connector)
+    at_the_end: list[int] = []
+    connector.ib.disconnectedEvent.connect(lambda: at_the_end.append(len(seen)), keep_ref=True)
+    receive(connector, bulletins(range(100)))
+    connector.ib.client.conn.transport.abort()  # type: ignore[union-attr]
+    connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    connector.ib.connectedEvent.connect(lambda: connected.set_result(None), keep_ref=True)
+    await asyncio.wait_for(connected, 10)
+    assert at_the_end == [100]
+
+
+async def test_whole_messages_before_an_absurd_one_are_told(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+    connector = make()
+    await connector.connect_async()
+    seen = Seen(connector)
+    lost = asyncio.ensure_future(anext(status async for status in connector.changes() if status.state is not READY))
+    await asyncio.sleep(0)
+    receive(connector, bulletins(range(40)) + b"\x7f\xff\xff\xff")
+    assert seen == list(range(40))
+    assert "2,147,483,647 bytes" in (await asyncio.wait_for(lost, 10)).reason
+
+
+async def test_who_works_on_what_has_come_does_not_take_the_gateway_for_dead(
+    gateway: Gateway, make: Make, tiny_slices: None
+) -> None:
+    connector = make(probe_after=0.1, probe_apart=0.1, suspect_after=0.1, probe_timeout=0.2)
+    await connector.connect_async()
+    suspects: list[Status] = []
+
+    def look(status: Status) -> None:
+        if status.session is SessionState.SUSPECT or status.state is not READY:
+            suspects.append(status)
+
+    connector.on_status(look)
+    connector.ib.newsBulletinEvent.connect(lambda _: time.sleep(0.002), keep_ref=True)
+    seen = Seen(connector)
+    receive(connector, bulletins(range(400)))
+    await seen.are(400)
+    assert not suspects
+
+
+async def test_a_long_pause_is_told_once(
+    gateway: Gateway,
+    make: Make,
+    tiny_slices: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(ingest, "LONG_PAUSE", 0.05)
+    connector = make()
+    await connector.connect_async()
+    connector.ib.newsBulletinEvent.connect(lambda _: time.sleep(0.002), keep_ref=True)
+    seen = Seen(connector)
+    for count, told in ((20, 0), (90, 1), (50, 1)):
+        before = len(seen)
+        receive(connector, bulletins(range(count)))
+        await seen.are(before + count)
+        assert caplog.text.count("Nothing was read from the gateway for 0.") == told
+
+
+async def test_an_unknown_version_of_the_library_reads_for_itself(
+    gateway: Gateway, make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ib_async, "__version__", "2.1.0+local")
+    ingest._tell_unknown.cache_clear()
+    with caplog.at_level(logging.WARNING, "ibkr.session"):
+        connectors = [make(client_id) for client_id in (7, 8)]
+    assert caplog.text.count("our own knows ib_async 2.1.0 and ib_insync 0.9.86, not ib_async 2.1.0+local") == 1
+    for connector in connectors:
+        await connector.connect_async()
+        seen = Seen(connector)
+        receive(connector, bulletins(range(100)))
+        assert seen == list(range(100))
