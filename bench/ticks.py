@@ -12,7 +12,7 @@ import sys
 import time
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import INSTRUMENTS
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
 
 SECONDS = 3.0

@@ -16,7 +16,7 @@ from typing import Any
 from ib_async import Contract, Ticker
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
-from ibkr.simulator.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import INSTRUMENTS
 
 HOST = "127.0.0.1"
 CLIENT_ID = 7

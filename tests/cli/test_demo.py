@@ -12,7 +12,7 @@ from ibkr.cli.scenes import CLIENT_ID, POLICY, SCENES, TIMEOUT, Scene
 from ibkr.cli.stage import Outcome, Stage
 from ibkr.connector import IBConnector
 from ibkr.simulator import FAULTS, ThreadedGateway
-from ibkr.simulator.fault import find_fault
+from ibkr.simulator.faults.registry import find_fault
 
 NOT_PLAYED = {
     "clock_off": "no connection notices",

@@ -9,7 +9,7 @@ from ib_async import Stock
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
-from ibkr.simulator.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import INSTRUMENTS
 
 READY, SYNCING = ConnectionState.READY, ConnectionState.SYNCING
 Make = Callable[..., IBConnector]

@@ -12,7 +12,7 @@ from ib_async import Stock
 
 from ibkr import ConnectionState, IBConnector, Policy
 from ibkr.simulator import Gateway
-from ibkr.simulator.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import INSTRUMENTS
 
 STOCKS = [
     Stock(item.symbol, "SMART", "USD", conId=item.con_id)

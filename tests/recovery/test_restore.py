@@ -13,7 +13,7 @@ from ib_async import Contract, DOMLevel, Stock
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
-from ibkr.simulator.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import INSTRUMENTS
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 ACCOUNT = "DU1234567"

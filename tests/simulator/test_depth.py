@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.depth import Change, Row, changes
+from ibkr.simulator.streams.depth import Change, Row, changes
 
 APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 

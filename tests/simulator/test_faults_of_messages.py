@@ -6,7 +6,7 @@ import pytest
 from ib_async import IB
 
 from ibkr.simulator import FaultError
-from ibkr.simulator.outbox import Flow, Outbox
+from ibkr.simulator.connection.outbox import Flow, Outbox
 from ibkr.wire import encode_fields
 from ibkr.wire.messages import LAYOUTS
 from ibkr.wire.names import MESSAGE_NAMES, message_name

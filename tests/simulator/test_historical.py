@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from ib_async import IB, Contract
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.historical_pacing import HistoricalPacing
-from ibkr.simulator.history import History
-from ibkr.simulator.instruments import BY_SYMBOL
-from ibkr.simulator.selection import OLDEST, count_bars, select_bars
-from ibkr.simulator.spans import BAR_SIZES, BadSpan, Duration, parse_bar_size, parse_duration
+from ibkr.simulator.history.pacing import HistoricalPacing
+from ibkr.simulator.history.past import History
+from ibkr.simulator.history.selection import OLDEST, count_bars, select_bars
+from ibkr.simulator.history.spans import BAR_SIZES, BadSpan, Duration, parse_bar_size, parse_duration
+from ibkr.simulator.market.instruments import BY_SYMBOL
 
 APPLE = Contract(conId=265598)
 EURO = Contract(conId=12087792)

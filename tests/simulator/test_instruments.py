@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.answers import load_answers
-from ibkr.simulator.instruments import BY_SYMBOL, INSTRUMENTS, find_instruments, load_instruments
-from ibkr.simulator.options import compute, implied_vol, monthlies, weeklies
+from ibkr.simulator.market.instruments import BY_SYMBOL, INSTRUMENTS, find_instruments, load_instruments
+from ibkr.simulator.market.options import compute, implied_vol, monthlies, weeklies
+from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.toml import DataError
 
 TODAYS = {

@@ -6,8 +6,8 @@ import pytest
 from ib_async import IB, Contract, Forex, Index, Option, Stock
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.instruments import BY_SYMBOL
-from ibkr.simulator.walk import Quote
+from ibkr.simulator.market.instruments import BY_SYMBOL
+from ibkr.simulator.market.walk import Quote
 
 BMW, VODAFONE, APPLE = 14094, 29612249, 265598
 

@@ -191,7 +191,7 @@ class TestHostileClients:
 
     async def test_one_that_does_not_read_is_cut(self, gateway, connect, caplog, monkeypatch) -> None:
         await gateway.fault("limit_rate", on_rate="off")
-        monkeypatch.setattr("ibkr.simulator.client.MAX_UNREAD", 256 * 1024)
+        monkeypatch.setattr("ibkr.simulator.connection.client.MAX_UNREAD", 256 * 1024)
         client = await connect(gateway.port, 7)
         client.shrink_receive_buffer()
         request = frame(encode_fields(6, 2, 1, ""))
@@ -209,7 +209,7 @@ class TestHostileClients:
 
     async def test_one_whose_delayed_answers_pile_up_is_cut(self, gateway, connect, monkeypatch) -> None:
         await gateway.fault("limit_rate", on_rate="off")
-        monkeypatch.setattr("ibkr.simulator.client.MAX_UNREAD", 256 * 1024)
+        monkeypatch.setattr("ibkr.simulator.connection.client.MAX_UNREAD", 256 * 1024)
         client = await connect(gateway.port, 7)
         await gateway.fault("delay", 1000)
         client.send_raw(frame(encode_fields(6, 2, 1, "")) * 500)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ibkr.simulator import FAULTS, Gateway, ScenarioError, load_scenario, shipped_scenarios
-from ibkr.simulator import scenario as module
-from ibkr.simulator.scenario import Scenario
+from ibkr.simulator.scenarios import scenario as module
+from ibkr.simulator.scenarios.scenario import Scenario
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from ib_async import IB, Contract, ScannerSubscription, WshEventData
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.answers import load_answers
+from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.toml import DataError
 
 APPLE, COKE = Contract(conId=265598), Contract(conId=8894)

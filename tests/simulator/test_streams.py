@@ -284,7 +284,7 @@ class TestRealTimeBars:
 
 class TestReader:
     async def test_one_that_does_not_read_its_ticks_is_cut_and_others_go_on(self, connect, caplog, monkeypatch) -> None:
-        monkeypatch.setattr("ibkr.simulator.client.MAX_UNREAD", 256 * 1024)
+        monkeypatch.setattr("ibkr.simulator.connection.client.MAX_UNREAD", 256 * 1024)
         async with Gateway(tick_interval=0.0005) as gateway:
             good = await connect(gateway.port, 1)
             good.subscribe(5)

@@ -2,7 +2,7 @@
 
 import logging
 
-from ibkr.simulator.talk import request_text
+from ibkr.simulator.connection.talk import request_text
 from ibkr.wire import encode_fields
 
 

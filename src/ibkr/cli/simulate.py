@@ -16,9 +16,9 @@ import typer
 from ibkr.cli.drive import fault, faults, scenarios
 from ibkr.cli.options import JsonOption
 from ibkr.simulator import Gateway, Scenario, ScenarioError, load_scenario
-from ibkr.simulator.answers import SHIPPED as SHIPPED_ANSWERS
 from ibkr.simulator.hub import ID_HOLD
-from ibkr.simulator.instruments import SHIPPED as SHIPPED_INSTRUMENTS
+from ibkr.simulator.market.instruments import SHIPPED as SHIPPED_INSTRUMENTS
+from ibkr.simulator.requests.answers import SHIPPED as SHIPPED_ANSWERS
 
 _LIMITS = "What it is like"
 _OWN = "the package's own"

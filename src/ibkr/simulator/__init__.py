@@ -8,9 +8,9 @@ import logging
 
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
-from ibkr.simulator.fault import FAULTS, Fault, FaultError
+from ibkr.simulator.faults.registry import FAULTS, Fault, FaultError
 from ibkr.simulator.gateway import Gateway
-from ibkr.simulator.scenario import Scenario, ScenarioError, load_scenario, shipped_scenarios
+from ibkr.simulator.scenarios.scenario import Scenario, ScenarioError, load_scenario, shipped_scenarios
 from ibkr.simulator.seen import Seen, SeenRequest, SeenSession
 from ibkr.simulator.threaded import ThreadedGateway
 from ibkr.simulator.toml import DataError

@@ -12,7 +12,7 @@ from email.parser import BytesHeaderParser
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from ibkr.simulator.fault import FAULTS, FaultError, find_fault
+from ibkr.simulator.faults.registry import FAULTS, FaultError, find_fault
 
 if TYPE_CHECKING:
     from ibkr.simulator.gateway import Gateway

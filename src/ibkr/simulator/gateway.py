@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from ibkr.simulator.answers import SHIPPED as SHIPPED_ANSWERS
-from ibkr.simulator.answers import load_answers
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
+from ibkr.simulator.connection.listener import Listener
+from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.control import Control
-from ibkr.simulator.faults import Faults
+from ibkr.simulator.faults.faults import Faults
 from ibkr.simulator.hub import ID_HOLD, Hub, Settings
-from ibkr.simulator.instruments import SHIPPED as SHIPPED_INSTRUMENTS
-from ibkr.simulator.instruments import load_instruments
-from ibkr.simulator.listener import Listener
-from ibkr.simulator.pacer import RateLimit
-from ibkr.simulator.player import Player
-from ibkr.simulator.scenario import Scenario
+from ibkr.simulator.market.instruments import SHIPPED as SHIPPED_INSTRUMENTS
+from ibkr.simulator.market.instruments import load_instruments
+from ibkr.simulator.orders.trading import Trading
+from ibkr.simulator.requests.answers import SHIPPED as SHIPPED_ANSWERS
+from ibkr.simulator.requests.answers import load_answers
+from ibkr.simulator.scenarios.player import Player
+from ibkr.simulator.scenarios.scenario import Scenario
 from ibkr.simulator.seen import Seen
-from ibkr.simulator.trading import Trading
 
 _STOP_TIMEOUT = 5.0
 

@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ibkr.simulator.answers import Answers
-from ibkr.simulator.conditions import Conditions
-from ibkr.simulator.data_streams import DataStreams
-from ibkr.simulator.desk import Desk
-from ibkr.simulator.historical_pacing import HistoricalPacing
-from ibkr.simulator.history import History
-from ibkr.simulator.instruments import Instruments
-from ibkr.simulator.market import Market
-from ibkr.simulator.market_data import Parts
-from ibkr.simulator.moments import Moments
-from ibkr.simulator.pacer import RateLimit
+from ibkr.simulator.connection.moments import Moments
+from ibkr.simulator.connection.pacer import RateLimit
+from ibkr.simulator.faults.conditions import Conditions
+from ibkr.simulator.history.pacing import HistoricalPacing
+from ibkr.simulator.history.past import History
+from ibkr.simulator.market.instruments import Instruments
+from ibkr.simulator.market.market import Market
+from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.orders.desk import Desk
+from ibkr.simulator.requests.answers import Answers
 from ibkr.simulator.seen import Seen
-from ibkr.simulator.walk import Quote
+from ibkr.simulator.streams.data_streams import DataStreams
+from ibkr.simulator.streams.market_data import Parts
 from ibkr.simulator.watch import Watch
 
 if TYPE_CHECKING:
-    from ibkr.simulator.client import Client
+    from ibkr.simulator.connection.client import Client
 
 log = logging.getLogger("ibkr.simulator")
 

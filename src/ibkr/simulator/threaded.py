@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
-from ibkr.simulator.fault import FAULTS, FaultError, find_fault
+from ibkr.simulator.faults.registry import FAULTS, FaultError, find_fault
 from ibkr.simulator.gateway import Gateway
-from ibkr.simulator.scenario import Scenario
+from ibkr.simulator.scenarios.scenario import Scenario
 from ibkr.simulator.seen import Seen
 
 _T = TypeVar("_T")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.simulator.reader import FieldReader, read_layout
+from ibkr.simulator.requests.reader import FieldReader, read_layout
 from ibkr.wire.order_requests import CANCEL_ORDER, EXECUTIONS, GLOBAL_CANCEL, PLACE_ORDER
 
 ORDER_TYPES = ("MKT", "LMT", "TRAIL LIMIT", "PEG BENCH", "PEG BEST", "PEG MID")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ibkr.simulator import FAULTS, Fault
-from ibkr.simulator.fault import Parameter
+from ibkr.simulator.faults.registry import Parameter
 
 CaseOf = Callable[[Fault, str], Any]
 

@@ -11,8 +11,8 @@ from ibkr.simulator.broker.charges import commission
 from ibkr.simulator.broker.engine import Engine
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Refused
 from ibkr.simulator.broker.order import Order, Terms
-from ibkr.simulator.instruments import BY_SYMBOL, Instrument
-from ibkr.simulator.walk import Quote
+from ibkr.simulator.market.instruments import BY_SYMBOL, Instrument
+from ibkr.simulator.market.walk import Quote
 
 APPLE = BY_SYMBOL["AAPL"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ibkr.simulator.broker.charges import initial_margin, multiplier_of
 from ibkr.simulator.broker.order import Execution
-from ibkr.simulator.instruments import BY_SYMBOL, Instrument
+from ibkr.simulator.market.instruments import BY_SYMBOL, Instrument
 
 CASH = 1_000_000.0
 _HELD = (("AAPL", 100.0, 201.88), ("ES", -1.0, 279_500.0))

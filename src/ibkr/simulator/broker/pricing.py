@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from ibkr.simulator.broker.order import Order
-from ibkr.simulator.instruments import Instrument
-from ibkr.simulator.walk import Quote
+from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.walk import Quote
 
 
 def on_tick(price: float, instrument: Instrument) -> float:

@@ -1,0 +1,1 @@
+"""Answers about accounts, positions, and profit and loss."""

@@ -1,0 +1,33 @@
+"""Messages as a person reads them, for the log."""
+
+import logging
+from collections.abc import Sequence
+
+from ibkr.simulator.requests.reader import printable
+from ibkr.wire import decode_fields
+from ibkr.wire.names import message_name
+
+log = logging.getLogger("ibkr.simulator")
+
+_LONGEST = 160
+
+
+def request_text(name: str, fields: Sequence[str]) -> str:
+    """A request by its name, with what its fields hold."""
+    return _cut(" ".join([name, *filled(fields[1:])]))
+
+
+def tell_sent(client_id: int, bodies: Sequence[bytes]) -> None:
+    """Log each message that is sent, at DEBUG."""
+    for body in bodies:
+        words = [message_name(body), *filled(decode_fields(body)[1:])]
+        log.debug("client %s <- %s", client_id, _cut(" ".join(words)))
+
+
+def filled(fields: Sequence[str]) -> list[str]:
+    """The fields that hold something, as they can be shown."""
+    return [printable(text) for text in fields if text]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

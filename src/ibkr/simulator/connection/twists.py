@@ -1,0 +1,66 @@
+"""What faults do to single messages on their way out, by name: drop, send twice, send late, cut short."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ibkr.wire import frame
+from ibkr.wire.names import message_name
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+ANY = "any"
+
+
+class Kind(enum.Enum):
+    """What is done to a message."""
+
+    DROP = "drop"
+    DUPLICATE = "duplicate"
+    DELAY = "delay"
+    TRUNCATE = "truncate"
+
+
+@dataclass
+class Twist:
+    """Done to so many messages of a name, over all connections. `seconds` are those of a delay."""
+
+    kind: Kind
+    times: float
+    seconds: float = 0.0
+
+
+def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
+    """Send messages, each as its twist has it; those without one, in as few writes as they would be otherwise."""
+    plain = bytearray()
+    for body in bodies:
+        data = frame(body)
+        twist = _take(client, message_name(body))
+        match twist.kind if twist else None:
+            case None:
+                plain += data
+            case Kind.DUPLICATE:
+                plain += data * 2
+            case Kind.DELAY:
+                assert twist is not None
+                client.timers.later(twist.seconds, client.send_raw, data)
+            case Kind.TRUNCATE:
+                client.send_raw(bytes(plain) + data[: 4 + len(body) // 2])
+                client.close()
+                return
+    if plain:
+        client.send_raw(bytes(plain))
+
+
+def _take(client: "Client", name: str) -> Twist | None:
+    twists = client.hub.conditions.twists
+    key = name if name in twists else ANY
+    twist = twists.get(key)
+    if twist is None:
+        return None
+    twist.times -= 1
+    if twist.times < 1:
+        del twists[key]
+    return twist

@@ -1,0 +1,84 @@
+"""The conditions that the faults set: what holds for all connections, now."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ibkr.simulator.connection.outbox import AT_ONCE, Flow
+from ibkr.simulator.connection.pacer import RateLimit
+from ibkr.simulator.connection.twists import Twist
+
+FARMS: dict[str, str] = {
+    "usfarm": "market",
+    "usfuture": "market",
+    "ushmds": "hmds",
+    "secdefnj": "secdef",
+}
+"""The farms that the gateway is connected to, and their kinds, in the order that TWS tells them."""
+
+_BROKEN = {
+    "market": (2103, "Market data farm connection is broken:"),
+    "hmds": (2105, "HMDS data farm connection is broken:"),
+    "secdef": (2157, "Sec-def data farm connection is broken:"),
+}
+_OK = {
+    "market": (2104, "Market data farm connection is OK:"),
+    "hmds": (2106, "HMDS data farm connection is OK:"),
+    "secdef": (2158, "Sec-def data farm connection is OK:"),
+}
+
+
+@dataclass
+class Conditions:
+    """Fresh ones are those of a healthy gateway.
+
+    `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
+    happens to messages by their names. `clock_off` is in seconds. None: as the gateway's settings have it.
+    """
+
+    greeting: str = "session"
+    frozen: bool = False
+    upstream_up: bool = True
+    read_only: bool = False
+    competing: bool = False
+    flow: Flow = AT_ONCE
+    twists: dict[str, Twist] = field(default_factory=dict)
+    clock_off: float = 0.0
+    next_order_id: int | None = None
+    rate_limit: RateLimit | None = None
+    muted: set[str] = field(default_factory=set)
+    broken_farms: set[str] = field(default_factory=set)
+
+    def change_flow(self, **changes: Any) -> None:
+        """Change how bytes leave, of what is put from now on."""
+        changed = replace(self.flow, **changes)
+        self.flow = AT_ONCE if changed == AT_ONCE else changed
+
+    def data_flows(self, farm: str) -> bool:
+        """Whether market data of this farm reaches the gateway's clients."""
+        return self.upstream_up and not self.frozen and not self.competing and farm not in self.broken_farms
+
+    def farm_notices(self) -> list[tuple[int, str]]:
+        """Code and text of what a new session is told of the farms, or of the lack of them."""
+        if not self.upstream_up:
+            return [
+                (
+                    2110,
+                    "Connectivity between Trader Workstation and server is broken. It will be restored automatically.",
+                )
+            ]
+        return [farm_notice(farm, farm not in self.broken_farms) for farm in FARMS]
+
+
+def farm_kind(farm: str) -> str:
+    """market, hmds or secdef, by the farm's name."""
+    if farm in FARMS:
+        return FARMS[farm]
+    if farm.startswith("secdef"):
+        return "secdef"
+    return "hmds" if "hmds" in farm else "market"
+
+
+def farm_notice(farm: str, is_up: bool) -> tuple[int, str]:
+    """Code and text by which TWS tells the state of a farm."""
+    code, text = (_OK if is_up else _BROKEN)[farm_kind(farm)]
+    return code, text + farm

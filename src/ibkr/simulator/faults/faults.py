@@ -1,0 +1,257 @@
+"""Every fault that the gateway can be put through: those of sockets, upstream and answers stand here as methods.
+
+Those of bytes, messages, streams, limits and sequences stand in modules of their own, as functions of `Faults`.
+"""
+
+import functools
+import logging
+import math
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
+
+from ibkr.simulator.connection.listener import Listener
+from ibkr.simulator.connection.timers import Timers
+from ibkr.simulator.faults import limits, messages, sequence, streams  # noqa: F401  (they register themselves)
+from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice
+from ibkr.simulator.faults.registry import FAULTS, Endless, Seconds, fault, find_fault, number_from, one_of
+from ibkr.simulator.hub import Hub
+from ibkr.simulator.requests.registry import REQUESTS
+
+log = logging.getLogger("ibkr.simulator")
+
+_LOST = "Connectivity between IB and Trader Workstation has been lost."
+_MOVED = "Socket port has been reset and this connection is being dropped. Please reconnect on the new port"
+_RESTORED = "Connectivity between IB and Trader Workstation has been restored - "
+
+Port: TypeAlias = Annotated[int, number_from(0, "port numbers", 65535)]
+Repeats: TypeAlias = Annotated[int, number_from(1, "repeats")]
+
+
+class Faults:
+    """The faults as methods; `FAULTS` has the same by name. To be called in the gateway's loop.
+
+    Those that change what a new connection meets (silent, http, ...) replace one another and hold
+    until `clear`. `timers` are of what goes on by itself. Every one raises `FaultError` for
+    arguments that it does not take.
+    """
+
+    def __init__(self, hub: Hub, listener: Listener) -> None:
+        self.hub = hub
+        self.listener = listener
+        self.timers = Timers()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Those of the other modules, which are methods like the rest to the caller."""
+        if name not in FAULTS:
+            raise AttributeError(f"no fault {name!r}")
+        return functools.partial(FAULTS[name].method, self)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *FAULTS})
+
+    def call(self, name: str, /, *args: object, **named: object) -> None:
+        """Carry out the fault of this name or alias. Raises `FaultError`."""
+        find_fault(name).method(self, *args, **named)
+
+    def recorded(self, name: str) -> None:
+        """Called after each fault that was carried out."""
+        log.info("fault: %s", name)
+        self.hub.seen.faults.append(name)
+        self.hub.changed()
+
+    def stop(self) -> None:
+        """Nothing more is done by itself: no repeats, no rest of a sequence."""
+        self.timers.stop()
+
+    # --- the sessions that stand -----------------------------------------------------------------
+
+    @fault()
+    def reset(self) -> None:
+        """Reset every connection (RST), as a firewall or a crashed host does."""
+        for client in list(self.hub.clients):
+            client.abort(is_reset=True)
+
+    @fault()
+    def close(self) -> None:
+        """Close every connection in good order (FIN); the port goes on listening."""
+        for client in list(self.hub.clients):
+            if self.hub.conditions.frozen:  # nothing waiting can be sent first
+                client.abort()
+            else:
+                client.close()
+
+    @fault()
+    def restart(self, seconds: Seconds = 2.0) -> None:
+        """End every connection, refuse for so many seconds, then listen again: the daily restart."""
+        self.listener.shut()
+        self.stop()
+        for client in list(self.hub.clients):
+            client.abort()
+        self.hub.conditions.frozen = False
+        self.hub.conditions.upstream_up = True
+        self.hub.conditions.broken_farms.clear()
+        self.listener.reopen_after(seconds)
+
+    @fault()
+    def change_port(self, port: Port = 0) -> None:
+        """The API port is changed, 0 takes any: code 1300 with the new port, then every connection ends."""
+        self.listener.move(port)
+        for client in list(self.hub.clients):
+            if client.client_id >= 0:
+                client.send_error(-1, 1300, f"{_MOVED} - {self.listener.port}")
+            client.close()
+
+    @fault()
+    def freeze(self) -> None:
+        """Neither read nor write, on connections that stand and on new ones: half-open."""
+        self.hub.conditions.frozen = True
+        for client in list(self.hub.clients):
+            client.freeze()
+
+    @fault()
+    def thaw(self) -> None:
+        """End a freeze: what arrived in it is read and acted on now."""
+        self.hub.conditions.frozen = False
+        for client in list(self.hub.clients):
+            client.thaw()
+
+    # --- upstream and farms ----------------------------------------------------------------------
+
+    @fault("1100")
+    def lose_upstream(self, repeats: Repeats = 1, interval: Seconds = 2.0) -> None:
+        """Lose the link to IB: code 1100, so many times, interval seconds apart; ticks stop."""
+        self.stop()
+        self.upstream_lost(repeats, interval)
+
+    @fault("1101")
+    def restore_upstream_data_lost(self) -> None:
+        """The link to IB is back, all subscriptions are forgotten: code 1101."""
+        self.upstream_back(is_data_lost=True)
+
+    @fault("1102")
+    def restore_upstream(self) -> None:
+        """The link to IB is back, subscriptions go on: code 1102 with the list of farms."""
+        self.upstream_back(is_data_lost=False)
+
+    @fault("2110")
+    def upstream_down_at_connect(self) -> None:
+        """New sessions are told 2110 in place of the farms; those that stand are told nothing."""
+        self.stop()
+        self.hub.conditions.upstream_up = False
+
+    @fault()
+    def break_farm(self, farm: str = "usfarm") -> None:
+        """One data farm breaks (2103, 2105 or 2157 by its kind); its ticks stop."""
+        self.tell_farm(farm, is_up=False)
+
+    @fault()
+    def mend_farm(self, farm: str = "usfarm") -> None:
+        """One data farm is back (2104, 2106 or 2158 by its kind); its ticks go on."""
+        self.tell_farm(farm, is_up=True)
+
+    # --- client ids ------------------------------------------------------------------------------
+
+    @fault()
+    def occupy_client_id(self, client_id: int, seconds: Endless = math.inf) -> None:
+        """Somebody else has this client id, for so many seconds: new sessions with it get 326."""
+        self.hub.take_id(client_id, seconds)
+
+    # --- what a new connection meets -------------------------------------------------------------
+
+    @fault()
+    def silent(self) -> None:
+        """New connections are accepted, then nothing: a login or dialog is waiting."""
+        self._greet("silent")
+
+    @fault()
+    def http(self) -> None:
+        """New connections meet a web server: 400 Bad Request once bytes arrive."""
+        self._greet("http")
+
+    @fault()
+    def ssh(self) -> None:
+        """New connections meet an SSH server."""
+        self._greet("ssh")
+
+    @fault()
+    def garbage(self) -> None:
+        """New connections are answered with an absurd frame length and junk after it."""
+        self._greet("garbage")
+
+    @fault()
+    def close_on_accept(self) -> None:
+        """New connections are closed before any byte: a forwarder with nothing behind it."""
+        self._greet("close_on_accept")
+
+    @fault()
+    def close_after_handshake(self) -> None:
+        """New connections are closed after startApi, without a message."""
+        self._greet("close_after_handshake")
+
+    @fault()
+    def old_version(self) -> None:
+        """New connections are told server version 100, below what current clients take."""
+        self._greet("old_version")
+
+    # --- how requests are answered ---------------------------------------------------------------
+
+    @fault()
+    def read_only(self) -> None:
+        """Requests about orders get error 321, as with the Read-Only API setting."""
+        self.hub.conditions.read_only = True
+
+    @fault()
+    def mute(self, request: Annotated[str, one_of(REQUESTS, "request")]) -> None:
+        """Requests of this name, such as reqPositions, get no answer."""
+        self.hub.conditions.muted.add(request)
+
+    @fault()
+    def delay(self, seconds: Seconds) -> None:
+        """Everything is sent so many seconds later; 0 ends it."""
+        self.hub.conditions.change_flow(delay=seconds)
+
+    @fault()
+    def clear(self) -> None:
+        """End all modes, thaw, upstream and port back, silently; sessions and ticks go on."""
+        self.stop()
+        self.hub.conditions = Conditions()
+        self.hub.streams.resume()
+        self.hub.release_ids()
+        for client in list(self.hub.clients):
+            client.clear()
+        self.listener.go_home()
+        self.listener.reopen_now()
+
+    def _greet(self, name: str) -> None:
+        self.hub.conditions.greeting = name
+
+    # --- what several of them do; nothing that goes on by itself is stopped ----------------------
+
+    def upstream_lost(self, times: int, interval: float) -> None:
+        """The link to IB is down, and sessions are told so many times."""
+        self.hub.conditions.upstream_up = False
+        self.hub.notify_all(1100, _LOST)
+        self.hub.streams.upstream_lost()
+        if times > 1:
+            self.timers.later(interval, self.upstream_lost, times - 1, interval)
+
+    def upstream_back(self, *, is_data_lost: bool) -> None:
+        """The link to IB and all farms are back, and sessions are told; 1100 is repeated no more."""
+        self.stop()
+        self.hub.conditions.upstream_up = True
+        self.hub.conditions.broken_farms.clear()
+        if is_data_lost:
+            self.hub.streams.forget_all()
+            self.hub.notify_all(1101, _RESTORED + "data lost.")
+        else:
+            farms = "; ".join(FARMS)
+            self.hub.notify_all(1102, f"{_RESTORED}data maintained. All data farms are connected: {farms}.")
+
+    def tell_farm(self, farm: str, *, is_up: bool) -> None:
+        """A farm is broken or mended, and sessions are told."""
+        farms = self.hub.conditions.broken_farms
+        if is_up:
+            farms.discard(farm)
+        else:
+            farms.add(farm)
+        self.hub.notify_all(*farm_notice(farm, is_up))

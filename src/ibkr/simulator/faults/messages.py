@@ -1,0 +1,59 @@
+"""Faults of the stream of bytes, and of single messages in it."""
+
+import math
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from ibkr.simulator.connection.twists import ANY, Kind, Twist
+from ibkr.simulator.faults.registry import Seconds, Times, fault, number_from, one_of
+from ibkr.wire.names import MESSAGE_NAMES
+
+if TYPE_CHECKING:
+    from ibkr.simulator.faults.faults import Faults
+
+Message: TypeAlias = Annotated[str, one_of(MESSAGE_NAMES | {ANY}, "message")]
+
+
+@fault()
+def slow(faults: "Faults", bytes_per_second: Annotated[int, number_from(0, "bytes")]) -> None:
+    """So many bytes a second are sent on each connection, however many there are to send; 0 ends it."""
+    faults.hub.conditions.change_flow(rate=bytes_per_second or math.inf)
+
+
+@fault()
+def split_frames(faults: "Faults") -> None:
+    """Every byte is sent by itself: no frame comes whole."""
+    faults.hub.conditions.change_flow(is_split=True)
+
+
+@fault()
+def merge_frames(faults: "Faults", seconds: Annotated[float, number_from(0.001, "seconds")] = 0.1) -> None:
+    """All that is sent within so many seconds comes in one lump."""
+    faults.hub.conditions.change_flow(every=seconds)
+
+
+@fault()
+def delay_message(faults: "Faults", message: Message, seconds: Seconds, times: Times = math.inf) -> None:
+    """Messages of this name (orderStatus, any) come so many seconds late, behind those that follow them."""
+    _twist(faults, message, Kind.DELAY, times, seconds)
+
+
+@fault()
+def drop_message(faults: "Faults", message: Message, times: Times = math.inf) -> None:
+    """Messages of this name (execDetails, any) are not sent, so many times."""
+    _twist(faults, message, Kind.DROP, times)
+
+
+@fault()
+def duplicate_message(faults: "Faults", message: Message, times: Times = math.inf) -> None:
+    """Messages of this name (execDetails, any) are sent twice, so many times."""
+    _twist(faults, message, Kind.DUPLICATE, times)
+
+
+@fault()
+def truncate_message(faults: "Faults", message: Message = ANY, times: Times = 1) -> None:
+    """The next message (of this name) ends in its middle, and the connection with it."""
+    _twist(faults, message, Kind.TRUNCATE, times)
+
+
+def _twist(faults: "Faults", message: str, kind: Kind, times: float, seconds: float = 0.0) -> None:
+    faults.hub.conditions.twists[message] = Twist(kind, times, seconds)

@@ -1,0 +1,43 @@
+"""Faults of single streams."""
+
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.faults.registry import fault
+from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
+
+if TYPE_CHECKING:
+    from ibkr.simulator.faults.faults import Faults
+
+_ENDED = {
+    316: "Market depth data has been HALTED. Please re-subscribe",
+    317: "Market depth data has been RESET. Please empty deep book contents before applying any new entries",
+    10182: "Failed to request live updates (disconnected).",
+    10225: "Bust event occurred, current subscription is deactivated. Please resubscribe real-time bars immediately",
+}
+
+
+@fault()
+def stall_stream(faults: "Faults", symbol: str = "AAPL") -> None:
+    """The streams of one symbol stop in silence, until they are asked for again."""
+    faults.hub.streams.stall(symbol)
+
+
+@fault()
+def end_stream(faults: "Faults", symbol: str = "AAPL", code: int = 10182) -> None:
+    """All that streams of one symbol ends, with this error code for each request."""
+    faults.hub.streams.lose(symbol, code, _ENDED.get(code, "The stream has ended."))
+
+
+@fault()
+def competing_login(faults: "Faults") -> None:
+    """The user logs in elsewhere: 10197 to every stream of market data, and no more ticks."""
+    faults.hub.conditions.competing = True
+    for stream in faults.hub.streams:
+        if stream.kind == MARKET_DATA:
+            stream.client.send_error(stream.req_id, 10197, "No market data during competing live session")
+
+
+@fault()
+def end_competing_login(faults: "Faults") -> None:
+    """The user has logged out elsewhere: the ticks go on."""
+    faults.hub.conditions.competing = False

@@ -1,0 +1,1 @@
+"""The past of an instrument, and the requests for it."""

@@ -1,0 +1,235 @@
+"""Historical bars (reqHistoricalData), kept up to date if asked for, and trading schedules."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ibkr.simulator.history.schedule import send_schedule
+from ibkr.simulator.history.selection import OLDEST, count_bars, select_bars
+from ibkr.simulator.history.spans import DAY, BadSpan, DateStyle, Duration, parse_bar_size, parse_duration, parse_time
+from ibkr.simulator.market import sessions
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.requests.asking import is_free, refuse, skip_legs, the_one
+from ibkr.simulator.requests.reader import FieldReader, Malformed
+from ibkr.simulator.streams.bars import SECONDS, Bar, price_of
+from ibkr.simulator.streams.data_streams import DataStream
+from ibkr.wire import data
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+REQUEST = "reqHistoricalData"
+FARM: Final = "ushmds"
+WHAT: Final = (
+    "TRADES",
+    "MIDPOINT",
+    "BID",
+    "ASK",
+    "BID_ASK",
+    "ADJUSTED_LAST",
+    "HISTORICAL_VOLATILITY",
+    "OPTION_IMPLIED_VOLATILITY",
+    "SCHEDULE",
+    "AGGTRADES",
+    "FEE_RATE",
+)
+MAX_BARS = 20_000
+_SHORT_BARS, _SHORT_BARS_KEPT = 30, 183 * DAY
+_TRADES: Final = ("TRADES", "ADJUSTED_LAST")
+_VOLATILITIES: Final = ("HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY")
+_ERROR = "Historical Market Data Service error message:"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked for, read and found to make sense. `end` is None for now."""
+
+    req_id: int
+    item: Instrument
+    end: float | None
+    size: int
+    duration: Duration
+    regular: bool
+    what: str
+    style: DateStyle
+    keep_up_to_date: bool
+
+    def date(self, bar: Bar) -> str:
+        """The date of a bar."""
+        return self.style.day(bar.start + DAY // 4) if self.size >= DAY else self.style.moment(bar.start)
+
+
+class KeptUpToDate(DataStream):
+    """The last bar of a historical request, each five seconds of the market's clock, and those that follow it."""
+
+    kind = REQUEST
+    dies_with_upstream = True
+
+    def __init__(self, client: "Client", query: Query, last: Bar) -> None:
+        super().__init__(client, query.req_id, query.item, FARM)
+        self._query = query
+        self._bar = last
+        self._told = int(client.hub.market.now()) // SECONDS
+
+    def opening(self, quote: Quote) -> list[bytes]:
+        return []
+
+    def moved(self, quote: Quote) -> list[bytes]:
+        query, now = self._query, self.client.hub.market.now()
+        price = price_of(quote, query.what)
+        if now >= self._bar.start + query.size and query.size < DAY:
+            passed = int(now - self._bar.start) // query.size  # hours begin with the session, not with the clock's
+            self._bar = Bar(self._bar.start + passed * query.size, price, price, price, price)
+        self._bar.add(price, quote.last_size if query.what in _TRADES else 0)
+        if int(now) // SECONDS == self._told:
+            return []
+        self._told = int(now) // SECONDS
+        fields = _fields(query, self._bar)
+        return [self.client.encode(data.HISTORICAL_DATA_UPDATE, req_id=self.req_id, **fields)]
+
+
+def request(client: "Client", fields: FieldReader) -> None:
+    """reqHistoricalData: bars (17, from version 196 with 108), or the schedule (106); 162 if there are none."""
+    if client.server_version < 124:
+        fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    fields.bool("Include Expired")
+    end, size, duration = (fields.text(name) for name in ("End Date Time", "Bar Size", "Duration"))
+    regular = fields.bool("Use RTH")
+    what = fields.text("What To Show").upper()
+    format_date = fields.int("Format Date")
+    skip_legs(fields, contract)
+    is_kept = client.server_version >= 124 and fields.bool("Keep Up To Date")
+    if not 1 <= format_date <= 2:
+        raise Malformed("Format Date", str(format_date))
+    if not is_free(client, req_id):
+        return
+    item = the_one(client, req_id, contract)
+    if item is None:
+        return
+    style = DateStyle(format_date, client.server_version, sessions.zone_of(item))
+    try:
+        until = parse_time(end, style.zone)
+        query = Query(
+            req_id, item, until, parse_bar_size(size), parse_duration(duration), regular, what, style, is_kept
+        )
+        _check(query)
+    except BadSpan as error:
+        refuse(client, req_id, 321, str(error))
+        return
+    if not client.hub.historical_pacing.is_within(query, client.hub.loop.time()):
+        not_had(client, req_id, "Historical data request pacing violation")
+    elif is_served(client, req_id, item):
+        _answer(client, query)
+
+
+def cancel(client: "Client", fields: FieldReader) -> None:
+    """cancelHistoricalData: 162 for one that was kept up to date, 366 for one that had ended."""
+    fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    if stream := client.hub.streams.get(client, req_id, REQUEST):
+        client.hub.streams.end(stream)
+        not_had(client, req_id, f"API historical data query cancelled: {req_id}")
+    else:
+        client.send_error(req_id, 366, f"No historical data query found for ticker id:{req_id}")
+
+
+def not_had(client: "Client", req_id: int, why: str) -> None:
+    """Tell the client 162."""
+    client.send_error(req_id, 162, _ERROR + why)
+
+
+def is_served(client: "Client", req_id: int, item: Instrument) -> bool:
+    """Whether history of an instrument can be had now; else the client is told 162."""
+    if client.hub.conditions.competing:
+        not_had(client, req_id, "Trading TWS session is connected from a different IP address")
+    elif not client.hub.conditions.data_flows(FARM):
+        not_had(client, req_id, "HMDS connection attempt failed. Connection will be re-attempted...")
+    elif item.market_data == "none":
+        not_had(client, req_id, f"No market data permissions for {item.primary_exchange} {item.sec_type}")
+    else:
+        return True
+    return False
+
+
+def is_shown(item: Instrument, what: str) -> bool:
+    """Whether an instrument has history of this `whatToShow`."""
+    if what in ("AGGTRADES", "FEE_RATE"):
+        return False
+    if what in _VOLATILITIES:
+        return item.sec_type in ("STK", "IND")
+    if what in _TRADES:
+        return item.sec_type != "CASH"
+    return item.sec_type != "IND" or what == "SCHEDULE"
+
+
+def _check(query: Query) -> None:
+    if query.what not in WHAT:
+        raise BadSpan("What to show field is missing or incorrect.")
+    if query.keep_up_to_date and (query.end is not None or query.size < SECONDS or query.what == "BID_ASK"):
+        raise BadSpan("End Date/Time, bars below 5 secs and BID_ASK are not supported with keepUpToDate")
+    if query.what == "ADJUSTED_LAST" and query.end is not None:
+        raise BadSpan("End Date not supported with adjusted last")
+    if query.what == "SCHEDULE" and query.size != DAY:
+        raise BadSpan("Schedule is provided for bars of 1 day only")
+
+
+def _answer(client: "Client", query: Query) -> None:
+    now = client.hub.market.now()
+    end = min(query.end or now, now)
+    item = query.item
+    if count_bars(item, query.size, query.duration, query.regular) > MAX_BARS:
+        not_had(client, query.req_id, "Time length exceed max.")
+        return
+    if not is_shown(item, query.what):
+        where = item.primary_exchange or item.exchange
+        text = f"No historical market data for {item.symbol}/{item.sec_type}@{where} {query.what.title()} {query.size}"
+        not_had(client, query.req_id, text)
+        return
+    if query.what == "SCHEDULE":
+        send_schedule(client, query.req_id, item, query.duration, query.regular, end)
+        return
+    is_gone = query.size <= _SHORT_BARS and end < now - _SHORT_BARS_KEPT
+    bars: list[Bar] = []
+    if end >= OLDEST and not is_gone:
+        bars = select_bars(client.hub.history, item, query.size, query.duration, query.regular, end)
+    if not bars:
+        not_had(
+            client, query.req_id, f"HMDS query returned no data: {item.symbol}@{item.exchange} {query.what.title()}"
+        )
+        return
+    if query.end is None:  # the present is the market's, not the past's
+        bars[-1].add(price_of(client.hub.market.quote_of(item), query.what), 0)
+    _send(client, query, bars, end)
+    if query.keep_up_to_date:
+        client.hub.streams.begin(KeptUpToDate(client, query, bars[-1]))
+
+
+def _fields(query: Query, bar: Bar) -> dict[str, object]:
+    """A bar as messages have it. What is not traded has no volume, average and count."""
+    tick, what = query.item.min_tick, query.what
+    prices = [bar.open, bar.high, bar.low, bar.close]
+    if what in ("BID", "ASK"):
+        prices = [round(price + (tick if what == "ASK" else -tick), 6) for price in prices]
+    elif what == "BID_ASK":  # average bid, highest ask, lowest bid, average ask
+        prices = [round(price + sign * tick, 6) for price, sign in zip(prices, (-1, 1, -1, 1), strict=True)]
+    elif what in _VOLATILITIES:
+        prices = [round(0.2 + price % 1 / 10, 6) for price in (bar.close,) * 4]
+    is_traded = what in _TRADES and query.item.has_trades
+    values = dict(zip(("open", "high", "low", "close"), prices, strict=True))
+    more = (bar.volume, bar.wap, bar.count) if is_traded else (-1, -1.0, -1)
+    return {"date": query.date(bar), **values, **dict(zip(("volume", "wap", "count"), more, strict=True))}
+
+
+def _send(client: "Client", query: Query, bars: list[Bar], end: float) -> None:
+    rows = [{"has_gaps": "false", **_fields(query, bar)} for bar in bars]
+    begin = end - query.duration.seconds
+    span = {"start": query.style.text(begin), "end": query.style.text(end)}
+    is_ended_apart = client.server_version >= 196
+    bodies = [
+        client.encode(data.HISTORICAL_DATA, req_id=query.req_id, bars=rows, **({} if is_ended_apart else span)),
+    ]
+    if is_ended_apart:
+        bodies.append(client.encode(data.HISTORICAL_DATA_END, req_id=query.req_id, **span))
+    client.send(*bodies)

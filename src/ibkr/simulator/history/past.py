@@ -1,0 +1,85 @@
+"""The past of an instrument: a price for every moment, the same for each seed, that ends where the market began."""
+
+import functools
+import math
+import zlib
+from collections.abc import Iterator
+
+from ibkr.simulator.market import sessions
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.walk import decimals_of
+from ibkr.simulator.streams.bars import Bar
+
+_DAY = 86_400
+_WAVES = tuple((length, 0.2 * math.sqrt(length / (365 * _DAY))) for length in (40, 600, 4 * 3600, 2 * _DAY, 40 * _DAY))
+"""Lengths in seconds, and how far each moves the price: about 20 % in a year."""
+
+
+@functools.lru_cache(maxsize=65_536)
+def _step(key: str, length: int, index: int) -> tuple[float, float]:
+    """Where a wave stands at a knot, and how far it goes until the next."""
+    left, right = (zlib.crc32(f"{key}/{length}/{at}".encode()) / 2**31 - 1 for at in (index, index + 1))
+    return left, right - left
+
+
+def _noise(key: str, time: float) -> float:
+    total = 0.0
+    for length, height in _WAVES:
+        index = int(time // length)
+        start, way = _step(key, length, index)
+        part = time / length - index
+        total += height * (start + way * part * part * (3 - 2 * part))
+    return total
+
+
+_noise_once = functools.lru_cache(maxsize=1024)(_noise)
+
+
+class History:
+    """Prices of the past. When the market `began` (seconds since the epoch), or when the last session before that had
+    ended, they meet the market's first price.
+    """
+
+    def __init__(self, seed: int, began: float) -> None:
+        self._seed = seed
+        self._began = began
+        self._anchors: dict[int, float] = {}
+        self._price = functools.lru_cache(maxsize=4096)(self._price_at)
+
+    def price(self, item: Instrument, time: float) -> float:
+        """The last price at a time."""
+        return self._price(item.con_id, item.price, item.min_tick, self._anchor(item), time)
+
+    def _price_at(self, con_id: int, price: float, min_tick: float, anchor: float, time: float) -> float:
+        key = f"{self._seed}/{con_id}"
+        moved = price * math.exp(_noise(key, time) - _noise_once(key, anchor))
+        return round(max(1, round(moved / min_tick)) * min_tick, decimals_of(min_tick))
+
+    def _anchor(self, item: Instrument) -> float:
+        if item.con_id not in self._anchors:
+            self._anchors[item.con_id] = next(sessions.sessions_before(item, self._began, False)).end
+        return self._anchors[item.con_id]
+
+    def bar(self, item: Instrument, start: int, end: int) -> Bar:
+        """The bar from `start` to `end`, of trades."""
+        prices = [self.price(item, time) for time in (start, (start + end) / 2, end)]
+        wick = zlib.crc32(f"{item.con_id}/{start}".encode())
+        high, low = (
+            round(price + wick % 3 * item.min_tick * side, 6) for price, side in ((max(prices), 1), (min(prices), -1))
+        )
+        lot = 100 if item.sec_type == "STK" else 1
+        count = 1 + wick % 50
+        volume = lot * count * max(1, (end - start) // 20)
+        wap = round(sum(prices) / len(prices), 6)
+        return Bar(start, prices[0], high, max(low, item.min_tick), prices[-1], volume, wap, count)
+
+    def bars(self, item: Instrument, size: int, begin: float, end: float, regular: bool) -> Iterator[Bar]:
+        """The bars of less than a day within sessions, from the latest back to `begin`."""
+        for session in sessions.sessions_before(item, end, regular):
+            if session.end <= begin:
+                return
+            last = session.start + (session.end - 1 - session.start) // size * size
+            for start in range(last, session.start - 1, -size):
+                if start + size <= begin:
+                    return
+                yield self.bar(item, start, min(start + size, session.end))

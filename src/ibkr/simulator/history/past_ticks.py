@@ -1,0 +1,123 @@
+"""Ticks of the past (reqHistoricalTicks), first timestamps, histograms."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+from ibkr.simulator.history.historical import WHAT, is_served, is_shown, not_had
+from ibkr.simulator.history.spans import DAY, BadSpan, parse_time
+from ibkr.simulator.market import sessions
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.requests.asking import refuse, the_one
+from ibkr.simulator.requests.reader import FieldReader
+from ibkr.wire import data
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+_MAX_TICKS = 1000
+_LISTED: Final = {"STK": (1980, 12, 12), "CASH": (2005, 3, 9), "IND": (1990, 1, 2), "FUT": (2025, 1, 2)}
+_PERIODS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
+
+
+def past_ticks(
+    client: "Client", req_id: int, item: Instrument, what: str, count: int, end: int, begin: int | None = None
+) -> bytes:
+    """The body with so many ticks, a second apart, up to `end`, or from `begin` on."""
+    first = end - count + 1 if begin is None else begin
+    history, tick = client.hub.history, item.min_tick
+    rows: list[dict[str, object]] = []
+    for time in range(first, first + count):
+        price, size = history.price(item, time), 100 * (1 + time % 7)
+        row: dict[str, object] = {"time": time, "attributes": 0}
+        if what == "BID_ASK":
+            row |= {"bid": round(price - tick, 6), "ask": round(price + tick, 6), "bid_size": size, "ask_size": size}
+        elif what == "TRADES":
+            exchange = item.primary_exchange or item.exchange
+            row |= {"price": price, "size": size, "exchange": exchange, "conditions": ""}
+        else:
+            row |= {"price": price, "size": 0}
+        rows.append(row)
+    layouts = {"BID_ASK": data.HISTORICAL_TICKS_BID_ASK, "TRADES": data.HISTORICAL_TICKS_LAST}
+    return client.encode(layouts.get(what, data.HISTORICAL_TICKS), req_id=req_id, ticks=rows, done=True)
+
+
+def ticks(client: "Client", fields: FieldReader) -> None:
+    """reqHistoricalTicks: up to 1000 from a start or up to an end, in one message (96, 97 or 98)."""
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    fields.bool("Include Expired")
+    start_text, end_text = fields.text("Start Date Time"), fields.text("End Date Time")
+    count = fields.int("Number Of Ticks")
+    what = fields.text("What To Show").upper()
+    fields.bool("Use RTH")
+    fields.bool("Ignore Size")
+    item = the_one(client, req_id, contract)
+    if item is None:
+        return
+    try:
+        start, end = (parse_time(text, sessions.zone_of(item)) for text in (start_text, end_text))
+    except BadSpan as error:
+        refuse(client, req_id, 321, str(error))
+        return
+    if (start is None) == (end is None):
+        refuse(client, req_id, 321, "Either start or end date/time must be given, and not both")
+    elif not 1 <= count <= _MAX_TICKS:
+        refuse(client, req_id, 321, f"Number of ticks must be between 1 and {_MAX_TICKS}")
+    elif what not in ("TRADES", "BID_ASK", "MIDPOINT"):
+        refuse(client, req_id, 321, "What to show field is missing or incorrect.")
+    elif not is_shown(item, what):
+        client.send_error(req_id, 10187, f"Failed to request historical ticks:No data of type {what} for {item.symbol}")
+    elif is_served(client, req_id, item):
+        now = int(client.hub.market.now())
+        begin = None if start is None else int(start)
+        count = count if begin is None else min(count, max(0, now - begin))
+        client.send(past_ticks(client, req_id, item, what, count, min(int(end or now), now), begin))
+
+
+def head_timestamp(client: "Client", fields: FieldReader) -> None:
+    """reqHeadTimeStamp: when the history of an instrument begins."""
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    fields.bool("Include Expired")
+    fields.bool("Use RTH")
+    what = fields.text("What To Show").upper()
+    format_date = fields.int("Format Date")
+    item = the_one(client, req_id, contract)
+    if item is None:
+        return
+    if what not in WHAT:
+        refuse(client, req_id, 321, "What to show field is missing or incorrect.")
+    elif not is_shown(item, what):
+        not_had(client, req_id, f"No head time stamp for {item.symbol} {what}")
+    elif is_served(client, req_id, item):
+        listed = dt.datetime(*_LISTED.get(item.sec_type, (2025, 1, 2)), 14, 30, tzinfo=dt.UTC)
+        text = str(int(listed.timestamp())) if format_date == 2 else f"{listed:%Y%m%d-%H:%M:%S}"
+        client.send(client.encode(data.HEAD_TIMESTAMP, req_id=req_id, timestamp=text))
+
+
+def histogram(client: "Client", fields: FieldReader) -> None:
+    """reqHistogramData: sizes by price over a period such as `3 days`."""
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    fields.bool("Include Expired")
+    regular = fields.bool("Use RTH")
+    words = fields.text("Time Period").split(" ")
+    item = the_one(client, req_id, contract)
+    if item is None:
+        return
+    period = _PERIODS.get(words[-1].removesuffix("s"), 0)
+    if len(words) != 2 or not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 4) or not period:
+        refuse(client, req_id, 321, f"Time period is invalid: {' '.join(words)[:40]}, write for example: 3 days")
+        return
+    if not is_served(client, req_id, item):
+        return
+    now, sizes = client.hub.market.now(), dict[float, int]()
+    for bar in client.hub.history.bars(item, 1800, now - int(words[0]) * period, now, regular):
+        sizes[bar.close] = sizes.get(bar.close, 0) + bar.volume
+    points = [{"price": price, "size": size} for price, size in sorted(sizes.items())]
+    client.send(client.encode(data.HISTOGRAM_DATA, req_id=req_id, points=points))
+
+
+def accept_cancel(client: "Client", fields: FieldReader) -> None:
+    """cancelHistogramData, cancelHeadTimeStamp: they have been answered already."""
+    fields.int("Client Req Id")

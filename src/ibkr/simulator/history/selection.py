@@ -1,0 +1,77 @@
+"""Which bars of the past a request is answered with."""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Iterator
+
+from ibkr.simulator.history.past import History
+from ibkr.simulator.history.spans import DAY, WEEK, Duration
+from ibkr.simulator.market import sessions
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.streams.bars import Bar
+
+OLDEST = dt.datetime(1990, 1, 2, tzinfo=dt.UTC).timestamp()
+"""Nothing is older, in seconds since the epoch."""
+
+
+def select_bars(
+    history: History, item: Instrument, size: int, duration: Duration, regular: bool, end: float
+) -> list[Bar]:
+    """The bars of `size` seconds that a duration before `end` takes in, the oldest first.
+
+    Days are days of trading, seconds seconds of trading; weeks, months and years are those of the calendar.
+    """
+    count, unit = duration.count, duration.unit
+    begin = max(OLDEST, end - duration.seconds)
+    found: Iterable[Bar]
+    if size >= DAY:
+        days = max(1, count // DAY) if unit == "S" else count if unit == "D" else None
+        taken = itertools.islice(trading_days(item, regular, end, begin if days is None else OLDEST), days)
+        found = (history.bar(item, session.start, session.end) for session in taken)
+        if size > DAY:
+            return list(_merged(list(found)[::-1], size, item))
+    elif unit == "S":
+        found = itertools.islice(history.bars(item, size, OLDEST, end, regular), max(1, count // size))
+    else:
+        if unit == "D":
+            days_back = list(itertools.islice(trading_days(item, regular, end), count))
+            begin = days_back[-1].start if days_back else end
+        found = history.bars(item, size, begin, end, regular)
+    return list(found)[::-1]
+
+
+def count_bars(item: Instrument, size: int, duration: Duration, regular: bool) -> int:
+    """About how many bars that would be."""
+    session = sessions.length_of(item, regular)
+    if duration.unit == "S":
+        return duration.count // size
+    days = duration.count if duration.unit == "D" else duration.seconds * 5 / 7 / DAY
+    return int(days * max(1, session // size)) if size < DAY else int(days * DAY // size)
+
+
+def trading_days(item: Instrument, regular: bool, end: float, begin: float = OLDEST) -> Iterator[sessions.Session]:
+    """The sessions between two times, the latest first."""
+    every = sessions.sessions_before(item, end, regular)
+    return itertools.takewhile(lambda session: session.end > begin, every)
+
+
+def _merged(days: list[Bar], size: int, item: Instrument) -> Iterator[Bar]:
+    """Bars of days as bars of weeks or months."""
+    zone = sessions.zone_of(item)
+
+    def period(bar: Bar) -> tuple[int, int]:
+        date = dt.datetime.fromtimestamp(bar.start, zone)
+        return date.isocalendar()[:2] if size == WEEK else (date.year, date.month)
+
+    for _, group in itertools.groupby(days, period):
+        bars = list(group)
+        yield Bar(
+            bars[-1].start,
+            bars[0].open,
+            max(bar.high for bar in bars),
+            min(bar.low for bar in bars),
+            bars[-1].close,
+            sum(bar.volume for bar in bars),
+            round(sum(bar.wap for bar in bars) / len(bars), 6),
+            sum(bar.count for bar in bars),
+        )

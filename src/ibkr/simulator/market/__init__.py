@@ -1,0 +1,1 @@
+"""What is traded, when, and at which price."""

@@ -1,0 +1,112 @@
+"""The market: quotes that move while somebody is interested in them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.options import Computation
+from ibkr.simulator.market.walk import Moving, OptionWalk, Quote, Walk
+
+if TYPE_CHECKING:
+    from ibkr.simulator.hub import Hub
+
+
+class Market:
+    """Moves every followed instrument once per `tick_interval` / `speed` seconds, and tells the listeners.
+
+    The market's own clock (`now`) runs at `speed`. While it is not open nothing moves.
+    """
+
+    def __init__(self, hub: "Hub") -> None:
+        self._hub = hub
+        self._interval = hub.settings.tick_interval / hub.settings.speed
+        self.is_open = True
+        self._walks: dict[int, Moving] = {}
+        self._followed: dict[int, tuple[Instrument, Moving, int]] = {}
+        self._listeners: list[Callable[[Instrument, Quote], None]] = []
+        self._round_ended: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.started = time.time()
+        self._started = time.monotonic()
+
+    def now(self) -> float:
+        """The market's time, in seconds since the epoch."""
+        return self.started + (time.monotonic() - self._started) * self._hub.settings.speed
+
+    def quote_of(self, instrument: Instrument) -> Quote:
+        """Its quote as it stands now."""
+        return self._walk(instrument).quote
+
+    def computation_of(self, option: Instrument) -> Computation | None:
+        """Value and Greeks of an option; None for anything else."""
+        walk = self._walk(option)
+        return walk.computation() if isinstance(walk, OptionWalk) else None
+
+    def listen(self, callback: Callable[[Instrument, Quote], None]) -> None:
+        """Call `callback(instrument, quote)` after each move of an instrument."""
+        self._listeners.append(callback)
+
+    def after_moves(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` when all followed instruments have moved once."""
+        self._round_ended.append(callback)
+
+    def follow(self, instrument: Instrument) -> None:
+        """Let it move from now on, until `unfollow` was called as often as this."""
+        walk = self._walk(instrument)
+        count = self._followed[instrument.con_id][2] if instrument.con_id in self._followed else 0
+        if under := self._under(instrument):
+            self.follow(under)
+        self._followed[instrument.con_id] = instrument, walk, count + 1
+        if self._timer is None:
+            self._schedule(self._hub.loop.time())
+
+    def unfollow(self, instrument: Instrument) -> None:
+        """One of those who follow it does so no more."""
+        _, walk, count = self._followed.pop(instrument.con_id)
+        if count > 1:
+            self._followed[instrument.con_id] = instrument, walk, count - 1
+        if under := self._under(instrument):
+            self.unfollow(under)
+
+    def stop(self) -> None:
+        """Nothing moves any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _schedule(self, since: float) -> None:
+        due = max(since + self._interval, self._hub.loop.time())
+        self._timer = self._hub.loop.call_at(due, self._tick, due)
+
+    def _tick(self, due: float) -> None:
+        if not self._followed:
+            self._timer = None
+            return
+        self._schedule(due)
+        if self.is_open:
+            for instrument, walk, _ in list(self._followed.values()):
+                quote = walk.step()
+                for callback in self._listeners:
+                    callback(instrument, quote)
+        for ended in self._round_ended:
+            ended()
+        self._hub.changed()
+
+    def _walk(self, instrument: Instrument) -> Moving:
+        found = self._walks.get(instrument.con_id)
+        if found is None:
+            found = self._walks[instrument.con_id] = self._new_walk(instrument)
+        return found
+
+    def _new_walk(self, instrument: Instrument) -> Moving:
+        under = self._under(instrument)
+        if under is None:
+            return Walk(instrument, self._hub.settings.seed)
+        return OptionWalk(instrument, self._walk(under), self._hub.instruments.chain_of(instrument).implied_vol)
+
+    def _under(self, instrument: Instrument) -> Instrument | None:
+        if instrument.sec_type != "OPT":
+            return None
+        return self._hub.instruments.by_con_id(instrument.under_con_id)

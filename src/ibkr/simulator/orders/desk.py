@@ -1,0 +1,225 @@
+"""Where the broker meets the gateway's clients: who may ask what, who hears what, and when.
+
+While the upstream is down orders go on being filled at the exchange. What happens there is kept and
+told when the link is back, and so is what clients ask for.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.broker import checks
+from ibkr.simulator.broker.book import Book
+from ibkr.simulator.broker.engine import Engine
+from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
+from ibkr.simulator.broker.order import PENDING_CANCEL, Execution, Order
+from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.orders import order_fields
+from ibkr.wire import order_messages
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+    from ibkr.simulator.hub import Hub
+
+
+class Desk:
+    """`engine` is what is so at the broker; `orders`, `executions` and `book` what the gateway has heard of it."""
+
+    def __init__(self, hub: "Hub") -> None:
+        prices: dict[int, float] = {}
+        accounts, known = hub.settings.accounts, hub.instruments.by_symbol
+        self._hub = hub
+        self.engine = Engine(
+            Book(accounts, prices, known), hub.market.quote_of, time.time, partial_fills=hub.settings.partial_fills
+        )
+        self.book = Book(accounts, prices, known)
+        self.orders: dict[int, Order] = {}
+        self.executions: list[Execution] = []
+        self._untold: deque[Event] = deque()
+        self._unsent: deque[Callable[[], list[Event]]] = deque()
+        self._followed: dict[int, Instrument] = {}
+        self._refresh_at = 0.0
+        hub.market.listen(self._quoted)
+
+    def next_order_id(self, client_id: int) -> int:
+        """The id that the next order of this client should have."""
+        rolled_back = self._hub.conditions.next_order_id
+        if rolled_back is not None:
+            return rolled_back
+        return max(self._hub.settings.next_order_id, self.engine.highest_id(client_id) + 1)
+
+    def may_see(self, client: "Client", order: Order) -> bool:
+        """Whether an order is this client's business: its own, or any for the master client."""
+        return client.client_id in (order.client_id, self._hub.settings.master_client_id)
+
+    def welcome(self, client: "Client") -> list[bytes]:
+        """What the master client is told when it connects, unasked: the orders that are live."""
+        if client.client_id != self._hub.settings.master_client_id:
+            return []
+        return [body for order in self.orders.values() if order.is_live for body in bodies(client, OrderChanged(order))]
+
+    # --- what clients ask for --------------------------------------------------------------------
+
+    def place(self, order: Order) -> Order | Refused:
+        """A new order, or a change of one, by its client."""
+        if self._hub.conditions.upstream_up:
+            return self._place_now(order)
+        if self.engine.find(order.client_id, order.order_id):
+            self._unsent.append(lambda: self._modified(order))
+            return order
+        placed = self.engine.place(order)
+        if isinstance(placed, Refused):
+            self._tell([placed])
+        elif placed.terms.transmit:
+            self._tell([OrderChanged(placed)])
+            self._unsent.append(lambda: self.engine.transmit(placed.perm_id))
+        return placed
+
+    def _place_now(self, order: Order) -> Order | Refused:
+        placed = self.engine.place(order)
+        if isinstance(placed, Refused):
+            self.do([placed])
+            return placed
+        self.do(self.engine.transmit(placed.perm_id))
+        zero = self._hub.sessions.get(0)
+        if zero and zero.binds_orders:
+            self.bind(zero)
+        return self.engine.orders[placed.perm_id]
+
+    def _modified(self, order: Order) -> list[Event]:
+        placed = self.engine.place(order)
+        return [placed] if isinstance(placed, Refused) else self.engine.transmit(placed.perm_id)
+
+    def cancel(self, client_id: int, order_id: int) -> None:
+        """End an order of this client."""
+        order = self.engine.find(client_id, order_id)
+        if order is None:
+            self._tell([Refused(client_id, order_id, *checks.not_found(order_id))])
+        else:
+            self._cancel(order)
+
+    def cancel_all(self) -> None:
+        """Every order, whoever has placed it."""
+        for order in self.engine.live():
+            self._cancel(order)
+
+    def _cancel(self, order: Order) -> None:
+        known = self.orders.get(order.perm_id, order)
+        if self._hub.conditions.upstream_up:
+            self.do(self.engine.cancel(order.perm_id))
+        elif known.is_live and known.status != PENDING_CANCEL:
+            self._tell([OrderChanged(replace(known, status=PENDING_CANCEL), is_status_only=True)])
+            self._unsent.append(lambda: self.engine.cancel(order.perm_id))
+        else:
+            self._tell([Refused(order.client_id, order.order_id, *checks.not_cancellable(known))])
+
+    def bind(self, client: "Client") -> None:
+        """Give the orders that were entered in TWS ids of client 0: negative ones."""
+        for order in list(self.orders.values()):
+            if order.is_live and order.is_from_tws and not order.order_id:
+                lowest = min((item.order_id for item in self.orders.values()), default=0)
+                bound = self.engine.bind(order.perm_id, min(lowest, 0) - 1)
+                self.orders[order.perm_id] = replace(order, order_id=bound.order_id)
+                client.send(
+                    client.encode(
+                        order_messages.ORDER_BOUND, perm_id=order.perm_id, client_id=0, order_id=bound.order_id
+                    )
+                )
+
+    # --- what happens ----------------------------------------------------------------------------
+
+    def do(self, events: Iterable[Event]) -> None:
+        """Something has happened at the broker: it is told now, or when the upstream is back."""
+        self._untold.extend(events)
+        self.catch_up()
+        self.follow()
+        self._hub.changed()
+
+    def catch_up(self) -> None:
+        """Tell what is to be told, and send what is to be sent, if the upstream is up."""
+        while self._hub.conditions.upstream_up and (self._untold or self._unsent):
+            if self._untold:
+                events = list(self._untold)
+                self._untold.clear()
+                self._tell(events)
+            else:
+                self._untold.extend(self._unsent.popleft()())
+                self.follow()
+
+    def follow(self) -> None:
+        """Let those instruments move that orders wait for, or whose profit somebody looks at."""
+        wanted = {item.instrument.con_id: item.instrument for item in self.engine.live() if item.is_working}
+        if any(client.account_streams.needs_market for client in self._hub.sessions.values()):
+            for account in self._hub.settings.accounts:
+                held = self.book.positions(account)
+                wanted |= {item.instrument.con_id: item.instrument for item in held if item.quantity}
+        for con_id in self._followed.keys() - wanted.keys():
+            self._hub.market.unfollow(self._followed[con_id])
+        for con_id in wanted.keys() - self._followed.keys():
+            self._hub.market.follow(wanted[con_id])
+        self._followed = wanted
+
+    def _quoted(self, instrument: Instrument, quote: Quote) -> None:
+        self.book.prices[instrument.con_id] = quote.last
+        if instrument.con_id in self._followed and (events := self.engine.quoted(instrument)):
+            self.do(events)
+        now = self._hub.loop.time()
+        conditions = self._hub.conditions
+        if now >= self._refresh_at and conditions.upstream_up and not conditions.frozen:
+            self._refresh_at = now + self._hub.settings.tick_interval
+            for client in list(self._hub.sessions.values()):
+                client.account_streams.market_moved(now)
+
+    # --- telling ---------------------------------------------------------------------------------
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        outgoing: dict[Client, list[bytes]] = {}
+        has_fills = False
+        for event in events:
+            if isinstance(event, Executed):
+                has_fills = True
+                self.book.apply(event.execution)
+                self.executions.append(event.execution)
+            elif isinstance(event, OrderChanged):
+                self.orders[event.order.perm_id] = event.order
+            for client in self._hearing(event):
+                outgoing.setdefault(client, []).extend(bodies(client, event))
+        for client, messages in outgoing.items():
+            client.send(*messages)
+        if has_fills:
+            for client in list(self._hub.sessions.values()):
+                client.account_streams.book_changed()
+
+    def _hearing(self, event: Event) -> "list[Client]":
+        sessions = list(self._hub.sessions.values())
+        if isinstance(event, Refused):
+            return [client for client in sessions if client.client_id == event.client_id]
+        if isinstance(event, Previewed):
+            return [client for client in sessions if client.client_id == event.order.client_id]
+        order = event.order if isinstance(event, OrderChanged) else event.execution.order
+        return [client for client in sessions if self.may_see(client, order)]
+
+
+def bodies(client: "Client", event: Event) -> list[bytes]:
+    """The messages by which a client is told of an event."""
+    match event:
+        case OrderChanged(order, is_status_only):
+            report = client.encode(order_messages.ORDER_STATUS, **order_fields.status(order))
+            if is_status_only:
+                return [report]
+            return [client.encode(order_messages.OPEN_ORDER, **order_fields.open_order(order)), report]
+        case Executed(execution):
+            values = order_fields.execution_details(execution, client.server_version)
+            return [client.encode(order_messages.EXEC_DETAILS, **values)]
+        case Charged(execution):
+            return [
+                client.encode(order_messages.OPEN_ORDER, **order_fields.charged_order(execution)),
+                client.encode(order_messages.COMMISSION_REPORT, **order_fields.commission_report(execution)),
+            ]
+        case Previewed():
+            return [client.encode(order_messages.OPEN_ORDER, **order_fields.preview(event))]
+        case Refused(_, order_id, code, text):
+            return [client.error(order_id, code, text)]

@@ -1,0 +1,184 @@
+"""Answers to requests about orders and executions."""
+
+import calendar
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.broker import checks
+from ibkr.simulator.broker.events import OrderChanged
+from ibkr.simulator.broker.order import Execution, Order, Terms
+from ibkr.simulator.orders import order_fields
+from ibkr.simulator.orders.desk import bodies
+from ibkr.simulator.requests.asking import NO_DEFINITION
+from ibkr.simulator.requests.reader import FieldReader, Malformed, read_layout
+from ibkr.wire import messages, order_messages, order_requests
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+_CONTRACT_FIELDS = ("symbol", "sec_type", "last_trade_date", "right", "multiplier", "exchange", "currency")
+_DIGITS = "%Y%m%d%H:%M:%S"
+
+
+def place(client: "Client", fields: FieldReader) -> None:
+    """placeOrder: openOrder and orderStatus, or an error under the order's id."""
+    values = read_layout(fields, order_requests.PLACE_ORDER, client.server_version)
+    order_id, desk = _int(values, "order_id"), client.hub.desk
+    if order_id == 0 or (order_id < 0 and client.client_id != 0):
+        client.send_error(order_id, *checks.invalid_id(order_id))
+        return
+    found = client.hub.instruments.find(_contract(values))
+    account, wrong = _account(client, str(values["account"]))
+    if len(found) != 1:
+        client.send_error(order_id, 200, NO_DEFINITION)
+    elif wrong:
+        client.send_error(order_id, *wrong)
+    else:
+        exchange = str(values["exchange"]) or found[0].exchange
+        order = Order(0, client.client_id, order_id, account, found[0], exchange, _terms(values))
+        if values["what_if"]:
+            desk.do(desk.engine.preview(order))
+        else:
+            desk.place(order)
+
+
+def cancel(client: "Client", fields: FieldReader) -> None:
+    """cancelOrder: orderStatus and error 202; 10147 or 10148 if there is nothing to cancel."""
+    values = read_layout(fields, order_requests.CANCEL_ORDER, client.server_version)
+    order_id = _int(values, "order_id")
+    if order_id:
+        client.hub.desk.cancel(client.client_id, order_id)
+    else:
+        client.send_error(order_id, *checks.invalid_id(order_id))
+
+
+def cancel_all(client: "Client", fields: FieldReader) -> None:
+    """reqGlobalCancel: ends the orders of all clients, and those entered in TWS."""
+    read_layout(fields, order_requests.GLOBAL_CANCEL, client.server_version)
+    client.hub.desk.cancel_all()
+
+
+def open_orders(client: "Client", fields: FieldReader) -> None:
+    """reqOpenOrders: the client's own; client 0 has those of TWS bound by it."""
+    fields.int("Version")
+    desk = client.hub.desk
+    if client.client_id == 0:
+        desk.bind(client)
+    _send_open(client, [order for order in desk.orders.values() if desk.may_see(client, order)])
+
+
+def all_open_orders(client: "Client", fields: FieldReader) -> None:
+    """reqAllOpenOrders: those of all clients, and of TWS."""
+    fields.int("Version")
+    _send_open(client, list(client.hub.desk.orders.values()))
+
+
+def _send_open(client: "Client", orders: list[Order]) -> None:
+    rows = [body for order in orders if order.is_live for body in bodies(client, OrderChanged(order))]
+    client.send(*rows, client.encode(messages.OPEN_ORDER_END))
+
+
+def auto_open_orders(client: "Client", fields: FieldReader) -> None:
+    """reqAutoOpenOrders: for client id 0 only; the orders of TWS are bound from now on."""
+    fields.int("Version")
+    is_wanted = fields.bool("Auto Bind")
+    if client.client_id == 0:
+        client.binds_orders = is_wanted
+    else:
+        client.send_error(-1, 327, "Only the default client (i.e 0) can auto bind orders.")
+
+
+def completed_orders(client: "Client", fields: FieldReader) -> None:
+    """reqCompletedOrders: of all clients, and of TWS unless only those of the API are wanted."""
+    is_api_only = fields.bool("Api Only")
+    ended = [order for order in client.hub.desk.orders.values() if not order.is_live]
+    rows = [
+        client.encode(order_messages.COMPLETED_ORDER, **order_fields.completed_order(order, client.server_version))
+        for order in sorted(ended, key=lambda order: order.ended_at)
+        if not (is_api_only and order.is_from_tws)
+    ]
+    client.send(*rows, client.encode(messages.COMPLETED_ORDERS_END))
+
+
+def executions(client: "Client", fields: FieldReader) -> None:
+    """reqExecutions: those that fit the filter, each with its commission, then the end."""
+    values = read_layout(fields, order_requests.EXECUTIONS, client.server_version)
+    req_id, desk = _int(values, "req_id"), client.hub.desk
+    since = _since(str(values["time"]))
+    rows: list[bytes] = []
+    for execution in desk.executions:
+        if desk.may_see(client, execution.order) and execution.time >= since and _fits(execution, values):
+            details = order_fields.execution_details(execution, client.server_version, req_id)
+            rows.append(client.encode(order_messages.EXEC_DETAILS, **details))
+            rows.append(client.encode(order_messages.COMMISSION_REPORT, **order_fields.commission_report(execution)))
+    client.send(*rows, client.encode(messages.EXECUTION_DATA_END, req_id=req_id))
+
+
+def _fits(execution: Execution, wanted: Mapping[str, object]) -> bool:
+    order = execution.order
+    found = {
+        "client_id": order.client_id,
+        "account": order.account,
+        "symbol": order.symbol,
+        "sec_type": order.instrument.sec_type,
+        "exchange": execution.exchange,
+        "side": order.action,
+    }
+    return all(not wanted[name] or wanted[name] == value for name, value in found.items())
+
+
+def _since(text: str) -> float:
+    """Seconds since the epoch of a filter's time: `yyyymmdd hh:mm:ss` of this host, or UTC with a hyphen."""
+    if not text:
+        return 0.0
+    is_utc = "-" in text or text.endswith("UTC")
+    try:
+        found = time.strptime("".join(text.replace("-", " ").split()[:2]), _DIGITS)
+    except ValueError:
+        raise Malformed("Time", text) from None
+    return calendar.timegm(found) if is_utc else time.mktime(found)
+
+
+def _account(client: "Client", wanted: str) -> tuple[str, tuple[int, str] | None]:
+    accounts = client.hub.settings.accounts
+    if not wanted and len(accounts) > 1:
+        return "", (435, "You must specify an account.")
+    if wanted and wanted not in accounts:
+        return "", checks.invalid(f"Invalid account code '{wanted[:40]}'")
+    return wanted or accounts[0], None
+
+
+def _contract(values: Mapping[str, object]) -> dict[str, str]:
+    found = {name: str(values[name]) for name in _CONTRACT_FIELDS}
+    return {**found, "con_id": str(values["con_id"] or ""), "local_symbol": str(values["local_symbol"])}
+
+
+def _terms(values: Mapping[str, object]) -> Terms:
+    return Terms(
+        action=str(values["action"]),
+        quantity=_float(values, "total_quantity") or 0.0,
+        order_type=str(values["order_type"]),
+        limit_price=_float(values, "lmt_price"),
+        aux_price=_float(values, "aux_price"),
+        trail_stop_price=_float(values, "trail_stop_price"),
+        trailing_percent=_float(values, "trailing_percent"),
+        limit_offset=_float(values, "lmt_price_offset"),
+        tif=str(values["tif"]) or "DAY",
+        oca_group=str(values["oca_group"]),
+        oca_type=_int(values, "oca_type"),
+        parent_id=_int(values, "parent_id"),
+        transmit=bool(values["transmit"]),
+        order_ref=str(values["order_ref"]),
+        sent=values,
+    )
+
+
+def _int(values: Mapping[str, object], name: str) -> int:
+    found = values[name]
+    return found if isinstance(found, int) else 0
+
+
+def _float(values: Mapping[str, object], name: str) -> float | None:
+    found = values[name]
+    return found if isinstance(found, float) else None

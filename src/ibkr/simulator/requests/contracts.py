@@ -1,0 +1,101 @@
+"""Answers about contracts: details, matching symbols, option parameters, market rules."""
+
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.market import sessions
+from ibkr.simulator.requests.asking import NO_DEFINITION, refuse
+from ibkr.simulator.requests.reader import FieldReader
+from ibkr.wire import data, messages
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+
+def details(client: "Client", fields: FieldReader) -> None:
+    """reqContractDetails: one message for each contract that fits, then the end; 200 if none."""
+    fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    fields.bool("Include Expired")
+    kind, number = fields.text("Sec Id Type"), fields.text("Sec Id")
+    book = client.hub.instruments
+    found = book.by_isin(number) if kind == "ISIN" else book.find(contract)
+    if not found:
+        client.send_error(req_id, 200, NO_DEFINITION)
+        return
+    hours = {item.sec_type: (sessions.hours_text(item, False), sessions.hours_text(item, True)) for item in found}
+    client.send(
+        *[
+            client.encode(
+                messages.CONTRACT_DETAILS,
+                req_id=req_id,
+                trading_hours=hours[item.sec_type][0],
+                liquid_hours=hours[item.sec_type][1],
+                **item.details_fields(),
+            )
+            for item in found
+        ],
+        client.encode(messages.CONTRACT_DETAILS_END, req_id=req_id),
+    )
+
+
+def matching_symbols(client: "Client", fields: FieldReader) -> None:
+    """reqMatchingSymbols: up to 16 contracts for the beginning of a symbol or a part of a name."""
+    req_id = fields.int("Client Req Id")
+    pattern = fields.text("Pattern")
+    book = client.hub.instruments
+    rows = [
+        {
+            "con_id": item.con_id,
+            "symbol": item.symbol,
+            "sec_type": item.sec_type,
+            "primary_exchange": item.primary_exchange or item.exchange,
+            "currency": item.currency,
+            "derivatives": [{"sec_type": kind} for kind in book.derivatives_of(item)],
+            "description": item.long_name,
+            "issuer_id": "",
+        }
+        for item in (book.matching(pattern) if pattern else [])
+    ]
+    client.send(client.encode(data.SYMBOL_SAMPLES, req_id=req_id, contracts=rows))
+
+
+def option_parameters(client: "Client", fields: FieldReader) -> None:
+    """reqSecDefOptParams: expiries and strikes of a chain for each exchange, then the end."""
+    req_id = fields.int("Client Req Id")
+    symbol = fields.text("Underlying Symbol")
+    exchange = fields.text("Fut Fop Exchange")
+    fields.text("Underlying Sec Type")
+    con_id = fields.int("Underlying Con Id")
+    under = client.hub.instruments.by_con_id(con_id)
+    if under is None or under.symbol != symbol:
+        refuse(client, req_id, 321, "Invalid contract id")
+        return
+    bodies = [
+        client.encode(
+            data.OPTION_PARAMETER,
+            req_id=req_id,
+            exchange=venue,
+            under_con_id=con_id,
+            trading_class=chain.trading_class,
+            multiplier=chain.multiplier,
+            expirations=[{"expiration": expiry} for expiry in chain.expiries],
+            strikes=[{"strike": strike} for strike in chain.strikes],
+        )
+        for chain in client.hub.instruments.chains
+        if chain.under.con_id == con_id
+        for venue in chain.exchanges
+        if exchange in ("", venue)
+    ]
+    client.send(*bodies, client.encode(data.OPTION_PARAMETER_END, req_id=req_id))
+
+
+def market_rule(client: "Client", fields: FieldReader) -> None:
+    """reqMarketRule: the price increments of a rule; 321 for one that is not known."""
+    rule_id = fields.int("Market Rule Id")
+    rule = client.hub.instruments.rules.get(rule_id)
+    if rule is None:
+        refuse(client, -1, 321, f"Invalid market rule id: {rule_id}")
+        return
+    rows = [{"low_edge": edge, "increment": increment} for edge, increment in rule.increments]
+    client.send(client.encode(data.MARKET_RULE, market_rule_id=rule_id, increments=rows))

@@ -1,0 +1,38 @@
+"""Answers about the session itself: time, accounts under management, ids."""
+
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.requests.reader import FieldReader
+from ibkr.wire import messages
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+
+def accept(client: "Client", fields: FieldReader) -> None:
+    """A request that TWS takes without an answer."""
+    fields.text("Version")
+
+
+def start_again(client: "Client", fields: FieldReader) -> None:
+    """startApi on a session that has had its own."""
+    client.send_error(-1, 321, "Error validating request.-'bN' : cause - startApi was already sent")
+
+
+def current_time(client: "Client", fields: FieldReader) -> None:
+    """reqCurrentTime: seconds since the epoch."""
+    client.send(client.encode(messages.CURRENT_TIME, time=int(client.hub.time())))
+
+
+def managed_accounts(client: "Client", fields: FieldReader) -> None:
+    """reqManagedAccts: the account ids, joined by commas."""
+    accounts = ",".join(client.hub.settings.accounts)
+    client.send(client.encode(messages.MANAGED_ACCOUNTS, accounts=accounts))
+
+
+def next_valid_id(client: "Client", fields: FieldReader) -> None:
+    """reqIds: the next order id, whatever number was asked for."""
+    fields.int("Version")
+    fields.int("Num Ids")
+    order_id = client.hub.desk.next_order_id(client.client_id)
+    client.send(client.encode(messages.NEXT_VALID_ID, order_id=order_id))

@@ -1,0 +1,1 @@
+"""Faults on a timeline: read from TOML, and played. The files here are shipped."""

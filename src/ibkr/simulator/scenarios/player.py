@@ -1,0 +1,67 @@
+"""Plays a scenario on a gateway."""
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.connection.moments import Moments
+from ibkr.simulator.scenarios.scenario import Scenario, Step
+
+if TYPE_CHECKING:
+    from ibkr.simulator.faults.faults import Faults
+
+log = logging.getLogger("ibkr.simulator")
+
+_IN_ORDER = 1e-6
+
+
+class Player:
+    """One play of one scenario, `speed` times as fast as it is written.
+
+    It begins when it is made, in the gateway's loop.
+    """
+
+    def __init__(self, faults: "Faults", moments: Moments, scenario: Scenario, speed: float) -> None:
+        self._faults = faults
+        self._steps = scenario.steps
+        self._speed = speed
+        self._received: Counter[str] = Counter()
+        self._handles: dict[Step, asyncio.Handle] = {}
+        self._loop = asyncio.get_running_loop()
+        self._leave = moments.listen(self._reached)
+        log.info("scenario %s: %s", scenario.name, scenario.about)
+        began = self._loop.time()
+        for number, step in enumerate(self._steps):
+            first = step.every if step.at is None else step.at
+            if first is not None:
+                self._await(step, began + first / speed + number * _IN_ORDER)
+
+    def stop(self) -> None:
+        """Nothing more happens."""
+        self._leave()
+        for handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+
+    def _await(self, step: Step, due: float) -> None:
+        self._handles[step] = self._loop.call_at(due, self._come, step, due)
+
+    def _come(self, step: Step, due: float) -> None:
+        if step.every is not None:
+            self._await(step, due + step.every / self._speed)
+        self._carry_out(step)
+
+    def _reached(self, name: str) -> None:
+        self._received[name] += 1
+        for step in self._steps:
+            if self._received[name] != step.count:
+                continue
+            if step.when == name:
+                self._carry_out(step)
+            elif step.after == name:  # the answer is on its way before the loop's next round
+                self._handles[step] = self._loop.call_soon(self._carry_out, step)
+
+    def _carry_out(self, step: Step) -> None:
+        log.info("scenario: %s", step)
+        step.fault.method(self._faults, **step.fault.at_speed(step.arguments, self._speed))

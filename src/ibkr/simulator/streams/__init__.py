@@ -1,0 +1,1 @@
+"""Market data that goes on until it is cancelled."""

@@ -1,0 +1,137 @@
+"""Bars that are built from quotes as they come, and real-time bars (reqRealTimeBars)."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.requests.asking import is_free, no_permission, refuse, the_one
+from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.streams.data_streams import DataStream
+from ibkr.simulator.streams.market_data import has_line
+from ibkr.wire import data
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+REQUEST = "reqRealTimeBars"
+SECONDS: Final = 5
+"""The only length of a real-time bar, in seconds of the market's clock."""
+
+_MAX_NEW, _WINDOW = 60, 600.0
+_INVALID = "Invalid Real-time Query:"
+
+
+@dataclass
+class Bar:
+    """A bar that grows; `start` in seconds since the epoch. `wap` is the average price, by size where there is one."""
+
+    start: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int = 0
+    wap: float = 0.0
+    count: int = 0
+
+    def add(self, price: float, size: int) -> None:
+        """One more price, with the size that was traded at it."""
+        self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
+        before = self.wap * (self.volume if size else self.count)
+        self.volume += size
+        self.count += 1
+        self.wap = round((before + price * (size or 1)) / (self.volume if size else self.count), 6)
+
+
+def price_of(quote: Quote, what: str) -> float:
+    """What a bar of this `whatToShow` is made of."""
+    return {"BID": quote.bid, "ASK": quote.ask, "MIDPOINT": round(quote.mid, 6)}.get(what, quote.last)
+
+
+class RealTimeBars(DataStream):
+    """One bar per five seconds of the market's clock."""
+
+    kind = REQUEST
+    takes_line = True
+
+    def __init__(self, client: "Client", req_id: int, instrument: Instrument, what: str) -> None:
+        super().__init__(client, req_id, instrument)
+        self._what = what
+        self._bar: Bar | None = None
+
+    def opening(self, quote: Quote) -> list[bytes]:
+        return []
+
+    def moved(self, quote: Quote) -> list[bytes]:
+        start = int(self.client.hub.market.now()) // SECONDS * SECONDS
+        price = price_of(quote, self._what)
+        finished = self._bar if self._bar and self._bar.start < start else None
+        if self._bar is None or finished:
+            self._bar = Bar(start, price, price, price, price)
+        self._bar.add(price, quote.last_size if self._what == "TRADES" else 0)
+        return [] if finished is None else [self._encoded(finished)]
+
+    def _encoded(self, bar: Bar) -> bytes:
+        is_traded = self._what == "TRADES"
+        return self.client.encode(
+            data.REAL_TIME_BAR,
+            req_id=self.req_id,
+            time=bar.start,
+            open=bar.open,
+            high=bar.high,
+            low=bar.low,
+            close=bar.close,
+            volume=bar.volume if is_traded else -1,
+            wap=bar.wap if is_traded else -1.0,
+            count=bar.count if is_traded else -1,
+        )
+
+
+def subscribe(client: "Client", fields: FieldReader) -> None:
+    """reqRealTimeBars: a bar each five seconds; 420 for what cannot be had."""
+    fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    fields.text("Bar Size")  # whatever is asked for, bars of five seconds come
+    what = fields.text("What To Show")
+    fields.bool("Use RTH")
+    if not is_free(client, req_id):
+        return
+    if what not in ("TRADES", "MIDPOINT", "BID", "ASK"):
+        refuse(client, req_id, 321, "What to show field is missing or incorrect.")
+        return
+    item = the_one(client, req_id, contract)
+    if item is None or no_permission(client, req_id, 420, _INVALID, item):
+        return
+    if (what == "TRADES" and item.sec_type == "CASH") or (what != "TRADES" and item.sec_type == "IND"):
+        client.send_error(req_id, 420, f"{_INVALID}No data of type {what} for {item.symbol} {item.sec_type}")
+    elif _is_paced(client):
+        client.send_error(req_id, 420, f"{_INVALID}Historical data request pacing violation")
+    elif has_line(client, req_id, item):
+        client.hub.streams.begin(RealTimeBars(client, req_id, item, what))
+
+
+def cancel(client: "Client", fields: FieldReader) -> None:
+    """cancelRealTimeBars: no answer, or 300 if the id has none."""
+    fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    if stream := client.hub.streams.get(client, req_id, REQUEST):
+        client.hub.streams.end(stream)
+    else:
+        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
+
+
+def _is_paced(client: "Client") -> bool:
+    """Whether this is one too many: at most 60 new ones in ten minutes, where pacing is asked for."""
+    if not client.hub.settings.historical_pacing:
+        return False
+    asked: deque[float] = client.hub.real_time_bars_asked
+    now = client.hub.loop.time()
+    while asked and asked[0] <= now - _WINDOW:
+        asked.popleft()
+    if len(asked) >= _MAX_NEW:
+        return True
+    asked.append(now)
+    return False

@@ -1,0 +1,213 @@
+"""Market data: subscriptions and snapshots (reqMktData), market data types."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.requests.asking import is_free, refuse, skip_legs, the_one
+from ibkr.simulator.requests.reader import FieldReader, Malformed
+from ibkr.simulator.streams.data_streams import DataStream
+from ibkr.simulator.streams.ticks import (
+    DELAYED,
+    DELAYED_FROZEN,
+    FROZEN,
+    GENERICS,
+    LIVE,
+    Tick,
+    Ticks,
+    legal_generics,
+)
+from ibkr.wire import data, messages
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+REQUEST = "reqMktData"
+_NEWS: Final = 292
+_REGULATORY: Final = 114
+"""The server version that brought regulatory snapshots."""
+_NOT_SUBSCRIBED = (
+    "Requested market data is not subscribed. Check API status by selecting the Account menu then under Management "
+    "choose Market Data Subscription Manager and/or availability of delayed data."
+)
+_DELAYED = "Requested market data is not subscribed. Displaying delayed market data."
+_SNAPSHOT_WITH_GENERICS = "Snapshot market data subscription is not applicable to generic ticks"
+
+Parts = list[tuple[bytes, bytes]]
+"""Bodies before and after their request ids."""
+
+
+class MarketData(DataStream):
+    """Ticks of one instrument; `data_type` is what message 58 tells."""
+
+    kind = REQUEST
+    takes_line = True
+
+    def __init__(
+        self, client: "Client", req_id: int, instrument: Instrument, data_type: int, generics: list[str]
+    ) -> None:
+        super().__init__(client, req_id, instrument)
+        self._data_type = data_type
+        self._ticks = Ticks(instrument, data_type in (DELAYED, DELAYED_FROZEN))
+        self._market = client.hub.market
+        self._has_standard_ticks = "mdoff" not in generics
+        numbers = [int(word.partition(":")[0]) for word in generics if word != "mdoff"]
+        self._generics = [GENERICS[number] for number in numbers]
+        self._repeated = [item for item in self._generics if item.is_repeated]
+        self._has_news = _NEWS in numbers
+
+    def opening(self, quote: Quote) -> list[bytes]:
+        # The order seen from a real TWS: 58, 81, then ticks (rust-ibapi issue 236).
+        client, req_id, item = self.client, self.req_id, self.instrument
+        now = self._market.now()
+        bodies = [
+            client.encode(messages.MARKET_DATA_TYPE, req_id=req_id, market_data_type=self._data_type),
+            client.encode(
+                messages.TICK_REQ_PARAMS,
+                req_id=req_id,
+                min_tick=item.min_tick,
+                bbo_exchange="9c0001" if item.sec_type != "CASH" else "",
+                snapshot_permissions=3,
+            ),
+        ]
+        is_known = self._market.is_open or self._data_type in (FROZEN, DELAYED_FROZEN)
+        computation = self._market.computation_of(item)
+        if self._has_standard_ticks:
+            bodies += self._encoded(
+                self._ticks.first(quote, computation, int(now)) if is_known else self._ticks.close()
+            )
+        for generic in self._generics:
+            bodies += self._encoded(generic.make(item, quote, now))
+        if self._has_news:
+            bodies += [
+                client.encode(data.TICK_NEWS, req_id=req_id, **row) for row in client.hub.answers.tick_news(item)
+            ]
+        client.hub.seen.ticks += 1
+        return bodies
+
+    def moved(self, quote: Quote) -> list[bytes]:
+        self.client.hub.seen.ticks += 1
+        bodies: list[bytes] = []
+        if self._has_standard_ticks:
+            number = b"%d" % self.req_id
+            bodies = [head + number + tail for head, tail in self._parts(quote)]
+        for generic in self._repeated:
+            bodies += self._encoded(generic.make(self.instrument, quote, self._market.now()))
+        return bodies
+
+    def _parts(self, quote: Quote) -> Parts:
+        """The ticks of a quote around their request ids, encoded once for all who get them at this version."""
+        version = self.client.server_version
+        cache = self.client.hub.encoded
+        key = self.instrument.con_id, version, self._data_type
+        found = cache.get(key)
+        if found is None or found[0] is not quote:
+            ticks = self._ticks.update(quote, self._market.computation_of(self.instrument))
+            parts = [tick.layout.around(version, "req_id", **tick.values) for tick in ticks]
+            found = cache[key] = quote, parts
+        return found[1]
+
+    def _encoded(self, ticks: Iterable[Tick]) -> list[bytes]:
+        client, req_id = self.client, self.req_id
+        return [client.encode(tick.layout, req_id=req_id, **tick.values) for tick in ticks]
+
+
+def subscribe(client: "Client", fields: FieldReader) -> None:
+    """reqMktData: 58, 81 and first ticks at once, then ticks until it is cancelled."""
+    fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    skip_legs(fields, contract)
+    if fields.bool("Delta Neutral"):
+        fields.int("Delta Neutral Con Id")
+        fields.float("Delta")
+        fields.float("Delta Neutral Price")
+    generics = [word.strip() for word in fields.text("Generic Tick List").split(",") if word.strip()]
+    is_snapshot = fields.bool("Snapshot")
+    if client.server_version >= _REGULATORY:
+        is_snapshot |= fields.bool("Regulatory Snapshot")
+    if not is_free(client, req_id):
+        return
+    item = the_one(client, req_id, contract)
+    if item is None or not _are_legal(client, req_id, item, generics, is_snapshot):
+        return
+    data_type = _data_type(client, req_id, item)
+    if data_type is None:
+        return
+    stream = MarketData(client, req_id, item, data_type, generics)
+    if is_snapshot:
+        _snapshot(stream)
+    elif has_line(client, req_id, item):
+        client.hub.streams.begin(stream)
+
+
+def cancel(client: "Client", fields: FieldReader) -> None:
+    """cancelMktData: no answer, or 300 if the id has no subscription."""
+    fields.int("Version")
+    req_id = fields.int("Client Req Id")
+    if stream := client.hub.streams.get(client, req_id, REQUEST):
+        client.hub.streams.end(stream)
+    else:
+        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
+
+
+def market_data_type(client: "Client", fields: FieldReader) -> None:
+    """reqMarketDataType: holds for what this client subscribes to from now on."""
+    fields.int("Version")
+    kind = fields.int("Market Data Type")
+    if not LIVE <= kind <= DELAYED_FROZEN:
+        raise Malformed("Market Data Type", str(kind))
+    client.market_data_type = kind
+
+
+def _snapshot(stream: MarketData) -> None:
+    client, hub = stream.client, stream.client.hub
+    bodies: list[bytes] = []
+    if hub.conditions.data_flows(stream.farm):
+        bodies = stream.opening(hub.market.quote_of(stream.instrument))
+    client.send(*bodies, client.encode(messages.TICK_SNAPSHOT_END, req_id=stream.req_id))
+
+
+def _are_legal(client: "Client", req_id: int, item: Instrument, generics: list[str], is_snapshot: bool) -> bool:
+    wrong = [word for word in generics if not _is_legal(word, item.sec_type)]
+    if wrong:
+        legal = legal_generics(item.sec_type)
+        cause = (
+            f"Incorrect generic tick list of {','.join(generics)[:80]}. Legal ones for ({item.sec_type}) are: {legal}"
+        )
+        refuse(client, req_id, 321, cause)
+    elif generics and is_snapshot:
+        refuse(client, req_id, 321, _SNAPSHOT_WITH_GENERICS)
+    else:
+        return True
+    return False
+
+
+def _is_legal(word: str, sec_type: str) -> bool:
+    number = word.partition(":")[0]
+    if not (number.isascii() and number.isdigit() and len(number) < 5):
+        return word == "mdoff"
+    return int(number) in GENERICS and sec_type in GENERICS[int(number)].kinds
+
+
+def _data_type(client: "Client", req_id: int, item: Instrument) -> int | None:
+    """What of live, frozen and delayed the client gets: live if it may, whatever it has asked for."""
+    wanted, is_open = client.market_data_type, client.hub.market.is_open
+    if item.market_data == "live":
+        return FROZEN if not is_open and wanted in (FROZEN, DELAYED_FROZEN) else LIVE
+    if item.market_data == "delayed" and wanted in (DELAYED, DELAYED_FROZEN):
+        client.send_error(req_id, 10167, _DELAYED)
+        return DELAYED_FROZEN if not is_open and wanted == DELAYED_FROZEN else DELAYED
+    client.send_error(req_id, 354, _NOT_SUBSCRIBED)
+    return None
+
+
+def has_line(client: "Client", req_id: int, item: Instrument) -> bool:
+    """Whether there is a market data line for an instrument; else the client is told 101."""
+    streams, limit = client.hub.streams, client.hub.settings.lines
+    has_one = any(stream.takes_line and stream.instrument.con_id == item.con_id for stream in streams)
+    if has_one or streams.lines() < limit:
+        return True
+    client.send_error(req_id, 101, "Max number of tickers has been reached")
+    return False

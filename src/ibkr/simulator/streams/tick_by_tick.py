@@ -1,0 +1,93 @@
+"""Tick-by-tick data (reqTickByTickData): every trade, every change of the quote."""
+
+from typing import TYPE_CHECKING
+
+from ibkr.simulator.history.past_ticks import past_ticks
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.requests.asking import is_free, no_permission, refuse, the_one
+from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.streams.data_streams import DataStream
+from ibkr.wire import data
+
+if TYPE_CHECKING:
+    from ibkr.simulator.connection.client import Client
+
+REQUEST = "reqTickByTickData"
+KINDS = {"Last": "TRADES", "AllLast": "TRADES", "BidAsk": "BID_ASK", "MidPoint": "MIDPOINT"}
+"""Kinds of tick-by-tick data, and what the same is called in history."""
+
+_FAILED = "Failed to request tick-by-tick data:"
+
+
+class TickByTick(DataStream):
+    """One message for each move. `past` of them come first."""
+
+    kind = REQUEST
+
+    def __init__(self, client: "Client", req_id: int, instrument: Instrument, tick_kind: str, past: int) -> None:
+        super().__init__(client, req_id, instrument)
+        self._tick_kind = tick_kind
+        self._past = past
+        self._midpoint = 0.0
+
+    def opening(self, quote: Quote) -> list[bytes]:
+        if not self._past:
+            return []
+        now = int(self.client.hub.market.now())
+        return [past_ticks(self.client, self.req_id, self.instrument, KINDS[self._tick_kind], self._past, now)]
+
+    def moved(self, quote: Quote) -> list[bytes]:
+        client, req_id, time = self.client, self.req_id, int(self.client.hub.market.now())
+        if self._tick_kind == "BidAsk":
+            values = {"bid": quote.bid, "ask": quote.ask, "bid_size": quote.bid_size, "ask_size": quote.ask_size}
+            return [client.encode(data.BID_ASK, req_id=req_id, time=time, attributes=0, **values)]
+        if self._tick_kind == "MidPoint":
+            return [client.encode(data.MID_POINT, req_id=req_id, time=time, mid_point=round(quote.mid, 6))]
+        return [
+            client.encode(
+                data.ALL_LAST,
+                req_id=req_id,
+                tick_type=1 if self._tick_kind == "Last" else 2,
+                time=time,
+                price=quote.last,
+                size=quote.last_size,
+                attributes=0,
+                exchange=self.instrument.primary_exchange or self.instrument.exchange,
+                conditions="",
+            )
+        ]
+
+
+def subscribe(client: "Client", fields: FieldReader) -> None:
+    """reqTickByTickData: 10189 for what cannot be had, 10190 for one too many."""
+    req_id = fields.int("Client Req Id")
+    contract = fields.contract()
+    tick_kind = fields.text("Tick Type")
+    past = fields.int("Number Of Ticks") if client.server_version >= 140 else 0
+    if client.server_version >= 140:
+        fields.bool("Ignore Size")
+    if not is_free(client, req_id):
+        return
+    if tick_kind not in KINDS or not 0 <= past <= 1000:
+        field, found = ("type", tick_kind[:20]) if tick_kind not in KINDS else ("number of ticks", past)
+        refuse(client, req_id, 321, f"Tick-by-tick {field} is incorrect: {found}")
+        return
+    item = the_one(client, req_id, contract)
+    if item is None or no_permission(client, req_id, 10189, _FAILED, item):
+        return
+    if item.sec_type in ("OPT", "IND") or (item.sec_type == "CASH" and KINDS[tick_kind] == "TRADES"):
+        client.send_error(req_id, 10189, f"{_FAILED}{item.symbol} {item.sec_type} {tick_kind} is not supported")
+    elif sum(stream.kind == REQUEST for stream in client.hub.streams) >= client.hub.settings.streams:
+        client.send_error(req_id, 10190, "Max number of tick-by-tick requests has been reached")
+    else:
+        client.hub.streams.begin(TickByTick(client, req_id, item, tick_kind, past))
+
+
+def cancel(client: "Client", fields: FieldReader) -> None:
+    """cancelTickByTickData: no answer, or 300 if the id has none."""
+    req_id = fields.int("Client Req Id")
+    if stream := client.hub.streams.get(client, req_id, REQUEST):
+        client.hub.streams.end(stream)
+    else:
+        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
