@@ -13,9 +13,11 @@ BIN := $(VENV)/bin
 # The client libraries that the simulated gateway is tested with, each in an environment of its own.
 CLIENTS := .clients
 WANTED := tests/clients/requirements
+# Environments with other client libraries below our own code, or other Pythons.
+BACKENDS := .backends
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rest thorough clients bench soak lint core-coverage docs clean
+.PHONY: help demo test test-all rest thorough clients insync bench soak lint core-coverage docs clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,7 +31,7 @@ test: lint core-coverage  ## what every push must pass: lint, types, layers, cor
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: thorough clients
+rest: thorough clients insync
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
@@ -38,6 +40,10 @@ thorough: $(VENV)/.developing
 
 clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made  ## every client library against the simulated gateway (needs node and npm)
 	$(BIN)/pytest -m clients -n $(WORKERS) --dist=worksteal
+
+insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as its client library
+	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=worksteal -m "not (slow or rest or live)" \
+	  tests/connector tests/features tests/recovery tests/faults/matrix/test_session.py
 
 bench: $(VENV)/.developing  ## one table: this package against the raw client library
 	$(BIN)/python -m bench
@@ -58,8 +64,8 @@ core-coverage: $(VENV)/.developing
 docs: $(VENV)/.installed  ## write docs/codes.md anew from the catalogue of codes
 	$(BIN)/python docs/codes.py > docs/codes.md
 
-clean:  ## remove .venv, .clients and every cache
-	rm -rf $(VENV) $(CLIENTS) build dist .coverage .coverage.* htmlcov .hypothesis
+clean:  ## remove .venv, .clients, .backends and every cache
+	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) build dist .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -82,6 +88,14 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 $(VENV)/.developing: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+# By the commands of docs/backends.md.
+$(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --editable '.[insync,test]'
+	$(@D)/bin/python -m pip uninstall --quiet --yes eventkit
+	$(@D)/bin/python -m pip install --quiet --force-reinstall --no-deps 'aeventkit>=2.1,<3'
+	@touch $@
 
 $(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
 	$(BIN)/python -m venv --clear $(CLIENTS)/$*

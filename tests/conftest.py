@@ -1,21 +1,46 @@
-"""For every test: what it leaves behind makes it fail."""
+"""For every test: what it leaves behind makes it fail. And with which client library it runs.
+
+``TESTED_BACKEND=ib_insync pytest ...`` runs the same tests with that one: what a test imports from ``ib_async`` comes
+from it, it is the connector's backend, and ``ib_async`` itself cannot be imported while the tests run.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import inspect
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ibkr import IBConnector
+
 _NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_NOISY)
 settings.load_profile("default")
+
+BACKEND = os.environ.get("TESTED_BACKEND", "ib_async")
+if BACKEND != "ib_async":  # here, for conftests of folders are imported before any hook is called
+    sys.modules["ib_async"] = importlib.import_module(BACKEND)
+    IBConnector.__init__.__kwdefaults__["backend"] = BACKEND
+
+
+def pytest_collection_finish() -> None:
+    """From here on nobody gets the one for the other."""
+    if BACKEND != "ib_async":
+        sys.modules["ib_async"] = None  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """The client library that the tests run with."""
+    return BACKEND
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

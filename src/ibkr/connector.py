@@ -33,7 +33,7 @@ from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import running_loop
 from ibkr.runtime.supervision import Supervision
 from ibkr.session.adapter import Adapter
-from ibkr.session.backend import new_ib, script_loop
+from ibkr.session.backend import choose, script_loop
 from ibkr.session.calls import Calls, keep_thread
 from ibkr.session.orders.guard import Guard
 
@@ -49,9 +49,9 @@ class IBConnector:
     """A supervised connection to TWS or IB Gateway.
 
     ``host``, ``port``, ``client_id``: where and as whom; ``timeout``: seconds that the gateway may stay silent in one
-    attempt. ``ib``: an ``IB`` object of one's own, not connected. ``account``: the one to follow where a login has
-    several. ``readonly``: ask for no orders. ``policy``: every other number. ``show_accounts``: do not mask account
-    ids in logs. Raises ``ConfigError``.
+    attempt. ``ib``: an ``IB`` object of one's own, not connected, of either client library; without it, ``backend``
+    names the library. ``account``: the one to follow where a login has several. ``readonly``: ask for no orders.
+    ``policy``: every other number. ``show_accounts``: do not mask account ids in logs. Raises ``ConfigError``.
 
     ``connector.ib`` is the client library's object and is used as ever, in the thread of the event loop that the
     connector lives in: the one in which ``connect`` was called, or a thread of its own (``start_in_thread``). While
@@ -66,16 +66,24 @@ class IBConnector:
         timeout: float = 5,
         *,
         ib: IB | None = None,
+        backend: str = "ib_async",
         account: str = "",
         readonly: bool = False,
         policy: Policy | None = None,
         show_accounts: bool = False,
     ) -> None:
         self._settings = Connection(
-            host, port, client_id, timeout, account=account, readonly=readonly, show_accounts=show_accounts
+            host,
+            port,
+            client_id,
+            timeout,
+            account=account,
+            readonly=readonly,
+            backend=backend,
+            show_accounts=show_accounts,
         )
         self._policy = policy or Policy()
-        self._ib = ib if ib is not None else new_ib()
+        self._ib: IB = choose(backend, ib)
         identity = Identity(host, port, client_id, timeout, readonly)
         limiter = Limiter(self._policy.send_rate, self._policy.send_burst)
         now = Now(0.0, datetime.now(UTC))
@@ -102,6 +110,7 @@ class IBConnector:
             section.port,
             section.client_id,
             section.timeout,
+            backend=section.backend,
             account=section.account,
             readonly=section.readonly,
             policy=section.policy,

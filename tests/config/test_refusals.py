@@ -31,7 +31,7 @@ def refusal(path=None, **overrides) -> ConfigError:
         ("IBKR_PROBE_AFTER", "nan", "ibkr.probe_after", "must be a number"),
         ("IBKR_READONLY", "maybe", "ibkr.readonly", "true, false"),
         ("IBKR_HOST", "127.0.0.1:7497", "ibkr.host", "ibkr.port"),
-        ("IBKR_BACKEND", "ib_insync", "ibkr.backend", "supports 'ib_async' alone"),
+        ("IBKR_BACKEND", "ibapi", "ibkr.backend", "must be 'ib_async' or 'ib_insync'"),
         ("IBKR_PROBE_AFTER", "-2", "ibkr.probe_after", "greater than 0"),
         ("IBKR_JITTER", "1", "ibkr.jitter", "below 1"),
         ("IBKR_SUSPECT_AFTER", "9", "ibkr.suspect_after", "probe_timeout"),

@@ -65,7 +65,7 @@ def test_toml_values_of_every_type(cwd):
 def test_every_setting_has_its_environment_variable(monkeypatch):
     defaults = dict(load_config()["ibkr"])
     for key, default in defaults.items():
-        text = {"backend": "ib_async", "host": "gw", "account": "DU1234567", "jitter": "0.5"}.get(key)
+        text = {"backend": "ib_insync", "host": "gw", "account": "DU1234567", "jitter": "0.5"}.get(key)
         text = text or {"region": "asia", "daily_restart": "23:45 Europe/London"}.get(key)
         text = text or {"missing_subscriptions": "report"}.get(key)
         text = text or {"maintenance": "backup: Sat 02:00-03:30 Europe/London"}.get(key)
@@ -76,7 +76,7 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
             only.setenv("IBKR_PROBE_TIMEOUT", "3.5")
             value = load_config()["ibkr"][key]
         assert type(value) is type(default)
-        assert value != default or key == "backend"
+        assert value != default
 
 
 @pytest.mark.parametrize(("text", "value"), [(t, True) for t in ("1", "true", "TRUE", "Yes", "on")])

@@ -120,7 +120,7 @@ async def test_a_frame_without_end_after_the_handshake_ends_the_session(
         nonlocal sessions
         sessions += 1
         await reader.read(1024)
-        writer.write(version_frame(178, "20261122 18:00:00 US/Eastern"))
+        writer.write(version_frame(176, "20261122 18:00:00 US/Eastern"))
         await reader.read(1024)
         writer.write(frame(encode_fields(15, 1, "DU1234567")) + frame(encode_fields(9, 1, 100)))
         writer.write(b"\x7f\xff\xff\xff" + b"junk" * 1000)

@@ -220,9 +220,9 @@ def test_bad_arguments_name_the_field() -> None:
         IBConnector("127.0.0.1", 0, 1)
 
 
-async def test_from_config(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_from_config(gateway: Gateway, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IBKR_PORT", str(gateway.port))
-    connector = IBConnector.from_config(load_config(client_id=42, readonly=True))
+    connector = IBConnector.from_config(load_config(client_id=42, readonly=True, backend=backend))
     async with connector:
         assert gateway.client_ids == [42]
         assert connector.status.read_only

@@ -94,7 +94,7 @@ async def test_subscribing_anew_in_connected_event_is_one_stream(
     [ticker] = connector.ib.tickers()
     await next_tick(ticker)
     await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 1)
-    assert connector.ib.cancelMktData(AAPL)
+    assert connector.ib.cancelMktData(AAPL) is not False
     await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
 
 

@@ -47,7 +47,7 @@ async def test_a_lost_session_is_back_at_once(
     assert seen == [READY, RECONNECTING, SYNCING, READY]
     assert connector.ib.tickers() == [ticker]
     assert list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"]
-    assert connector.ib.cancelMktData(ticker.contract)
+    assert connector.ib.cancelMktData(ticker.contract) is not False
     await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
 
 
@@ -227,7 +227,7 @@ async def test_1100_then_1101_asks_again_on_the_same_socket(
     assert gateway.seen.connects == 1
     assert len(gateway.seen.received("reqPositions")) == 2
     assert connector.ib.tickers() == [ticker]
-    assert connector.ib.cancelMktData(ticker.contract)
+    assert connector.ib.cancelMktData(ticker.contract) is not False
     await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
     assert "300" not in caplog.text
 
@@ -300,7 +300,7 @@ async def test_a_subscription_cancelled_in_the_outage_is_not_restored(
     await gateway.fault("restart", 0.3)
     await state_of(connector, lambda status: status.state is RECONNECTING)
     [ticker] = connector.ib.tickers()
-    assert connector.ib.cancelMktData(ticker.contract)
+    assert connector.ib.cancelMktData(ticker.contract) is not False
     await connector.wait_ready_async(5)
     await connector.ib.reqCurrentTimeAsync()
     assert len(gateway.seen.received("reqMktData")) == 1

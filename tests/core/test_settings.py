@@ -64,8 +64,7 @@ def test_accepted(good):
         ("account", None, "must be text"),
         ("readonly", 1, "true or false"),
         ("show_accounts", "yes", "true or false"),
-        ("backend", "ib_insync", "this version supports 'ib_async' alone"),
-        ("backend", "other", "must be 'ib_async'"),
+        ("backend", "other", "must be 'ib_async' or 'ib_insync'"),
     ],
 )
 def test_refused_with_key_value_and_cure(key, value, word):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from ib_async import Stock
+from ib_async import ScannerSubscription, Stock
 
 from ibkr import ConnectionState, IBConnector, Policy
 from ibkr.simulator import Gateway
@@ -77,8 +77,6 @@ class Program:
             self.held["PnL", account] = lambda: self.ib.cancelPnL(account)
 
     def scan(self) -> None:
-        from ib_async import ScannerSubscription
-
         if sum(key[0] == "scan" for key in self.held) < 5:
             scan = ScannerSubscription(instrument="STK", locationCode="STK.US", scanCode="TOP_PERC_GAIN")
             found = self.ib.reqScannerSubscription(scan)

@@ -90,7 +90,7 @@ async def test_one_of_ten_refused_after_a_restart_is_named_and_the_others_go_on(
     for each in news[:9]:
         await each.beyond(each.times)
     assert len(await in_step(connector)) == 9
-    assert connector.ib.cancelMktData(STOCKS[9])
+    assert connector.ib.cancelMktData(STOCKS[9]) is not False
     await connector.wait_ready_async(1)
 
 
@@ -247,8 +247,16 @@ async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
     assert ib.wrapper.ticker2ReqId["mktData"][ticker] == key, "the one that a cancel is about"
     await outage(connector, "reset")
     assert len(gateway.seen.received("reqMktData")) == 4
-    assert ib.cancelMktData(AAPL)
+    assert ib.cancelMktData(AAPL) is not False
     assert await in_step(connector) == set()
+
+
+def plant(ticker: Any, side: str) -> DOMLevel:
+    """A row that the next book does not have. ib_async has rows by position, too, and makes the list of those."""
+    row = DOMLevel(1.0, 1, "planted")
+    getattr(ticker, side).append(row)
+    getattr(ticker, f"{side}Dict", {})[77] = row
+    return row
 
 
 async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage, heard: Callable[..., Any]) -> None:
@@ -259,17 +267,17 @@ async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage
     news = heard(ticker.updateEvent)
     await news.beyond(0)
     for name in ("reset", "1101"):
-        ticker.domBidsDict[77] = DOMLevel(1.0, 1, "a row that the new book does not have")
+        row = plant(ticker, "domBids")
         await outage(connector, name)
         await news.beyond(news.times)
         assert 0 < len(ticker.domBids) <= 5
-        assert 77 not in ticker.domBidsDict
+        assert row not in ticker.domBids
     for code in (316, 317):
-        ticker.domAsksDict[77] = DOMLevel(1.0, 1, "another")
+        row = plant(ticker, "domAsks")
         await gateway.fault("end_stream", "AAPL", code)
         await news.beyond(news.times + 1)
         assert 0 < len(ticker.domAsks) <= 5
-        assert 77 not in ticker.domAsksDict
+        assert row not in ticker.domAsks
     connector.ib.cancelMktDepth(AAPL, True)
     await gateway.wait_for(lambda gateway: not gateway.seen.live_streams(7))
 

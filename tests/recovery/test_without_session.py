@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from ib_async import Stock
+from ib_async import ScannerSubscription, Stock
 
 from ibkr import ConnectionState, IBConnector, Policy
 from ibkr.simulator import Gateway
@@ -143,8 +143,6 @@ ONE_SHOTS = {
 
 
 def _scan() -> Any:
-    from ib_async import ScannerSubscription
-
     return ScannerSubscription(instrument="STK", locationCode="STK.US.MAJOR", scanCode="TOP_PERC_GAIN")
 
 

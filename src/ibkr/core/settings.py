@@ -9,6 +9,7 @@ from ibkr.core.errors import ConfigError
 
 # The protocol carries the client id as a signed 32-bit number.
 _LARGEST_CLIENT_ID = 2**31 - 1
+_BACKENDS = ("ib_async", "ib_insync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Connection:
     readonly: bool = False
     """Ask for no orders at start-up, and send none."""
     backend: str = "ib_async"
-    """The client library."""
+    """The client library: ib_async, or ib_insync."""
     show_accounts: bool = False
     """Show account ids in full in logs and status; masked (``DU***67``) when off."""
 
@@ -58,10 +59,8 @@ def _check_host(host: object) -> None:
 
 
 def _check_backend(backend: object) -> None:
-    if backend == "ib_insync":
-        raise ConfigError("ibkr.backend", backend, "this version supports 'ib_async' alone; leave the setting out")
-    if backend != "ib_async":
-        raise ConfigError("ibkr.backend", backend, "must be 'ib_async'")
+    if backend not in _BACKENDS:
+        raise ConfigError("ibkr.backend", backend, f"must be {' or '.join(map(repr, _BACKENDS))}")
 
 
 def _is_whole(value: object) -> bool:

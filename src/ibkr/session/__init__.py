@@ -1,1 +1,1 @@
-"""The client library, and nobody else's business: the only importer of ib_async. Held objects live here."""
+"""The client libraries, and nobody else's business: the only importer of either. Held objects live here."""

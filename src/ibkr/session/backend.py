@@ -1,24 +1,81 @@
-"""The client library itself: imported when the first connector is made, not before."""
+"""The client library: chosen by name or by an ``IB`` object, imported when the first connector is made, not before."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from ib_async import IB
+from ibkr.core.errors import ConfigError
+from ibkr.session.backends.ib_async import IbAsync
+from ibkr.session.backends.ib_insync import IbInsync
+from ibkr.session.packages import import_eventkit
 
 
-def new_ib() -> IB:
-    """A fresh ``IB``, not connected."""
-    from ib_async import IB
+class Backend(Protocol):
+    """One client library, as far as it differs from the other."""
 
-    return IB()
+    name: str
+    """The module's name, and the setting's."""
+    install: str
+    """What pip is to be asked for."""
+
+    def new_ib(self) -> Any:
+        """A fresh ``IB``, not connected. Raises ``ModuleNotFoundError``."""
+
+    def contract_class(self) -> type:
+        """The class that all contracts derive from."""
+
+    def place_of(self, ticker: Any, contract: Any) -> int:
+        """The key under which ``wrapper.tickers`` has the ticker that was asked for with this contract."""
+
+    def books_of(self, ticker: Any) -> Sequence[Any]:
+        """All that holds rows of its order book."""
+
+    def adapt(self, ib: Any) -> None:
+        """Replace on this object what works in the other library."""
+
+
+_BACKENDS: dict[str, Backend] = {each.name: each for each in (IbAsync(), IbInsync())}
+
+
+def choose(name: str, ib: Any) -> Any:
+    """The caller's own ``IB`` object, or a fresh one of the backend of this name. Raises ``ConfigError``."""
+    if ib is None:
+        return _new_ib(name)
+    backend_of(ib)
+    return ib
+
+
+def _new_ib(name: str) -> Any:
+    backend = _BACKENDS[name]
+    try:
+        import_eventkit(name)
+        return backend.new_ib()
+    except ModuleNotFoundError as error:
+        cure = f"{error.name} is not installed: python -m pip install '{backend.install}'"
+        raise ConfigError("ibkr.backend", name, cure) from error
+
+
+def backend_of(thing: object) -> Backend:
+    """The backend that an object of the library's, or of a class derived from one, belongs to."""
+    for base in type(thing).__mro__:
+        backend = _BACKENDS.get(base.__module__.partition(".")[0])
+        if backend is not None:
+            return backend
+    raise ConfigError("ib", thing, f"must be an IB object of {' or '.join(_BACKENDS)}")
 
 
 def script_loop() -> asyncio.AbstractEventLoop:
     """The loop that the library's own blocking calls (``ib.sleep``, ``ib.reqContractDetails``) run in this thread."""
-    from ib_async.util import getLoop
-
-    loop: asyncio.AbstractEventLoop = getLoop()  # type: ignore[no-untyped-call]  # the library has no types here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of making one, which from 3.14 on it does not do
+        try:
+            loop = asyncio.get_event_loop()
+        except RuntimeError:
+            loop = None
+    if loop is None or loop.is_closed():
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
     return loop

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ibkr.core.urgency import Urgency, urgency_of
+from ibkr.session.backend import backend_of
 from ibkr.wire.frame import frame
 
 _UNSET_INTEGER = 2**31 - 1
@@ -82,10 +83,10 @@ class Egress:
 
 def sender_of(client: Any) -> Callable[..., None]:
     """Stands in for the client's ``send``, which builds its table of formatters anew for each message."""
-    from ib_async import Contract
+    contract_class = backend_of(client).contract_class()
 
     def text_of(field: Any, make_empty: bool) -> str:
-        if isinstance(field, Contract):
+        if isinstance(field, contract_class):
             return _contract(field)
         return _text(field, make_empty)
 
@@ -98,7 +99,7 @@ def sender_of(client: Any) -> Callable[..., None]:
 
 
 def _text(field: Any, make_empty: bool) -> str:
-    """One field as ib_async 2.1 writes it: 'Infinite', and nothing for values that are not set."""
+    """One field as the libraries write it: 'Infinite', and nothing for values that are not set."""
     kind = type(field)
     if kind is bool:
         return "1" if field else "0"

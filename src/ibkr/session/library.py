@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from ibkr.session.backend import backend_of
+from ibkr.session.packages import tell_of_two_eventkits
 from ibkr.session.telling import Subdued
 
 logger = logging.getLogger("ibkr.session")
@@ -29,6 +31,8 @@ def tame(ib: Any) -> Callable[[], None]:
     # Its only work is to ask for the account summary at each 1102, a subscription more every time.
     ib.errorEvent.disconnect(ib._onError)
     # Streams go on after a loss, so they are not done with it.
+    backend_of(ib).adapt(ib)
+    tell_of_two_eventkits()
     set_events_done: Callable[[], None] = wrapper.setEventsDone
     wrapper.setEventsDone = lambda: None
     return set_events_done

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from ibkr.session.backend import backend_of
 from ibkr.session.custody.kind import Arguments, Held
 
 
 class InTickers:
     """A ``Ticker``, shared by all that streams about one contract; ``type_of`` gives the library's word for the rest.
 
-    The library finds it by the contract's hash.
+    The library finds it by the contract, each in its own way.
     """
 
     hears_messages = False
@@ -26,7 +27,7 @@ class InTickers:
         if held.thing is None:  # asked for at the client, past the library
             return
         contract = held.arguments[0]
-        wrapper.tickers[hash(contract)] = held.thing
+        wrapper.tickers[backend_of(wrapper).place_of(held.thing, contract)] = held.thing
         wrapper.reqId2Ticker[key] = held.thing
         wrapper.ticker2ReqId[self._type_of(held.arguments)][held.thing] = key
         wrapper._reqId2Contract[key] = contract

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ibkr.core.state import Feed
+from ibkr.session.backend import backend_of
 from ibkr.session.custody import bars
 from ibkr.session.custody.homes import InAttribute, InProfits, InSubscribers, InTickers, Nowhere
 from ibkr.session.custody.kind import Arguments, Held, Kind
@@ -19,7 +20,7 @@ def _symbol(contract: Any) -> str:
 def _clear_book(wrapper: Any, key: Any, held: Held) -> Arguments:
     """The gateway begins with the first row again."""
     if held.thing is not None:
-        for side in (held.thing.domBids, held.thing.domAsks, held.thing.domBidsDict, held.thing.domAsksDict):
+        for side in backend_of(wrapper).books_of(held.thing):
             side.clear()
     return held.arguments
 

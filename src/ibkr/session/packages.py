@@ -1,0 +1,44 @@
+"""The module ``eventkit``, which two distributions bring: the one that was installed last is used.
+
+ib_async needs ``aeventkit``, ib_insync the older ``eventkit``; pip knows of no conflict. Both libraries work with both,
+but the older one cannot be imported in a thread that has no event loop, nor from Python 3.14 on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cache
+
+from ibkr.core.errors import ConfigError
+
+logger = logging.getLogger("ibkr.session")
+
+_CURE = (
+    "python -m pip uninstall --yes eventkit, then python -m pip install --force-reinstall --no-deps 'aeventkit>=2.1,<3'"
+)
+
+
+def import_eventkit(backend: str) -> None:
+    """Import it ahead of the client library. Raises ``ConfigError`` where the older one cannot be imported."""
+    try:
+        import eventkit  # noqa: F401
+    except RuntimeError as error:
+        cure = f"it needs the module eventkit, whose older package cannot be imported here ({error}): {_CURE}"
+        raise ConfigError("ibkr.backend", backend, cure) from error
+
+
+@cache
+def tell_of_two_eventkits() -> None:
+    """Warn, once in a process, if both are installed."""
+    import eventkit
+
+    folder = os.path.dirname(os.path.dirname(eventkit.__file__))
+    installed = {name.partition("-")[0] for name in os.listdir(folder) if name.endswith(".dist-info")}
+    if {"eventkit", "aeventkit"} <= installed:
+        logger.warning(
+            "the packages 'eventkit' and 'aeventkit' both bring the module eventkit: the one installed last is used"
+            " (now %s), and the older one fails in threads. To keep the newer one alone: %s",
+            eventkit.__version__,
+            _CURE,
+        )
