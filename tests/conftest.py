@@ -18,8 +18,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ibkr import IBConnector
-
 _NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_NOISY)
@@ -28,7 +26,7 @@ settings.load_profile("default")
 BACKEND = os.environ.get("TESTED_BACKEND", "ib_async")
 if BACKEND != "ib_async":  # here, for conftests of folders are imported before any hook is called
     sys.modules["ib_async"] = importlib.import_module(BACKEND)
-    IBConnector.__init__.__kwdefaults__["backend"] = BACKEND
+    importlib.import_module("ibkr.connector").IBConnector.__init__.__kwdefaults__["backend"] = BACKEND
 
 
 def pytest_collection_finish() -> None:

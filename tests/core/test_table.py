@@ -91,6 +91,15 @@ def test_a_first_session_that_does_not_come(rig, begin, attempts, to, how):
     assert rig.machine.phase is to
 
 
+@pytest.mark.parametrize("wanted", [ReconnectWanted, RetryWanted])
+def test_an_attempt_wanted_now_waits_for_the_end_of_the_last_socket(rig, wanted):
+    reach_the_port(rig, None)
+    rig.advance(5)
+    assert rig.machine.phase is P.WAITING
+    rig.fact(wanted())
+    assert (rig.machine.phase, len(rig.opened)) == (P.CLOSING, 1)
+
+
 def test_the_last_answer_where_nothing_is_to_be_restored(rig):
     miss_one_answer(rig).answer("account updates")
     assert rig.machine.phase is P.UP

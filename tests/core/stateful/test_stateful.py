@@ -12,7 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ibkr.core.calendar import Calendar, Recurrence
 from ibkr.core.codes import CODES
-from ibkr.core.facts import CodeReceived, SocketEnded, StartupAnswered, Timer, WatchedStream
+from ibkr.core.facts import (
+    CodeReceived,
+    ReconnectWanted,
+    RetryWanted,
+    SocketEnded,
+    StartupAnswered,
+    Timer,
+    WatchedStream,
+)
 from ibkr.core.situation import Phase as P
 from ibkr.core.table import TABLE, nothing
 
@@ -24,6 +32,7 @@ RARE = {
     *((P.OPENING, how, to) for how in (SocketEnded, CodeReceived, Timer.ATTEMPT) for to in (P.WAITING, P.FAILED)),
     *((P.STARTUP, how, to) for how in (SocketEnded, CodeReceived, Timer.LIVENESS) for to in (P.WAITING, P.FAILED)),
     *((phase, how, P.WAITING) for phase in (P.RESTORING, P.UP) for how in (SocketEnded, CodeReceived, Timer.LIVENESS)),
+    *((P.WAITING, wanted, P.CLOSING) for wanted in (ReconnectWanted, RetryWanted)),
     (P.STARTUP, StartupAnswered, P.UP),
     (P.STARTUP, Timer.REQUEST, P.UP),
     (P.STARTUP, Timer.STREAMS, P.STARTUP),
