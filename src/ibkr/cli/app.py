@@ -10,6 +10,7 @@ import typer
 
 from ibkr.cli.demo import demo
 from ibkr.cli.explain import explain
+from ibkr.cli.serve import serve
 from ibkr.cli.simulate import app as simulate
 from ibkr.cli.status import status
 
@@ -77,4 +78,5 @@ def _set_up_logging(verbose: int) -> None:
 app.command(rich_help_panel="Commands")(demo)
 app.command(rich_help_panel="Commands")(status)
 app.command(rich_help_panel="Commands")(explain)
+app.command(rich_help_panel="Commands")(serve)
 app.add_typer(simulate, name="simulate", rich_help_panel="Commands")

@@ -1,0 +1,166 @@
+"""Metrics for Prometheus (extra ``serve``); names and units by its conventions. The table is in docs/serve.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from ibkr.core.state import ConnectionState, FarmState
+from ibkr.core.stats import Stats
+from ibkr.core.status import Status
+from ibkr.observe.outages import OutageCause, OutageWatch, Outcome
+from ibkr.observe.sink import Relay
+
+_RECOVERY = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+_ROUND_TRIP = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+_Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
+
+
+class Metrics:
+    """A sink that counts. It only adds in memory, so it needs no relay; all methods belong to the connector's thread.
+
+    ``stats`` gives the connector's stats, ``relays`` the sinks whose losses are shown.
+    """
+
+    def __init__(
+        self,
+        stats: Callable[[], Stats],
+        relays: Iterable[Relay] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stats = stats
+        self._relays = tuple(relays)
+        self._clock = clock
+        self._status: Status | None = None
+        self._state = ConnectionState.DISCONNECTED
+        self._since = clock()
+        self._seconds = dict.fromkeys(ConnectionState, 0.0)
+        self._watch = OutageWatch()
+        self._outages = dict.fromkeys(OutageCause, 0)
+        self._farms: set[str] = set()
+        self._probes = 0
+        self._registry = CollectorRegistry()
+        self._recovery = Histogram(
+            "ibkr_recovery_seconds",
+            "From READY lost to READY again.",
+            unit="seconds",
+            buckets=_RECOVERY,
+            registry=self._registry,
+        )
+        self._round_trip = Histogram(
+            "ibkr_probe_round_trip_seconds",
+            "From a probe sent to its answer.",
+            unit="seconds",
+            buckets=_ROUND_TRIP,
+            registry=self._registry,
+        )
+        self._registry.register(self)
+
+    def tell(self, status: Status) -> None:
+        """Count what this status changes."""
+        self._status = status
+        self._farms |= status.farms.keys()
+        if status.state is not self._state:
+            self._pass_time()
+            self._state = status.state
+        was_out = self._watch.current is not None
+        outage = self._watch.tell(status)
+        if outage is None:
+            return
+        if not was_out:
+            self._outages[outage.cause] += 1
+        if outage.outcome is Outcome.RECOVERED and outage.seconds is not None:
+            self._recovery.observe(outage.seconds)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def sample(self) -> Stats:
+        """Take the stats, so that every probe is counted; at least once in ten minutes (``KEPT_ROUND_TRIPS``)."""
+        stats = self._stats()
+        new = min(stats.probes - self._probes, len(stats.round_trips))
+        self._probes = stats.probes
+        for seconds in stats.round_trips[len(stats.round_trips) - new :]:
+            self._round_trip.observe(seconds)
+        return stats
+
+    def render(self, accept: str = "") -> tuple[str, bytes]:
+        """Content type and text for a scraper that accepts this: OpenMetrics or Prometheus's own format."""
+        encoder, content_type = choose_encoder(accept)
+        return content_type, encoder(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, to the registry: ``collect`` is called when somebody asks, not before."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric but the histograms, as of now."""
+        stats = self.sample()
+        self._pass_time()
+        yield from self._of_states()
+        yield from _of_traffic(stats)
+        yield _labelled(
+            GaugeMetricFamily("ibkr_subscriptions", "Subscriptions by where they stand.", labels=["standing"]),
+            {name: getattr(stats.subscriptions, name) for name in ("wanted", "sent", "live", "refused")},
+        )
+        up = (FarmState.OK, FarmState.INACTIVE)
+        farms = self._status.farms if self._status else {}
+        yield _labelled(
+            GaugeMetricFamily("ibkr_farm_up", "1 when the data farm is ok or idle, as last told.", labels=["farm"]),
+            {farm: float(farms.get(farm) in up) for farm in sorted(self._farms)},
+        )
+        yield _labelled(
+            CounterMetricFamily("ibkr_sink_dropped", "Statuses that a slow sink lost.", labels=["sink"]),
+            {relay.name: relay.dropped for relay in self._relays},
+        )
+        yield _labelled(
+            CounterMetricFamily("ibkr_sink_failures", "Statuses at which a sink failed.", labels=["sink"]),
+            {relay.name: relay.failed for relay in self._relays},
+        )
+
+    def _of_states(self) -> Iterator[Metric]:
+        yield _labelled(
+            GaugeMetricFamily("ibkr_state", "1 for the state that the connection is in.", labels=["state"]),
+            {state: float(state is self._state) for state in ConnectionState},
+        )
+        yield _labelled(
+            CounterMetricFamily("ibkr_state_seconds", "Time spent in each state.", labels=["state"], unit="seconds"),
+            self._seconds,
+        )
+        may_trade = self._status is not None and self._status.may_trade
+        yield GaugeMetricFamily("ibkr_may_trade", "1 when orders may be sent.", float(may_trade))
+        yield _labelled(
+            CounterMetricFamily("ibkr_outages", "Outages by what ended READY.", labels=["cause"]), self._outages
+        )
+
+    def _pass_time(self) -> None:
+        now = self._clock()
+        self._seconds[self._state] += now - self._since
+        self._since = now
+
+
+def _of_traffic(stats: Stats) -> Iterator[Metric]:
+    counters = (
+        ("ibkr_connection_attempts", "Attempts at a session.", stats.attempts, ""),
+        ("ibkr_received_messages", "Messages from the gateway.", stats.messages_in, ""),
+        ("ibkr_sent_messages", "Messages to the gateway.", stats.messages_out, ""),
+        ("ibkr_received_bytes", "Bytes from the gateway.", stats.bytes_in, "bytes"),
+        ("ibkr_sent_bytes", "Bytes to the gateway.", stats.bytes_out, "bytes"),
+        ("ibkr_loop_stalls", "Times that the event loop was blocked for 0.2 s or more.", stats.loop_stalls, ""),
+        ("ibkr_loop_stall_seconds", "Time that it was blocked altogether.", stats.loop_stall_seconds, "seconds"),
+    )
+    for name, words, value, unit in counters:
+        yield CounterMetricFamily(name, words, value, unit=unit)
+
+
+def _labelled(family: _Family, values: Mapping[Any, float]) -> _Family:
+    for label, value in values.items():
+        family.add_metric([str(label)], value)
+    return family

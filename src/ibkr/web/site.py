@@ -1,0 +1,136 @@
+"""One connector as the site shows it: what is told, counted and remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ibkr.connector import IBConnector
+from ibkr.core.accounts import mask_accounts
+from ibkr.core.errors import ConnectError
+from ibkr.core.state import ConnectionState
+from ibkr.core.status import Status
+from ibkr.observe.history import History
+from ibkr.observe.metrics import Metrics
+from ibkr.observe.outages import OutageWatch
+from ibkr.observe.sink import Relay, Sink
+from ibkr.web.events import Hub
+from ibkr.web.settings import WebSettings
+
+_log = logging.getLogger("ibkr.web")
+
+_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
+_KEPT_POINTS = 720
+_SINKS_MAY_TAKE = 0.5
+
+
+class Site:
+    """Watches a connector from ``open`` to ``close``; both and all else belong to the connector's event loop.
+
+    ``history`` remembers, by default in memory; ``sinks`` are told, too. The site closes them.
+    """
+
+    def __init__(
+        self,
+        connector: IBConnector,
+        settings: WebSettings | None = None,
+        *,
+        history: History | None = None,
+        sinks: Sequence[Sink] = (),
+    ) -> None:
+        self.settings = settings or WebSettings()
+        self.history = history or History(show_accounts=self.settings.show_accounts)
+        self.hub = Hub(lambda: [("status", self.status())], readers=self.settings.readers)
+        self.round_trips: deque[tuple[str, float]] = deque(maxlen=_KEPT_POINTS)
+        """When and how long, of the last probes."""
+        self._connector = connector
+        self._relays = [Relay(self.history, name="history"), *(Relay(sink) for sink in sinks)]
+        self.metrics = Metrics(lambda: connector.stats, self._relays)
+        self._watch = OutageWatch()
+        self._probes = 0
+        self._ends: list[Any] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Begin to watch."""
+        told: list[Callable[[Status], None]] = [self.metrics.tell, self._tell, *self._relays]
+        self._ends = [self._connector.on_status(callback) for callback in told]
+        self._start(self._sample())
+
+    async def close(self) -> None:
+        """End every stream, and let the sinks tell what they still have, for half a second."""
+        self.hub.close()
+        for end in self._ends:
+            end()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(asyncio.to_thread(relay.close, _SINKS_MAY_TAKE) for relay in self._relays))
+
+    def hold(self) -> None:
+        """Connect and stay connected, also to a gateway that is not there yet."""
+        self._start(self._connect())
+
+    def reconnect(self) -> None:
+        """Drop the session and come back now; after ``FAILED``, begin again."""
+        if self._connector.status.state in _OVER:
+            self.hold()
+        else:
+            self._connector.reconnect()
+
+    def status(self) -> dict[str, Any]:
+        """The status in JSON's types."""
+        return self._connector.status.to_dict(show_accounts=self.settings.show_accounts)
+
+    def stats(self) -> dict[str, Any]:
+        """The stats in JSON's types, without the row of round-trips."""
+        stats = self._connector.stats.to_dict()
+        del stats["round_trips"]
+        return stats
+
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Whether it is ``READY``, and the reason in words."""
+        status = self.status()
+        return status["state"] == ConnectionState.READY, f"{status['state']}: {status['reason']}"
+
+    def _tell(self, status: Status) -> None:
+        shown = status.to_dict(show_accounts=self.settings.show_accounts)
+        self.hub.publish("status", shown)
+        outage = self._watch.tell(status)
+        if outage is not None:
+            plain = outage.to_dict()
+            if not self.settings.show_accounts:
+                for key in ("reason", "last_error"):
+                    plain[key] = mask_accounts(plain[key], status.accounts)
+            self.hub.publish("outage", plain)
+
+    async def _connect(self) -> None:
+        with contextlib.suppress(ConnectError):  # FAILED: the status says why, the log has said so
+            await self._connector.connect_async(wait=True)
+
+    async def _sample(self) -> None:
+        while True:
+            stats = self.metrics.sample()
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            new = min(stats.probes - self._probes, len(stats.round_trips))
+            self._probes = stats.probes
+            points = [(now, seconds) for seconds in stats.round_trips[len(stats.round_trips) - new :]]
+            self.round_trips.extend(points)
+            self.hub.publish_passing("stats", {**self.stats(), "new_round_trips": points})
+            await asyncio.sleep(self.settings.stats_every)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("The web site goes on, but a part of it has ended", exc_info=error)
