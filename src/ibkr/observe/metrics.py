@@ -93,6 +93,7 @@ class Metrics:
 
     def render(self, accept: str = "") -> tuple[str, bytes]:
         """Content type and text for a scraper that accepts this: OpenMetrics or Prometheus's own format."""
+        self.sample()  # first: the histograms are read before `collect` is called
         encoder, content_type = choose_encoder(accept)
         return content_type, encoder(self._registry)
 
@@ -102,7 +103,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Every metric but the histograms, as of now."""
-        stats = self.sample()
+        stats = self._stats()
         self._pass_time()
         yield from self._of_states()
         yield from _of_traffic(stats)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,10 +32,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-
-
-class TooLong(Exception):
-    """A body is over the limit."""
 
 
 class Guard:
@@ -64,10 +61,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_with_headers)
             return
-        try:
-            await self._app(scope, _limited(receive, self._settings.body_limit), send_with_headers)
-        except TooLong:
-            await _too_long(scope, receive, send_with_headers)
+        await self._app(scope, _limited(receive, self._settings.body_limit), send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -78,7 +72,7 @@ class Guard:
             )
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > settings.body_limit:
-            return _too_long
+            return PlainTextResponse("The body is too long.\n", 413, {"Connection": "close"})
         if scope["method"] not in SAFE_METHODS and not _is_of_own_page(headers):
             return PlainTextResponse("A page of another site may not do that.\n", 403)
         if settings.token and not self._is_open(scope["path"]) and not _bears(headers, settings.token):
@@ -137,10 +131,7 @@ def _limited(receive: Receive, limit: int) -> Callable[[], Awaitable[Message]]:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > limit:
-            raise TooLong
+            raise HTTPException(413, "The body is too long.\n", {"Connection": "close"})
         return message
 
     return receive_at_most
-
-
-_too_long = PlainTextResponse("The body is too long.\n", 413, {"Connection": "close"})

@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_LOOK_EVERY = 1.0
+_LOOK_AT_MOST_EVERY = 1.0
 
 
 def guarded_protocol(connections: int, request_time: float) -> type[H11Protocol]:
@@ -16,6 +16,8 @@ def guarded_protocol(connections: int, request_time: float) -> type[H11Protocol]
     At most so many ``connections`` at a time; one that brings no whole request head within ``request_time`` seconds,
     or does not take what was sent to it, is cut.
     """
+
+    look_every = min(_LOOK_AT_MOST_EVERY, request_time / 4)
 
     class GuardedProtocol(H11Protocol):
         _look: asyncio.TimerHandle | None = None
@@ -28,7 +30,7 @@ def guarded_protocol(connections: int, request_time: float) -> type[H11Protocol]
             if len(self.connections) > connections:
                 transport.abort()
             else:
-                self._look = self.loop.call_later(_LOOK_EVERY, self._look_at_it)
+                self._look = self.loop.call_later(look_every, self._look_at_it)
 
         def connection_lost(self, exc: Exception | None) -> None:
             if self._look is not None:
@@ -55,6 +57,6 @@ def guarded_protocol(connections: int, request_time: float) -> type[H11Protocol]
             if since is not None and now - since > request_time:
                 self.transport.abort()  # close() would wait for what it never takes
             else:
-                self._look = self.loop.call_later(_LOOK_EVERY, self._look_at_it)
+                self._look = self.loop.call_later(look_every, self._look_at_it)
 
     return GuardedProtocol

@@ -51,6 +51,7 @@ def _config(site: Site) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # that a visitor sent nonsense is no news
         access_log=False,
         proxy_headers=False,  # who asks is of no interest, and must not be told by the one who asks
         server_header=False,

@@ -1,0 +1,139 @@
+"""``ibkr serve`` as its users run it."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from .conftest import COMMAND
+
+TOKEN = "a-token-of-good-length"
+
+
+@pytest.fixture
+def serving(surroundings):
+    """Starts ``ibkr serve`` with these arguments; gives the process and its port."""
+    processes = []
+
+    def start(*args, **variables):
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, args)],
+            cwd=surroundings["cwd"],
+            env=surroundings["env"] | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process, json.loads(process.stdout.readline())["port"]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def get(port, path, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_all_is_closed_within_two_seconds_of_sigterm_and_history_stays(serving, simulated, tmp_path):
+    args = ("serve", "--http", 0, "--port", simulated.port, "--json", "--history", tmp_path / "history.db")
+    process, port = serving(*args)
+    wait_ready(port)
+    with socket.create_connection(("127.0.0.1", port)) as reader, socket.create_connection(("127.0.0.1", port)) as half:
+        half.sendall(b"GET /")
+        reader.sendall(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert reader.recv(12) == b"HTTP/1.1 200"
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, talk = process.communicate(timeout=10)
+        took = time.monotonic() - began
+    assert (process.returncode, talk.count("\n")) == (0, 1), talk
+    assert took < 2
+    _, port = serving(*args)
+    wait_ready(port)
+    band = json.loads(get(port, "/api/timeline")[1])
+    assert band["ready_seconds"] > 0
+
+
+def wait_ready(port):
+    """By the stream, which says when."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
+        stream.sendall(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        text = b""
+        while b'"state":"READY"' not in text:
+            more = stream.recv(65536)
+            assert more, text
+            text += more
+
+
+def test_the_token_is_needed_beyond_loopback_and_appears_nowhere(serving, ibkr, simulated, tmp_path):
+    refused = ibkr("serve", "--http", "0.0.0.0:0")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "set a token (IBKR_HTTP_TOKEN or --token-file)" in refused.stderr
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    args = ("-vv", "serve", "--http", "0.0.0.0:0", "--port", simulated.port, "--json")
+    for more, variables in ((("--token-file", tmp_path / "token"), {}), ((), {"IBKR_HTTP_TOKEN": TOKEN})):
+        process, port = serving(*args, *more, **variables)
+        assert get(port, "/api/status")[0] == 401
+        assert get(port, "/api/status", Authorization="Bearer wrong-token-xxxxxxx")[0] == 401
+        status, text = get(port, "/api/status", Authorization=f"Bearer {TOKEN}")
+        assert (status, json.loads(text)["client_id"] >= 900) == (200, True)
+        process.terminate()
+        out, talk = process.communicate(timeout=10)
+        assert TOKEN not in out + talk
+        assert "wrong-token" not in talk
+        assert "DEBUG" in talk
+
+
+def test_the_command_on_an_outage(serving, simulated, tmp_path):
+    code = "import sys, json; open(sys.argv[1], 'a').write(json.load(sys.stdin)['event'] + '\\n')"
+    (tmp_path / "note.py").write_text(code)
+    told = tmp_path / "told"
+    command = f'"{sys.executable}" "{tmp_path / "note.py"}" "{told}"'
+    _, port = serving(
+        "serve", "--http", 0, "--port", simulated.port, "--json", "--on-outage", command, "--outage-after", 0
+    )
+    wait_ready(port)
+    simulated.fault("lose_upstream")
+    wait_for(lambda: told.exists() and told.read_text() == "outage\n")
+    simulated.fault("restore_upstream")
+    wait_for(lambda: told.read_text() == "outage\nrecovery\n")
+
+
+def wait_for(holds):
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_what_cannot_work_is_said(ibkr, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = ibkr("serve", "--http", port)
+    assert refused.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in refused.stderr
+    for args, words in (
+        (("--http", "somewhere"), "must read HOST:PORT"),
+        (("--token-file", tmp_path / "none"), "cannot be read"),
+        (("--on-outage", " "), "empty"),
+        (("--http", "0", "--history", tmp_path / "no" / "file.db"), "folder"),
+    ):
+        refused = ibkr("serve", *args)
+        assert refused.returncode == 2, args
+        assert words in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,144 @@
+"""The site on a real port, before a connector and a simulated gateway; and clients that write every byte themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ibkr import IBConnector, Policy
+from ibkr.observe.history import History
+from ibkr.simulator import Gateway
+from ibkr.web.server import listen, serve
+from ibkr.web.settings import WebSettings
+from ibkr.web.site import Site
+
+TOKEN = "a-token-of-good-length"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, to the end of the connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Visitor:
+    """Asks the site at one port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    async def raw(self, request: bytes) -> bytes:
+        """All that comes back for these bytes."""
+        async with self.connection() as (reader, writer):
+            writer.write(request)
+            async with asyncio.timeout(15):
+                try:
+                    return await reader.read()
+                except ConnectionError:
+                    return b""
+
+    async def ask(self, path: str, method: str = "GET", body: bytes = b"", host: str = "", **headers: str) -> Answer:
+        """One request; ``headers`` with underlines for dashes."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", "Connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        answer = await self.raw("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        head, _, content = answer.partition(b"\r\n\r\n")
+        first, *rest = head.decode("latin-1").split("\r\n")
+        pairs = (line.partition(": ")[::2] for line in rest)
+        return Answer(int(first.split(" ")[1]), {name.lower(): value for name, value in pairs}, content)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    @asynccontextmanager
+    async def events(self, **headers: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """The event stream: dicts of id, event and data."""
+        async with self.connection() as (reader, writer):
+            more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+            writer.write(f"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{more}\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 200 " in head, head
+            yield self._parsed(reader)
+
+    async def _parsed(self, reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+        event: dict[str, Any] = {}
+        while True:
+            async with asyncio.timeout(10):
+                size = int(await reader.readuntil(b"\r\n"), 16)
+                chunk = (await reader.readexactly(size + 2))[:-2].decode()
+            if not size:
+                return
+            for line in chunk.split("\n"):
+                name, _, value = line.partition(": ")
+                if name:
+                    event[name] = json.loads(value) if name == "data" else value
+                elif "event" in event:
+                    yield event
+                    event = {}
+                else:
+                    event = {}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A site that is served."""
+
+    site: Site
+    connector: IBConnector
+    visitor: Visitor
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    async with Gateway(id_hold=0) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def served(gateway: Gateway) -> AsyncIterator[Callable[..., Awaitable[Served]]]:
+    """Serves: ``await served(token=..., request_time=...)``; ready, unless ``ready=False``."""
+    ends = []
+
+    async def start(*, ready: bool = True, history: History | None = None, **settings: Any) -> Served:
+        connector = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(refused_every=0.05))
+        web = WebSettings(port=0, **{"stats_every": 0.05, **settings})
+        site = Site(connector, web, history=history)
+        listening = listen(web)
+        site.open()
+        site.hold()
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(site, listening, stop))
+        ends.append((stop, serving, connector, site))
+        if ready:
+            await connector.connect_async()
+            await connector.wait_ready_async(10)
+        return Served(site, connector, Visitor(listening.getsockname()[1]))
+
+    yield start
+    for stop, serving, connector, site in ends:
+        stop.set()
+        await serving
+        await connector.disconnect_async()
+        await site.close()

@@ -1,0 +1,102 @@
+"""What the site answers, over a real socket."""
+
+from datetime import datetime
+
+from ibkr import ConnectionState
+
+
+async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_comes(gateway, served):
+    await gateway.fault("restart", 3600)  # its port refuses
+    one = await served(ready=False)
+    ask = one.visitor.ask
+    assert (await ask("/healthz")).body == b"ok\n"
+    answer = await ask("/readyz")
+    assert (answer.status, answer.body[:11]) == (503, b"CONNECTING:")
+    await gateway.fault("clear")
+    await one.connector.wait_ready_async(10)
+    answer = await ask("/readyz")
+    assert (answer.status, answer.body) == (200, b"READY: session and upstream up\n")
+    status = (await ask("/api/status")).json
+    assert (status["state"], status["may_trade"], status["accounts"]) == ("READY", True, ["DU***67"])
+    assert status["stats"]["messages_in"] > 10
+    assert (await ask("/")).headers["content-type"] == "text/html; charset=utf-8"
+
+
+async def test_an_outage_is_in_the_stream_the_list_and_the_band(gateway, served):
+    one = await served()
+    async with one.visitor.events() as events:
+        first = await anext(events)
+        assert (first["event"], first["data"]["state"]) == ("status", "READY")
+        await gateway.fault("reset")
+        kinds = {first["event"]}
+        async for event in events:
+            kinds.add(event["event"])
+            if event["event"] == "outage" and event["data"]["outcome"] == "recovered":
+                outage = event["data"]
+            if event["event"] == "status" and event["data"]["state"] == "READY" and event["data"]["outages"] == 1:
+                ready_id = event["id"]
+            if kinds == {"status", "outage", "stats"} and "outage" in locals() and "ready_id" in locals():
+                break
+    assert outage["cause"] == "session_lost"
+    run, _, number = ready_id.partition("-")
+    async with one.visitor.events(Last_Event_ID=f"{run}-{int(number) - 1}") as events:
+        assert (await anext(events))["id"] == ready_id, "what was missed comes again, and no more"
+    async with one.visitor.events(Last_Event_ID="of-another-run") as events:
+        assert (await anext(events))["data"]["state"] == "READY", "everything there is to know"
+    await settled(one, lambda outages: outages and outages[0]["outcome"])
+    [kept] = (await one.visitor.ask("/api/outages")).json["outages"]
+    assert {key: kept[key] for key in outage} == outage
+    band = (await one.visitor.ask("/api/timeline")).json
+    assert [segment["state"] for segment in band["segments"]] == ["NOT_WATCHED", "RECONNECTING"]
+    assert 0 < band["ready_seconds"] <= band["watched_seconds"] < 60
+    assert (datetime.fromisoformat(band["to"]) - datetime.fromisoformat(band["from"])).total_seconds() == 24 * 3600
+
+
+async def settled(one, holds):
+    """The history is written in a thread of its own."""
+    async with one.visitor.events() as events:
+        async for _ in events:
+            if holds((await one.visitor.ask("/api/outages")).json["outages"]):
+                return
+
+
+async def test_round_trips_are_sampled_once_each(gateway, served):
+    one = await served()
+    async with one.visitor.events() as events:
+        await one.connector.ib.reqCurrentTimeAsync()
+        async for event in events:
+            if event["event"] == "stats" and event["data"]["new_round_trips"]:
+                [(_, seconds)] = event["data"]["new_round_trips"]
+                break
+    [(_, kept)] = (await one.visitor.ask("/api/round-trips")).json["round_trips"]
+    assert kept == seconds > 0
+
+
+async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, served):
+    one = await served()
+    ask = one.visitor.ask
+    assert (await ask("/api/reconnect")).status == 405
+    assert (await ask("/api/reconnect", "POST")).status == 202
+    assert one.connector.status.state is not ConnectionState.READY
+    await one.connector.wait_ready_async(10)
+    await one.connector.disconnect_async()
+    assert (await ask("/readyz")).status == 503
+    assert (await ask("/api/reconnect", "POST")).status == 202
+    async for status in one.connector.changes():
+        if status.state is ConnectionState.READY:
+            break
+
+
+async def test_wrong_questions_have_answers(served):
+    one = await served(readers=1)
+    ask = one.visitor.ask
+    assert (await ask("/api/outages?limit=-1")).status == 400
+    assert (await ask("/api/outages?limit=5")).json == {"outages": []}
+    assert (await ask("/nothing")).status == 404
+    assert (await ask("/api/events", "HEAD")).status == 200
+    async with one.visitor.events() as events:
+        await anext(events)
+        answer = await ask("/api/events")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    one.site.history._db.close()  # as a broken disk would
+    assert (await ask("/api/outages")).status == 503
