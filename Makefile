@@ -15,12 +15,14 @@ CLIENTS := .clients
 WANTED := tests/clients/requirements
 # Environments with other client libraries below our own code, or other Pythons.
 BACKENDS := .backends
+# What the browser tests need besides: playwright goes into .venv, axe-core from npm here.
+BROWSER := .browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rest thorough clients insync bench soak lint core-coverage docs clean
+.PHONY: help demo test test-all rest thorough clients insync browser screenshots bench soak lint core-coverage docs clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in turn (about 50 s)
 	$(BIN)/ibkr demo
@@ -31,7 +33,7 @@ test: lint core-coverage  ## what every push must pass: lint, types, layers, cor
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: thorough clients insync
+rest: thorough clients insync browser
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
@@ -44,6 +46,12 @@ clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wil
 insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as its client library
 	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=worksteal -m "not (slow or rest or live)" \
 	  tests/connector tests/features tests/recovery tests/faults/matrix/test_session.py
+
+browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
+	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
+
+screenshots: $(BROWSER)/.made  ## make the pictures of the page, those in docs/images among them
+	$(BIN)/pytest tests/browser/screenshots.py -m browser
 
 bench: $(VENV)/.developing  ## one table: this package against the raw client library
 	$(BIN)/python -m bench
@@ -64,8 +72,8 @@ core-coverage: $(VENV)/.developing
 docs: $(VENV)/.installed  ## write docs/codes.md anew from the catalogue of codes
 	$(BIN)/python docs/codes.py > docs/codes.md
 
-clean:  ## remove .venv, .clients, .backends and every cache
-	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) build dist .coverage .coverage.* htmlcov .hypothesis
+clean:  ## remove .venv, .clients, .backends, .browser and every cache
+	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) build dist .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -108,5 +116,13 @@ $(CLIENTS)/stoqey/.made: $(WANTED)/package.json
 	  exit 1; }; done
 	mkdir -p $(@D)
 	cp $< $(@D)
+	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+$(BROWSER)/.made: $(VENV)/.developing tests/browser/package.json
+	@command -v npm >/dev/null || { echo "npm is missing, which axe-core comes by; on Debian and Ubuntu: apt install npm" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	mkdir -p $(@D)
+	cp tests/browser/package.json $(@D)
 	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent
 	@touch $@

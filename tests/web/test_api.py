@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from ibkr import ConnectionState
+from ibkr import ConnectionState, IBConnector
+from ibkr.web.site import Site
 
 
 async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_comes(gateway, served):
@@ -85,6 +86,14 @@ async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, ser
     async for status in one.connector.changes():
         if status.state is ConnectionState.READY:
             break
+
+
+async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway):
+    async with IBConnector("127.0.0.1", gateway.port, 8) as connector:
+        site = Site(connector)
+        site.open()
+        await site.close()
+        assert b'ibkr_state{state="READY"} 1.0' in site.metrics.render()[1]
 
 
 async def test_wrong_questions_have_answers(served):

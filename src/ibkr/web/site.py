@@ -59,7 +59,11 @@ class Site:
     def open(self) -> None:
         """Begin to watch."""
         told: list[Callable[[Status], None]] = [self.metrics.tell, self._tell, *self._relays]
-        self._ends = [self._connector.on_status(callback) for callback in told]
+        status = self._connector.status
+        for tell in told:
+            if status.state is not ConnectionState.DISCONNECTED:  # it lives already
+                tell(status)
+            self._ends.append(self._connector.on_status(tell))
         self._start(self._sample())
 
     async def close(self) -> None:

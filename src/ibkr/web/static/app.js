@@ -3,7 +3,7 @@
 import { addState, drawDay, readOut, setDay } from "./band.js";
 import { addRoundTrips, setRoundTrips } from "./chart.js";
 import { byId, clock } from "./format.js";
-import { setServerTime, showStatus, showStream, tick } from "./hero.js";
+import { setServerTime, showStatus, showStream, tick, tickClock } from "./hero.js";
 import { addOutage, setOutages, tickOutages } from "./outages.js";
 import { showCounts, showPath } from "./path.js";
 import { Stream } from "./stream.js";
@@ -117,8 +117,11 @@ theme(localStorage.theme);
 
 byId("band").addEventListener("pointermove", readOut);
 byId("band").addEventListener("pointerleave", () => (byId("readout").textContent = ""));
-setInterval(tick, 100);
-setInterval(tickOutages, 1000);
-setInterval(drawDay, 30_000);
-setInterval(load, 300_000);
+// Nothing goes on by itself while no news comes: what is old must not pass for fresh.
+const whileLive = (work, every) => setInterval(() => document.documentElement.dataset.stream === "live" && work(), every);
+whileLive(tick, 100);
+whileLive(tickOutages, 1000);
+whileLive(drawDay, 30_000);
+whileLive(load, 300_000);
+setInterval(tickClock, 500);
 start();

@@ -7,6 +7,8 @@ const DAY = 24 * 3600_000;
 const WIDTH = 1440;
 const SVG = "http://www.w3.org/2000/svg";
 const WORDS = { NOT_WATCHED: "not watched" };
+const ORDER = ["READY", "SYNCING", "CONNECTING", "DEGRADED", "RECONNECTING", "FAILED", "DISCONNECTED", "NOT_WATCHED"];
+const QUIET = ["READY", "NOT_WATCHED"];
 const word = (state) => WORDS[state] ?? state;
 
 let segments = []; // {at, state}, the last one lasts
@@ -36,9 +38,10 @@ export function drawDay() {
   svg.setAttribute("viewBox", `0 0 ${WIDTH} 1`);
   svg.setAttribute("preserveAspectRatio", "none");
   const x = (at) => (WIDTH * (at - from)) / DAY;
+  const least = (3 * WIDTH) / Math.max(1, byId("band").clientWidth); // three pixels: what went wrong must show
   for (const [begin, end, state] of stretches(from, to)) {
     const rect = document.createElementNS(SVG, "rect");
-    const width = Math.max(x(end) - x(begin), state === "READY" ? 0 : 2);
+    const width = Math.max(x(end) - x(begin), QUIET.includes(state) ? 0 : least);
     rect.setAttribute("x", Math.min(x(begin), WIDTH - width).toFixed(2));
     rect.setAttribute("width", (width + 0.3).toFixed(2)); // no hairline between two
     rect.setAttribute("height", "1");
@@ -99,6 +102,6 @@ function drawHours(from, to) {
 }
 
 function drawLegend() {
-  const states = [...new Set(segments.map((segment) => segment.state))].sort();
+  const states = ORDER.filter((state) => segments.some((segment) => segment.state === state));
   byId("legend").replaceChildren(...states.map((state) => element("li", word(state), { "data-state": state })));
 }

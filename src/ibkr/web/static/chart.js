@@ -28,7 +28,7 @@ function draw() {
   const median = seconds[Math.floor(seconds.length / 2)];
   const most = seconds[seconds.length - 1];
   byId("trip-last").textContent = milliseconds(points[points.length - 1][1]);
-  byId("trip-words").textContent = `last probe; median ${milliseconds(median)}, longest ${milliseconds(most)}`;
+  byId("trip-words").textContent = `median ${milliseconds(median)}, longest ${milliseconds(most)}`;
   const from = Math.max(points[0][0], to - SPAN);
   const top = niceAbove(most);
   const x = (at) => (1000 * (at - from)) / Math.max(1, to - from);
@@ -63,7 +63,7 @@ function runs() {
 
 function niceAbove(value) {
   const size = 10 ** Math.floor(Math.log10(Math.max(value, 1e-4)));
-  return size * [1, 2, 5, 10].find((factor) => factor * size >= value * 1.05);
+  return size * [1, 1.5, 2, 3, 4, 5, 7.5, 10].find((factor) => factor * size >= value * 1.05);
 }
 
 function add(svg, name, kind, d) {

@@ -17,7 +17,7 @@ export function when(moment) {
 
 export function length(seconds) {
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
   const whole = Math.floor(seconds);
   if (whole < 60) return `${whole} s`;
   const minutes = Math.floor(whole / 60);
@@ -28,7 +28,7 @@ export function length(seconds) {
 }
 
 export function lasting(seconds) {
-  return seconds < 1 ? "just now" : `for ${length(Math.floor(seconds))}`.replace(".0 s", " s");
+  return seconds < 1 ? "just now" : `for ${length(Math.floor(seconds))}`;
 }
 
 export function milliseconds(seconds) {

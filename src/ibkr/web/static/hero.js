@@ -35,27 +35,37 @@ export function showStatus(status) {
   byId("glyph").setAttribute("d", GLYPHS[status.state] ?? CIRCLE);
   setText("attempt", status.attempt ? `attempt ${status.attempt}` : "");
   setText("endpoint", `${status.endpoint}, client ${status.client_id}`);
-  byId("trade").dataset.may = status.may_trade ? "yes" : "no";
-  setText("trade-word", status.may_trade ? "Orders may be sent" : "No orders");
   // The reason for the state says it already, where it is the same.
-  setText("trade-reason", status.may_trade_reason === status.reason ? "" : status.may_trade_reason);
+  const why = status.may_trade_reason === status.reason ? "" : status.may_trade_reason;
+  showTrade(status.may_trade ? "yes" : "no", status.may_trade ? "Orders may be sent" : "No orders", why);
   byId("alert").hidden = !status.alert;
   setText("alert", status.alert && `Look at this: ${status.alert}.`);
   setText("reconnect", status.is_connected ? "Reconnect" : status.next_retry_at ? "Try now" : "Connect");
   byId("reconnect").hidden = status.session === "opening";
+  byId("reconnect").classList.toggle("quiet", status.is_connected);
   tick();
+}
+
+function showTrade(may, word, why) {
+  byId("trade").dataset.may = may;
+  setText("trade-word", word);
+  setText("trade-reason", why);
 }
 
 export function showStream(isLive) {
   const state = isLive && shown ? shown.state : "UNKNOWN";
   setText("kicker", isLive ? "Connection" : "Last known, now out of date");
+  if (!isLive) showTrade("unknown", "May orders be sent? Not known", "");
   document.title = isLive && shown ? `${shown.state} · ibkr` : "no news · ibkr";
   const colour = COLOURS[state] ?? "#7f8b9d";
   byId("icon").href = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${colour}"/></svg>`)}`;
 }
 
-export function tick() {
+export function tickClock() {
   byId("clock").textContent = clock(new Date());
+}
+
+export function tick() {
   if (!shown) return;
   const now = serverNow();
   const since = Date.parse(shown.since);

@@ -56,7 +56,7 @@ function rowOf(outage, isOpen) {
 }
 
 function lengthOf(outage) {
-  return outage.ended_at ? length(outage.seconds) : `${length(Math.max(0, (serverNow() - Date.parse(outage.began_at)) / 1000))}, and lasts`;
+  return outage.ended_at ? length(outage.seconds) : `${length(Math.max(1, Math.floor((serverNow() - Date.parse(outage.began_at)) / 1000)))}, and lasts`;
 }
 
 function gapOf(gap, isOpen) {

@@ -1,0 +1,203 @@
+"""The page in a real browser: the right words at once, for everybody, and from this host alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+
+import pytest
+
+from .conftest import AXE
+
+WITHIN = 1000  # milliseconds from the connector's change to the page's
+
+# Notes when the page changed, and what it showed then.
+NOTE = """() => {
+  window.seen = [];
+  const note = () => window.seen.push([Date.now(), document.documentElement.dataset.state, document.querySelector('#reason').textContent]);
+  note();
+  new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""  # noqa: E501
+
+
+@pytest.fixture
+def live(server, visit):
+    """A page that is live and READY; what it complained of and asked for is looked at in the end."""
+    pages = []
+
+    def live(url: str = "", **options):
+        if not pages:
+            server.start()
+        watched = visit(url or server.url, **options)
+        pages.append(watched)
+        watched.page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
+        return watched.page
+
+    yield live
+    for watched in pages:
+        assert watched.complaints == []
+        assert [url for url in watched.requests if not url.startswith((server.url, "data:"))] == []
+
+
+STORY = [
+    # the fault, the state that it leads to, words of the reason, the fault that ends it
+    ("lose_upstream", "DEGRADED", "lost its link to IB's servers", "restore_upstream"),
+    ("lose_upstream", "DEGRADED", "lost its link to IB's servers", "restore_upstream_data_lost"),
+    ("restart 3600", "RECONNECTING", "nothing listens at this port", "clear"),
+    ("freeze", "DEGRADED", "the socket may be half-open", "thaw"),
+    ("break_farm usfarm", "READY", "data farm broken: usfarm", "mend_farm usfarm"),
+    ("competing_login", "READY", "session and upstream up", "end_competing_login"),
+]
+
+
+def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
+    page = live()
+    page.evaluate(NOTE)
+    for fault, state, words, end in STORY:
+        run(gateway, fault)
+        wait_for(page, state, words)
+        since = json.load(urllib.request.urlopen(f"{server.url}api/status"))["since"]
+        lag = page.evaluate(
+            """([state, since]) => {
+              const begun = Date.parse(since);
+              const shown = window.seen.find(([at, each]) => at >= begun && each === state);
+              return shown ? shown[0] - begun : null;
+            }""",
+            [state, since],
+        )
+        if state != "READY":
+            assert lag is not None
+            assert lag < WITHIN, f"{fault}: {lag} ms"
+        assert page.locator("#trade-word").text_content() == ("Orders may be sent" if state == "READY" else "No orders")
+        if fault.startswith("break_farm"):
+            assert "usfarm broken" in page.locator("#farms").inner_text()
+        if state == "RECONNECTING":
+            assert page.locator("#countdown").text_content().endswith(" s")
+            assert page.title() == "RECONNECTING · ibkr"
+            assert page.locator("#session").inner_text().endswith("none")
+        run(gateway, end)
+        if state == "RECONNECTING":
+            page.get_by_role("button", name="Try now").click()
+        wait_for(page, "READY", "session and upstream up")
+    assert page.locator("#outage-rows tr").count() == 4
+    assert page.locator("#band rect").count() >= 8
+
+
+def run(gateway, fault: str) -> None:
+    name, *args = fault.split()
+    gateway.fault(name, *(float(arg) if arg.isdecimal() else arg for arg in args))
+
+
+def wait_for(page, state: str, words: str) -> None:
+    page.wait_for_function(
+        """([state, words]) => document.documentElement.dataset.state === state
+            && document.querySelector('#reason').textContent.includes(words)""",
+        arg=[state, words],
+        timeout=20_000,
+    )
+
+
+def test_it_says_when_the_stream_is_lost_and_comes_back_by_itself(live, server):
+    page = live()
+    page.evaluate("window.isTheSame = true")
+    server.stop()
+    page.wait_for_selector('html[data-stream="lost"]', timeout=WITHIN)
+    assert "No news from ibkr serve since" in page.locator("#stream").inner_text()
+    assert page.locator("#trade-word").text_content() == "May orders be sent? Not known"
+    assert page.title() == "no news · ibkr"
+    server.start()
+    page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
+    assert page.locator("#trade-word").text_content() == "Orders may be sent"
+    assert "not watched" in page.locator("#legend").inner_text(), "the band has been read anew"
+    assert page.evaluate("window.isTheSame"), "not reloaded"
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_is_a_lost_stream(live, server):
+    page = live()
+    server._process.send_signal(signal.SIGSTOP)
+    try:
+        page.wait_for_selector('html[data-stream="lost"]', timeout=20_000)
+    finally:
+        server._process.send_signal(signal.SIGCONT)
+    page.wait_for_selector('html[data-stream="live"]', timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing_serious_in_any_state(live, gateway, server, scheme):
+    wide = live(color_scheme=scheme)
+    phone = live(color_scheme=scheme, viewport={"width": 360, "height": 740}, is_mobile=True)
+    for page in (wide, phone):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+
+    def check(name: str) -> None:
+        for page in (wide, phone):
+            page.wait_for_timeout(350)  # colours fade
+            found = page.evaluate("axe.run().then(found => found.violations)")
+            bad = [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"]
+            assert not bad, (name, bad)
+
+    check("READY")
+    gateway.fault("lose_upstream")
+    for page in (wide, phone):
+        wait_for(page, "DEGRADED", "")
+    check("DEGRADED")
+    gateway.fault("restart", 3600)
+    for page in (wide, phone):
+        wait_for(page, "RECONNECTING", "")
+    check("RECONNECTING")
+    wide.evaluate("document.querySelector('#sure').showModal()")
+    check("the question")
+    server.stop()
+    for page in (wide, phone):
+        page.wait_for_selector('html[data-stream="lost"]')
+    check("the stream lost")
+
+
+def test_everything_by_keyboard(live, gateway):
+    page = live()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the state"
+    names = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.id"))
+    assert names[:2] == ["theme", "reconnect"]
+    page.locator("#theme").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"  # the browser's own was light
+    page.locator("#reconnect").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#sure").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#sure").is_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#outage-rows tr")
+    page.wait_for_selector('html[data-state="READY"]')
+    assert "session lost" in page.locator("#outage-rows").inner_text()
+
+
+def test_the_token_is_asked_for_once(server, visit):
+    token = "a-token-of-good-length"
+    server.start(IBKR_HTTP_TOKEN=token, IBKR_HTTP="")
+    watched = visit(server.url)
+    page = watched.page
+    page.get_by_label("Token").fill("not-the-token-at-all")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#login-words').textContent === 'That is not the token.'")
+    assert not page.locator("#content").is_visible()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "axe.run().then(found => found.violations.filter(each => each.impact !== 'minor').map(e => e.id))"
+    )
+    assert found == []
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
+    page.reload()
+    page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
+    assert watched.complaints == []
