@@ -62,8 +62,8 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A value and where it was given, in words for an error."""
+class Given:
+    """A value and where it was given, in words."""
 
     value: Any
     source: str
@@ -75,26 +75,40 @@ def load_config(path: str | os.PathLike[str] | None = None, **overrides: object)
     ``path`` names the TOML file, which must then exist; without it ``ibkr.toml`` in the current directory is read if
     it is there, as ``.env`` is. ``os.environ`` is only read. Raises ``ConfigError`` with key, value, source and cure.
     """
-    given = {
-        **_from_toml(path),
-        **_from_variables(_read_dotenv(), ".env"),
-        **_from_variables(os.environ, "the environment"),
-        **_from_table({key: value for key, value in overrides.items() if value is not None}, "the arguments"),
-    }
-    values = {key: one.value for key, one in given.items()}
+    return config_of(read_settings(path, **overrides))
+
+
+def read_settings(path: str | os.PathLike[str] | None = None, **overrides: object) -> dict[str, tuple[Given, ...]]:
+    """Every place that gives a setting, by its name; the last is in force. As for ``load_config``."""
+    places = (
+        _from_toml(path),
+        _from_variables(_read_dotenv(), ".env"),
+        _from_variables(os.environ, "the environment"),
+        _from_table({key: value for key, value in overrides.items() if value is not None}, "the arguments"),
+    )
+    given: dict[str, tuple[Given, ...]] = {}
+    for place in places:
+        for key, one in place.items():
+            given[key] = (*given.get(key, ()), one)
+    return given
+
+
+def config_of(given: Mapping[str, tuple[Given, ...]]) -> Config:
+    """The settings in force of those that are given. Raises ``ConfigError``."""
+    values = {key: places[-1].value for key, places in given.items()}
     try:
         policy = Policy(**{key: value for key, value in values.items() if key in _POLICY})
         policy.calendar(ZoneInfo)  # a window that cannot be read is refused here, with its source
         section = Section(**{key: value for key, value in values.items() if key in _CONNECTION}, policy=policy)
     except ConfigError as error:
-        one = given.get(error.key.removeprefix("ibkr."))
-        if one is None:
+        places = given.get(error.key.removeprefix("ibkr."))
+        if places is None:
             raise
-        raise _refused(error.key, error.value, error.cure, one.source) from error
+        raise _refused(error.key, error.value, error.cure, places[-1].source) from error
     return Config(section)
 
 
-def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, _Given]:
+def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Given]:
     file = Path("ibkr.toml" if path is None else path)
     if path is None and not file.exists():
         return {}
@@ -113,12 +127,12 @@ def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, _Given]:
     return _from_table(table, str(file))
 
 
-def _from_table(table: Mapping[str, Any], source: str) -> dict[str, _Given]:
+def _from_table(table: Mapping[str, Any], source: str) -> dict[str, Given]:
     """Typed values, as TOML and arguments have them."""
-    return {key: _Given(_typed(key, value, source), source) for key, value in table.items()}
+    return {key: Given(_typed(key, value, source), source) for key, value in table.items()}
 
 
-def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str, _Given]:
+def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str, Given]:
     """Text values, as ``.env`` and the environment have them. Names that are no setting belong to other programs."""
     given = {}
     for variable, text in variables.items():
@@ -129,7 +143,7 @@ def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str
         elif text is None:
             raise _refused(f"ibkr.{key}", text, "has no value: write NAME=value", source)
         elif text.strip():
-            given[key] = _Given(_parsed(key, text.strip(), source), source)
+            given[key] = Given(_parsed(key, text.strip(), source), source)
     return given
 
 

@@ -9,7 +9,7 @@ def test_alone_it_tells_a_newcomer_where_to_begin(ibkr):
     done = ibkr()
     assert (done.returncode, done.stderr) == (0, "")
     beginning, _, rest = done.stdout.partition("Options")
-    for command in ("ibkr demo", "ibkr status", "ibkr explain", "ibkr simulate"):
+    for command in ("ibkr demo", "ibkr status", "ibkr doctor", "ibkr explain", "ibkr simulate"):
         assert command in beginning
     assert "Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage." in beginning
     assert "Commands" in rest
@@ -17,7 +17,7 @@ def test_alone_it_tells_a_newcomer_where_to_begin(ibkr):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("args", [[], ["demo"], ["status"], ["explain"], ["simulate"]])
+@pytest.mark.parametrize("args", [[], ["demo"], ["status"], ["doctor"], ["explain"], ["simulate"]])
 def test_no_line_of_the_help_is_wrapped_in_its_middle(ibkr, args):
     done = ibkr(*args, "--help", COLUMNS="80")
     wide = ibkr(*args, "--help", COLUMNS="200")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from ib_async import IB, Contract, Forex, Index, Option, Stock
 
-from ibkr.simulator import Gateway
+from ibkr.simulator import FaultError, Gateway
 from ibkr.simulator.market.instruments import BY_SYMBOL
 from ibkr.simulator.market.walk import Quote
 
@@ -36,6 +36,19 @@ class TestTypes:
         session.send(*request(5, VODAFONE))
         assert (await session.error())[:2] == (5, 354)
         assert gateway.seen.live_subscriptions(7) == {}
+
+    @pytest.mark.parametrize("code", [354, 10089, 10168, 10186])
+    async def test_a_user_who_has_no_data_is_refused_with_the_code_of_the_fault(self, gateway, session, code) -> None:
+        await gateway.fault("deny_market_data", code)
+        session.send(59, 1, 3)
+        session.send(*request(5, APPLE))
+        assert (await session.error())[:2] == (5, code)
+        assert gateway.seen.live_subscriptions(7) == {}
+        await gateway.fault("clear")
+        session.send(*request(6, APPLE))
+        await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
+        with pytest.raises(FaultError, match="one of the codes 354, 10089, 10168, 10186 is needed, not 200"):
+            await gateway.fault("deny_market_data", 200)
 
     @pytest.mark.parametrize("wanted", [3, 4])
     async def test_delayed_if_it_may_be_had(self, session, wanted: int) -> None:

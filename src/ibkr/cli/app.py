@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ibkr.cli.demo import demo
+from ibkr.cli.doctor import doctor
 from ibkr.cli.explain import explain
 from ibkr.cli.serve import serve
 from ibkr.cli.simulate import app as simulate
@@ -21,6 +22,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes bac
 
   [cyan]ibkr demo[/cyan]       Watch it come back from every fault; needs no account.
   [cyan]ibkr status[/cyan]     Is your TWS or IB Gateway ready, and may a program trade?
+  [cyan]ibkr doctor[/cyan]     Why can I not connect? Every check, and what to do.
   [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
 
@@ -77,6 +79,7 @@ def _set_up_logging(verbose: int) -> None:
 
 app.command(rich_help_panel="Commands")(demo)
 app.command(rich_help_panel="Commands")(status)
+app.command(rich_help_panel="Commands")(doctor)
 app.command(rich_help_panel="Commands")(explain)
 app.command(rich_help_panel="Commands")(serve)
 app.add_typer(simulate, name="simulate", rich_help_panel="Commands")

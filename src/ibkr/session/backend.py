@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -79,3 +80,13 @@ def script_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
     return loop
+
+
+def spoken_versions(name: str) -> tuple[int, int]:
+    """The oldest and the newest protocol version that the backend of this name speaks.
+
+    Raises ``ConfigError`` and ``ImportError`` where it cannot be loaded.
+    """
+    import_eventkit(name)
+    client = importlib.import_module(f"{name}.client").Client
+    return client.MinClientVersion, client.MaxClientVersion

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import is_dataclass
 from functools import cache
 
 from ibkr.core.errors import ConfigError
 
 logger = logging.getLogger("ibkr.session")
 
-_CURE = (
+CURE = (
     "python -m pip uninstall --yes eventkit, then python -m pip install --force-reinstall --no-deps 'aeventkit>=2.1,<3'"
 )
 
@@ -24,8 +25,15 @@ def import_eventkit(backend: str) -> None:
     try:
         import eventkit  # noqa: F401
     except RuntimeError as error:
-        cure = f"it needs the module eventkit, whose older package cannot be imported here ({error}): {_CURE}"
+        cure = f"it needs the module eventkit, whose older package cannot be imported here ({error}): {CURE}"
         raise ConfigError("ibkr.backend", backend, cure) from error
+
+
+def is_older_eventkit() -> bool:
+    """Whether the module is that of the older distribution (facts/client-library.md section 6)."""
+    import eventkit
+
+    return not is_dataclass(eventkit.Event)
 
 
 @cache
@@ -40,5 +48,5 @@ def tell_of_two_eventkits() -> None:
             "the packages 'eventkit' and 'aeventkit' both bring the module eventkit: the one installed last is used"
             " (now %s), and the older one fails in threads. To keep the newer one alone: %s",
             eventkit.__version__,
-            _CURE,
+            CURE,
         )

@@ -148,6 +148,7 @@ ROWS = {
     "end_stream": Row(Kind.HARMLESS),
     "competing_login": Row(Kind.HARMLESS),
     "end_competing_login": Row(Kind.HARMLESS),
+    "deny_market_data": Row(Kind.UNKNOWN, cure="restore_upstream_data_lost"),
     "occupy_client_id": Row(Kind.REFUSES, arguments=(CLIENT_ID,), policy=ONCE, error=ClientIdInUse, drops=LATER),
     "silent": Row(Kind.REFUSES, policy=QUICK, error=GatewaySilent, drops=ALWAYS),
     "http": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),

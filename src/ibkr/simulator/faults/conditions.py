@@ -32,7 +32,8 @@ class Conditions:
     """Fresh ones are those of a healthy gateway.
 
     `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
-    happens to messages by their names. `clock_off` is in seconds. None: as the gateway's settings have it.
+    happens to messages by their names. `denied_by` is the code that refuses market data, `clock_off` is in seconds.
+    None: as the gateway's settings have it, or not at all.
     """
 
     greeting: str = "session"
@@ -40,6 +41,7 @@ class Conditions:
     upstream_up: bool = True
     read_only: bool = False
     competing: bool = False
+    denied_by: int | None = None
     flow: Flow = AT_ONCE
     twists: dict[str, Twist] = field(default_factory=dict)
     clock_off: float = 0.0

@@ -1,8 +1,9 @@
 """Faults of single streams."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ibkr.simulator.faults.registry import fault
+from ibkr.simulator.streams.market_data import DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
 
 if TYPE_CHECKING:
@@ -41,3 +42,13 @@ def competing_login(faults: "Faults") -> None:
 def end_competing_login(faults: "Faults") -> None:
     """The user has logged out elsewhere: the ticks go on."""
     faults.hub.conditions.competing = False
+
+
+def _a_denial(code: Any) -> str:
+    return "" if code in DENIALS else f"one of the codes {', '.join(map(str, DENIALS))} is needed, not {code}"
+
+
+@fault()
+def deny_market_data(faults: "Faults", code: Annotated[int, _a_denial] = 354) -> None:
+    """The user has no market data: subscriptions from now on are refused, with 354, 10089, 10168 or 10186."""
+    faults.hub.conditions.denied_by = code

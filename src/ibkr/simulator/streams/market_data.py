@@ -34,6 +34,15 @@ _NOT_SUBSCRIBED = (
 _DELAYED = "Requested market data is not subscribed. Displaying delayed market data."
 _SNAPSHOT_WITH_GENERICS = "Snapshot market data subscription is not applicable to generic ticks"
 
+DENIALS: Final = {
+    354: _NOT_SUBSCRIBED,
+    10089: "Requested market data requires additional subscription for API. See link in 'Market Data Connections' "
+    "dialog for more details.",
+    10168: "Requested market data is not subscribed. Delayed market data is not enabled.",
+    10186: "Requested market data is not subscribed. Delayed market data is not enabled.",
+}
+"""The codes by which TWS says that the user has no permission for data, and their texts."""
+
 Parts = list[tuple[bytes, bytes]]
 """Bodies before and after their request ids."""
 
@@ -194,6 +203,9 @@ def _is_legal(word: str, sec_type: str) -> bool:
 def _data_type(client: "Client", req_id: int, item: Instrument) -> int | None:
     """What of live, frozen and delayed the client gets: live if it may, whatever it has asked for."""
     wanted, is_open = client.market_data_type, client.hub.market.is_open
+    if (code := client.hub.conditions.denied_by) is not None:
+        client.send_error(req_id, code, DENIALS[code])
+        return None
     if item.market_data == "live":
         return FROZEN if not is_open and wanted in (FROZEN, DELAYED_FROZEN) else LIVE
     if item.market_data == "delayed" and wanted in (DELAYED, DELAYED_FROZEN):

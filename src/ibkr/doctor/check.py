@@ -1,0 +1,42 @@
+"""A check: its name, what it needs, and how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ibkr.doctor.finding import Finding, Level
+from ibkr.doctor.patient import Patient
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``look`` gives the findings; with one of level ``fail`` every check that ``needs`` this one is skipped.
+
+    It may raise ``SessionEnded`` when the gateway ends the session under it.
+    """
+
+    name: str
+    about: str
+    look: Callable[[Patient], Awaitable[list[Finding]]]
+    needs: tuple[str, ...] = ()
+
+
+def ok(check: str, message: str) -> list[Finding]:
+    """All is well."""
+    return [Finding(check, Level.OK, message)]
+
+
+def warn(check: str, kind: str, message: str, advice: str) -> list[Finding]:
+    """Something to know of, that need not stand in the way."""
+    return [Finding(check, Level.WARN, message, kind, advice)]
+
+
+def fail(check: str, kind: str, message: str, advice: str) -> list[Finding]:
+    """This stands in the way of a program that connects."""
+    return [Finding(check, Level.FAIL, message, kind, advice)]
+
+
+def skipped(check: str, why: str) -> list[Finding]:
+    """Not looked at, and why."""
+    return [Finding(check, Level.SKIPPED, why)]

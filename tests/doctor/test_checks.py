@@ -1,0 +1,122 @@
+"""What no peer of the table shows: single checks, each by itself."""
+
+import dataclasses
+
+import pytest
+
+from ibkr.config import config_of, read_settings
+from ibkr.doctor import CHECKS, Check, Level, Patient, examine
+from ibkr.doctor.check import fail
+from ibkr.doctor.checks import accounts, exposure, libraries
+from ibkr.doctor.redaction import redacted
+from ibkr.session.packages import is_older_eventkit
+from ibkr.simulator import Gateway
+
+
+@pytest.fixture
+def patient(tmp_path, monkeypatch):
+    """Of the defaults, but for a port that is given."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(port: int = 7497, **settings: object) -> Patient:
+        made = Patient(lambda: read_settings(port=port, region="none", **settings), own_ids=[901, 902])
+        made.cfg = config_of(made.settings())
+        made.addresses = ["127.0.0.1"]
+        return made
+
+    return make
+
+
+def test_every_check_needs_only_what_stands_before_it():
+    for number, check in enumerate(CHECKS):
+        assert set(check.needs) <= {earlier.name for earlier in CHECKS[:number]}
+    assert len({check.name for check in CHECKS}) == len({check.about for check in CHECKS}) == len(CHECKS)
+
+
+async def test_a_port_that_is_open_on_another_address_is_a_warning(patient, monkeypatch):
+    async with Gateway(id_hold=0) as gateway:
+        # As if loopback were the address that others reach: a machine without a network has no other.
+        monkeypatch.setattr(exposure, "own_addresses", lambda: ["127.0.0.1"])
+        [finding] = await exposure.CHECK.look(patient(gateway.port))
+        assert (finding.level, finding.kind) == (Level.WARN, "exposed")
+        assert f"port {gateway.port} is open on 127.0.0.1, too" in finding.message
+        assert "no password" in finding.advice
+        monkeypatch.undo()
+        [finding] = await exposure.CHECK.look(patient(gateway.port))
+        assert finding.level is Level.OK
+
+
+async def test_a_gateway_over_the_network_is_a_warning(patient):
+    away = patient()
+    away.addresses = ["198.51.100.7"]
+    [finding] = await exposure.CHECK.look(away)
+    assert (finding.level, finding.kind) == (Level.WARN, "exposed")
+
+
+async def test_our_own_id_that_is_taken_gives_way_to_another(patient):
+    async with Gateway(id_hold=0) as gateway:
+        await gateway.fault("occupy_client_id", 901)
+        findings = [finding async for finding in examine(patient(gateway.port), CHECKS)]
+        await gateway.wait_for(lambda gateway: not gateway.client_ids)
+    opened = next(finding for finding in findings if finding.check == "session")
+    assert (opened.level, opened.message.split(" (")[0]) == (Level.OK, "open as client 902")
+
+
+@pytest.mark.parametrize(("port", "kind"), [(4001, "paper_account"), (4002, ""), (5000, "")])
+async def test_a_paper_account_at_the_port_of_live_trading(patient, port, kind):
+    looked_at = patient(port)
+    looked_at.session = dataclasses.make_dataclass("Told", ["accounts"])(("DU1234567",))
+    [finding] = await accounts.CHECK.look(looked_at)
+    assert finding.kind == kind
+
+
+async def test_an_account_that_the_login_does_not_have(patient):
+    looked_at = patient(account="DU9999999")
+    looked_at.session = dataclasses.make_dataclass("Told", ["accounts"])(("DU1234567",))
+    [finding] = await accounts.CHECK.look(looked_at)
+    assert (finding.level, finding.kind) == (Level.WARN, "unknown_account")
+
+
+async def test_the_older_eventkit_is_a_warning_with_the_cure(patient, monkeypatch):
+    assert not is_older_eventkit()
+    monkeypatch.setattr(libraries, "is_older_eventkit", lambda: True)
+    [finding] = await libraries.CHECK.look(patient())
+    assert (finding.level, finding.kind) == (Level.WARN, "client_library")
+    assert "pip install --force-reinstall --no-deps 'aeventkit" in finding.advice
+
+
+async def test_a_client_library_that_cannot_be_loaded_ends_nothing_else(patient, monkeypatch):
+    def broken(_name: str) -> tuple[int, int]:
+        raise ImportError("cannot import name 'Event' from 'eventkit'")
+
+    monkeypatch.setattr(libraries, "spoken_versions", broken)
+    async with Gateway(id_hold=0) as gateway:
+        found = [finding async for finding in examine(patient(gateway.port), CHECKS)]
+        await gateway.wait_for(lambda gateway: not gateway.client_ids)
+    assert [finding.check for finding in found if finding.level is not Level.OK] == ["libraries"]
+
+
+async def test_a_run_that_is_broken_off_closes_its_session(patient):
+    async with Gateway(id_hold=0) as gateway:
+        run = examine(patient(gateway.port), CHECKS)
+        async for finding in run:
+            if finding.check == "session":
+                assert len(gateway.client_ids) == 1
+                break
+        await run.aclose()
+        await gateway.wait_for(lambda gateway: not gateway.client_ids)
+
+
+async def test_what_needs_something_skipped_is_skipped(patient):
+    async def fails(_patient: Patient):
+        return fail("a", "kind", "broken", "mend it")
+
+    checks = [Check("a", "A", fails), Check("b", "B", fails, ("a",)), Check("c", "C", fails, ("b",))]
+    found = [(each.check, each.level) async for each in examine(patient(), checks)]
+    assert found == [("a", Level.FAIL), ("b", Level.SKIPPED), ("c", Level.SKIPPED)]
+
+
+def test_redaction():
+    text = "gw.example.com:4001 is 203.0.113.9, fd00::12; 127.0.0.1, ::1 at 12:30:00, account XY12345, DU1234567"
+    plain = redacted(text, host="gw.example.com", accounts=["XY12345"])
+    assert plain == "<host>:4001 is <address>, <address>; 127.0.0.1, ::1 at 12:30:00, account XY***45, DU***67"
