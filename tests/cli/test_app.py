@@ -9,7 +9,7 @@ def test_alone_it_tells_a_newcomer_where_to_begin(ibkr):
     done = ibkr()
     assert (done.returncode, done.stderr) == (0, "")
     beginning, _, rest = done.stdout.partition("Options")
-    for command in ("ibkr demo", "ibkr status", "ibkr doctor", "ibkr explain", "ibkr simulate"):
+    for command in ("ibkr demo", "ibkr status", "ibkr watch", "ibkr doctor", "ibkr explain", "ibkr simulate"):
         assert command in beginning
     assert "Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage." in beginning
     assert "Commands" in rest

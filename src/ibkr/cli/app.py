@@ -14,6 +14,7 @@ from ibkr.cli.explain import explain
 from ibkr.cli.serve import serve
 from ibkr.cli.simulate import app as simulate
 from ibkr.cli.status import status
+from ibkr.cli.watch import watch
 
 # Every line short enough for a terminal of 80 columns: longer ones would wrap in the middle.
 _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes back.
@@ -22,6 +23,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes bac
 
   [cyan]ibkr demo[/cyan]       Watch it come back from every fault; needs no account.
   [cyan]ibkr status[/cyan]     Is your TWS or IB Gateway ready, and may a program trade?
+  [cyan]ibkr watch[/cyan]      The same, live on a screen, for as long as you look.
   [cyan]ibkr doctor[/cyan]     Why can I not connect? Every check, and what to do.
   [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
@@ -79,6 +81,7 @@ def _set_up_logging(verbose: int) -> None:
 
 app.command(rich_help_panel="Commands")(demo)
 app.command(rich_help_panel="Commands")(status)
+app.command(rich_help_panel="Commands")(watch)
 app.command(rich_help_panel="Commands")(doctor)
 app.command(rich_help_panel="Commands")(explain)
 app.command(rich_help_panel="Commands")(serve)

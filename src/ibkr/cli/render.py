@@ -35,6 +35,8 @@ _FARMS = {
     FarmState.BROKEN: "[bold yellow]{} (broken)[/]",
 }
 
+_BY_WORST = (FarmState.BROKEN, FarmState.CONNECTING, FarmState.INACTIVE, FarmState.OK)
+
 
 def state_style(state: ConnectionState) -> str:
     """The style, in rich's words, that the state has everywhere."""
@@ -52,30 +54,40 @@ def status_panel(status: Status, *, show_accounts: bool = False) -> Panel:
         rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
     if status.maintenance:
         rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
-    rows.add_row("Trading", _trading(status, plain["may_trade_reason"]))
-    rows.add_row("Gateway", _gateway(status))
+    rows.add_row("Trading", trading(status, plain["may_trade_reason"]))
+    rows.add_row("Gateway", gateway(status))
     if status.server_version is not None:
-        rows.add_row("Upstream", _UPSTREAM[status.upstream])
-        rows.add_row("Data farms", _farms(status))
-        rows.add_row("Accounts", ", ".join(_account(name, show_accounts) for name in status.accounts) or "none told")
+        rows.add_row("Upstream", upstream(status))
+        rows.add_row("Data farms", farms(status))
+        rows.add_row("Accounts", accounts(status, show_accounts))
     style = state_style(status.state)
     title = f"[{style}]{status.state}[/]"
     return Panel(rows, title=title, title_align="left", box=box.ROUNDED, border_style=style.removeprefix("bold "))
 
 
-def _trading(status: Status, reason: str) -> str:
+def trading(status: Status, reason: str) -> str:
+    """Whether orders may be sent, in rich's markup; ``reason``: why not."""
     return "[green]orders may be sent[/]" if status.may_trade else f"[yellow]no orders:[/] {escape(reason)}"
 
 
-def _gateway(status: Status) -> str:
+def gateway(status: Status) -> str:
+    """Where, as whom, and which protocol it speaks."""
     where = f"{status.endpoint} as client {status.client_id}"
     return where if status.server_version is None else f"{where}, protocol {status.server_version}"
 
 
-def _farms(status: Status) -> str:
-    farms = (_FARMS[state].format(escape(name)) for name, state in sorted(status.farms.items()))
-    return ", ".join(farms) or "none told yet"
+def upstream(status: Status) -> str:
+    """The gateway's own link, in rich's markup."""
+    return _UPSTREAM[status.upstream]
 
 
-def _account(name: str, show_accounts: bool) -> str:
-    return escape(name if show_accounts else mask_account(name))
+def farms(status: Status) -> str:
+    """The data farms in rich's markup, those with something to say first."""
+    by_worst = sorted(status.farms.items(), key=lambda farm: (_BY_WORST.index(farm[1]), farm[0]))
+    return ", ".join(_FARMS[state].format(escape(name)) for name, state in by_worst) or "none told yet"
+
+
+def accounts(status: Status, show_accounts: bool) -> str:
+    """The login's accounts, masked unless ``show_accounts``."""
+    names = status.accounts if show_accounts else map(mask_account, status.accounts)
+    return escape(", ".join(names)) or "none told"

@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import math
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +13,7 @@ import typer
 
 from ibkr.cli.drive import fault, faults, scenarios
 from ibkr.cli.options import JsonOption
+from ibkr.cli.signals import call_on_stop
 from ibkr.simulator import Gateway, Scenario, ScenarioError, load_scenario
 from ibkr.simulator.hub import ID_HOLD
 from ibkr.simulator.market.instruments import SHIPPED as SHIPPED_INSTRUMENTS
@@ -141,9 +140,7 @@ def _run(gateway: Gateway, played: Scenario | None, speed: float, *, as_json: bo
 
 async def _serve(gateway: Gateway, played: Scenario | None, speed: float, *, as_json: bool) -> None:
     stopping = asyncio.Event()
-    if sys.platform != "win32":  # there, Ctrl-C arrives as KeyboardInterrupt
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    call_on_stop(stopping.set)
     async with gateway:
         if as_json:
             where = {"host": gateway.host, "port": gateway.port, "control_port": gateway.control_port}

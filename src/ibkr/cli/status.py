@@ -44,11 +44,16 @@ def status(
     elif error is None:
         Console().print(status_panel(found, show_accounts=show_accounts))
     if error is not None:
-        talk = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-        talk.print(f"No session with {error.endpoint}: {found.reason}.", style="bold red")
-        talk.print(error.advice)
+        tell_error(error, found)
     if error is not None or found.state is not ConnectionState.READY:
         raise typer.Exit(1)
+
+
+def tell_error(error: ConnectError, found: Status) -> None:
+    """Why there is no session, and the cure, on stderr."""
+    talk = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    talk.print(f"No session with {error.endpoint}: {found.reason}.", style="bold red")
+    talk.print(error.advice)
 
 
 async def _look(cfg: Config, wait: float | None) -> tuple[Status, ConnectError | None]:
@@ -79,7 +84,7 @@ async def look_until(connector: IBConnector, seconds: float) -> tuple[Status, Co
         ready.cancel()
         await asyncio.gather(connecting, ready, return_exceptions=True)
         await connector.disconnect_async()
-    return found, _last_cause(found)
+    return found, last_cause(found)
 
 
 async def _ready(connector: IBConnector) -> None:
@@ -88,7 +93,7 @@ async def _ready(connector: IBConnector) -> None:
             return
 
 
-def _last_cause(status: Status) -> ConnectError | None:
+def last_cause(status: Status) -> ConnectError | None:
     """The error that ``connect()`` would have raised for the last failed attempt."""
     if status.is_connected or not status.last_error:
         return None

@@ -1,0 +1,102 @@
+"""The screen of ``ibkr watch``, rendered as it would be on a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from ibkr import ConnectionState, FarmState, SessionState, Stats, Status, UpstreamState
+from ibkr.cli.letters import large, sparkline
+from ibkr.cli.screen import Screen, note
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+STATUS = Status(
+    ConnectionState.READY,
+    "session and upstream up",
+    since=NOON,
+    as_of=NOON,
+    may_trade=True,
+    may_trade_reason="",
+    is_connected=True,
+    endpoint="127.0.0.1:7497",
+    client_id=7,
+    server_version=178,
+    accounts=("DU1234567",),
+    session=SessionState.UP,
+    upstream=UpstreamState.UP,
+    farms={f"farm{number}": FarmState.OK for number in range(12)},
+)
+
+
+def rendered(status: Status, *, height: int = 24, **more: object) -> list[str]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    console = Console(file=file, width=80, height=height, force_terminal=True, color_system=None, legacy_windows=False)
+    events: deque = deque()
+    note(status, events, show_accounts=False)
+    given = {"stats": Stats(NOON), "events": events, "now": NOON + timedelta(seconds=3725), "keys": "q  quit", **more}
+    console.print(Screen(status, **given), end="")
+    file.seek(0)
+    return file.read().split("\n")
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+def test_every_state(state):
+    lines = rendered(replace(STATUS, state=state))
+    assert len(lines) == 24
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[-1] == "q  quit"
+    assert large(state).split("\n")[0] in lines[1]
+    assert "for 1:02:05" in lines[1]
+
+
+def test_a_broken_farm_is_seen_though_there_is_no_room_for_all():
+    lines = rendered(replace(STATUS, farms={**STATUS.farms, "usfarm": FarmState.BROKEN}))
+    assert any(line.startswith("Data farms") and "usfarm (broken)" in line for line in lines)
+
+
+def test_accounts_are_masked():
+    lines = rendered(replace(STATUS, reason="DU1234567 is not in this login"))
+    assert not any("DU1234567" in line for line in lines)
+    assert any("DU1234567" in line for line in rendered(STATUS, show_accounts=True))
+
+
+def test_a_small_terminal_still_has_the_state_and_the_keys():
+    lines = rendered(STATUS, height=8)
+    assert len(lines) == 8
+    assert lines[-1] == "q  quit"
+
+
+def test_the_countdown():
+    waiting = replace(
+        STATUS, state=ConnectionState.RECONNECTING, attempt=4, next_retry_at=NOON + timedelta(seconds=2.5)
+    )
+    assert "Next attempt  number 5 in 1.5 s" in "\n".join(rendered(waiting, now=NOON + timedelta(seconds=1)))
+
+
+def test_round_trips_as_bars():
+    assert sparkline([]) == ""
+    assert sparkline([0, 0]) == "▁▁"
+    assert sparkline([1, 4, 8]) == "▂▅█"
+    text = "\n".join(rendered(STATUS, stats=Stats(NOON, probes=3, round_trips=(0.001, 0.004, 0.008))))
+    assert "▂▅█ 8.0 ms (median 4.0, longest 8.0)" in text
+    text = "\n".join(rendered(STATUS, stats=Stats(NOON, round_trips=(*[0.002] * 118, 0.9, 0.002))))
+    assert f"Round-trip    {'▃' * 22}█▃ 2.0 ms (median 2.0, longest 900.0)" in text
+
+
+def test_a_state_that_passes_is_one_event_with_its_latest_reason():
+    events: deque = deque()
+    for state, reason in (
+        (ConnectionState.READY, "well"),
+        (ConnectionState.READY, "a farm is broken"),
+        (ConnectionState.RECONNECTING, "session lost"),
+        (ConnectionState.RECONNECTING, "session lost; refused"),
+        (ConnectionState.RECONNECTING, "session lost; refused"),
+        (ConnectionState.READY, "well"),
+    ):
+        note(replace(STATUS, state=state, reason=reason), events, show_accounts=False)
+    assert [event.words for event in events] == ["well", "a farm is broken", "session lost; refused", "well"]
