@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         NotReady,
         UnsupportedVersion,
     )
+    from ibkr.core.gap import GapReport
     from ibkr.core.policy import Policy
     from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
     from ibkr.core.stats import Stats
@@ -38,6 +39,7 @@ __all__ = [
     "ConnectionState",
     "FailureKind",
     "FarmState",
+    "GapReport",
     "GatewayClosed",
     "GatewaySilent",
     "GatewayUnreachable",
@@ -71,6 +73,7 @@ _HOMES = {
     "NotAGateway": _ERRORS,
     "NotReady": _ERRORS,
     "UnsupportedVersion": _ERRORS,
+    "GapReport": "ibkr.core.gap",
     "Policy": "ibkr.core.policy",
     "ConnectionState": "ibkr.core.state",
     "FarmState": "ibkr.core.state",

@@ -17,12 +17,14 @@ from zoneinfo import ZoneInfo
 
 from ibkr.core.errors import NotReady
 from ibkr.core.facts import Now
+from ibkr.core.gap import GapReport
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
 from ibkr.core.situation import Identity
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
+from ibkr.observe.gaps import tell_gap
 from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
 from ibkr.observe.stalls import tell_stall
 from ibkr.runtime import endings
@@ -89,7 +91,10 @@ class IBConnector:
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))
         self._adapter = Adapter(self._ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
-        self._listeners = Listeners()
+        self._listeners = Listeners[Status]("status", "use 'async for status in connector.changes()', or ")
+        self._gap_listeners = Listeners[GapReport]("gap")
+        self._gap_listeners.add(tell_gap)
+        self._adapter.desk.on_gap = self._gap_listeners.tell
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
         self._home = Home(script_loop, lambda: self._machine.is_quiet)
         self._supervision = Supervision(self._machine, self._driver, self._listeners, self._home)
@@ -307,6 +312,23 @@ class IBConnector:
         ``policy.suspect_after`` after that, and when there is no session.
         """
         await self._home.join(lambda: self._ensure_fresh(max_age))
+
+    def on_gap(self, callback: Callable[[GapReport], object]) -> Callable[[], None]:
+        """Call a plain function with the report of every outage once all is restored, in the loop's thread.
+
+        Returns what ends that.
+        """
+        return self._gap_listeners.add(callback)
+
+    @property
+    def last_gap(self) -> GapReport | None:
+        """What changed at the broker during the last outage; None before the first has ended."""
+        self._home.look()
+        return self._adapter.desk.last
+
+    def clear_unconfirmed(self, *order_ids: int) -> None:
+        """Take these orders off ``status.unconfirmed``, all if none are named: you have seen what became of them."""
+        self._home.give(lambda: self._adapter.desk.clear_unconfirmed(order_ids))
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""

@@ -45,6 +45,16 @@ def test_a_message_that_was_not_awaited_changes_nothing(ledger, req_id):
     assert ledger.ids(Standing.WANTED) == [11, 12]
 
 
+def test_restored_is_what_was_asked_for_before_and_runs_again(ledger):
+    send(ledger, 11)
+    assert ledger.restored == ()
+    ledger.unsend()
+    assert ledger.restored == ()
+    send(ledger, 11)
+    send(ledger, 12)
+    assert ledger.restored == ("AAPL",), "the other is new"
+
+
 def test_refused_when_first_asked_for_is_dropped(ledger):
     send(ledger, 11)
     assert ledger.refuse(11, "354: not subscribed")

@@ -47,6 +47,14 @@ def test_a_caller_who_wants_to_know_has_it_probed_at_once_and_once(ready):
     assert (ready.state, ready.status.may_trade) == (S.DEGRADED, False)
 
 
+def test_a_probe_that_waits_to_be_sent_serves_all_who_want_one(ready):
+    for _ in range(4):
+        ready.fact(ProbeWanted())
+        ready.hear()
+    ready.fact(ProbeWanted())
+    assert ready.timers[Timer.LIVENESS] == pytest.approx(ready.mono + 2.0), "one apart, one to be suspect after"
+
+
 def test_a_byte_after_the_probe_is_life(ready):
     ready.advance(7)
     ready.hear()

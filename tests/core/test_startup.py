@@ -6,6 +6,7 @@ from ibkr.core import effects as do
 from ibkr.core.facts import StartupAnswered, SubscriptionsMoved, Timer
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
+from ibkr.core.sync import NOT_CONNECTED
 
 
 @pytest.fixture
@@ -34,7 +35,11 @@ def test_answered_in_full_it_is_announced_and_restored(starting):
     starting.answer(*starting.names[:-1])
     assert (starting.state, starting.status.is_connected) == (S.SYNCING, False)
     starting.answer("executions")
-    assert starting.orders == [do.Restore(1, same_session=False), do.Announce(1)]
+    assert starting.orders == [
+        do.Compare(1, NOT_CONNECTED, ()),
+        do.Restore(1, same_session=False),
+        do.Announce(1),
+    ]
     assert (starting.machine.phase, starting.state) == (P.RESTORING, S.SYNCING)
     assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
     assert starting.status.reason == "restore: subscriptions are being asked for again"
@@ -175,14 +180,17 @@ def test_may_trade_is_about_orders_alone(starting, name):
     starting.answer(*[each for each in starting.names if each != name])
     live(starting, 20)
     assert (starting.state, starting.status.may_trade, starting.status.may_trade_reason) == (S.DEGRADED, True, "")
+    assert do.Compare(1, NOT_CONNECTED, (name,)) in starting.orders
 
 
 def test_a_late_answer_serves(starting):
     starting.answer(*starting.names[:-1])
     live(starting, 20)
     assert starting.state is S.DEGRADED
+    assert starting.orders[-2:] == [do.Restore(1, same_session=False), do.Announce(1)]
     starting.answer("executions")
     assert (starting.state, starting.status.may_trade) == (S.READY, True)
+    assert starting.orders[-2:] == [do.Compare(1, NOT_CONNECTED, ()), do.ReportGap(1)], "and compared once, late"
 
 
 def test_a_late_answer_serves_while_subscriptions_are_restored(starting):
@@ -191,7 +199,9 @@ def test_a_late_answer_serves_while_subscriptions_are_restored(starting):
     live(starting, 20)
     starting.fact(StartupAnswered(1, "executions"))
     assert (starting.machine.phase, starting.status.may_trade) == (P.RESTORING, True)
+    assert starting.orders[-1] == do.Compare(1, NOT_CONNECTED, ())
     starting.moved(0)
+    assert starting.orders[-1] == do.ReportGap(1)
     assert starting.state is S.READY
 
 
@@ -210,6 +220,7 @@ def test_a_read_only_answer_is_an_answer(starting):
     assert (starting.status.read_only, starting.status.may_trade) == (True, False)
     assert starting.status.reason == "session and upstream up; the gateway's API is read-only"
     assert "Read-Only API setting" in starting.status.may_trade_reason
+    assert do.Compare(1, NOT_CONNECTED, ("completed orders", "open orders")) in starting.orders, "it told no orders"
 
 
 def test_a_program_that_said_readonly_may_not_trade(new_rig):
@@ -219,6 +230,7 @@ def test_a_program_that_said_readonly_may_not_trade(new_rig):
     rig.come_up()
     assert (rig.state, rig.status.may_trade, rig.status.read_only) == (S.READY, False, True)
     assert rig.status.may_trade_reason == "this program was configured with readonly = true"
+    assert do.Compare(1, NOT_CONNECTED, ("completed orders", "open orders")) in rig.orders
 
 
 def test_a_new_session_begins_knowing_nothing(starting):
@@ -232,5 +244,10 @@ def test_a_new_session_begins_knowing_nothing(starting):
     starting.code(2104, "usfarm")
     starting.forget()
     starting.answer()
-    assert starting.orders == [do.Restore(2, same_session=False), do.Announce(2)]
+    assert starting.orders == [
+        do.Compare(2, "the gateway closed the connection", ()),
+        do.Restore(2, same_session=False),
+        do.Announce(2),
+        do.ReportGap(2),
+    ]
     assert starting.state is S.READY

@@ -119,6 +119,7 @@ def test_as_plain_data(ready):
         "next_retry_at": "2026-03-02T14:30:00.250+00:00",
         "outages": 1,
         "last_error": "unreachable: connection refused",
+        "unconfirmed": [],
         "upstream_notices": 0,
         "maintenance": None,
         "alert": "",

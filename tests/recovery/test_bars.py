@@ -132,19 +132,19 @@ def bar(second: int, close: float = 1.0) -> BarData:
 
 
 @pytest.mark.parametrize(
-    ("had", "came", "joined", "has_new"),
+    ("had", "came", "joined", "new"),
     [
-        ([], [5, 10], [5, 10], True),
-        ([5, 10], [10], [5, 10], False),
-        ([5, 10], [0, 5, 10, 15, 20], [5, 10, 15, 20], True),
-        ([5, 10], [20, 25], [5, 10, 20, 25], True),
-        ([5, 10], [0, 5], [5, 10], False),
+        ([], [5, 10], [5, 10], 2),
+        ([5, 10], [10], [5, 10], 0),
+        ([5, 10], [0, 5, 10, 15, 20], [5, 10, 15, 20], 2),
+        ([5, 10], [20, 25], [5, 10, 20, 25], 2),
+        ([5, 10], [0, 5], [5, 10], 0),
     ],
 )
-def test_joined(had: list[int], came: list[int], joined: list[int], has_new: bool) -> None:
+def test_joined(had: list[int], came: list[int], joined: list[int], new: int) -> None:
     bars = [bar(second) for second in had]
     old = list(bars)
-    assert join(bars, [bar(second, 2.0) for second in came]) is has_new
+    assert join(bars, [bar(second, 2.0) for second in came]) == new
     assert [each.date for each in bars] == joined
     assert all(mine is theirs for mine, theirs in zip(bars, old[:-1], strict=False))
     if had and had[-1] in came:

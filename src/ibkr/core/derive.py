@@ -37,7 +37,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     lacking = _lacking(s, policy)
     if lacking:
         return ConnectionState.DEGRADED, lacking
-    return ConnectionState.READY, _ready(session, policy)
+    return ConnectionState.READY, _ready(s, policy)
 
 
 def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
@@ -51,10 +51,12 @@ def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
         return "this program was configured with readonly = true"
     if session.read_only:
         return "the gateway's Read-Only API setting is on: switch it off in its API settings to trade"
-    if not session.compared:
-        return "start-up has not ended: orders and executions are not known yet"
-    unknown = sorted(ORDER_ANSWERS - session.answered)
-    return f"not yet known: {', '.join(unknown)}" if unknown else ""
+    if session.compared:
+        return ""
+    unknown = sorted(ORDER_ANSWERS & session.missing)
+    if unknown:
+        return f"not yet known: {', '.join(unknown)}"
+    return "start-up has not ended: orders and executions are not known yet"
 
 
 def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
@@ -85,10 +87,12 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "last_error": str(s.failure) if s.failure else "",
         "maintenance": s.maintenance if s.phase not in (Phase.IDLE, Phase.FAILED) else None,
         "alert": s.alert,
+        "unconfirmed": s.unconfirmed,
     }
 
 
-def _ready(session: Session, policy: Policy) -> str:
+def _ready(s: Situation, policy: Policy) -> str:
+    session = s.session
     parts = ["session and upstream up"]
     if session.upstream is UpstreamState.ASSUMED:
         parts = ["session up; upstream assumed, the gateway has not said"]
@@ -97,6 +101,8 @@ def _ready(session: Session, policy: Policy) -> str:
         parts.append(f"data farm broken: {', '.join(broken)}")
     if session.read_only:
         parts.append("the gateway's API is read-only")
+    if s.unconfirmed:
+        parts.append(f"orders unconfirmed, they may be at the broker: {', '.join(map(str, s.unconfirmed))}")
     if session.withheld:
         withheld = ", ".join(session.withheld)
         parts.append(f"market data withheld while this user is logged in elsewhere (10197): {withheld}")

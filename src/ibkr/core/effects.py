@@ -49,6 +49,25 @@ class AskAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Compare:
+    """Hold what the gateway has told in start-up against what was known before the outage.
+
+    ``cause``: of the outage; ``unknown``: start-up requests that were not answered, or only refused.
+    """
+
+    attempt: int
+    cause: str
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportGap:
+    """The outage is over: tell what changed in it, if that was not told yet."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Tell the client library's own listeners that the session is up."""
 
@@ -130,6 +149,19 @@ class Publish:
 
 
 SessionOrder: TypeAlias = (
-    Open | Close | Abort | StartUp | AskAgain | Announce | Restore | Watch | AskStreams | SlowDown | Probe | Release
+    Open
+    | Close
+    | Abort
+    | StartUp
+    | AskAgain
+    | Compare
+    | ReportGap
+    | Announce
+    | Restore
+    | Watch
+    | AskStreams
+    | SlowDown
+    | Probe
+    | Release
 )
 Effect: TypeAlias = SessionOrder | StartTimer | StopTimer | Publish

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from ibkr.core.errors import Failure
+from ibkr.core.orders import SentOrder
 from ibkr.core.state import Feed
 
 
@@ -192,6 +193,13 @@ class StreamsWatched:
 
 
 @dataclass(frozen=True, slots=True)
+class OrdersUnconfirmed:
+    """Of these orders, sent in sessions that have ended, nobody knows whether they are at the broker."""
+
+    orders: tuple[SentOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A byte came after a probe was sent."""
 
@@ -215,5 +223,6 @@ Fact: TypeAlias = (
     | StartupAnswered
     | SubscriptionsMoved
     | StreamsWatched
+    | OrdersUnconfirmed
     | Heard
 )

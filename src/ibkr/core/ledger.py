@@ -25,13 +25,17 @@ class Standing(StrEnum):
 
 @dataclass(slots=True)
 class Entry:
-    """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now."""
+    """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now.
+
+    ``was_asked``: before the gateway last forgot.
+    """
 
     label: str
     kind: str
     feed: Feed | None
     standing: Standing = Standing.WANTED
     ran: bool = False
+    was_asked: bool = False
     cause: str = ""
     is_withheld: bool = False
 
@@ -129,6 +133,7 @@ class Ledger:
     def unsend(self) -> None:
         """The gateway has forgotten all of it: the session ended, or it said so (1101)."""
         for entry in self._entries.values():
+            entry.was_asked = entry.was_asked or entry.standing is not Standing.WANTED
             self._stand(entry, Standing.WANTED)
             self._withhold(entry, False)
 
@@ -169,6 +174,15 @@ class Ledger:
     def awaited(self) -> list[str]:
         """The kinds of those that wait for a message: the first, or one after they were silenced."""
         return [kind for kind, number in self._awaited.items() if number]
+
+    @property
+    def restored(self) -> tuple[str, ...]:
+        """The labels of those that run again."""
+        return tuple(
+            entry.label
+            for entry in self._entries.values()
+            if entry.was_asked and entry.standing in (Standing.SENT, Standing.LIVE)
+        )
 
     @property
     def refused(self) -> tuple[str, ...]:

@@ -59,8 +59,9 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
 
 def _probe(step: Step) -> None:
     session, policy, now = step.situation.session, step.policy, step.now.mono
-    # The session sends it no sooner than this after the one before.
-    sent_at = max(now, session.last_probe_at + policy.probe_apart)
+    last = session.last_probe_at
+    # The session sends it no sooner than this after the one before; one that waits to be sent serves.
+    sent_at = last if last > now else max(now, last + policy.probe_apart)
     session.probe_sent_at = session.last_probe_at = sent_at
     step.do(Probe(step.situation.attempt))
     _wait(step, sent_at - now + policy.suspect_after)

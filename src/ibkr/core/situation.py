@@ -11,6 +11,7 @@ from math import inf
 from ibkr.core.calendar import Window
 from ibkr.core.errors import Failure
 from ibkr.core.facts import EndedStream, Key
+from ibkr.core.orders import SentOrder
 from ibkr.core.state import FarmState, UpstreamState
 
 
@@ -73,8 +74,12 @@ class Session:
     asked_again: bool = False
     started: bool = False
     """Start-up has ended once: the client library's state is filled."""
+    startup_over: bool = False
+    """Start-up has ended, with all answers or without, since the gateway last said that it forgot."""
     compared: bool = False
-    """Start-up has ended since the gateway last said that it forgot: orders and executions were compared."""
+    """What is being traded was told since then, and held against what was known."""
+    data_lost: bool = False
+    """The gateway has forgotten this session's subscriptions (1101): that is the outage's cause."""
     restored: bool = False
     """Subscriptions were sent once in this session, or the gateway has forgotten what it was asked for (1101)."""
     restore_due: bool = True
@@ -143,4 +148,5 @@ class Situation:
     trouble_in: Window | None = None
     """The last maintenance window that this trouble was in."""
     alert: str = ""
+    unconfirmed: tuple[SentOrder, ...] = ()
     session: Session = field(default_factory=Session)

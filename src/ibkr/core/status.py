@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ibkr.core.accounts import mask_account, mask_accounts
+from ibkr.core.accounts import mask_account
+from ibkr.core.orders import SentOrder
+from ibkr.core.plain import masked, plain
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Status:
     next_retry_at: datetime | None = None
     outages: int = 0
     last_error: str = ""
+    unconfirmed: tuple[SentOrder, ...] = ()
+    """Orders whose session ended before the gateway had acknowledged them; they may be at the broker."""
     upstream_notices: int = field(default=0, compare=False)
     """How often the gateway has said, the last time, that its link to IB is down."""
     maintenance: Window | None = None
@@ -55,27 +58,13 @@ class Status:
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The status in JSON's types; account ids are masked unless ``show_accounts``."""
-        plain: dict[str, Any] = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        told: dict[str, Any] = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         if not show_accounts:
-            plain["accounts"] = [mask_account(account) for account in self.accounts]
-            for key in ("reason", "may_trade_reason", "last_error"):
-                plain[key] = mask_accounts(plain[key], self.accounts)
-        return plain
+            told["accounts"] = [mask_account(account) for account in self.accounts]
+            for key in ("reason", "may_trade_reason", "last_error", "unconfirmed"):
+                told[key] = masked(told[key], self.accounts)
+        return told
 
     def __str__(self) -> str:
         trade = "may trade" if self.may_trade else "may not trade"
         return f"{self.state} ({self.reason}); {trade}"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-    if hasattr(value, "items"):
-        return {key: _plain(item) for key, item in value.items()}
-    return value

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from ibkr.core.codes import Reaction, connected_farms, farm_name, new_port, reaction
-from ibkr.core.effects import Announce, AskAgain, Restore, SlowDown, StartTimer, StartUp, StopTimer
+from ibkr.core.derive import ORDER_ANSWERS
+from ibkr.core.effects import (
+    Announce,
+    AskAgain,
+    Compare,
+    ReportGap,
+    Restore,
+    SlowDown,
+    StartTimer,
+    StartUp,
+    StopTimer,
+)
 from ibkr.core.errors import Failure, FailureKind
-from ibkr.core.facts import CodeReceived, StartupAnswered, StartupAsked, SubscriptionsMoved, Timer, TimerFired
+from ibkr.core.facts import (
+    CodeReceived,
+    OrdersUnconfirmed,
+    StartupAnswered,
+    StartupAsked,
+    SubscriptionsMoved,
+    Timer,
+    TimerFired,
+)
 from ibkr.core.link import fail, port_changed
 from ibkr.core.situation import Phase
 from ibkr.core.state import FarmState, UpstreamState
@@ -17,6 +36,9 @@ from ibkr.core.streams import (
     upstream_broke,
     upstream_came_back,
 )
+
+DATA_LOST = "the gateway had lost its link to IB's servers, and what it was asked for (1101)"
+NOT_CONNECTED = "the program had disconnected, or connecting had been given up"
 
 _FARM_STATES = {
     Reaction.FARM_BROKEN: FarmState.BROKEN,
@@ -37,6 +59,8 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
     session.answered.add(fact.name)
     session.missing.discard(fact.name)
     session.read_only = session.read_only or fact.read_only
+    if session.startup_over:
+        _compare(step)
     if step.situation.phase is Phase.STARTUP and not session.pending:
         _end_startup(step)
 
@@ -89,6 +113,11 @@ def restore_over(step: Step, _fact: TimerFired | None = None) -> None:
     step.do(StopTimer(Timer.RESTORE))
     step.situation.session.restore_due = False
     _whole(step)
+
+
+def orders_unconfirmed(step: Step, fact: OrdersUnconfirmed) -> None:
+    """Tell of them until there is evidence, or the caller knows better."""
+    step.situation.unconfirmed = fact.orders
 
 
 def upstream_assumed(step: Step, _fact: TimerFired) -> None:
@@ -169,7 +198,8 @@ def _start_up_again(step: Step) -> None:
     s.session.answered.clear()
     s.session.missing.clear()
     s.session.asked_again = False
-    s.session.compared = False
+    s.session.data_lost = s.session.data_lost or s.session.compared
+    s.session.startup_over = s.session.compared = False
     s.session.restored = True  # what the program asked for in this session is forgotten too, before any restore
     s.session.restore_due = True
     step.do(
@@ -197,8 +227,9 @@ def _ask_for_the_rest(step: Step) -> None:
 def _end_startup(step: Step) -> None:
     s = step.situation
     s.had_session = True
-    s.session.compared = True
+    s.session.startup_over = True
     step.do(StopTimer(Timer.REQUEST))
+    _compare(step)
     if not s.session.restore_due:  # what 1102 left running is not asked for again
         _whole(step)
         return
@@ -213,7 +244,26 @@ def _end_startup(step: Step) -> None:
         step.do(Announce(s.attempt))
 
 
+def _compare(step: Step) -> None:
+    """Once, and when it is known what is being traded: late answers may make that later than the end of start-up."""
+    s = step.situation
+    session = s.session
+    if session.compared or not (ORDER_ANSWERS & session.asked) <= session.answered:
+        return
+    session.compared = True
+    cause = DATA_LOST if session.data_lost else s.lost_because or NOT_CONNECTED
+    unknown = session.asked - session.answered
+    if session.read_only or step.identity.readonly:
+        unknown |= {"open orders", "completed orders"}
+    step.do(Compare(s.attempt, cause, tuple(sorted(unknown))))
+    if s.phase is Phase.UP:
+        step.do(ReportGap(s.attempt))
+
+
 def _whole(step: Step) -> None:
-    step.situation.phase = Phase.UP
-    step.situation.attempts_made = 0
+    s = step.situation
+    s.phase = Phase.UP
+    s.attempts_made = 0
+    if s.session.compared:
+        step.do(ReportGap(s.attempt))
     ask_for_ended(step)

@@ -18,6 +18,7 @@ from ibkr.core.facts import (
     ConnectWanted,
     DisconnectWanted,
     Heard,
+    OrdersUnconfirmed,
     PortAccepted,
     ProbeWanted,
     ReconnectWanted,
@@ -72,6 +73,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.WAITING, RetryWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
     **{(phase, ProbeWanted): _row(nothing, phase) for phase in Phase if phase not in _SESSION},
     **{(phase, ProbeWanted): _row(liveness.probe_now, phase) for phase in _SESSION},
+    **{(phase, OrdersUnconfirmed): _row(sync.orders_unconfirmed, phase) for phase in Phase},
     # the clock, and a trouble that lasts
     **{(phase, ClockJumped): _row(nothing, phase) for phase in (P.IDLE, P.FAILED)},
     **{(phase, ClockJumped): _row(alarm.clock_jumped, phase) for phase in (P.OPENING, P.CLOSING, P.WAITING)},

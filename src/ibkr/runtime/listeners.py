@@ -7,43 +7,48 @@ import inspect
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-
-from ibkr.core.status import Status
+from typing import Generic, TypeVar
 
 logger = logging.getLogger("ibkr.runtime")
 
+T = TypeVar("T")
 
-class Listeners:
-    """Status callbacks. One that raises is logged with its traceback and hurts nobody else."""
 
-    def __init__(self) -> None:
-        self._callbacks: list[Callable[[Status], object]] = []
+class Listeners(Generic[T]):
+    """Callbacks about one thing, a status or a gap. One that raises is logged with its traceback and hurts nobody else.
 
-    def add(self, callback: Callable[[Status], object]) -> Callable[[], None]:
-        """Call ``callback`` with every new status. Returns what takes it off again; raises ``TypeError``."""
+    ``instead``: what to write in place of a coroutine function, in the error for it.
+    """
+
+    def __init__(self, thing: str, instead: str = "") -> None:
+        self._thing, self._instead = thing, instead
+        self._callbacks: list[Callable[[T], object]] = []
+
+    def add(self, callback: Callable[[T], object]) -> Callable[[], None]:
+        """Call ``callback`` with every new one. Returns what takes it off again; raises ``TypeError``."""
         if inspect.iscoroutinefunction(callback):
             raise TypeError(
-                f"on_status() takes a plain function, not the coroutine function {callback!r}: use 'async for status in"
-                " connector.changes()', or create a task in a plain function"
+                f"on_{self._thing}() takes a plain function, not the coroutine function {callback!r}:"
+                f" {self._instead}create a task in a plain function"
             )
         self._callbacks.append(callback)
         return lambda: self._remove(callback)
 
-    def tell(self, status: Status) -> None:
+    def tell(self, news: T) -> None:
         """Call all that are on the list now."""
         for callback in tuple(self._callbacks):
             try:
-                callback(status)
+                callback(news)
             except (Exception, asyncio.CancelledError):
-                logger.exception("The status callback %r failed; the others go on", callback)
+                logger.exception("The %s callback %r failed; the others go on", self._thing, callback)
 
-    async def first(self, holds: Callable[[Status], bool]) -> Status:
-        """The next status of which ``holds`` is true."""
-        found: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
+    async def first(self, holds: Callable[[T], bool]) -> T:
+        """The next one of which ``holds`` is true."""
+        found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def look(status: Status) -> None:
-            if holds(status) and not found.done():
-                found.set_result(status)
+        def look(news: T) -> None:
+            if holds(news) and not found.done():
+                found.set_result(news)
 
         remove = self.add(look)
         try:
@@ -51,6 +56,6 @@ class Listeners:
         finally:
             remove()
 
-    def _remove(self, callback: Callable[[Status], object]) -> None:
+    def _remove(self, callback: Callable[[T], object]) -> None:
         with suppress(ValueError):  # off already, perhaps by another thread
             self._callbacks.remove(callback)

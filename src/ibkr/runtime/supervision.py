@@ -30,7 +30,7 @@ class Supervision:
     Every coroutine and every command runs in the loop of ``home``, which knows how a caller gets there.
     """
 
-    def __init__(self, machine: Machine, driver: Driver, listeners: Listeners, home: Home) -> None:
+    def __init__(self, machine: Machine, driver: Driver, listeners: Listeners[Status], home: Home) -> None:
         self._machine, self._driver, self._listeners = machine, driver, listeners
         self._home = home
 

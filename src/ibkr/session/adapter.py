@@ -21,6 +21,7 @@ from ibkr.core.facts import (
     Fact,
     Heard,
     Key,
+    OrdersUnconfirmed,
     PortAccepted,
     SessionOpened,
     SocketEnded,
@@ -39,6 +40,7 @@ from ibkr.session.ids import Ids
 from ibkr.session.ingest import SmallReads
 from ibkr.session.keepalive import keep_alive
 from ibkr.session.library import forget_loop, hang_up, let_go, shut_down, tame
+from ibkr.session.orders.desk import Desk
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
 from ibkr.session.telling import in_words, plain
@@ -79,6 +81,7 @@ class Adapter:
         self._attempt = 0
         self._opening: asyncio.Task[None] | None = None
         self._startup: StartUp | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._detail = ""
         self._is_open = False
         self._ended = True
@@ -118,6 +121,7 @@ class Adapter:
         self._startup = None
         self._tap.reset()
         self.custody.begin()
+        self.desk.trades.begin()
         self._time.begin()
         self._egress.begin()
         loop = asyncio.get_running_loop()
@@ -142,6 +146,9 @@ class Adapter:
                 readonly=self._readonly,
                 on_answer=lambda name, read_only: self.post(StartupAnswered(attempt, name, read_only)),
             )
+        self._cancel_later()
+        self._startup.with_others = self.desk.has_gap
+        self.desk.trades.start_up()
         self.post(StartupAsked(self._attempt, self._startup.names))
         with one_write(self.ib.client.conn), self.custody.start_up():
             self._startup.ask()
@@ -151,6 +158,17 @@ class Adapter:
         if self._startup is not None:
             with self.custody.start_up():
                 self._startup.ask_again(names, shared=shared)
+
+    def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
+        """Bring the trades up to date, and hold what is against what was known."""
+        self.desk.compare(cause, unknown, self.custody)
+
+    def report_gap(self) -> None:
+        """Tell what changed in the outage that is over. After the first start-up, see what others have, for later."""
+        self.desk.report(self.custody)
+        if self._startup is not None and not self._startup.with_others:
+            refilled = self._policy.send_burst / self._policy.send_rate  # what the program asks for now goes first
+            self._later = asyncio.get_running_loop().call_later(refilled, self._startup.ask_others)
 
     def announce(self) -> None:
         """Tell the library's listeners that the session is up, as its own connect does."""
@@ -187,6 +205,7 @@ class Adapter:
         """End the streams that the caller holds: nothing will be restored any more."""
         self._set_events_done()
         self.custody.release()
+        self.desk.release()
 
     def hang_up(self) -> None:
         """Have the system end the socket: the loop cannot."""
@@ -211,6 +230,8 @@ class Adapter:
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
+        self.desk = Desk(ib, self._egress, lambda orders: self.post(OrdersUnconfirmed(orders)))
+        self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
         self._tap.on_read = self.custody.note_ticks
         self._ids = Ids(client, lambda: self.custody.is_wanted)
         self._time = CurrentTime(ib, self._egress, self._policy.probe_apart)
@@ -254,7 +275,13 @@ class Adapter:
             self._connection_closed()
         self._check_end()
 
+    def _cancel_later(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
     def _stop_sending(self) -> None:
+        self._cancel_later()
         self._time.end()
         self._egress.end()
 
@@ -262,9 +289,11 @@ class Adapter:
         wrapper = self.ib.wrapper
         if self._startup is not None:
             self._startup.abandon()
+        self.desk.session_ends(self.custody)
         self.custody.session_ends()
         wrapper.reset()
         self.custody.session_ended()
+        self.desk.trades.session_ended()
 
     def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
         self._has_socket = True
@@ -333,6 +362,11 @@ class Adapter:
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
+        self.desk.heard_of(req_id)
+        if reaction(code) in (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK_DATA_LOST):
+            self.desk.upstream_lost()
+        elif reaction(code) is Reaction.UPSTREAM_BACK:
+            self.desk.upstream_kept()
         if reaction(code) is not Reaction.NONE and not is_about_stream(code):
             self.post(CodeReceived(self._attempt, code, text))
         if reaction(code) in _TOLD_BY_STATUS:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 _ORDER_REQUESTS = ("open orders", "completed orders")
+OTHERS = "orders of other clients"
 _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses (facts/operations.md)
 
 
@@ -48,11 +49,17 @@ class StartUp:
         self._pending: dict[str, list[_Asked]] = {}
         self._answered: set[str] = set()
         self._read_only = False
+        self.with_others = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every request by name, in wire order."""
-        return tuple(self._requests)
+        """Every request by name, in wire order; those for orders of other clients only ``with_others``."""
+        return tuple(name for name in self._requests if self.with_others or name != OTHERS)
+
+    @property
+    def awaits_others(self) -> bool:
+        """Whether the answer about orders of other clients is on its way."""
+        return OTHERS in self._pending
 
     def ask(self) -> None:
         """Send all of them; executions follow once the orders have ended, so that each finds its trade."""
@@ -61,7 +68,8 @@ class StartUp:
         if self._ib.client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
         for name in self._requests:
-            if name != "executions":
+            # Those about open orders are on one key of the library, so one after the other.
+            if name not in (OTHERS, "executions") and not (name == "open orders" and self.awaits_others):
                 self._ask(name)
         self._ask_executions()
 
@@ -70,6 +78,11 @@ class StartUp:
         for name in names:
             if shared or name not in self._pending or self._requests[name].again is None:
                 self._ask(name)
+
+    def ask_others(self) -> None:
+        """Ask for the orders of other clients, where orders are asked for."""
+        if OTHERS in self._requests and not self._read_only:
+            self._ask(OTHERS)
 
     def ended(self, key: int | str) -> None:
         """The library has ended the request of this key with its answer, whoever asked."""
@@ -92,7 +105,7 @@ class StartUp:
     def read_only(self) -> None:
         """The gateway refused the order requests because its API is read-only: that is their answer."""
         self._read_only = True
-        for name in _ORDER_REQUESTS:
+        for name in (*_ORDER_REQUESTS, OTHERS):
             if name in self._pending:
                 self._ib.wrapper._endReq(self._requests[name].key)
 
@@ -137,9 +150,13 @@ class StartUp:
     def _answer(self, name: str) -> None:
         self._forget(name)
         self._answered.add(name)
+        if name == "open orders" and self.with_others:
+            self._ask(OTHERS)
+        elif name == OTHERS and not {"open orders"} & {*self._answered, *self._pending}:
+            self._ask("open orders")
         if name in _ORDER_REQUESTS:
             self._ask_executions()
-        self._on_answer(name, self._read_only and name in _ORDER_REQUESTS)
+        self._on_answer(name, self._read_only and name in (*_ORDER_REQUESTS, OTHERS))
 
     def _requests_of(self, account: str, readonly: bool) -> dict[str, _Request]:
         ib, client = self._ib, self._ib.client
@@ -152,6 +169,7 @@ class StartUp:
             requests["completed orders"] = _Request(
                 lambda: ib.reqCompletedOrdersAsync(False), lambda: client.reqCompletedOrders(False), "completedOrders"
             )
+            requests[OTHERS] = _Request(ib.reqAllOpenOrdersAsync, client.reqAllOpenOrders, "openOrders")
         if account:
             requests["account updates"] = _Request(
                 lambda: ib.reqAccountUpdatesAsync(account),

@@ -35,6 +35,8 @@ class Oracle:
         self.had_session = False
         self.outages = 0
         self.notices = 0
+        self.has_compared = False
+        self.unconfirmed: tuple[Any, ...] = ()
         self.state = S.DISCONNECTED
         self.newest = 0
         self.told_to_end = 0
@@ -72,6 +74,8 @@ class Oracle:
                 self.wanted, self.had_session = True, False
             case fact_of.DisconnectWanted():
                 self.wanted = False
+            case fact_of.OrdersUnconfirmed(orders):
+                self.unconfirmed = orders
             case fact_of.SessionOpened() if phase is P.OPENING:
                 self.link.up = True
             case fact_of.SocketEnded():
@@ -91,6 +95,7 @@ class Oracle:
             case do.Open(attempt):
                 assert self.wanted, "disconnect always wins"
                 self.link = Link()
+                self.has_compared = False
                 self.streams = Streams(self.rig, self.link)
                 self.newest = attempt
             case do.Close(attempt) | do.Abort(attempt):
@@ -98,8 +103,17 @@ class Oracle:
                 self.told_to_end = attempt
             case do.StartUp():
                 link.answered.clear()
+                self.has_compared = False
                 link.compared = False
                 link.restore_due = True
+            case do.Compare(_, cause, unknown):
+                assert not self.has_compared, "once for each start-up"
+                assert cause
+                assert set(unknown) >= link.asked - link.answered
+                self.has_compared = True
+            case do.ReportGap():
+                assert self.has_compared
+                assert self.rig.machine.phase is P.UP
             case do.AskAgain(_, names):
                 assert link.upstream != "down"
                 assert names == tuple(sorted(link.asked - link.answered)) != ()
@@ -152,6 +166,8 @@ class Oracle:
         hindered = suspect or link.upstream == "down" or link.read_only or readonly
         assert status.may_trade == (link.up and orders_known and not hindered)
         assert bool(status.may_trade_reason) != status.may_trade
+        assert self.has_compared or not status.may_trade
+        assert status.unconfirmed == self.unconfirmed
         assert status.read_only == (readonly or (link.up and link.read_only))
         assert dict(status.farms) == (link.farms if link.up else {})
         assert status.upstream == (link.upstream if link.up else "unknown")

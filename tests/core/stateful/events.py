@@ -12,6 +12,7 @@ from ibkr.core.facts import (
     CodeReceived,
     EndedStream,
     Heard,
+    OrdersUnconfirmed,
     PortAccepted,
     ProbeWanted,
     RetryWanted,
@@ -23,6 +24,7 @@ from ibkr.core.facts import (
     SubscriptionsMoved,
     WatchedStream,
 )
+from ibkr.core.orders import SentOrder
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import Feed
 
@@ -34,6 +36,7 @@ SESSION = (P.STARTUP, P.RESTORING, P.UP)
 TICKER = EndedStream(1, Feed.MARKET, "AAPL (10182: Failed to request live updates)")
 BARS = EndedStream(2, Feed.HISTORY, "AAPL bars (10182: Failed to request live updates)")
 DEPTH = EndedStream(3, Feed.MARKET, "AAPL depth (316: halted)")
+ORDER = SentOrder(5, "DU1234567", 265598, "AAPL", "BUY", 100.0, "MKT", "", has_left=True)
 
 COMMANDS = {
     "connect": lambda rig: rig.connect(),
@@ -42,6 +45,8 @@ COMMANDS = {
     "reconnect": lambda rig: rig.reconnect(),
     "retry now": lambda rig: rig.fact(RetryWanted()),
     "probe now": lambda rig: rig.fact(ProbeWanted()),
+    "an order unconfirmed": lambda rig: rig.fact(OrdersUnconfirmed((ORDER,))),
+    "no order unconfirmed": lambda rig: rig.fact(OrdersUnconfirmed(())),
     "disconnect": lambda rig: rig.disconnect(),
     "disconnect at once": lambda rig: rig.disconnect(abort=True),
     "cancel a subscription": lambda rig: rig.opened and rig.moved(0),

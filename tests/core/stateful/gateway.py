@@ -80,5 +80,6 @@ class Link:
 
     def probe(self, now: float, apart: float) -> None:
         """A probe is ordered; the session sends it no sooner than so long after the one before."""
-        self.probed = self.probed_last = max(now, self.probed_last + apart)
+        last = self.probed_last
+        self.probed = self.probed_last = last if last > now else max(now, last + apart)
         self.blocked = 0.0

@@ -40,22 +40,28 @@ def answered(ib: Any, key: Any, held: Held) -> None:
     del ib.wrapper._results[key]
     held.lost_at = None
     bars = held.thing
-    has_new = join(bars, came)
+    held.filled = join(bars, came)
+    has_new = held.filled > 0
     ib.barUpdateEvent.emit(bars, has_new)
     bars.updateEvent.emit(bars, has_new)
 
 
-def join(bars: list[Any], came: list[Any]) -> bool:
-    """Keep the bars there are, replace the last one, which was not whole, add what follows; True if any does."""
+def is_awaited(wrapper: Any, key: Any) -> bool:
+    """Whether the bars of a gap have not come yet."""
+    return isinstance(wrapper._results.get(key), _Backfill)
+
+
+def join(bars: list[Any], came: list[Any]) -> int:
+    """Keep the bars there are, replace the last one, which was not whole, add what follows; how many do."""
     if not bars:
         bars.extend(came)
-        return True
+        return len(came)
     last = bars[-1].date
     fresh = [bar for bar in came if bar.date >= last]
     if fresh and fresh[0].date == last:
         bars[-1] = fresh.pop(0)
     bars.extend(fresh)
-    return bool(fresh)
+    return len(fresh)
 
 
 def long_enough(duration: str, gap: float) -> str:

@@ -14,8 +14,9 @@ from ibkr.core.ledger import Ledger, Standing
 from ibkr.core.policy import Policy
 from ibkr.core.rhythm import patience_for
 from ibkr.core.state import Feed
+from ibkr.session.custody import bars
 from ibkr.session.custody.ears import Ears
-from ibkr.session.custody.kind import Held
+from ibkr.session.custody.kind import AfterGap, Held
 from ibkr.session.custody.requests import Requests
 from ibkr.session.custody.shelf import Shelf
 from ibkr.session.egress import Egress
@@ -83,6 +84,7 @@ class Custody:
         a live socket the id may still be taken at the gateway: each is cancelled and asked for under a fresh one.
         """
         for key, held in self._shelf:
+            held.filled = None
             if held.is_early or (same_session and self.ledger.is_asked(key)):
                 self._move(key)
         if same_session:
@@ -94,6 +96,13 @@ class Custody:
             except Exception as error:
                 logger.exception("A subscription could not be asked for again; the others go on")
                 self.ledger.refuse(key, repr(error))
+
+    def after_gap(self) -> AfterGap:
+        """What has become of the subscriptions since ``restore``."""
+        label = self.ledger.label
+        filled = tuple((label(key), held.filled) for key, held in self._shelf if held.filled is not None)
+        unfilled = tuple(label(key) for key, _ in self._shelf if bars.is_awaited(self._wrapper, key))
+        return AfterGap(self.ledger.restored, self.ledger.refused, filled, unfilled)
 
     def note_ticks(self, now: float) -> None:
         """A packet was read: its tickers have ticked."""

@@ -94,13 +94,23 @@ class Kind:
         return (key, *arguments) if self.has_id else arguments
 
 
+@dataclass(frozen=True, slots=True)
+class AfterGap:
+    """Subscriptions after an outage, in words: which run again, which were refused, and how bars were filled up."""
+
+    restored: tuple[str, ...]
+    refused: tuple[str, ...]
+    filled: tuple[tuple[str, int], ...]
+    unfilled: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Held:
     """One subscription: the object in the caller's hands, None where the library has none, and how it was asked for.
 
     ``arguments`` are copies: the caller may alter a contract later. ``heard``: when its last messages came, in the
-    loop's time, in this session. ``lost_at``: wall time at which an earlier session lost it. ``is_early``: asked for
-    before the first session, whose order ids were not known.
+    loop's time, in this session. ``lost_at``: wall time at which an earlier session lost it; ``filled``: how many bars
+    have come over the gap since. ``is_early``: asked for before the first session, whose order ids were not known.
     """
 
     kind: Kind
@@ -108,6 +118,7 @@ class Held:
     arguments: Arguments
     heard: deque[float]
     lost_at: float | None = None
+    filled: int | None = None
     is_early: bool = False
 
     @property

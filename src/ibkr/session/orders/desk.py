@@ -1,0 +1,156 @@
+"""The desk: what is known of orders before an outage and after it, and the report of the difference."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
+from ibkr.core.orders import SentOrder, SentOrders
+from ibkr.session.custody import Custody
+from ibkr.session.egress import Egress
+from ibkr.session.orders.trades import Trades
+from ibkr.session.orders.views import sent_order
+
+_ABOUT_ORDERS = frozenset({"open orders", "completed orders"})
+_CUT_SHORT = "subscriptions: the session ended before all were restored"
+
+
+class Desk:
+    """One for the life of the ``IB`` object. ``on_unconfirmed`` is called when not the same orders are unconfirmed as
+    before, ``on_gap`` with each report, in a turn of the loop of its own.
+    """
+
+    def __init__(self, ib: Any, egress: Egress, on_unconfirmed: Callable[[tuple[SentOrder, ...]], None]) -> None:
+        self._client, self._wrapper = ib.client, ib.wrapper
+        self._egress = egress
+        self._on_unconfirmed = on_unconfirmed
+        self.on_gap: Callable[[GapReport], None] = lambda report: None
+        self.last: GapReport | None = None
+        self._sent = SentOrders()
+        self.trades = Trades(ib, self._sent, self._found)
+        self._is_current = False
+        self._before: tuple[Picture, datetime] | None = None
+        self._is_upstream_alone = False
+        self._found_since: set[int] = set()
+        self._pending: GapReport | None = None
+        self._place = ib.client.placeOrder
+        ib.client.placeOrder = self._placed
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether something was known before, to compare with."""
+        return self._before is not None
+
+    def upstream_lost(self) -> None:
+        """From now on the gateway does not know what happens, and so neither do we."""
+        if self._is_current:
+            self._outage_begins()
+            self._is_upstream_alone = True
+
+    def upstream_kept(self) -> None:
+        """The gateway has caught up, and tells what happened meanwhile as it tells anything: there is no gap."""
+        if self._is_upstream_alone:
+            self._is_upstream_alone = False
+            self._is_current = True
+            self._before = None
+            self.trades.keep_up()
+
+    def session_ends(self, custody: Custody) -> None:
+        """The library is about to forget everything."""
+        self._is_upstream_alone = False
+        self.report(custody, cut_short=True)
+        if self._is_current:
+            self._outage_begins()
+        self.trades.session_ends()
+        if self._sent.session_ended():
+            self._tell_unconfirmed()
+
+    def compare(self, cause: str, unknown: tuple[str, ...], custody: Custody) -> None:
+        """Start-up has told all that it will: bring the trades up to date, and note what is to be reported."""
+        self.report(custody)
+        self._is_current, self._is_upstream_alone = True, False
+        knows_orders = not _ABOUT_ORDERS & set(unknown)
+        if self._before is None:
+            return
+        before, start = self._before
+        self._before = None
+        self.trades.settle(knows_orders=knows_orders)
+        after = self.trades.picture()
+        if not knows_orders:  # what was not told has not vanished
+            after = replace(after, orders={**before.orders, **after.orders})
+        if "positions" in unknown:
+            after = replace(after, positions=before.positions)
+        incomplete = [f"not told by the gateway: {', '.join(unknown)}"] if unknown else []
+        end = datetime.now(UTC)
+        if spans_a_day(start, end, (None, ZoneInfo("America/New_York"))):
+            incomplete.append(EARLIER_DAY)
+        accounts = tuple(self._client.getAccounts())
+        found = compare(before, after, start)
+        self._pending = GapReport(start, end, cause, incomplete=tuple(incomplete), accounts=accounts, **found)
+
+    def report(self, custody: Custody, *, cut_short: bool = False) -> None:
+        """The outage is over, or the next one begins: tell, if there is anything to tell."""
+        if self._pending is None:
+            return
+        report, self._pending = self._pending, None
+        streams = custody.after_gap()
+        confirmed = [order for order in report.orders_appeared if order.perm_id in self._found_since]
+        incomplete = [f"{label}: not filled up yet" for label in streams.unfilled]
+        self._found_since.clear()
+        self.last = replace(
+            report,
+            end=datetime.now(UTC),
+            orders_appeared=tuple(order for order in report.orders_appeared if order not in confirmed),
+            orders_confirmed=tuple(confirmed),
+            orders_unconfirmed=self._sent.unconfirmed,
+            subscriptions_restored=streams.restored,
+            subscriptions_refused=streams.refused,
+            bars=tuple(Backfill(label, bars) for label, bars in streams.filled),
+            incomplete=(*report.incomplete, *incomplete, *([_CUT_SHORT] if cut_short else [])),
+        )
+        asyncio.get_running_loop().call_soon(self.on_gap, self.last)
+
+    def release(self) -> None:
+        """Nothing will be kept any more, save what is known of the broker and of orders that nobody acknowledged."""
+        self.trades.release()
+
+    def heard_of(self, req_id: int) -> None:
+        """The gateway has said something of this id, an error maybe: if it is an order's, it has it."""
+        if self._sent.acknowledged(req_id):
+            self._tell_unconfirmed()
+
+    def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
+        """The caller has seen for himself what became of these; of all, where none are named."""
+        if self._sent.clear(order_ids or [order.order_id for order in self._sent.unconfirmed]):
+            self._tell_unconfirmed()
+
+    def _outage_begins(self) -> None:
+        self._is_current = False
+        self._before = self.trades.picture(), datetime.now(UTC)
+        self._found_since.clear()
+        self.trades.fall_behind()
+
+    def _found(self, perm_id: int) -> None:
+        self._found_since.add(perm_id)
+        self._tell_unconfirmed()
+
+    def _tell_unconfirmed(self) -> None:
+        self._on_unconfirmed(self._sent.unconfirmed)
+
+    def _placed(self, orderId: int, contract: Any, order: Any) -> None:
+        is_new = (self._client.clientId, orderId) not in self._wrapper.trades
+        if order.whatIf or not is_new:
+            self._place(orderId, contract, order)
+            return
+        self._sent.sent(sent_order(orderId, contract, order))
+        try:
+            with self._egress.telling(lambda: self._sent.left(orderId)):
+                self._place(orderId, contract, order)
+        except Exception:  # whatever it was, the caller is told, and nothing has been sent
+            self._sent.acknowledged(orderId)
+            raise

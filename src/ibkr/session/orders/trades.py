@@ -1,0 +1,223 @@
+"""Trades: the library's own objects kept through any loss, right again afterwards, each fill in them once.
+
+Nothing is written into them but by the library's own readers of messages: of a message that nobody was there to hear it
+is told by what start-up brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Any
+
+from ibkr.core.gap import Picture, revision
+from ibkr.core.orders import Execution, Order, SentOrders
+from ibkr.session.orders.views import execution_of, order_of, order_of_row, order_that_ended, position_of
+
+_UNSET = 1.7976931348623157e308
+
+
+class Trades:
+    """Stands in for the wrapper's readers of order messages.
+
+    ``sent``: what waits for a word of the gateway; ``on_found(perm_id)``: an unconfirmed order is at the broker after
+    all. ``hides_others``: whether rows of other clients' orders come now because we have asked for them: the program
+    has not, and its own list of trades stays its own.
+    """
+
+    def __init__(self, ib: Any, sent: SentOrders, on_found: Callable[[int], None]) -> None:
+        self._client, self._wrapper, self._ib = ib.client, ib.wrapper, ib
+        self._sent, self._on_found = sent, on_found
+        self.hides_others: Callable[[], bool] = lambda: False
+        self._keeps = False
+        self._kept: tuple[dict[Any, Any], ...] = ()
+        self._told: set[Hashable] = set()
+        self._lost: set[Hashable] = set()
+        self._others: dict[int, Order] = {}
+        self._ended: dict[int, Order] = {}
+        self._executions: dict[str, Execution] = {}
+        self._untold: list[tuple[Any, Any]] | None = None
+        self._read_open, ib.wrapper.openOrder = ib.wrapper.openOrder, self._open_order
+        self._read_status, ib.wrapper.orderStatus = ib.wrapper.orderStatus, self._order_status
+        self._read_ended, ib.wrapper.completedOrder = ib.wrapper.completedOrder, self._completed_order
+        self._read_execution, ib.wrapper.execDetails = ib.wrapper.execDetails, self._executed
+        self._read_charge, ib.wrapper.commissionReport = ib.wrapper.commissionReport, self._charged
+
+    def begin(self) -> None:
+        """An attempt begins: what there is will be kept."""
+        self._keeps = True
+
+    def session_ends(self) -> None:
+        """The library is about to forget."""
+        wrapper = self._wrapper
+        self._kept = (wrapper.trades, wrapper.permId2Trade, wrapper.fills)
+
+    def session_ended(self) -> None:
+        """It has forgotten."""
+        if self._keeps:
+            self._wrapper.trades, self._wrapper.permId2Trade, self._wrapper.fills = self._kept
+
+    def fall_behind(self) -> None:
+        """From now on executions may be missed; those that are told afterwards are told to the trades by ``settle``."""
+        if self._untold is None:
+            self._untold = []
+
+    def keep_up(self) -> None:
+        """Nothing was missed after all."""
+        self._untold = None
+
+    def start_up(self) -> None:
+        """All that is open or has ended is about to be told."""
+        self._told.clear()
+        self._others.clear()
+        self._ended.clear()
+
+    def release(self) -> None:
+        """Nothing will be kept any more; as after the library's own disconnect there are no trades."""
+        self._keeps = False
+        self._untold = None
+        if not self._client.isReady():
+            wrapper = self._wrapper
+            wrapper.trades, wrapper.permId2Trade, wrapper.fills = {}, {}, {}
+
+    def picture(self) -> Picture:
+        """What the library knows, and what it was spared to know."""
+        orders = dict(self._others)
+        for key, trade in self._wrapper.trades.items():
+            order = order_of(trade)
+            ended = self._ended.get(order.perm_id)
+            if ended is not None:
+                order = ended if key == order.perm_id else replace(order, ended_at=ended.ended_at)
+            if order.perm_id and key not in self._lost:
+                orders[order.perm_id] = order
+        held = (position for account in self._wrapper.positions.values() for position in account.values())
+        positions = {(each.account, each.con_id): each for each in map(position_of, held)}
+        return Picture(orders, dict(self._executions), positions)
+
+    def settle(self, *, knows_orders: bool) -> None:
+        """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
+        untold, self._untold = self._untold, None
+        for trade, fill in untold or ():
+            self._ib.execDetailsEvent.emit(trade, fill)
+            trade.fillEvent.emit(trade, fill)
+        if knows_orders:
+            self._find_by_reference()
+            trades = list(self._wrapper.trades.items())
+            self._lost = {key for key, trade in trades if not self._is_accounted(key, trade)}
+
+    def _is_accounted(self, key: Hashable, trade: Any) -> bool:
+        """Whether it is known what became of it. One that has ended in the outage is told so here."""
+        is_own = trade.order.clientId == self._client.clientId
+        if trade.isDone() or key in self._told or (is_own and self._sent.is_pending(trade.order.orderId)):
+            return True
+        ended = self._ended.get(trade.order.permId)
+        shares = trade.filled() if ended is None else ended.filled
+        if ended is None and shares < trade.order.totalQuantity:
+            return False
+        last = max((fill.execution for fill in trade.fills), key=lambda each: each.cumQty, default=None)
+        status, order = trade.orderStatus, trade.order
+        self._read_status(
+            order.orderId,
+            "Filled" if ended is None else ended.status,
+            shares,
+            order.totalQuantity - shares,
+            status.avgFillPrice if last is None else last.avgPrice,
+            order.permId,
+            status.parentId,
+            status.lastFillPrice if last is None else last.price,
+            order.clientId,
+            "",
+            status.mktCapPrice,
+        )
+        return True
+
+    def _find_by_reference(self) -> None:
+        """Completed orders are told without their order id: the program's own reference tells which it is."""
+        for order in self._sent.unconfirmed:
+            found = [each for each in self._ended.values() if order.may_be(each) and self._is_bare(each.perm_id)]
+            if len(found) == 1:
+                trade = self._wrapper.trades.get((self._client.clientId, order.order_id))
+                self._adopt(found[0].perm_id, trade)
+                self._heard_of(self._client.clientId, order.order_id, found[0].perm_id)
+
+    def _is_bare(self, perm_id: int) -> bool:
+        """Whether the library knows of it from its completed row alone."""
+        return self._wrapper.trades.get(perm_id) is self._wrapper.permId2Trade.get(perm_id)
+
+    def _adopt(self, perm_id: int, trade: Any) -> None:
+        """This trade's order is the one of this permanent id; what the library made of its completed row goes."""
+        by_id = self._wrapper.permId2Trade
+        if trade is None or by_id.get(perm_id) is trade:
+            return
+        if self._is_bare(perm_id):
+            self._wrapper.trades.pop(perm_id, None)
+        by_id[perm_id] = trade
+        trade.order.permId = perm_id
+
+    def _heard_of(self, client_id: int, order_id: int, perm_id: int) -> None:
+        if client_id == self._client.clientId and self._sent.acknowledged(order_id):
+            self._on_found(perm_id)
+
+    def _open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
+        if not order.whatIf:
+            key = self._wrapper.orderKey(order.clientId, order.orderId, order.permId)
+            is_others = order.clientId != self._client.clientId and key not in self._wrapper.trades
+            if is_others and self.hides_others():
+                self._others[order.permId] = order_of_row(contract, order, state)
+                self._client.updateReqId(order_id + 1)
+                return
+            self._told.add(key)
+            self._lost.discard(key)
+            self._others.pop(order.permId, None)
+            self._heard_of(order.clientId, order.orderId, order.permId)
+        self._read_open(order_id, contract, order, state)
+
+    def _order_status(self, order_id: int, status: str, filled: float, *rest: Any) -> None:
+        _, average_price, perm_id, _, _, client_id, *_ = rest
+        if perm_id in self._others:
+            known = self._others[perm_id]
+            self._others[perm_id] = replace(known, status=status, filled=filled, average_price=average_price)
+            return
+        self._heard_of(client_id, order_id, perm_id)
+        self._read_status(order_id, status, filled, *rest)
+
+    def _completed_order(self, contract: Any, order: Any, state: Any) -> None:
+        self._ended[order.permId] = order_that_ended(contract, order, state)
+        self._read_ended(contract, order, state)
+
+    def _executed(self, req_id: int, contract: Any, execution: Any) -> None:
+        wrapper, exec_id, perm_id = self._wrapper, execution.execId, execution.permId
+        own = wrapper.trades.get((execution.clientId, execution.orderId))
+        self._adopt(perm_id, own)
+        is_new, is_replayed = exec_id not in self._executions, req_id in wrapper._futures
+        self._read_execution(req_id, contract, execution)
+        self._heard_of(execution.clientId, execution.orderId, perm_id)
+        if not is_new:
+            return
+        fill = wrapper.fills[exec_id]
+        self._executions[exec_id] = execution_of(fill)
+        trade = wrapper.permId2Trade.get(perm_id) or own
+        if trade is not None and _replaces(trade.fills, fill) and is_replayed and self._untold is not None:
+            self._untold.append((trade, fill))
+
+    def _charged(self, report: Any) -> None:
+        fill = self._wrapper.fills.get(report.execId)
+        known = None if fill is None else fill.commissionReport
+        realized = 0.0 if report.realizedPNL == _UNSET else report.realizedPNL
+        if known is None or (known.execId, known.commission, known.realizedPNL) != (
+            report.execId,
+            report.commission,
+            realized,
+        ):  # what is replayed is no second charge
+            self._read_charge(report)
+
+
+def _replaces(fills: list[Any], fill: Any) -> bool:
+    """A correction takes the place of what it corrects; False if a later one is there already."""
+    root, _ = revision(fill.execution.execId)
+    same = [each for each in fills if revision(each.execution.execId)[0] == root]
+    if len(same) < 2:
+        return True
+    newest = max(same, key=lambda each: revision(each.execution.execId)[1])
+    fills[:] = [each for each in fills if each is newest or not any(each is other for other in same)]
+    return newest is fill

@@ -1,0 +1,169 @@
+"""The comparison: executions once, orders that changed, appeared or vanished, positions explained or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ibkr.core.gap import Backfill, GapReport, OrderChange, Picture, compare, revision, spans_a_day
+from ibkr.core.orders import Execution, Order, Position, SentOrder
+
+START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+ACCOUNT = "DU1234567"
+ORDER = Order(9, 7, 5, ACCOUNT, 1, "AAPL", "BUY", 100.0, "LMT", 1.0, None, "", "Submitted", 0.0, 0.0, True)
+FILL = Execution("0a.1.01", 9, 7, 5, ACCOUNT, 1, "AAPL", "BOT", 100.0, 1.0, START, "")
+HELD = Position(ACCOUNT, 1, "AAPL", 100.0, 2.0)
+
+
+def picture(*known: Order | Execution | Position) -> Picture:
+    return Picture(
+        {each.perm_id: each for each in known if isinstance(each, Order)},
+        {each.exec_id: each for each in known if isinstance(each, Execution)},
+        {(each.account, each.con_id): each for each in known if isinstance(each, Position)},
+    )
+
+
+def report(**found: Any) -> GapReport:
+    return GapReport(START, START + timedelta(seconds=90), "EOF", accounts=(ACCOUNT,), **found)
+
+
+def test_nothing_happened():
+    same = picture(ORDER, FILL, HELD)
+    assert not any(compare(same, same, START).values())
+
+
+def test_executions_are_missed_once_in_the_order_of_their_times():
+    later = replace(FILL, exec_id="0a.2.01", time=START + timedelta(seconds=1))
+    found = compare(picture(), picture(later, FILL), START)
+    assert found["executions"] == (FILL, later)
+    assert compare(picture(FILL), picture(later, FILL), START)["executions"] == (later,)
+
+
+def test_a_correction_takes_the_place_of_what_it_corrects():
+    corrected = replace(FILL, exec_id="0a.1.02", shares=60.0)
+    assert compare(picture(), picture(corrected, FILL), START)["executions"] == (corrected,)
+    found = compare(picture(FILL, HELD), picture(FILL, corrected, replace(HELD, quantity=60.0)), START)
+    assert found["executions"] == (corrected,)
+    (change,) = found["positions"]
+    assert (change.executed, change.is_explained) == (-40.0, True)
+
+
+def test_what_was_corrected_before_is_not_missed_now():
+    corrected = replace(FILL, exec_id="0a.1.02")
+    assert compare(picture(corrected), picture(corrected, FILL), START)["executions"] == ()
+
+
+@pytest.mark.parametrize(
+    ("exec_id", "found"), [("0a.1.02", ("0a.1", 2)), ("0a.1.x", ("0a.1.x", 0)), ("12", ("12", 0)), (".5", (".5", 0))]
+)
+def test_the_last_part_of_an_id_counts_corrections(exec_id, found):
+    assert revision(exec_id) == found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "Filled", "is_live": False},
+        {"filled": 10.0},
+        {"quantity": 50.0},
+        {"limit_price": 2.0},
+        {"stop_price": 2.0},
+    ],
+    ids=str,
+)
+def test_orders_that_changed(change):
+    now = replace(ORDER, **change)
+    assert compare(picture(ORDER), picture(now), START)["orders_changed"] == (OrderChange(ORDER, now),)
+
+
+def test_what_had_ended_before_does_not_change():
+    ended = replace(ORDER, status="Filled", is_live=False)
+    found = compare(picture(ended), picture(replace(ended, quantity=0.0)), START)
+    assert not any(found.values())
+    assert not any(compare(picture(ended), picture(), START).values()), "nor does it vanish"
+
+
+def test_orders_that_vanished():
+    assert compare(picture(ORDER), picture(), START)["orders_vanished"] == (ORDER,)
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "is_told"),
+    [
+        (None, True),
+        (START + timedelta(seconds=1), True),
+        (START - timedelta(seconds=1), True),
+        (START - timedelta(minutes=2), False),
+    ],
+)
+def test_orders_that_appeared_but_not_what_had_ended_long_before(ended_at, is_told):
+    new = replace(ORDER, ended_at=ended_at)
+    assert compare(picture(), picture(new), START)["orders_appeared"] == ((new,) if is_told else ())
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "fills", "is_explained"),
+    [
+        ((HELD,), (replace(HELD, quantity=200.0),), (FILL,), True),
+        ((HELD,), (replace(HELD, quantity=200.0),), (), False),
+        ((HELD,), (), (), False),
+        ((HELD,), (), (replace(FILL, side="SLD"),), True),
+        ((), (HELD,), (FILL,), True),
+        ((HELD,), (HELD,), (FILL,), False),
+        ((), (), (FILL,), False),
+    ],
+)
+def test_positions(then, now, fills, is_explained):
+    (change,) = compare(picture(*then), picture(*now, *fills), START)["positions"]
+    assert change.is_explained is is_explained
+
+
+def test_a_round_trip_leaves_a_position_as_it_was():
+    back = replace(FILL, exec_id="0a.2.01", side="SLD")
+    assert compare(picture(HELD), picture(HELD, FILL, back), START)["positions"] == ()
+
+
+def test_a_day_ends_in_some_zone():
+    new_york = ZoneInfo("America/New_York")
+    late = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
+    assert not spans_a_day(late, late + timedelta(seconds=50), (UTC, new_york))
+    assert spans_a_day(late, late + timedelta(minutes=5), (UTC, new_york))
+    assert not spans_a_day(late, late + timedelta(minutes=5), (new_york,))
+
+
+def test_the_report_as_plain_data_and_in_a_line():
+    sent = SentOrder(6, ACCOUNT, 1, "AAPL", "BUY", 1.0, "MKT", "")
+    full = report(
+        **compare(picture(ORDER, HELD), picture(FILL), START),
+        orders_confirmed=(ORDER,),
+        orders_unconfirmed=(sent, sent),
+        subscriptions_restored=("AAPL", f"PnL of {ACCOUNT}"),
+        subscriptions_refused=("MSFT (354: not subscribed)",),
+        bars=(Backfill("AAPL bars", 3),),
+        incomplete=("executions of an earlier day",),
+    )
+    told = json.loads(json.dumps(full.to_dict()))
+    assert (told["start"], told["seconds"], told["complete"]) == ("2026-03-02T14:30:00.000+00:00", 90.0, False)
+    assert told["executions"][0]["time"] == "2026-03-02T14:30:00.000+00:00"
+    assert told["subscriptions_restored"] == ["AAPL", "PnL of DU***67"]
+    assert told["bars"] == [{"subscription": "AAPL bars", "bars": 3}]
+    assert ACCOUNT not in json.dumps(told)
+    assert full.to_dict(show_accounts=True)["executions"][0]["account"] == ACCOUNT
+    assert "accounts" not in told
+    assert str(full) == (
+        "90.0 s (EOF): 1 missed execution, 1 vanished order, 1 found order, 2 unconfirmed orders, 1 changed position,"
+        " 1 unexplained position, 1 refused subscription; not known: executions of an earlier day"
+    )
+    assert str(report()) == "90.0 s (EOF): nothing changed"
+
+
+def test_what_needs_a_look():
+    assert not report(executions=(FILL,), orders_appeared=(ORDER,)).needs_a_look
+    assert report(incomplete=("x",)).needs_a_look
+    assert report(orders_vanished=(ORDER,)).needs_a_look
+    assert report(positions=compare(picture(), picture(HELD), START)["positions"]).needs_a_look

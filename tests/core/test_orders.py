@@ -1,0 +1,85 @@
+"""Orders that nobody has acknowledged: pending, unconfirmed, found by evidence or cleared by the caller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ibkr.core.facts import OrdersUnconfirmed
+from ibkr.core.orders import Order, SentOrder, SentOrders
+from ibkr.core.state import ConnectionState as S
+
+SENT = SentOrder(5, "DU1234567", 265598, "AAPL", "BUY", 100.0, "LMT", "mine")
+AT_BROKER = Order(
+    9, 0, 0, "DU1234567", 265598, "AAPL", "BUY", 100.0, "LMT", 1.0, None, "mine", "Cancelled", 0.0, 0.0, False
+)
+
+
+@pytest.fixture
+def orders() -> SentOrders:
+    found = SentOrders()
+    found.sent(SENT)
+    return found
+
+
+def test_what_the_gateway_has_said_something_of_is_never_unconfirmed(orders):
+    orders.left(5)
+    assert orders.is_pending(5)
+    assert not orders.acknowledged(5), "it had not been unconfirmed"
+    assert not orders.is_pending(5)
+    assert not orders.session_ended()
+    assert orders.unconfirmed == ()
+
+
+def test_the_end_of_the_session_leaves_the_rest_unconfirmed(orders):
+    orders.left(5)
+    orders.left(6)
+    assert orders.session_ended()
+    assert orders.unconfirmed == (replace(SENT, has_left=True),)
+    assert orders.is_pending(5)
+    assert orders.acknowledged(5), "evidence"
+    assert orders.unconfirmed == ()
+
+
+def test_the_caller_may_know_better(orders):
+    orders.session_ended()
+    assert not orders.clear([6])
+    assert orders.clear([6, 5])
+    assert orders.unconfirmed == ()
+
+
+def test_one_that_was_never_written_says_so():
+    assert str(SENT) == "5 (BUY 100 AAPL LMT, which never left this program)"
+    assert str(replace(SENT, has_left=True)) == "5 (BUY 100 AAPL LMT)"
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_it"),
+    [
+        (SENT, True),
+        (replace(SENT, con_id=0), True),
+        (replace(SENT, con_id=1), False),
+        (replace(SENT, order_ref=""), False),
+        (replace(SENT, order_ref="other"), False),
+        (replace(SENT, action="SELL"), False),
+    ],
+)
+def test_a_reference_tells_which_it_is(sent, is_it):
+    assert sent.may_be(AT_BROKER) is is_it
+
+
+def test_an_order_without_a_reference_is_like_no_other():
+    assert not replace(SENT, order_ref="").may_be(replace(AT_BROKER, order_ref=""))
+
+
+def test_the_status_names_them_and_ready_says_so(ready):
+    ready.fact(OrdersUnconfirmed((SENT,)))
+    assert (ready.state, ready.status.may_trade, ready.status.unconfirmed) == (S.READY, True, (SENT,))
+    assert ready.status.reason.endswith(f"orders unconfirmed, they may be at the broker: {SENT}")
+    assert ready.status.to_dict()["unconfirmed"][0]["account"] == "DU***67"
+    assert ready.status.to_dict(show_accounts=True)["unconfirmed"][0]["account"] == "DU1234567"
+    ready.end()
+    assert ready.status.unconfirmed == (SENT,)
+    ready.fact(OrdersUnconfirmed(()))
+    assert ready.status.unconfirmed == ()

@@ -1,0 +1,216 @@
+"""What happens at the broker during an outage: the trades held are right afterwards, the gap report tells it once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from ib_async import LimitOrder, Stock, Trade
+
+from ibkr import ConnectionState, GapReport, IBConnector
+from ibkr.simulator import Gateway
+
+ACCOUNT = "DU1234567"
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+Make = Callable[..., IBConnector]
+Outage = Callable[..., Awaitable[None]]
+
+
+def limit(quantity: float = 100, **fields: Any) -> LimitOrder:
+    """Far from the market: it rests until somebody fills it."""
+    return LimitOrder("BUY", quantity, 1.0, account=ACCOUNT, **fields)
+
+
+async def resting(connector: IBConnector, gateway: Gateway, *contracts: Any) -> list[Trade]:
+    """Orders that the gateway has acknowledged."""
+    trades = [connector.ib.placeOrder(contract, limit()) for contract in contracts]
+    async with asyncio.timeout(5):
+        while any(trade.orderStatus.status != "Submitted" for trade in trades):
+            await connector.ib.updateEvent
+    return trades
+
+
+async def next_gap(connector: IBConnector) -> GapReport:
+    found: asyncio.Future[GapReport] = asyncio.get_running_loop().create_future()
+    remove = connector.on_gap(lambda report: found.done() or found.set_result(report))
+    try:
+        async with asyncio.timeout(10):
+            return await found
+    finally:
+        remove()
+
+
+@pytest.mark.parametrize("fault", ["reset", "1101"])
+async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make, fault: str) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    trades = await resting(connector, gateway, *[AAPL] * 5)
+    fills, part, cancelled, rejected, _untouched = trades
+    first = gateway.fill(part.order.orderId, 10, 1.0)
+    async with asyncio.timeout(5):
+        while not part.fills:
+            await ib.updateEvent
+    held = ib.positions()
+    told: list[str] = []
+    ib.execDetailsEvent += lambda trade, fill: told.append(fill.execution.execId)
+    fills.filledEvent += lambda trade: told.append("filled")
+    cancelled.cancelledEvent += lambda trade: told.append("cancelled")
+    gap = asyncio.ensure_future(next_gap(connector))
+    if fault == "reset":
+        gateway.on_received("connection", lambda gateway: meanwhile(gateway, trades))
+        await gateway.fault("reset")
+    else:
+        await gateway.fault("1100")
+        meanwhile(gateway, trades)
+        await gateway.fault("1101")
+    report = await gap
+    by_id = {execution.order.order_id: execution for execution in gateway.executions[1:]}
+    missed = [by_id[fills.order.orderId].exec_id, by_id[part.order.orderId].exec_id]
+    assert [each.exec_id for each in report.executions] == missed
+    assert first.exec_id not in missed
+    changes = {change.before.order_id: change.after.status for change in report.orders_changed}
+    assert changes == {
+        fills.order.orderId: "Filled",
+        part.order.orderId: "Submitted",
+        cancelled.order.orderId: "Cancelled",
+        rejected.order.orderId: "Inactive",
+    }
+    (appeared,) = report.orders_appeared
+    assert (appeared.client_id, appeared.symbol, appeared.quantity) == (8, "MSFT", 30)
+    assert (report.orders_vanished, report.orders_unconfirmed) == ((), ())
+    assert report.complete or "earlier day" in report.incomplete[0]
+    (position,) = report.positions
+    assert (position.after - position.before, position.executed, position.is_explained) == (115, 115, True)
+    assert {each.contract.symbol: each.position for each in ib.positions() if each.account == ACCOUNT}["AAPL"] == (
+        next(each.position for each in held if each.contract.symbol == "AAPL" and each.account == ACCOUNT) + 115
+    )
+    assert [trade.orderStatus.status for trade in trades] == [
+        "Filled", "Submitted", "Cancelled", "Inactive", "Submitted",
+    ]  # fmt: skip
+    assert [len(trade.fills) for trade in trades] == [1, 2, 0, 0, 0]
+    assert (fills.orderStatus.filled, fills.orderStatus.remaining, fills.orderStatus.avgFillPrice) == (100, 0, 1.0)
+    assert (part.orderStatus.filled, part.orderStatus.remaining) == (25, 75)
+    own = [trade for trade in ib.trades() if trade.order.clientId == 7]
+    assert all(any(trade is mine for mine in own) for trade in trades)
+    assert not [trade for trade in ib.openTrades() if trade.order.clientId == 8], "the program has not asked for those"
+    assert sorted(told) == sorted([*missed, "filled", "cancelled"])
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert plain["executions"][0]["account"] == "DU***67"
+    assert ACCOUNT not in json.dumps(plain)
+    assert connector.last_gap is report
+
+
+def meanwhile(gateway: Gateway, trades: list[Trade]) -> None:
+    fills, part, cancelled, rejected, _ = (trade.order.orderId for trade in trades)
+    gateway.fill(fills, price=1.0)
+    gateway.fill(part, 15, 1.0)
+    gateway.cancel_order(cancelled)
+    gateway.reject_order(rejected)
+    gateway.place_order("MSFT", "BUY", 30, limit_price=1.0, client_id=8, account=ACCOUNT)
+
+
+async def test_nothing_happened_is_a_report_too_and_what_was_told_is_not_told_again(
+    gateway: Gateway, make: Make, outage: Outage
+) -> None:
+    gateway.place_order("MSFT", "BUY", 30, limit_price=1.0, client_id=8)
+    connector = make()
+    reports: list[GapReport] = []
+    connector.on_gap(reports.append)
+    await connector.connect_async()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
+    await connector.ib.reqCurrentTimeAsync()
+    (trade,) = await resting(connector, gateway, AAPL)
+    gateway.fill(trade.order.orderId, 10, 1.0)
+    charges: list[str] = []
+    connector.ib.commissionReportEvent += lambda trade, fill, report: charges.append(report.execId)
+    ticker = connector.ib.reqMktData(AAPL)
+    await ticker.updateEvent
+    for _ in range(2):
+        await outage(connector, "restart")
+        await asyncio.sleep(0)
+    first, second = reports
+    for report in reports:
+        assert (report.executions, report.orders_changed, report.orders_appeared) == ((), (), ())
+        assert (report.orders_vanished, report.positions) == ((), ())
+        assert report.subscriptions_restored == ("AAPL",)
+        assert (report.cause, report.start < report.end) == ("the gateway closed the connection", True)
+    assert first.end <= second.start
+    assert len(trade.fills) == 1
+    assert len(charges) == 1
+    assert connector.last_gap is second
+
+
+async def test_an_order_written_into_a_half_open_socket_is_unconfirmed_then_found_filled(
+    gateway: Gateway, make: Make
+) -> None:
+    connector = make(probe_after=0.4, probe_apart=0.2, suspect_after=0.2, probe_timeout=0.5)
+    await connector.connect_async()
+    await gateway.fault("freeze")
+    trade = connector.ib.placeOrder(AAPL, limit(orderRef="mine"))
+    async with asyncio.timeout(10):
+        async for status in connector.changes():
+            if status.state is ConnectionState.RECONNECTING:
+                break
+    (unconfirmed,) = connector.status.unconfirmed
+    assert (unconfirmed.order_id, unconfirmed.has_left) == (trade.order.orderId, True)
+    assert connector.status.to_dict()["unconfirmed"][0]["account"] == "DU***67"
+    await gateway.fault("thaw")
+    await gateway.wait_for(lambda gateway: gateway.orders[-1].order_id == trade.order.orderId)
+    gateway.fill(trade.order.orderId, price=1.0)
+    async with asyncio.timeout(10):
+        async for status in connector.changes():
+            if not status.unconfirmed and status.state is ConnectionState.READY:
+                break
+    assert (trade.orderStatus.status, trade.orderStatus.filled, len(trade.fills)) == ("Filled", 100, 1)
+    assert [each for each in connector.ib.trades() if each.order.permId == trade.order.permId] == [trade]
+    assert len(gateway.seen.received("placeOrder")) == 1
+
+
+async def test_an_order_that_never_arrived_stays_unconfirmed_until_the_caller_knows_better(
+    gateway: Gateway, make: Make, outage: Outage
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    gateway.on_received("placeOrder", lambda gateway: gateway.faults.call("reset"))
+    await gateway.fault("mute", "placeOrder")
+    trade = connector.ib.placeOrder(AAPL, limit())
+    report = await next_gap(connector)
+    assert [order.order_id for order in report.orders_unconfirmed] == [trade.order.orderId]
+    assert not report.orders_vanished
+    assert report.needs_a_look
+    status = await connector.wait_ready_async(5)
+    assert "orders unconfirmed, they may be at the broker" in status.reason
+    assert status.may_trade
+    connector.clear_unconfirmed(trade.order.orderId)
+    assert not connector.status.unconfirmed
+    await outage(connector, "reset")
+    assert len(gateway.seen.received("placeOrder")) == 1
+
+
+async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+
+    def lose(gateway: Gateway) -> None:
+        for client in list(gateway._hub.clients):
+            asyncio.get_running_loop().call_soon(client.abort)
+        asyncio.get_running_loop().call_soon(lambda: gateway.cancel_order("MSFT"))
+
+    await gateway.fault("mute", "reqExecutions")
+    gateway.on_received("placeOrder", lose)
+    await gateway.fault("delay", 0.2)
+    trade = connector.ib.placeOrder(MSFT, limit(orderRef="mine"))
+    await gateway.wait_for(lambda gateway: gateway.orders[-1].status == "Cancelled")
+    assert connector.status.unconfirmed or connector.status.may_trade
+    await gateway.fault("clear")
+    report = await next_gap(connector)
+    assert [(order.order_ref, order.status) for order in report.orders_confirmed] == [("mine", "Cancelled")]
+    assert not report.orders_unconfirmed
+    assert not report.orders_appeared
+    assert trade.orderStatus.status == "Cancelled"
+    assert [each for each in connector.ib.trades() if each.order.orderRef == "mine"] == [trade]
