@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from ib_async import IB
+from ib_async import IB, Ticker
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
 from ibkr.simulator import Gateway
@@ -138,3 +138,26 @@ async def test_upstream_down_at_connect(
     assert not connector.status.may_trade
     await gateway.fault("1102")
     await connector.wait_ready_async(5)
+
+
+async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
+    gateway: Gateway, make: Callable[..., IBConnector], subscribe: Callable[[IBConnector], Ticker]
+) -> None:
+    """Sent before, they would be lost: the library's notes of earlier requests are swept out as the session opens."""
+    connector = make()
+    await gateway.fault("delay_message", "nextValidId", 0.1)
+    connecting = asyncio.create_task(connector.connect_async())
+    await gateway.wait_for(lambda gateway: gateway.seen.received("startApi"))
+    asked: list[Ticker] = []
+
+    def ask() -> None:
+        """As the handshake's last answer is read: the connector has still to take note of it."""
+        ticker = subscribe(connector)
+        with pytest.raises(ConnectionError, match="not open yet"):
+            connector.ib.reqContractDetailsAsync(ticker.contract)
+        asked.append(ticker)
+
+    connector.ib.client.apiStart.connect(ask)
+    assert await connecting is True
+    assert connector.ib.tickers() == asked
+    assert list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"]

@@ -311,6 +311,7 @@ class Adapter:
             return
         self._is_open = True
         self._ids.opened()
+        self._egress.opened()
         self.custody.session_opened()
         self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts())))
 

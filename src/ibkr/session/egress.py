@@ -13,6 +13,7 @@ from ibkr.core.urgency import Urgency, urgency_of
 from ibkr.session.backend import backend_of
 from ibkr.wire.frame import frame
 
+_START_API = "71\0"
 _UNSET_INTEGER = 2**31 - 1
 _UNSET_DOUBLE = 1.7976931348623157e308
 
@@ -35,12 +36,18 @@ class Egress:
         self._client = client
         self._limiter = limiter
         self._on_left: Callable[[], None] | None = None
+        self._is_open = False
         client.sendMsg = self._send
         client.send = sender_of(client)
 
     def begin(self) -> None:
-        """A session begins in the running loop."""
+        """A session begins in the running loop; but for its first message, nothing is sent until it is ``opened``."""
+        self._is_open = False
         self._limiter.begin()
+
+    def opened(self) -> None:
+        """The gateway has said which ids are free."""
+        self._is_open = True
 
     def end(self) -> None:
         """The session is over: what was held back is not sent any more."""
@@ -61,6 +68,8 @@ class Egress:
             self._on_left = None
 
     def _send(self, message: str) -> None:
+        if not self._is_open and not message.startswith(_START_API):
+            raise ConnectionError("Not connected: the session is not open yet")
         self._limiter.send(partial(self._write, message, self._on_left), urgency_of(message))
         self._tell_throttle()
 

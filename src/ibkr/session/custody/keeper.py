@@ -55,6 +55,7 @@ class Custody:
     def begin(self) -> None:
         """An attempt begins: what is asked for from now on is recorded."""
         self._requests.is_wanted = True
+        self._requests.is_open = False
 
     def session_opened(self) -> None:
         """The gateway has said which ids are free. Start-up follows, then ``restore``."""
@@ -249,4 +250,5 @@ def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
     for future in futures.values():
         if not future.done():
             future.set_exception(ConnectionError("The API session ended before the answer came"))
+            future.exception()  # told, where nobody awaits it: the request itself has raised
     futures.clear()

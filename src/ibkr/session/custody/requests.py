@@ -24,7 +24,7 @@ class Requests:
     """Stands in for the client's request methods. ``ask`` and ``end`` are called for what has a session to go to.
 
     ``is_wanted``: a session is there or on its way, so that what is asked for is recorded. ``ids_are_known``: a gateway
-    has said which ids are free.
+    has said which ids are free; ``is_open``: that of this session has.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Requests:
         self._ask, self._end, self._on_moved = ask, end, on_moved
         self.is_wanted = False
         self.ids_are_known = False
+        self.is_open = False
         self._is_starting_up = False
         self._asked_by_start_up: dict[tuple[str, Arguments], Key] = {}
         self._data_type: int | None = None
@@ -51,7 +52,7 @@ class Requests:
 
     def session_opened(self) -> None:
         """A gateway has said which ids are free, and start-up follows."""
-        self.ids_are_known = True
+        self.ids_are_known = self.is_open = True
         self._asked_by_start_up.clear()
 
     @contextmanager
@@ -191,4 +192,4 @@ class Requests:
 
     def _has_no_session(self) -> bool:
         """Whether there is none, but one is on its way."""
-        return self.is_wanted and not self._client.isReady()
+        return self.is_wanted and not (self.is_open and self._client.isReady())

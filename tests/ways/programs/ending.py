@@ -1,0 +1,58 @@
+"""A program that ends while it is connected: ``ending.py PORT WAY END``."""
+
+import asyncio
+import sys
+import time
+
+from ib_async import Stock
+
+from ibkr import IBConnector
+
+PORT, WAY, END = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+
+
+def end() -> None:
+    print("connected", flush=True)
+    if END == "exception":
+        raise ValueError("the program's own")
+    if END == "exit":
+        sys.exit(3)
+
+
+def script() -> None:
+    connector = IBConnector("127.0.0.1", PORT, 7)
+    connector.connect()
+    connector.ib.reqMktData(AAPL)
+    connector.sleep(0.1)
+    end()
+    if END == "run":
+        connector.run()
+    if END == "compute":
+        time.sleep(60)
+
+
+def thread() -> None:
+    connector = IBConnector("localhost", PORT, 7).start_in_thread()  # a name is resolved in a thread more
+    connector.call(lambda ib: ib.reqMktData(AAPL))
+    end()
+    if END == "run":
+        connector.run()
+    if END == "compute":
+        connector.call(lambda ib: asyncio.sleep(60))
+
+
+async def task() -> None:
+    connector = IBConnector("127.0.0.1", PORT, 7)
+    await connector.connect_async()
+    connector.ib.reqMktData(AAPL)
+    await asyncio.sleep(0.1)
+    end()
+    if END == "run":
+        await asyncio.sleep(60)
+
+
+if WAY == "async":
+    asyncio.run(task())
+else:
+    {"script": script, "thread": thread}[WAY]()

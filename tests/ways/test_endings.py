@@ -1,0 +1,103 @@
+"""Programs that end, or fork, while they are connected: real processes, and what the gateway sees of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ibkr.simulator import ThreadedGateway
+
+PROGRAMS = Path(__file__).parent / "programs"
+SLACK = 1.0
+"""Seconds that a loaded machine may take to end an interpreter, on top of what is allowed."""
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(gateway: ThreadedGateway) -> Iterator[Start]:
+    """Starts one of the programs: ``start("ending.py", "script", "exit")``; it is connected to ``gateway``."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        command = [sys.executable, str(PROGRAMS / program), str(gateway.port), *arguments]
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+
+
+@pytest.mark.parametrize("way", ["script", "thread", "async"])
+@pytest.mark.parametrize(
+    ("end", "press", "code", "last_word"),
+    [
+        ("fall off", None, 0, ""),
+        ("exit", None, 3, ""),
+        ("exception", None, 1, "ValueError: the program's own"),
+        ("run", signal.SIGINT, -signal.SIGINT, "KeyboardInterrupt"),
+        ("compute", signal.SIGINT, -signal.SIGINT, "KeyboardInterrupt"),
+    ],
+)
+def test_it_ends_at_once_and_the_gateway_sees_a_clean_close(
+    gateway: ThreadedGateway, start: Start, way: str, end: str, press: int | None, code: int, last_word: str
+) -> None:
+    if (way, end) == ("async", "compute"):
+        end = "run"
+    left = []
+    gateway.on_received("end", left.append)
+    process = start("ending.py", way, end)
+    assert process.stdout.readline() == "connected\n", process.stderr.read()
+    began = time.monotonic()
+    if press:
+        process.send_signal(press)
+    _, told = process.communicate(timeout=10)
+    assert time.monotonic() - began < 1 + SLACK
+    assert process.returncode == code
+    assert (told.splitlines() or [""])[-1] == last_word
+    tracebacks = 2 if way == "async" and press else 1  # asyncio.run's own: cancelled, and why
+    assert told.count("Traceback") == (tracebacks if last_word else 0), told
+    gateway.wait_for(lambda gateway: not gateway.client_ids)
+    assert left, "closed in good order, not reset"
+
+
+@pytest.mark.parametrize("way", ["script", "thread"])
+def test_sigterm_ends_the_socket_at_once(gateway: ThreadedGateway, start: Start, way: str) -> None:
+    process = start("ending.py", way, "run")
+    assert process.stdout.readline() == "connected\n"
+    process.terminate()
+    gateway.wait_for(lambda gateway: not gateway.client_ids, 1 + SLACK)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+@pytest.mark.parametrize("way", ["script", "thread"])
+def test_after_a_fork_the_child_knows_that_it_has_no_connection(
+    gateway: ThreadedGateway, start: Start, way: str
+) -> None:
+    process = start("forking.py", way)
+    said = dict(process.stdout.readline().strip().split(": ", 1) for _ in range(3))
+    assert said["parent"] == "READY, outages: 0"
+    assert said["child's own"] == "READY"
+    assert said["child"].startswith("FAILED: ")
+    assert f"forked from {process.pid}" in said["child"]
+    assert said["child"].endswith("connected: False")
+    assert [session.client_id for session in gateway.seen.sessions] == [7, 8]
+    process.send_signal(signal.SIGKILL)
+    gateway.wait_for(lambda gateway: not gateway.client_ids)  # although the child lives on
+    process.stdin.write("again\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "child again: True\n"
+    process.stdin.close()
+    gateway.wait_for(lambda gateway: not gateway.client_ids)

@@ -1,0 +1,98 @@
+"""Eight threads at one connector under faults: no deadlock, no error but the documented ones, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ibkr import ConnectError, ConnectionState, IBConnector, NotReady
+from ibkr.simulator import ThreadedGateway
+
+DOCUMENTED = (ConnectError, NotReady, ConnectionError, TimeoutError)
+FAULTS = (("reset",), ("close",), ("restart", 0.05), ("lose_upstream",), ("restore_upstream",), ("end_stream", "AAPL"))
+FAULTS += (("close_on_accept",), ("clear",), ("clear",))
+STUCK = 20.0
+"""Seconds for a single call, over which every thread's stack is printed and the process ends."""
+
+
+@pytest.fixture
+def armed() -> Iterator[None]:
+    """What hangs shows where, and fails."""
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.usefixtures("armed")
+@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.rest])])
+def test_eight_threads(
+    make: Callable[..., IBConnector],
+    gateway: ThreadedGateway,
+    apple: Any,
+    caplog: pytest.LogCaptureFixture,
+    seconds: int,
+) -> None:
+    connector = make(closed_every=0.02, flap_limit=1_000_000).start_in_thread()
+    end = time.monotonic() + seconds
+    done: Counter[str] = Counter()
+    undocumented: list[BaseException] = []
+
+    async def qualify(ib: Any) -> Any:
+        return await ib.reqContractDetailsAsync(apple)
+
+    deeds: dict[str, Callable[[], Any]] = {
+        "call": lambda: connector.call(lambda ib: ib.positions()),
+        "call a coroutine": lambda: connector.call(qualify, 0.2),
+        "call too long": lambda: connector.call(lambda ib: asyncio.sleep(60), 0.01),
+        "subscribe": lambda: connector.call(lambda ib: ib.reqMktData(apple)),
+        "unsubscribe": lambda: connector.call(lambda ib: ib.cancelMktData(apple)),
+        "status": lambda: (connector.status.to_dict(), connector.stats.to_dict(), repr(connector)),
+        "listen": lambda: connector.on_status(lambda status: None)(),
+        "wait": lambda: connector.wait_ready(0.05),
+        "reconnect": connector.reconnect,
+        "retry": connector.retry_now,
+        "disconnect": connector.disconnect,
+        "connect": connector.connect,
+    }
+    weights = [6, 6, 2, 4, 2, 10, 2, 4, 1, 1, 1, 4]
+
+    def hammer(seed: int) -> None:
+        roll = random.Random(seed)
+        while time.monotonic() < end and not undocumented:
+            [name] = roll.choices(list(deeds), weights)
+            try:
+                deeds[name]()
+                done[name] += 1
+            except DOCUMENTED:
+                done[f"{name}: refused"] += 1
+            except BaseException as error:
+                undocumented.append(error)
+
+    threads = [threading.Thread(target=hammer, args=(seed,), daemon=True) for seed in range(8)]
+    faulthandler.dump_traceback_later(seconds + STUCK, exit=True)
+    for thread in threads:
+        thread.start()
+    roll = random.Random(0)
+    while time.monotonic() < end:
+        time.sleep(0.05)
+        gateway.fault(*roll.choice(FAULTS))
+    for thread in threads:
+        thread.join()
+    assert not undocumented, undocumented
+    assert set(deeds) == {name.removesuffix(": refused") for name in done}
+    gateway.fault("clear")
+    gateway.fault("restore_upstream")
+    connector.connect(wait=True)
+    assert connector.wait_ready(5).may_trade
+    connector.call(lambda ib: ib.reqMktData(apple))
+    gateway.wait_for(lambda gateway: list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"])
+    connector.stop()
+    assert connector.status.state is ConnectionState.DISCONNECTED
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio" or record.exc_info] == []
