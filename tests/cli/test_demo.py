@@ -17,6 +17,7 @@ from ibkr.simulator.faults.registry import find_fault
 NOT_PLAYED = {
     "clock_off": "no connection notices",
     "delay_message": "no connection notices",
+    "deny_market_data": "a matter of the login, not of the connection",
     "duplicate_message": "no connection notices",
     "limit_rate": "a connector that keeps the limit does not notice",
     "merge_frames": "no connection notices",

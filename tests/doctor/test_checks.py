@@ -33,14 +33,18 @@ def test_every_check_needs_only_what_stands_before_it():
     assert len({check.name for check in CHECKS}) == len({check.about for check in CHECKS}) == len(CHECKS)
 
 
-async def test_a_port_that_is_open_on_another_address_is_a_warning(patient, monkeypatch):
+async def test_a_gateway_that_answers_on_another_address_is_a_warning(patient, monkeypatch):
     async with Gateway(id_hold=0) as gateway:
         # As if loopback were the address that others reach: a machine without a network has no other.
         monkeypatch.setattr(exposure, "own_addresses", lambda: ["127.0.0.1"])
         [finding] = await exposure.CHECK.look(patient(gateway.port))
         assert (finding.level, finding.kind) == (Level.WARN, "exposed")
-        assert f"port {gateway.port} is open on 127.0.0.1, too" in finding.message
+        assert f"the gateway answers on 127.0.0.1, too, port {gateway.port}" in finding.message
         assert "no password" in finding.advice
+        await gateway.fault("close_on_accept")  # as TWS does to those that it does not trust
+        [finding] = await exposure.CHECK.look(patient(gateway.port))
+        assert finding.level is Level.OK
+        await gateway.fault("clear")
         monkeypatch.undo()
         [finding] = await exposure.CHECK.look(patient(gateway.port))
         assert finding.level is Level.OK
@@ -75,6 +79,37 @@ async def test_an_account_that_the_login_does_not_have(patient):
     looked_at.session = dataclasses.make_dataclass("Told", ["accounts"])(("DU1234567",))
     [finding] = await accounts.CHECK.look(looked_at)
     assert (finding.level, finding.kind) == (Level.WARN, "unknown_account")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "kind", "says"),
+    [
+        ("SLOW", "delayed_market_data", "SLOW: delayed, by 10 to 15 minutes (10167)"),
+        ("NONE", "no_market_data", "NONE: none (354"),
+        ("XYZ", "unknown_symbol", "XYZ is no stock on SMART in USD (200)"),
+        ("FAST", "", "FAST: live"),
+    ],
+)
+async def test_what_data_there_is_of_a_contract(patient, tmp_path, symbol, kind, says):
+    rows = [(1, "FAST", "live"), (2, "SLOW", "delayed"), (3, "NONE", "none")]
+    file = tmp_path / "instruments.toml"
+    file.write_text("".join(_INSTRUMENT.format(*row) for row in rows))
+    async with Gateway(id_hold=0, instruments=file) as gateway:
+        looked_at = patient(gateway.port)
+        looked_at.symbol = symbol
+        found = [each async for each in examine(looked_at, CHECKS) if each.check == "market data"]
+        await gateway.wait_for(lambda gateway: not gateway.client_ids)
+    assert (found[0].kind, found[0].message[: len(says)]) == (kind, says)
+
+
+_INSTRUMENT = """
+[[instrument]]
+con_id = {}
+symbol = "{}"
+sec_type = "STK"
+price = 100.0
+market_data = "{}"
+"""
 
 
 async def test_the_older_eventkit_is_a_warning_with_the_cure(patient, monkeypatch):
@@ -114,6 +149,17 @@ async def test_what_needs_something_skipped_is_skipped(patient):
     checks = [Check("a", "A", fails), Check("b", "B", fails, ("a",)), Check("c", "C", fails, ("b",))]
     found = [(each.check, each.level) async for each in examine(patient(), checks)]
     assert found == [("a", Level.FAIL), ("b", Level.SKIPPED), ("c", Level.SKIPPED)]
+
+
+async def test_a_gateway_that_is_gone_in_the_middle_is_a_failure_and_ends_the_session(patient):
+    async def refused(_patient: Patient):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    checks = [Check("a", "A", refused), Check("b", "B", refused, ("session",))]
+    first, second = [each async for each in examine(patient(), checks)]
+    assert (first.level, first.kind) == (Level.FAIL, "closed")
+    assert "went away in the middle of this: [Errno 111] Connection refused" in first.message
+    assert second.level is Level.SKIPPED
 
 
 def test_redaction():

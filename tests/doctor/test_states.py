@@ -33,7 +33,6 @@ class State:
     level: str
     says: str
     cure: str
-    args: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
     """Further checks that may warn because of it."""
 
@@ -42,7 +41,6 @@ ASKS_TWS = "Start TWS or IB Gateway and log in"
 OTHER_PROGRAM = "Another program listens at"
 STATES = {
     "down": State("nobody", "port", "unreachable", "fail", "nothing listens", ASKS_TWS, follows=("usual ports",)),
-    # With the timeout that a user has, 5 s: the longest run of all.
     "silent": State("silent", "peer", "silent", "fail", "says nothing for 5 s", "a login that is not finished"),
     "http": State("web_server", "peer", "not_a_gateway", "fail", "a web server (HTTP)", OTHER_PROGRAM),
     "http at once": State("http", "peer", "not_a_gateway", "fail", "a web server (HTTP)", OTHER_PROGRAM),
@@ -65,6 +63,9 @@ STATES = {
     ),
     "data not for the API": State(
         "deny_market_data 10089", "market data", "no_market_data", "warn", "none (10089", "delayed data"
+    ),
+    "logged in elsewhere": State(
+        "competing_login", "market data", "competing_session", "warn", "withheld (10197)", "Log the other session out"
     ),
     "upstream down": State(
         "upstream_down_at_connect", "upstream", "upstream_down", "fail", "no link to IB", "comes back by itself"
@@ -90,11 +91,10 @@ def reports(doctor, peers):
 
     def examine(item):
         name, state = item
-        timeout = () if name == "silent" else ("--timeout", "1")
         with peers.get(state.peer, partial(peers["gateway"], state.peer))() as port:
-            report = doctor("--json", "--port", port, *timeout)
+            report = doctor("--json", "--port", port)
             # A machine that is busy elsewhere may make one run slow, hardly two.
-            return name, report if report.seconds < WORST else doctor("--json", "--port", port, *timeout)
+            return name, report if report.seconds < WORST else doctor("--json", "--port", port)
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(pool.map(examine, STATES.items()))

@@ -82,6 +82,16 @@ async def dialled(address: str, port: int, seconds: float) -> AsyncIterator[Line
         await line.close()
 
 
+async def is_gateway(address: str, port: int, versions: tuple[int, int], seconds: float) -> bool:
+    """Whether a gateway answers the hello there in time; anything else, and nothing, is no."""
+    try:
+        async with dialled(address, port, seconds) as line, asyncio.timeout(seconds):
+            await line.greet(versions)
+    except OSError:  # refused, silent, closed, and what is no gateway
+        return False
+    return True
+
+
 class Line:
     """One TCP connection."""
 

@@ -13,7 +13,7 @@ from ibkr.doctor.patient import Patient
 class Check:
     """``look`` gives the findings; with one of level ``fail`` every check that ``needs`` this one is skipped.
 
-    It may raise ``SessionEnded`` when the gateway ends the session under it.
+    It may raise ``OSError``, as ``SessionEnded`` is one, when the gateway goes away under it.
     """
 
     name: str

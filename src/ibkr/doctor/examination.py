@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from ibkr.core.errors import FailureKind
-from ibkr.doctor.api import SessionEnded
 from ibkr.doctor.check import Check, fail, skipped
 from ibkr.doctor.finding import Finding, Level
 from ibkr.doctor.patient import Patient
@@ -33,9 +32,9 @@ async def _findings(patient: Patient, check: Check, beginning: Callable[[Check],
     beginning(check)
     try:
         found = await check.look(patient)
-    except SessionEnded as error:
+    except OSError as error:  # SessionEnded, or a port that was open a moment ago
         patient.failed.add("session")
-        message = f"the gateway has ended the session in the middle of this: {error}"
+        message = f"the gateway went away in the middle of this: {error}"
         advice = "It may be restarting, or another program restarts it: look again in a minute, and at its log."
         return fail(check.name, str(FailureKind.CLOSED), message, advice)
     return [patient.shown(finding) for finding in found]

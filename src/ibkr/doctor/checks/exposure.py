@@ -1,4 +1,7 @@
-"""Exposure: is the gateway's port reachable on an address that is not loopback? The protocol has no password."""
+"""Exposure: does the gateway answer on an address that is not loopback? The protocol has no password.
+
+TWS listens on every address and closes at once on whom it does not trust: that is no exposure.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import ipaddress
 import socket
 from contextlib import suppress
 
-from ibkr.doctor.api import dialled
+from ibkr.doctor.api import is_gateway
 from ibkr.doctor.check import Check, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
@@ -27,11 +30,11 @@ async def _look(patient: Patient) -> list[Finding]:
     if not ipaddress.ip_address(patient.address.partition("%")[0]).is_loopback:
         return warn(_NAME, "exposed", f"the gateway is reached over the network, at {patient.address}:{port}", _ADVICE)
     own = own_addresses()
-    reached = await asyncio.gather(*(_is_open(address, port) for address in own))
-    exposed = [address for address, is_open in zip(own, reached, strict=True) if is_open]
+    answers = await asyncio.gather(*(is_gateway(address, port, patient.versions, _SECONDS) for address in own))
+    exposed = [address for address, is_one in zip(own, answers, strict=True) if is_one]
     if exposed:
-        return warn(_NAME, "exposed", f"port {port} is open on {', '.join(exposed)}, too", _ADVICE)
-    return ok(_NAME, f"port {port} is open on loopback alone" if own else "this machine has loopback addresses alone")
+        return warn(_NAME, "exposed", f"the gateway answers on {', '.join(exposed)}, too, port {port}", _ADVICE)
+    return ok(_NAME, "the gateway answers on loopback alone" if own else "this machine has loopback addresses alone")
 
 
 def own_addresses() -> list[str]:
@@ -49,12 +52,4 @@ def _is_local(address: str) -> bool:
     return each.is_loopback or each.is_link_local
 
 
-async def _is_open(address: str, port: int) -> bool:
-    try:
-        async with dialled(address, port, _SECONDS):
-            return True
-    except OSError:
-        return False
-
-
-CHECK = Check(_NAME, "Exposure", _look, needs=("port",))
+CHECK = Check(_NAME, "Exposure", _look, needs=("peer",))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import threading
+from contextlib import suppress
 
 from ibkr.core.errors import FailureKind
 from ibkr.doctor.check import Check, fail, ok
@@ -34,6 +36,8 @@ async def _resolved(host: str) -> list[str]:
 
     In a thread that nobody waits for at the end, unlike those of the loop: a resolver may hang for half a minute.
     """
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]  # needs no resolver
     loop = asyncio.get_running_loop()
     done: asyncio.Future[list[str]] = loop.create_future()
 

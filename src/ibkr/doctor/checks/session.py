@@ -20,11 +20,11 @@ async def _look(patient: Patient) -> list[Finding]:
     for own_id in patient.own_ids:
         try:
             opened = await _open(patient, own_id)
+        except TimeoutError:
+            opened = None
         except SessionEnded as error:
             message = f"the gateway takes the handshake, then ends the connection without a code ({error})"
             return fail(_NAME, str(FailureKind.CLOSED), message, patient.cure(FailureKind.CLOSED))
-        except TimeoutError:
-            opened = None
         if opened is None:
             message = f"the gateway takes the handshake, then says nothing for {patient.ibkr.timeout:g} s"
             return fail(_NAME, str(FailureKind.SILENT), message, patient.cure(FailureKind.SILENT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ibkr.doctor.api import dialled
+from ibkr.doctor.api import is_gateway
 from ibkr.doctor.check import Check, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
@@ -25,23 +25,13 @@ USUAL = {
 async def _look(patient: Patient) -> list[Finding]:
     # The configured port is looked at by itself; each opening may raise a dialog in TWS.
     others = [port for port in USUAL if port != patient.ibkr.port]
-    answers = await asyncio.gather(*(_is_gateway(patient, port) for port in others))
+    answers = await asyncio.gather(*(is_gateway(patient.address, port, patient.versions, _SECONDS) for port in others))
     found = patient.connected_elsewhere = [port for port, is_one in zip(others, answers, strict=True) if is_one]
     listed = ", ".join(f"{port} ({USUAL[port]})" for port in found)
     if "port" in patient.failed and found:
         advice = f"Set ibkr.port to {found[0]} (IBKR_PORT={found[0]}), if that is the gateway that you mean."
         return warn(_NAME, "other_port", f"a gateway answers at {listed}", advice)
     return ok(_NAME, f"a gateway answers at {listed}, too" if found else "no gateway at any other of them")
-
-
-async def _is_gateway(patient: Patient, port: int) -> bool:
-    """Whether a gateway answers there; anything else, and nothing, is no."""
-    try:
-        async with dialled(patient.address, port, _SECONDS) as line, asyncio.timeout(_SECONDS):
-            await line.greet(patient.versions)
-    except OSError:  # refused, silent, closed, and what is no gateway
-        return False
-    return True
 
 
 CHECK = Check(_NAME, "Usual ports", _look, needs=("name",))

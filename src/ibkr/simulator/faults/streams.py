@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ibkr.simulator.faults.registry import fault
-from ibkr.simulator.streams.market_data import DENIALS
+from ibkr.simulator.streams.market_data import COMPETING, DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def end_stream(faults: "Faults", symbol: str = "AAPL", code: int = 10182) -> Non
 
 @fault()
 def competing_login(faults: "Faults") -> None:
-    """The user logs in elsewhere: 10197 to every stream of market data, and no more ticks."""
+    """The user logs in elsewhere: 10197 to every stream of market data, old or new, and no more ticks."""
     faults.hub.conditions.competing = True
     for stream in faults.hub.streams:
         if stream.kind == MARKET_DATA:
-            stream.client.send_error(stream.req_id, 10197, "No market data during competing live session")
+            stream.client.send_error(stream.req_id, *COMPETING)
 
 
 @fault()

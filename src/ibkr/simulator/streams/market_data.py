@@ -34,6 +34,7 @@ _NOT_SUBSCRIBED = (
 _DELAYED = "Requested market data is not subscribed. Displaying delayed market data."
 _SNAPSHOT_WITH_GENERICS = "Snapshot market data subscription is not applicable to generic ticks"
 
+COMPETING: Final = 10197, "No market data during competing live session"
 DENIALS: Final = {
     354: _NOT_SUBSCRIBED,
     10089: "Requested market data requires additional subscription for API. See link in 'Market Data Connections' "
@@ -149,6 +150,8 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         _snapshot(stream)
     elif has_line(client, req_id, item):
         client.hub.streams.begin(stream)
+        if client.hub.conditions.competing:
+            client.send_error(req_id, *COMPETING)
 
 
 def cancel(client: "Client", fields: FieldReader) -> None:
