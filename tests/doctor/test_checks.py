@@ -1,11 +1,13 @@
 """What no peer of the table shows: single checks, each by itself."""
 
+import asyncio
 import dataclasses
 
 import pytest
 
 from ibkr.config import config_of, read_settings
 from ibkr.doctor import CHECKS, Check, Level, Patient, examine
+from ibkr.doctor.api import dialled
 from ibkr.doctor.check import fail
 from ibkr.doctor.checks import accounts, exposure, libraries
 from ibkr.doctor.redaction import redacted
@@ -160,6 +162,19 @@ async def test_a_gateway_that_is_gone_in_the_middle_is_a_failure_and_ends_the_se
     assert (first.level, first.kind) == (Level.FAIL, "closed")
     assert "went away in the middle of this: [Errno 111] Connection refused" in first.message
     assert second.level is Level.SKIPPED
+
+
+async def test_a_line_that_is_cancelled_while_it_closes_is_closed(patient):
+    async with Gateway(id_hold=0) as gateway:
+        await gateway.fault("freeze")  # nothing comes, not even the end
+        async with dialled("127.0.0.1", gateway.port, 1) as line:
+            closing = asyncio.create_task(line.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert line._writer.transport.is_closing()
+        await gateway.fault("thaw")
 
 
 def test_redaction():

@@ -131,14 +131,15 @@ class Line:
 
     async def close(self) -> None:
         """End it in good order, and wait for the peer's end, but not for ever."""
-        with suppress(OSError):
-            if self._writer.can_write_eof():
-                self._writer.write_eof()
-            with suppress(TimeoutError):
+        try:
+            with suppress(OSError):  # TimeoutError among them
+                if self._writer.can_write_eof():
+                    self._writer.write_eof()
                 async with asyncio.timeout(_CLOSING):
                     while await self._reader.read(_READ):
                         pass
-        self._writer.transport.abort()
+        finally:  # also when we are cancelled meanwhile
+            self._writer.transport.abort()
         with suppress(OSError):
             await self._writer.wait_closed()
 
