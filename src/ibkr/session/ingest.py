@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ibkr.core.errors import Failure, FailureKind
+from ibkr.session.ticks import NoTicks, TickReader, Ticks
 from ibkr.wire.frame import MAX_FRAME, FrameReader, FrameTooLong
 
 logger = logging.getLogger("ibkr.session")
@@ -31,7 +32,7 @@ LONG_PAUSE = 1.0
 
 # Whose reader was read, and is matched by what stands here.
 _KNOWN = {("ib_async", "2.1.0"), ("ib_insync", "0.9.86")}
-_MESSAGES_PER_LOOK_AT_THE_CLOCK = 16
+_TICKS_AT_A_STRETCH = 32
 
 
 class Reader(Protocol):
@@ -89,11 +90,13 @@ class Ingest:
     def __init__(
         self,
         client: Any,
+        ticks: TickReader,
         on_turn: Callable[[], None],
         on_read: Callable[[], None],
         on_unfit: Callable[[Failure], None],
     ) -> None:
         self._client = client
+        self._ticks = ticks
         self._on_turn = on_turn
         self._on_read = on_read
         self._on_unfit = on_unfit
@@ -144,16 +147,20 @@ class Ingest:
         decoder, clock = client.decoder, asyncio.get_running_loop().time
         logs = client._logger.isEnabledFor(logging.DEBUG)
         client._tcpDataArrived()
-        until, count = clock() + SLICE, 0
+        ticks = self._ticks
+        ticks.begin_slice(is_logging=logs)
+        until = clock() + SLICE
         while messages:
-            fields = messages.popleft().decode(errors="backslashreplace").split("\0")
-            fields.pop()  # the nothing after the last NUL
-            client._numMsgRecv += 1
-            if logs:
-                client._logger.debug("<<< %s", ",".join(fields))
-            decoder.interpret(fields)
-            count += 1
-            if not count % _MESSAGES_PER_LOOK_AT_THE_CLOCK and clock() >= until:
+            count = ticks.read(messages, _TICKS_AT_A_STRETCH)
+            client._numMsgRecv += count
+            if count < _TICKS_AT_A_STRETCH and messages:
+                client._numMsgRecv += 1
+                fields = messages.popleft().decode(errors="backslashreplace").split("\0")
+                fields.pop()  # the nothing after the last NUL
+                if logs:
+                    client._logger.debug("<<< %s", ",".join(fields))
+                decoder.interpret(fields)
+            if clock() >= until:
                 break
         client._tcpDataProcessed()
         self._on_read()
@@ -224,7 +231,8 @@ def reader_for(
     package = getattr(reads, "__module__", "").partition(".")[0]
     version = getattr(sys.modules.get(package), "__version__", "unknown")
     if (package, version) in _KNOWN:
-        return Ingest(client, on_turn, on_read, on_unfit)
+        ticks = Ticks(client) if package == "ib_async" else NoTicks()
+        return Ingest(client, ticks, on_turn, on_read, on_unfit)
     _tell_unknown(package, version)
     return LibraryReader(client, on_read, on_unfit)
 
