@@ -70,13 +70,13 @@ async def test_each_attempt_ends_when_its_cause_shows(
 
 
 async def test_refused(make: Callable[..., IBConnector]) -> None:
-    with socket.socket() as unused:
+    with socket.socket() as unused:  # bound, so that nobody else is given it
         unused.bind(("127.0.0.1", 0))
         connector = make(port=unused.getsockname()[1], connect_attempts=1)
-    began = time.monotonic()
-    with pytest.raises(ibkr.GatewayUnreachable, match="connection refused") as raised:
-        await connector.connect_async()
-    assert time.monotonic() - began < 0.5
+        began = time.monotonic()
+        with pytest.raises(ibkr.GatewayUnreachable, match="connection refused") as raised:
+            await connector.connect_async()
+        assert time.monotonic() - began < 0.5
     assert raised.value.kind == "unreachable"
     assert "7497 paper" in raised.value.advice
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
+import sys
 import threading
 import time
 
@@ -134,12 +135,35 @@ class TestStart:
     async def test_another_listener_on_the_port_after_a_restart_is_told_loudly(self, gateway, connect, caplog) -> None:
         await gateway.fault("restart", 0.02)
         with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             thief.bind(("127.0.0.1", gateway.port))
             thief.listen()
             await gateway.wait_for(lambda _: "cannot listen on port" in caplog.text)
         await gateway.wait_for(lambda gateway: gateway.is_listening)
         await connect(gateway.port, 1)
         assert caplog.text.count("cannot listen") == 1
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be held beside its listener")
+    async def test_a_port_that_is_shut_refuses_and_is_given_to_nobody_else(self, gateway, connect) -> None:
+        home = gateway.port
+        await gateway.fault("change_port")
+        await gateway.wait_for(lambda gateway: gateway.is_listening)
+        ports = (home, gateway.port)
+        await gateway.fault("restart", 100)
+        for port in ports:
+            with pytest.raises(ConnectionRefusedError):
+                await connect(port)
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
+        await gateway.fault("clear")
+        await gateway.wait_for(lambda gateway: gateway.is_listening)
+        await connect(home, 1)
+        await gateway.stop()
+        for port in ports:
+            with socket.socket() as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind(("127.0.0.1", port))
+                other.listen()
 
 
 class TestSeen:

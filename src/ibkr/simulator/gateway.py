@@ -148,13 +148,13 @@ class Gateway:
         if self._hub.is_accepting:
             raise RuntimeError(f"the simulated gateway already listens on port {self.port}")
         self._hub.loop = asyncio.get_running_loop()
-        await self._listener.open()
-        if self._control:
-            try:
+        try:
+            await self._listener.open()
+            if self._control:
                 await self._control.start()
-            except OSError:
-                await self.stop()
-                raise
+        except OSError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """End the listening, all connections and timers; returns when they are gone."""
@@ -162,7 +162,7 @@ class Gateway:
         self._listener.shut()
         if self._control:
             await self._control.stop()
-        await self._listener.wait_shut()
+        await self._listener.close()
         await self.wait_for(lambda gateway: not gateway._hub.clients, _STOP_TIMEOUT)
         self._hub.release_ids()
 

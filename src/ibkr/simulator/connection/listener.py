@@ -1,4 +1,4 @@
-"""The listening socket: opened, shut, and opened again on the same port."""
+"""The listening socket: opened, shut, and opened again on the same port, which nobody else is given meanwhile."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,9 @@ import ipaddress
 import logging
 import os
 import socket
+import sys
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from ibkr.simulator.connection.client import Client
 from ibkr.simulator.hub import Hub
@@ -15,6 +16,11 @@ from ibkr.simulator.hub import Hub
 log = logging.getLogger("ibkr.simulator")
 
 _TRY_AGAIN = 0.05
+_CAN_HOLD = sys.platform == "linux"
+"""Whether a second socket may be bound to a port that is held, without a share in what arrives there. Elsewhere a port
+that is shut is free for anybody."""
+
+_Socket = TypeVar("_Socket", bound=socket.socket)
 
 
 class _ListeningSocket(socket.socket):
@@ -39,6 +45,7 @@ class Listener:
         self._home = port
         self.hub = hub
         self._socket: _ListeningSocket | None = None
+        self._held: dict[int, socket.socket] = {}
         self._accepting: asyncio.Task[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,15 +60,16 @@ class Listener:
         """Listen. Raises `OSError` if the address cannot be bound."""
         if not _is_loopback(self.host):
             log.warning("the simulated gateway listens on %s: anybody who reaches it can use it", self.host)
-        family, kind, protocol, _, address = await self._look_up()
-        listening = _ListeningSocket(family, kind, protocol)
+        family, _, protocol, _, address = await self._look_up()
+        if _CAN_HOLD and self.port not in self._held:
+            held = _bound(socket.socket, family, protocol, address)
+            address = held.getsockname()
+            self._held[address[1]] = held
+        listening = _bound(_ListeningSocket, family, protocol, address)
         try:
-            if os.name == "posix":  # elsewhere it would let two programs share the port
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
             listening.listen(128)
             listening.setblocking(False)
-        except BaseException:  # a cancelled start must not leave the socket open either
+        except BaseException:
             listening.close()
             raise
         self._socket = listening
@@ -91,6 +99,15 @@ class Listener:
             self._socket.close()
             self._socket = None
 
+    async def close(self) -> None:
+        """Shut for good: return when nothing of it is left, and its ports are anybody's."""
+        self.shut()
+        for held in self._held.values():
+            held.close()
+        self._held.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     def move(self, port: int) -> None:
         """Refuse here, and listen at another port at once; 0 takes any that is free."""
         self.shut()
@@ -117,11 +134,6 @@ class Listener:
         if self._reopening is not None:
             self.shut()
             self.reopen_after(0)
-
-    async def wait_shut(self) -> None:
-        """After `shut`: return when nothing of it is left."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
     async def _accept(self, listening: _ListeningSocket) -> None:
         loop = self.hub.loop
@@ -166,6 +178,19 @@ class Listener:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.critical("port %s is dead, restart the simulated gateway", self.port, exc_info=error)
+
+
+def _bound(kind: type[_Socket], family: socket.AddressFamily, protocol: int, address: Any) -> _Socket:
+    # Without its protocol a connection accepted here would not get asyncio's TCP_NODELAY.
+    made = kind(family, socket.SOCK_STREAM, protocol)
+    try:
+        if os.name == "posix":  # elsewhere it would let two programs share the port
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def _is_number(host: str) -> bool:
