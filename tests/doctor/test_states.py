@@ -100,6 +100,7 @@ def reports(doctor, peers):
         return dict(pool.map(examine, STATES.items()))
 
 
+@pytest.mark.timeout(240)  # of all of them, on a machine that is busy
 @pytest.mark.parametrize("name", STATES)
 def test_the_first_finding_is_the_right_one(reports, name):
     state, report = STATES[name], reports[name]
