@@ -14,12 +14,13 @@ from ibkr.core.codes import (
     farm_name,
     feed_of,
     find,
-    is_about_stream,
+    is_about_link,
     is_read_only,
     is_warning,
     reaction,
     search,
 )
+from ibkr.core.situation import Phase
 from ibkr.core.state import Feed
 
 OK = "Market data farm connection is OK:"
@@ -32,6 +33,7 @@ def test_the_codes_that_the_machine_reacts_to():
         326: Reaction.CLIENT_ID_IN_USE,
         100: Reaction.TOO_FAST,
         316: Reaction.STREAM_ENDED,
+        321: Reaction.READ_ONLY,
         317: Reaction.STREAM_ENDED,
         10182: Reaction.STREAM_ENDED,
         10197: Reaction.STREAM_WITHHELD,
@@ -56,7 +58,29 @@ def test_the_codes_that_the_machine_reacts_to():
 def test_the_codes_that_the_machine_reacts_to_are_exactly_those_marked_so_in_the_catalogue():
     marked = {code: row.reaction for code, row in catalogue().items() if row.reaction is not Reaction.NONE}
     assert marked == {code: reaction(code) for code in range(-1, 20000) if reaction(code) is not Reaction.NONE}
+    assert set(marked) == set(CODES)
     assert set(IN_WORDS) == set(Reaction) - {Reaction.NONE} == set(marked.values())
+
+
+def test_no_other_code_moves_the_machine(ready):
+    before = ready.status
+    ready.forget()
+    for code in catalogue():
+        if not is_about_link(code):
+            ready.code(code, text="usfarm:4002")
+    assert (ready.status, ready.orders) == (before, [])
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if is_about_link(code)])
+def test_each_of_these_moves_the_machine(code, new_rig, bring):
+    rig = new_rig()
+    bring(rig, Phase.OPENING if code == 326 else Phase.UP)
+    if code in (1101, 1102):
+        rig.code(1100)
+    before = rig.status
+    rig.forget()
+    rig.code(code, "newfarm")
+    assert rig.status != before or rig.orders
 
 
 def test_every_code_has_a_meaning_and_stands_once():
@@ -121,7 +145,7 @@ def test_a_code_in_json_s_types():
     }
 
 
-@pytest.mark.parametrize("code", [321, 10090, 200, -1, 0, 99999])
+@pytest.mark.parametrize("code", [322, 10090, 200, -1, 0, 99999])
 def test_other_codes_are_left_to_the_caller(code):
     assert reaction(code) is Reaction.NONE
 
@@ -187,9 +211,10 @@ def test_the_farms_that_1102_lists():
     assert connected_farms(RESTORED) == ()
 
 
-def test_what_is_about_one_stream():
-    assert [code for code in CODES if is_about_stream(code)] == [316, 317, 10182, 10197, 10225]
-    assert not is_about_stream(-1)
+def test_what_the_machine_itself_must_know_of():
+    assert [code for code in CODES if not is_about_link(code)] == [316, 317, 321, 10182, 10197, 10225]
+    assert not is_about_link(-1)
+    assert not is_about_link(354)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ibkr.core.codes import Reaction, is_about_stream, is_read_only, is_warning, reaction
+from ibkr.core.codes import Reaction, is_about_link, is_read_only, is_warning, reaction
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
@@ -368,7 +368,7 @@ class Adapter:
             self.desk.upstream_lost()
         elif reaction(code) is Reaction.UPSTREAM_BACK:
             self.desk.upstream_kept()
-        if reaction(code) is not Reaction.NONE and not is_about_stream(code):
+        if is_about_link(code):
             self.post(CodeReceived(self._attempt, code, text))
         if reaction(code) in _TOLD_BY_STATUS:
             self.ib.errorEvent.emit(req_id, code, text, None)

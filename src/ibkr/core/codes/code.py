@@ -50,6 +50,7 @@ class Reaction(StrEnum):
     TOO_FAST = "too fast"
     STREAM_ENDED = "stream ended"
     STREAM_WITHHELD = "stream withheld"
+    READ_ONLY = "read-only"
     NONE = "none"
 
 

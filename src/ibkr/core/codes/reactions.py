@@ -50,6 +50,15 @@ CODES: dict[int, Code] = {
             retry_helps=True,
             reaction=Reaction.STREAM_ENDED,
         ),
+        Code(
+            321,
+            "The request does not pass the gateway's validation: wrong parameter, missing account, read-only API.",
+            Category.REQUESTS,
+            Scope.REQUEST,
+            advice="The text gives the cause. 'Read-Only': switch off Read-Only API in the gateway's API settings to"
+            " trade. Else correct the parameter that it names.",
+            reaction=Reaction.READ_ONLY,
+        ),
         _session(
             326,
             "This client id is in use by another session; the new one is refused.",
@@ -204,6 +213,7 @@ IN_WORDS: dict[Reaction, str] = {
     Reaction.PORT_CHANGED: "connects to the new port, in turn with the configured one",
     Reaction.TOO_FAST: "sends more slowly, and says so",
     Reaction.STREAM_ENDED: "asks for the stream again once upstream and farm are up",
+    Reaction.READ_ONLY: "takes one that says 'Read-Only' for the answer to start-up's order requests: may not trade",
     Reaction.STREAM_WITHHELD: "says so, and watches the stream until its next tick",
 }
 """What the connector does by itself, for those who read about a code."""
@@ -215,9 +225,10 @@ def reaction(code: int) -> Reaction:
     return row.reaction if row else Reaction.NONE
 
 
-def is_about_stream(code: int) -> bool:
-    """Whether it tells that one stream has ended or is withheld; its request id says which."""
-    return reaction(code) in (Reaction.STREAM_ENDED, Reaction.STREAM_WITHHELD)
+def is_about_link(code: int) -> bool:
+    """Whether the machine must know of it: of the session, its upstream or a farm, not of one request or stream."""
+    row = CODES.get(code)
+    return row is not None and row.scope is not Scope.REQUEST
 
 
 def is_warning(code: int) -> bool:
@@ -227,4 +238,4 @@ def is_warning(code: int) -> bool:
 
 def is_read_only(code: int, text: str) -> bool:
     """Whether this answer tells of the gateway's Read-Only API setting (a 321 whose text says so)."""
-    return code == 321 and "read-only" in text.lower()
+    return reaction(code) is Reaction.READ_ONLY and "read-only" in text.lower()

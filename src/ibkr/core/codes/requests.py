@@ -53,14 +53,6 @@ CODES = (
         ),
     ),
     _request(
-        321,
-        "The request does not pass the gateway's validation: a wrong parameter, a missing account, a read-only API.",
-        advice=(
-            "The text gives the cause. 'Read-Only': switch off Read-Only API in the gateway's API"
-            " settings. Else correct the parameter that it names."
-        ),
-    ),
-    _request(
         322,
         "TWS failed while processing a client request (e.g. too many account-summary or other limited subscriptions).",
         advice=(
