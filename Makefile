@@ -13,13 +13,13 @@ BIN := $(VENV)/bin
 # The client libraries that the simulated gateway is tested with, each in an environment of its own.
 CLIENTS := .clients
 WANTED := tests/clients/requirements
-# Environments with other client libraries below our own code, or other Pythons.
+# Our own code on the other client library, and on other Pythons.
 BACKENDS := .backends
 # What the browser tests need besides: playwright goes into .venv, axe-core from npm here.
 BROWSER := .browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rest thorough clients insync browser screenshots bench soak lint core-coverage docs clean
+.PHONY: help demo test test-all rest thorough clients insync pythons browser screenshots bench soak lint core-coverage docs clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ test: lint core-coverage  ## what every push must pass: lint, types, layers, cor
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: thorough clients insync browser
+rest: thorough clients insync pythons browser
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
@@ -45,7 +45,12 @@ clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wil
 
 insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as its client library
 	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=worksteal -m "not (slow or rest or live)" \
-	  tests/connector tests/features tests/recovery tests/faults/matrix/test_session.py
+	  tests/connector tests/features tests/recovery tests/ways tests/faults/matrix/test_session.py
+
+# Six environments: what pip has downloaded for the first serves the others.
+pythons: $(VENV)/.developing  ## its main tests on every Python that the machine has, with both client libraries
+	PIP_NO_CACHE_DIR= PIP_CACHE_DIR=$(CURDIR)/$(BACKENDS)/downloads WORKERS=$(WORKERS) \
+	  $(BIN)/nox --envdir $(BACKENDS)/nox --reuse-existing-virtualenvs
 
 browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
 	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
@@ -59,10 +64,12 @@ bench: $(VENV)/.developing  ## one table: this package against the raw client li
 soak: $(VENV)/.developing  ## faults at random for SOAK_MINUTES (10), SOAK_SEED=n to repeat a run
 	$(BIN)/python -m soak
 
-lint: $(VENV)/.developing  ## ruff, mypy --strict, the layers of the house
+lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(BIN)/lint-imports
 
 # The core alone, by the tests of the core alone: no event loop, every branch.

@@ -237,13 +237,13 @@ async def test_a_long_pause_is_told_once(
 
 
 async def test_an_unknown_version_of_the_library_reads_for_itself(
-    gateway: Gateway, make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    gateway: Gateway, make: Make, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ib_async, "__version__", "2.1.0+local")
     ingest._tell_unknown.cache_clear()
     with caplog.at_level(logging.WARNING, "ibkr.session"):
         connectors = [make(client_id) for client_id in (7, 8)]
-    assert caplog.text.count("our own knows ib_async 2.1.0 and ib_insync 0.9.86, not ib_async 2.1.0+local") == 1
+    assert caplog.text.count(f"our own knows ib_async 2.1.0 and ib_insync 0.9.86, not {backend} 2.1.0+local") == 1
     for connector in connectors:
         await connector.connect_async()
         seen = Seen(connector)

@@ -1,9 +1,8 @@
-"""A gateway in a thread of its own, and connectors with the client library that IBKR_TEST_BACKEND names."""
+"""A gateway in a thread of its own, and connectors with the client library under test."""
 
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -13,13 +12,13 @@ import pytest
 from ibkr import IBConnector, Policy
 from ibkr.simulator import ThreadedGateway
 
-FAST = {"refused_every": 0.02, "closed_every": 0.05, "connect_pause": 0.02, "restore_grace": 0.1}
+FAST = {"probe_apart": 0.01, "refused_every": 0.02, "closed_every": 0.05, "connect_pause": 0.02, "restore_grace": 0.1}
 
 
 @pytest.fixture(scope="session")
-def library() -> ModuleType:
+def library(backend: str) -> ModuleType:
     """The client library under test."""
-    return importlib.import_module(os.environ.get("IBKR_TEST_BACKEND", "ib_async"))
+    return importlib.import_module(backend)
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Every Python that this machine has, and both client libraries, each in an environment of its own: ``make pythons``.
+
+The Pythons are those that pyenv has, and those on the PATH. One that is there must pass; none at all is a failure.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+WORKERS = os.environ.get("WORKERS", "3")
+# The main behaviour over real sockets; 'make test' and 'make insync' run the rest, with one Python.
+TESTS = (
+    "tests/connector/test_backend.py",
+    "tests/connector/test_egress.py",
+    "tests/connector/test_face.py",
+    "tests/connector/test_start_up.py",
+    "tests/features",
+    "tests/recovery/test_every_kind.py",
+    "tests/ways",
+)
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+
+# pyenv's own first: what it puts on the PATH runs only those of its versions that are switched on.
+os.environ["PATH"] = os.pathsep.join([*map(str, sorted(PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
+
+
+def is_here(version: str) -> bool:
+    """Whether there is such an interpreter, and not just a name that stands for none."""
+    python = shutil.which(f"python{version}")
+    return python is not None and subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+FOUND = [version for version in SUPPORTED if is_here(version)]
+if not FOUND:
+    raise SystemExit(f"none of Python {', '.join(SUPPORTED)} is on the PATH or in pyenv")
+
+
+@nox.session(python=FOUND)
+@nox.parametrize("backend", ["ib_async", "ib_insync"])
+def connection(session: nox.Session, backend: str) -> None:
+    """The connection's main tests."""
+    insync = backend == "ib_insync"
+    session.install("--editable", ".[insync,test]" if insync else ".[test]")
+    if insync:  # as docs/backends.md has it
+        session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "eventkit")
+        session.install("--force-reinstall", "--no-deps", "aeventkit>=2.1,<3")
+    session.run(
+        "pytest",
+        f"--numprocesses={WORKERS}",
+        "--dist=worksteal",
+        "-m",
+        "not (slow or thorough or rest or live)",
+        "-p",
+        "no:cacheprovider",
+        *([] if insync else ["tests/core"]),  # which knows of no client library
+        *TESTS,
+        *session.posargs,
+        env={"TESTED_BACKEND": backend},
+    )
