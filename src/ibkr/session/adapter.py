@@ -167,6 +167,7 @@ class Adapter:
         """Tell what changed in the outage that is over. After the first start-up, see what others have, for later."""
         self.desk.report(self.custody)
         if self._startup is not None and not self._startup.with_others:
+            self._startup.with_others = True
             refilled = self._policy.send_burst / self._policy.send_rate  # what the program asks for now goes first
             self._later = asyncio.get_running_loop().call_later(refilled, self._startup.ask_others)
 

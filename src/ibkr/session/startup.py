@@ -80,8 +80,8 @@ class StartUp:
                 self._ask(name)
 
     def ask_others(self) -> None:
-        """Ask for the orders of other clients, where orders are asked for."""
-        if OTHERS in self._requests and not self._read_only:
+        """Ask for the orders of other clients, where orders are asked for, and if that was not done yet."""
+        if OTHERS in self._requests and not self._read_only and OTHERS not in (*self._answered, *self._pending):
             self._ask(OTHERS)
 
     def ended(self, key: int | str) -> None:
