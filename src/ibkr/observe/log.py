@@ -21,7 +21,16 @@ from ibkr.core.status import Status
 _WRAPPERS = ("ib_async.wrapper", "ib_insync.wrapper")
 """Where the client library logs the codes that it receives."""
 
-OUR_LOGGERS = ("ibkr", "ibkr.config", "ibkr.connector", "ibkr.observe", "ibkr.runtime", "ibkr.session", "ibkr.web")
+OUR_LOGGERS = (
+    "ibkr",
+    "ibkr.config",
+    "ibkr.connector",
+    "ibkr.gap",
+    "ibkr.observe",
+    "ibkr.runtime",
+    "ibkr.session",
+    "ibkr.web",
+)
 """A filter sees only what its own logger is handed, not what the logger's children are."""
 
 LIBRARY_LOGGERS = (
