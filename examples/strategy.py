@@ -1,0 +1,47 @@
+"""A strategy that survives its gateway: python strategy.py [PORT].
+
+It keeps one limit order a little under the market. Prices go on after any outage on the same ticker; orders wait until
+`may_trade`, and are only sent over a link that has just been heard of.
+"""
+
+import asyncio
+import sys
+
+from ib_async import LimitOrder, Stock
+
+from ibkr import IBConnector, NotReady
+
+PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 7497
+
+
+async def trade(connector: IBConnector) -> None:
+    """One order at a time, five cents under the bid, renewed when it is done."""
+    [apple] = await connector.ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
+    ticker = connector.ib.reqMktData(apple)
+    trade = None
+    while True:
+        await asyncio.sleep(0.5)
+        if trade is not None and not trade.isDone():
+            continue
+        try:
+            await connector.wait_ready_async(timeout=600)
+            await connector.ensure_fresh(max_age=2)
+            if ticker.bid > 0:
+                trade = connector.ib.placeOrder(apple, LimitOrder("BUY", 1, round(ticker.bid - 0.05, 2)))
+                print("placed", trade.order.orderId, "at", trade.order.lmtPrice)
+        except NotReady as error:
+            print("no order:", error.status.may_trade_reason)
+
+
+async def main() -> None:
+    connector = IBConnector("127.0.0.1", PORT, client_id=1)
+    connector.on_status(lambda status: print(status))
+    await connector.connect_async(wait=True)
+    try:
+        await trade(connector)
+    finally:
+        await connector.disconnect_async()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
