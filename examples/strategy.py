@@ -1,6 +1,6 @@
 """A strategy that survives its gateway: python strategy.py [PORT].
 
-It keeps one limit order a little under the market. Prices go on after any outage on the same ticker; orders wait until
+It keeps one limit order one per cent under the market. Prices go on after any outage on the same ticker; orders wait until
 `may_trade`, and are only sent over a link that has just been heard of.
 """
 
@@ -15,7 +15,7 @@ PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 7497
 
 
 async def trade(connector: IBConnector) -> None:
-    """One order at a time, five cents under the bid, renewed when it is done."""
+    """One order at a time, under the bid, renewed when it is done."""
     [apple] = await connector.ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
     ticker = connector.ib.reqMktData(apple)
     trade = None
@@ -25,9 +25,9 @@ async def trade(connector: IBConnector) -> None:
             continue
         try:
             await connector.wait_ready_async(timeout=600)
-            await connector.ensure_fresh(max_age=2)
+            await connector.ensure_fresh_async(max_age=2)
             if ticker.bid > 0:
-                trade = connector.ib.placeOrder(apple, LimitOrder("BUY", 1, round(ticker.bid - 0.05, 2)))
+                trade = connector.ib.placeOrder(apple, LimitOrder("BUY", 1, round(ticker.bid * 0.99, 2)))
                 print("placed", trade.order.orderId, "at", trade.order.lmtPrice)
         except NotReady as error:
             print("no order:", error.status.may_trade_reason)
