@@ -20,6 +20,7 @@ BROWSER := .browser
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all rest thorough clients insync pythons browser screenshots bench soak lint core-coverage docs clean
+.PHONY: package bench-recovery
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +35,7 @@ test-all: test rest  ## make test, then all that it leaves out; 'make test test-
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
 rest: thorough clients insync pythons browser
+rest: docs package
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
@@ -58,6 +60,9 @@ browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs c
 screenshots: $(BROWSER)/.made  ## make the pictures of the page, those in docs/images among them
 	$(BIN)/pytest tests/browser/screenshots.py -m browser
 
+bench-recovery: $(VENV)/.developing  ## recovery times against a loop of one's own and the library's Watchdog (4 min)
+	$(BIN)/python -m bench.recovery
+
 bench: $(VENV)/.developing  ## one table: this package against the raw client library
 	$(BIN)/python -m bench
 
@@ -76,11 +81,21 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-docs: $(VENV)/.installed  ## write docs/codes.md anew from the catalogue of codes
-	$(BIN)/python docs/codes.py > docs/codes.md
+docs: $(VENV)/.documenting  ## the documentation site, in site/; docs/codes.md anew from the catalogue of codes
+	$(BIN)/python tools/codes.py > docs/codes.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# What people install: checked, and run from an environment that has nothing else.
+package: $(VENV)/.documenting
+	rm -rf dist .package
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m venv .package
+	.package/bin/pip install --quiet dist/*.whl
+	.package/bin/ibkr demo reset restart
 
 clean:  ## remove .venv, .clients, .backends, .browser and every cache
-	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) build dist .coverage .coverage.* htmlcov .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) build dist site .package .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -111,6 +126,10 @@ $(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
 	$(@D)/bin/python -m pip uninstall --quiet --yes eventkit
 	$(@D)/bin/python -m pip install --quiet --force-reinstall --no-deps 'aeventkit>=2.1,<3'
 	@touch $@
+
+$(VENV)/.documenting: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	@touch $@ $(VENV)/.developing $(VENV)/.installed
 
 $(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
 	$(BIN)/python -m venv --clear $(CLIENTS)/$*

@@ -19,6 +19,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 AFTER_THE_FIRST_LINE = 2.0
 # Pages whose blocks need more than a gateway, and the tests that run them.
 ELSEWHERE = {"testing.md": "tests/plugin/test_plugin.py"}
+# What a fragment takes for granted.
+CONNECTED = """
+from ibkr import IBConnector
+connector = IBConnector("127.0.0.1", 7497, client_id=1)
+connector.connect()
+ib = connector.ib
+"""
 
 
 def blocks(language: str) -> list[object]:
@@ -34,7 +41,12 @@ def blocks(language: str) -> list[object]:
 
 @pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block.values[0] not in ELSEWHERE])
 def test_every_block_of_python_runs(page: str, code: str) -> None:
-    """Up to its end; one that goes on for ever, up to some time after its first line of output."""
+    """Up to its end; one that goes on for ever, up to some time after its first line of output.
+
+    A fragment, which speaks of a ``connector`` and makes none, is given one that is connected.
+    """
+    if "IBConnector(" not in code and "connector" in code:
+        code = f"{CONNECTED}{code}\nconnector.disconnect()"
     with ThreadedGateway(id_hold=0) as gateway:
         code = code.replace("7497", str(gateway.port)).replace("4002", str(gateway.port))
         process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """What the README says is so."""
 
+import json
 import os
 import re
 import subprocess
@@ -17,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the table below a heading."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, as it stands there."""
+    section = (ROOT / page).read_text(encoding="utf-8").split(f"{heading}\n", 1)[1].split("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
@@ -36,15 +37,29 @@ def test_the_example_runs():
         with process:
             lines = [process.stdout.readline().strip() for _ in range(3)]
             process.kill()
-    prices = [line for line in lines if re.fullmatch(r"READY \d+\.\d+", line)]
+    prices = [line for line in lines if re.fullmatch(r"READY .*may trade \d+\.\d+", line)]
     assert prices, lines
+
+
+def test_the_times_of_recovery_are_those_that_were_measured():
+    measured = json.loads((ROOT / "docs" / "recovery.json").read_text(encoding="utf-8"))
+    told = {row[0]: [cell.strip("*") for cell in row[1:]] for row in rows("README.md", "## How fast it comes back")}
+    assert told == {what: [in_words(seconds) for seconds in took.values()] for what, took in measured.items()}
+
+
+def in_words(seconds):
+    if seconds is None:
+        return "never (60 s)"
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def test_the_settings_and_their_defaults(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for variable in [name for name in os.environ if name.startswith("IBKR_")]:
         monkeypatch.delenv(variable)
-    told = {name.strip("`"): default.strip("`") for name, default, _ in rows("Configuration")}
+    told = {
+        name.strip("`"): default.strip("`") for name, default, _ in rows("docs/configuration.md", "# Configuration")
+    }
     assert list(told) == list(load_config()["ibkr"].keys())
     file = tmp_path / "all.toml"
     file.write_text("[ibkr]\n" + "\n".join(f"{key} = {value}" for key, value in told.items()))
@@ -52,11 +67,15 @@ def test_the_settings_and_their_defaults(tmp_path, monkeypatch):
 
 
 def test_the_states():
-    assert {row[0].strip("`") for row in rows("States")} == {str(state) for state in ConnectionState}
+    assert {row[0].strip("`") for row in rows("docs/states.md", "# States")} == {
+        str(state) for state in ConnectionState
+    }
 
 
 def test_the_error_tree_is_the_module_s():
-    (tree,) = re.findall(r"```\n(IbkrError\n.*?)```", README, flags=re.DOTALL)
+    (tree,) = re.findall(
+        r"```\n(IbkrError\n.*?)```", (ROOT / "docs" / "connector.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     assert errors.__doc__ is not None
     wanted = [line.strip() for line in errors.__doc__.split("::")[1].strip().splitlines()]
     assert [line.strip() for line in tree.strip().splitlines()] == wanted
@@ -64,7 +83,7 @@ def test_the_error_tree_is_the_module_s():
 
 @pytest.mark.parametrize("command", ["demo", "status", "watch", "doctor", "explain", "serve", "simulate"])
 def test_the_commands(command):
-    assert [row[0].split()[1].strip("`") for row in rows("The command")].count(command) == 1
+    assert [row[0].split()[1].strip("`") for row in rows("README.md", "## The command")].count(command) == 1
     done = subprocess.run([sys.executable, "-P", "-m", "ibkr", command, "--help"], capture_output=True, timeout=30)
     assert done.returncode == 0
 

@@ -1,4 +1,4 @@
-"""Prints docs/codes.md from the catalogue: ``python docs/codes.py > docs/codes.md``, or ``make docs``."""
+"""Prints docs/codes.md from the catalogue: ``python tools/codes.py > docs/codes.md``, or ``make docs``."""
 
 from __future__ import annotations
 
