@@ -1,7 +1,7 @@
 """A strategy that survives its gateway: python strategy.py [PORT].
 
-It keeps one limit order one per cent under the market. Prices go on after any outage on the same ticker; orders wait until
-`may_trade`, and are only sent over a link that has just been heard of.
+It keeps one limit order one per cent under the market. Prices go on after any outage on the same ticker; orders wait
+until `may_trade`, and are only sent over a link that has just been heard of.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What the documentation site takes from the code, when it is built: the state diagram, the command line, the settings."""
+"""What the documentation site takes from the code when it is built: the diagram of states, the command line."""
 
 from __future__ import annotations
 

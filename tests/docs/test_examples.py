@@ -55,9 +55,12 @@ def test_the_strategy_survives_a_restart_of_its_gateway() -> None:
 
 
 def test_of_two_gateways_one_may_fail() -> None:
-    with ThreadedGateway(id_hold=0) as one, ThreadedGateway(id_hold=0) as other:
-        with running("two_gateways.py", one.port, other.port) as read_to:
-            read_to(f"{one.port} READY | {other.port} READY")
-            one.faults.restart(0.5)
-            read_to(f"{one.port} RECONNECTING | {other.port} READY")
-            read_to(f"{one.port} READY | {other.port} READY")
+    with (
+        ThreadedGateway(id_hold=0) as one,
+        ThreadedGateway(id_hold=0) as other,
+        running("two_gateways.py", one.port, other.port) as read_to,
+    ):
+        read_to(f"{one.port} READY | {other.port} READY")
+        one.faults.restart(0.5)
+        read_to(f"{one.port} RECONNECTING | {other.port} READY")
+        read_to(f"{one.port} READY | {other.port} READY")
