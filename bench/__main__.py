@@ -20,6 +20,7 @@ from ib_async import IB, Stock, Ticker
 from rich.console import Console
 from rich.table import Table
 
+from bench import sse
 from bench.ticks import ticks_per_second
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
@@ -180,6 +181,7 @@ async def measure() -> list[Figure]:
             resets = []
             for _ in range(WARM_UP + PAIRS):
                 resets.append((await raw_connect(gateway.port), await reset(gateway, connector, ticker)))
+        lags = await sse.to_every_reader(gateway.port, gateway.fault)
         raw_between, back = (list(column) for column in zip(*resets[WARM_UP:], strict=True))
     async with Gateway(id_hold=0) as own, IBConnector(HOST, own.port, 4) as connector:
         returns = [await restart(own, connector) for _ in range(RESTARTS)]
@@ -191,6 +193,13 @@ async def measure() -> list[Figure]:
         ratio("reset to READY, ticking again / raw connect", back, raw_between, 2.0),
         Figure("port open again to READY", f"longest of {RESTARTS}: {max(returns):.3f} s", middle, 0.3, "s"),
         Figure("process time while a port refuses", f"over {WAITING:g} s", idle, 1.0, "%"),
+        Figure(
+            "one change to 100 readers",
+            f"the last of them: {_milliseconds(lags)}",
+            1e3 * statistics.median(lags),
+            50,
+            "ms",
+        ),
         Figure("ticks out of the gateway", f"{ticks:,.0f} ticks/s to one reader", 1e6 / ticks, 10.0, "us each"),
     ]
 

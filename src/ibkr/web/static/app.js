@@ -4,7 +4,7 @@ import { addState, drawDay, readOut, setDay } from "./band.js";
 import { addRoundTrips, setRoundTrips } from "./chart.js";
 import { byId, clock } from "./format.js";
 import { setServerTime, showStatus, showStream, tick, tickClock } from "./hero.js";
-import { addOutage, setOutages, tickOutages } from "./outages.js";
+import { addGap, addOutage, setOutages, tickOutages } from "./outages.js";
 import { showCounts, showPath } from "./path.js";
 import { Stream } from "./stream.js";
 
@@ -26,6 +26,7 @@ const handlers = {
     addRoundTrips(stats.new_round_trips);
   },
   outage: addOutage,
+  gap: addGap,
 };
 
 const life = {

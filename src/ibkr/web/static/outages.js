@@ -1,6 +1,7 @@
 // The list of outages: when, how long, why, what changed meanwhile.
 
 import { byId, element, length, when } from "./format.js";
+import { gapOf } from "./gap.js";
 import { serverNow } from "./hero.js";
 
 const KEPT = 100;
@@ -25,6 +26,14 @@ export function addOutage(row) {
   if (known >= 0) outages[known] = { ...outages[known], ...row };
   else outages.unshift(row);
   outages.length = Math.min(outages.length, KEPT);
+  draw();
+}
+
+// A gap report comes once an outage is over; the next one may have begun.
+export function addGap(gap) {
+  const outage = outages.find((each) => Date.parse(each.began_at) <= Date.parse(gap.start) + 1000);
+  if (!outage) return;
+  outage.gap = gap;
   draw();
 }
 
@@ -57,23 +66,4 @@ function rowOf(outage, isOpen) {
 
 function lengthOf(outage) {
   return outage.ended_at ? length(outage.seconds) : `${length(Math.max(1, Math.floor((serverNow() - Date.parse(outage.began_at)) / 1000)))}, and lasts`;
-}
-
-function gapOf(gap, isOpen) {
-  const details = element("details");
-  details.open = isOpen;
-  details.append(element("summary", "Gap report"));
-  const list = element("dl");
-  for (const [key, value] of Object.entries(gap)) {
-    const isEmpty = value === null || value === "" || (typeof value === "object" && !Object.keys(value).length);
-    if (!isEmpty) list.append(element("dt", key.replaceAll("_", " ")), element("dd", plain(value)));
-  }
-  details.append(list);
-  return details;
-}
-
-function plain(value) {
-  if (Array.isArray(value)) return value.map(plain).join("; ");
-  if (typeof value === "object" && value) return Object.entries(value).map(([key, each]) => `${key.replaceAll("_", " ")} ${plain(each)}`).join(", ");
-  return String(value);
 }
