@@ -181,11 +181,11 @@ async def measure() -> list[Figure]:
             resets = []
             for _ in range(WARM_UP + PAIRS):
                 resets.append((await raw_connect(gateway.port), await reset(gateway, connector, ticker)))
-        lags = await sse.to_every_reader(gateway.port, gateway.fault)
         raw_between, back = (list(column) for column in zip(*resets[WARM_UP:], strict=True))
     async with Gateway(id_hold=0) as own, IBConnector(HOST, own.port, 4) as connector:
         returns = [await restart(own, connector) for _ in range(RESTARTS)]
     idle = await waiting()
+    lags = await sse.to_every_reader()
     middle = statistics.median(returns)
     ticks = await ticks_per_second()
     return [

@@ -1,4 +1,4 @@
-"""How long a change takes to reach every one of a hundred readers of ``ibkr serve``, each process its own."""
+"""How long a change takes to reach every one of a hundred readers of ``ibkr serve``, a process of its own."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+
+from ibkr.simulator import Gateway
 
 READERS = 100
 CHANGES = 30
 _HOST = "127.0.0.1"
 
 
-async def to_every_reader(gateway_port: int, fault: Callable[[str], Awaitable[None]]) -> list[float]:
+async def to_every_reader() -> list[float]:
     """For each of ``CHANGES`` changes: seconds from the connector's status to the last reader's."""
     lags = []
-    with _served(gateway_port) as port:
-        async with _readers(port) as readers:
-            await _all(readers, "READY")
-            for _ in range(CHANGES // 2):
-                for what, state in (("lose_upstream", "DEGRADED"), ("restore_upstream", "READY")):
-                    await fault(what)
-                    lags.append(await _all(readers, state))
+    async with Gateway(id_hold=0) as gateway:
+        with _served(gateway.port) as port:
+            async with _readers(port) as readers:
+                await _all(readers, "READY")
+                for _ in range(CHANGES // 2):
+                    for fault, state in (("lose_upstream", "DEGRADED"), ("restore_upstream", "READY")):
+                        await gateway.fault(fault)
+                        lags.append(await _all(readers, state))
     return lags
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import time
@@ -40,7 +41,9 @@ def yesterday(path: Path) -> None:
     db.close()
 
 
-GAP = '{"fills": 2, "cancelled": 1}'
+FILL = {"side": "BOT", "shares": 100, "symbol": "AAPL", "price": 189.42, "time": "2026-03-02T14:31:07Z"}
+POSITION = {"symbol": "AAPL", "before": 0, "after": 100, "is_explained": True}
+GAP = json.dumps({"executions": [FILL], "positions": [POSITION], "subscriptions_restored": ["AAPL market data"]})
 
 
 def probes(page) -> None:

@@ -76,11 +76,16 @@ def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
             assert page.locator("#countdown").text_content().endswith(" s")
             assert page.title() == "RECONNECTING · ibkr"
             assert page.locator("#session").inner_text().endswith("none")
+            gateway.place_order("AAPL", "BUY", 10)
         run(gateway, end)
         if state == "RECONNECTING":
             page.get_by_role("button", name="Try now").click()
         wait_for(page, "READY", "session and upstream up")
     assert page.locator("#outage-rows tr").count() == 4
+    report = page.locator("#outage-rows tr", has_text="nothing listens").locator("details")
+    assert report.inner_text().startswith("Gap report: 1 new order")
+    report.locator("summary").click()
+    assert "buy 10 AAPL MKT" in report.inner_text()
     assert page.locator("#band rect").count() >= 8
 
 

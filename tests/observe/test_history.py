@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ibkr.core.errors import ConfigError
+from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState as S
 from ibkr.observe.history import NOT_WATCHED, History
 
@@ -32,12 +33,15 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now):
         at(7, S.READY),
     ):
         history.tell(status)
-    history.tell_gap({"fills": 2})
+    history.tell_gap(GapReport(at(5, S.READY).since, at(7, S.READY).since, "reset", incomplete=("DU1234567",) * 300))
     now[0] += 9
     history.close()
     now[0] += 100
     history = History(path, clock=lambda: now[0])
     [outage] = history.outages()
+    gap = outage.pop("gap")
+    assert (gap["cause"], gap["seconds"], gap["cut_from"]) == ("reset", 2.0, {"incomplete": 300})
+    assert gap["incomplete"] == ["DU***67"] * 200
     assert outage == {
         "id": 1,
         "began_at": "2026-03-02T14:30:05.000+00:00",
@@ -47,7 +51,6 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now):
         "reason": "session lost: DU***67",
         "last_error": "closed: by DU***67",
         "outcome": "recovered",
-        "gap": {"fills": 2},
     }
     seen = [(change.state, (change.at - at(0, S.READY).since).total_seconds()) for change in history.changes()]
     assert seen == [("CONNECTING", 0), ("READY", 1), ("RECONNECTING", 5), ("READY", 7), (NOT_WATCHED, 9)]
@@ -73,6 +76,16 @@ def test_it_is_bounded(at, path):
     assert len(history.changes()) == 10
     assert [outage["id"] for outage in history.outages()] == [50, 49, 48]
     assert [outage["id"] for outage in history.outages(limit=1)] == [50]
+    history.close()
+
+
+def test_a_gap_report_goes_to_its_own_outage_though_the_next_has_begun(at):
+    history = History()
+    history.tell_gap(report := GapReport(at(4.99, S.READY).since, at(6, S.READY).since, "reset"))  # of none
+    for seconds, state in ((0, S.READY), (5, S.RECONNECTING), (6, S.READY), (6.1, S.RECONNECTING)):
+        history.tell(at(seconds, state))
+    history.tell_gap(report)
+    assert [outage["gap"] is not None for outage in history.outages()] == [False, True]
     history.close()
 
 

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from ib_async import LimitOrder, Stock
+
 from ibkr import ConnectionState, IBConnector
 from ibkr.web.site import Site
 
@@ -36,7 +38,7 @@ async def test_an_outage_is_in_the_stream_the_list_and_the_band(gateway, served)
                 outage = event["data"]
             if event["event"] == "status" and event["data"]["state"] == "READY" and event["data"]["outages"] == 1:
                 ready_id = event["id"]
-            if kinds == {"status", "outage", "stats"} and "outage" in locals() and "ready_id" in locals():
+            if kinds >= {"status", "outage", "stats"} and "outage" in locals() and "ready_id" in locals():
                 break
     assert outage["cause"] == "session_lost"
     run, _, number = ready_id.partition("-")
@@ -59,6 +61,24 @@ async def settled(one, holds):
         async for _ in events:
             if holds((await one.visitor.ask("/api/outages")).json["outages"]):
                 return
+
+
+async def test_a_gap_report_is_told_and_kept_with_its_outage(gateway, served):
+    one = await served()
+    one.connector.ib.placeOrder(Stock("AAPL", "SMART", "USD", conId=265598), LimitOrder("BUY", 10, 1.0))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    async with one.visitor.events() as events:
+        await anext(events)
+        gateway.on_received("startApi", lambda gateway: gateway.fill("AAPL"))
+        await gateway.fault("reset")
+        async for event in events:
+            if event["event"] == "gap":
+                gap = event["data"]
+                break
+    assert [(fill["side"], fill["shares"], fill["account"]) for fill in gap["executions"]] == [("BOT", 10, "DU***67")]
+    await settled(one, lambda outages: outages and outages[0]["gap"])
+    [kept] = (await one.visitor.ask("/api/outages")).json["outages"]
+    assert kept["gap"] == gap
 
 
 async def test_round_trips_are_sampled_once_each(gateway, served):

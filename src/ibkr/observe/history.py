@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ibkr.core.accounts import mask_accounts
 from ibkr.core.errors import ConfigError
+from ibkr.core.gap import GapReport
 from ibkr.core.status import Status
 from ibkr.observe.outages import Outage, OutageCause, OutageWatch, Outcome
 
@@ -22,6 +23,9 @@ NOT_WATCHED = "NOT_WATCHED"
 """In the place of a state: the program did not run, nobody knows."""
 
 _VERSION = 1
+_MOST_ENTRIES = 200
+# The outage and its report are noted in the same turn, some instants apart.
+_BEGAN_WITHIN = timedelta(milliseconds=50)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS changes (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL
@@ -99,11 +103,13 @@ class History:
         # Only now: what could not be written is tried again with the next status.
         self._state, self._outage, self._news, self._beat_at = status.state, outage, None, now
 
-    def tell_gap(self, gap: dict[str, Any]) -> None:
-        """Keep a gap report, in JSON's types, with the last outage."""
-        text = json.dumps(gap)
+    def tell_gap(self, report: GapReport) -> None:
+        """Keep a gap report with the outage that it is of; the next one may have begun."""
+        text = json.dumps(_bounded(report.to_dict(show_accounts=self._show_accounts)))
+        began_at = (report.start + _BEGAN_WITHIN).timestamp()
         with self._writing() as db:
-            db.execute("UPDATE outages SET gap = ? WHERE id = (SELECT max(id) FROM outages)", (text,))
+            row = db.execute("SELECT max(id) FROM outages WHERE began_at <= ?", (began_at,)).fetchone()[0]
+            db.execute("UPDATE outages SET gap = ? WHERE id = ?", (text, row))
 
     def close(self) -> None:
         """Note that nobody watches from now on, and close the file."""
@@ -192,6 +198,13 @@ def _open(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _bounded(gap: dict[str, Any]) -> dict[str, Any]:
+    """A report of bounded size: of each list the first, and how many there were."""
+    cut = {key: value[:_MOST_ENTRIES] if isinstance(value, list) else value for key, value in gap.items()}
+    counts = {key: len(value) for key, value in gap.items() if isinstance(value, list) and len(value) > _MOST_ENTRIES}
+    return {**cut, "cut_from": counts} if counts else cut
 
 
 def _beat(db: sqlite3.Connection, now: float) -> None:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ibkr.connector import IBConnector
-from ibkr.core.accounts import mask_accounts
 from ibkr.core.errors import ConnectError
+from ibkr.core.gap import GapReport
+from ibkr.core.plain import masked
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.observe.history import History
@@ -64,6 +65,7 @@ class Site:
             if status.state is not ConnectionState.DISCONNECTED:  # it lives already
                 tell(status)
             self._ends.append(self._connector.on_status(tell))
+        self._ends.append(self._connector.on_gap(self._tell_gap))
         self._start(self._sample())
 
     async def close(self) -> None:
@@ -109,10 +111,12 @@ class Site:
         outage = self._watch.tell(status)
         if outage is not None:
             plain = outage.to_dict()
-            if not self.settings.show_accounts:
-                for key in ("reason", "last_error"):
-                    plain[key] = mask_accounts(plain[key], status.accounts)
-            self.hub.publish("outage", plain)
+            self.hub.publish("outage", plain if self.settings.show_accounts else masked(plain, status.accounts))
+
+    def _tell_gap(self, report: GapReport) -> None:
+        history = self._relays[0]
+        history.hand(self.history.tell_gap, report)
+        self.hub.publish("gap", report.to_dict(show_accounts=self.settings.show_accounts))
 
     async def _connect(self) -> None:
         with contextlib.suppress(ConnectError):  # FAILED: the status says why, the log has said so

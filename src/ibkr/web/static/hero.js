@@ -40,10 +40,17 @@ export function showStatus(status) {
   showTrade(status.may_trade ? "yes" : "no", status.may_trade ? "Orders may be sent" : "No orders", why);
   byId("alert").hidden = !status.alert;
   setText("alert", status.alert && `Look at this: ${status.alert}.`);
+  byId("unconfirmed").hidden = !status.unconfirmed.length;
+  setText("unconfirmed", unconfirmedWords(status.unconfirmed));
   setText("reconnect", status.is_connected ? "Reconnect" : status.next_retry_at ? "Try now" : "Connect");
   byId("reconnect").hidden = status.session === "opening";
   byId("reconnect").classList.toggle("quiet", status.is_connected);
   tick();
+}
+
+function unconfirmedWords(orders) {
+  const words = orders.map((each) => `${each.action} ${each.quantity} ${each.symbol} ${each.order_type} (order ${each.order_id})`);
+  return words.length ? `Sent, and acknowledged by no gateway: ${words.join("; ")}.` : "";
 }
 
 function showTrade(may, word, why) {

@@ -31,7 +31,7 @@ export function addOutage(row) {
 
 // A gap report comes once an outage is over; the next one may have begun.
 export function addGap(gap) {
-  const outage = outages.find((each) => Date.parse(each.began_at) <= Date.parse(gap.start) + 1000);
+  const outage = outages.find((each) => Date.parse(each.began_at) <= Date.parse(gap.start) + 50);
   if (!outage) return;
   outage.gap = gap;
   draw();
