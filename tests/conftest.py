@@ -13,7 +13,9 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -59,6 +61,29 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not left, f"threads left behind: {left}"
     if not in_loop:
         _check_sockets(sockets)
+
+
+@pytest.fixture
+def stopwatch() -> Callable[[], Callable[[], float]]:
+    """Begin to measure: what it gives tells the seconds since, less those that other programs kept this thread waiting.
+
+    So what is promised within so many seconds is held to them on a loaded machine, too.
+    """
+
+    def begin() -> Callable[[], float]:
+        began = _unhindered()
+        return lambda: _unhindered() - began
+
+    return begin
+
+
+def _unhindered() -> float:
+    """Monotonic time less what this thread has waited for a core, where the system tells that."""
+    try:
+        waited = int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except FileNotFoundError:
+        waited = 0.0
+    return time.monotonic() - waited
 
 
 @pytest.fixture

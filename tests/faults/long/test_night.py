@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -15,6 +14,7 @@ from ibkr.simulator import Gateway
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+Stopwatch = Callable[[], Callable[[], float]]
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 
@@ -24,8 +24,11 @@ async def other_gateway() -> AsyncIterator[Gateway]:
         yield gateway
 
 
-async def restart(gateway: Gateway, connector: IBConnector, behind: IBConnector, state_of: StateOf) -> None:
+async def restart(
+    gateway: Gateway, connector: IBConnector, behind: IBConnector, state_of: StateOf, stopwatch: Stopwatch
+) -> None:
     """65 s without a port: both connectors are back at once when it opens."""
+    elapsed = stopwatch()
     back: dict[IBConnector, float] = {}
     attempts = {connector: [0], behind: [0]}
     for each, seen in attempts.items():
@@ -34,19 +37,21 @@ async def restart(gateway: Gateway, connector: IBConnector, behind: IBConnector,
 
     async def come_back(each: IBConnector) -> None:
         await state_of(each, lambda status: status.outages == 1 and status.state is READY)
-        back[each] = time.monotonic()
+        back[each] = elapsed()
 
     async with asyncio.TaskGroup() as group:
         waiting = [group.create_task(come_back(each)) for each in (connector, behind)]
         await gateway.wait_for(lambda gateway: gateway.is_listening, 70)
-        opened = time.monotonic()
+        opened = elapsed()
         await asyncio.wait(waiting, timeout=5)
     assert back[connector] - opened <= 0.3
     assert back[behind] - opened <= 0.6
     assert 65 < max(attempts[behind]) < max(attempts[connector]) <= 5 * 65
 
 
-async def upstream(gateway: Gateway, connector: IBConnector, ticker: Ticker, state_of: StateOf) -> None:
+async def upstream(
+    gateway: Gateway, connector: IBConnector, ticker: Ticker, state_of: StateOf, stopwatch: Stopwatch
+) -> None:
     """1100 every 2 s for a minute, then 1102: one outage, the same socket, the same request."""
     ticked = asyncio.Event()
     published: list[Status] = []
@@ -55,11 +60,11 @@ async def upstream(gateway: Gateway, connector: IBConnector, ticker: Ticker, sta
     await state_of(connector, lambda status: status.state is DEGRADED)
     await gateway.wait_for(lambda gateway: connector.status.upstream_notices == 30, 65)
     await gateway.fault("restore_upstream")
-    began = time.monotonic()
+    elapsed = stopwatch()
     await state_of(connector, lambda status: status.state is READY)
     ticker.updateEvent.connect(lambda _: ticked.set())
     await asyncio.wait_for(ticked.wait(), 1)
-    assert time.monotonic() - began < 0.2
+    assert elapsed() < 0.2
     remove()
     assert [status.state for status in published] == [DEGRADED, READY]
     assert (connector.status.outages, gateway.seen.connects) == (1, 1)
@@ -74,6 +79,7 @@ async def test_a_minute_of_each(
     connector: IBConnector,
     forwarder: int,
     state_of: StateOf,
+    stopwatch: Stopwatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "ibkr.connector")
@@ -84,8 +90,8 @@ async def test_a_minute_of_each(
         ticker = other.ib.reqMktData(AAPL)
         await other_gateway.wait_for(lambda gateway: gateway.seen.ticks)
         async with asyncio.TaskGroup() as group:
-            group.create_task(restart(gateway, connector, behind, state_of))
-            group.create_task(upstream(other_gateway, other, ticker, state_of))
+            group.create_task(restart(gateway, connector, behind, state_of, stopwatch))
+            group.create_task(upstream(other_gateway, other, ticker, state_of, stopwatch))
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     lines = {each: [text for text in told if f":{each.port} " in text] for each in (connector, behind, other)}
     assert any("the gateway said 30 times that its link to IB was lost" in text for text in lines[other])
