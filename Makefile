@@ -17,9 +17,11 @@ WANTED := tests/clients/requirements
 BACKENDS := .backends
 # What the browser tests need besides: playwright goes into .venv, axe-core from npm here.
 BROWSER := .browser
+# What the examples for notebooks, web services and GUIs need.
+WAYS := .ways
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rest thorough clients insync pythons browser screenshots bench soak lint core-coverage docs clean
+.PHONY: help demo test test-all rest thorough clients insync pythons browser ways screenshots bench soak lint core-coverage docs clean
 .PHONY: package bench-recovery
 
 help:  ## this list
@@ -34,7 +36,7 @@ test: lint core-coverage  ## what every push must pass: lint, types, layers, cor
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: thorough clients insync pythons browser
+rest: thorough clients insync pythons browser ways
 rest: docs package
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
@@ -56,6 +58,9 @@ pythons: $(VENV)/.developing  ## its main tests on every Python that the machine
 
 browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
 	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
+
+ways: $(WAYS)/.made  ## the examples for notebook, FastAPI, Streamlit and Qt, each through a fault
+	$(BIN)/pytest tests/ways -m ways -n 2 --dist=worksteal
 
 screenshots: $(BROWSER)/.made  ## make the pictures of the page, those in docs/images among them
 	$(BIN)/pytest tests/browser/screenshots.py -m browser
@@ -94,8 +99,8 @@ package: $(VENV)/.documenting
 	.package/bin/pip install --quiet dist/*.whl
 	.package/bin/ibkr demo reset restart
 
-clean:  ## remove .venv, .clients, .backends, .browser and every cache
-	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) build dist site .package .coverage .coverage.* htmlcov .hypothesis
+clean:  ## remove .venv, .clients, .backends, .browser, .ways and every cache
+	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) build dist site .package .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -143,6 +148,11 @@ $(CLIENTS)/stoqey/.made: $(WANTED)/package.json
 	mkdir -p $(@D)
 	cp $< $(@D)
 	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+$(WAYS)/.made: $(VENV)/.developing tests/ways/apps/requirements.txt
+	$(BIN)/python -m venv --clear $(WAYS)
+	$(WAYS)/bin/python -m pip install --quiet --editable . --requirement tests/ways/apps/requirements.txt
 	@touch $@
 
 $(BROWSER)/.made: $(VENV)/.developing tests/browser/package.json
