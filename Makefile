@@ -21,7 +21,7 @@ BROWSER := .browser
 WAYS := .ways
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rest thorough clients insync pythons browser ways screenshots bench soak lint core-coverage docs clean
+.PHONY: help demo test test-all rest thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
 .PHONY: package bench-recovery
 
 help:  ## this list
@@ -36,7 +36,7 @@ test: lint core-coverage  ## what every push must pass: lint, types, layers, cor
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: thorough clients insync pythons browser ways
+rest: thorough clients insync pythons browser ways qt
 rest: docs package
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
@@ -61,6 +61,9 @@ browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs c
 
 ways: $(WAYS)/.made  ## the examples for notebook, FastAPI, Streamlit and Qt, each through a fault
 	$(BIN)/pytest tests/ways -m ways -n 2 --dist=worksteal
+
+qt: $(WAYS)/.made  ## the Qt signals and widgets, rendered offscreen (needs libEGL and its like: .ci/run lists them)
+	$(WAYS)/bin/pytest tests/qt -m qt
 
 screenshots: $(BROWSER)/.made  ## make the pictures of the page, those in docs/images among them
 	$(BIN)/pytest tests/browser/screenshots.py -m browser
@@ -152,7 +155,7 @@ $(CLIENTS)/stoqey/.made: $(WANTED)/package.json
 
 $(WAYS)/.made: $(VENV)/.developing tests/ways/apps/requirements.txt
 	$(BIN)/python -m venv --clear $(WAYS)
-	$(WAYS)/bin/python -m pip install --quiet --editable . --requirement tests/ways/apps/requirements.txt
+	$(WAYS)/bin/python -m pip install --quiet --editable '.[qt,test]' --requirement tests/ways/apps/requirements.txt
 	@touch $@
 
 $(BROWSER)/.made: $(VENV)/.developing tests/browser/package.json

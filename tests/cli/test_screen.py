@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from ibkr import ConnectionState, FarmState, SessionState, Stats, Status, UpstreamState
+from ibkr import ConnectionState, FarmState, GapReport, SessionState, Stats, Status, UpstreamState
 from ibkr.cli.letters import large, sparkline
 from ibkr.cli.screen import Screen, note
 
@@ -100,3 +100,12 @@ def test_a_state_that_passes_is_one_event_with_its_latest_reason():
     ):
         note(replace(STATUS, state=state, reason=reason), events, show_accounts=False)
     assert [event.words for event in events] == ["well", "a farm is broken", "session lost; refused", "well"]
+
+
+def test_the_last_gap_report_is_masked():
+    assert any(line.startswith("Last gap      none") for line in rendered(STATUS))
+    gap = GapReport(
+        NOON, NOON + timedelta(seconds=3), "reset", incomplete=("DU1234567: none",), accounts=("DU1234567",)
+    )
+    [line] = [line for line in rendered(STATUS, gap=gap) if line.startswith("Last gap")]
+    assert f"{gap.end.astimezone():%H:%M:%S}, of 3.0 s: nothing changed; not known: DU***67: none" in line

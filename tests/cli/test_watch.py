@@ -26,7 +26,17 @@ import termios
 
 LINES, COLUMNS = 24, 80
 PATIENCE = 20.0
-LABELS = ["Trading", "Next attempt", "Session", "Upstream", "Data farms", "Round-trip", "Subscribed", "Traffic"]
+LABELS = [
+    "Trading",
+    "Next attempt",
+    "Session",
+    "Upstream",
+    "Data farms",
+    "Round-trip",
+    "Subscribed",
+    "Traffic",
+    "Last gap",
+]
 LEFT = b"\x1b[?25h\x1b[?1049l"
 """The cursor is there again, and what was on the terminal before."""
 # So that FAILED can be seen: a client id in use is given up soon.
@@ -144,7 +154,7 @@ def test_every_state_on_a_screen_of_80_by_24(simulated: Simulated, terminal):
 
         simulated.fault("restart 3.5")
         screen.shows("█▀▄ █▀▀ █▀▀ █▀█ █▄ █ █▄ █ █▀▀ █▀▀ ▀█▀ ▀█▀ █▄ █ █▀▀", "connection refused", " in 0.")
-        screen.shows("orders may be sent")
+        screen.shows("orders may be sent", " s: nothing changed")
 
         simulated.fault("occupy_client_id 950")
         screen.type("r")
@@ -199,6 +209,8 @@ def test_without_a_terminal_a_line_for_each_change(simulated: Simulated, piped):
         assert first.rstrip().endswith("READY (session and upstream up); may trade")
         simulated.fault("lose_upstream")
         assert "DEGRADED (the gateway has lost its link to IB's servers); may not trade" in next(lines)
+        simulated.fault("restore_upstream_data_lost")
+        assert any("gap report: " in line for line in lines)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         assert "\x1b" not in first
@@ -214,6 +226,8 @@ def test_json_is_a_line_for_each_status(simulated: Simulated, piped):
         assert ready["stats"]["bytes_in"] > 0
         simulated.fault("lose_upstream")
         assert next(read)["state"] == "DEGRADED"
+        simulated.fault("restore_upstream_data_lost")
+        assert next(line for line in read if "gap" in line)["gap"]["executions"] == []
 
 
 def test_what_has_failed_for_good_ends_it(simulated: Simulated, piped):

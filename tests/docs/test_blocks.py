@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Seconds that a program may take to end by itself, before it is taken for one that does not.
 AFTER_THE_FIRST_LINE = 2.0
 # Pages whose blocks need more than a gateway, and the tests that run them.
-ELSEWHERE = {"testing.md": "tests/plugin/test_plugin.py"}
+ELSEWHERE = {"testing.md": "tests/plugin/test_plugin.py", "qt.md": "tests/qt/test_page.py"}
 # What a fragment takes for granted.
 CONNECTED = """
 from ibkr import IBConnector

@@ -1,6 +1,7 @@
 """What ``import ibkr`` costs and offers, seen by a fresh interpreter."""
 
 import importlib.metadata
+import inspect
 import json
 import subprocess
 import sys
@@ -71,3 +72,15 @@ def test_the_version_is_the_distribution_s():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'ibkr' has no attribute 'IBConector'"):
         ibkr.IBConector  # noqa: B018
+
+
+def test_without_qt_the_cure_is_told():
+    code = """
+        import sys
+        sys.modules["PySide6"] = None
+        try:
+            import ibkr.qt
+        except ModuleNotFoundError as error:
+            answer = str(error)
+    """
+    assert "pip install 'ibkr-connector[qt]'" in fresh(inspect.cleandoc(code))

@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from ibkr.core.accounts import mask_account
+from ibkr.core.accounts import mask_account, mask_accounts
+from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState, FarmState, UpstreamState
 from ibkr.core.status import Status
 
@@ -91,3 +92,8 @@ def accounts(status: Status, show_accounts: bool) -> str:
     """The login's accounts, masked unless ``show_accounts``."""
     names = status.accounts if show_accounts else map(mask_account, status.accounts)
     return escape(", ".join(names)) or "none told"
+
+
+def masked(words: str, told_of: Status | GapReport, show_accounts: bool) -> str:
+    """The words without the account ids of what they tell of, unless ``show_accounts``."""
+    return words if show_accounts else mask_accounts(words, told_of.accounts)

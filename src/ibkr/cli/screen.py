@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ibkr.cli.letters import large, sparkline
-from ibkr.cli.render import accounts, farms, gateway, state_style, trading, upstream
+from ibkr.cli.render import accounts, farms, gateway, masked, state_style, trading, upstream
+from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState, SessionState
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
@@ -39,7 +40,7 @@ class Event:
 def note(status: Status, events: deque[Event], *, show_accounts: bool) -> None:
     """Add a status to the events, if it says something new; a state that passes has one line for its latest reason."""
     last = events[-1] if events else None
-    words = status.to_dict(show_accounts=show_accounts)["reason"]
+    words = masked(status.reason, status, show_accounts)
     if last is not None and last.state is status.state:
         if last.words == words:
             return
@@ -59,6 +60,8 @@ class Screen:
     now: datetime
     keys: str
     """What can be typed."""
+    gap: GapReport | None = None
+    """The last one."""
     advice: str = ""
     """What to do about a failure."""
     show_accounts: bool = False
@@ -80,7 +83,7 @@ class Screen:
         head.add_column(no_wrap=True)
         head.add_column(justify="right", no_wrap=True)
         head.add_row(Text(large(status.state), style=style), Text(self._age(), style="dim"))
-        reason = status.to_dict(show_accounts=self.show_accounts)["reason"]
+        reason = masked(status.reason, status, self.show_accounts)
         words = [Text(reason, style=style)] + ([Text(self.advice)] if self.advice else [])
         return Panel(
             Group(head, *words),
@@ -100,13 +103,12 @@ class Screen:
         rows = Table.grid(padding=(0, 2), expand=True)
         rows.add_column(style="bold", no_wrap=True)
         rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        plain = status.to_dict(show_accounts=self.show_accounts)
         if status.alert:
             rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
         if status.maintenance:
             rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
-        why_not = "as above" if status.may_trade_reason == status.reason else plain["may_trade_reason"]
-        rows.add_row("Trading", trading(status, why_not))
+        why_not = "as above" if status.may_trade_reason == status.reason else status.may_trade_reason
+        rows.add_row("Trading", trading(status, masked(why_not, status, self.show_accounts)))
         rows.add_row("Next attempt", self._next_attempt())
         rows.add_row("Session", f"{status.session}; accounts: {accounts(status, self.show_accounts)}")
         rows.add_row("Upstream", upstream(status))
@@ -114,6 +116,7 @@ class Screen:
         rows.add_row("Round-trip", _round_trip(stats))
         rows.add_row("Subscribed", _subscriptions(stats))
         rows.add_row("Traffic", _traffic(stats))
+        rows.add_row("Last gap", self._last_gap())
         return rows
 
     def _next_attempt(self) -> str:
@@ -124,6 +127,14 @@ class Screen:
         if status.state in (ConnectionState.CONNECTING, ConnectionState.RECONNECTING):
             return f"number {status.attempt} is under way"
         return "[dim]none[/]" if status.session is SessionState.NONE else "[dim]none needed[/]"
+
+    def _last_gap(self) -> str:
+        gap = self.gap
+        if gap is None:
+            return "[dim]none[/]"
+        found = masked(gap.summary, gap, self.show_accounts)
+        told = escape(f"{gap.end.astimezone():%H:%M:%S}, of {gap.seconds:.1f} s: {found}")
+        return f"[bold yellow]{told}[/]" if gap.needs_a_look else told
 
     def _last_events(self, number: int) -> Table:
         table = Table.grid(padding=(0, 2), expand=True)

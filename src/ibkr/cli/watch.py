@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import typer
 from rich.console import Console
@@ -17,12 +17,14 @@ from rich.live import Live
 
 from ibkr.cli.keys import Keys
 from ibkr.cli.options import ClientIdOption, ConfigOption, HostOption, JsonOption, PortOption, TimeoutOption, configured
+from ibkr.cli.render import masked
 from ibkr.cli.screen import Event, Screen, note
 from ibkr.cli.signals import call_on_stop
 from ibkr.cli.status import last_cause, tell_error
 from ibkr.config import Config
 from ibkr.connector import IBConnector
 from ibkr.core.errors import ConnectError
+from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 
@@ -68,12 +70,15 @@ async def _watch(cfg: Config, *, as_json: bool) -> Status:
 
 
 class _Following:
-    """A connection that is made until it works. ``news`` has each status, and None when it is time to stop."""
+    """A connection that is made until it works.
+
+    ``news`` has each status and gap report in turn, and None when it is time to stop.
+    """
 
     def __init__(self, cfg: Config) -> None:
         self.connector = IBConnector.from_config(cfg)
         self.show_accounts = cfg.ibkr.show_accounts
-        self.news: asyncio.Queue[Status | None] = asyncio.Queue()
+        self.news: asyncio.Queue[Status | GapReport | None] = asyncio.Queue()
 
     def again(self) -> None:
         """Drop the session, if there is one, and make the next attempt now."""
@@ -85,6 +90,7 @@ class _Following:
     async def __aenter__(self) -> Self:
         call_on_stop(lambda: self.news.put_nowait(None))
         self.connector.on_status(self.news.put_nowait)
+        self.connector.on_gap(self.news.put_nowait)
         self._connecting = asyncio.create_task(self._connect())
         return self
 
@@ -102,19 +108,31 @@ class _Following:
 
 
 async def _print_lines(following: _Following, *, as_json: bool) -> None:
-    """A line for each change, or in JSON for each status; until it has failed, or it is time to stop."""
-    told = None
-    while (status := await following.news.get()) is not None:
-        plain = status.to_dict(show_accounts=following.show_accounts)
-        trade = "may trade" if status.may_trade else "may not trade"
-        words = f"{status.state} ({plain['reason']}); {trade}"
+    """A line for each change, or in JSON for each status and gap report; until it has failed, or is time to stop."""
+    told: dict[type[Status | GapReport], str] = {}
+    while (news := await following.news.get()) is not None:
+        at, words = _in_words(news, following.show_accounts)
         if as_json:
-            print(json.dumps({**plain, "stats": following.connector.stats.to_dict()}), flush=True)
-        elif words != told:
-            print(f"{status.as_of.astimezone().isoformat(' ', 'seconds')}  {words}", flush=True)
-        told = words
-        if status.state is ConnectionState.FAILED:
+            print(json.dumps(_in_json(news, following)), flush=True)
+        elif words != told.get(type(news)):
+            print(f"{at.astimezone().isoformat(' ', 'seconds')}  {words}", flush=True)
+        told[type(news)] = words
+        if isinstance(news, Status) and news.state is ConnectionState.FAILED:
             return
+
+
+def _in_words(news: Status | GapReport, show_accounts: bool) -> tuple[datetime, str]:
+    if isinstance(news, GapReport):
+        return news.end, f"gap report: {masked(str(news), news, show_accounts)}"
+    trade = "may trade" if news.may_trade else "may not trade"
+    return news.as_of, f"{news.state} ({masked(news.reason, news, show_accounts)}); {trade}"
+
+
+def _in_json(news: Status | GapReport, following: _Following) -> dict[str, Any]:
+    told = news.to_dict(show_accounts=following.show_accounts)
+    if isinstance(news, GapReport):
+        return {"gap": told}
+    return {**told, "stats": following.connector.stats.to_dict()}
 
 
 async def _show(following: _Following, console: Console) -> None:
@@ -128,10 +146,11 @@ async def _show(following: _Following, console: Console) -> None:
                     news = [await following.news.get()]
                     while not following.news.empty():
                         news.append(following.news.get_nowait())
-                    for status in news:
-                        if status is None:
+                    for item in news:
+                        if item is None:
                             return
-                        note(status, events, show_accounts=following.show_accounts)
+                        if isinstance(item, Status):
+                            note(item, events, show_accounts=following.show_accounts)
             typed = keys.typed()
             if "q" in typed:
                 return
@@ -151,6 +170,7 @@ def _screen(following: _Following, events: deque[Event], keys: Keys) -> Screen:
         events,
         datetime.now(UTC),
         typing,
+        gap=following.connector.last_gap,
         advice=error.advice if error else "",
         show_accounts=following.show_accounts,
     )

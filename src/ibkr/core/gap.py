@@ -98,10 +98,17 @@ class GapReport:
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The report in JSON's types; account ids are masked unless ``show_accounts``."""
         told = {each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name != "accounts"}
-        told |= {"seconds": round((self.end - self.start).total_seconds(), 3), "complete": self.complete}
+        told |= {"seconds": round(self.seconds, 3), "complete": self.complete}
         return told if show_accounts else masked(told, self.accounts)
 
-    def __str__(self) -> str:
+    @property
+    def seconds(self) -> float:
+        """How long the outage was."""
+        return (self.end - self.start).total_seconds()
+
+    @property
+    def summary(self) -> str:
+        """What was found, in one line."""
         counts = (
             (self.executions, "missed", "execution"),
             (self.orders_changed, "changed", "order"),
@@ -116,7 +123,10 @@ class GapReport:
         parts = [f"{len(found)} {word} {what}{'s'[: len(found) > 1]}" for found, word, what in counts if found]
         told = ", ".join(parts) or "nothing changed"
         left_out = f"; not known: {'; '.join(self.incomplete)}" if self.incomplete else ""
-        return f"{(self.end - self.start).total_seconds():.1f} s ({self.cause}): {told}{left_out}"
+        return f"{told}{left_out}"
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s ({self.cause}): {self.summary}"
 
 
 def compare(before: Picture, after: Picture, start: datetime) -> dict[str, Any]:
