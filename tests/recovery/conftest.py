@@ -6,9 +6,11 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eventkit import Event
 from ib_async import IB, ScannerSubscription, Stock, WshEventData
 
 from ibkr import ConnectionState, IBConnector, Policy
@@ -59,6 +61,7 @@ class Case:
     """Nothing comes but when it is asked for."""
     cancels: bool = True
     """Whether the library has a cancel for it."""
+    keeps_id: bool = False
 
 
 def _scan() -> ScannerSubscription:
@@ -67,6 +70,15 @@ def _scan() -> ScannerSubscription:
 
 def _bars(ib: IB) -> Coroutine[Any, Any, Any]:
     return ib.reqHistoricalDataAsync(AAPL, "", "1800 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True)
+
+
+def _group(ib: IB) -> Any:
+    """A display group: of the wrapper's readers of its message there is none, so a program adds its own."""
+    told = Event("told")
+    ib.wrapper.displayGroupUpdated = told.emit  # type: ignore[attr-defined]
+    req_id = ib.client.getReqId()
+    ib.client.subscribeToGroupEvents(req_id, 1)
+    return SimpleNamespace(event=told, req_id=req_id)
 
 
 CASES = {
@@ -153,6 +165,15 @@ CASES = {
             lambda ib, _: ib.cancelNewsBulletins(),
             lambda ib, _: ib.newsBulletinEvent,
             is_told_once=True,
+        ),
+        Case(
+            "display group",
+            "subscribeToGroupEvents",
+            _group,
+            lambda ib, group: ib.client.unsubscribeFromGroupEvents(group.req_id),
+            lambda _, group: group.event,
+            is_told_once=True,
+            keeps_id=True,
         ),
         Case(
             "WSH meta data",

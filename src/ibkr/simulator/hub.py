@@ -19,6 +19,7 @@ from ibkr.simulator.market.market import Market
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders.desk import Desk
 from ibkr.simulator.requests.answers import Answers
+from ibkr.simulator.requests.display_groups import DisplayGroups
 from ibkr.simulator.seen import Seen
 from ibkr.simulator.streams.data_streams import DataStreams
 from ibkr.simulator.streams.market_data import Parts
@@ -93,6 +94,7 @@ class Hub:
         self.real_time_bars_asked: deque[float] = deque()
         self.encoded: dict[tuple[int, int, int], tuple[Quote, Parts]] = {}
         self.desk = Desk(self)
+        self.display_groups = DisplayGroups()
         self.is_accepting = False
         self.clients: dict[Client, None] = {}
         self.sessions: dict[int, Client] = {}

@@ -258,6 +258,8 @@ NEWS_BULLETIN = Layout(
 FUNDAMENTAL_DATA = Layout("fundamentalData", 51, (version_field(1), _REQ_ID, Field("xml")))
 RECEIVE_FA = Layout("receiveFA", 16, (version_field(1), Field("kind", "int"), Field("xml")))
 REPLACE_FA_END = Layout("replaceFAEnd", 103, (_REQ_ID, Field("text")))
+DISPLAY_GROUP_LIST = Layout("displayGroupList", 67, (version_field(1), _REQ_ID, Field("groups")))
+DISPLAY_GROUP_UPDATED = Layout("displayGroupUpdated", 68, (version_field(1), _REQ_ID, Field("contract")))
 WSH_META_DATA = Layout("wshMetaData", 104, (_REQ_ID, Field("json")))
 WSH_EVENT_DATA = Layout("wshEventData", 105, (_REQ_ID, Field("json")))
 

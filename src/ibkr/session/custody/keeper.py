@@ -216,6 +216,8 @@ class Custody:
             return old
         if self.ledger.is_asked(old):
             self._end_at_gateway(old, held)
+        if held.kind.keeps_id:
+            return old
         new: int = self._client.getReqId()
         self._shelf.move(old, new)
         return new

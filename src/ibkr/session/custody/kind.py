@@ -66,6 +66,8 @@ class Kind:
     """What one subscription is called."""
     has_id: bool = True
     """Both methods begin with the request id. Otherwise one of its kind stands at a time, under its name."""
+    keeps_id: bool = False
+    """The program knows it by its request id alone, so that it keeps it on a live socket too."""
     feed: Feed | None = None
     """The kind of farm that it comes over; None: over none, straight from upstream."""
     is_watched: bool = False

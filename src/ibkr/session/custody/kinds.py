@@ -164,6 +164,16 @@ KINDS = (
         lambda _: "WSH events",
         answers={"105": 1},
     ),
+    # The gateway's own windows; the library has no more than the client's methods for them.
+    Kind(
+        "display group",
+        "subscribeToGroupEvents",
+        "unsubscribeFromGroupEvents",
+        Nowhere(),
+        lambda arguments: f"display group {arguments[0]}",
+        answers={"68": 2},
+        keeps_id=True,
+    ),
     Kind(
         "auto open orders",
         "reqAutoOpenOrders",

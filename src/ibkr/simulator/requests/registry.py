@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ibkr.simulator.accounts import account
 from ibkr.simulator.history import historical, past_ticks
 from ibkr.simulator.orders import orders
-from ibkr.simulator.requests import calculations, contracts, scanner, scripted, session
+from ibkr.simulator.requests import calculations, contracts, display_groups, scanner, scripted, session
 from ibkr.simulator.requests.reader import FieldReader, printable
 from ibkr.simulator.streams import bars, depth, market_data, tick_by_tick
 
@@ -88,6 +88,10 @@ _ALL = (
     Request(62, "reqAccountSummary", 2, account.summary),
     Request(63, "cancelAccountSummary", 2, account.cancel_summary),
     Request(64, "cancelPositions", None, account.cancel_positions),
+    Request(67, "queryDisplayGroups", 2, display_groups.query),
+    Request(68, "subscribeToGroupEvents", 2, display_groups.subscribe),
+    Request(69, "updateDisplayGroup", 2, display_groups.update),
+    Request(70, "unsubscribeFromGroupEvents", 2, display_groups.unsubscribe),
     Request(71, START_API, None, session.start_again),
     Request(74, "reqPositionsMulti", 2, account.positions_multi),
     Request(75, "cancelPositionsMulti", 2, account.cancel_positions_multi),
