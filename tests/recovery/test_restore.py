@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ib_async import Contract, DOMLevel, Stock
+from ib_async import Contract, DOMLevel, LimitOrder, Stock
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
@@ -46,9 +46,19 @@ async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows() ->
         for item in options[:300]:
             connector.ib.reqMktData(Contract(secType="OPT", conId=item.con_id, symbol=item.symbol, exchange="SMART"))
         await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 300, 15)
+        old = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
+        await gateway.wait_for(lambda gateway: gateway.orders)
         began = time.monotonic()
         await gateway.fault("reset")
-        await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
+        await until(connector, lambda status: status.outages == 1 and status.may_trade)
+        urgent_since = time.monotonic()
+        connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 2.0))
+        connector.ib.cancelOrder(old.order)
+        await gateway.wait_for(lambda gateway: gateway.seen.received("cancelOrder"))
+        urgent = [*gateway.seen.received("placeOrder")[1:], *gateway.seen.received("cancelOrder")]
+        assert len(urgent) == 2
+        assert max(request.time for request in urgent) - urgent_since <= 0.1
+        assert len(gateway.seen.live_subscriptions(7)) < 20, "the restore is under way"
         await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 300, 15)
         await connector.wait_ready_async(1)
         assert time.monotonic() - began < 300 / 40 + 0.5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ib_async import ScannerSubscription, Stock
 
-from ibkr import ConnectionState, IBConnector, Policy
+from ibkr import ConnectionState, IBConnector, NotReady, Policy
 from ibkr.simulator import Gateway
 
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
@@ -178,7 +178,7 @@ async def test_a_one_shot_without_a_session_raises_and_leaves_nothing(
     connector = make(**SHORT)
     await connector.connect_async()
     await lose(gateway, connector)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(NotReady, match="the request was not sent"):
         await asyncio.wait_for(asyncio.ensure_future(_called(ONE_SHOTS[name][1], connector)), 1)
     assert not connector.ib.wrapper.tickers
     assert not connector.ib.wrapper.reqId2Ticker

@@ -31,6 +31,7 @@ class Guard:
         self._check_first(ib, "whatIfOrderAsync", lambda contract, order: self._needs_session("what-if order"))
         self._check_first(ib.client, "cancelOrder", lambda *args: self._needs_session("cancel"))
         self._check_first(ib.client, "reqGlobalCancel", lambda: self._needs_session("global cancel"))
+        self._check_first(ib.client, "send", lambda *fields, **named: self._needs_socket())
         ib.client.placeOrder = self._placed
 
     def _check_first(self, owner: Any, name: str, check: Callable[..., None]) -> None:
@@ -61,6 +62,12 @@ class Guard:
                 " Place it again once connector.status.may_trade is true",
                 status,
             )
+
+    def _needs_socket(self) -> None:
+        """Subscriptions are recorded before they come here, and wait for their session; the rest cannot."""
+        if not self._client.isConnected():
+            status = self._status()
+            raise NotReady(f"Not connected, the request was not sent, nor will it be later: {status.reason}", status)
 
     def _needs_session(self, what: str) -> None:
         if not self._client.isReady():
