@@ -14,6 +14,7 @@ from ibkr.core.gap import Backfill, GapReport, OrderChange, Picture, compare, re
 from ibkr.core.orders import Execution, Order, Position, SentOrder
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+END = START + timedelta(minutes=10)
 ACCOUNT = "DU1234567"
 ORDER = Order(9, 7, 5, ACCOUNT, 1, "AAPL", "BUY", 100.0, "LMT", 1.0, None, "", "Submitted", 0.0, 0.0, True)
 FILL = Execution("0a.1.01", 9, 7, 5, ACCOUNT, 1, "AAPL", "BOT", 100.0, 1.0, START, "")
@@ -34,20 +35,20 @@ def report(**found: Any) -> GapReport:
 
 def test_nothing_happened():
     same = picture(ORDER, FILL, HELD)
-    assert not any(compare(same, same, START).values())
+    assert not any(compare(same, same, START, END).values())
 
 
 def test_executions_are_missed_once_in_the_order_of_their_times():
     later = replace(FILL, exec_id="0a.2.01", time=START + timedelta(seconds=1))
-    found = compare(picture(), picture(later, FILL), START)
+    found = compare(picture(), picture(later, FILL), START, END)
     assert found["executions"] == (FILL, later)
-    assert compare(picture(FILL), picture(later, FILL), START)["executions"] == (later,)
+    assert compare(picture(FILL), picture(later, FILL), START, END)["executions"] == (later,)
 
 
 def test_a_correction_takes_the_place_of_what_it_corrects():
     corrected = replace(FILL, exec_id="0a.1.02", shares=60.0)
-    assert compare(picture(), picture(corrected, FILL), START)["executions"] == (corrected,)
-    found = compare(picture(FILL, HELD), picture(FILL, corrected, replace(HELD, quantity=60.0)), START)
+    assert compare(picture(), picture(corrected, FILL), START, END)["executions"] == (corrected,)
+    found = compare(picture(FILL, HELD), picture(FILL, corrected, replace(HELD, quantity=60.0)), START, END)
     assert found["executions"] == (corrected,)
     (change,) = found["positions"]
     assert (change.executed, change.is_explained) == (-40.0, True)
@@ -55,7 +56,7 @@ def test_a_correction_takes_the_place_of_what_it_corrects():
 
 def test_what_was_corrected_before_is_not_missed_now():
     corrected = replace(FILL, exec_id="0a.1.02")
-    assert compare(picture(corrected), picture(corrected, FILL), START)["executions"] == ()
+    assert compare(picture(corrected), picture(corrected, FILL), START, END)["executions"] == ()
 
 
 @pytest.mark.parametrize(
@@ -78,18 +79,18 @@ def test_the_last_part_of_an_id_counts_corrections(exec_id, found):
 )
 def test_orders_that_changed(change):
     now = replace(ORDER, **change)
-    assert compare(picture(ORDER), picture(now), START)["orders_changed"] == (OrderChange(ORDER, now),)
+    assert compare(picture(ORDER), picture(now), START, END)["orders_changed"] == (OrderChange(ORDER, now),)
 
 
 def test_what_had_ended_before_does_not_change():
     ended = replace(ORDER, status="Filled", is_live=False)
-    found = compare(picture(ended), picture(replace(ended, quantity=0.0)), START)
+    found = compare(picture(ended), picture(replace(ended, quantity=0.0)), START, END)
     assert not any(found.values())
-    assert not any(compare(picture(ended), picture(), START).values()), "nor does it vanish"
+    assert not any(compare(picture(ended), picture(), START, END).values()), "nor does it vanish"
 
 
 def test_orders_that_vanished():
-    assert compare(picture(ORDER), picture(), START)["orders_vanished"] == (ORDER,)
+    assert compare(picture(ORDER), picture(), START, END)["orders_vanished"] == (ORDER,)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_orders_that_vanished():
 )
 def test_orders_that_appeared_but_not_what_had_ended_long_before(ended_at, is_told):
     new = replace(ORDER, ended_at=ended_at)
-    assert compare(picture(), picture(new), START)["orders_appeared"] == ((new,) if is_told else ())
+    assert compare(picture(), picture(new), START, END)["orders_appeared"] == ((new,) if is_told else ())
 
 
 @pytest.mark.parametrize(
@@ -119,13 +120,24 @@ def test_orders_that_appeared_but_not_what_had_ended_long_before(ended_at, is_to
     ],
 )
 def test_positions(then, now, fills, is_explained):
-    (change,) = compare(picture(*then), picture(*now, *fills), START)["positions"]
+    (change,) = compare(picture(*then), picture(*now, *fills), START, END)["positions"]
     assert change.is_explained is is_explained
+
+
+@pytest.mark.parametrize(("age", "is_explained"), [(5, True), (300, False)])
+def test_a_position_may_come_a_moment_after_its_execution(age, is_explained):
+    known = replace(FILL, time=START - timedelta(seconds=age))
+    later = replace(HELD, quantity=200.0)
+    (change,) = compare(picture(known, HELD), picture(known, later), START, END)["positions"]
+    assert (change.executed, change.is_explained) == (0.0, is_explained), "it was not counted yet before the outage"
+    missed = replace(FILL, time=END - timedelta(seconds=age))
+    (change,) = compare(picture(HELD), picture(missed, HELD), START, END)["positions"] or [None]
+    assert (change is None) is is_explained, "nor is this one yet, after it"
 
 
 def test_a_round_trip_leaves_a_position_as_it_was():
     back = replace(FILL, exec_id="0a.2.01", side="SLD")
-    assert compare(picture(HELD), picture(HELD, FILL, back), START)["positions"] == ()
+    assert compare(picture(HELD), picture(HELD, FILL, back), START, END)["positions"] == ()
 
 
 def test_a_day_ends_in_some_zone():
@@ -139,7 +151,7 @@ def test_a_day_ends_in_some_zone():
 def test_the_report_as_plain_data_and_in_a_line():
     sent = SentOrder(6, ACCOUNT, 1, "AAPL", "BUY", 1.0, "MKT", "")
     full = report(
-        **compare(picture(ORDER, HELD), picture(FILL), START),
+        **compare(picture(ORDER, HELD), picture(FILL), START, END),
         orders_confirmed=(ORDER,),
         orders_unconfirmed=(sent, sent),
         subscriptions_restored=("AAPL", f"PnL of {ACCOUNT}"),
@@ -166,4 +178,4 @@ def test_what_needs_a_look():
     assert not report(executions=(FILL,), orders_appeared=(ORDER,)).needs_a_look
     assert report(incomplete=("x",)).needs_a_look
     assert report(orders_vanished=(ORDER,)).needs_a_look
-    assert report(positions=compare(picture(), picture(HELD), START)["positions"]).needs_a_look
+    assert report(positions=compare(picture(), picture(HELD), START, END)["positions"]).needs_a_look

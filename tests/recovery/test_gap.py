@@ -55,7 +55,6 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
     async with asyncio.timeout(5):
         while not part.fills:
             await ib.updateEvent
-    held = ib.positions()
     told: list[str] = []
     ib.execDetailsEvent += lambda trade, fill: told.append(fill.execution.execId)
     fills.filledEvent += lambda trade: told.append("filled")
@@ -85,10 +84,9 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
     assert (report.orders_vanished, report.orders_unconfirmed) == ((), ())
     assert report.complete or "earlier day" in report.incomplete[0]
     (position,) = report.positions
-    assert (position.after - position.before, position.executed, position.is_explained) == (115, 115, True)
-    assert {each.contract.symbol: each.position for each in ib.positions() if each.account == ACCOUNT}["AAPL"] == (
-        next(each.position for each in held if each.contract.symbol == "AAPL" and each.account == ACCOUNT) + 115
-    )
+    at_broker = next(each.quantity for each in gateway.positions if (each.account, each.symbol) == (ACCOUNT, "AAPL"))
+    assert (position.after, position.executed, position.is_explained) == (at_broker, 115, True)
+    assert [each.position for each in ib.positions(ACCOUNT) if each.contract.symbol == "AAPL"] == [at_broker]
     assert [trade.orderStatus.status for trade in trades] == [
         "Filled", "Submitted", "Cancelled", "Inactive", "Submitted",
     ]  # fmt: skip

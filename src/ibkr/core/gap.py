@@ -12,7 +12,7 @@ from ibkr.core.plain import masked, plain
 
 _ROUNDING = 1e-6
 _CLOCKS_DIFFER = timedelta(seconds=60)
-"""By so much the broker's clock may be behind ours; rather tell of an order too many."""
+"""The broker's clock may be so far behind ours: rather tell of an order too many, and blame no position too soon."""
 EARLIER_DAY = (
     "executions and orders that ended on an earlier day: the gateway tells those of its running day alone;"
     " IB's statements have the others"
@@ -129,10 +129,11 @@ class GapReport:
         return f"{self.seconds:.1f} s ({self.cause}): {self.summary}"
 
 
-def compare(before: Picture, after: Picture, start: datetime) -> dict[str, Any]:
+def compare(before: Picture, after: Picture, start: datetime, end: datetime) -> dict[str, Any]:
     """What of the report follows from the two pictures, by the names of its fields.
 
-    An order that ended before ``start`` was no part of the gap, even if nobody had told of it.
+    An order that ended before ``start`` was no part of the gap, even if nobody had told of it. Positions follow their
+    executions after a moment, so that each picture may have them without the latest ones.
     """
     executions = _missed(before.executions, after.executions)
     was_live = [order for order in before.orders.values() if order.is_live]
@@ -149,7 +150,15 @@ def compare(before: Picture, after: Picture, start: datetime) -> dict[str, Any]:
             if perm_id not in before.orders and (order.ended_at is None or order.ended_at >= start - _CLOCKS_DIFFER)
         ),
         "orders_vanished": tuple(order for order in was_live if order.perm_id not in after.orders),
-        "positions": tuple(_positions_changed(before.positions, after.positions, executions)),
+        "positions": tuple(
+            _positions_changed(
+                before.positions,
+                after.positions,
+                executions,
+                _not_counted(before.executions.values(), start),
+                _not_counted((now for _, now in executions), end),
+            )
+        ),
     }
 
 
@@ -190,6 +199,8 @@ def _positions_changed(
     before: Mapping[tuple[str, int], Position],
     after: Mapping[tuple[str, int], Position],
     executions: Iterable[tuple[Execution | None, Execution]],
+    late_then: Mapping[tuple[str, int], list[float]],
+    late_now: Mapping[tuple[str, int], list[float]],
 ) -> Iterator[PositionChange]:
     executed: dict[tuple[str, int], float] = {}
     for corrected, now in executions:
@@ -199,6 +210,20 @@ def _positions_changed(
         held = after.get(key) or before.get(key)
         then, now_ = (places[key].quantity if key in places else 0.0 for places in (before, after))
         by_fills = executed.get(key, 0.0)
-        is_explained = abs(then + by_fills - now_) < _ROUNDING
+        is_explained = any(
+            abs(then + earlier + by_fills - later - now_) < _ROUNDING
+            for earlier in late_then.get(key, [0.0])
+            for later in late_now.get(key, [0.0])
+        )
         if then != now_ or not is_explained:
             yield PositionChange(*key, held.symbol if held else "", then, now_, by_fills, is_explained)
+
+
+def _not_counted(executions: Iterable[Execution], moment: datetime) -> dict[tuple[str, int], list[float]]:
+    """What a position may lack at this moment: nothing, the last execution, the last two ..."""
+    found: dict[tuple[str, int], list[float]] = {}
+    recent = [each for each in executions if each.time >= moment - _CLOCKS_DIFFER]
+    for each in sorted(recent, key=lambda each: each.time, reverse=True):
+        sums = found.setdefault((each.account, each.con_id), [0.0])
+        sums.append(sums[-1] + each.signed)
+    return found

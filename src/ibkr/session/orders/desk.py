@@ -90,7 +90,7 @@ class Desk:
         if spans_a_day(start, end, (None, ZoneInfo("America/New_York"))):
             incomplete.append(EARLIER_DAY)
         accounts = tuple(self._client.getAccounts())
-        found = compare(before, after, start)
+        found = compare(before, after, start, end)
         self._pending = GapReport(start, end, cause, incomplete=tuple(incomplete), accounts=accounts, **found)
 
     def report(self, custody: Custody, *, cut_short: bool = False) -> None:
