@@ -230,8 +230,7 @@ class IBConnector:
         then; with ``background`` it returns at once and is tried until it works (``wait_ready``). ``stop`` ends it.
         Raises ``RuntimeError`` while the connector lives in another event loop.
         """
-        name = f"ibkr {self.host}:{self.port} client {self.client_id}"
-        started = self._home.start_thread(name, self._supervision.disconnect)
+        started = self._supervision.start_thread(f"ibkr {self.host}:{self.port} client {self.client_id}")
         try:
             if background:
                 self._home.give(lambda: self._supervision.begin(wait=True))
@@ -264,10 +263,8 @@ class IBConnector:
 
         From any thread, it returns when all is ended; in the own thread itself, at once.
         """
-        if self._home.own is None:
+        if not self._supervision.stop_thread():
             self.disconnect()
-        else:
-            self._home.own.stop()
 
     def run(self) -> None:
         """Block and keep supervision going until ``disconnect()`` is called, by a callback or from another thread.
@@ -370,6 +367,7 @@ class IBConnector:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.disconnect_async()
+        self._supervision.stop_thread()
 
     def __repr__(self) -> str:
         status = self.status

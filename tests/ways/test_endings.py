@@ -49,6 +49,7 @@ def start(gateway: ThreadedGateway) -> Iterator[Start]:
         ("exception", None, 1, "ValueError: the program's own"),
         ("run", signal.SIGINT, -signal.SIGINT, "KeyboardInterrupt"),
         ("compute", signal.SIGINT, -signal.SIGINT, "KeyboardInterrupt"),
+        ("handle", signal.SIGTERM, 4, ""),
     ],
 )
 def test_it_ends_at_once_and_the_gateway_sees_a_clean_close(
@@ -67,7 +68,7 @@ def test_it_ends_at_once_and_the_gateway_sees_a_clean_close(
     assert time.monotonic() - began < 1 + SLACK
     assert process.returncode == code
     assert (told.splitlines() or [""])[-1] == last_word
-    tracebacks = 2 if way == "async" and press else 1  # asyncio.run's own: cancelled, and why
+    tracebacks = 2 if way == "async" and press == signal.SIGINT else 1  # asyncio.run's own: cancelled, and why
     assert told.count("Traceback") == (tracebacks if last_word else 0), told
     gateway.wait_for(lambda gateway: not gateway.client_ids)
     assert left, "closed in good order, not reset"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -230,6 +232,27 @@ def test_what_runs_when_it_is_stopped_is_cancelled_while_the_session_stands(make
     assert [type(outcome) for outcome in outcomes] == [ConnectionError]
     with pytest.raises(NotReady, match=r"start_in_thread\(\)"):
         connector.call(lambda ib: 1)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_is_broken_off_has_ended_the_connection(make: Make, gateway: ThreadedGateway) -> None:
+    connector = make().start_in_thread()
+    told: list[ConnectionState] = []
+    connector.on_status(lambda status: told.append(status.state))
+    with pytest.raises(ConnectionError, match="ended before the call was done"):
+        connector.call(lambda ib: sys.exit())
+    assert connector.status.state is ConnectionState.FAILED
+    assert told == [ConnectionState.FAILED]
+    gateway.wait_for(lambda gateway: not gateway.client_ids)
+    gc.collect()
+    assert connector.start_in_thread().is_connected()
+
+
+async def test_async_with_ends_the_thread_too(make: Make) -> None:
+    async with make().start_in_thread() as connector:
+        assert await connector.wait_ready_async(5)
+        assert threads()
+    assert not threads()
 
 
 def test_as_of_tells_when_the_loop_last_had_a_turn(make: Make) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from itertools import islice
@@ -145,3 +147,20 @@ def test_a_loop_that_rests_cannot_be_reached_from_another_thread(make: Make) -> 
     thread.start()
     thread.join(5)
     assert ["call(" in str(raised[0]), *("start_in_thread()" in str(error) for error in raised[1:])] == [True] * 3
+
+
+if sys.version_info < (3, 14):  # from there on nest_asyncio cannot patch a loop
+
+    def test_in_a_loop_that_the_program_has_patched_blocking_calls_work(gateway: ThreadedGateway) -> None:
+        program = f"""
+import asyncio
+import nest_asyncio
+from ibkr import IBConnector
+async def main():
+    nest_asyncio.apply()
+    with IBConnector("127.0.0.1", {gateway.port}, 7) as connector:
+        print(bool(connector.ib.reqCurrentTime()), connector.ib.sleep(0.01), connector.status.state)
+asyncio.run(main())
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+        assert done.stdout == "True True READY\n", done.stderr

@@ -25,14 +25,15 @@ def outcome(future: concurrent.futures.Future[T], loop: asyncio.AbstractEventLoo
             left = _SLICE if until is None else min(_SLICE, until - time.monotonic())
             if left <= 0:
                 raise TimeoutError(f"not done within {timeout:g} s, and cancelled")
-            if loop.is_closed():
-                raise ConnectionError("the connector's event loop was closed before the call was done")
+            if loop.is_closed() or not (loop.is_running() or threading.main_thread().is_alive()):
+                raise ConnectionError("the connector's event loop ended before the call was done")
             concurrent.futures.wait([future], left)
         return future.result()
     except concurrent.futures.CancelledError as error:
         raise ConnectionError("the call was cancelled in the connector's event loop, which is being ended") from error
     finally:
-        future.cancel()
+        if not loop.is_closed():
+            future.cancel()
 
 
 def join(thread: threading.Thread, patience: float | None) -> None:

@@ -42,11 +42,19 @@ class Home:
         # does not set it, so that they would never run.
         asyncio.set_event_loop(self.loop)
 
-    def start_thread(self, name: str, farewell: Callable[[], Awaitable[object]]) -> bool:
+    def start_thread(
+        self, name: str, farewell: Callable[[], Awaitable[object]], after_all: Callable[[], object]
+    ) -> bool:
         """Live in a thread of one's own; False when that is so already.
 
+        ``farewell`` is awaited in it when it is stopped, ``after_all`` called when its loop will never run again.
         Raises ``RuntimeError`` while somebody lives in another loop.
         """
+
+        def ended() -> None:
+            after_all()
+            self._leave()
+
         with self._moving:
             if self.own is not None and self.own.is_open:
                 return False
@@ -54,7 +62,7 @@ class Home:
                 self.own.stop()
             if not self._is_vacant():
                 raise RuntimeError("the connector lives in another event loop: call disconnect() there first")
-            own = OwnThread(name, farewell, self._thread_ended)
+            own = OwnThread(name, farewell, ended)
             own.start()
             self.own, self.loop, self._thread = own, own.loop, own.ident
             return True
@@ -64,9 +72,9 @@ class Home:
         # Kept, for a loop that is collected unregisters its wake-up socket with the selector that both processes share.
         self._inherited = self.loop
         self._moving = threading.Lock()
-        self._thread_ended()
+        self._leave()
 
-    def _thread_ended(self) -> None:
+    def _leave(self) -> None:
         self.own = self.loop = None
 
     @property
@@ -77,9 +85,10 @@ class Home:
     @property
     def is_elsewhere(self) -> bool:
         """Whether the loop runs, in another thread than this."""
-        if self.own is not None:
-            return not self.own.is_here
-        return self.loop is not None and not self.is_here and self.loop.is_running() and running_loop() is not self.loop
+        own, loop = self.own, self.loop  # the own thread may end meanwhile
+        if own is not None:
+            return not own.is_here
+        return loop is not None and not self.is_here and loop.is_running() and running_loop() is not loop
 
     @property
     def rests_here(self) -> bool:
@@ -123,7 +132,7 @@ class Home:
                 f"{what} would block the running event loop: use {instead}, or give the connector a thread of its own"
                 " with connector.start_in_thread()"
             )
-        return run_in_script(self._resting_loop(), _within(work, timeout))
+        return run_in_script(self._loop_to_run(), _within(work, timeout))
 
     async def join(self, work: Work[T]) -> T:
         """As ``run``, for coroutines: whatever loop runs here goes on meanwhile."""
@@ -152,28 +161,31 @@ class Home:
             return self.loop.run_until_complete(obey())
         return command()
 
-    def _resting_loop(self) -> asyncio.AbstractEventLoop:
+    def _loop_to_run(self) -> asyncio.AbstractEventLoop:
         """The loop to run here. Raises ``RuntimeError`` when somebody lives in another thread's, which rests."""
-        if self.rests_here and not self._is_vacant():
-            assert self.loop is not None
+        if self.loop is None or self.loop.is_closed() or self._is_vacant():
+            return self._script_loop()
+        if self.is_here:
             return self.loop
-        if self.loop is not None and not self._is_vacant():
-            raise RuntimeError(
-                "the connector lives in an event loop that rests in another thread, and cannot be reached from here:"
-                " start it with connector.start_in_thread() to use it from every thread"
-            )
-        return self._script_loop()
+        raise RuntimeError(
+            "the connector lives in an event loop that rests in another thread, and cannot be reached from here: start"
+            " it with connector.start_in_thread() to use it from every thread"
+        )
 
     def _cross(self, work: Coroutine[Any, Any, T], timeout: float | None) -> T:
+        loop = self.loop
         future = self._submit(work)
-        assert self.loop is not None
-        return outcome(future, self.loop, timeout)
+        assert loop is not None, "what was submitted has a loop"
+        return outcome(future, loop, timeout)
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if self.own is not None:
-            return self.own.submit(work)
-        assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+        own, loop = self.own, self.loop
+        if own is not None:
+            return own.submit(work)
+        if loop is None:
+            work.close()
+            raise ConnectionError("the connector's thread was stopped")
+        return asyncio.run_coroutine_threadsafe(work, loop)
 
 
 async def _within(work: Work[T], seconds: float | None) -> T:

@@ -19,7 +19,7 @@ _PATIENCE = 1.0
 class OwnThread:
     """Runs an event loop from ``start`` to ``stop``. ``farewell`` is awaited as the last of all in it.
 
-    ``on_end`` is called in the thread when the loop is closed.
+    ``on_end`` is called in the thread when the loop will never run again, just before it is closed.
     """
 
     def __init__(self, name: str, farewell: Callable[[], Awaitable[object]], on_end: Callable[[], object]) -> None:
@@ -71,15 +71,19 @@ class OwnThread:
 
     def _main(self) -> None:
         self.ident = threading.get_ident()
-        loop = asyncio.new_event_loop()
+        try:
+            loop = asyncio.new_event_loop()
+        except BaseException as error:  # no more files, for one
+            self._begun.set_exception(error)
+            return
         asyncio.set_event_loop(loop)  # where the client library looks for it
         try:
             loop.run_until_complete(self._live())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             asyncio.set_event_loop(None)
-            loop.close()
             self._on_end()
+            loop.close()
 
     async def _live(self) -> None:
         self._begun.set_result(asyncio.get_running_loop())

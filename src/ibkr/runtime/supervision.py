@@ -179,13 +179,25 @@ class Supervision:
             )
         self._driver.post(fact)
 
+    def start_thread(self, name: str) -> bool:
+        """Live in a thread of this name; False when that is so already. See ``IBConnector.start_in_thread``."""
+        return self._home.start_thread(name, self.disconnect, self._thread_ended)
+
+    def stop_thread(self, patience: float | None = None) -> bool:
+        """End the connection and its own thread, and wait for that at most ``patience`` seconds; False without one."""
+        own = self._home.own
+        if own is None:
+            return False
+        own.stop(patience)
+        return True
+
     def exit(self) -> None:
         """The interpreter ends: so does the connection, in good order where its loop can still be run."""
-        if self._home.own is not None:
-            self._home.own.stop(_AT_EXIT)
-        elif self._machine.is_quiet:
+        if self.stop_thread(_AT_EXIT):
             return
-        elif self._home.rests_here:
+        if self._machine.is_quiet:
+            return
+        if self._home.rests_here:
             assert self._home.loop is not None
             run_in_script(self._home.loop, self.disconnect())
         else:
@@ -196,6 +208,10 @@ class Supervision:
         self._home.forget()
         if not self._machine.is_quiet:
             self._driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
+
+    def _thread_ended(self) -> None:
+        if not self._machine.is_quiet:  # broken off, by a SystemExit in a callback for one
+            self._driver.abandon("the thread that it lived in was broken off")
 
     def _command(self, name: str, fact: Fact) -> None:
         self.require_wanted(name)

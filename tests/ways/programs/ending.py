@@ -1,6 +1,7 @@
 """A program that ends while it is connected: ``ending.py PORT WAY END``."""
 
 import asyncio
+import signal
 import sys
 import time
 
@@ -13,6 +14,8 @@ AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 
 def end() -> None:
+    if END == "handle":
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
     print("connected", flush=True)
     if END == "exception":
         raise ValueError("the program's own")
@@ -26,7 +29,7 @@ def script() -> None:
     connector.ib.reqMktData(AAPL)
     connector.sleep(0.1)
     end()
-    if END == "run":
+    if END in ("run", "handle"):
         connector.run()
     if END == "compute":
         time.sleep(60)
@@ -36,7 +39,7 @@ def thread() -> None:
     connector = IBConnector("localhost", PORT, 7).start_in_thread()  # a name is resolved in a thread more
     connector.call(lambda ib: ib.reqMktData(AAPL))
     end()
-    if END == "run":
+    if END in ("run", "handle"):
         connector.run()
     if END == "compute":
         connector.call(lambda ib: asyncio.sleep(60))
@@ -48,7 +51,7 @@ async def task() -> None:
     connector.ib.reqMktData(AAPL)
     await asyncio.sleep(0.1)
     end()
-    if END == "run":
+    if END in ("run", "handle"):
         await asyncio.sleep(60)
 
 
