@@ -36,7 +36,7 @@ Message = list[str]
 
 
 class SessionEnded(ConnectionError):
-    """The gateway has ended the connection; ``seen`` says whether a byte had come before."""
+    """The peer has ended the connection; ``any_byte`` says whether one had come before."""
 
     def __init__(self, text: str = "the gateway closed the connection", *, any_byte: bool = True) -> None:
         super().__init__(text)
@@ -227,7 +227,12 @@ async def start(line: Line, versions: tuple[int, int], client_id: int, seconds: 
     session.send(START_API, 2, client_id, "")
     ended: SessionEnded | None = None
     try:
-        if await session.until(lambda message: is_a(9)(message) or _refuses(message), seconds) is None:
+        if (
+            await session.until(
+                lambda message: is_a(messages.NEXT_VALID_ID.message_id)(message) or _refuses(message), seconds
+            )
+            is None
+        ):
             return None
     except SessionEnded as error:
         ended = error

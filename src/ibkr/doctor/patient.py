@@ -13,7 +13,7 @@ from ibkr.core.errors import FailureKind, advice
 from ibkr.doctor.api import Greeting, Session
 from ibkr.doctor.finding import Finding
 
-NEWEST_KNOWN = (157, 178)
+USUAL_VERSIONS = (157, 178)
 """The protocol versions to offer when the client library cannot be loaded."""
 
 
@@ -28,14 +28,14 @@ class Patient:
     own_ids: Sequence[int]
     symbol: str = "AAPL"
     cfg: Config | None = None
-    versions: tuple[int, int] = NEWEST_KNOWN
+    versions: tuple[int, int] = USUAL_VERSIONS
     addresses: Sequence[str] = ()
     """Of the host; the one whose port is open stands first."""
     greeting: Greeting | None = None
     session: Session | None = None
     lines: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What is to be closed at the end."""
-    connected_elsewhere: list[int] = field(default_factory=list)
+    other_ports: list[int] = field(default_factory=list)
     """The usual ports at which a gateway answers."""
     failed: set[str] = field(default_factory=set)
     """The checks that have failed, or were skipped because of one."""

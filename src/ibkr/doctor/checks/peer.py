@@ -130,7 +130,7 @@ def _verdict(patient: Patient, answer: ConnectionError | Greeting | None) -> lis
 
 
 def _with_ports(patient: Patient, kind: FailureKind) -> str:
-    found = patient.connected_elsewhere
+    found = patient.other_ports
     hint = f" A gateway answers at {', '.join(map(str, found))}." if found else ""
     return patient.cure(kind) + hint
 

@@ -26,7 +26,7 @@ async def _look(patient: Patient) -> list[Finding]:
     # The configured port is looked at by itself; each opening may raise a dialog in TWS.
     others = [port for port in USUAL if port != patient.ibkr.port]
     answers = await asyncio.gather(*(is_gateway(patient.address, port, patient.versions, _SECONDS) for port in others))
-    found = patient.connected_elsewhere = [port for port, is_one in zip(others, answers, strict=True) if is_one]
+    found = patient.other_ports = [port for port, is_one in zip(others, answers, strict=True) if is_one]
     listed = ", ".join(f"{port} ({USUAL[port]})" for port in found)
     if "port" in patient.failed and found:
         advice = f"Set ibkr.port to {found[0]} (IBKR_PORT={found[0]}), if that is the gateway that you mean."
