@@ -193,15 +193,15 @@ class Session:
             raise SessionEnded(str(error)) from error
 
     def _note(self, message: Message) -> None:
-        if is_a(messages.MANAGED_ACCOUNTS.message_id)(message):
+        if is_a(messages.MANAGED_ACCOUNTS.message_id, fields=3)(message):
             self.accounts = tuple(filter(None, message[2].split(",")))
         elif (notice := notice_of(message)) is not None:
             self.notices.append(notice)
 
 
-def is_a(message_id: int) -> Callable[[Message], bool]:
-    """Whether a message is of this kind."""
-    return lambda message: message[:1] == [str(message_id)]
+def is_a(message_id: int, fields: int = 1) -> Callable[[Message], bool]:
+    """Whether a message is of this kind, and has as many fields as are read of it."""
+    return lambda message: message[:1] == [str(message_id)] and len(message) >= fields
 
 
 def notice_of(message: Message) -> Notice | None:

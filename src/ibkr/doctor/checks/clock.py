@@ -21,7 +21,7 @@ async def _look(patient: Patient) -> list[Finding]:
     session = patient.open_session
     asked = time.time()
     session.send(_REQUEST, 1)
-    answer = await session.until(is_a(messages.CURRENT_TIME.message_id), _SECONDS)
+    answer = await session.until(is_a(messages.CURRENT_TIME.message_id, fields=3), _SECONDS)
     if answer is None:
         message = f"the gateway does not tell its time within {_SECONDS:g} s"
         return warn(_NAME, "unanswered", message, "Look again; if it stays so, restart the gateway.")

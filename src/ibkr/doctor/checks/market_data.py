@@ -55,7 +55,7 @@ def _delayed(patient: Patient, code: int) -> list[Finding]:
 
 def _answers(req_id: int) -> Callable[[Message], bool]:
     """The kind of data that is told first, or a notice about this request."""
-    is_kind = is_a(messages.MARKET_DATA_TYPE.message_id)
+    is_kind = is_a(messages.MARKET_DATA_TYPE.message_id, fields=4)
 
     def answers(message: Message) -> bool:
         notice = notice_of(message)
