@@ -108,6 +108,12 @@ def test_what_matters_has_advice():
     assert [code for code in sorted(must) if not catalogue()[code].advice] == []
 
 
+def test_no_advice_is_to_send_an_order_again_unseen():
+    """What could not be sent may have arrived: see the design, Reactions."""
+    assert not find(512).retry_helps
+    assert "it may have arrived" in find(512).advice
+
+
 def test_after_a_warning_what_it_names_lives_on():
     for code, row in catalogue().items():
         if row.scope in (Scope.REQUEST, Scope.ORDER):

@@ -11,7 +11,6 @@ _client = partial(Code, category=Category.CLIENT, scope=Scope.SESSION)
 _UNSENT = {
     510: "market data request",
     511: "market data cancel",
-    512: "order",
     513: "account update request",
     514: "executions request",
     515: "order cancel",
@@ -149,6 +148,14 @@ CODES = (
         "Exception on the socket (read, or send in some clients).",
         advice="The socket broke; connect again. The connector does so by itself.",
         retry_helps=True,
+    ),
+    _client(
+        512,
+        "Sending failed: order.",
+        advice=(
+            "Do not send it again at once: it may have arrived. Connect, ask for open orders and executions, compare,"
+            " and only then decide; the connector keeps such an order as unconfirmed."
+        ),
     ),
     _client(
         517,

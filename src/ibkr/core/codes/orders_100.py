@@ -96,11 +96,7 @@ CODES = (
     _order(
         133,
         "Submitting the new order failed.",
-        advice=(
-            "Read the text that follows the code; nothing was sent to the exchange, so it may be sent"
-            " again once it is mended."
-        ),
-        retry_helps=True,
+        advice="Read the text that follows the code, and look at the open orders before it is sent again.",
     ),
     _order(134, "Modifying the order failed.", advice="Read the text; the order works on as it was."),
     _order(

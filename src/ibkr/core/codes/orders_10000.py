@@ -123,8 +123,7 @@ CODES = (
     _order(10310, "The solicited flag must be used for orders the advisor proposed."),
     _order(
         10311,
-        "The order goes straight to an exchange, fees may be higher (precautionary setting).",
-        severity=Severity.WARNING,
+        "A precautionary setting holds back an order that goes straight to an exchange (higher fees).",
         advice="Route to SMART, or accept direct routing in the presets' precautionary settings.",
     ),
     _order(10312, "Volatility orders not supported for this instrument and account."),
@@ -152,7 +151,6 @@ CODES = (
     _order(
         10329,
         "The order will be routed directly to an exchange.",
-        severity=Severity.WARNING,
         advice="Route to SMART, or accept direct routing in the presets' precautionary settings.",
     ),
     _order(10330, "Expiry date/time format is invalid."),

@@ -195,7 +195,7 @@ CODES: dict[int, Code] = {
 }
 
 WARNINGS = frozenset(
-    {0, 131, 165, 399, 404, 450, 481, 492, 10018, 10019, 10052, 10090, 10091, 10167, 10197, 10233, 10311, 10329}
+    {0, 131, 165, 399, 404, 450, 481, 492, 10018, 10019, 10052, 10090, 10091, 10167, 10197, 10233}
     | {10331, 10332, 10333, 10347, 10349}
 )
 """Besides 2100 to 2199: after these the request or order lives on. A test holds them against the catalogue."""
