@@ -121,6 +121,12 @@ def wait_for(holds):
         time.sleep(0.02)
 
 
+def test_what_it_needs_is_imported_by_nobody_else():
+    code = "import sys, ibkr.cli.app, ibkr.connector; print({'starlette', 'uvicorn', 'sqlite3'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n", done
+
+
 def test_what_cannot_work_is_said(ibkr, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -108,6 +108,20 @@ async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, ser
             break
 
 
+async def test_a_service_does_not_stay_failed(gateway, served):
+    one = await served(again_after=0.5)
+    await gateway.fault("occupy_client_id", 7)
+    await gateway.fault("reset")
+    async for status in one.connector.changes():
+        if status.state is ConnectionState.FAILED:
+            break
+    assert (await one.visitor.ask("/readyz")).body.startswith(b"FAILED:")
+    await gateway.fault("clear")
+    async for status in one.connector.changes():
+        if status.state is ConnectionState.READY:
+            break
+
+
 async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway):
     async with IBConnector("127.0.0.1", gateway.port, 8) as connector:
         site = Site(connector)

@@ -84,8 +84,11 @@ async def test_other_sites_pages_change_nothing_and_read_nothing(served):
         assert not [name for name in headers if name.startswith("access-control")]
 
 
-async def test_bodies_are_limited(served):
+async def test_bodies_and_heads_are_limited(served):
     one = await served()
+    assert (await one.visitor.ask("/healthz", X="x" * 16_000)).status == 200
+    assert (await one.visitor.ask("/healthz", X="x" * 17_000)).status in (400, 431)
+    assert (await one.visitor.ask(f"/healthz?{'x' * 17_000}")).status in (400, 431)
     assert (await one.visitor.ask("/api/token", "POST", b"x" * 5000)).status == 413
     head = f"POST /api/token HTTP/1.1\r\nHost: 127.0.0.1:{one.visitor.port}\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await one.visitor.raw(head.encode() + b"1000\r\n" + b"x" * 4096 + b"\r\n" + b"5\r\nxxxxx\r\n0\r\n\r\n")

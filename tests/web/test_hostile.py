@@ -88,7 +88,7 @@ async def test_more_connections_than_allowed_are_closed_at_once(served):
 
 
 async def test_a_reader_that_never_reads_costs_bounded_memory_and_delays_nobody(served):
-    one = await served(request_time=0.3)
+    one = await served(request_time=0.3, connections=3)
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.setblocking(False)
@@ -107,4 +107,7 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_delays_nobody(
                         assert event["data"][0] == number
                         break
             assert one.site.hub.readers == 1, "who is too far behind is let go"
-    gc.collect()
+            async with one.visitor.events():  # now all connections that there may be are taken
+                ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+                while not await one.visitor.raw(ask):
+                    pass  # until the deaf one is cut

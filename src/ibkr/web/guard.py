@@ -70,6 +70,10 @@ class Guard:
             return PlainTextResponse(
                 "This site is not known by that name: call it by its address, or name it with --allow-host.\n", 421
             )
+        # A head that comes in one piece is whole before its length is looked at.
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        if head + len(scope["path"]) + len(scope["query_string"]) > settings.head_limit:
+            return PlainTextResponse("The request head is too long.\n", 431, {"Connection": "close"})
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > settings.body_limit:
             return PlainTextResponse("The body is too long.\n", 413, {"Connection": "close"})

@@ -35,6 +35,8 @@ class WebSettings:
     request_time: float = 10.0
     """For a request to arrive, and for what was sent to be taken."""
     stats_every: float = 2.0
+    again_after: float = 60.0
+    """After it was given up, a connection that the site holds is begun again."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

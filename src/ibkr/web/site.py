@@ -54,6 +54,7 @@ class Site:
         self.metrics = Metrics(lambda: connector.stats, self._relays)
         self._watch = OutageWatch()
         self._probes = 0
+        self._is_held = False
         self._ends: list[Any] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,7 +80,8 @@ class Site:
         await asyncio.gather(*(asyncio.to_thread(relay.close, _SINKS_MAY_TAKE) for relay in self._relays))
 
     def hold(self) -> None:
-        """Connect and stay connected, also to a gateway that is not there yet."""
+        """Connect and stay connected, also to a gateway that is not there yet; a service does not stay ``FAILED``."""
+        self._is_held = True
         self._start(self._connect())
 
     def reconnect(self) -> None:
@@ -108,6 +110,8 @@ class Site:
     def _tell(self, status: Status) -> None:
         shown = status.to_dict(show_accounts=self.settings.show_accounts)
         self.hub.publish("status", shown)
+        if self._is_held and status.state is ConnectionState.FAILED:
+            self._start(self._begin_again())
         outage = self._watch.tell(status)
         if outage is not None:
             plain = outage.to_dict()
@@ -121,6 +125,11 @@ class Site:
     async def _connect(self) -> None:
         with contextlib.suppress(ConnectError):  # FAILED: the status says why, the log has said so
             await self._connector.connect_async(wait=True)
+
+    async def _begin_again(self) -> None:
+        await asyncio.sleep(self.settings.again_after)
+        if self._connector.status.state is ConnectionState.FAILED:
+            await self._connect()
 
     async def _sample(self) -> None:
         while True:
