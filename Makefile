@@ -77,13 +77,15 @@ bench: $(VENV)/.developing  ## one table: this package against the raw client li
 soak: $(VENV)/.developing  ## faults at random for SOAK_MINUTES (10), SOAK_SEED=n to repeat a run
 	$(BIN)/python -m soak
 
-lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers of the house
+lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers of the house, nothing dead
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	$(BIN)/mypy tests/typing/user.py
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 # The core alone, by the tests of the core alone: no event loop, every branch.
 core-coverage: $(VENV)/.developing

@@ -40,7 +40,7 @@ def blocks(language: str) -> list[object]:
 
 
 @pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block.values[0] not in ELSEWHERE])
-def test_every_block_of_python_runs(page: str, code: str) -> None:
+def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> None:
     """Up to its end; one that goes on for ever, up to some time after its first line of output.
 
     A fragment, which speaks of a ``connector`` and makes none, is given one that is connected.
@@ -55,6 +55,7 @@ def test_every_block_of_python_runs(page: str, code: str) -> None:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            cwd=tmp_path,
         )
         watchdog = threading.Timer(20, process.kill)
         watchdog.start()
