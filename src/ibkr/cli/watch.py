@@ -29,7 +29,7 @@ from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 
 _EVERY = 0.2
-"""Seconds from look to look at the keyboard; a countdown moves as often."""
+"""Seconds from look to look at the keyboard; a countdown moves as often, all else once a second."""
 
 _KEPT_EVENTS = 100
 
@@ -87,6 +87,16 @@ class _Following:
         else:
             self.connector.reconnect()
 
+    async def some_news(self, seconds: float) -> list[Status | GapReport | None]:
+        """All the news that there are; what comes first within so many seconds, if there are none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                news = [await self.news.get()]
+                while not self.news.empty():
+                    news.append(self.news.get_nowait())
+                return news
+        return []
+
     async def __aenter__(self) -> Self:
         call_on_stop(lambda: self.news.put_nowait(None))
         self.connector.on_status(self.news.put_nowait)
@@ -136,21 +146,21 @@ def _in_json(news: Status | GapReport, following: _Following) -> dict[str, Any]:
 
 
 async def _show(following: _Following, console: Console) -> None:
-    """The screen, drawn anew at each change and every moment, until somebody quits."""
+    """The screen, drawn anew at each change, and as often as its clocks move, until somebody quits."""
     events: deque[Event] = deque(maxlen=_KEPT_EVENTS)
+    loop = asyncio.get_running_loop()
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+        due = loop.time()
         while True:
-            live.update(_screen(following, events, keys), refresh=True)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY):
-                    news = [await following.news.get()]
-                    while not following.news.empty():
-                        news.append(following.news.get_nowait())
-                    for item in news:
-                        if item is None:
-                            return
-                        if isinstance(item, Status):
-                            note(item, events, show_accounts=following.show_accounts)
+            if loop.time() >= due:
+                live.update(_screen(following, events, keys), refresh=True)
+                due = loop.time() + (0 if following.connector.status.next_retry_at else 1)
+            for item in await following.some_news(_EVERY):
+                if item is None:
+                    return
+                if isinstance(item, Status):
+                    note(item, events, show_accounts=following.show_accounts)
+                due = loop.time()
             typed = keys.typed()
             if "q" in typed:
                 return
