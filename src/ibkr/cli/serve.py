@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
-import signal
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ibkr.cli.options import ClientIdOption, ConfigOption, HostOption, JsonOption, PortOption, TimeoutOption, configured
+from ibkr.cli.signals import call_on_stop
 from ibkr.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def serve(
     show = cfg.ibkr.show_accounts
     settings = WebSettings(where, number, token=_token(token_file), names=tuple(allow_host or ()), show_accounts=show)
     sinks = [] if on_outage is None else [_command(on_outage, outage_after, outage_apart, show_accounts=show)]
-    with _listen(settings) as listening:
+    with _listen(settings) as listening, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(cfg, settings, history, sinks, listening, as_json=as_json))
 
 
@@ -109,11 +109,7 @@ async def _run(
     from ibkr.web.site import Site
 
     stop = asyncio.Event()
-    if sys.platform == "win32":  # there, a signal handler cannot wake the loop by itself
-        signal.signal(signal.SIGINT, lambda *_: asyncio.get_running_loop().call_soon_threadsafe(stop.set))
-    else:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    call_on_stop(stop.set)
     connector = IBConnector.from_config(cfg)
     remembered = History(history, show_accounts=settings.show_accounts)
     site = Site(connector, settings, history=remembered, sinks=sinks)

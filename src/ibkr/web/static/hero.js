@@ -42,8 +42,8 @@ export function showStatus(status) {
   setText("alert", status.alert && `Look at this: ${status.alert}.`);
   byId("unconfirmed").hidden = !status.unconfirmed.length;
   setText("unconfirmed", unconfirmedWords(status.unconfirmed));
-  setText("reconnect", status.is_connected ? "Reconnect" : status.next_retry_at ? "Try now" : "Connect");
-  byId("reconnect").hidden = status.session === "opening";
+  const isTrying = status.next_retry_at !== null || status.session === "opening";
+  setText("reconnect", status.is_connected ? "Reconnect" : isTrying ? "Try now" : "Connect");
   byId("reconnect").classList.toggle("quiet", status.is_connected);
   tick();
 }
@@ -78,8 +78,11 @@ export function tick() {
   const since = Date.parse(shown.since);
   setText("since", `${lasting((now - since) / 1000)}, since ${clock(new Date(since))}`);
   const due = shown.next_retry_at && Date.parse(shown.next_retry_at);
-  byId("next").hidden = !due;
-  if (!due) return;
+  // Between short waits it stays in its place: nothing jumps four times a second.
+  byId("next").hidden = !due && shown.session !== "opening";
+  setText("next-words", due ? "next attempt in" : "attempt under way");
+  byId("wait").value = due ? byId("wait").value : 1;
+  if (!due) return setText("countdown", "");
   const left = Math.max(0, due - now);
   setText("countdown", `${(left / 1000).toFixed(1)} s`);
   byId("wait").value = due > waitBegan ? 1 - left / (due - waitBegan) : 1;
