@@ -15,13 +15,17 @@ async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_c
     assert (await ask("/healthz")).body == b"ok\n"
     answer = await ask("/readyz")
     assert (answer.status, answer.body[:11]) == (503, b"CONNECTING:")
+    async for status in one.connector.changes():
+        if status.last_error:
+            break
+    assert "Start TWS or IB Gateway" in (await ask("/api/status")).json["cure"]
     await gateway.fault("clear")
     await one.connector.wait_ready_async(10)
     answer = await ask("/readyz")
     assert (answer.status, answer.body) == (200, b"READY: session and upstream up\n")
     status = (await ask("/api/status")).json
     assert (status["state"], status["may_trade"], status["accounts"]) == ("READY", True, ["DU***67"])
-    assert status["stats"]["messages_in"] > 10
+    assert (status["stats"]["messages_in"] > 10, status["cure"]) == (True, "")
     assert (await ask("/")).headers["content-type"] == "text/html; charset=utf-8"
 
 

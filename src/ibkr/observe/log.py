@@ -59,6 +59,12 @@ _CAUSE = re.compile(r"\((\d{1,5}): ")
 _STILL_AFTER = timedelta(seconds=60)
 # ... nor should an outage of days fill the log.
 _STILL_AT_LEAST_EVERY = timedelta(hours=1)
+_TROUBLES = (
+    ConnectionState.CONNECTING,
+    ConnectionState.RECONNECTING,
+    ConnectionState.DEGRADED,
+    ConnectionState.FAILED,
+)
 _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 
 
@@ -247,7 +253,8 @@ class StatusLog:
             self._speak_at = status.as_of + self._pause
             is_expected = status.maintenance and status.state is not ConnectionState.FAILED
             level = logging.INFO if is_expected else logging.WARNING
-            _logger.log(level, "%s %s: %s%s", _who(status), status.state, status.reason, _cure(status))
+            todo = cure(status)
+            _logger.log(level, "%s %s: %s%s", _who(status), status.state, status.reason, todo and f". {todo}")
         elif self._speak_at is not None and status.as_of >= self._speak_at:
             self._is_told = True
             self._pause = min(2 * self._pause, _STILL_AT_LEAST_EVERY)
@@ -274,12 +281,15 @@ def _cause(status: Status) -> str:
     return status.reason.partition(" (expected:")[0] if in_session else status.last_error.partition(":")[0]
 
 
-def _cure(status: Status) -> str:
+def cure(status: Status) -> str:
+    """What to do about a trouble, in sentences; empty where there is none, or nothing to do."""
+    if status.state not in _TROUBLES:
+        return ""
     if status.state is ConnectionState.DEGRADED:
         codes = [1100] if status.upstream is UpstreamState.DOWN else map(int, _CAUSE.findall(status.reason))
         lines = dict.fromkeys(row.advice for code in codes if (row := find(code)) and row.advice)
-        return "".join(f". {line.rstrip('.')}" for line in lines)
+        return ". ".join(line.rstrip(".") for line in lines)
     kind = status.last_error.partition(":")[0]
     if kind not in set(FailureKind):
         return ""
-    return f". {advice(FailureKind(kind), status.endpoint, status.client_id)}"
+    return advice(FailureKind(kind), status.endpoint, status.client_id)

@@ -17,6 +17,7 @@ from ibkr.core.plain import masked
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.observe.history import History
+from ibkr.observe.log import cure
 from ibkr.observe.metrics import Metrics
 from ibkr.observe.outages import OutageWatch
 from ibkr.observe.sink import Relay, Sink
@@ -92,8 +93,8 @@ class Site:
             self._connector.reconnect()
 
     def status(self) -> dict[str, Any]:
-        """The status in JSON's types."""
-        return self._connector.status.to_dict(show_accounts=self.settings.show_accounts)
+        """The status in JSON's types, with ``cure``: what to do about it, in words."""
+        return self._shown(self._connector.status)
 
     def stats(self) -> dict[str, Any]:
         """The stats in JSON's types, without the row of round-trips."""
@@ -107,9 +108,11 @@ class Site:
         status = self.status()
         return status["state"] == ConnectionState.READY, f"{status['state']}: {status['reason']}"
 
+    def _shown(self, status: Status) -> dict[str, Any]:
+        return {**status.to_dict(show_accounts=self.settings.show_accounts), "cure": cure(status)}
+
     def _tell(self, status: Status) -> None:
-        shown = status.to_dict(show_accounts=self.settings.show_accounts)
-        self.hub.publish("status", shown)
+        self.hub.publish("status", self._shown(status))
         if self._is_held and status.state is ConnectionState.FAILED:
             self._start(self._begin_again())
         outage = self._watch.tell(status)

@@ -32,6 +32,7 @@ export function showStatus(status) {
   shown = status;
   setText("state", status.state);
   setText("reason", status.reason);
+  setText("cure", status.cure);
   byId("glyph").setAttribute("d", GLYPHS[status.state] ?? CIRCLE);
   setText("attempt", status.attempt ? `attempt ${status.attempt}` : "");
   setText("endpoint", `${status.endpoint}, client ${status.client_id}`);
