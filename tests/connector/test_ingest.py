@@ -21,7 +21,6 @@ from ib_async import IB, NewsBulletin
 from ibkr import ConnectionState, IBConnector, SessionState, Status
 from ibkr.session import ingest
 from ibkr.session.ingest import Ingest
-from ibkr.session.ticks import Ticks
 from ibkr.simulator import Gateway
 from ibkr.wire import encode_fields, frame
 
@@ -90,8 +89,13 @@ def test_messages_are_cut_and_read_as_the_library_does(bodies: list[bytes], cuts
         return fields, ib.client._numBytesRecv, ib.client._numMsgRecv
 
     async def ours() -> tuple[list[list[str]], int, int]:
-        nothing: Any = lambda *_: None  # noqa: E731
-        return told(lambda ib: Ingest(ib.client, Ticks(ib.client), nothing, nothing, nothing).take)
+        def take(ib: IB) -> Callable[[bytes], None]:
+            nothing: Any = lambda *_: None  # noqa: E731
+            reader = ingest.reader_for(ib.client, nothing, nothing, nothing)
+            assert isinstance(reader, Ingest)
+            return reader.take
+
+        return told(take)
 
     with patch.object(ingest, "SLICE", math.inf):
         got = asyncio.run(ours())
