@@ -53,7 +53,7 @@ def connection(session: nox.Session, backend: str) -> None:
         f"--numprocesses={WORKERS}",
         "--dist=worksteal",
         "-m",
-        "not (slow or thorough or rest or live)",
+        "not (slow or thorough or rest or live or ways or qt)",
         "-p",
         "no:cacheprovider",
         *([] if insync else ["tests/core"]),  # which knows of no client library

@@ -299,7 +299,8 @@ async def test_age_is_of_this_session(
     await connector.connect_async()
     assert connector.age(object()) is None
     thing = await ask(case, connector)
-    if thing is None or (isinstance(thing, list) and not hasattr(thing, "reqId")):
+    has_none = thing is None or case.name == "display group"  # the library has no object for it
+    if has_none or (isinstance(thing, list) and not hasattr(thing, "reqId")):
         assert connector.age(thing) is None
         return
     news = heard(case.event(connector.ib, thing))
