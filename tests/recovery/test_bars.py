@@ -43,7 +43,8 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(
     bars = await ask(connector)
     news = heard(bars.updateEvent)
     await news.beyond(1)
-    before = list(bars)
+    before: list[BarData] = []  # as they are when the outage begins: on a busy machine the live ones have holes, too
+    connector.on_status(lambda status: before.extend(bars if not before else ()))
     await outage(connector, name)
     await news.beyond(news.times + 2)
     dates = [bar.date for bar in bars]
