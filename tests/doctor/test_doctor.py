@@ -18,7 +18,7 @@ HARMLESS = {
 def healthy(doctor):
     """A gateway that nothing is wrong with, and what it saw of one run, with what that said."""
     with ThreadedGateway(id_hold=3) as gateway:
-        # A machine that is busy elsewhere may make one run slow, hardly three.
+        # The simulated gateway may have to wait for a core as well: one run may be slow, hardly three.
         reports = [doctor("--json", "--port", gateway.port)]
         while len(reports) < 3 and reports[-1].seconds >= 4:
             reports.append(doctor("--json", "--port", gateway.port))
