@@ -50,12 +50,11 @@ def watch(
     Exit code 1 when the connection has failed for good, otherwise 0.
     """
     cfg = configured(config, host, port, client_id, timeout)
-    with suppress(KeyboardInterrupt):  # on Windows; elsewhere Ctrl-C is a signal that is listened to
-        found = asyncio.run(_watch(cfg, as_json=as_json))
-        if found.state is ConnectionState.FAILED:
-            if error := last_cause(found):
-                tell_error(error, found)
-            raise typer.Exit(1)
+    found = asyncio.run(_watch(cfg, as_json=as_json))
+    if found.state is ConnectionState.FAILED:
+        if error := last_cause(found):
+            tell_error(error, found)
+        raise typer.Exit(1)
 
 
 async def _watch(cfg: Config, *, as_json: bool) -> Status:

@@ -48,7 +48,6 @@ class CurrentTime:
 
     def end(self) -> None:
         """The session is over."""
-        self._left_at = None
         if self._later is not None:
             self._later.cancel()
             self._later = None
