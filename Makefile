@@ -41,7 +41,8 @@ rest: docs package
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
-	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi)" -n $(WORKERS) --dist=worksteal \
+	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt)" \
+	  -n $(WORKERS) --dist=worksteal \
 	  --hypothesis-profile=thorough --timeout=300
 
 clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made  ## every client library against the simulated gateway (needs node and npm)
