@@ -69,6 +69,18 @@ def test_all_is_closed_within_two_seconds_of_sigterm_and_history_stays(serving, 
     assert band["ready_seconds"] > 0
 
 
+def test_started_before_its_gateway_it_becomes_ready_when_that_comes(serving, surroundings):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        gateway_port = free.getsockname()[1]
+    _, port = serving("serve", "--http", 0, "--port", gateway_port, "--json")
+    assert get(port, "/readyz")[0] == 503
+    command = [*COMMAND, "simulate", "--port", str(gateway_port)]
+    with subprocess.Popen(command, **surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as gateway:
+        wait_ready(port)
+        assert get(port, "/readyz") == (200, "READY: session and upstream up\n")
+        gateway.kill()
+
+
 def wait_ready(port):
     """By the stream, which says when."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:

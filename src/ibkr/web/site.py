@@ -51,7 +51,8 @@ class Site:
         self.round_trips: deque[tuple[str, float]] = deque(maxlen=_KEPT_POINTS)
         """When and how long, of the last probes."""
         self._connector = connector
-        self._relays = [Relay(self.history, name="history"), *(Relay(sink) for sink in sinks)]
+        self._remember = Relay(self.history, name="history")
+        self._relays = [self._remember, *(Relay(sink) for sink in sinks)]
         self.metrics = Metrics(lambda: connector.stats, self._relays)
         self._watch = OutageWatch()
         self._probes = 0
@@ -121,8 +122,7 @@ class Site:
             self.hub.publish("outage", plain if self.settings.show_accounts else masked(plain, status.accounts))
 
     def _tell_gap(self, report: GapReport) -> None:
-        history = self._relays[0]
-        history.hand(self.history.tell_gap, report)
+        self._remember.hand(self.history.tell_gap, report)
         self.hub.publish("gap", report.to_dict(show_accounts=self.settings.show_accounts))
 
     async def _connect(self) -> None:
