@@ -234,6 +234,11 @@ def test_what_runs_when_it_is_stopped_is_cancelled_while_the_session_stands(make
         connector.call(lambda ib: 1)
 
 
+async def exit_in_a_callback(ib: Any) -> None:
+    asyncio.get_running_loop().call_soon(sys.exit)
+    await asyncio.sleep(60)
+
+
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_thread_that_is_broken_off_has_ended_the_connection(
     make: Make, gateway: ThreadedGateway, monkeypatch: pytest.MonkeyPatch
@@ -243,8 +248,11 @@ def test_a_thread_that_is_broken_off_has_ended_the_connection(
     connector = make().start_in_thread()
     told: list[ConnectionState] = []
     connector.on_status(lambda status: told.append(status.state))
-    with pytest.raises(ConnectionError, match="ended before the call was done"):
+    with pytest.raises(SystemExit):
         connector.call(lambda ib: sys.exit())
+    assert connector.is_connected()
+    with pytest.raises(ConnectionError, match="ended before the call was done"):
+        connector.call(exit_in_a_callback, 10)
     assert connector.status.state is ConnectionState.FAILED
     assert told == [ConnectionState.FAILED]
     gateway.wait_for(lambda gateway: not gateway.client_ids)

@@ -121,7 +121,7 @@ class Home:
     def run(self, what: str, instead: str, work: Work[T], timeout: float | None = None) -> T:
         """Block until the work is done in the loop. Raises ``RuntimeError`` where that would block the loop itself."""
         if self.is_elsewhere:
-            return self._cross(_within(work, None), timeout)
+            return self._cross(work, timeout)
         running = running_loop()
         if running is not None and not getattr(running, "_nest_patched", False):
             if self.own is not None:
@@ -154,7 +154,7 @@ class Home:
             return command()
 
         if self.is_elsewhere:
-            return self._cross(obey(), None)
+            return self._cross(obey, None)
         if self.rests_here:
             assert self.loop is not None
             self.look()
@@ -172,11 +172,14 @@ class Home:
             " it with connector.start_in_thread() to use it from every thread"
         )
 
-    def _cross(self, work: Coroutine[Any, Any, T], timeout: float | None) -> T:
+    def _cross(self, work: Work[T], timeout: float | None) -> T:
         loop = self.loop
-        future = self._submit(work)
+        future = self._submit(_carried(work))
         assert loop is not None, "what was submitted has a loop"
-        return outcome(future, loop, timeout)
+        try:
+            return outcome(future, loop, timeout)
+        except _Carried as carried:
+            raise carried.error from None
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         own, loop = self.own, self.loop
@@ -186,6 +189,20 @@ class Home:
             work.close()
             raise ConnectionError("the connector's thread was stopped")
         return asyncio.run_coroutine_threadsafe(work, loop)
+
+
+class _Carried(Exception):
+    """A ``sys.exit()`` on its way to the caller: raised as it is, it would end the loop's thread."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def _carried(work: Work[T]) -> T:
+    try:
+        return await work()
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise _Carried(error) from error
 
 
 async def _within(work: Work[T], seconds: float | None) -> T:
