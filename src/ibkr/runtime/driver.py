@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,6 +25,15 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def now() -> Now:
     """The moment, for the machine; monotonic time is the running loop's, so that a test can hand in its own."""
     return Now(asyncio.get_running_loop().time(), datetime.now(UTC))
+
+
+def _together(due: float, delay: float) -> float:
+    """A moment at most 1 % of ``delay`` later, at which the timers of other connectors in this loop come due, too.
+
+    Waking up costs more than what there is to do.
+    """
+    grain = 2.0 ** math.floor(math.log2(delay / 100)) if delay > 0 else 0.0
+    return math.ceil(due / grain) * grain if grain else due
 
 
 class Driver:
@@ -148,7 +158,7 @@ class Driver:
     def _start(self, timer: Timer, delay: float) -> None:
         self._stop(timer)
         loop = asyncio.get_running_loop()
-        due = loop.time() + delay
+        due = _together(loop.time() + delay, delay)
         self._timers[timer] = loop.call_at(due, self._fire, timer, due)
 
     def _stop(self, timer: Timer) -> None:

@@ -70,6 +70,8 @@ class Pulse:
         assert loop is not None, "a timer of the loop has fired"
         passed, by_wall = loop.time() - self._at, time.time() - self.wall
         self._beat()
+        if passed < 2 * PERIOD and by_wall - passed <= _WORTH_TELLING:
+            return
         for listener in list(self._listeners):
             if passed >= 2 * PERIOD:
                 listener.blocked(passed - PERIOD / 2)  # the blockage began somewhere between two beats

@@ -8,6 +8,7 @@ something of that has been replaced.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from typing import Any, Protocol
 
@@ -48,11 +49,10 @@ class Ticks:
 
     def __init__(self, client: Any) -> None:
         from ib_async.objects import TickData
-        from ib_async.wrapper import PRICE_TICK_MAP, SIZE_TICK_MAP
 
         self._wrapper, self._decoder = client.wrapper, client.decoder
         self._tick_data = TickData
-        self._prices, self._sizes = _table(_PRICES, PRICE_TICK_MAP), _table(_SIZES, SIZE_TICK_MAP)
+        self._prices, self._sizes = _tables()
         self._readers = {b"1\0": self._read_price, b"2\0": self._read_size}
         # Bound anew at every look, it could not be told from a replacement.
         self._interpret = self._decoder.interpret = self._decoder.interpret
@@ -169,6 +169,14 @@ class Ticks:
             wrapper.pendingTickers.add(ticker)
             self._pending[req_id] = ticker
         return True
+
+
+@functools.cache
+def _tables() -> tuple[_Table, _Table]:
+    """For prices and for sizes."""
+    from ib_async.wrapper import PRICE_TICK_MAP, SIZE_TICK_MAP
+
+    return _table(_PRICES, PRICE_TICK_MAP), _table(_SIZES, SIZE_TICK_MAP)
 
 
 def _table(own: dict[int, int], others: dict[int, str]) -> _Table:

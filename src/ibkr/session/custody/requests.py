@@ -6,6 +6,7 @@ Whichever way a subscription is asked for, one of the client's request methods i
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -44,10 +45,9 @@ class Requests:
         self._is_starting_up = False
         self._asked_by_start_up: dict[tuple[str, Arguments], Key] = {}
         self._data_type: int | None = None
-        self._request = {kind.name: self._replace(kind.request, partial(self._asked, kind)) for kind in KINDS}
-        self._cancel = {
-            kind.name: self._replace(kind.cancel, partial(self._cancelled, kind)) for kind in KINDS if kind.cancel
-        }
+        asked, cancelled = self._asked, self._cancelled
+        self._request = {kind.name: self._replace(kind.request, asked, kind) for kind in KINDS}
+        self._cancel = {kind.name: self._replace(kind.cancel, cancelled, kind) for kind in KINDS if kind.cancel}
         self._set_data_type = self._replace("reqMarketDataType", self._data_type_asked)
 
     def session_opened(self) -> None:
@@ -86,11 +86,10 @@ class Requests:
         self._data_type = None
         self._asked_by_start_up.clear()
 
-    def _replace(self, name: str, ours: Callable[..., None]) -> Callable[..., None]:
-        """Put ours in the place of the client's method of this name, which is returned."""
+    def _replace(self, name: str, ours: Callable[..., None], *first: Kind) -> Callable[..., None]:
+        """Put ours, with ``first`` and then the call's arguments, in place of this method, which is returned."""
         method: Callable[..., None] = getattr(self._client, name)
-        signature = inspect.signature(method)
-        setattr(self._client, name, lambda *args, **named: ours(*signature.bind(*args, **named).args))
+        setattr(self._client, name, partial(_call, ours, first, _signature(getattr(method, "__func__", method))))
         return method
 
     def _asked(self, kind: Kind, *every: Any) -> None:
@@ -193,3 +192,15 @@ class Requests:
     def _has_no_session(self) -> bool:
         """Whether there is none, but one is on its way."""
         return self.is_wanted and not (self.is_open and self._client.isReady())
+
+
+def _call(
+    ours: Callable[..., None], first: tuple[Kind, ...], signature: inspect.Signature, /, *args: Any, **named: Any
+) -> None:
+    ours(*first, *signature.bind(None, *args, **named).args[1:])
+
+
+@functools.cache  # the same for every client; to find it out again would be most of what a connector costs to make
+def _signature(function: Callable[..., None]) -> inspect.Signature:
+    """With ``self``."""
+    return inspect.signature(function)
