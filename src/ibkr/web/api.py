@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -123,6 +123,8 @@ class _Api:
                 given = json.loads(await request.body())["token"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return PlainTextResponse('The body must be JSON: {"token": "..."}\n', 400)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         except TimeoutError:
             return PlainTextResponse("The body did not come in time.\n", 408, {"Connection": "close"})
         if not self._settings.token or not is_token(str(given), self._settings.token):
