@@ -244,7 +244,7 @@ async def test_a_gateway_that_turned_read_only_tells_no_orders_and_none_vanishes
     await gateway.fault("reset")
     report = await got(told)
     assert (report.orders_vanished, report.orders_changed) == ((), ())
-    assert "not told by the gateway: completed orders, open orders" in report.incomplete[0]
+    assert "not told: completed orders, open orders" in report.incomplete[0]
     assert trade.orderStatus.status == "Submitted"
 
 

@@ -121,7 +121,7 @@ async def test_a_fresh_session_is_not_probed_and_a_silent_one_is(gateway: Gatewa
 
 
 async def test_a_half_open_socket_is_found_before_it_swallows_an_order(gateway: Gateway, make: Make) -> None:
-    connector = make(suspect_after=0.3, probe_timeout=3)
+    connector = make(suspect_after=0.3, probe_timeout=30)
     await connector.connect_async()
     await gateway.fault("freeze")
     assert connector.status.may_trade

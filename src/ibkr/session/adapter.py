@@ -168,8 +168,17 @@ class Adapter:
         self.desk.report(self.custody)
         if self._startup is not None and not self._startup.with_others:
             self._startup.with_others = True
-            refilled = self._policy.send_burst / self._policy.send_rate  # what the program asks for now goes first
-            self._later = asyncio.get_running_loop().call_later(refilled, self._startup.ask_others)
+            self._ask_others_later(self._startup)
+
+    def _ask_others_later(self, startup: StartUp) -> None:
+        """When the burst is free again, for what the program asks for now goes first; and the library's key is."""
+        refilled = self._policy.send_burst / self._policy.send_rate
+
+        def ask() -> None:
+            if not startup.ask_others():
+                self._ask_others_later(startup)
+
+        self._later = asyncio.get_running_loop().call_later(refilled, ask)
 
     def announce(self) -> None:
         """Tell the library's listeners that the session is up, as its own connect does."""

@@ -79,10 +79,17 @@ class StartUp:
             if shared or name not in self._pending or self._requests[name].again is None:
                 self._ask(name)
 
-    def ask_others(self) -> None:
-        """Ask for the orders of other clients, where orders are asked for, and if that was not done yet."""
-        if OTHERS in self._requests and not self._read_only and OTHERS not in (*self._answered, *self._pending):
+    def ask_others(self) -> bool:
+        """Ask for the orders of other clients, where orders are asked for, and if that was not done yet.
+
+        False while somebody else's asking is on the library's key.
+        """
+        if OTHERS not in self._requests or self._read_only or OTHERS in (*self._answered, *self._pending):
+            return True
+        is_free = self._requests[OTHERS].key not in self._ib.wrapper._futures
+        if is_free:
             self._ask(OTHERS)
+        return is_free
 
     def ended(self, key: int | str) -> None:
         """The library has ended the request of this key with its answer, whoever asked."""

@@ -85,7 +85,7 @@ class Desk:
             after = replace(after, orders={**before.orders, **after.orders})
         if "positions" in unknown:
             after = replace(after, positions=before.positions)
-        incomplete = [f"not told by the gateway: {', '.join(unknown)}"] if unknown else []
+        incomplete = [f"not told: {', '.join(unknown)}"] if unknown else []
         end = datetime.now(UTC)
         if spans_a_day(start, end, (None, ZoneInfo("America/New_York"))):
             incomplete.append(EARLIER_DAY)
