@@ -22,12 +22,6 @@ class Backend(Protocol):
     install: str
     """What pip is to be asked for."""
 
-    def new_ib(self) -> Any:
-        """A fresh ``IB``, not connected. Raises ``ModuleNotFoundError``."""
-
-    def contract_class(self) -> type:
-        """The class that all contracts derive from."""
-
     def place_of(self, ticker: Any, contract: Any) -> int:
         """The key under which ``wrapper.tickers`` has the ticker that was asked for with this contract."""
 
@@ -53,7 +47,7 @@ def _new_ib(name: str) -> Any:
     backend = _BACKENDS[name]
     try:
         import_eventkit(name)
-        return backend.new_ib()
+        return importlib.import_module(name).IB()
     except ModuleNotFoundError as error:
         cure = f"{error.name} is not installed: python -m pip install '{backend.install}'"
         raise ConfigError("ibkr.backend", name, cure) from error
@@ -66,6 +60,12 @@ def backend_of(thing: object) -> Backend:
         if backend is not None:
             return backend
     raise ConfigError("ib", thing, f"must be an IB object of {' or '.join(_BACKENDS)}")
+
+
+def contract_class(thing: object) -> type:
+    """The class that all contracts of the library derive from that this object belongs to."""
+    contract: type = importlib.import_module(backend_of(thing).name).Contract
+    return contract
 
 
 def script_loop() -> asyncio.AbstractEventLoop:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ibkr.core.urgency import Urgency, urgency_of
-from ibkr.session.backend import backend_of
+from ibkr.session.backend import contract_class
 from ibkr.wire.frame import frame
 
 _START_API = "71\0"
@@ -92,10 +92,10 @@ class Egress:
 
 def sender_of(client: Any) -> Callable[..., None]:
     """Stands in for the client's ``send``, which builds its table of formatters anew for each message."""
-    contract_class = backend_of(client).contract_class()
+    contract = contract_class(client)
 
     def text_of(field: Any, make_empty: bool) -> str:
-        if isinstance(field, contract_class):
+        if isinstance(field, contract):
             return _contract(field)
         return _text(field, make_empty)
 

@@ -12,17 +12,6 @@ class IbAsync:
     name = "ib_async"
     install = "ib_async>=2.1,<3"
 
-    def new_ib(self) -> Any:
-        from ib_async import IB
-
-        return IB()
-
-    def contract_class(self) -> type:
-        from ib_async import Contract
-
-        contract: type = Contract
-        return contract
-
     def place_of(self, ticker: Any, contract: Any) -> int:
         return hash(contract)
 

@@ -14,17 +14,6 @@ class IbInsync:
     name = "ib_insync"
     install = "ib_insync==0.9.86"
 
-    def new_ib(self) -> Any:
-        from ib_insync import IB
-
-        return IB()
-
-    def contract_class(self) -> type:
-        from ib_insync import Contract
-
-        contract: type = Contract
-        return contract
-
     def place_of(self, ticker: Any, contract: Any) -> int:
         # Of the very object that the caller has asked with: ib.ticker() and cancelMktData() want the same one.
         return id(ticker.contract)
