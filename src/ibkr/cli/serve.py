@@ -154,7 +154,7 @@ def _address(text: str) -> tuple[str, int]:
 def _token(file: Path | None) -> str:
     """From a file or the environment; never from an argument, which every user of the machine can read."""
     if file is None:
-        return os.environ.get("IBKR_HTTP_TOKEN", "").strip()
+        return os.environ.pop("IBKR_HTTP_TOKEN", "").strip()  # no command that we run needs it
     try:
         token = file.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:

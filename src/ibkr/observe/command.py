@@ -26,7 +26,7 @@ class CommandSink:
     The command gets the status as JSON on stdin, with the key ``event``: outage, alert or recovery; also as the
     environment variable ``IBKR_EVENT``. No shell is involved. It is ended after ``timeout`` seconds. An outage within
     ``apart`` seconds of the last one that was told is told when that time is over, if it still lasts. ``command`` as
-    one text is split as a shell would. Give it to a ``Relay``; whatever goes wrong is raised for that to count.
+    one text is split as the system would. Give it to a ``Relay``; whatever goes wrong is raised for that to count.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class CommandSink:
         show_accounts: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._command = _arguments(command)
+        self._command = _parsed(command)
         self._after = after
         self._apart = apart
         self._timeout = timeout
@@ -94,17 +94,18 @@ class CommandSink:
             process.communicate(text, self._timeout)
         except subprocess.TimeoutExpired as error:
             _end(process)
-            raise TimeoutError(f"{self._command[0]} was ended: it ran for over {self._timeout:g} s") from error
+            raise TimeoutError(f"{self._command} was ended: it ran for over {self._timeout:g} s") from error
         if process.returncode:
-            raise RuntimeError(f"{self._command[0]} ended with exit code {process.returncode}")
+            raise RuntimeError(f"{self._command} ended with exit code {process.returncode}")
 
 
-def _arguments(command: Sequence[str] | str) -> list[str]:
+def _parsed(command: Sequence[str] | str) -> Sequence[str] | str:
     if isinstance(command, str):
-        command = shlex.split(command, posix=sys.platform != "win32")
+        # A program of Windows splits its command line itself, by other rules.
+        command = command.strip() if sys.platform == "win32" else shlex.split(command)
     if not command:
         raise ValueError("the command to run on an outage is empty")
-    return list(command)
+    return command
 
 
 def _end(process: subprocess.Popen[str]) -> None:
