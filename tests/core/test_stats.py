@@ -22,3 +22,10 @@ def test_to_dict_is_json():
 def test_before_the_first_probe_there_is_no_round_trip():
     assert Stats(NOON).round_trip is None
     assert Stats(NOON).to_dict()["round_trip"] is None
+
+
+def test_round_trips_that_are_new_come_once_as_far_as_they_are_kept():
+    stats = Stats(NOON, probes=5, round_trips=(0.3, 0.4, 0.5))
+    assert stats.round_trips_after(5) == ()
+    assert stats.round_trips_after(4) == (0.5,)
+    assert stats.round_trips_after(0) == (0.3, 0.4, 0.5)

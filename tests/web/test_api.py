@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
+import pytest
 from ib_async import LimitOrder, Stock
 
-from ibkr import ConnectionState, IBConnector
+from ibkr import ConnectionState, IBConnector, NotReady
 from ibkr.web.site import Site
 
 
@@ -130,6 +131,10 @@ async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway
     async with IBConnector("127.0.0.1", gateway.port, 8) as connector:
         site = Site(connector)
         site.open()
+        await connector.disconnect_async()
+        with pytest.raises(NotReady):
+            site.reconnect()  # it is the program's
+        await connector.connect_async()
         await site.close()
         assert b'ibkr_state{state="READY"} 1.0' in site.metrics.render()[1]
 

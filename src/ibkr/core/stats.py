@@ -51,6 +51,11 @@ class Stats:
         """The last one; None before the first."""
         return self.round_trips[-1] if self.round_trips else None
 
+    def round_trips_after(self, probes: int) -> tuple[float, ...]:
+        """Those of the probes after the first so many, as far as they are kept."""
+        new = min(self.probes - probes, len(self.round_trips))
+        return self.round_trips[len(self.round_trips) - new :]
+
     def to_dict(self) -> dict[str, Any]:
         """The stats in JSON's types."""
         return {

@@ -113,11 +113,13 @@ class History:
 
     def close(self) -> None:
         """Note that nobody watches from now on, and close the file."""
-        with self._writing() as db:
-            _beat(db, self._clock())
-            self._end_last_run(db)
-        with self._lock:
-            self._db.close()
+        try:
+            with self._writing() as db:
+                _beat(db, self._clock())
+                self._end_last_run(db)
+        finally:
+            with self._lock:
+                self._db.close()
 
     def outages(self, limit: int = 100) -> list[dict[str, Any]]:
         """The latest outages, the newest first, as ``Outage.to_dict()`` with ``id`` and ``gap``, the gap report."""

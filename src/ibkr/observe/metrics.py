@@ -85,10 +85,9 @@ class Metrics:
     def sample(self) -> Stats:
         """Take the stats, so that every probe is counted; at least once in ten minutes (``KEPT_ROUND_TRIPS``)."""
         stats = self._stats()
-        new = min(stats.probes - self._probes, len(stats.round_trips))
-        self._probes = stats.probes
-        for seconds in stats.round_trips[len(stats.round_trips) - new :]:
+        for seconds in stats.round_trips_after(self._probes):
             self._round_trip.observe(seconds)
+        self._probes = stats.probes
         return stats
 
     def render(self, accept: str = "") -> tuple[str, bytes]:

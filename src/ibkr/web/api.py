@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ibkr.core.errors import NotReady
 from ibkr.web.band import HOURS, band
 from ibkr.web.events import Hub, Reader, TooManyReaders
 from ibkr.web.guard import COOKIE, Guard, cookie_of, is_token
@@ -113,7 +114,10 @@ class _Api:
         return _EventStream(self._site.hub, reader)
 
     async def reconnect(self, _: Request) -> Response:
-        self._site.reconnect()
+        try:
+            self._site.reconnect()
+        except NotReady:
+            return PlainTextResponse("The program wants no connection: it has to connect first.\n", 409)
         return JSONResponse({"ok": True}, 202)
 
     async def token(self, request: Request) -> Response:

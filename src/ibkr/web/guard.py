@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ibkr.web.settings import WebSettings
 
 COOKIE = "ibkr_page"
-SAFE_METHODS = ("GET", "HEAD")
+_SAFE_METHODS = ("GET", "HEAD")
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 _HEADERS = {
@@ -77,7 +77,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > settings.body_limit:
             return PlainTextResponse("The body is too long.\n", 413, {"Connection": "close"})
-        if scope["method"] not in SAFE_METHODS and not _is_of_own_page(headers):
+        if scope["method"] not in _SAFE_METHODS and not _is_of_own_page(headers):
             return PlainTextResponse("A page of another site may not do that.\n", 403)
         if settings.token and not self._is_open(scope["path"]) and not _bears(headers, settings.token):
             return PlainTextResponse(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,7 +57,7 @@ class Site:
         self._watch = OutageWatch()
         self._probes = 0
         self._is_held = False
-        self._ends: list[Any] = []
+        self._ends: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
@@ -87,8 +87,11 @@ class Site:
         self._start(self._connect())
 
     def reconnect(self) -> None:
-        """Drop the session and come back now; after ``FAILED``, begin again."""
-        if self._connector.status.state in _OVER:
+        """Drop the session and come back now; where the site holds the connection, after its end, begin again.
+
+        Raises ``NotReady`` where the program holds it and wants none.
+        """
+        if self._is_held and self._connector.status.state in _OVER:
             self.hold()
         else:
             self._connector.reconnect()
@@ -138,14 +141,13 @@ class Site:
         while True:
             stats = self.metrics.sample()
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            new = min(stats.probes - self._probes, len(stats.round_trips))
+            points = [(now, seconds) for seconds in stats.round_trips_after(self._probes)]
             self._probes = stats.probes
-            points = [(now, seconds) for seconds in stats.round_trips[len(stats.round_trips) - new :]]
             self.round_trips.extend(points)
             self.hub.publish_passing("stats", {**self.stats(), "new_round_trips": points})
             await asyncio.sleep(self.settings.stats_every)
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -95,7 +95,7 @@ byId("sure").addEventListener("close", () => {
 
 async function reconnect() {
   const answer = await post("/api/reconnect");
-  byId("answer").textContent = answer?.ok ? "" : "ibkr serve did not take that.";
+  byId("answer").textContent = answer?.ok ? "" : answer?.status === 409 ? "The program wants no connection: it has to connect first." : "ibkr serve did not take that.";
 }
 
 function post(path, body) {
