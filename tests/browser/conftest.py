@@ -24,7 +24,7 @@ _FLAGS = (
 _POLICY = {
     "IBKR_PROBE_AFTER": "0.5",
     "IBKR_SUSPECT_AFTER": "0.25",
-    "IBKR_BACKOFF_FIRST": "3",
+    "IBKR_BACKOFF_FIRST": "0.5",
     "IBKR_REFUSED_EVERY": "2",
 }
 
@@ -103,7 +103,7 @@ class Server:
         env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
         env |= {**_POLICY, "IBKR_PORT": str(self._gateway_port), "IBKR_HISTORY": str(self._folder / "history.db")}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ibkr", "serve", "--http", str(self.port)],
+            [sys.executable, "-P", "-m", "ibkr", "serve", "--http", str(self.port), "--client-id", "77"],
             cwd=self._folder,
             env=env | variables,
             stdout=subprocess.PIPE,

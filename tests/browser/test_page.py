@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from ibkr.simulator import FAULTS
+
 from .conftest import AXE
 
 WITHIN = 1000  # milliseconds from the connector's change to the page's
@@ -89,9 +91,47 @@ def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
     assert page.locator("#band rect").count() >= 8
 
 
+CLIENT_ID = "77"
+
+# Faults that need telling how; the others are run as they come. A new one joins by itself.
+ARGUMENTS = {
+    "clock_off": "30",
+    "delay": "0.05",
+    "delay_message": "execDetails 0.1",
+    "drop_message": "execDetails",
+    "duplicate_message": "execDetails",
+    "mute": "reqPositions",
+    "nightly_reset": "1",
+    "occupy_client_id": CLIENT_ID,
+    "slow": "4000",
+}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.slow
+def test_every_fault_that_there_is_shows_as_the_status_has_it(live, gateway, server):
+    page = live()
+    page.evaluate(NOTE)
+
+    def check() -> None:
+        with urllib.request.urlopen(f"{server.url}api/status") as answer:
+            told = json.load(answer)
+        shown = "([state, why]) => window.seen.some(([_, each, words]) => each === state && words === why)"
+        page.wait_for_function(shown, arg=[told["state"], told["reason"]], timeout=WITHIN)
+
+    for name in sorted(FAULTS):
+        run(gateway, f"{name} {ARGUMENTS.get(name, '')}")
+        check()
+        gateway.fault("reset")  # for those that show in new sessions
+        check()
+        gateway.fault("clear")
+        page.wait_for_selector('html[data-state="READY"]', timeout=20_000)
+        check()
+
+
 def run(gateway, fault: str) -> None:
     name, *args = fault.split()
-    gateway.fault(name, *(float(arg) if arg.isdecimal() else arg for arg in args))
+    gateway.fault(name, *args)
 
 
 def wait_for(page, state: str, words: str) -> None:
