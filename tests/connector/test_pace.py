@@ -75,3 +75,12 @@ async def test_nothing_that_waited_is_left_behind_by_a_disconnect(gateway: Gatew
     assert len(gateway.seen.received("reqMarketDataType")) < 20
     await connector.connect_async()
     assert connector.status.state is READY
+
+
+async def test_start_up_and_one_subscription_leave_at_once(gateway: Gateway, make: Make) -> None:
+    """As many messages as a burst, with ``startApi`` one more."""
+    connector = make(send_rate=1)
+    await connector.connect_async()
+    connector.ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598))
+    assert not connector.ib.client._isThrottling
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqMktData"))

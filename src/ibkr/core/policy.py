@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, fields
 from typing import NoReturn
@@ -112,7 +113,7 @@ class Policy:
 
     def calendar(self, zone: Zone) -> Calendar:
         """The maintenance windows, in the zones that are handed in. Raises ``ConfigError``."""
-        return calendar_of(self.region, self.maintenance, self.daily_restart, zone)
+        return _calendar_of(self.region, self.maintenance, self.daily_restart, zone)
 
     def _refuse_late_suspicion(self) -> NoReturn:
         """Of the two numbers that do not fit, name the one that was set."""
@@ -120,6 +121,9 @@ class Policy:
             cure = f"must not be shorter than suspect_after ({self.suspect_after})"
             raise ConfigError("ibkr.probe_timeout", self.probe_timeout, cure)
         raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
+
+
+_calendar_of = functools.cache(calendar_of)  # it has no state, and many connectors have the same
 
 
 def _check_texts(name: str, value: object, what: str) -> None:

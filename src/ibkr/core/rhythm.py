@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from statistics import median
 
 from ibkr.core.policy import Policy
 
@@ -17,5 +16,11 @@ def patience_for(ticks: Iterable[float], trouble_since: float, policy: Policy) -
     before = [tick for tick in ticks if trouble_since - policy.stream_history <= tick <= trouble_since]
     if len(before) < policy.stream_ticks:
         return None
-    usual = median(later - tick for tick, later in pairwise(before)) if len(before) > 1 else 0.0
+    usual = _median([later - tick for tick, later in pairwise(before)]) if len(before) > 1 else 0.0
     return max(policy.stream_silence, policy.stream_silence_factor * usual)
+
+
+def _median(values: list[float]) -> float:
+    """To import ``statistics``, and with it fractions, would be a good part of what it costs to import all of this."""
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

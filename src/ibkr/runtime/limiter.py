@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -17,7 +18,7 @@ _SLOWEST = 5.0
 
 
 class Limiter:
-    """Holds writes back in three queues, one for each ``Urgency``, and lets them go at ``rate`` a second.
+    """Holds writes back, in order of ``Urgency``, then of asking, and lets them go at ``rate`` a second.
 
     ``burst`` may go at once when nothing went for a while, and in each new session: a gateway counts by connection.
     """
@@ -25,7 +26,8 @@ class Limiter:
     def __init__(self, rate: float, burst: int) -> None:
         self._rate, self._burst = rate, burst
         self._bucket = Bucket(rate, burst)
-        self._queues: dict[Urgency, deque[Write]] = {urgency: deque() for urgency in Urgency}
+        self._held: list[tuple[Urgency, int, Write]] = []
+        self._count = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -37,7 +39,7 @@ class Limiter:
     @property
     def is_holding(self) -> bool:
         """Whether anything waits."""
-        return any(self._queues.values())
+        return bool(self._held)
 
     def begin(self) -> None:
         """A session begins, in the running loop: at the usual pace."""
@@ -47,8 +49,7 @@ class Limiter:
 
     def end(self) -> None:
         """The session is over: what waits will never go."""
-        for queue in self._queues.values():
-            queue.clear()
+        self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -63,7 +64,7 @@ class Limiter:
         if not self.is_holding and self._bucket.take(self._loop.time()):
             write()
             return
-        self._queues[urgency].append(write)
+        heapq.heappush(self._held, (urgency, next(self._count), write))
         if self._timer is None:
             self._wait()
 
@@ -75,6 +76,6 @@ class Limiter:
         assert self._loop is not None, "no session has begun"
         self._timer = None
         while self.is_holding and self._bucket.take(self._loop.time()):
-            next(queue for queue in self._queues.values() if queue).popleft()()
+            heapq.heappop(self._held)[2]()
         if self.is_holding and self._timer is None:
             self._wait()

@@ -68,7 +68,10 @@ class Egress:
             self._on_left = None
 
     def _send(self, message: str) -> None:
-        if not self._is_open and not message.startswith(_START_API):
+        if message.startswith(_START_API):  # one a connection: with a burst and a second's rate it is still under 50
+            self._write(message, None)
+            return
+        if not self._is_open:
             raise ConnectionError("Not connected: the session is not open yet")
         self._limiter.send(partial(self._write, message, self._on_left), urgency_of(message))
         self._tell_throttle()

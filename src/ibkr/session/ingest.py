@@ -12,6 +12,7 @@ import functools
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -127,9 +128,11 @@ class Ingest:
             self.finish()
             self._on_unfit(_too_long(error.length))
             return
-        if self._next is None and self._messages:
-            self._work()
+        if self._next is None:
             if self._messages:
+                self._work()
+            # A full read is not the last, and some loops read many times before anybody else has his turn.
+            if self._messages or len(data) >= READ_SIZE:
                 self._pause()
 
     def end(self) -> None:
@@ -145,7 +148,7 @@ class Ingest:
     def _work(self) -> None:
         """One slice. Whoever is called here may call ``take`` and ``end``: nothing but the queue is gone by."""
         client, messages = self._client, self._messages
-        decoder, clock = client.decoder, asyncio.get_running_loop().time
+        decoder, clock = client.decoder, time.monotonic  # uvloop's time stands still during a turn
         logs = client._logger.isEnabledFor(logging.DEBUG)
         client._tcpDataArrived()
         ticks = self._ticks
@@ -176,7 +179,8 @@ class Ingest:
         # Before the work: a listener that turns the loop itself waits for messages that only this can bring.
         self._next = asyncio.get_running_loop().call_soon(self._go_on)
         self._on_turn()
-        self._work()
+        if self._messages:
+            self._work()
         if not self._messages and self._stop_turns():
             self._resume()
 

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from functools import partial
 from typing import Any
 
 from ibkr.core.facts import Key
@@ -86,10 +85,10 @@ class Requests:
         self._data_type = None
         self._asked_by_start_up.clear()
 
-    def _replace(self, name: str, ours: Callable[..., None], *first: Kind) -> Callable[..., None]:
-        """Put ours, with ``first`` and then the call's arguments, in place of this method, which is returned."""
+    def _replace(self, name: str, ours: Callable[..., None], kind: Kind | None = None) -> Callable[..., None]:
+        """Put ours, which takes the kind and the arguments, in the place of this method, which is returned."""
         method: Callable[..., None] = getattr(self._client, name)
-        setattr(self._client, name, partial(_call, ours, first, _signature(getattr(method, "__func__", method))))
+        setattr(self._client, name, _StandIn(ours, kind, _signature(getattr(method, "__func__", method))))
         return method
 
     def _asked(self, kind: Kind, *every: Any) -> None:
@@ -194,10 +193,17 @@ class Requests:
         return self.is_wanted and not (self.is_open and self._client.isReady())
 
 
-def _call(
-    ours: Callable[..., None], first: tuple[Kind, ...], signature: inspect.Signature, /, *args: Any, **named: Any
-) -> None:
-    ours(*first, *signature.bind(None, *args, **named).args[1:])
+class _StandIn:
+    """In the place of one method: there are dozens for each connector, so they are small."""
+
+    __slots__ = ("_kind", "_ours", "_signature")
+
+    def __init__(self, ours: Callable[..., None], kind: Kind | None, signature: inspect.Signature) -> None:
+        self._ours, self._kind, self._signature = ours, kind, signature
+
+    def __call__(self, *args: Any, **named: Any) -> None:
+        arguments = self._signature.bind(None, *args, **named).args[1:]
+        self._ours(*arguments) if self._kind is None else self._ours(self._kind, *arguments)
 
 
 @functools.cache  # the same for every client; to find it out again would be most of what a connector costs to make
