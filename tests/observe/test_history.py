@@ -41,7 +41,7 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now):
     [outage] = history.outages()
     gap = outage.pop("gap")
     assert (gap["cause"], gap["seconds"], gap["cut_from"]) == ("reset", 2.0, {"incomplete": 300})
-    assert gap["incomplete"] == ["DU***67"] * 200
+    assert gap["incomplete"] == ["DU***67"] * 100
     assert outage == {
         "id": 1,
         "began_at": "2026-03-02T14:30:05.000+00:00",

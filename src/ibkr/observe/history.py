@@ -23,7 +23,7 @@ NOT_WATCHED = "NOT_WATCHED"
 """In the place of a state: the program did not run, nobody knows."""
 
 _VERSION = 1
-_MOST_ENTRIES = 200
+_MOST_ENTRIES = 100
 # The outage and its report are noted in the same turn, some instants apart.
 _BEGAN_WITHIN = timedelta(milliseconds=50)
 _SCHEMA = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -73,6 +74,11 @@ async def _no_history(_: Request, error: Exception) -> Response:
     return PlainTextResponse(f"The history cannot be read: {error}\n", 503)
 
 
+async def _json_of(read: Callable[[], object]) -> Response:
+    """Read and put into JSON in a thread: a long history must not hold up the connection's loop."""
+    return Response(await asyncio.to_thread(lambda: json.dumps(read())), media_type="application/json")
+
+
 class _Api:
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -93,12 +99,11 @@ class _Api:
         limit = request.query_params.get("limit", "100")
         if not (limit.isascii() and limit.isdecimal() and 0 < int(limit[:9]) <= _MOST_OUTAGES):
             return PlainTextResponse(f"limit must be from 1 to {_MOST_OUTAGES}\n", 400)
-        return JSONResponse({"outages": await asyncio.to_thread(self._site.history.outages, int(limit))})
+        return await _json_of(lambda: {"outages": self._site.history.outages(int(limit))})
 
     async def timeline(self, _: Request) -> Response:
         now = datetime.now(UTC)
-        changes = await asyncio.to_thread(self._site.history.changes, now - timedelta(hours=HOURS))
-        return JSONResponse(band(changes, now))
+        return await _json_of(lambda: band(self._site.history.changes(now - timedelta(hours=HOURS)), now))
 
     async def round_trips(self, _: Request) -> Response:
         return JSONResponse({"round_trips": list(self._site.round_trips)})
