@@ -24,6 +24,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes bac
   [cyan]ibkr demo[/cyan]       Watch it come back from every fault; needs no account.
   [cyan]ibkr status[/cyan]     Is your TWS or IB Gateway ready, and may a program trade?
   [cyan]ibkr watch[/cyan]      The same, live on a screen, for as long as you look.
+  [cyan]ibkr serve[/cyan]      ... and on a page, in JSON, for health checks and metrics.
   [cyan]ibkr doctor[/cyan]     Why can I not connect? Every check, and what to do.
   [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
