@@ -51,7 +51,7 @@ def connection(session: nox.Session, backend: str) -> None:
     session.run(
         "pytest",
         f"--numprocesses={WORKERS}",
-        "--dist=worksteal",
+        "--dist=loadgroup",
         "-m",
         "not (slow or thorough or rest or live or ways or qt)",
         "-p",
