@@ -236,10 +236,13 @@ async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: 
 async def test_a_gateway_that_turned_read_only_tells_no_orders_and_none_vanishes(
     gateway: Gateway, make: Make, rest: Any, reports: Any
 ) -> None:
+    gateway.place_order("MSFT", "BUY", 5, limit_price=1.0, client_id=8)
     connector = make()
     told = reports(connector)
     await connector.connect_async()
     trade = await rest(connector)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
+    await connector.ib.reqCurrentTimeAsync()
     await gateway.fault("read_only")
     await gateway.fault("reset")
     report = await got(told)

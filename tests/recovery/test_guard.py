@@ -109,6 +109,14 @@ async def test_ids_rolled_back_at_a_restart_are_not_given_again(gateway: Gateway
     await gateway.wait_for(lambda gateway: len([each for each in gateway.orders if each.client_id == 7]) == 5)
 
 
+async def test_an_id_of_the_callers_own_choice_is_used_too(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("mute", "placeOrder")  # so that no answer tells of it
+    connector.ib.placeOrder(AAPL, order(orderId=500))
+    assert connector.ib.placeOrder(AAPL, order()).order.orderId == 501
+
+
 async def test_a_fresh_session_is_not_probed_and_a_silent_one_is(gateway: Gateway, make: Make) -> None:
     connector = make(suspect_after=0.3, probe_timeout=3)
     with pytest.raises(NotReady):

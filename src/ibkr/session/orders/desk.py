@@ -57,7 +57,6 @@ class Desk:
         if self._is_upstream_alone:
             self._is_upstream_alone = False
             self._is_current = True
-            self._before = None
             self.trades.keep_up()
 
     def session_ends(self, custody: Custody) -> None:
@@ -101,7 +100,6 @@ class Desk:
         streams = custody.after_gap()
         confirmed = [order for order in report.orders_appeared if order.perm_id in self._found_since]
         incomplete = [f"{label}: not filled up yet" for label in streams.unfilled]
-        self._found_since.clear()
         self.last = replace(
             report,
             end=datetime.now(UTC),
