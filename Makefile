@@ -49,8 +49,9 @@ clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wil
 	$(BIN)/pytest -m clients -n $(WORKERS) --dist=worksteal
 
 insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as its client library
-	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=loadgroup -m "not (slow or rest or live or ways or qt)" \
-	  tests/connector tests/features tests/recovery tests/ways tests/faults/matrix/test_session.py
+	TESTED_BACKEND=ib_insync $(<D)/bin/pytest tests/features
+	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=worksteal -m "not (slow or rest or live or ways or qt)" \
+	  tests/connector tests/recovery tests/ways tests/faults/matrix/test_session.py
 
 # Six environments: what pip has downloaded for the first serves the others.
 pythons: $(VENV)/.developing  ## its main tests on every Python that the machine has, with both client libraries

@@ -18,7 +18,6 @@ TESTS = (
     "tests/connector/test_egress.py",
     "tests/connector/test_face.py",
     "tests/connector/test_start_up.py",
-    "tests/features",
     "tests/recovery/test_every_kind.py",
     "tests/ways",
 )
@@ -48,10 +47,12 @@ def connection(session: nox.Session, backend: str) -> None:
     if insync:  # as docs/backends.md has it
         session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "eventkit")
         session.install("--force-reinstall", "--no-deps", "aeventkit>=2.1,<3")
+    environment = {"TESTED_BACKEND": backend}
+    session.run("pytest", "tests/features", env=environment)  # one after the other: all on one port
     session.run(
         "pytest",
         f"--numprocesses={WORKERS}",
-        "--dist=loadgroup",
+        "--dist=worksteal",
         "-m",
         "not (slow or thorough or rest or live or ways or qt)",
         "-p",
@@ -59,5 +60,5 @@ def connection(session: nox.Session, backend: str) -> None:
         *([] if insync else ["tests/core"]),  # which knows of no client library
         *TESTS,
         *session.posargs,
-        env={"TESTED_BACKEND": backend},
+        env=environment,
     )

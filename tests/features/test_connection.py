@@ -15,8 +15,8 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from ibkr import GatewayUnreachable, IBConnector
 from ibkr.simulator import ThreadedGateway
 
-# All that needs port 7497 stands in this file: with --dist=loadfile and --dist=loadgroup never two at once.
-pytestmark = [pytest.mark.usefixtures("script_loop"), pytest.mark.xdist_group("port 7497")]
+# All that needs port 7497 stands in this file: with --dist=loadfile never two at once.
+pytestmark = pytest.mark.usefixtures("script_loop")
 
 scenarios("connection.feature")
 
