@@ -1,7 +1,7 @@
 """A window that shows a connection and lets a person trade only while that is possible.
 
-pip install 'ibkr-connector[qt]', then: python examples/qt_window.py. Port, client id and the rest are configured as
-ever; without a TWS: ibkr simulate --control 7498, and ibkr simulate fault restart 5.
+pip install '/path/to/this/clone[qt]', then: python examples/qt_window.py. Port, client id and the rest are configured
+as ever; without a TWS: ibkr simulate --control 7498, and ibkr simulate fault restart 5.
 """
 
 import sys

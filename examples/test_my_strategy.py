@@ -1,4 +1,4 @@
-"""A strategy, tested without TWS: ``pip install ibkr-connector pytest``, then ``pytest test_my_strategy.py``."""
+"""A strategy, tested without TWS: ``pip install /path/to/this/clone pytest``, then ``pytest test_my_strategy.py``."""
 
 import pytest
 from ib_async import IB, Stock
