@@ -115,7 +115,7 @@ def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Given]:
     try:
         document = tomllib.loads(_read(file))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError("ibkr", str(file), f"not valid TOML: {error}") from error
+        raise ConfigError("config", str(file), f"not valid TOML: {error}") from error
     table = document.pop("ibkr", {})
     for key in document:
         if key in _DEFAULTS:
@@ -163,12 +163,12 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise ConfigError("ibkr", str(file), "there is no such file") from error
+        raise ConfigError("config", str(file), "there is no such file") from error
     except OSError as error:
-        raise ConfigError("ibkr", str(file), f"the file cannot be read: {error.strerror or error}") from error
+        raise ConfigError("config", str(file), f"the file cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         cure = f"the file is not UTF-8 text (byte {error.start}); save it again as UTF-8"
-        raise ConfigError("ibkr", str(file), cure) from error
+        raise ConfigError("config", str(file), cure) from error
 
 
 def _typed(key: str, value: Any, source: str) -> Any:

@@ -1,5 +1,8 @@
 """``ibkr`` itself: help, version, wrong usage, log."""
 
+import subprocess
+import sys
+
 import pytest
 
 import ibkr as package
@@ -44,6 +47,21 @@ def test_wrong_usage_is_2_and_says_so_on_stderr(ibkr, args, word):
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     assert word in done.stderr
+
+
+def test_ctrl_c_while_the_command_is_being_loaded_shows_no_traceback():
+    program = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "ibkr.cli.demo":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from ibkr.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_verbose_logs_to_stderr_with_accounts_masked(ibkr, simulated):

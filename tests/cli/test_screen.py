@@ -33,9 +33,10 @@ STATUS = Status(
 )
 
 
-def rendered(status: Status, *, height: int = 24, **more: object) -> list[str]:
+def rendered(status: Status, *, height: int = 24, width: int = 80, **more: object) -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    console = Console(file=file, width=80, height=height, force_terminal=True, color_system=None, legacy_windows=False)
+    size = {"width": width, "height": height}
+    console = Console(file=file, **size, force_terminal=True, color_system=None, legacy_windows=False)
     events: deque = deque()
     note(status, events, show_accounts=False)
     given = {"stats": Stats(NOON), "events": events, "now": NOON + timedelta(seconds=3725), "keys": "q  quit", **more}
@@ -63,6 +64,15 @@ def test_accounts_are_masked():
     lines = rendered(replace(STATUS, reason="DU1234567 is not in this login"))
     assert not any("DU1234567" in line for line in lines)
     assert any("DU1234567" in line for line in rendered(STATUS, show_accounts=True))
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+@pytest.mark.parametrize("width", [40, 71, 72])
+def test_a_narrow_terminal_cuts_neither_the_state_nor_its_age(state, width):
+    lines = rendered(replace(STATUS, state=state), width=width)
+    assert all(len(line) <= width for line in lines)
+    assert large(state).split("\n")[0] in lines[1] or state in lines[1]
+    assert "for 1:02:05" in lines[1]
 
 
 def test_a_small_terminal_still_has_the_state_and_the_keys():

@@ -95,7 +95,7 @@ def test_a_rule_between_two_settings_when_the_other_one_was_given():
         ("port = 7497\n", "ibkr.port", "below the line [ibkr]"),
         ("[ibrk]\nport = 7497\n", "ibrk", "did you mean [ibkr]?"),
         ("ibkr = 7497\n", "ibkr", "must be a table"),
-        ("[ibkr]\nport = \n", "ibkr", "line 2"),
+        ("[ibkr]\nport = \n", "config", "line 2"),
     ],
 )
 def test_a_file_of_the_wrong_shape(cwd, text, key, cure):

@@ -10,11 +10,14 @@ import sys
 
 def main() -> None:
     """Run the command line of this process; ends by ``SystemExit``."""
-    from ibkr.cli.app import app
-    from ibkr.core.errors import ConfigError
-
     try:
-        app(prog_name="ibkr")
-    except ConfigError as error:
-        print(f"ibkr: {error}", file=sys.stderr)
-        sys.exit(2)
+        from ibkr.cli.app import app
+        from ibkr.core.errors import ConfigError
+
+        try:
+            app(prog_name="ibkr")
+        except ConfigError as error:
+            print(f"ibkr: {error}", file=sys.stderr)
+            sys.exit(2)
+    except KeyboardInterrupt:  # while all this is being loaded; a command that runs sees to it itself
+        sys.exit(130)

@@ -28,7 +28,7 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a connection come back from every fault; takes about 40 seconds.
+    """Watch a connection come back from every fault; takes about 50 seconds.
 
     Starts a simulated gateway and a connector on this machine, plays one
     fault after another, and says how soon each was noticed and how soon the

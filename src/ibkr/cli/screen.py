@@ -25,6 +25,8 @@ from ibkr.core.status import Status
 _BARS = 24
 _OUTLIER = 4
 """So many times the median is a full bar: one slow answer would make all others flat."""
+_ROOM_FOR_LARGE = 72
+"""Columns that the longest state in large letters needs, with its age beside it."""
 _PASSING = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.SYNCING)
 
 
@@ -68,7 +70,7 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
-        top = Group(self._headline(), self._rows(), Rule("Last events", align="left", style="dim"))
+        top = Group(self._headline(options.max_width), self._rows(), Rule("Last events", align="left", style="dim"))
         lines = console.render_lines(top, options.update(height=None), pad=False)
         room = max(0, height - len(lines) - 1)
         events = console.render_lines(self._last_events(room), options.update(height=None), pad=False)
@@ -77,12 +79,13 @@ class Screen:
             yield Text("\n", end="")
         yield Text(self.keys, style="reverse", end="", no_wrap=True, overflow="ellipsis")
 
-    def _headline(self) -> Panel:
+    def _headline(self, width: int) -> Panel:
         status, style = self.status, state_style(self.status.state)
         head = Table.grid(expand=True)
         head.add_column(no_wrap=True)
         head.add_column(justify="right", no_wrap=True)
-        head.add_row(Text(large(status.state), style=style), Text(self._age(), style="dim"))
+        word = large(status.state) if width >= _ROOM_FOR_LARGE else str(status.state)
+        head.add_row(Text(word, style=style), Text(self._age(), style="dim"))
         reason = masked(status.reason, status, self.show_accounts)
         words = [Text(reason, style=style)] + ([Text(self.advice)] if self.advice else [])
         return Panel(

@@ -54,6 +54,7 @@ def tell_error(error: ConnectError, found: Status) -> None:
     talk = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     talk.print(f"No session with {error.endpoint}: {found.reason}.", style="bold red")
     talk.print(error.advice)
+    talk.print("'ibkr doctor' looks at everything on the way.")
 
 
 async def _look(cfg: Config, wait: float | None) -> tuple[Status, ConnectError | None]:

@@ -122,7 +122,8 @@ class ClientIdInUse(ConnectError):
 
     advice = (
         "Another program is connected with client id {client_id}: close it, or give this one an id of its own"
-        " (IBKR_CLIENT_ID, or client_id=...)."
+        " (IBKR_CLIENT_ID, or client_id=...). After a lost session it is often one's own, which the gateway lets go of"
+        " within a minute."
     )
 
 

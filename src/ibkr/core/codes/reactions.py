@@ -209,7 +209,7 @@ IN_WORDS: dict[Reaction, str] = {
     Reaction.FARM_OK: "shows the farm as OK, and watches that its streams go on",
     Reaction.FARM_INACTIVE: "shows the farm as inactive, which is not broken",
     Reaction.FARM_CONNECTING: "shows the farm as connecting, which is not broken",
-    Reaction.CLIENT_ID_IN_USE: "fails at once on a first connection; after a lost session tries on for client_id_grace",
+    Reaction.CLIENT_ID_IN_USE: "fails a first connection after connect_attempts, a lost one after client_id_grace",
     Reaction.PORT_CHANGED: "connects to the new port, in turn with the configured one",
     Reaction.TOO_FAST: "sends more slowly, and says so",
     Reaction.STREAM_ENDED: "asks for the stream again once upstream and farm are up",
