@@ -22,7 +22,7 @@ WAYS := .ways
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all rest thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
-.PHONY: package bench-recovery
+.PHONY: package bench-recovery bench-full bench-compare bench-page
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,8 +73,17 @@ screenshots: $(BROWSER)/.made  ## make the pictures of the page, those in docs/i
 bench-recovery: $(VENV)/.developing  ## recovery times against a loop of one's own and the library's Watchdog (4 min)
 	$(BIN)/python -m bench.recovery
 
-bench: $(VENV)/.developing  ## one table: this package against the raw client library
-	$(BIN)/python -m bench
+bench: $(VENV)/.developing  ## one table: this package against the raw client library (6 min)
+	$(BIN)/python -m bench --json docs/performance.json
+
+bench-full: $(VENV)/.developing  ## the same with three times as many runs
+	$(BIN)/python -m bench --runs 30 --json docs/performance.json
+
+bench-compare: $(VENV)/.developing  ## REV=main~5: the package as it was then and as it is now, in turn
+	$(BIN)/python -m bench.compare $(REV)
+
+bench-page: $(VENV)/.developing  ## docs/performance.md from the figures of the last bench
+	$(BIN)/python -m bench.page docs/performance.json > docs/performance.md
 
 soak: $(VENV)/.developing  ## faults at random for SOAK_MINUTES (10), SOAK_SEED=n to repeat a run
 	$(BIN)/python -m soak

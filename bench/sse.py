@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
+from bench.figures import Figure, plain
 from ibkr.simulator import Gateway
 
 READERS = 100
@@ -73,3 +74,8 @@ async def _until(reader: asyncio.StreamReader, state: str) -> float:
             status = json.loads(line[6:])
             if status["state"] == state:
                 return seen - datetime.fromisoformat(status["since"]).timestamp()
+
+
+def measure(runs: int) -> list[Figure]:
+    lags = [1000 * lag for lag in asyncio.run(to_every_reader())]
+    return [plain("sse", f"one status change to every one of {READERS} readers of ibkr serve", lags, "ms", 50)]

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 
+from bench.figures import Figure, plain
 from ibkr.simulator import Gateway
 from ibkr.simulator.market.instruments import INSTRUMENTS
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
@@ -29,6 +30,11 @@ async def ticks_per_second() -> float:
         if reader.returncode or gateway.seen.ticks == 0:
             raise RuntimeError("the reader of ticks was cut, or got none")
         return float(said)
+
+
+def measure(runs: int) -> list[Figure]:
+    rates = [asyncio.run(ticks_per_second()) for _ in range(max(1, runs // 5))]
+    return [plain("ticks", "ticks out of the simulated gateway to one reader", rates, "/s", 100_000, is_least=True)]
 
 
 def read(port: int) -> float:

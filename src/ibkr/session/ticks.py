@@ -48,7 +48,9 @@ class Ticks:
     """Reads them into the tickers of an ib_async client."""
 
     def __init__(self, client: Any) -> None:
+        from ib_async.decoder import Decoder
         from ib_async.objects import TickData
+        from ib_async.wrapper import Wrapper
 
         self._wrapper, self._decoder = client.wrapper, client.decoder
         self._tick_data = TickData
@@ -56,6 +58,7 @@ class Ticks:
         self._readers = {b"1\0": self._read_price, b"2\0": self._read_size}
         # Bound anew at every look, it could not be told from a replacement.
         self._interpret = self._decoder.interpret = self._decoder.interpret
+        self._originals = Wrapper.priceSizeTick, Wrapper.tickSize, Decoder.interpret, Decoder.priceSizeTick
         self._is_on = False
         # Tickers of this slice that are among the library's pending ones already, by request id.
         self._pending: dict[bytes, Any] = {}
@@ -66,15 +69,10 @@ class Ticks:
 
     def _is_unaltered(self) -> bool:
         """Whether all that is done here in its place is the library's own."""
-        from ib_async.decoder import Decoder
-        from ib_async.wrapper import Wrapper
-
         wrapper, handlers = self._wrapper, self._decoder.handlers
+        methods = wrapper.priceSizeTick, wrapper.tickSize, self._interpret, handlers[1]
         return (
-            getattr(wrapper.priceSizeTick, "__func__", None) is Wrapper.priceSizeTick
-            and getattr(wrapper.tickSize, "__func__", None) is Wrapper.tickSize
-            and getattr(self._interpret, "__func__", None) is Decoder.interpret
-            and getattr(handlers[1], "__func__", None) is Decoder.priceSizeTick
+            tuple([getattr(method, "__func__", None) for method in methods]) == self._originals
             and getattr(handlers[2], "__qualname__", None) == "Decoder.wrap.<locals>.handler"
         )
 

@@ -1,0 +1,115 @@
+"""How long it takes to be connected, and connected again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ib_async import IB, Stock, Ticker
+
+from bench.figures import Figure, plain, ratio
+from bench.gateways import HOST, GatewayProcess, gateway
+from ibkr import ConnectionState, IBConnector, Policy, Status
+from ibkr.simulator import Gateway
+
+WARM_UP = 5
+WAITING = 10.0
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+
+
+async def raw_connect(port: int) -> float:
+    """Seconds that the bare library takes to connect."""
+    ib = IB()
+    began = time.perf_counter()
+    await ib.connectAsync(HOST, port, 1)
+    took = time.perf_counter() - began
+    ib.disconnect()
+    if ib.client.conn.transport:
+        await ib.client.conn.disconnected
+    return took
+
+
+async def connect(port: int) -> float:
+    """Seconds to ``READY``."""
+    connector = IBConnector(HOST, port, 2)
+    began = time.perf_counter()
+    await connector.connect_async()
+    took = time.perf_counter() - began
+    assert connector.status.state is ConnectionState.READY, repr(connector)
+    await connector.disconnect_async()
+    return took
+
+
+async def reset(served: GatewayProcess, connector: IBConnector, ticker: Ticker) -> float:
+    """Seconds from the moment that the reset is seen to ``READY`` with the ticker ticking again."""
+    lost: list[float] = []
+    ticked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    def see(status: Status) -> None:
+        if status.state is ConnectionState.RECONNECTING and not lost:
+            lost.append(time.perf_counter())
+
+    def tick(_: Ticker) -> None:
+        if lost and not ticked.done():
+            ticked.set_result(time.perf_counter())
+
+    unsubscribe = connector.on_status(see)
+    ticker.updateEvent.connect(tick)
+    try:
+        served.fault("reset")
+        at = await asyncio.wait_for(ticked, 10)
+        await connector.wait_ready_async(10)
+        return max(at, time.perf_counter()) - lost[0]
+    finally:
+        ticker.updateEvent.disconnect(tick)
+        unsubscribe()
+
+
+async def restart(own: Gateway, connector: IBConnector) -> float:
+    """Seconds from the port's return to ``READY``."""
+    await own.fault("restart", 0.6)
+    await own.wait_for(lambda gateway: not gateway.is_listening)
+    await own.wait_for(lambda gateway: gateway.is_listening)
+    began = time.perf_counter()
+    await connector.wait_ready_async(10)
+    return time.perf_counter() - began
+
+
+async def refused() -> float:
+    """The share of a core, in percent, that waiting for a port that refuses takes."""
+    async with Gateway() as gone:
+        port = gone.port
+    connector = IBConnector(HOST, port, 5)
+    connecting = asyncio.create_task(connector.connect_async(wait=True))
+    await asyncio.sleep(1)
+    began, used = time.perf_counter(), time.process_time()
+    await asyncio.sleep(WAITING)
+    share = 100 * (time.process_time() - used) / (time.perf_counter() - began)
+    await connector.disconnect_async()
+    await connecting
+    return share
+
+
+async def _measure(runs: int) -> list[Figure]:
+    with gateway() as served:
+        pairs = [(await raw_connect(served.port), await connect(served.port)) for _ in range(WARM_UP + 3 * runs)]
+        # So many resets in a minute are flapping to it, which it would slow down for.
+        async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
+            ticker = connector.ib.reqMktData(AAPL)
+            resets = []
+            for _ in range(WARM_UP + 3 * runs):
+                resets.append((await raw_connect(served.port), await reset(served, connector, ticker)))
+    async with Gateway(id_hold=0) as own, IBConnector(HOST, own.port, 4) as connector:
+        returns = [await restart(own, connector) for _ in range(runs)]
+    raw, ours = ([1000 * row[column] for row in pairs[WARM_UP:]] for column in (0, 1))
+    between, back = ([1000 * row[column] for row in resets[WARM_UP:]] for column in (0, 1))
+    return [
+        ratio("connect", "connect to READY", ours, raw, "ms", 1.10),
+        ratio("reset", "socket reset to READY, ticking again / raw connect", back, between, "ms", 2.0),
+        plain("port", "port open again to READY", returns, "s", 0.3),
+        plain("refused", f"processor time while a port refuses, over {WAITING:g} s", [await refused()], "%", 1.0),
+    ]
+
+
+def measure(runs: int) -> list[Figure]:
+    return asyncio.run(_measure(runs))

@@ -1,0 +1,84 @@
+"""The page docs/performance.md, from the figures that ``make bench`` has kept: ``python -m bench.page FILE``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Figure
+
+_HEAD = """\
+# Performance
+
+Written by `make bench-page` from [performance.json](performance.json). `make bench` prints the same table of your
+machine, `make bench-full` takes three times as many runs, `make bench-compare REV=main~5` holds a change against a
+revision. Ours and the bare library are measured in turn in one run. A value is that of the medians, or their ratio; in
+brackets is the middle half of the runs.
+"""
+
+_STAGES = """\
+## Where the time of a burst goes
+
+Processor time for each tick of a burst of 200,000, each line with all that it needs of those above. The limit is the
+first: reading bytes from the socket and doing nothing with them. What a tick costs beyond it is Python: a message cut
+off, its two numbers read, six attributes of the `Ticker` set and a `TickData` made. Slices, events and the program's
+own listener come once for many ticks.
+"""
+
+_HOW = """\
+## How
+
+- One read brings 64 KB at most, into one buffer a thread; messages are cut off it by offset. The library copies the
+  rest of its buffer for every message.
+- Work goes on for 4 ms, then the event loop has its turn, and nothing is read until the rest is done: TCP tells the
+  gateway to wait. To the library's events, a slice is what a packet is.
+- Prices and sizes of market data (messages 1 and 2) are read in one step, with the library's own values and events; all
+  others, and all that is odd, by the library's decoder.
+- With a version of the client library that is not known (known are ib_async 2.1.0 and ib_insync 0.9.86) its own code
+  reads, and a warning says so once.
+- A connector has one timer that matters while it is idle. Timers may be 1 % late, so that those of many connectors wake
+  the loop together.
+"""
+
+
+def page(saved: dict[str, Any]) -> str:
+    """The page, in Markdown."""
+    figures = [Figure.from_dict(each) for each in saved["figures"]]
+    stages = [figure for figure in figures if figure.name.startswith("stage ")]
+    judged = [figure for figure in figures if figure not in stages]
+    machine = saved["machine"]
+    where = (
+        f"Measured on {saved['measured']}, {saved['runs']} runs: {machine['processor']}; {machine['system']}, "
+        f"{machine['python']}; {machine['packages']}. Load average when it began: {machine['load']}. "
+        "What others do on a machine moves times more than ratios."
+    )
+    rows = [
+        (
+            figure.what,
+            figure.ours.in_words(figure.measured_in),
+            figure.raw.in_words(figure.measured_in) if figure.raw else "",
+            f"{figure.value:.3g} {figure.unit}",
+            figure.demand,
+            {None: "", True: "holds", False: "missed"}[figure.holds],
+        )
+        for figure in judged
+    ]
+    table = _table(("what", "ours", "bare library", "value", "must be", ""), rows)
+    profile = _table(("up to", "us a tick"), [(figure.what, figure.ours.in_words("")) for figure in stages])
+    return "\n".join((_HEAD, where, "", table, _STAGES, profile, _HOW))
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> int:
+    sys.stdout.write(page(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Where the time of a burst goes: processor time of a tick, each stage with all before it.
+
+A profiler's own cost would be most of what it showed, at a microsecond a tick; so each stage is measured whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ib_async import IB, Stock
+
+from bench.burst import ours, raw
+from bench.figures import Figure, plain
+from bench.firehose import TICKS, burst_over
+from bench.gateways import HOST, firehose
+from ibkr.session.ingest import Ingest, SmallReads
+from ibkr.session.ticks import NoTicks, TickReader, Ticks
+from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
+
+_LENGTH = len(burst_over((1,)))
+
+
+class _Reader:
+    """Asks for a burst, and hands each read to ``take``."""
+
+    def __init__(self, take: Callable[[bytes], object]) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._take = take
+        self._left = _LENGTH
+
+    def data_received(self, data: bytes) -> None:
+        self._take(data)
+        self._left -= len(data)
+        if self._left <= 0 and not self.over.done():
+            self.over.set_result(None)
+
+    def eof_received(self) -> None:
+        return
+
+    def connection_lost(self, error: Exception | None) -> None:
+        return
+
+
+async def _read(port: int, take: Callable[[bytes], object], ib: IB | None = None) -> float:
+    """Microseconds of processor time for a tick."""
+    reader = _Reader(take)
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: SmallReads(reader), HOST, port)
+    if ib is not None:
+        ib.client.conn.transport = transport
+    transport.write(hello_bytes(ClientHello(157, 178)))
+    transport.write(frame(encode_fields(71, 2, 1, "")))
+    transport.write(frame(encode_fields(1, 11, 1, *[""] * 20)))
+    used = time.process_time()
+    transport.write(frame(encode_fields(59, 1, 1)))
+    await reader.over
+    used = time.process_time() - used
+    transport.abort()
+    if ib is not None:
+        ib.client.conn.transport = None
+    return 1e6 * used / TICKS
+
+
+async def _read_into_tickers(port: int, ticks: Callable[[Any], TickReader]) -> float:
+    """With messages cut, and read into a ``Ticker`` that nobody listens to."""
+    ib = IB()
+    ib.client._apiReady = True
+    ib.wrapper.startTicker(1, Stock("S0", "SMART", "USD", conId=1), "mktData")
+
+    def nothing(*_: object) -> None:
+        return
+
+    return await _read(port, Ingest(ib.client, ticks(ib.client), nothing, nothing, nothing).take, ib)
+
+
+async def _stages(port: int) -> dict[str, float]:
+    return {
+        "bytes counted, as by a bare socket reader": await _read(port, len),
+        "messages cut": await _read(port, FrameReader().feed),
+        "ticks read into the tickers": await _read_into_tickers(port, Ticks),
+        "the same, by the library's decoder": await _read_into_tickers(port, lambda _: NoTicks()),
+        "a program on IBConnector that counts its ticks": (await ours(port, 1)).used,
+        "the same program on the bare library": (await raw(port, 1)).used,
+    }
+
+
+def measure(runs: int) -> list[Figure]:
+    with firehose() as port:
+        stages = [asyncio.run(_stages(port)) for _ in range(1 + runs)][1:]
+    return [plain(f"stage {stage}", stage, [each[stage] for each in stages], "us") for stage in stages[0]]
