@@ -373,11 +373,7 @@ class Adapter:
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
-        self.desk.heard_of(req_id)
-        if reaction(code) in (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK_DATA_LOST):
-            self.desk.upstream_lost()
-        elif reaction(code) is Reaction.UPSTREAM_BACK:
-            self.desk.upstream_kept()
+        self.desk.code_received(req_id, reaction(code))
         if is_about_link(code):
             self.post(CodeReceived(self._attempt, code, text))
         if reaction(code) in _TOLD_BY_STATUS:

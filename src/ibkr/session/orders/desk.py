@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ibkr.core.codes import Reaction
 from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
 from ibkr.core.orders import SentOrder, SentOrders
 from ibkr.session.custody import Custody
@@ -46,18 +47,14 @@ class Desk:
         """Whether something was known before, to compare with."""
         return self._before is not None
 
-    def upstream_lost(self) -> None:
-        """From now on the gateway does not know what happens, and so neither do we."""
-        if self._is_current:
-            self._outage_begins()
-            self._is_upstream_alone = True
-
-    def upstream_kept(self) -> None:
-        """The gateway has caught up, and tells what happened meanwhile as it tells anything: there is no gap."""
-        if self._is_upstream_alone:
-            self._is_upstream_alone = False
-            self._is_current = True
-            self.trades.keep_up()
+    def code_received(self, req_id: int, what: Reaction) -> None:
+        """The gateway has said something, of its own or of an order: that one it has, then, and maybe refuses it."""
+        if self._sent.acknowledged(req_id):
+            self._tell_unconfirmed()
+        if what in (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK_DATA_LOST):
+            self._upstream_lost()
+        elif what is Reaction.UPSTREAM_BACK:
+            self._upstream_kept()
 
     def session_ends(self, custody: Custody) -> None:
         """The library is about to forget everything."""
@@ -117,15 +114,23 @@ class Desk:
         """Nothing will be kept any more, save what is known of the broker and of orders that nobody acknowledged."""
         self.trades.release()
 
-    def heard_of(self, req_id: int) -> None:
-        """The gateway has said something of this id, an error maybe: if it is an order's, it has it."""
-        if self._sent.acknowledged(req_id):
-            self._tell_unconfirmed()
-
     def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
         """The caller has seen for himself what became of these; of all, where none are named."""
         if self._sent.clear(order_ids or [order.order_id for order in self._sent.unconfirmed]):
             self._tell_unconfirmed()
+
+    def _upstream_lost(self) -> None:
+        """From now on the gateway does not know what happens, and so neither do we."""
+        if self._is_current:
+            self._outage_begins()
+            self._is_upstream_alone = True
+
+    def _upstream_kept(self) -> None:
+        """The gateway has caught up, and tells what happened meanwhile as it tells anything: there is no gap."""
+        if self._is_upstream_alone:
+            self._is_upstream_alone = False
+            self._is_current = True
+            self.trades.keep_up()
 
     def _outage_begins(self) -> None:
         self._is_current = False
