@@ -30,10 +30,12 @@ own listener come once for many ticks.
 _HOW = """\
 ## How
 
-- One read brings 64 KB at most, into one buffer a thread; messages are cut off it by offset. The library copies the
-  rest of its buffer for every message.
-- Work goes on for 4 ms, then the event loop has its turn, and nothing is read until the rest is done: TCP tells the
-  gateway to wait. To the library's events, a slice is what a packet is.
+- One read brings 8 KB at most, into one buffer a thread; messages are cut off it by offset. The library copies the rest
+  of its buffer for every message. With reads of 16 KB and more, Python's garbage collector is what stalls the loop:
+  more ticks are alive at a time than it takes to wake it, and a full collection takes 10 to 20 ms.
+- Work goes on for 4 ms or to the end of one read, then the event loop has its turn, and nothing is read until the rest
+  is done: TCP tells the gateway to wait. To the library's events, a slice is what a packet is: in a burst they come
+  oftener, each with fewer ticks.
 - Prices and sizes of market data (messages 1 and 2) are read in one step, with the library's own values and events; all
   others, and all that is odd, by the library's decoder.
 - With a version of the client library that is not known (known are ib_async 2.1.0 and ib_insync 0.9.86) its own code
