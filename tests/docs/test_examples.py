@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,3 +64,28 @@ def test_of_two_gateways_one_may_fail() -> None:
         one.faults.restart(0.5)
         read_to(f"{one.port} RECONNECTING | {other.port} READY")
         read_to(f"{one.port} READY | {other.port} READY")
+
+
+def test_an_outage_and_its_end_are_told_by_the_command(tmp_path: Path) -> None:
+    told = tmp_path / "alerts.txt"
+    ring = f"{sys.executable} {EXAMPLES / 'alert.py'} {told}"
+    options = ["--on-outage", ring, "--outage-after", "0.1", "--http", "127.0.0.1:0"]
+    with ThreadedGateway(id_hold=0) as gateway:
+        command = [sys.executable, "-P", "-m", "ibkr", "-v", "serve", "--port", str(gateway.port), *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                wait_for_line(process.stderr, "Connected to IBKR at")
+                gateway.faults.restart(1.5)
+                wait_for_line(process.stderr, "RECONNECTING")
+                wait_for_line(process.stderr, "Connected to IBKR again")
+            finally:
+                process.terminate()
+                process.communicate(timeout=10)
+    outage, recovery = told.read_text(encoding="utf-8").splitlines()
+    assert outage.startswith("outage: RECONNECTING, session lost")
+    assert recovery.startswith("recovery: READY")
+
+
+def wait_for_line(stream: Iterable[str], words: str) -> None:
+    """Read until a line holds these words."""
+    assert any(words in line for line in stream)
