@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -226,3 +227,58 @@ def test_reconnect_in_a_plain_script(threaded: ThreadedGateway) -> None:
     assert connector.wait_ready(5).state is READY
     assert threaded.seen.connects == 2
     connector.disconnect()
+
+
+async def test_cancelled_error_from_a_handler_of_the_librarys_events(
+    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+) -> None:
+    """Such as ``future.result()`` raises in it. The library keeps all that handlers raise apart, but not this."""
+    connector = make()
+
+    def fails(*_told: object) -> None:
+        raise asyncio.CancelledError
+
+    for event in (connector.ib.connectedEvent, connector.ib.disconnectedEvent, connector.ib.accountValueEvent):
+        event.connect(fails)
+    async with asyncio.timeout(10):
+        await connector.connect_async()
+    ticker = connector.ib.reqMktData(AAPL)
+    await next_tick(ticker)
+    ticker.updateEvent += fails
+    times = gateway.seen.ticks
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks > times + 3)
+    await connector.ib.reqCurrentTimeAsync()
+    assert (connector.status.state, gateway.seen.connects) == (READY, 1)
+    ticker.updateEvent -= fails
+    await gateway.fault("reset")
+    await back(connector, state_of)
+    await next_tick(ticker)
+    assert (connector.status.state, gateway.seen.connects) == (READY, 2)
+
+
+async def test_an_empty_message_while_a_first_tick_is_awaited(
+    gateway: Gateway, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    gateway.market_is_open = False
+    connector.ib.reqTickByTickData(AAPL, "BidAsk")
+    connector.ib.client.conn.data_received(b"\0\0\0\0" + b"\0\0\0\1x")
+    assert connector.status.is_connected
+    assert caplog.text.count("Error handling fields: []") == 2
+
+
+def test_a_loop_that_is_blocked_while_the_gateway_answers(threaded: ThreadedGateway) -> None:
+    """The attempt that is under way serves: a second one would find the client id in use, by ourselves."""
+
+    async def story() -> None:
+        connector = IBConnector("127.0.0.1", threaded.port, 7, timeout=0.5)
+        connecting = asyncio.ensure_future(connector.connect_async())
+        while not connector.ib.client.conn.isConnected():  # noqa: ASYNC110 - the turn after it is what is meant
+            await asyncio.sleep(0)
+        time.sleep(1)  # noqa: ASYNC251 - the caller's blocking is what is tested
+        assert await connecting
+        await connector.disconnect_async()
+        assert threaded.seen.connects == 1
+
+    asyncio.run(story())

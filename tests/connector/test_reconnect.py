@@ -364,7 +364,7 @@ async def test_the_old_socket_has_ended_before_the_next_attempt(
     await gateway.fault("freeze")
     transport = connector.ib.client.conn.transport
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    transport.write(b"\0" * 2**24)
+    transport.write((2**24).to_bytes(4) + b"\0" * 2**24)
     assert transport.get_write_buffer_size() > 0
     connector.reconnect()
     await gateway.fault("thaw")

@@ -248,3 +248,23 @@ def test_reconnect_changes_nothing_where_there_is_nothing_to_drop(new_rig, bring
     rig = new_rig()
     bring(rig, phase)
     assert rig.fact(ReconnectWanted()) == []
+
+
+def test_time_that_our_own_loop_was_blocked_is_no_silence_of_the_gateways(rig):
+    rig.connect()
+    rig.accept()
+    rig.block(12.0)
+    assert (rig.state, rig.running) == (S.CONNECTING, {Timer.ATTEMPT: rig.mono + 5.0})
+    rig.open_session()
+    rig.answer()
+    assert rig.state is S.SYNCING
+    assert len(rig.opened) == 1
+
+
+def test_it_is_given_back_once(rig):
+    rig.connect()
+    rig.accept()
+    rig.block(6.0)
+    assert rig.running == {Timer.ATTEMPT: rig.mono + 1.0}
+    rig.block(9.0)
+    assert rig.machine.failure == Failure(K.SILENT, "the port accepted, then said nothing for 5 s")

@@ -203,3 +203,12 @@ def test_the_standings_count_each_subscription_once(ledger):
     ledger.queued(12)
     assert ledger.standings == Subscriptions(wanted=3, sent=1, live=1, refused=1)
     assert len(ledger.ids()) == 6
+
+
+def test_what_cannot_even_be_asked_for_is_refused_and_holds_nothing_up(ledger):
+    send(ledger, 11)
+    ledger.live(11)
+    ledger.unsend()
+    ledger.queued(11)
+    assert ledger.refuse(11, "ValueError('no such field')")
+    assert (ledger.ids(Standing.REFUSED), ledger.held_back) == ([11], 0)

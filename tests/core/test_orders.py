@@ -83,3 +83,14 @@ def test_the_status_names_them_and_ready_says_so(ready):
     assert ready.status.unconfirmed == (SENT,)
     ready.fact(OrdersUnconfirmed(()))
     assert ready.status.unconfirmed == ()
+
+
+def test_an_unconfirmed_order_that_the_caller_sends_anew_has_left_then():
+    orders = SentOrders()
+    orders.sent(replace(SENT, has_left=False))
+    assert orders.session_ended()
+    assert "never left" in str(orders.unconfirmed[0])
+    assert orders.left(SENT.order_id)
+    assert "never left" not in str(orders.unconfirmed[0])
+    assert orders.acknowledged(SENT.order_id)
+    assert not orders.left(SENT.order_id)

@@ -214,3 +214,24 @@ async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference
     assert not report.orders_appeared
     assert trade.orderStatus.status == "Cancelled"
     assert [each for each in connector.ib.trades() if each.order.orderRef == "mine"] == [trade]
+
+
+async def test_an_order_that_had_not_left_and_is_sent_anew_by_the_caller_may_be_at_the_broker(
+    gateway: Gateway, make: Make, outage: Outage
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    for _ in range(60):
+        connector.ib.client.cancelOrder(999, "")  # so that the order has to wait for its turn
+    trade = connector.ib.placeOrder(AAPL, limit())
+    await outage(connector, "reset")
+    (unconfirmed,) = connector.status.unconfirmed
+    assert not unconfirmed.has_left
+    await gateway.fault("mute", "placeOrder")
+    connector.ib.placeOrder(AAPL, trade.order)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    (unconfirmed,) = connector.status.unconfirmed
+    assert unconfirmed.has_left
+    await outage(connector, "reset")
+    (unconfirmed,) = connector.status.unconfirmed
+    assert unconfirmed.has_left

@@ -144,6 +144,26 @@ async def test_a_handler_may_place_an_order_when_it_is_told_of_a_missed_fill(
     await gateway.wait_for(lambda gateway: gateway.orders[-1].terms.order_ref == "hedge")
 
 
+async def test_what_1101_has_cost_is_told_although_the_link_breaks_again_before_start_up_has_ended(
+    gateway: Gateway, make: Make, rest: Any, reports: Any
+) -> None:
+    connector = make()
+    told = reports(connector)
+    await connector.connect_async()
+    trade = await rest(connector)
+    await gateway.fault("1100")
+    await gateway.fault("mute", "reqExecutions")
+    await gateway.fault("1101")
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqExecutions")) == 2)
+    await gateway.fault("1100")
+    gateway.fill(trade.order.orderId, 40, 1.0)
+    await gateway.fault("clear")
+    await gateway.fault("1102")
+    report = await got(told)
+    assert "1101" in report.cause
+    assert [each.shares for each in report.executions] == [40]
+
+
 async def test_after_1102_the_gateway_tells_itself_and_there_is_no_report(
     gateway: Gateway, make: Make, rest: Any, reports: Any
 ) -> None:

@@ -149,3 +149,20 @@ def test_in_a_plain_script(script_loop: asyncio.AbstractEventLoop) -> None:
         trade = connector.ib.placeOrder(AAPL, order())
         connector.ensure_fresh(0)
         assert trade.orderStatus.status == "Submitted"
+
+
+@pytest.mark.parametrize("end", ["disconnect_async", "reconnect"])
+async def test_cancels_that_wait_for_their_turn_are_sent_before_the_session_ends(
+    gateway: Gateway, make: Make, end: str
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    trades = [connector.ib.placeOrder(AAPL, order()) for _ in range(20)]
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == len(trades))
+    for trade in trades:
+        connector.ib.cancelOrder(trade.order)
+    ended = getattr(connector, end)()
+    if ended is not None:
+        await ended
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("cancelOrder")) == len(trades))
+    await gateway.wait_for(lambda gateway: [each.status for each in gateway.orders].count("Cancelled") == len(trades))

@@ -91,12 +91,12 @@ class Ledger:
         return True
 
     def refuse(self, key: Key, why: str) -> bool:
-        """The gateway will not stream it; True if it was awaited.
+        """It will not be streamed, by the gateway's word or because it cannot be asked for; True if it was awaited.
 
         What ran before stays on the list as refused; what is refused when first asked for is dropped.
         """
         entry = self._entries.get(key)
-        if entry is None or entry.standing is not Standing.SENT:
+        if entry is None or entry.standing not in (Standing.QUEUED, Standing.SENT):
             return False
         if entry.ran:
             self._stand(entry, Standing.REFUSED)

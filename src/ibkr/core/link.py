@@ -82,6 +82,7 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.failure = None
     s.failures_in_a_row = 0
     s.id_in_use_since = None
+    s.session.lateness_forgiven = False
     step.do(StopTimer(Timer.ATTEMPT), StartTimer(Timer.LIVENESS, step.policy.probe_after))
     if s.session.upstream is UpstreamState.UNKNOWN:
         step.do(StartTimer(Timer.UPSTREAM, step.policy.upstream_grace))
@@ -93,8 +94,17 @@ def attempt_failed(step: Step, fact: AttemptFailed) -> None:
     fail(step, fact.failure)
 
 
-def attempt_timed_out(step: Step, _fact: TimerFired) -> None:
-    """The attempt used its whole timeout: silent, or not even accepted."""
+def attempt_timed_out(step: Step, fact: TimerFired) -> None:
+    """The attempt used its whole timeout: silent, or not even accepted.
+
+    Time that our own loop was blocked is no silence of the gateway's, whose answer may still be unread: once, it is
+    given back.
+    """
+    session = step.situation.session
+    if fact.late > step.policy.lateness_tolerance and not session.lateness_forgiven:
+        session.lateness_forgiven = True
+        step.do(StartTimer(Timer.ATTEMPT, min(fact.late, step.identity.timeout)))
+        return
     seconds = f"{step.identity.timeout:g} s"
     if step.situation.accepted:
         failure = Failure(FailureKind.SILENT, f"the port accepted, then said nothing for {seconds}")

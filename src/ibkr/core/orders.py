@@ -115,10 +115,12 @@ class SentOrders:
         """A new order goes to the gateway."""
         self._pending[order.order_id] = order
 
-    def left(self, order_id: int) -> None:
-        """It was written to the socket."""
-        if order_id in self._pending:
-            self._pending[order_id] = replace(self._pending[order_id], has_left=True)
+    def left(self, order_id: int) -> bool:
+        """It was written to the socket; True if it is unconfirmed, and sent anew by the caller."""
+        for orders in (self._pending, self._unconfirmed):
+            if order_id in orders:
+                orders[order_id] = replace(orders[order_id], has_left=True)
+        return order_id in self._unconfirmed
 
     def is_pending(self, order_id: int) -> bool:
         """Whether it was sent, in this session or an earlier one, and nothing was heard of it."""

@@ -88,7 +88,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.OPENING, SubscriptionsMoved): _row(nothing, P.OPENING),
     (P.OPENING, AttemptFailed): _row(link.attempt_failed, *_TRY_AGAIN),
     (P.OPENING, SocketEnded): _row(link.socket_ended_in_attempt, *_TRY_AGAIN),
-    (P.OPENING, Timer.ATTEMPT): _row(link.attempt_timed_out, *_TRY_AGAIN),
+    (P.OPENING, Timer.ATTEMPT): _row(link.attempt_timed_out, P.OPENING, *_TRY_AGAIN),
     # between attempts: news of a socket that is on its way out counts no more
     **{
         (phase, fact): _row(nothing, phase)

@@ -54,6 +54,18 @@ class Limiter:
             self._timer.cancel()
             self._timer = None
 
+    def hurry(self) -> None:
+        """Orders go at once, and cancels with them: the session is about to end."""
+        orders = self._queues[Urgency.ORDER]
+        while orders:
+            orders.popleft()()
+
+    async def orders_gone(self) -> None:
+        """Wait until no order waits: all have gone, each in its turn, or the session has ended."""
+        while self._queues[Urgency.ORDER]:
+            assert self._loop is not None, "what waits was sent in a session"
+            await asyncio.sleep(self._bucket.wait(self._loop.time()))
+
     def slow_down(self) -> None:
         """Half the pace for the rest of this session."""
         self._bucket.rate = max(_SLOWEST, self._bucket.rate / 2)

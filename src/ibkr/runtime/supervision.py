@@ -28,11 +28,20 @@ class Supervision:
     """What a connector does, in the event loop of its last ``connect``.
 
     Every coroutine and every command runs in the loop of ``home``, which knows how a caller gets there.
+    ``orders_gone`` waits until no order waits to be sent.
     """
 
-    def __init__(self, machine: Machine, driver: Driver, listeners: Listeners[Status], home: Home) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        driver: Driver,
+        listeners: Listeners[Status],
+        home: Home,
+        orders_gone: Callable[[], Awaitable[None]],
+    ) -> None:
         self._machine, self._driver, self._listeners = machine, driver, listeners
         self._home = home
+        self._orders_gone = orders_gone
 
     @property
     def status(self) -> Status:
@@ -86,7 +95,14 @@ class Supervision:
         return status.is_connected
 
     async def disconnect(self) -> bool:
-        """End the connection in good order and wait for the end of its socket; True when that is so."""
+        """End the connection in good order and wait for the end of its socket; True when that is so.
+
+        Orders and cancels that wait for their turn have it first.
+        """
+        await self._orders_gone()
+        return await self._end()
+
+    async def _end(self) -> bool:
         if not self.is_quiet:
             self.post(DisconnectWanted(abort=False))
             await self._driver.quiet()
@@ -199,7 +215,7 @@ class Supervision:
             return
         if self._home.rests_here:
             assert self._home.loop is not None
-            run_in_script(self._home.loop, self.disconnect())
+            run_in_script(self._home.loop, self._end())
         else:
             self._driver.hang_up()
 

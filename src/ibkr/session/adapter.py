@@ -39,11 +39,11 @@ from ibkr.session.egress import Egress, Limiter, one_write
 from ibkr.session.ids import Ids
 from ibkr.session.ingest import SmallReads
 from ibkr.session.keepalive import keep_alive
-from ibkr.session.library import forget_loop, hang_up, let_go, shut_down, tame
+from ibkr.session.library import forget_loop, hang_up, let_go, say_goodbye, shut_down, tame
 from ibkr.session.orders.desk import Desk
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
-from ibkr.session.telling import in_words, plain
+from ibkr.session.telling import in_words, kept_apart, plain
 from ibkr.session.traffic import Traffic
 
 # The library logs each of these as ERROR, again and again and the good news too; the status tells them better.
@@ -129,7 +129,8 @@ class Adapter:
         self._opening.add_done_callback(lambda _: self._check_end())
 
     def close(self) -> None:
-        """End the socket in good order: what was written is sent first."""
+        """End the socket in good order: what was written is sent first, and orders that wait for their turn."""
+        self._egress.hurry()
         self._leave(abort=False)
 
     def abort(self) -> None:
@@ -182,7 +183,7 @@ class Adapter:
 
     def announce(self) -> None:
         """Tell the library's listeners that the session is up, as its own connect does."""
-        self.ib.connectedEvent.emit()
+        kept_apart(self.ib.connectedEvent.emit)
 
     def restore(self, *, same_session: bool) -> None:
         """Ask for every subscription again."""
@@ -277,11 +278,14 @@ class Adapter:
         self._ids.keep()
         self._tap.end()
         client.connState = client.DISCONNECTED
-        hang_up(client.conn, abort=abort)
+        if abort:
+            hang_up(client.conn, abort=True)
+        else:
+            say_goodbye(client.conn)
         self._stop_sending()
         client.reset()
         if was_ready:
-            self.ib.disconnectedEvent.emit()
+            kept_apart(self.ib.disconnectedEvent.emit)
             self._connection_closed()
         self._check_end()
 
@@ -350,7 +354,7 @@ class Adapter:
                 self._opening.cancel()
             self._check_end()
         if was_ready:
-            client.apiEnd.emit()
+            kept_apart(client.apiEnd.emit)
 
     def _check_end(self) -> None:
         if self._ended or self._has_socket or self.ib.client.conn.isConnected():

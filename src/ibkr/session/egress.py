@@ -26,6 +26,7 @@ class Limiter(Protocol):
     def begin(self) -> None: ...
     def end(self) -> None: ...
     def slow_down(self) -> None: ...
+    def hurry(self) -> None: ...
     def send(self, write: Callable[[], None], urgency: Urgency) -> None: ...
 
 
@@ -53,6 +54,10 @@ class Egress:
         """The session is over: what was held back is not sent any more."""
         self._limiter.end()
         self._tell_throttle()
+
+    def hurry(self) -> None:
+        """The session is about to end: orders and cancels that wait leave now, for they will never be sent later."""
+        self._limiter.hurry()
 
     def slow_down(self) -> None:
         """The gateway says that messages come too fast."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ibkr.core.errors import Failure, FailureKind
+from ibkr.session.telling import kept_apart, tell_cancelled
 from ibkr.session.ticks import NoTicks, TickReader, Ticks
 from ibkr.wire.frame import MAX_FRAME, FrameReader, FrameTooLong
 
@@ -153,7 +154,7 @@ class Ingest:
         client, messages = self._client, self._messages
         decoder, clock = client.decoder, time.monotonic  # uvloop's time stands still during a turn
         logs = client._logger.isEnabledFor(logging.DEBUG)
-        client._tcpDataArrived()
+        kept_apart(client._tcpDataArrived)
         ticks = self._ticks
         ticks.begin_slice(is_logging=logs)
         until = clock() + SLICE
@@ -166,10 +167,13 @@ class Ingest:
                 fields.pop()  # the nothing after the last NUL
                 if logs:
                     client._logger.debug("<<< %s", ",".join(fields))
-                decoder.interpret(fields)
+                try:
+                    decoder.interpret(fields)
+                except asyncio.CancelledError:
+                    tell_cancelled()
             if clock() >= until:
                 break
-        client._tcpDataProcessed()
+        kept_apart(client._tcpDataProcessed)
         self._on_read()
 
     def _pause(self) -> None:

@@ -38,6 +38,24 @@ def tame(ib: Any) -> Callable[[], None]:
     return set_events_done
 
 
+def say_goodbye(conn: Any) -> None:
+    """End the library's socket as far as we write to it, behind what was written; the peer ends the rest.
+
+    Closed at once, what the gateway still sends would make the system reset the connection, and the gateway lose the
+    orders that it has not read yet.
+    """
+    transport = conn.transport
+    if transport is None:
+        return
+    try:
+        transport.write_eof()
+        if not transport.is_reading():  # the end would not be seen
+            transport.resume_reading()
+    except OSError:
+        logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
+        transport.abort()
+
+
 def hang_up(conn: Any, *, abort: bool) -> None:
     """End the library's socket, now or in good order; nothing if there is none."""
     transport = conn.transport

@@ -63,7 +63,8 @@ class Tap:
         self._reader.take(data)
 
     def end(self) -> None:
-        """The socket is not wanted any more, nor is what it has brought."""
+        """The socket is not wanted any more, nor is what it has brought and will bring."""
+        self._unfit = True
         self._reader.end()
 
     def finish(self) -> None:

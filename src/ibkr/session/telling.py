@@ -1,12 +1,15 @@
-"""How failures of the library and the system are put: its log lines, and their words."""
+"""How failures of the library, the system and the program's handlers are put: log lines, and their words."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
+
+logger = logging.getLogger("ibkr.session")
 
 
 class Subdued(logging.LoggerAdapter[logging.Logger]):
@@ -31,3 +34,20 @@ def in_words(error: OSError | UnicodeError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: nothing listens at this port"
     return error.strerror or str(error) or type(error).__name__
+
+
+def kept_apart(call: Callable[..., object], *args: object) -> None:
+    """Call what calls the program's handlers. The library keeps what they raise apart, but not ``CancelledError``.
+
+    Asyncio takes that from a socket's reader for the end of the socket, and the work that was under way is left half
+    done.
+    """
+    try:
+        call(*args)
+    except asyncio.CancelledError:
+        tell_cancelled()
+
+
+def tell_cancelled() -> None:
+    """In an ``except`` clause: a handler has raised ``CancelledError``, as the result of a cancelled future does."""
+    logger.exception("A handler of the program's raised CancelledError; the connection goes on")

@@ -235,6 +235,8 @@ class Oracle:
             match effect:
                 case do.StartTimer(Timer.LIVENESS, delay):
                     assert 0 <= delay <= max(policy.probe_after, policy.probe_timeout)
+                case do.StartTimer(Timer.ATTEMPT, delay):
+                    assert 0 < delay <= whole[Timer.ATTEMPT], "less, where our own loop was late"
                 case do.StartTimer(timer, delay) if timer in whole:
                     assert delay == whole[timer]
 

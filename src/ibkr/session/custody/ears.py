@@ -37,7 +37,7 @@ class Ears:
         self._decoder.interpret = self._look if self._at else self._interpret
 
     def _look(self, fields: list[str]) -> None:
-        message = fields[0]
+        message = fields[0] if fields else ""
         at = self._at.get(message)
         if at == 0:
             self._on_message(_NAMED[message], True)

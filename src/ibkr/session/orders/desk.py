@@ -52,7 +52,7 @@ class Desk:
         if self._sent.acknowledged(req_id):
             self._tell_unconfirmed()
         if what in (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK_DATA_LOST):
-            self._upstream_lost()
+            self._upstream_lost(has_forgotten=what is Reaction.UPSTREAM_BACK_DATA_LOST)
         elif what is Reaction.UPSTREAM_BACK:
             self._upstream_kept()
 
@@ -119,11 +119,16 @@ class Desk:
         if self._sent.clear(order_ids or [order.order_id for order in self._sent.unconfirmed]):
             self._tell_unconfirmed()
 
-    def _upstream_lost(self) -> None:
-        """From now on the gateway does not know what happens, and so neither do we."""
+    def _upstream_lost(self, *, has_forgotten: bool) -> None:
+        """From now on the gateway does not know what happens, and so neither do we.
+
+        What it ``has_forgotten`` (1101) it will not tell by itself: start-up asks for it.
+        """
         if self._is_current:
             self._outage_begins()
             self._is_upstream_alone = True
+        if has_forgotten:
+            self._is_upstream_alone = False
 
     def _upstream_kept(self) -> None:
         """The gateway has caught up, and tells what happened meanwhile as it tells anything: there is no gap."""
@@ -147,13 +152,19 @@ class Desk:
 
     def _placed(self, orderId: int, contract: Any, order: Any) -> None:
         is_new = (self._client.clientId, orderId) not in self._wrapper.trades
-        if order.whatIf or not is_new:
+        if order.whatIf or not (is_new or self._sent.is_pending(orderId)):
             self._place(orderId, contract, order)
             return
-        self._sent.sent(sent_order(orderId, contract, order))
+        if is_new:
+            self._sent.sent(sent_order(orderId, contract, order))
         try:
-            with self._egress.telling(lambda: self._sent.left(orderId)):
+            with self._egress.telling(lambda: self._left(orderId)):
                 self._place(orderId, contract, order)
         except Exception:  # whatever it was, the caller is told, and nothing has been sent
-            self._sent.acknowledged(orderId)
+            if is_new:
+                self._sent.acknowledged(orderId)
             raise
+
+    def _left(self, order_id: int) -> None:
+        if self._sent.left(order_id):
+            self._tell_unconfirmed()

@@ -13,6 +13,7 @@ from typing import Any
 from ibkr.core.gap import Picture, revision
 from ibkr.core.orders import Execution, Order, SentOrders
 from ibkr.session.orders.views import execution_of, order_of, order_of_row, order_that_ended, position_of
+from ibkr.session.telling import kept_apart
 
 _UNSET = 1.7976931348623157e308
 
@@ -98,8 +99,8 @@ class Trades:
         """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
         untold, self._untold = self._untold, None
         for trade, fill in untold or ():
-            self._ib.execDetailsEvent.emit(trade, fill)
-            trade.fillEvent.emit(trade, fill)
+            kept_apart(self._ib.execDetailsEvent.emit, trade, fill)
+            kept_apart(trade.fillEvent.emit, trade, fill)
         if knows_orders:
             self._find_by_reference()
             trades = list(self._wrapper.trades.items())
@@ -116,7 +117,8 @@ class Trades:
             return False
         last = max((fill.execution for fill in trade.fills), key=lambda each: each.cumQty, default=None)
         status, order = trade.orderStatus, trade.order
-        self._read_status(
+        kept_apart(
+            self._read_status,
             order.orderId,
             "Filled" if ended is None else ended.status,
             shares,
