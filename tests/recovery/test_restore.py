@@ -365,3 +365,25 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     assert [thing.updateEvent.done() for thing in things] == [True] * 4
     assert connector.ib.tickers() == []
     assert connector.ib.realtimeBars() == []
+
+
+@pytest.mark.parametrize("fault", ["reset", "1101"])
+async def test_each_is_asked_for_again_with_its_own_type_of_market_data(
+    gateway: Gateway, make: Make, outage: Outage, heard: Callable[..., Any], fault: str
+) -> None:
+    """One has delayed data alone, and was asked for as such before the program went back to live data."""
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    live = ib.reqMktData(AAPL)
+    ib.reqMarketDataType(3)
+    delayed = ib.reqMktData(Stock("BMW", "SMART", "EUR", conId=14094))
+    ib.reqMarketDataType(1)
+    tickers = [heard(ticker.updateEvent) for ticker in (live, delayed)]
+    for ticker in tickers:
+        await ticker.beyond(3)
+    await outage(connector, fault)
+    assert connector.status.state is READY
+    for ticker in tickers:
+        await ticker.beyond(ticker.times + 3)
+    assert [int(request.fields[2]) for request in gateway.seen.received("reqMarketDataType")][-1] == 1

@@ -222,8 +222,8 @@ async def test_the_market_data_type_set_without_a_session_is_sent_first(gateway:
     connector = make(**SHORT)
     await connector.connect_async()
     await lose(gateway, connector)
-    connector.ib.reqMktData(AAPL)
     connector.ib.reqMarketDataType(3)
+    connector.ib.reqMktData(AAPL)
     await come_back(gateway, connector)
     names = [request.name for request in gateway.seen.requests if request.name in ("reqMarketDataType", "reqMktData")]
     assert names == ["reqMarketDataType", "reqMktData"]

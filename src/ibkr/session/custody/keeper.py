@@ -90,13 +90,14 @@ class Custody:
                 self._move(key)
         if same_session:
             self.ledger.unsend()
-        self._requests.restore_data_type()
+            self._requests.forget_data_type()
         for key in self.ledger.ids(Standing.WANTED):
             try:
                 self._send(key)
             except Exception as error:
                 logger.exception("A subscription could not be asked for again; the others go on")
                 self.ledger.refuse(key, repr(error))
+        self._requests.use_data_type()
 
     def after_gap(self) -> AfterGap:
         """What has become of the subscriptions since ``restore``."""
@@ -136,6 +137,7 @@ class Custody:
                 continue
             logger.info("Asking again for %s: it had stopped", self.ledger.label(key))
             self._send(self._move(key))
+        self._requests.use_data_type()
 
     def release(self) -> None:
         """Nothing is wanted any more: streams have ended, and whoever awaits an answer is told."""
@@ -189,6 +191,8 @@ class Custody:
 
     def _send(self, key: Key) -> None:
         held = self._shelf.held[key]
+        if held.kind.has_data_type:
+            self._requests.use_data_type(held)
         self.ledger.queued(key)
         self._listen()
         self._is_sending = True

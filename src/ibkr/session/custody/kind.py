@@ -72,6 +72,8 @@ class Kind:
     """The kind of farm that it comes over; None: over none, straight from upstream."""
     is_watched: bool = False
     """Whether its silence is a sign of trouble; never where asking again has a pacing limit."""
+    has_data_type: bool = False
+    """Whether it is for live or for delayed data what ``reqMarketDataType`` was asked for."""
     answers: Mapping[str, int] = field(default_factory=dict)
     """Messages that answer it, and where in each the request id stands (0: nowhere). None: it lives once it is sent."""
     gone: frozenset[int] = frozenset()
@@ -111,7 +113,8 @@ class Held:
     """One subscription: the object in the caller's hands, None where the library has none, and how it was asked for.
 
     ``arguments`` are copies: the caller may alter a contract later. ``heard``: when its last messages came, in the
-    loop's time, in this session. ``lost_at``: wall time at which an earlier session lost it; ``filled``: how many bars
+    loop's time, in this session. ``data_type``: of market data, live or delayed, which the program had asked for last
+    before. ``lost_at``: wall time at which an earlier session lost it; ``filled``: how many bars
     have come over the gap since. ``is_early``: asked for before the first session, whose order ids were not known.
     """
 
@@ -119,6 +122,7 @@ class Held:
     thing: Any
     arguments: Arguments
     heard: deque[float]
+    data_type: int
     lost_at: float | None = None
     filled: int | None = None
     is_early: bool = False

@@ -34,6 +34,7 @@ KINDS = (
         lambda arguments: _symbol(arguments[0]),
         feed=Feed.MARKET,
         is_watched=True,
+        has_data_type=True,
         answers={"1": 2, "2": 2, "21": 1, "45": 2, "46": 2, "47": 2, "57": 2, "58": 2, "81": 1, "84": 1},
         gone=_NO_SUCH_ID,
         stands=lambda arguments: not arguments[2] and not arguments[3],  # a snapshot, or a regulatory one

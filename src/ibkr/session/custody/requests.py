@@ -19,6 +19,10 @@ from ibkr.session.custody.kind import Arguments, Held, Kind
 from ibkr.session.custody.kinds import KINDS
 from ibkr.session.custody.shelf import Shelf
 
+_LIVE = 1
+"""The type of market data that a gateway sends until it is asked for another."""
+_UNKNOWN = 0
+
 
 class Requests:
     """Stands in for the client's request methods. ``ask`` and ``end`` are called for what has a session to go to.
@@ -43,7 +47,7 @@ class Requests:
         self.is_open = False
         self._is_starting_up = False
         self._asked_by_start_up: dict[tuple[str, Arguments], Key] = {}
-        self._data_type: int | None = None
+        self._data_type = self._type_at_gateway = _LIVE
         asked, cancelled = self._asked, self._cancelled
         self._request = {kind.name: self._replace(kind.request, asked, kind) for kind in KINDS}
         self._cancel = {kind.name: self._replace(kind.cancel, cancelled, kind) for kind in KINDS if kind.cancel}
@@ -53,6 +57,7 @@ class Requests:
         """A gateway has said which ids are free, and start-up follows."""
         self.ids_are_known = self.is_open = True
         self._asked_by_start_up.clear()
+        self._type_at_gateway = _LIVE
 
     @contextmanager
     def start_up(self) -> Iterator[None]:
@@ -74,15 +79,22 @@ class Requests:
         if kind.cancel:
             self._cancel[kind.name](*kind.joined(key, kind.cancel_arguments(held.arguments)))
 
-    def restore_data_type(self) -> None:
-        """What was asked for last holds for all that follows."""
-        if self._data_type is not None:
-            self._set_data_type(self._data_type)
+    def forget_data_type(self) -> None:
+        """The gateway may have forgotten which type of market data it was asked for."""
+        if self._type_at_gateway != _LIVE:
+            self._type_at_gateway = _UNKNOWN
+
+    def use_data_type(self, held: Held | None = None) -> None:
+        """What is asked for next is to have the type of this subscription; without one, that of the last request."""
+        wanted = self._data_type if held is None else held.data_type
+        if wanted != self._type_at_gateway:
+            self._set_data_type(wanted)
+            self._type_at_gateway = wanted
 
     def release(self) -> None:
         """Nothing is wanted any more."""
         self.is_wanted = False
-        self._data_type = None
+        self._data_type = _LIVE
         self._asked_by_start_up.clear()
 
     def _replace(self, name: str, ours: Callable[..., None], kind: Kind | None = None) -> Callable[..., None]:
@@ -93,7 +105,7 @@ class Requests:
 
     def _asked(self, kind: Kind, *every: Any) -> None:
         key, arguments = kind.split(every)
-        held = Held(kind, kind.home.find(self._wrapper, key), tuple(map(copy, arguments)), deque())
+        held = Held(kind, kind.home.find(self._wrapper, key), tuple(map(copy, arguments)), deque(), self._data_type)
         if self._is_starting_up:
             self._asked_by_us(key, held)
         elif not kind.stands(arguments):
@@ -139,6 +151,8 @@ class Requests:
         if was_held is not None and self._has_no_session():
             return
         try:
+            if held.kind.has_data_type:
+                self.use_data_type(held)
             self.send(key, held, held.arguments)
         except ConnectionError:
             held.kind.home.take_out(self._wrapper, key, held)
@@ -166,6 +180,7 @@ class Requests:
         self._data_type = data_type
         if not self._has_no_session():
             self._set_data_type(data_type)
+            self._type_at_gateway = data_type
 
     def _drop(self, key: Key, successor: Key) -> None:
         """Another takes its place. Whoever awaits its first answer is served by the other's."""
