@@ -41,6 +41,10 @@ class Limiter:
         """Whether anything waits."""
         return bool(self._held)
 
+    @property
+    def _holds_orders(self) -> bool:
+        return bool(self._held) and self._held[0][0] is Urgency.ORDER
+
     def begin(self) -> None:
         """A session begins, in the running loop: at the usual pace."""
         self.end()
@@ -56,13 +60,12 @@ class Limiter:
 
     def hurry(self) -> None:
         """Orders go at once, and cancels with them: the session is about to end."""
-        orders = self._queues[Urgency.ORDER]
-        while orders:
-            orders.popleft()()
+        while self._holds_orders:
+            heapq.heappop(self._held)[2]()
 
     async def orders_gone(self) -> None:
         """Wait until no order waits: all have gone, each in its turn, or the session has ended."""
-        while self._queues[Urgency.ORDER]:
+        while self._holds_orders:
             assert self._loop is not None, "what waits was sent in a session"
             await asyncio.sleep(self._bucket.wait(self._loop.time()))
 
