@@ -155,3 +155,12 @@ def test_what_cannot_work_is_said(ibkr, tmp_path):
         assert refused.returncode == 2, args
         assert words in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program of Windows is found in the command line as a whole")
+@pytest.mark.parametrize(("command", "words"), [("no-such-program --now", "no such program"), ("'unbalanced", "quot")])
+def test_a_command_that_could_never_ring_is_refused_at_the_start(ibkr, command, words):
+    refused = ibkr("serve", "--http", "0", "--on-outage", command)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "serve.on_outage" in refused.stderr
+    assert words in refused.stderr

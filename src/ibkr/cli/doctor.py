@@ -39,7 +39,7 @@ def doctor(
         int | None,
         typer.Option(
             "--client-id",
-            rich_help_panel="Where to connect (before configuration)",
+            rich_help_panel="Where to connect (else as configured)",
             help="Id of your program: is it free? It is not used otherwise.",
         ),
     ] = None,

@@ -13,7 +13,7 @@ from ibkr.config import Config, load_config
 # A command must not take the id of a program that runs; people seldom choose ids this high, and 999 least seldom.
 OWN_CLIENT_IDS = range(900, 999)
 
-_WHERE = "Where to connect (before configuration)"
+_WHERE = "Where to connect (else as configured)"
 
 HostOption = Annotated[str | None, typer.Option("--host", rich_help_panel=_WHERE, help="Machine of the gateway.")]
 PortOption = Annotated[

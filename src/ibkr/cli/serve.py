@@ -7,7 +7,10 @@ import contextlib
 import importlib.util
 import json
 import os
+import shlex
+import shutil
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -168,9 +171,13 @@ def _command(command: str, after: float, apart: float, *, show_accounts: bool) -
     from ibkr.observe.command import CommandSink
 
     try:
-        return CommandSink(command, after=after, apart=apart, show_accounts=show_accounts)
+        sink = CommandSink(command, after=after, apart=apart, show_accounts=show_accounts)
     except ValueError as error:
         raise ConfigError("serve.on_outage", command, str(error)) from error
+    # Told now, not in the night; a program of Windows is found by rules of its own, in the command line as a whole.
+    if sys.platform != "win32" and shutil.which(shlex.split(command)[0]) is None:
+        raise ConfigError("serve.on_outage", command, "no such program, or it may not be run: give its full path")
+    return sink
 
 
 def _listen(settings: WebSettings) -> socket.socket:
