@@ -72,6 +72,11 @@ class TestScanner:
         assert (await session.error())[:2] == (5, 162)
         assert "scan WORST: not in the file of answers" in caplog.text
 
+    async def test_what_a_stranger_names_does_not_control_a_terminal(self, session, caplog) -> None:
+        session.send(22, 5, 3, "STK", "STK.US.MAJOR", "\x1b[2J", *[""] * 17, "", "")
+        assert (await session.error())[1] == 162
+        assert "scan \\x1b[2J: not in the file of answers" in caplog.text
+
     async def test_the_eleventh_is_322(self, session) -> None:
         for req_id in range(11):
             session.send(22, req_id, 3, "STK", "STK.US.MAJOR", "MOST_ACTIVE", *[""] * 17, "", "")

@@ -20,6 +20,7 @@ from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders.desk import Desk
 from ibkr.simulator.requests.answers import Answers
 from ibkr.simulator.requests.display_groups import DisplayGroups
+from ibkr.simulator.requests.reader import printable
 from ibkr.simulator.seen import Seen
 from ibkr.simulator.streams.data_streams import DataStreams
 from ibkr.simulator.streams.market_data import Parts
@@ -116,7 +117,8 @@ class Hub:
         self.watch.changed()
 
     def log_once(self, text: str) -> None:
-        """Log a WARNING the first time it is said; after a thousand different ones, nothing more."""
+        """Log a WARNING the first time it is said, as it can be shown; after a thousand different ones, nothing more."""
+        text = printable(text)
         if text not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(text)
             log.warning(text)
