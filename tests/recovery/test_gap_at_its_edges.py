@@ -359,3 +359,22 @@ async def test_an_order_that_the_limiter_held_back_has_never_left(gateway: Gatew
             if status.unconfirmed:
                 break
     assert {order.order_id: order.has_left for order in status.unconfirmed}[trades[1].order.orderId] is False
+
+
+async def test_upstream_that_flaps_while_the_orders_of_others_are_awaited_does_not_hold_up_start_up(
+    gateway: Gateway, make: Make
+) -> None:
+    """Both questions about open orders are on one key of the library: the end of one is not taken for the other's."""
+
+    def flap(gateway: Gateway) -> None:
+        gateway.faults.call("1100")
+        gateway.faults.call("1101")
+        gateway.faults.call("1102")
+
+    connector = make()
+    gateway.on_received("reqAllOpenOrders", flap)
+    await connector.connect_async()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
+    await connector.ib.reqCurrentTimeAsync()
+    await connector.wait_ready_async(3)
+    assert connector.status.may_trade

@@ -10,6 +10,7 @@ from typing import Any
 
 _ORDER_REQUESTS = ("open orders", "completed orders")
 OTHERS = "orders of other clients"
+_OTHER_ON_THE_KEY = {OTHERS: "open orders", "open orders": OTHERS}
 _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses (facts/operations.md)
 
 
@@ -68,15 +69,15 @@ class StartUp:
         if self._ib.client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
         for name in self._requests:
-            # Those about open orders are on one key of the library, so one after the other.
-            if name not in (OTHERS, "executions") and not (name == "open orders" and self.awaits_others):
+            if name not in (OTHERS, "executions") and not self._waits_its_turn(name):
                 self._ask(name)
         self._ask_executions()
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these once more; those that pend on a shared key only if ``shared``."""
         for name in names:
-            if shared or name not in self._pending or self._requests[name].again is None:
+            is_free = shared or name not in self._pending or self._requests[name].again is None
+            if is_free and not self._waits_its_turn(name):
                 self._ask(name)
 
     def ask_others(self) -> bool:
@@ -146,6 +147,10 @@ class StartUp:
         self._pending.setdefault(name, []).append(_Asked(future, key, is_ours=True))
         if future.done():
             self._answer(name)
+
+    def _waits_its_turn(self, name: str) -> bool:
+        """Both questions about open orders are on one key of the library: one is asked when the other is answered."""
+        return _OTHER_ON_THE_KEY.get(name) in self._pending
 
     def _ask_executions(self) -> None:
         if "executions" not in self._pending and not self._orders_pending():
