@@ -117,7 +117,7 @@ class Hub:
         self.watch.changed()
 
     def log_once(self, text: str) -> None:
-        """Log a WARNING the first time it is said, as it can be shown; after a thousand different ones, nothing more."""
+        """Log a WARNING the first time it is said, fit to be shown; after a thousand different ones, nothing more."""
         text = printable(text)
         if text not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(text)
