@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from ib_async.decoder import Decoder
 
-from ibkr.wire import Layout, LayoutError, data, frame, messages
-from ibkr.wire.layout import Field, Repeat
+from ibkr.wire import data, frame, messages
+from ibkr.wire.layout import Field, Layout, LayoutError, Repeat
 
 
 class TestRealTraces:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr.wire import Layout, LayoutError, order_messages, order_requests
-from ibkr.wire.layout import Field, Item, Repeat, flat
+from ibkr.wire import order_messages, order_requests
+from ibkr.wire.layout import Field, Item, Layout, LayoutError, Repeat, flat
 
 VERSIONS = (157, 176, 178, 187, 193, 200)
 UNSET = "1.7976931348623157E308"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibkr.wire import Layout, LayoutError, data, messages
-from ibkr.wire.layout import Field, Repeat
+from ibkr.wire import data, messages
+from ibkr.wire.layout import Field, Layout, LayoutError, Repeat
 
 VERSIONS = (100, 157, 163, 164, 165, 166, 176, 178, 182, 186, 193, 194, 200)
 

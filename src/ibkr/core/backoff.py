@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.policy import Policy
+from ibkr.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Value):
     """Seconds to wait, counted from the start of the failed attempt, or from its end."""
 
     seconds: float

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from ibkr.core.errors import ConfigError
+from ibkr.core.value import Value
 
 Zone = Callable[[str], tzinfo]
 """Gives the zone of an IANA name, as ``zoneinfo.ZoneInfo`` does; raises ``KeyError``, ``ValueError`` or ``OSError``."""
@@ -42,8 +42,7 @@ _RESTART_FORM = re.compile(r"(?P<start>\d\d:\d\d) (?P<zone>\S+)")
 _RESTART_CURE = "must read like '23:45 America/New_York', the time and zone of the gateway's own restart"
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Value):
     """One stretch of time in which trouble is expected; aware UTC datetimes."""
 
     name: str
@@ -54,8 +53,7 @@ class Window:
         return f"{self.name} until {self.end:%H:%M} UTC"
 
 
-@dataclass(frozen=True, slots=True)
-class Recurrence:
+class Recurrence(Value):
     """A window that comes back each week: on which days it starts (Monday is 0), and its local times.
 
     An end that is not after the start is on the next day.

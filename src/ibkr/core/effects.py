@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from ibkr.core.facts import Key, Timer
 from ibkr.core.state import Feed
 from ibkr.core.status import Status
+from ibkr.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Value):
     """Begin an attempt at this port: TCP, handshake, startApi."""
 
     attempt: int
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Value):
     """End the attempt's socket in good order; ``SocketEnded`` follows."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(Value):
     """End the attempt's socket now, whatever it still holds; ``SocketEnded`` follows."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class StartUp:
+class StartUp(Value):
     """Send the start-up requests; ``StartupAsked`` and ``StartupAnswered`` follow."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class AskAgain:
+class AskAgain(Value):
     """Send these start-up requests once more. ``shared`` also those whose first asking still pends on a shared key."""
 
     attempt: int
@@ -48,8 +43,7 @@ class AskAgain:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Value):
     """Hold what the gateway has told in start-up against what was known before the outage.
 
     ``cause``: of the outage; ``unknown``: start-up requests that were not answered, or only refused.
@@ -60,22 +54,19 @@ class Compare:
     unknown: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportGap:
+class ReportGap(Value):
     """The outage is over: tell what changed in it, if that was not told yet."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(Value):
     """Tell the client library's own listeners that the session is up."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(Value):
     """Ask for every wanted subscription again; ``SubscriptionsMoved`` follows.
 
     ``same_session``: the socket lived on, so each takes a fresh request id.
@@ -85,8 +76,7 @@ class Restore:
     same_session: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Value):
     """Tell which streams of this feed (None: of all) ticked before the trouble; ``StreamsWatched`` follows.
 
     ``since``: when the trouble began, in monotonic seconds; ``farm`` comes back in the answer.
@@ -98,8 +88,7 @@ class Watch:
     farm: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskStreams:
+class AskStreams(Value):
     """Ask for these streams again on the live socket, but not for one that has ticked after ``unless_since``."""
 
     attempt: int
@@ -107,42 +96,36 @@ class AskStreams:
     unless_since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SlowDown:
+class SlowDown(Value):
     """Send fewer messages a second for the rest of this session."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Value):
     """Ask the gateway for its time; ``Heard`` follows at the next byte."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Value):
     """Nothing will be restored any more: end the streams that the caller holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartTimer:
+class StartTimer(Value):
     """(Re)start a timer, to fire ``delay`` seconds from now."""
 
     timer: Timer
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class StopTimer:
+class StopTimer(Value):
     """Stop a timer, if it runs."""
 
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(Value):
     """Show this status to everybody."""
 
     status: Status

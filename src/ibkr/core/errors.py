@@ -16,9 +16,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from ibkr.core.value import Value
 
 if TYPE_CHECKING:
     from ibkr.core.status import Status
@@ -35,8 +36,7 @@ class FailureKind(StrEnum):
     UNSUPPORTED_VERSION = "unsupported_version"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Value):
     """One failed attempt: its kind, and what was seen, in words.
 
     ``before_any_byte`` is for ``CLOSED``: the peer had sent nothing (a port forwarder with nothing behind it, or a

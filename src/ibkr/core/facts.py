@@ -5,7 +5,6 @@ Facts of the link carry the number of the attempt that they are about; news of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -13,10 +12,10 @@ from typing import TypeAlias
 from ibkr.core.errors import Failure
 from ibkr.core.orders import SentOrder
 from ibkr.core.state import Feed
+from ibkr.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Value):
     """The moment of a step: monotonic seconds for durations, an aware wall time to show."""
 
     mono: float
@@ -43,8 +42,7 @@ Key: TypeAlias = int | str
 """A subscription's request id; its name, where it has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndedStream:
+class EndedStream(Value):
     """A subscription that the gateway has ended, by request id; ``words`` name it and the cause.
 
     ``feed``: what it comes over; None: no farm, straight from upstream.
@@ -55,52 +53,44 @@ class EndedStream:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedStream:
+class WatchedStream(Value):
     """A subscription, by request id, that may be silent for ``patience`` seconds and no longer."""
 
     req_id: Key
     patience: float
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectWanted:
+class ConnectWanted(Value):
     """The caller wants a session. ``attempts`` is how many may fail before it is given up; None: never give up."""
 
     attempts: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class DisconnectWanted:
+class DisconnectWanted(Value):
     """The caller wants no session. ``abort`` drops the socket at once; otherwise it may close in good order."""
 
     abort: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReconnectWanted:
+class ReconnectWanted(Value):
     """The caller wants the session dropped, if there is one, and the next attempt made at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryWanted:
+class RetryWanted(Value):
     """The caller wants the next attempt made at once, if one is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeWanted:
+class ProbeWanted(Value):
     """The caller wants to know whether the session lives, before it trusts it with an order."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockJumped:
+class ClockJumped(Value):
     """The wall clock went ahead of the monotonic one by ``seconds``: the machine slept, or its clock was set."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Value):
     """A timer came due, ``late`` seconds after its time; ``last_byte`` is when the socket last brought one."""
 
     timer: Timer
@@ -108,23 +98,20 @@ class TimerFired:
     last_byte: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class PortAccepted:
+class PortAccepted(Value):
     """The port took the TCP connection."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFailed:
+class AttemptFailed(Value):
     """No session came of the attempt; its socket, if it had one, is being ended."""
 
     attempt: int
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class SessionOpened:
+class SessionOpened(Value):
     """Handshake and startApi are through: managed accounts and the next valid id are in."""
 
     attempt: int
@@ -132,8 +119,7 @@ class SessionOpened:
     accounts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SocketEnded:
+class SocketEnded(Value):
     """The socket is gone, for whatever reason; ``detail`` says it in words."""
 
     attempt: int
@@ -141,8 +127,7 @@ class SocketEnded:
     before_any_byte: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CodeReceived:
+class CodeReceived(Value):
     """The gateway sent a code of its own (code, text) that is not about one request."""
 
     attempt: int
@@ -150,16 +135,14 @@ class CodeReceived:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartupAsked:
+class StartupAsked(Value):
     """Start-up requests went out, by name."""
 
     attempt: int
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StartupAnswered:
+class StartupAnswered(Value):
     """One start-up request is answered in full; ``read_only`` when the answer was that the API is read-only."""
 
     attempt: int
@@ -167,8 +150,7 @@ class StartupAnswered:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionsMoved:
+class SubscriptionsMoved(Value):
     """Where subscriptions stand: how many still wait for a first message, and in words which were refused.
 
     Of the ``pending`` so many are ``held_back`` by the limiter, not sent yet. ``ended`` are those that the gateway has
@@ -183,8 +165,7 @@ class SubscriptionsMoved:
     held_back: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StreamsWatched:
+class StreamsWatched(Value):
     """These streams used to tick, and should again now that ``farm``, or all of upstream (``""``), is back."""
 
     attempt: int
@@ -192,15 +173,13 @@ class StreamsWatched:
     streams: tuple[WatchedStream, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OrdersUnconfirmed:
+class OrdersUnconfirmed(Value):
     """Of these orders, sent in sessions that have ended, nobody knows whether they are at the broker."""
 
     orders: tuple[SentOrder, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Value):
     """A byte came after a probe was sent."""
 
     attempt: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from ibkr.core.orders import Execution, Order, Position, SentOrder
 from ibkr.core.plain import masked, plain
+from ibkr.core.value import Value
 
 _ROUNDING = 1e-6
 _CLOCKS_DIFFER = timedelta(seconds=60)
@@ -19,8 +20,7 @@ EARLIER_DAY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Value):
     """What is known of the broker at one moment: orders by permanent id, executions by id, positions by contract."""
 
     orders: Mapping[int, Order]
@@ -28,16 +28,14 @@ class Picture:
     positions: Mapping[tuple[str, int], Position]
 
 
-@dataclass(frozen=True, slots=True)
-class OrderChange:
+class OrderChange(Value):
     """An order that was live before the outage, then and now."""
 
     before: Order
     after: Order
 
 
-@dataclass(frozen=True, slots=True)
-class PositionChange:
+class PositionChange(Value):
     """A position that is not what it was. ``executed``: what the executions of the gap account for, signed."""
 
     account: str
@@ -49,16 +47,14 @@ class PositionChange:
     is_explained: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Backfill:
+class Backfill(Value):
     """Historical bars that were filled up over the gap: so many new ones."""
 
     subscription: str
     bars: int
 
 
-@dataclass(frozen=True, slots=True)
-class GapReport:
+class GapReport(Value):
     """What changed at the broker during an outage. Times are aware datetimes.
 
     ``executions``: those that the program had not heard of, each once, a correction in place of what it corrects.

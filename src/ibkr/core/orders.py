@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from ibkr.core.value import Value
 
-@dataclass(frozen=True, slots=True)
-class Order:
+
+class Order(Value):
     """An order as the broker has it, known by its ``perm_id``.
 
     ``order_id`` and ``client_id`` are 0 where the broker does not say them: of orders that have ended it does not.
@@ -41,8 +42,7 @@ class Order:
         return mine != others
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Value):
     """A fill. ``exec_id`` ends with a number that is greater in a correction of it."""
 
     exec_id: str
@@ -64,8 +64,7 @@ class Execution:
         return self.shares if self.side == "BOT" else -self.shares
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Value):
     """What an account holds of one contract."""
 
     account: str
@@ -75,8 +74,7 @@ class Position:
     average_cost: float
 
 
-@dataclass(frozen=True, slots=True)
-class SentOrder:
+class SentOrder(Value):
     """An order as it was sent. ``has_left``: it was written to the socket; otherwise it never left this program."""
 
     order_id: int

@@ -13,6 +13,7 @@ from ibkr.core.errors import Failure
 from ibkr.core.facts import EndedStream, Key
 from ibkr.core.orders import SentOrder
 from ibkr.core.state import FarmState, UpstreamState
+from ibkr.core.value import Value
 
 
 class Phase(StrEnum):
@@ -36,8 +37,7 @@ class Phase(StrEnum):
     """Given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Value):
     """Who connects where. ``readonly``: the program has said that it will not trade."""
 
     host: str
@@ -51,8 +51,7 @@ class Identity:
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Value):
     """A stream that is to be asked for again at ``due``, unless it ticks after ``since`` (monotonic seconds)."""
 
     since: float

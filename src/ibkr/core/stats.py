@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+
+from ibkr.core.value import Value
 
 KEPT_ROUND_TRIPS = 120
 """So many of the last round-trips are kept: ten minutes' worth and more, at one probe each 5 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriptions:
+class Subscriptions(Value):
     """How many subscriptions stand where; each is counted once.
 
     ``wanted``: not sent in this session, or ended by the gateway and to be sent again; ``sent``: without a message yet;
@@ -24,8 +25,7 @@ class Subscriptions:
     refused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Value):
     """Counts since the connector was made, over all its sessions, and the last measures. Times are in seconds.
 
     Bytes and messages are those that the client library has read and written: what a peer that is no gateway sent is
@@ -36,7 +36,7 @@ class Stats:
 
     as_of: datetime
     attempts: int = 0
-    subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    subscriptions: Subscriptions = Subscriptions()
     bytes_in: int = 0
     bytes_out: int = 0
     messages_in: int = 0

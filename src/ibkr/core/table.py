@@ -7,7 +7,6 @@ the docs is drawn from this table.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ibkr.core import alarm, link, liveness, streams, sync
@@ -33,13 +32,13 @@ from ibkr.core.facts import (
 )
 from ibkr.core.situation import Phase
 from ibkr.core.step import Step
+from ibkr.core.value import Value
 
 Trigger: TypeAlias = type[Any] | Timer
 Reaction: TypeAlias = Callable[[Step, Any], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value):
     """A reaction, and the phases that it may lead to."""
 
     react: Reaction

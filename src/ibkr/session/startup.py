@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from ibkr.core.value import Value
 
 _ORDER_REQUESTS = ("open orders", "completed orders")
 OTHERS = "orders of other clients"
@@ -14,8 +15,7 @@ _OTHER_ON_THE_KEY = {OTHERS: "open orders", "open orders": OTHERS}
 _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses (facts/operations.md)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Value):
     """How to ask. Those on a key that the library shares have the ``key``, and ``again``, the bare message.
 
     Where somebody's asking already pends on the key, it is shared: the library would forget it for a second one.
@@ -26,8 +26,7 @@ class _Request:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Value):
     """A request that is out: the library's future for it, its key there, and whether the asking was ours."""
 
     future: asyncio.Future[Any]

@@ -1,6 +1,7 @@
 """The wire format of TWS / IB Gateway: frames, fields, handshake and message layouts.
 
-Pure: bytes in, values out. No sockets and no event loop, so both ends of the connection share it.
+Pure: bytes in, values out. No sockets and no event loop, so both ends of the connection share it. Layouts, of which a connector has
+no need, are in modules of their own.
 """
 
 from ibkr.wire.fields import decode_fields, encode_fields, escape_text, unescape_text
@@ -21,7 +22,6 @@ from ibkr.wire.handshake import (
     parse_hello,
     version_frame,
 )
-from ibkr.wire.layout import Layout, LayoutError
 
 __all__ = [
     "MAGIC",
@@ -31,8 +31,6 @@ __all__ = [
     "ClientHello",
     "FrameReader",
     "FrameTooLong",
-    "Layout",
-    "LayoutError",
     "Opening",
     "classify_opening",
     "decode_fields",

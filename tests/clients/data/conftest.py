@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from ibkr.wire import Layout, data
-from ibkr.wire.layout import Field, Repeat
+from ibkr.wire import data
+from ibkr.wire.layout import Field, Layout, Repeat
 
 if importlib.util.find_spec("ibapi") is None:  # these run in the environments of the official clients
     collect_ignore = ["test_ibapi_decoder.py", "test_ibapi_session.py"]

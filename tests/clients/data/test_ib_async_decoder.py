@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibkr.wire import Layout, data
+from ibkr.wire import data
+from ibkr.wire.layout import Layout
 
 decoder = pytest.importorskip("ib_async.decoder")
 

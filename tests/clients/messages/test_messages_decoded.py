@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ib_async.decoder import Decoder as AsyncDecoder
 
-from ibkr.wire import Layout, messages
-from ibkr.wire.layout import Field, Repeat
+from ibkr.wire import messages
+from ibkr.wire.layout import Field, Layout, Repeat
 
 VERSIONS = range(157, 201)
 CONTRACT = {

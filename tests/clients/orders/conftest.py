@@ -15,7 +15,8 @@ import pytest
 from ib_async import Client as AsyncClient
 from ib_async.decoder import Decoder as AsyncDecoder
 
-from ibkr.wire import Layout, decode_fields
+from ibkr.wire import decode_fields
+from ibkr.wire.layout import Layout
 
 VERSIONS = tuple(range(157, 201))
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.wire import Layout
-from ibkr.wire.layout import Field, Item, Repeat, flat
+from ibkr.wire.layout import Field, Item, Layout, Repeat, flat
 from ibkr.wire.order_messages import (
     COMMISSION_REPORT,
     COMPLETED_ORDER,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from ibkr.core.value import Value
 
 
 class Scope(StrEnum):
@@ -54,8 +55,7 @@ class Reaction(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Value):
     """One code: what it means, what it is about, how bad it is, and what to do.
 
     ``retry_helps``: the same may work later, or once it is asked more slowly. ``advice`` may be empty.

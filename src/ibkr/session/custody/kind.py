@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ibkr.core.facts import Key
 from ibkr.core.state import Feed
+from ibkr.core.value import Value
 
 Arguments: TypeAlias = tuple[Any, ...]
 """What the client's request method is called with, without the request id."""
@@ -98,8 +99,7 @@ class Kind:
         return (key, *arguments) if self.has_id else arguments
 
 
-@dataclass(frozen=True, slots=True)
-class AfterGap:
+class AfterGap(Value):
     """Subscriptions after an outage, in words: which run again, which were refused, and how bars were filled up."""
 
     restored: tuple[str, ...]

@@ -24,13 +24,13 @@ from ibkr.wire import (
     ClientHello,
     FrameReader,
     FrameTooLong,
-    Layout,
     decode_fields,
     frame,
     messages,
     parse_hello,
     version_frame,
 )
+from ibkr.wire.layout import Layout
 
 if TYPE_CHECKING:
     from ibkr.simulator.hub import Hub

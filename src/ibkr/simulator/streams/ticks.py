@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.options import Computation
 from ibkr.simulator.market.walk import Quote
-from ibkr.wire import Layout, data, messages
+from ibkr.wire import data, messages
+from ibkr.wire.layout import Layout
 
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
 """Market data types, of reqMarketDataType (59) and message 58."""
