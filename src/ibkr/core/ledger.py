@@ -23,7 +23,7 @@ class Standing(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now.
 

@@ -58,7 +58,7 @@ class Watched(Value):
     due: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
     """What is known of one session. A new one begins knowing nothing."""
 
@@ -108,7 +108,7 @@ class Session:
         return self.asked - self.answered - self.missing
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Situation:
     """The link's whole story, as far as reactions need it. Times are monotonic seconds unless aware datetimes."""
 

@@ -22,7 +22,7 @@ _SESSION_TIMERS = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Step:
     """The situation, the moment, the rules; and the effects collected so far."""
 

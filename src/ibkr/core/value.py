@@ -29,7 +29,8 @@ class Value:
         if named or len(args) != len(names):
             given = dict(zip(names, args, strict=False))
             values.update(self._defaults | given | named)
-            if len(values) != len(names) or len(args) > len(names) or given.keys() & named.keys():
+            is_whole = values.keys() == self.__dataclass_fields__.keys()
+            if not is_whole or len(args) > len(names) or given.keys() & named.keys():
                 raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; not {args} and {named}")
         else:
             values.update(zip(names, args, strict=True))

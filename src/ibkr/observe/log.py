@@ -92,27 +92,27 @@ class AccountMask(logging.Filter):
 def mask_loggers(names: Iterable[str], mask: AccountMask) -> Callable[[], None]:
     """Attach the mask to the loggers of these names, for as long as it lives or until what is returned is called.
 
-    Many masks may be on one logger: they act as one filter, in one pass, until the last is taken off.
+    Many masks may be on one logger: those for the same names act as one filter, until the last is taken off.
     """
-    loggers = [logging.getLogger(name) for name in names]
+    group = tuple(names)
     with _lock:
-        for logger in loggers:
-            _masks_of(logger).masks.add(mask)
+        masks = _groups.setdefault(group, _Masks())
+        masks.masks.add(mask)
+        for name in group:
+            logging.getLogger(name).addFilter(masks)
 
     def undo() -> None:
         with _lock:
-            while loggers:
-                logger = loggers.pop()
-                masks = _masks_of(logger)
-                masks.masks.discard(mask)
-                if not masks.masks:
-                    logger.removeFilter(masks)
+            masks.masks.discard(mask)
+            if not masks.masks:
+                for name in group:
+                    logging.getLogger(name).removeFilter(masks)
 
     return undo
 
 
 class _Masks(logging.Filter):
-    """The masks that are on one logger. Held weakly: a mask goes with the connector that it belongs to."""
+    """The masks that are on some loggers. Held weakly: a mask goes with the connector that it belongs to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,13 +127,8 @@ class _Masks(logging.Filter):
         return True
 
 
-def _masks_of(logger: logging.Logger) -> _Masks:
-    for found in logger.filters:
-        if isinstance(found, _Masks):
-            return found
-    masks = _Masks()
-    logger.addFilter(masks)
-    return masks
+_groups: dict[tuple[str, ...], _Masks] = {}
+"""By the names of their loggers: a mask in a set of its own for each logger would be a tenth of a connector."""
 
 
 def _mask_record(record: logging.LogRecord, known: frozenset[str]) -> None:
@@ -155,7 +150,8 @@ def _advise(record: logging.LogRecord) -> None:
     message = _message(record)
     match = _CODE.match(message)
     row = find(int(match[1])) if match else None
-    if row is not None and row.advice and row.severity is not Severity.GOOD:
+    has_cure = row is not None and row.advice and row.severity is not Severity.GOOD
+    if row is not None and has_cure and not message.endswith(row.advice):
         record.msg, record.args = f"{message} | {row.advice}", ()
 
 

@@ -1,7 +1,7 @@
 """The wire format of TWS / IB Gateway: frames, fields, handshake and message layouts.
 
-Pure: bytes in, values out. No sockets and no event loop, so both ends of the connection share it. Layouts, of which a connector has
-no need, are in modules of their own.
+Pure: bytes in, values out. No sockets and no event loop, so both ends of the connection share it. The layouts, of which
+a connector has no need, are in modules of their own.
 """
 
 from ibkr.wire.fields import decode_fields, encode_fields, escape_text, unescape_text

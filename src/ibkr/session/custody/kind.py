@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from ibkr.core.facts import Key
@@ -53,8 +53,7 @@ def _no_more(ib: Any, key: Any, held: Held) -> None:
     return
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Value):
     """A kind of subscription: the client's methods, the library's maps, the gateway's messages."""
 
     name: str
@@ -65,6 +64,8 @@ class Kind:
     home: Home
     label: Callable[[Arguments], str]
     """What one subscription is called."""
+    answers: Mapping[str, int]
+    """Messages that answer it, and where in each the request id stands (0: nowhere). Empty: it lives once sent."""
     has_id: bool = True
     """Both methods begin with the request id. Otherwise one of its kind stands at a time, under its name."""
     keeps_id: bool = False
@@ -75,8 +76,6 @@ class Kind:
     """Whether its silence is a sign of trouble; never where asking again has a pacing limit."""
     has_data_type: bool = False
     """Whether it is for live or for delayed data what ``reqMarketDataType`` was asked for."""
-    answers: Mapping[str, int] = field(default_factory=dict)
-    """Messages that answer it, and where in each the request id stands (0: nowhere). None: it lives once it is sent."""
     gone: frozenset[int] = frozenset()
     """Codes with which a gateway answers the cancel of what it does not stream any more."""
     awaited: str = ""
@@ -108,7 +107,7 @@ class AfterGap(Value):
     unfilled: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """One subscription: the object in the caller's hands, None where the library has none, and how it was asked for.
 

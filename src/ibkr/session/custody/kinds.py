@@ -147,6 +147,7 @@ KINDS = (
         "cancelNewsBulletins",
         Nowhere(),
         lambda _: "news bulletins",
+        answers={},
         has_id=False,
     ),
     Kind(
@@ -181,6 +182,7 @@ KINDS = (
         "",
         Nowhere(),
         lambda arguments: f"auto open orders {'on' if arguments[0] else 'off'}",
+        answers={},
         has_id=False,
     ),
 )
