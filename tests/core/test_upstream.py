@@ -9,6 +9,7 @@ from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import UpstreamState
 from ibkr.core.sync import DATA_LOST, NOT_CONNECTED
 
+ALL_BUT_ACCOUNT = ["positions", "open orders", "completed orders", "executions"]
 SESSION = [P.STARTUP, P.RESTORING, P.UP]
 
 
@@ -144,7 +145,7 @@ def overdue_while_down(rig):
     rig.connect()
     rig.open_session()
     rig.code(1100)
-    rig.answer(*[name for name in rig.names if name != "account updates"])
+    rig.answer(*ALL_BUT_ACCOUNT)
     for _ in range(4):
         rig.advance(2.5)
         rig.hear()
@@ -157,13 +158,14 @@ def test_missing_while_upstream_is_down_counts_for_nothing_and_is_asked_for_agai
     assert "unanswered" not in rig.status.reason
     rig.code(1102)
     assert rig.states == ["SYNCING"]
-    rig.answer("account updates")
+    rig.answer()
     assert rig.state is S.READY
 
 
 def test_the_rest_after_1102_may_be_overdue_again(rig):
     overdue_while_down(rig)
     rig.code(1102)
+    rig.answer(*ALL_BUT_ACCOUNT)
     for _ in range(8):
         rig.advance(2.5)
         rig.hear()
@@ -174,7 +176,7 @@ def test_the_rest_after_1102_may_be_overdue_again(rig):
 def test_streams_that_1102_left_running_are_not_asked_for_again(rig):
     overdue_while_down(rig)
     rig.code(1102)
-    rig.answer("account updates")
+    rig.answer()
     assert not [order for order in rig.orders if isinstance(order, do.Restore)]
     assert rig.status.attempt == 0
 
@@ -182,7 +184,25 @@ def test_streams_that_1102_left_running_are_not_asked_for_again(rig):
 def test_trading_does_not_wait_for_account_values_after_1102(rig):
     overdue_while_down(rig)
     rig.code(1102)
+    rig.answer(*ALL_BUT_ACCOUNT)
     assert (rig.state, rig.status.may_trade) == (S.SYNCING, True)
+
+
+def test_what_was_told_while_upstream_was_down_is_asked_for_again_before_it_is_compared(rig):
+    rig.connect()
+    rig.open_session()
+    rig.code(1100)
+    rig.answer()
+    assert (rig.state, rig.machine.phase, rig.status.is_connected) == (S.DEGRADED, P.UP, True)
+    assert not [order for order in rig.orders if isinstance(order, do.Compare | do.ReportGap)]
+    rig.code(1102)
+    assert rig.orders[-1] == do.AskAgain(1, tuple(sorted(ALL_BUT_ACCOUNT)), shared=True)
+    rig.forget()
+    rig.answer("open orders", "executions")
+    assert (rig.state, rig.status.may_trade) == (S.SYNCING, False)
+    rig.answer("positions", "completed orders")
+    assert (rig.state, rig.status.may_trade) == (S.READY, True)
+    assert [type(order) for order in rig.orders] == [do.Compare, do.ReportGap]
 
 
 def test_1102_interrupts_a_restore_when_answers_lack_and_restores_after_them(rig):
@@ -191,7 +211,7 @@ def test_1102_interrupts_a_restore_when_answers_lack_and_restores_after_them(rig
     assert rig.machine.phase is P.RESTORING
     rig.code(1102)
     assert (rig.machine.phase, Timer.RESTORE in rig.timers) == (P.STARTUP, False)
-    rig.answer("account updates")
+    rig.answer()
     assert rig.orders[-1] == do.Restore(1, same_session=True)
     rig.moved(0)
     assert rig.state is S.READY

@@ -238,6 +238,10 @@ class Drill:
 
     @property
     def _back_within(self) -> float:
-        """Seconds from the cure to READY: a wait, and an attempt that was under way when it came."""
+        """Seconds from the cure to READY: a wait, and an attempt that was under way when it came.
+
+        Where start-up was told by a gateway without its link, that is asked again, at the pace that is allowed.
+        """
         numbers = self.row.policy
-        return float(numbers.get("backoff_cap", self.policy.refused_every) + numbers.get("timeout", 0))
+        again = 10 / self.policy.send_rate if "upstream" in self.case.fault.name else 0.0
+        return float(numbers.get("backoff_cap", self.policy.refused_every) + numbers.get("timeout", 0)) + again

@@ -164,6 +164,30 @@ async def test_what_1101_has_cost_is_told_although_the_link_breaks_again_before_
     assert [each.shares for each in report.executions] == [40]
 
 
+async def test_a_gateway_that_is_blind_itself_makes_no_report(
+    gateway: Gateway, make: Make, rest: Any, reports: Any
+) -> None:
+    """Lost while upstream was down: the new session's gateway does not know yet what was filled."""
+    connector = make()
+    told = reports(connector)
+    await connector.connect_async()
+    trade = await rest(connector)
+    await gateway.fault("1100")
+    await gateway.fault("reset")
+    async with asyncio.timeout(10):
+        async for status in connector.changes():
+            if status.is_connected and connector.last_gap is None and gateway.seen.connects == 2:
+                break
+    gateway.fill(trade.order.orderId, 40, 1.0)
+    await connector.ib.reqCurrentTimeAsync()
+    assert told.empty()
+    await gateway.fault("1102")
+    report = await got(told)
+    assert connector.status.state is ConnectionState.READY
+    assert [each.shares for each in report.executions] == [40]
+    assert report.complete
+
+
 async def test_after_1102_the_gateway_tells_itself_and_there_is_no_report(
     gateway: Gateway, make: Make, rest: Any, reports: Any
 ) -> None:

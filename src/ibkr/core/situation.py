@@ -70,6 +70,8 @@ class Session:
     asked: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    told_while_down: set[str] = field(default_factory=set)
+    """Those that were last answered while upstream was down, by a gateway that did not know what goes on."""
     asked_again: bool = False
     started: bool = False
     """Start-up has ended once: the client library's state is filled."""

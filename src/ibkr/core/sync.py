@@ -40,6 +40,9 @@ from ibkr.core.streams import (
 DATA_LOST = "the gateway had lost its link to IB's servers, and what it was asked for (1101)"
 NOT_CONNECTED = "the program had disconnected, or connecting had been given up"
 
+_COMPARED = ORDER_ANSWERS | {"completed orders", "positions"}
+"""What is told of the broker's books. Values of an account stream, and come by themselves when the link is back."""
+
 _FARM_STATES = {
     Reaction.FARM_BROKEN: FarmState.BROKEN,
     Reaction.FARM_OK: FarmState.OK,
@@ -58,6 +61,10 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
     session = step.situation.session
     session.answered.add(fact.name)
     session.missing.discard(fact.name)
+    if session.upstream is not UpstreamState.DOWN:
+        session.told_while_down.discard(fact.name)
+    elif fact.name in _COMPARED:
+        session.told_while_down.add(fact.name)
     session.read_only = session.read_only or fact.read_only
     if session.startup_over:
         _compare(step)
@@ -137,7 +144,10 @@ def code_in_attempt(step: Step, fact: CodeReceived) -> None:
 
 
 def code_in_session(step: Step, fact: CodeReceived) -> None:
-    """1101 starts the synchronisation anew on the same socket; 1102 asks for what start-up still lacks."""
+    """1101 starts the synchronisation anew on the same socket.
+
+    1102 asks for what start-up still lacks, or was told of while the gateway was blind.
+    """
     _note(step, fact)
     match reaction(fact.code):
         case Reaction.UPSTREAM_BACK_DATA_LOST:
@@ -196,6 +206,7 @@ def _start_up_again(step: Step) -> None:
     s = step.situation
     s.phase = Phase.STARTUP
     s.session.answered.clear()
+    s.session.told_while_down.clear()
     s.session.missing.clear()
     s.session.asked_again = False
     s.session.data_lost = s.session.data_lost or s.session.compared
@@ -211,6 +222,8 @@ def _start_up_again(step: Step) -> None:
 
 def _ask_for_the_rest(step: Step) -> None:
     s = step.situation
+    if not s.session.compared:
+        s.session.answered -= s.session.told_while_down
     names = tuple(sorted(s.session.missing | s.session.pending))
     if not names:
         return
@@ -245,10 +258,15 @@ def _end_startup(step: Step) -> None:
 
 
 def _compare(step: Step) -> None:
-    """Once, and when it is known what is being traded: late answers may make that later than the end of start-up."""
+    """Once, and when it is known what is being traded: late answers may make that later than the end of start-up.
+
+    A gateway whose link is down does not know: it has not heard of what was filled since.
+    """
     s = step.situation
     session = s.session
     if session.compared or not (ORDER_ANSWERS & session.asked) <= session.answered:
+        return
+    if session.upstream is UpstreamState.DOWN or session.told_while_down & session.pending:
         return
     session.compared = True
     cause = DATA_LOST if session.data_lost else s.lost_because or NOT_CONNECTED

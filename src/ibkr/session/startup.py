@@ -74,6 +74,7 @@ class StartUp:
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these once more; those that pend on a shared key only if ``shared``."""
+        self._answered.difference_update(names)
         for name in names:
             is_free = shared or name not in self._pending or self._requests[name].again is None
             if is_free and not self._waits_its_turn(name):

@@ -84,6 +84,8 @@ class Oracle:
                 if code in DOWN:
                     self.notices = self.notices + 1 if self.link.upstream == "down" else 1
                 self.link.hear(code, text)
+                if code == BACK[1] and phase in IN_SESSION and not self.has_compared:
+                    self.link.answered -= self.link.told_while_down
         if phase in IN_SESSION:
             self.link.take(fact, self.rig.policy.lateness_tolerance)
 
@@ -103,10 +105,12 @@ class Oracle:
                 self.told_to_end = attempt
             case do.StartUp():
                 link.answered.clear()
+                link.told_while_down.clear()
                 self.has_compared = False
                 link.compared = False
                 link.restore_due = True
             case do.Compare(_, cause, unknown):
+                assert link.upstream != "down", "a gateway that is blind cannot tell"
                 assert not self.has_compared, "once for each start-up"
                 assert cause
                 assert set(unknown) >= link.asked - link.answered
@@ -163,6 +167,8 @@ class Oracle:
         assert status.state is self._state(suspect)
         assert status.is_connected == (link.up and link.announced)
         orders_known = link.compared and {"open orders", "executions"} <= link.answered
+        if link.told_while_down:
+            orders_known &= self.has_compared
         hindered = suspect or link.upstream == "down" or link.read_only or readonly
         assert status.may_trade == (link.up and orders_known and not hindered)
         assert bool(status.may_trade_reason) != status.may_trade

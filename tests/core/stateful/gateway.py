@@ -13,6 +13,7 @@ IN_SESSION = (P.STARTUP, P.RESTORING, P.UP)
 DOWN, BACK = (1100, 2110), (1101, 1102)
 FARM = {2103: "broken", 2104: "ok", 2105: "broken", 2106: "ok", 2107: "inactive", 2108: "inactive"}
 FARM |= {2119: "connecting", 2157: "broken", 2158: "ok"}
+BOOKS = {"open orders", "completed orders", "positions", "executions"}
 EPSILON = 1e-5
 
 
@@ -37,6 +38,7 @@ class Link:
     farms: dict[str, str] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
+    told_while_down: set[str] = field(default_factory=set)
     refused: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     too_fast: int = 0
@@ -68,6 +70,8 @@ class Link:
                 self.asked |= set(names)
             case fact_of.StartupAnswered(_, name, read_only):
                 self.answered.add(name)
+                blind = self.upstream == "down" and name in BOOKS
+                (self.told_while_down.add if blind else self.told_while_down.discard)(name)
                 self.read_only |= read_only
             case fact_of.SubscriptionsMoved(_, _, refused, _, withheld):
                 self.refused, self.withheld = refused, withheld

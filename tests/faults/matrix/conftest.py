@@ -270,6 +270,8 @@ class Case:
                 return ("CSR",) if self.is_first else ("SR",)
             case Kind.DEGRADES if self.fault.name in ("mute", "drop_message"):
                 return ("SR",)
+            case Kind.DEGRADES if self.is_first and "upstream" in self.fault.name:
+                return ("SR",)  # what was told in start-up is asked again
             case Kind.DEGRADES if not self.is_first and self.during != "DCSRG":
                 return ("R", "SR")  # the cure may find start-up or restore still under way, or just ended
             case Kind.DEGRADES:
