@@ -97,7 +97,7 @@ class IBConnector:
         self._adapter.desk.on_gap = self._gap_listeners.tell
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
         self._home = Home(script_loop, lambda: self._machine.is_quiet)
-        self._supervision = Supervision(self._machine, self._driver, self._listeners, self._home, limiter.orders_gone)
+        self._supervision = Supervision(self._machine, self._driver, self._listeners, self._home, limiter)
         endings.remember(self._supervision)
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)

@@ -151,6 +151,18 @@ def test_in_a_plain_script(script_loop: asyncio.AbstractEventLoop) -> None:
         assert trade.orderStatus.status == "Submitted"
 
 
+async def test_cancels_are_written_before_the_socket_is_ended_at_once(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    trades = [connector.ib.placeOrder(AAPL, order()) for _ in range(20)]
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == len(trades))
+    before = connector.stats.messages_out
+    for trade in trades:
+        connector.ib.cancelOrder(trade.order)
+    connector.disconnect()
+    assert connector.stats.messages_out - before == len(trades)
+
+
 @pytest.mark.parametrize("end", ["disconnect_async", "reconnect"])
 async def test_cancels_that_wait_for_their_turn_are_sent_before_the_session_ends(
     gateway: Gateway, make: Make, end: str

@@ -15,6 +15,7 @@ from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.home import Home
+from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import run_in_script, running_loop
 
@@ -28,7 +29,6 @@ class Supervision:
     """What a connector does, in the event loop of its last ``connect``.
 
     Every coroutine and every command runs in the loop of ``home``, which knows how a caller gets there.
-    ``orders_gone`` waits until no order waits to be sent.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Supervision:
         driver: Driver,
         listeners: Listeners[Status],
         home: Home,
-        orders_gone: Callable[[], Awaitable[None]],
+        limiter: Limiter,
     ) -> None:
         self._machine, self._driver, self._listeners = machine, driver, listeners
         self._home = home
-        self._orders_gone = orders_gone
+        self._limiter = limiter
 
     @property
     def status(self) -> Status:
@@ -99,7 +99,7 @@ class Supervision:
 
         Orders and cancels that wait for their turn have it first.
         """
-        await self._orders_gone()
+        await self._limiter.orders_gone()
         return await self._end()
 
     async def _end(self) -> bool:
@@ -109,7 +109,11 @@ class Supervision:
         return not self.latest.is_connected
 
     def disconnect_now(self) -> bool:
-        """End the socket at once, and every attempt at one; True when that is so."""
+        """End the socket at once, and every attempt at one; True when that is so.
+
+        Orders and cancels that wait for their turn are written first.
+        """
+        self._limiter.hurry()
         if not self.is_quiet:
             self.post(DisconnectWanted(abort=True))
         return not self.latest.is_connected
