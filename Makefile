@@ -53,7 +53,9 @@ insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as
 	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=worksteal -m "not (slow or rest or live or ways or qt)" \
 	  tests/connector tests/recovery tests/ways tests/faults/matrix/test_session.py
 
-# Six environments: what pip has downloaded for the first serves the others.
+rest: export OTHER_THAN = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+# What pip has downloaded for the first serves the others.
 pythons: $(VENV)/.developing  ## its main tests on every Python that the machine has, with both client libraries
 	PIP_NO_CACHE_DIR= PIP_CACHE_DIR=$(CURDIR)/$(BACKENDS)/downloads WORKERS=$(WORKERS) \
 	  $(BIN)/nox --envdir $(BACKENDS)/nox --reuse-existing-virtualenvs

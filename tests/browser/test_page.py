@@ -233,7 +233,7 @@ def test_the_token_is_asked_for_once(server, visit):
     page = watched.page
     page.get_by_label("Token").fill("not-the-token-at-all")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#login-words').textContent === 'That is not the token.'")
+    page.wait_for_function("() => document.querySelector('#login-words').textContent === 'That is not the token.'")
     assert not page.locator("#content").is_visible()
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate(
