@@ -1,7 +1,7 @@
 """Every Python that this machine has, and both client libraries, each in an environment of its own: ``make pythons``.
 
 The Pythons are those that pyenv has, and those on the PATH. One that is there must pass; none at all is a failure. With
-``OTHER_THAN=3.11`` that one is left out: 'make test-all' has run all there is on the Python of its own.
+``OTHER_THAN=3.11`` that one is left out where there are more: 'make test-all' has run all on the Python of its own.
 """
 
 import os
@@ -35,7 +35,7 @@ def is_here(version: str) -> bool:
 
 
 FOUND = [version for version in SUPPORTED if is_here(version)]
-OTHERS = [version for version in FOUND if version != os.environ.get("OTHER_THAN")]
+OTHERS = [version for version in FOUND if version != os.environ.get("OTHER_THAN")] or FOUND
 if not FOUND:
     raise SystemExit(f"none of Python {', '.join(SUPPORTED)} is on the PATH or in pyenv")
 
