@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -186,6 +187,24 @@ async def test_a_gateway_that_is_blind_itself_makes_no_report(
     assert connector.status.state is ConnectionState.READY
     assert [each.shares for each in report.executions] == [40]
     assert report.complete
+
+
+async def test_the_gap_of_a_half_open_socket_begins_with_the_silence(
+    gateway: Gateway, make: Make, reports: Any
+) -> None:
+    connector = make(probe_after=0.2, probe_apart=0.1, suspect_after=0.1, probe_timeout=0.5)
+    told = reports(connector)
+    suspected: list[datetime] = []
+    await connector.connect_async()
+    connector.on_status(lambda status: status.state is ConnectionState.DEGRADED and suspected.append(status.since))
+    await gateway.fault("freeze")
+    async with asyncio.timeout(10):
+        async for status in connector.changes():
+            if status.state is ConnectionState.RECONNECTING:
+                break
+    await gateway.fault("thaw")
+    report = await got(told)
+    assert report.start <= suspected[0]
 
 
 async def test_after_1102_the_gateway_tells_itself_and_there_is_no_report(

@@ -303,7 +303,7 @@ class Adapter:
         wrapper = self.ib.wrapper
         if self._startup is not None:
             self._startup.abandon()
-        self.desk.session_ends(self.custody)
+        self.desk.session_ends(self.custody, self._tap.silence)
         self.custody.session_ends()
         wrapper.reset()
         self.custody.session_ended()

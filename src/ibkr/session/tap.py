@@ -43,6 +43,11 @@ class Tap:
         self._unfit = False
         self._listening = False
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the last byte, while one is listened for that has not come; otherwise 0."""
+        return self._clock() - self.last_byte if self._listening else 0.0
+
     def listen(self) -> None:
         """Tell of the next byte."""
         self._listening = True

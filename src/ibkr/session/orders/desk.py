@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -56,12 +56,12 @@ class Desk:
         elif what is Reaction.UPSTREAM_BACK:
             self._upstream_kept()
 
-    def session_ends(self, custody: Custody) -> None:
-        """The library is about to forget everything."""
+    def session_ends(self, custody: Custody, silence: float) -> None:
+        """The library is about to forget everything. The gateway had not answered for so many seconds."""
         self._is_upstream_alone = False
         self.report(custody, cut_short=True)
         if self._is_current:
-            self._outage_begins()
+            self._outage_begins(silence)
         self.trades.session_ends()
         if self._sent.session_ended():
             self._tell_unconfirmed()
@@ -137,9 +137,9 @@ class Desk:
             self._is_current = True
             self.trades.keep_up()
 
-    def _outage_begins(self) -> None:
+    def _outage_begins(self, silence: float = 0.0) -> None:
         self._is_current = False
-        self._before = self.trades.picture(), datetime.now(UTC)
+        self._before = self.trades.picture(), datetime.now(UTC) - timedelta(seconds=silence)
         self._found_since.clear()
         self.trades.fall_behind()
 
