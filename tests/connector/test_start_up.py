@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from ib_async import IB, Ticker
 
-from ibkr import ConnectionState, IBConnector, Status, UpstreamState
+from ibkr import ConnectionState, FarmState, IBConnector, Status, UpstreamState
 from ibkr.simulator import Gateway
 
 
@@ -42,6 +42,22 @@ async def test_the_library_is_filled_when_connect_returns(make: Callable[..., IB
     assert connector.status.may_trade
     assert connector.status.upstream is UpstreamState.UP
     assert set(connector.status.farms) >= {"usfarm", "ushmds"}
+
+
+async def test_what_one_packet_says_of_farms_is_told_in_one_status(
+    gateway: Gateway, make: Callable[..., IBConnector]
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    statuses: list[Status] = []
+    connector.on_status(statuses.append)
+    for farm in ("usfarm", "ushmds"):
+        await gateway.fault("break_farm", farm)
+    async with asyncio.timeout(5):
+        async for status in connector.changes():
+            if status.farms["ushmds"] is FarmState.BROKEN:
+                break
+    assert [dict(status.farms)["usfarm"] for status in statuses] == [FarmState.BROKEN]
 
 
 async def test_read_only_is_an_answer(gateway: Gateway, make: Callable[..., IBConnector]) -> None:

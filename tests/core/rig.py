@@ -18,9 +18,9 @@ from ibkr.core.facts import (
     ConnectWanted,
     DisconnectWanted,
     Fact,
+    FarmsTold,
     Heard,
     Now,
-    PortAccepted,
     ReconnectWanted,
     SessionOpened,
     SocketEnded,
@@ -76,6 +76,8 @@ class Rig:
         self.subscriptions = 0
         self.tickers: tuple[WatchedStream, ...] = ()
         self.last_byte = self.mono
+        self.accepted = False
+        self.asks_again = False
         self.answers_probes = False
         self.watch: Callable[[Fact, Phase, list[Effect]], None] = lambda fact, phase, effects: None
         self._queue: deque[Fact] = deque()
@@ -143,7 +145,7 @@ class Rig:
     def fire(self, timer: Timer) -> None:
         """Fire a timer that runs."""
         late = max(0.0, self.mono - self.timers.pop(timer))
-        self.fact(TimerFired(timer, late, self.last_byte))
+        self.fact(TimerFired(timer, late, self.last_byte, self.accepted))
 
     def connect(self, attempts: int | None = 3) -> None:
         self.fact(ConnectWanted(attempts))
@@ -155,7 +157,8 @@ class Rig:
         self.fact(ReconnectWanted())
 
     def accept(self) -> None:
-        self.fact(PortAccepted(self.attempt))
+        """The port takes the TCP connection of the newest attempt."""
+        self.accepted = True
 
     def refuse(self, kind: FailureKind = FailureKind.UNREACHABLE, detail: str = "connection refused") -> None:
         """The attempt fails for this cause, and its socket ends."""
@@ -168,14 +171,22 @@ class Rig:
 
     def open_session(self, *, version: int = 178, accounts: tuple[str, ...] = ("DU1234567",)) -> None:
         self.last_byte = self.mono
-        self.fact(SessionOpened(self.attempt, version, accounts))
+        self.asks_again = False
+        self.fact(SessionOpened(self.attempt, version, accounts, self.names))
 
     def answer(self, *names: str, read_only: bool = False) -> None:
         for each in names or self.names:
-            self.fact(StartupAnswered(self.attempt, each, read_only))
+            self.fact(StartupAnswered(self.attempt, (each,), read_only))
 
     def code(self, code: int, farm: str = "", text: str | None = None) -> None:
-        self.fact(CodeReceived(self.attempt, code, TEXTS.get(code, "").format(farm) if text is None else text))
+        text = TEXTS.get(code, "").format(farm) if text is None else text
+        if code in TEXTS:
+            self.farms((code, text))
+        else:
+            self.fact(CodeReceived(self.attempt, code, text))
+
+    def farms(self, *notices: tuple[int, str]) -> None:
+        self.fact(FarmsTold(self.attempt, notices))
 
     def moved(self, pending: int, *refused: str) -> None:
         self.fact(SubscriptionsMoved(self.attempt, pending, refused))
@@ -233,11 +244,14 @@ class Rig:
                 assert self.socket is None, "never two attempts at once"
                 assert not self.opened or attempt > self.opened[-1][0], "no number is used twice"
                 self.socket = attempt
+                self.accepted = False
                 self.opened.append((attempt, self.mono))
             case do.Close(attempt) | do.Abort(attempt):
                 assert attempt == self.socket, "only an open socket is ended"
-            case do.StartUp(attempt):
+            case do.StartUp(attempt) if self.asks_again:
                 self._queue.append(StartupAsked(attempt, self.names))
+            case do.StartUp():
+                self.asks_again = True
             case do.Restore(attempt):
                 self._queue.append(SubscriptionsMoved(attempt, self.subscriptions))
             case do.Probe(attempt) if self.answers_probes:

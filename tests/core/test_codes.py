@@ -14,6 +14,7 @@ from ibkr.core.codes import (
     farm_name,
     feed_of,
     find,
+    is_about_farm,
     is_about_link,
     is_read_only,
     is_warning,
@@ -220,6 +221,8 @@ def test_the_farms_that_1102_lists():
 def test_what_the_machine_itself_must_know_of():
     assert [code for code in CODES if not is_about_link(code)] == [316, 317, 321, 10182, 10197, 10225]
     assert not is_about_link(-1)
+    assert [code for code in CODES if is_about_farm(code)] == [2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158]
+    assert not is_about_farm(-1)
     assert not is_about_link(354)
 
 

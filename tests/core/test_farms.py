@@ -4,6 +4,7 @@ import pytest
 
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import FarmState
+from tests.core.rig import TEXTS
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,13 @@ def test_each_farm_has_its_own_state(ready, code, state):
     ready.code(code, "cashfarm")
     assert dict(ready.status.farms) == {"usfarm": FarmState.OK, "cashfarm": state}
     assert (ready.state, ready.status.may_trade) == (S.READY, True)
+    assert len(ready.published) == 1
+
+
+def test_the_notices_of_one_packet_are_told_at_once_and_the_last_word_of_each_farm_counts(ready):
+    told = ((2103, "usfarm"), (2119, "eufarm"), (2104, "usfarm"))
+    ready.farms(*((code, TEXTS[code].format(farm)) for code, farm in told))
+    assert dict(ready.status.farms) == {"usfarm": FarmState.OK, "eufarm": FarmState.CONNECTING}
     assert len(ready.published) == 1
 
 

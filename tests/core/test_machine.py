@@ -9,8 +9,8 @@ from ibkr.core.facts import (
     AttemptFailed,
     CodeReceived,
     ConnectWanted,
+    FarmsTold,
     Heard,
-    PortAccepted,
     SessionOpened,
     SocketEnded,
     StartupAnswered,
@@ -25,13 +25,13 @@ from ibkr.core.state import ConnectionState as S
 from ibkr.core.table import TABLE, Row
 
 LINK_FACTS = [
-    PortAccepted(1),
     AttemptFailed(1, Failure(K.SILENT, "old")),
     SessionOpened(1, 178, ("DU1234567",)),
     SocketEnded(1, "old"),
     CodeReceived(1, 1100, "old"),
+    FarmsTold(1, ((2103, "Market data farm connection is broken:usfarm"),)),
     StartupAsked(1, ("positions",)),
-    StartupAnswered(1, "executions"),
+    StartupAnswered(1, ("executions",)),
     SubscriptionsMoved(1, 0, ("old",)),
     Heard(1),
 ]

@@ -197,7 +197,7 @@ def test_a_late_answer_serves_while_subscriptions_are_restored(starting):
     starting.subscriptions = 1
     starting.answer(*starting.names[:-1])
     live(starting, 20)
-    starting.fact(StartupAnswered(1, "executions"))
+    starting.fact(StartupAnswered(1, ("executions",)))
     assert (starting.machine.phase, starting.status.may_trade) == (P.RESTORING, True)
     assert starting.orders[-1] == do.Compare(1, NOT_CONNECTED, ())
     starting.moved(0)

@@ -30,7 +30,7 @@ class Abort(Value):
 
 
 class StartUp(Value):
-    """Send the start-up requests; ``StartupAsked`` and ``StartupAnswered`` follow."""
+    """Send the start-up requests; ``StartupAnswered`` follows, after 1101 ``StartupAsked`` before it."""
 
     attempt: int
 

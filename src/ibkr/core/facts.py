@@ -91,17 +91,15 @@ class ClockJumped(Value):
 
 
 class TimerFired(Value):
-    """A timer came due, ``late`` seconds after its time; ``last_byte`` is when the socket last brought one."""
+    """A timer came due, ``late`` seconds after its time.
+
+    ``last_byte`` is when the socket last brought one, ``has_socket`` whether there is one: the port has accepted.
+    """
 
     timer: Timer
     late: float = 0.0
     last_byte: float = 0.0
-
-
-class PortAccepted(Value):
-    """The port took the TCP connection."""
-
-    attempt: int
+    has_socket: bool = False
 
 
 class AttemptFailed(Value):
@@ -112,11 +110,15 @@ class AttemptFailed(Value):
 
 
 class SessionOpened(Value):
-    """Handshake and startApi are through: managed accounts and the next valid id are in."""
+    """Handshake and startApi are through: managed accounts and the next valid id are in.
+
+    ``requests``: what start-up will ask for, by name.
+    """
 
     attempt: int
     server_version: int
     accounts: tuple[str, ...]
+    requests: tuple[str, ...] = ()
 
 
 class SocketEnded(Value):
@@ -128,25 +130,32 @@ class SocketEnded(Value):
 
 
 class CodeReceived(Value):
-    """The gateway sent a code of its own (code, text) that is not about one request."""
+    """The gateway sent a code of its own (code, text) that is about its session or its upstream."""
 
     attempt: int
     code: int
     text: str
 
 
+class FarmsTold(Value):
+    """The gateway sent codes (code, text) about data farms; one packet often brings several."""
+
+    attempt: int
+    notices: tuple[tuple[int, str], ...]
+
+
 class StartupAsked(Value):
-    """Start-up requests went out, by name."""
+    """Start-up requests went out again, by name: there may be more of them than at first."""
 
     attempt: int
     names: tuple[str, ...]
 
 
 class StartupAnswered(Value):
-    """One start-up request is answered in full; ``read_only`` when the answer was that the API is read-only."""
+    """These start-up requests are answered in full; ``read_only`` when an answer was that the API is read-only."""
 
     attempt: int
-    name: str
+    names: tuple[str, ...]
     read_only: bool = False
 
 
@@ -193,11 +202,11 @@ Fact: TypeAlias = (
     | ProbeWanted
     | ClockJumped
     | TimerFired
-    | PortAccepted
     | AttemptFailed
     | SessionOpened
     | SocketEnded
     | CodeReceived
+    | FarmsTold
     | StartupAsked
     | StartupAnswered
     | SubscriptionsMoved

@@ -10,7 +10,6 @@ from ibkr.core.facts import (
     AttemptFailed,
     ConnectWanted,
     DisconnectWanted,
-    PortAccepted,
     ReconnectWanted,
     RetryWanted,
     SessionOpened,
@@ -68,17 +67,13 @@ def retry_now(step: Step, _fact: ReconnectWanted | RetryWanted | TimerFired) -> 
     step.open()
 
 
-def port_accepted(step: Step, _fact: PortAccepted) -> None:
-    """From here on, silence is the gateway's."""
-    step.situation.accepted = True
-
-
 def session_opened(step: Step, fact: SessionOpened) -> None:
     """The session is there: start-up."""
     s = step.situation
     s.phase = Phase.STARTUP
     s.session.server_version = fact.server_version
     s.session.accounts = fact.accounts
+    s.session.asked.update(fact.requests)
     s.failure = None
     s.failures_in_a_row = 0
     s.id_in_use_since = None
@@ -106,7 +101,7 @@ def attempt_timed_out(step: Step, fact: TimerFired) -> None:
         step.do(StartTimer(Timer.ATTEMPT, min(fact.late, step.identity.timeout)))
         return
     seconds = f"{step.identity.timeout:g} s"
-    if step.situation.accepted:
+    if fact.has_socket:
         failure = Failure(FailureKind.SILENT, f"the port accepted, then said nothing for {seconds}")
     else:
         failure = Failure(FailureKind.UNREACHABLE, f"no answer to the TCP connection for {seconds}")

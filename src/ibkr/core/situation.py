@@ -122,7 +122,6 @@ class Situation:
     """The number of the newest attempt; numbers are never used twice."""
     socket_open: bool = False
     """The newest attempt's socket has not ended."""
-    accepted: bool = False
     attempt_started: float = 0.0
     attempts_made: int = 0
     """Attempts since the session was last whole."""

@@ -50,7 +50,6 @@ class Step:
         s.attempt += 1
         s.attempts_made += 1
         s.socket_open = True
-        s.accepted = False
         s.attempt_started = self.now.mono
         s.session = Session()
         self.do(Open(s.attempt, s.port), StartTimer(Timer.ATTEMPT, self.identity.timeout))

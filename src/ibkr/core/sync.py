@@ -18,6 +18,7 @@ from ibkr.core.effects import (
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     CodeReceived,
+    FarmsTold,
     OrdersUnconfirmed,
     StartupAnswered,
     StartupAsked,
@@ -52,19 +53,19 @@ _FARM_STATES = {
 
 
 def startup_asked(step: Step, fact: StartupAsked) -> None:
-    """These answers are now awaited."""
+    """These answers are now awaited, too."""
     step.situation.session.asked.update(fact.names)
 
 
 def startup_answered(step: Step, fact: StartupAnswered) -> None:
-    """One answer more; the last one ends start-up. A late one is as good as one in time."""
+    """Some answers more; the last one ends start-up. A late one is as good as one in time."""
     session = step.situation.session
-    session.answered.add(fact.name)
-    session.missing.discard(fact.name)
+    session.answered.update(fact.names)
+    session.missing.difference_update(fact.names)
     if session.upstream is not UpstreamState.DOWN:
-        session.told_while_down.discard(fact.name)
-    elif fact.name in _COMPARED:
-        session.told_while_down.add(fact.name)
+        session.told_while_down.difference_update(fact.names)
+    else:
+        session.told_while_down.update(_COMPARED.intersection(fact.names))
     session.read_only = session.read_only or fact.read_only
     if session.startup_over:
         _compare(step)
@@ -159,6 +160,12 @@ def code_in_session(step: Step, fact: CodeReceived) -> None:
             port_changed(step, new_port(fact.text))
 
 
+def farms_told(step: Step, fact: FarmsTold) -> None:
+    """How farms are, in order. Whoever says that knows upstream."""
+    for code, text in fact.notices:
+        _note_farm(step, farm_name(text), _FARM_STATES[reaction(code)])
+
+
 def _note(step: Step, fact: CodeReceived) -> None:
     session = step.situation.session
     kind = reaction(fact.code)
@@ -175,8 +182,6 @@ def _note(step: Step, fact: CodeReceived) -> None:
         case Reaction.TOO_FAST:
             session.too_fast += 1
             step.do(SlowDown(step.situation.attempt))
-        case _ if kind in _FARM_STATES:
-            _note_farm(step, farm_name(fact.text), _FARM_STATES[kind])
 
 
 def _note_upstream_lost(step: Step) -> None:

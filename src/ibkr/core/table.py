@@ -16,9 +16,9 @@ from ibkr.core.facts import (
     CodeReceived,
     ConnectWanted,
     DisconnectWanted,
+    FarmsTold,
     Heard,
     OrdersUnconfirmed,
-    PortAccepted,
     ProbeWanted,
     ReconnectWanted,
     RetryWanted,
@@ -80,8 +80,8 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     **{(phase, Timer.CALENDAR): _row(alarm.look_at_calendar, phase) for phase in _WANTED},
     **{(phase, Timer.ALERT): _row(alarm.overdue, phase) for phase in _WANTED},
     # one attempt
-    (P.OPENING, PortAccepted): _row(link.port_accepted, P.OPENING),
     (P.OPENING, CodeReceived): _row(sync.code_in_attempt, P.OPENING, *_TRY_AGAIN),
+    (P.OPENING, FarmsTold): _row(sync.farms_told, P.OPENING),
     (P.OPENING, SessionOpened): _row(link.session_opened, P.STARTUP),
     # the caller may cancel a subscription that waits for its session
     (P.OPENING, SubscriptionsMoved): _row(nothing, P.OPENING),
@@ -93,8 +93,8 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
         (phase, fact): _row(nothing, phase)
         for phase in (P.IDLE, P.FAILED, P.CLOSING, P.WAITING)
         for fact in (
-            PortAccepted,
             CodeReceived,
+            FarmsTold,
             SessionOpened,
             AttemptFailed,
             StartupAsked,
@@ -116,6 +116,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     **{(phase, SocketEnded): _row(link.session_lost, P.OPENING, P.WAITING) for phase in _SETTLED},
     (P.STARTUP, CodeReceived): _row(sync.code_in_session, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
     **{(phase, CodeReceived): _row(sync.code_in_session, phase, P.STARTUP, P.CLOSING, P.WAITING) for phase in _SETTLED},
+    **{(phase, FarmsTold): _row(sync.farms_told, phase) for phase in _SESSION},
     **{(phase, Heard): _row(liveness.heard, phase) for phase in _SESSION},
     (P.STARTUP, Timer.LIVENESS): _row(liveness.silence_checked, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
     **{(phase, Timer.LIVENESS): _row(liveness.silence_checked, phase, P.CLOSING, P.WAITING) for phase in _SETTLED},

@@ -171,7 +171,7 @@ class Driver:
         del self._timers[timer]
         self._fired.add(timer)
         late = max(0.0, asyncio.get_running_loop().time() - due)
-        self.post(TimerFired(timer, late, self._session.last_byte))
+        self.post(TimerFired(timer, late, self._session.last_byte, self._session.has_socket))
 
     def hang_up(self) -> None:
         """Have the system end the socket, whatever the loop does; nothing else is changed."""

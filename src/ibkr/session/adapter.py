@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ibkr.core.codes import Reaction, is_about_link, is_read_only, is_warning, reaction
+from ibkr.core.codes import Reaction, is_about_farm, is_about_link, is_read_only, is_warning, reaction
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
@@ -22,10 +22,8 @@ from ibkr.core.facts import (
     Heard,
     Key,
     OrdersUnconfirmed,
-    PortAccepted,
     SessionOpened,
     SocketEnded,
-    StartupAnswered,
     StartupAsked,
     StreamsWatched,
     SubscriptionsMoved,
@@ -41,6 +39,7 @@ from ibkr.session.ingest import SmallReads
 from ibkr.session.keepalive import keep_alive
 from ibkr.session.library import forget_loop, hang_up, let_go, say_goodbye, shut_down, tame
 from ibkr.session.orders.desk import Desk
+from ibkr.session.packet import Packet
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
 from ibkr.session.telling import in_words, kept_apart, plain
@@ -84,6 +83,8 @@ class Adapter:
         self._later: asyncio.TimerHandle | None = None
         self._detail = ""
         self._is_open = False
+        self._is_started = False
+        self._packet = Packet(lambda fact: self.post(fact))
         self._ended = True
         self._has_socket = False
         self._take_over()
@@ -92,6 +93,11 @@ class Adapter:
     def last_byte(self) -> float:
         """When the socket last brought a byte, in the loop's time."""
         return self._tap.last_byte
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether the newest attempt has one: the port has taken the connection."""
+        return self._has_socket
 
     @property
     def has_ended(self) -> bool:
@@ -119,6 +125,7 @@ class Adapter:
         self._ended = False
         self._detail = ""
         self._startup = None
+        self._packet.begin(attempt)
         self._tap.reset()
         self.custody.begin()
         self.desk.trades.begin()
@@ -139,20 +146,16 @@ class Adapter:
 
     def start_up(self) -> None:
         """Send the start-up requests."""
-        if self._startup is None:
-            attempt = self._attempt
-            self._startup = StartUp(
-                self.ib,
-                self._account,
-                readonly=self._readonly,
-                on_answer=lambda name, read_only: self.post(StartupAnswered(attempt, name, read_only)),
-            )
+        startup = self._startup
+        assert startup is not None, "there is a session"
         self._cancel_later()
-        self._startup.with_others = self.desk.has_gap
         self.desk.trades.start_up()
-        self.post(StartupAsked(self._attempt, self._startup.names))
+        if self._is_started:
+            startup.with_others = self.desk.has_gap
+            self.post(StartupAsked(self._attempt, startup.names))
+        self._is_started = True
         with one_write(self.ib.client.conn), self.custody.start_up():
-            self._startup.ask()
+            startup.ask()
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these start-up requests once more."""
@@ -240,6 +243,7 @@ class Adapter:
         self._set_events_done = tame(ib)
         self._tap = Tap(client, lambda: asyncio.get_running_loop().time())
         self._tap.on_unfit = self._on_unfit
+        self._tap.on_packet = self._packet.tell
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
         self.desk = Desk(ib, self._egress, lambda orders: self.post(OrdersUnconfirmed(orders)))
         self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
@@ -313,7 +317,6 @@ class Adapter:
         self._has_socket = True
         transport.set_protocol(SmallReads(self.ib.client.conn))
         keep_alive(transport.get_extra_info("socket"), self._policy.probe_after + self._policy.probe_timeout)
-        self.post(PortAccepted(self._attempt))
 
     def _on_api_start(self) -> None:
         """Accounts and next id are in. Told once that packet is read, turns of the loop before connectAsync ends."""
@@ -324,10 +327,14 @@ class Adapter:
         if attempt != self._attempt or self._is_open or not client.isReady():
             return
         self._is_open = True
+        self._is_started = False
         self._ids.opened()
         self._egress.opened()
         self.custody.session_opened()
-        self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts())))
+        startup = StartUp(self.ib, self._account, readonly=self._readonly, on_answer=self._answered)
+        startup.with_others = self.desk.has_gap
+        self._startup = startup
+        self.post(SessionOpened(attempt, client.serverVersion(), tuple(client.getAccounts()), startup.names))
 
     def _on_unfit(self, failure: Failure) -> None:
         self._detail = failure.detail
@@ -374,11 +381,16 @@ class Adapter:
 
     def _error_received(self, req_id: int, code: int, text: str, advanced: str = "") -> None:
         """Ours first: what the library does with some of these is what we must prevent."""
+        about_farm = is_about_farm(code)
+        if about_farm:
+            self._packet.notice(code, text)
+        if not about_farm or not self._tap.is_reading:
+            self._packet.tell()
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
         self.desk.code_received(req_id, reaction(code))
-        if is_about_link(code):
+        if is_about_link(code) and not about_farm:
             self.post(CodeReceived(self._attempt, code, text))
         if reaction(code) in _TOLD_BY_STATUS:
             self.ib.errorEvent.emit(req_id, code, text, None)
@@ -387,7 +399,15 @@ class Adapter:
         if startup is not None and is_read_only(code, text):
             startup.read_only()
 
+    def _answered(self, name: str, read_only: bool) -> None:
+        """Told with others of its packet; but at once when orders are known, for what comes behind is news."""
+        self._packet.answer(name, read_only=read_only)
+        startup = self._startup
+        if not self._tap.is_reading or startup is None or not startup.awaits_orders:
+            self._packet.tell()
+
     def _tell_subscriptions(self) -> None:
+        self._packet.tell()
         ledger = self.custody.ledger
         self.post(
             SubscriptionsMoved(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ibkr.core.derive import ORDER_ANSWERS
 from ibkr.core.value import Value
 
 _ORDER_REQUESTS = ("open orders", "completed orders")
@@ -55,6 +56,11 @@ class StartUp:
     def names(self) -> tuple[str, ...]:
         """Every request by name, in wire order; those for orders of other clients only ``with_others``."""
         return tuple(name for name in self._requests if self.with_others or name != OTHERS)
+
+    @property
+    def awaits_orders(self) -> bool:
+        """Whether it is not known yet what is being traded."""
+        return any(name in self._requests and name not in self._answered for name in ORDER_ANSWERS)
 
     @property
     def awaits_others(self) -> bool:

@@ -16,7 +16,8 @@ class Tap:
     Before the handshake it holds the packets back until the first frame is whole and fit for the library, so that a
     peer that is no gateway is known by its first bytes and costs no memory. After it, ``ingest.py`` reads.
     ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``; ``on_read`` when
-    a packet, or a slice of it, has been read, with the time of its arrival.
+    a packet, or a slice of it, has been read, with the time of its arrival; ``on_packet`` at the end of each during
+    which ``is_reading`` was true.
     """
 
     def __init__(self, client: Any, clock: Callable[[], float]) -> None:
@@ -25,6 +26,8 @@ class Tap:
         self.on_unfit: Callable[[Failure], None] = lambda failure: None
         self.on_byte: Callable[[], None] = lambda: None
         self.on_read: Callable[[float], None] = lambda now: None
+        self.on_packet: Callable[[], None] = lambda: None
+        self.is_reading = False
         self.last_byte = 0.0
         self.any_byte = False
         self._held = b""
@@ -65,7 +68,12 @@ class Tap:
             self._opened = True
             data, self._held = self._held, b""
         # Who reads counts, too, in the library's own counters: session/traffic.py adds them up.
-        self._reader.take(data)
+        self.is_reading = True
+        try:
+            self._reader.take(data)
+        finally:
+            self.is_reading = False
+            self.on_packet()
 
     def end(self) -> None:
         """The socket is not wanted any more, nor is what it has brought and will bring."""

@@ -76,18 +76,27 @@ class Oracle:
                 self.wanted = False
             case fact_of.OrdersUnconfirmed(orders):
                 self.unconfirmed = orders
-            case fact_of.SessionOpened() if phase is P.OPENING:
+            case fact_of.SessionOpened(_, _, _, names) if phase is P.OPENING:
                 self.link.up = True
+                self.link.asked = set(names)
             case fact_of.SocketEnded():
                 self.link.up = False
-            case fact_of.CodeReceived(_, code, text) if phase in (P.OPENING, *IN_SESSION):
+        if phase in (P.OPENING, *IN_SESSION):
+            self._hear(fact)
+        if phase in IN_SESSION:
+            self.link.take(fact, self.rig.policy.lateness_tolerance)
+
+    def _hear(self, fact: Fact) -> None:
+        match fact:
+            case fact_of.CodeReceived(_, code, text):
                 if code in DOWN:
                     self.notices = self.notices + 1 if self.link.upstream == "down" else 1
                 self.link.hear(code, text)
-                if code == BACK[1] and phase in IN_SESSION and not self.has_compared:
+                if code == BACK[1] and not self.has_compared:
                     self.link.answered -= self.link.told_while_down
-        if phase in IN_SESSION:
-            self.link.take(fact, self.rig.policy.lateness_tolerance)
+            case fact_of.FarmsTold(_, notices):
+                for code, text in notices:
+                    self.link.hear(code, text)
 
     def _follow(self, effect: Effect) -> None:
         self.attempts.follow(effect)

@@ -68,10 +68,12 @@ class Link:
         match fact:
             case fact_of.StartupAsked(_, names):
                 self.asked |= set(names)
-            case fact_of.StartupAnswered(_, name, read_only):
-                self.answered.add(name)
-                blind = self.upstream == "down" and name in BOOKS
-                (self.told_while_down.add if blind else self.told_while_down.discard)(name)
+            case fact_of.StartupAnswered(_, names, read_only):
+                self.answered |= set(names)
+                told = set(names)
+                self.told_while_down -= told
+                if self.upstream == "down":
+                    self.told_while_down |= told & BOOKS
                 self.read_only |= read_only
             case fact_of.SubscriptionsMoved(_, _, refused, _, withheld):
                 self.refused, self.withheld = refused, withheld

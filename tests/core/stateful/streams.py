@@ -29,8 +29,9 @@ class Streams:
     def take(self, fact: Fact, in_session: bool) -> list[do.Watch]:
         """A fact, once the link has taken it; the watches that it must lead to."""
         match fact:
-            case fact_of.CodeReceived(_, code, text) if code in FARM and named(text):
-                return self._farm(FARM[code], named(text))
+            case fact_of.FarmsTold(_, notices):
+                told = [(FARM[code], named(text)) for code, text in notices]
+                return [watch for state, farm in told if farm for watch in self._farm(state, farm)]
             case fact_of.CodeReceived(_, code, text) if code in (*DOWN, *BACK):
                 return self._upstream(code, text)
             case fact_of.SubscriptionsMoved(ended=ended) if in_session:

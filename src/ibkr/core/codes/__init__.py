@@ -6,7 +6,7 @@
 from ibkr.core.codes.catalogue import catalogue, find, search
 from ibkr.core.codes.code import Category, Code, Reaction, Scope, Severity
 from ibkr.core.codes.notices import connected_farms, farm_name, feed_of, new_port
-from ibkr.core.codes.reactions import CODES, IN_WORDS, is_about_link, is_read_only, is_warning, reaction
+from ibkr.core.codes.reactions import CODES, IN_WORDS, is_about_farm, is_about_link, is_read_only, is_warning, reaction
 
 __all__ = [
     "CODES",
@@ -21,6 +21,7 @@ __all__ = [
     "farm_name",
     "feed_of",
     "find",
+    "is_about_farm",
     "is_about_link",
     "is_read_only",
     "is_warning",

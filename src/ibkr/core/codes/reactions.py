@@ -231,6 +231,12 @@ def is_about_link(code: int) -> bool:
     return row is not None and row.scope is not Scope.REQUEST
 
 
+def is_about_farm(code: int) -> bool:
+    """Whether it tells how one of the gateway's data farms is."""
+    row = CODES.get(code)
+    return row is not None and row.scope is Scope.FARM
+
+
 def is_warning(code: int) -> bool:
     """Whether the request or order that this code names lives on. IB keeps 2100-2199 for warnings."""
     return 2100 <= code < 2200 or code in WARNINGS
