@@ -13,23 +13,30 @@ PORT, WAY, END = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 
-def end() -> None:
+def end(*, tells: bool = True) -> None:
     if END == "handle":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
-    print("connected", flush=True)
+    if tells:
+        tell()
     if END == "exception":
         raise ValueError("the program's own")
     if END == "exit":
         sys.exit(3)
 
 
+def tell(*_: object) -> None:
+    print("connected", flush=True)
+
+
 def script() -> None:
     connector = IBConnector("127.0.0.1", PORT, 7)
     connector.connect()
-    connector.ib.reqMktData(AAPL)
+    ticker = connector.ib.reqMktData(AAPL)
     connector.sleep(0.1)
-    end()
-    if END in ("run", "handle"):
+    runs = END in ("run", "handle")
+    end(tells=not runs)
+    if runs:  # told out of the loop: a signal between two lines of Python's own would be met by Python's own words
+        ticker.updateEvent += tell
         connector.run()
     if END == "compute":
         time.sleep(60)
