@@ -9,6 +9,7 @@ from itertools import groupby
 
 from ibkr.core import effects as do
 from ibkr.core.calendar import Calendar
+from ibkr.core.derive import view_of
 from ibkr.core.effects import Effect
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
@@ -206,6 +207,8 @@ class Rig:
         before, phase = self.machine.status, self.machine.phase
         newest = self.opened[-1][0] if self.opened else 0
         effects = self.machine.step(fact, self.now)
+        machine = self.machine
+        assert view_of(machine._situation, machine.identity, machine.policy) == machine._view, "shown too late"
         if getattr(fact, "attempt", newest) == newest:
             self.steps += 1
             trigger = fact.timer if isinstance(fact, TimerFired) else type(fact)

@@ -218,5 +218,5 @@ def _flaps(step: Step) -> bool:
     losses, now = step.situation.losses, step.now.mono
     losses.append(now)
     while losses[0] < now - step.policy.flap_window:
-        losses.popleft()
+        del losses[0]
     return len(losses) > step.policy.flap_limit

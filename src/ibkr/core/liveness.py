@@ -14,6 +14,7 @@ def heard(step: Step, _fact: Heard) -> None:
     session = step.situation.session
     session.probe_sent_at = None
     session.lateness_forgiven = False
+    step.shows_nothing = not session.suspect
     session.suspect = False
     _wait(step, step.policy.probe_after)
 
@@ -39,6 +40,7 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
             _wait(step, left)
         else:
             _probe(step)
+        step.shows_nothing = True
         return
     if fact.late > policy.lateness_tolerance:
         # Our own loop was blocked: that time is no silence of the gateway's.

@@ -102,6 +102,8 @@ class Machine:
         row.react(step, fact)
         if s.phase not in row.to:
             raise IllegalFact(f"{fact} led from {phase_before} to {s.phase}, which the table does not allow")
+        if step.shows_nothing:
+            return step.effects
         view = view_of(s, self.identity, self.policy)
         follow(step, view["state"])
         view["alert"] = s.alert

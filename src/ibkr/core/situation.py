@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -133,7 +132,7 @@ class Situation:
     """Why it was given up from outside of the table."""
     failures_in_a_row: int = 0
     id_in_use_since: float | None = None
-    losses: deque[float] = field(default_factory=deque)
+    losses: list[float] = field(default_factory=list)
     lost_because: str = ""
     next_retry_at: datetime | None = None
     outages: int = 0

@@ -24,7 +24,10 @@ _SESSION_TIMERS = (
 
 @dataclass(slots=True, eq=False, repr=False)
 class Step:
-    """The situation, the moment, the rules; and the effects collected so far."""
+    """The situation, the moment, the rules; and the effects collected so far.
+
+    ``shows_nothing``: the reaction has changed nothing that the status is made of. To look is most of a step's cost.
+    """
 
     situation: Situation
     identity: Identity
@@ -33,6 +36,7 @@ class Step:
     roll: Callable[[], float]
     calendar: Calendar
     effects: list[Effect] = field(default_factory=list)
+    shows_nothing: bool = False
 
     def do(self, *effects: Effect) -> None:
         """Add effects, in order."""

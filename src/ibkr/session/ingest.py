@@ -215,26 +215,23 @@ class Ingest:
 class SmallReads(asyncio.BufferedProtocol):
     """Reads ``READ_SIZE`` bytes at most at a time for the protocol ``behind`` it, on any event loop.
 
-    One buffer serves all connections of a thread: it is empty again before anybody else has his turn.
+    One buffer serves all connections of the thread that it is made in: it is empty again before anybody else has his
+    turn.
     """
 
     _of_thread = threading.local()
 
     def __init__(self, behind: Any) -> None:
         self._behind = behind
+        if not hasattr(self._of_thread, "buffer"):
+            self._of_thread.buffer = memoryview(bytearray(READ_SIZE))
+        self._buffer: memoryview = self._of_thread.buffer
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer()
-
-    @classmethod
-    def _buffer(cls) -> memoryview:
-        if not hasattr(cls._of_thread, "buffer"):
-            cls._of_thread.buffer = memoryview(bytearray(READ_SIZE))
-        buffer: memoryview = cls._of_thread.buffer
-        return buffer
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._behind.data_received(bytes(self._buffer()[:nbytes]))
+        self._behind.data_received(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> Any:
         return self._behind.eof_received()

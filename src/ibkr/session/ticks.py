@@ -59,13 +59,21 @@ class Ticks:
         # Bound anew at every look, it could not be told from a replacement.
         self._interpret = self._decoder.interpret = self._decoder.interpret
         self._originals = Wrapper.priceSizeTick, Wrapper.tickSize, Decoder.interpret, Decoder.priceSizeTick
-        self._is_on = False
+        # For each slice; whether all is unaltered is looked at when its first tick comes.
+        self._is_on = self._is_judged = False
         # Tickers of this slice that are among the library's pending ones already, by request id.
         self._pending: dict[bytes, Any] = {}
 
     def begin_slice(self, *, is_logging: bool) -> None:
         self._pending.clear()
-        self._is_on = not is_logging and self._is_unaltered()
+        self._is_on = not is_logging
+        self._is_judged = False
+
+    def _may_read(self) -> bool:
+        if not self._is_judged:
+            self._is_on = self._is_unaltered()
+            self._is_judged = True
+        return self._is_on and self._decoder.interpret is self._interpret
 
     def _is_unaltered(self) -> bool:
         """Whether all that is done here in its place is the library's own."""
@@ -79,7 +87,7 @@ class Ticks:
     def read(self, messages: deque[bytes], most: int) -> int:
         count = 0
         # Somebody waits to see messages as long as the decoder's method is replaced (custody/ears.py).
-        if self._is_on and self._decoder.interpret is self._interpret:
+        if self._is_on and messages[0][:2] in self._readers and self._may_read():
             reader_of, take = self._readers.get, messages.popleft
             while messages and count < most:
                 message = take()

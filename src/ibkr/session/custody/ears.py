@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ibkr.core.facts import Key
@@ -46,10 +47,8 @@ class Ears:
         self._interpret(fields)
 
     def _listen(self, message: int, at: int) -> None:
-        read = self._decoder.handlers[message]
+        self._decoder.handlers[message] = partial(self._hear, self._decoder.handlers[message], at)
 
-        def heard(fields: list[str]) -> None:
-            read(fields)
-            self._on_heard(int(fields[at]))
-
-        self._decoder.handlers[message] = heard
+    def _hear(self, read: Callable[[list[str]], None], at: int, fields: list[str]) -> None:
+        read(fields)
+        self._on_heard(int(fields[at]))

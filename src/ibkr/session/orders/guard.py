@@ -6,6 +6,7 @@ It stands at the library's own calls and at the client's below them, so that it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ibkr.core.errors import NotReady
@@ -26,35 +27,26 @@ class Guard:
         self._status = status
         self._place = ib.client.placeOrder
         for owner, name in (*((ib, name) for name in _TAKES_AN_ID), (ib.client, "exerciseOptions")):
-            self._check_first(owner, name, lambda *args: self._may_trade())
-        self._check_first(ib, "placeOrder", lambda contract, order: self._may_send(order))
-        self._check_first(ib, "whatIfOrderAsync", lambda contract, order: self._needs_session("what-if order"))
-        self._check_first(ib.client, "cancelOrder", lambda *args: self._needs_session("cancel"))
-        self._check_first(ib.client, "reqGlobalCancel", lambda: self._needs_session("global cancel"))
-        self._check_first(ib.client, "send", lambda *fields, **named: self._needs_socket())
+            _check_first(owner, name, self._may_trade)
+        _check_first(ib, "placeOrder", self._may_send)
+        _check_first(ib, "whatIfOrderAsync", partial(self._needs_session, "what-if order"))
+        _check_first(ib.client, "cancelOrder", partial(self._needs_session, "cancel"))
+        _check_first(ib.client, "reqGlobalCancel", partial(self._needs_session, "global cancel"))
+        _check_first(ib.client, "send", self._needs_socket)
         ib.client.placeOrder = self._placed
 
-    def _check_first(self, owner: Any, name: str, check: Callable[..., None]) -> None:
-        call = getattr(owner, name)
-
-        def checked(*args: Any, **named: Any) -> Any:
-            check(*args, **named)
-            return call(*args, **named)
-
-        setattr(owner, name, checked)
-
     def _placed(self, orderId: int, contract: Any, order: Any) -> None:
-        self._may_send(order)
+        self._may_send(contract, order)
         self._place(orderId, contract, order)
         self._client.updateReqId(orderId + 1)  # the caller may have chosen it himself
 
-    def _may_send(self, order: Any) -> None:
+    def _may_send(self, contract: Any, order: Any) -> None:
         if order.whatIf:
             self._needs_session("what-if order")
         else:
             self._may_trade()
 
-    def _may_trade(self) -> None:
+    def _may_trade(self, *_args: Any, **_named: Any) -> None:
         status = self._status()
         if not status.may_trade:
             raise NotReady(
@@ -63,13 +55,23 @@ class Guard:
                 status,
             )
 
-    def _needs_socket(self) -> None:
+    def _needs_socket(self, *_fields: Any, **_named: Any) -> None:
         """Subscriptions are recorded before they come here, and wait for their session; the rest cannot."""
         if not self._client.isConnected():
             status = self._status()
             raise NotReady(f"Not connected, the request was not sent, nor will it be later: {status.reason}", status)
 
-    def _needs_session(self, what: str) -> None:
+    def _needs_session(self, what: str, *_args: Any, **_named: Any) -> None:
         if not self._client.isReady():
             status = self._status()
             raise NotReady(f"the {what} was not sent: there is no session: {status.reason}", status)
+
+
+def _check_first(owner: Any, name: str, check: Callable[..., None]) -> None:
+    # Closures of both would be some KB of each connector.
+    setattr(owner, name, partial(_checked, check, getattr(owner, name)))
+
+
+def _checked(check: Callable[..., None], call: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    check(*args, **named)
+    return call(*args, **named)
