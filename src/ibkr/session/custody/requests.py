@@ -217,8 +217,9 @@ class _StandIn:
         self._ours, self._kind, self._signature = ours, kind, signature
 
     def __call__(self, *args: Any, **named: Any) -> None:
-        arguments = self._signature.bind(None, *args, **named).args[1:]
-        self._ours(*arguments) if self._kind is None else self._ours(self._kind, *arguments)
+        if named or len(args) + 1 != len(self._signature.parameters):  # to bind costs more than all the rest
+            args = self._signature.bind(None, *args, **named).args[1:]
+        self._ours(*args) if self._kind is None else self._ours(self._kind, *args)
 
 
 @functools.cache  # the same for every client; to find it out again would be most of what a connector costs to make
