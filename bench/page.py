@@ -56,6 +56,9 @@ def page(saved: dict[str, Any]) -> str:
         f"{machine['python']}; {machine['packages']}. Load average when it began: {machine['load']}. "
         "What others do on a machine moves times more than ratios."
     )
+    for each in saved.get("later", ()):  # groups that were measured again by themselves
+        groups = ", ".join(each["groups"])
+        where += f" Again on {each['measured']}: {groups} ({each['runs']} runs, load average {each['load']})."
     rows = [
         (
             figure.what,
