@@ -2,7 +2,7 @@
 
 The ``IB`` object lives as long as the connector and is reconnected; what of the library would get in the way of that
 is replaced on the instance here, with the reason next to it (facts/client-library.md). All that shares the state of one
-attempt, and no more, is in this file: it is one job, a little over 300 lines.
+attempt, and no more, is in this file: one job, in some 400 lines, a third of them imports, docstrings and signatures.
 """
 
 from __future__ import annotations
