@@ -236,7 +236,7 @@ class IBConnector:
                 self._home.give(lambda: self._supervision.begin(wait=True))
             else:
                 self.connect()
-        except BaseException:
+        except BaseException:  # Ctrl-C while it connects, too: no thread is left behind
             if started:
                 self.stop()
             raise
@@ -277,7 +277,7 @@ class IBConnector:
     def sleep(self, seconds: float) -> bool:
         """Wait, while supervision goes on; True, for ``while connector.sleep(1):``."""
         if self._home.is_elsewhere:
-            time.sleep(seconds)
+            time.sleep(seconds)  # the connection is looked after in another thread
             return True
         return self._home.run("sleep()", "'await asyncio.sleep(seconds)'", lambda: asyncio.sleep(seconds, True))
 

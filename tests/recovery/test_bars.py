@@ -52,7 +52,9 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(
     dates = [bar.date for bar in bars]
     assert [bar for bar, old in zip(bars, before[:-1], strict=False) if bar is not old] == [], "those there were stay"
     assert len(bars) > len(before)
+    assert filled, "the gap was filled"
     new = [bar.date for bar in filled[len(before) - 1 :]]
+    assert new, "with the last bar again, at least"
     assert {(later - one).total_seconds() for one, later in pairwise(new)} <= {5}, "it begins where the old ones end"
     assert all(earlier < later for earlier, later in pairwise(dates))
     assert connector.ib.realtimeBars() == [bars]

@@ -81,7 +81,7 @@ class History:
         try:
             with self._writing() as db:
                 self._end_last_run(db)
-        except BaseException:
+        except BaseException:  # whatever it was is raised; the file is not left open
             self._db.close()
             raise
 

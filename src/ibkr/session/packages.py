@@ -23,7 +23,7 @@ CURE = (
 def import_eventkit(backend: str) -> None:
     """Import it ahead of the client library. Raises ``ConfigError`` where the older one cannot be imported."""
     try:
-        import eventkit  # noqa: F401
+        import eventkit  # noqa: F401 - whether it can be imported is the question
     except RuntimeError as error:
         cure = f"it needs the module eventkit, whose older package cannot be imported here ({error}): {CURE}"
         raise ConfigError("ibkr.backend", backend, cure) from error

@@ -69,7 +69,7 @@ class Listener:
         try:
             listening.listen(128)
             listening.setblocking(False)
-        except BaseException:
+        except BaseException:  # whatever it was is raised; the socket is not left open
             listening.close()
             raise
         self._socket = listening
