@@ -60,6 +60,8 @@ def test_a_fault_from_another_terminal(ibkr, simulated):
     ("args", "words"),
     [
         (["frezee"], "no fault 'frezee'; perhaps: freeze"),
+        (["break_farm", "nofarm"], "no farm 'nofarm'; known: cashfarm, cashhmds,"),
+        (["restart", "seconds=2", "seconds=3"], "seconds is given twice"),
         (["restart", "soon"], "write: restart [SECONDS=2.0]"),
         (["restart", "hours=1"], "no argument 'hours'"),
     ],

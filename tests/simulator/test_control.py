@@ -73,6 +73,7 @@ class TestControl:
             ("POST /faults/restart", {"args": ["soon"]}, 400, "write: restart [SECONDS=2.0]"),
             ("POST /faults/restart", {"args": {"hours": 1}}, 400, "no argument 'hours'"),
             ("POST /faults/restart", {"args": [True]}, 400, "SECONDS is of kind float, not True"),
+            ("POST /faults/break_farm", {"args": ["nofarm"]}, 400, "no farm 'nofarm'; known: "),
             ("POST /faults/restart", {"args": 2}, 400, "a list or an object is needed, not 2"),
             ("POST /faults/restart", {"seconds": 2}, 400, 'write {"args": [2]}'),
             ("POST /faults/restart", [2], 400, 'write {"args": [2]}'),

@@ -1,8 +1,10 @@
 """The faults by name: documented, called, and called wrongly."""
 
+import socket
+
 import pytest
 
-from ibkr.simulator import FAULTS, FaultError
+from ibkr.simulator import FAULTS, FaultError, Gateway
 
 
 class TestRegistry:
@@ -41,6 +43,17 @@ class TestRegistry:
             (("mute", "reqPosition"), "perhaps: reqPositions"),
             (("lose_upstream", 0), "repeats from 1"),
             (("delay",), "SECONDS is missing, write: delay SECONDS"),
+            (("delay", 10**400), "SECONDS is of kind float, not 1000"),
+            (("drop_message", "execDetails", 1.5), "drop_message: whole times from 1 are needed, not 1.5"),
+            (("drop_message", "execDetails", "nan"), "drop_message: whole times from 1 are needed, not nan"),
+            (("break_farm", "nofarm"), "no farm 'nofarm'; known: cashfarm, cashhmds,"),
+            (("mend_farm", ""), "no farm ''; known: cashfarm,"),
+            (("flap_farm", "usfram", 0.01), "no farm 'usfram'; known: cashfarm,"),
+            (("stall_stream", "APPL"), "no symbol 'APPL'; perhaps: AAPL"),
+            (("end_stream", ""), "no symbol ''; perhaps: "),
+            (("end_stream", "AAPL", -3), "end_stream: codes from 1 are needed, not -3"),
+            (("occupy_client_id", -1), "occupy_client_id: client ids from 0 are needed, not -1"),
+            ((1100,), "a fault's name is a text, not 1100"),
         ],
     )
     async def test_wrong_calls_say_what_to_write(self, gateway, call, words: str) -> None:
@@ -53,3 +66,29 @@ class TestRegistry:
     async def test_an_unknown_named_argument(self, gateway) -> None:
         with pytest.raises(FaultError, match="restart has no argument 'minutes'"):
             await gateway.fault("restart", minutes=2)
+
+    @pytest.mark.parametrize("times", ["inf", 2, "3.0"])
+    async def test_times_are_whole_or_endless(self, gateway, times) -> None:
+        await gateway.fault("drop_message", "execDetails", times)
+        assert list(gateway.seen.faults) == ["drop_message"]
+
+    async def test_an_argument_given_in_order_and_by_name(self, gateway) -> None:
+        with pytest.raises(FaultError, match=r"restart: SECONDS is given twice, write: restart \[SECONDS=2.0\]"):
+            await gateway.fault("restart", 2, seconds=3)
+
+    async def test_a_port_that_another_program_has(self, gateway) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            with pytest.raises(FaultError, match=rf"cannot listen on port {port}: .*; choose another"):
+                await gateway.fault("change_port", port)
+        assert gateway.is_listening
+        await gateway.fault("change_port", port)
+        assert gateway.port == port
+
+    async def test_a_farm_that_only_the_users_instruments_have(self, tmp_path) -> None:
+        entry = 'symbol = "X"\nsec_type = "STK"\ncon_id = 1\nprice = 10.0\nfarm = "ownfarm"\n'
+        (file := tmp_path / "own.toml").write_text(f"[[instrument]]\n{entry}")
+        async with Gateway(instruments=file) as gateway:
+            await gateway.fault("break_farm", "ownfarm")
+            with pytest.raises(FaultError, match=r"known: .*ownfarm"):
+                await gateway.fault("break_farm", "nofarm")

@@ -174,6 +174,16 @@ class TestRequests:
             seen.append(len(gateway.seen.faults))
         assert seen == [1, 1, 3, 3]
 
+    async def test_a_step_that_this_gateway_cannot_carry_out_is_told_and_hurts_nobody(
+        self, gateway: Gateway, connect, written, caplog
+    ) -> None:
+        client = await connect(gateway.port, 1)
+        step = '[[step]]\nwhen = "reqCurrentTime"\nfault = "break_farm"\nargs = ["nofarm"]'
+        gateway.play(load_scenario(written(step)))
+        client.send(49, 1)
+        assert (await client.receive())[0] == "49"
+        assert "step 1: break_farm: no farm 'nofarm'; known: " in caplog.text
+
     async def test_once_it_is_over_nothing_comes(self, gateway: Gateway, connect, scenario) -> None:
         client = await connect(gateway.port, 1)
         gateway.play(scenario('when = "reqCurrentTime"', 'after = "reqCurrentTime"'))

@@ -31,7 +31,11 @@ def fault(
     """
     words = args or []
     given: dict[str, Any] = {"args": [word for word in words if "=" not in word]}
-    named = dict(word.split("=", 1) for word in words if "=" in word)
+    named: dict[str, str] = {}
+    for key, value in (word.split("=", 1) for word in words if "=" in word):
+        if key in named:
+            raise typer.BadParameter(f"{key} is given twice: {named[key]} and {value}", context)
+        named[key] = value
     if named and given["args"]:
         raise typer.BadParameter("give all arguments by name, or none: 10, or seconds=10", context)
     if named:

@@ -108,6 +108,12 @@ class Listener:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def check(self, port: int) -> None:
+        """Raises `OSError` if another program has this port."""
+        if port != self.port:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            _bound(socket.socket, family, 0, (self.host, port)).close()
+
     def move(self, port: int) -> None:
         """Refuse here, and listen at another port at once; 0 takes any that is free."""
         self.shut()

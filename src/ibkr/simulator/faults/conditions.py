@@ -1,11 +1,13 @@
 """The conditions that the faults set: what holds for all connections, now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ibkr.simulator.connection.outbox import AT_ONCE, Flow
 from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.connection.twists import Twist
+from ibkr.simulator.market.instrument import Instrument
 
 FARMS: dict[str, str] = {
     "usfarm": "market",
@@ -14,6 +16,25 @@ FARMS: dict[str, str] = {
     "secdefnj": "secdef",
 }
 """The farms that the gateway is connected to, and their kinds, in the order that TWS tells them."""
+
+_ELSEWHERE = (
+    "usfarm.nj",
+    "usfarm.us",
+    "usopt",
+    "cashfarm",
+    "eufarm",
+    "eufarmnj",
+    "hfarm",
+    "jfarm",
+    "euhmds",
+    "hkhmds",
+    "cashhmds",
+    "fundfarm",
+    "secdefil",
+    "secdefeu",
+    "secdefhk",
+)
+"""Farms that users' gateways tell of and this one is not connected to; notices about them can be had all the same."""
 
 _BROKEN = {
     "market": (2103, "Market data farm connection is broken:"),
@@ -69,6 +90,11 @@ class Conditions:
                 )
             ]
         return [farm_notice(farm, farm not in self.broken_farms) for farm in FARMS]
+
+
+def known_farms(instruments: Iterable[Instrument]) -> list[str]:
+    """The farms that there are, those of these instruments among them."""
+    return sorted({*FARMS, *_ELSEWHERE, *(item.farm for item in instruments)})
 
 
 def farm_kind(farm: str) -> str:

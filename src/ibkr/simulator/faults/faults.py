@@ -12,8 +12,8 @@ from typing import Annotated, TypeAlias
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.faults import limits, messages, sequence, streams  # noqa: F401  (they register themselves)
-from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice
-from ibkr.simulator.faults.registry import FAULTS, Endless, Seconds, fault, find_fault, number_from, one_of
+from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice, known_farms
+from ibkr.simulator.faults.registry import FAULTS, Endless, FaultError, Seconds, fault, find_fault, number_from, one_of
 from ibkr.simulator.hub import Hub
 from ibkr.simulator.requests.registry import REQUESTS
 
@@ -24,6 +24,7 @@ _MOVED = "Socket port has been reset and this connection is being dropped. Pleas
 _RESTORED = "Connectivity between IB and Trader Workstation has been restored - "
 
 Port: TypeAlias = Annotated[int, number_from(0, "port numbers", 65535)]
+ClientId: TypeAlias = Annotated[int, number_from(0, "client ids")]
 Repeats: TypeAlias = Annotated[int, number_from(1, "repeats")]
 
 
@@ -95,6 +96,12 @@ class Faults:
     @fault()
     def change_port(self, port: Port = 0) -> None:
         """The API port is changed, 0 takes any: code 1300 with the new port, then every connection ends."""
+        try:
+            self.listener.check(port)
+        except OSError as error:
+            raise FaultError(
+                f"change_port: cannot listen on port {port}: {error.strerror}; choose another, or 0 for any"
+            ) from error
         self.listener.move(port)
         for client in list(self.hub.clients):
             if client.client_id >= 0:
@@ -152,7 +159,7 @@ class Faults:
     # --- client ids ------------------------------------------------------------------------------
 
     @fault()
-    def occupy_client_id(self, client_id: int, seconds: Endless = math.inf) -> None:
+    def occupy_client_id(self, client_id: ClientId, seconds: Endless = math.inf) -> None:
         """Somebody else has this client id, for so many seconds: new sessions with it get 326."""
         self.hub.take_id(client_id, seconds)
 
@@ -248,7 +255,10 @@ class Faults:
             self.hub.notify_all(1102, f"{_RESTORED}data maintained. All data farms are connected: {farms}.")
 
     def tell_farm(self, farm: str, *, is_up: bool) -> None:
-        """A farm is broken or mended, and sessions are told."""
+        """A farm is broken or mended, and sessions are told. Raises `FaultError` for one that there is not."""
+        known = known_farms(self.hub.instruments.listed)
+        if farm not in known:
+            raise FaultError(f"no farm {farm!r}; known: {', '.join(known)}")
         farms = self.hub.conditions.broken_farms
         if is_up:
             farms.discard(farm)

@@ -28,12 +28,14 @@ Check: TypeAlias = Callable[[Any], str]
 """What is wrong with a value in words that go behind the fault's name, or ""."""
 
 
-def number_from(least: float, what: str, most: float = math.inf, *, endless: bool = False) -> Check:
+def number_from(
+    least: float, what: str, most: float = math.inf, *, endless: bool = False, whole: bool = False
+) -> Check:
     """A check for numbers of `what` from `least` to `most`; infinity only where it is `endless`."""
     upward = "" if most == math.inf else f" to {most:g}"
 
     def check(value: float) -> str:
-        is_fine = least <= value <= most and (endless or value != math.inf)
+        is_fine = least <= value <= most and (endless if value == math.inf else not whole or value == int(value))
         return "" if is_fine else f"{what} from {least:g}{upward} are needed, not {value!r}"
 
     return check
@@ -51,7 +53,7 @@ def one_of(known: Collection[str], what: str) -> Check:
 
 Seconds: TypeAlias = Annotated[float, number_from(0, "seconds")]
 Endless: TypeAlias = Annotated[float, number_from(0, "seconds", endless=True)]
-Times: TypeAlias = Annotated[float, number_from(1, "times", endless=True)]
+Times: TypeAlias = Annotated[float, number_from(1, "whole times", endless=True, whole=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,10 @@ class Fault:
         """Arguments by name, of their kinds. Raises `FaultError`."""
         if len(given) > len(self.parameters):
             raise FaultError(f"{self.name}: too many arguments, write: {self.usage}")
-        names = (item.name for item in self.parameters)
-        values = {**dict(zip(names, given, strict=False)), **named}
+        in_order = dict(zip((item.name for item in self.parameters), given, strict=False))
+        for name in in_order.keys() & named.keys():
+            raise FaultError(f"{self.name}: {name.upper()} is given twice, write: {self.usage}")
+        values = {**in_order, **named}
         for name in values:
             if not any(name == item.name for item in self.parameters):
                 raise FaultError(f"{self.name} has no argument {name!r}, write: {self.usage}")
@@ -124,7 +128,7 @@ class Fault:
     def _converted(self, item: Parameter, given: object) -> object:
         try:
             value = item.convert(given)
-        except ValueError:
+        except (ValueError, OverflowError):
             kind = item.kind.__name__
             raise FaultError(
                 f"{self.name}: {item.name.upper()} is of kind {kind}, not {given!r}; write: {self.usage}"
@@ -166,6 +170,8 @@ def fault(
 
 def find_fault(name: str) -> Fault:
     """The fault of this name or alias. Raises `FaultError` with the nearest names."""
+    if not isinstance(name, str):
+        raise FaultError(f"a fault's name is a text, not {name!r}; write: {str(name)!r}")
     if name in FAULTS:
         return FAULTS[name]
     for item in FAULTS.values():

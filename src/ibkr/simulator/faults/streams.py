@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ibkr.simulator.faults.registry import fault
+from ibkr.simulator.faults.registry import FaultError, fault, number_from, one_of
 from ibkr.simulator.streams.market_data import COMPETING, DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
 
@@ -17,16 +17,22 @@ _ENDED = {
 }
 
 
+def _known(faults: "Faults", symbol: str) -> str:
+    if complaint := one_of(faults.hub.instruments.by_symbol, "symbol")(symbol):
+        raise FaultError(complaint)
+    return symbol
+
+
 @fault()
 def stall_stream(faults: "Faults", symbol: str = "AAPL") -> None:
     """The streams of one symbol stop in silence, until they are asked for again."""
-    faults.hub.streams.stall(symbol)
+    faults.hub.streams.stall(_known(faults, symbol))
 
 
 @fault()
-def end_stream(faults: "Faults", symbol: str = "AAPL", code: int = 10182) -> None:
+def end_stream(faults: "Faults", symbol: str = "AAPL", code: Annotated[int, number_from(1, "codes")] = 10182) -> None:
     """All that streams of one symbol ends, with this error code for each request."""
-    faults.hub.streams.lose(symbol, code, _ENDED.get(code, "The stream has ended."))
+    faults.hub.streams.lose(_known(faults, symbol), code, _ENDED.get(code, "The stream has ended."))
 
 
 @fault()

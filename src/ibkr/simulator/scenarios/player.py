@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.connection.moments import Moments
+from ibkr.simulator.faults.registry import FaultError
 from ibkr.simulator.scenarios.scenario import Scenario, Step
 
 if TYPE_CHECKING:
@@ -64,4 +65,7 @@ class Player:
 
     def _carry_out(self, step: Step) -> None:
         log.info("scenario: %s", step)
-        step.fault.method(self._faults, **step.fault.at_speed(step.arguments, self._speed))
+        try:
+            step.fault.method(self._faults, **step.fault.at_speed(step.arguments, self._speed))
+        except FaultError as error:  # what only the gateway knows: its farms, its symbols, a port that is taken
+            log.error("scenario: %s: %s", step, error)
