@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 from collections.abc import Callable
 
 import pytest
@@ -145,6 +146,16 @@ async def test_coroutine_callbacks_are_refused(make: Callable[..., IBConnector])
 
     with pytest.raises(TypeError, match=r"connector\.changes\(\)"):
         make().on_status(never_run)
+
+
+@pytest.mark.parametrize("register", ["on_status", "on_gap"])
+async def test_what_cannot_be_called_is_refused(make: Callable[..., IBConnector], register: str) -> None:
+    connector = make()
+    for nothing in (None, "print", []):
+        with pytest.raises(
+            TypeError, match=re.escape(f"{register}() takes a function of one argument, not {nothing!r};")
+        ):
+            getattr(connector, register)(nothing)
 
 
 async def test_a_slow_reader_gets_the_latest(make: Callable[..., IBConnector]) -> None:

@@ -49,5 +49,7 @@ async def test_what_is_closed_after_the_version_gets_no_session(
 
 
 def test_an_unknown_moment_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"on_received\(\) takes a function .*, not None"):
+        Gateway().on_received("reqPositions", None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="reqPositions"):
         Gateway().on_received("reqPosition", print)

@@ -31,6 +31,10 @@ class Listeners(Generic[T]):
                 f"on_{self._thing}() takes a plain function, not the coroutine function {callback!r}:"
                 f" {self._instead}create a task in a plain function"
             )
+        if not callable(callback):
+            raise TypeError(
+                f"on_{self._thing}() takes a function of one argument, not {callback!r}; write on_{self._thing}(print)"
+            )
         self._callbacks.append(callback)
         return lambda: self._remove(callback)
 

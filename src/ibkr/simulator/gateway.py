@@ -273,8 +273,10 @@ class Gateway:
         """Call `action(gateway)` once, the next time this is received, and before it is answered.
 
         `name` is that of a request, or one of: connection (accepted, no byte read), hello, version (just sent as the
-        hello's answer), end (of what a client sends). Raises `ValueError` for any other.
+        hello's answer), end (of what a client sends). Raises `ValueError` for any other, `TypeError` for no function.
         """
+        if not callable(action):
+            raise TypeError(f"on_received() takes a function that is called with the gateway, not {action!r}")
         self._hub.moments.add(name, lambda: action(self))
 
     async def wait_for(
