@@ -52,6 +52,8 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
     await connector.connect_async()
     ib = connector.ib
     trades = await resting(connector, gateway, *[AAPL] * 5)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
+    await ib.reqCurrentTimeAsync()
     fills, part, cancelled, rejected, _untouched = trades
     first = gateway.fill(part.order.orderId, 10, 1.0)
     async with asyncio.timeout(5):

@@ -268,6 +268,42 @@ async def test_what_another_client_did_is_found_in_orders_and_positions(
     assert report.needs_a_look
 
 
+async def test_orders_of_others_that_were_not_asked_for_before_the_loss_are_not_called_new(
+    gateway: Gateway, make: Make, reports: Any
+) -> None:
+    gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=8, account=ACCOUNT)
+
+    def lose(gateway: Gateway) -> None:
+        gateway.faults.call("reset")
+        gateway.fill(gateway.place_order("MSFT", "BUY", 7, limit_price=1.0, client_id=8, account=ACCOUNT).order_id)
+
+    gateway.on_received("reqAllOpenOrders", lose)
+    connector = make()
+    told = reports(connector)
+    await connector.connect_async()
+    report = await got(told)
+    assert [(order.symbol, order.status) for order in report.orders_appeared] == [("MSFT", "Filled")]
+    assert "1 order of other clients that may have stood before: BUY 5 AAPL" in report.incomplete[0]
+    await gateway.fault("reset")
+    assert (await got(told)).orders_appeared == (), "they are known by now"
+
+
+async def test_orders_of_others_that_are_not_told_after_an_outage_have_not_vanished(
+    gateway: Gateway, make: Make, reports: Any
+) -> None:
+    gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=8, account=ACCOUNT)
+    connector = make(request_timeout=0.2)
+    told = reports(connector)
+    await connector.connect_async()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
+    await connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("mute", "reqAllOpenOrders")
+    await gateway.fault("reset")
+    report = await got(told)
+    assert (report.orders_vanished, report.orders_changed) == ((), ())
+    assert "not told: orders of other clients" in report.incomplete[0]
+
+
 @pytest.mark.parametrize("client_id", [0, 9], ids=["client 0", "the master"])
 async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: int) -> None:
     async with Gateway(id_hold=0, master_client_id=9) as gateway:
@@ -281,6 +317,8 @@ async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: 
                 while before.perm_id not in [trade.order.permId for trade in connector.ib.openTrades()]:
                     await connector.ib.reqOpenOrdersAsync()
             (trade,) = connector.ib.openTrades()
+            await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
+            await connector.ib.reqCurrentTimeAsync()
 
             def meanwhile(gateway: Gateway) -> None:
                 gateway.fill("AAPL", 2, 1.0)

@@ -247,6 +247,7 @@ class Adapter:
         self.custody = Custody(ib, self._egress, self._policy, self._tell_subscriptions)
         self.desk = Desk(ib, self._egress, lambda orders: self.post(OrdersUnconfirmed(orders)))
         self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
+        self.desk.knows_others = lambda: self._startup is not None and self._startup.knows_others
         self._tap.on_read = self.custody.note_ticks
         self._ids = Ids(client, lambda: self.custody.is_wanted)
         self._time = CurrentTime(ib, self._egress, self._policy.probe_apart)

@@ -67,6 +67,11 @@ class StartUp:
         """Whether the answer about orders of other clients is on its way."""
         return OTHERS in self._pending
 
+    @property
+    def knows_others(self) -> bool:
+        """Whether the orders of other clients have been told."""
+        return OTHERS in self._answered and not self._read_only
+
     def ask(self) -> None:
         """Send all of them; executions follow once the orders have ended, so that each finds its trade."""
         self._answered.clear()

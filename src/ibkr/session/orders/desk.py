@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 
 from ibkr.core.codes import Reaction
 from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
-from ibkr.core.orders import SentOrder, SentOrders
+from ibkr.core.orders import Order, SentOrder, SentOrders
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress
 from ibkr.session.orders.trades import Trades
 from ibkr.session.orders.views import sent_order
+from ibkr.session.startup import OTHERS
 
 _ABOUT_ORDERS = frozenset({"open orders", "completed orders"})
 _CUT_SHORT = "subscriptions: the session ended before all were restored"
@@ -31,11 +32,13 @@ class Desk:
         self._egress = egress
         self._on_unconfirmed = on_unconfirmed
         self.on_gap: Callable[[GapReport], None] = lambda report: None
+        self.knows_others: Callable[[], bool] = lambda: False
         self.last: GapReport | None = None
         self._sent = SentOrders()
         self.trades = Trades(ib, self._sent, self._found)
         self._is_current = False
         self._before: tuple[Picture, datetime] | None = None
+        self._knew_others = False
         self._is_upstream_alone = False
         self._found_since: set[int] = set()
         self._pending: GapReport | None = None
@@ -76,18 +79,33 @@ class Desk:
         before, start = self._before
         self._before = None
         self.trades.settle(knows_orders=knows_orders)
-        after = self.trades.picture()
-        if not knows_orders:  # what was not told has not vanished
-            after = replace(after, orders={**before.orders, **after.orders})
-        if "positions" in unknown:
-            after = replace(after, positions=before.positions)
-        incomplete = [f"not told: {', '.join(unknown)}"] if unknown else []
+        after, incomplete = self._comparable(before, unknown)
         end = datetime.now(UTC)
         if spans_a_day(start, end, (None, ZoneInfo("America/New_York"))):
             incomplete.append(EARLIER_DAY)
         accounts = tuple(self._client.getAccounts())
         found = compare(before, after, start, end)
         self._pending = GapReport(start, end, cause, incomplete=tuple(incomplete), accounts=accounts, **found)
+
+    def _comparable(self, before: Picture, unknown: tuple[str, ...]) -> tuple[Picture, list[str]]:
+        """The picture now, in so far as it can be held against the one before; and in words, what of it cannot."""
+        after = self.trades.picture()
+        orders = dict(after.orders)
+        incomplete = [f"not told: {', '.join(unknown)}"] if unknown else []
+        if not self._knew_others and (may_be_older := self._of_others(after).keys() - before.orders.keys()):
+            incomplete.append(_older([orders.pop(perm_id) for perm_id in sorted(may_be_older)]))
+        # What was not told has not vanished.
+        if _ABOUT_ORDERS & set(unknown):
+            orders = {**before.orders, **orders}
+        elif OTHERS in unknown:
+            orders = {**self._of_others(before), **orders}
+        positions = before.positions if "positions" in unknown else after.positions
+        return replace(after, orders=orders, positions=positions), incomplete
+
+    def _of_others(self, picture: Picture) -> dict[int, Order]:
+        """The live orders of other clients, and of TWS itself."""
+        own = self._client.clientId
+        return {key: each for key, each in picture.orders.items() if each.is_live and each.client_id != own}
 
     def report(self, custody: Custody, *, cut_short: bool = False) -> None:
         """The outage is over, or the next one begins: tell, if there is anything to tell."""
@@ -140,6 +158,7 @@ class Desk:
     def _outage_begins(self, silence: float = 0.0) -> None:
         self._is_current = False
         self._before = self.trades.picture(), datetime.now(UTC) - timedelta(seconds=silence)
+        self._knew_others = self.knows_others()
         self._found_since.clear()
         self.trades.fall_behind()
 
@@ -168,3 +187,8 @@ class Desk:
     def _left(self, order_id: int) -> None:
         if self._sent.left(order_id):
             self._tell_unconfirmed()
+
+
+def _older(orders: list[Order]) -> str:
+    told = ", ".join(f"{each.action} {each.quantity:g} {each.symbol}" for each in orders)
+    return f"{len(orders)} order{'s'[: len(orders) > 1]} of other clients that may have stood before: {told}"
