@@ -251,6 +251,7 @@ def test_a_thread_that_is_broken_off_has_ended_the_connection(
     with pytest.raises(SystemExit):
         connector.call(lambda ib: sys.exit())
     assert connector.is_connected()
+    handed_out = [connector.call(lambda ib: ib.client.getReqId()) for _ in range(9)]
     with pytest.raises(ConnectionError, match="ended before the call was done"):
         connector.call(exit_in_a_callback, 10)
     assert connector.status.state is ConnectionState.FAILED
@@ -258,6 +259,7 @@ def test_a_thread_that_is_broken_off_has_ended_the_connection(
     gateway.wait_for(lambda gateway: not gateway.client_ids)
     gc.collect()
     assert connector.start_in_thread().is_connected()
+    assert connector.call(lambda ib: ib.client.getReqId()) > handed_out[-1]
 
 
 async def test_async_with_ends_the_thread_too(make: Make) -> None:

@@ -249,7 +249,7 @@ class Adapter:
         self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
         self.desk.knows_others = lambda: self._startup is not None and self._startup.knows_others
         self._tap.on_read = self.custody.note_ticks
-        self._ids = Ids(client, lambda: self.custody.is_wanted)
+        Ids(client, lambda: self.custody.is_wanted)
         self._time = CurrentTime(ib, self._egress, self._policy.probe_apart)
         self._traffic = Traffic(client)
         client.conn.data_received = self._tap.data_received
@@ -265,7 +265,6 @@ class Adapter:
     async def _open(self, attempt: int, port: int) -> None:
         client = self.ib.client
         self.ib.wrapper.clientId = self._client_id
-        self._ids.begin()
         try:
             await client.connectAsync(self._host, port, self._client_id, None)
         except (OSError, UnicodeError) as error:
@@ -280,7 +279,6 @@ class Adapter:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         was_ready = client.isReady()
-        self._ids.keep()
         self._tap.end()
         client.connState = client.DISCONNECTED
         if abort:
@@ -329,7 +327,6 @@ class Adapter:
             return
         self._is_open = True
         self._is_started = False
-        self._ids.opened()
         self._egress.opened()
         self.custody.session_opened()
         startup = StartUp(self.ib, self._account, readonly=self._readonly, on_answer=self._answered)
@@ -354,7 +351,6 @@ class Adapter:
         self._detail = self._detail or (plain(message) or "the gateway closed the connection")
         try:
             if was_ready:
-                self._ids.keep()
                 self._connection_closed()
             client.reset()
         finally:  # whatever else may fail, the end of the socket is told

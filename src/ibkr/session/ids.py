@@ -9,33 +9,27 @@ from typing import Any
 class Ids:
     """Stands in for the client's ``getReqId``, so that ids can be had while the session is on its way back too.
 
-    ``may_ask``: whether one is; otherwise ``getReqId`` raises ``ConnectionError`` as ever.
+    ``may_ask``: whether one is; otherwise ``getReqId`` raises ``ConnectionError`` as ever. ``client.reset`` ends each
+    attempt and begins the client's sequence anew, so that is where it is made to go on; the gateway's nextValidId and
+    ids of the program's own choice only ever raise it.
     """
 
     def __init__(self, client: Any, may_ask: Callable[[], bool]) -> None:
         self._client = client
         self._may_ask = may_ask
-        self._take = client.getReqId
-        self._next = 0
+        self._take, self._reset = client.getReqId, client.reset
         client.getReqId = self.take
-
-    def begin(self) -> None:
-        """An attempt begins: no handler of its first packets gets an id that was used."""
-        self._client._reqIdSeq = self._next
-
-    def opened(self) -> None:
-        """The gateway has said its nextValidId, which may be one of ours."""
-        self._client.updateReqId(self._next)
-
-    def keep(self) -> None:
-        """The client is about to forget: go on from here."""
-        self._next = max(self._next, self._client._reqIdSeq)
+        client.reset = self._session_ended
 
     def take(self) -> int:
         """The next id."""
         if self._client.isReady() or not self._may_ask():
             return int(self._take())
-        self.keep()
-        taken = max(1, self._next)  # 0 is the library's word for none
-        self._client._reqIdSeq = self._next = taken + 1
+        taken = max(1, int(self._client._reqIdSeq))  # 0 is the library's word for none
+        self._client._reqIdSeq = taken + 1
         return taken
+
+    def _session_ended(self) -> None:
+        upcoming = self._client._reqIdSeq
+        self._reset()
+        self._client._reqIdSeq = upcoming
