@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ibkr.core.facts import Fact, FarmsTold, StartupAnswered
+from ibkr.session.tap import Tap
 
 
 class Packet:
     """Notices of farms and answers to start-up requests, held back until ``tell``; nothing else may overtake them.
 
-    ``post`` takes the facts.
+    ``tap`` calls that at the end of each packet; between two, nothing is held back. ``post`` takes the facts.
     """
 
-    def __init__(self, post: Callable[[Fact], None]) -> None:
+    def __init__(self, tap: Tap, post: Callable[[Fact], None]) -> None:
+        self._tap = tap
+        tap.on_packet = self.tell
         self._post = post
         self.begin(0)
 
@@ -27,11 +30,15 @@ class Packet:
     def notice(self, code: int, text: str) -> None:
         """The gateway says how a farm is."""
         self._notices.append((code, text))
+        if not self._tap.is_reading:
+            self.tell()
 
-    def answer(self, name: str, *, read_only: bool) -> None:
+    def answer(self, name: str, *, read_only: bool, at_once: bool) -> None:
         """A start-up request is answered; ``read_only``: by a refusal, because the API is read-only."""
         self._answers.append(name)
         self._read_only |= read_only
+        if at_once or not self._tap.is_reading:
+            self.tell()
 
     def tell(self) -> None:
         """Post what was held back, if anything was."""

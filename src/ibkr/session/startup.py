@@ -50,6 +50,8 @@ class StartUp:
         self._pending: dict[str, list[_Asked]] = {}
         self._answered: set[str] = set()
         self._read_only = False
+        self._later: asyncio.TimerHandle | None = None
+        self.was_asked = False
         self.with_others = False
 
     @property
@@ -74,6 +76,8 @@ class StartUp:
 
     def ask(self) -> None:
         """Send all of them; executions follow once the orders have ended, so that each finds its trade."""
+        self.was_asked = True
+        self._cancel_later()
         self._answered.clear()
         self._forget_own_ids()
         if self._ib.client.clientId == 0:
@@ -91,17 +95,11 @@ class StartUp:
             if is_free and not self._waits_its_turn(name):
                 self._ask(name)
 
-    def ask_others(self) -> bool:
-        """Ask for the orders of other clients, where orders are asked for, and if that was not done yet.
-
-        False while somebody else's asking is on the library's key.
-        """
-        if OTHERS not in self._requests or self._read_only or OTHERS in (*self._answered, *self._pending):
-            return True
-        is_free = self._requests[OTHERS].key not in self._ib.wrapper._futures
-        if is_free:
-            self._ask(OTHERS)
-        return is_free
+    def ask_others_later(self, delay: float) -> None:
+        """Ask for the orders of other clients too, ``delay`` seconds from now, and in every start-up to come."""
+        if not self.with_others:
+            self.with_others = True
+            self._later = asyncio.get_running_loop().call_later(delay, self._ask_others, delay)
 
     def ended(self, key: int | str) -> None:
         """The library has ended the request of this key with its answer, whoever asked."""
@@ -130,6 +128,7 @@ class StartUp:
 
     def abandon(self) -> None:
         """The session is over: nobody waits for these any more."""
+        self._cancel_later()
         for name in list(self._pending):
             self._forget(name)
 
@@ -158,6 +157,20 @@ class StartUp:
         self._pending.setdefault(name, []).append(_Asked(future, key, is_ours=True))
         if future.done():
             self._answer(name)
+
+    def _ask_others(self, delay: float) -> None:
+        """If that was not done yet, and where orders are asked for; not while somebody's asking is on the key."""
+        if OTHERS not in self._requests or self._read_only or OTHERS in (*self._answered, *self._pending):
+            return
+        if self._requests[OTHERS].key in self._ib.wrapper._futures:
+            self._later = asyncio.get_running_loop().call_later(delay, self._ask_others, delay)
+        else:
+            self._ask(OTHERS)
+
+    def _cancel_later(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     def _waits_its_turn(self, name: str) -> bool:
         """Both questions about open orders are on one key of the library: one is asked when the other is answered."""

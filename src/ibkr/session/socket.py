@@ -1,0 +1,226 @@
+"""The socket that the client library talks through: begun, seen to open, and ended, all in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ibkr.core.errors import Failure, FailureKind
+from ibkr.core.facts import AttemptFailed, Fact, SocketEnded
+from ibkr.core.policy import Policy
+from ibkr.session.ingest import SmallReads
+from ibkr.session.keepalive import keep_alive
+from ibkr.session.tap import Tap
+from ibkr.session.telling import in_words, kept_apart, plain
+
+logger = logging.getLogger("ibkr.session")
+
+
+class Socket:
+    """One attempt at a socket after the other; each ends in exactly one ``SocketEnded``.
+
+    ``post`` takes the facts. ``on_open`` is called once in an attempt, when the gateway has told accounts and next id;
+    ``on_end`` when nothing can be sent any more, before the client forgets the session. That a session is over, the
+    wrapper's ``connectionClosed`` is told, as by the library. ``is_there``: the port has taken the newest attempt's
+    connection; ``has_ended``: that attempt is over, and its socket gone.
+    """
+
+    def __init__(
+        self,
+        ib: Any,
+        host: str,
+        client_id: int,
+        policy: Policy,
+        tap: Tap,
+        post: Callable[[Fact], None],
+        *,
+        on_open: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._ib, self._client, self._conn = ib, ib.client, ib.client.conn
+        self._host, self._client_id = host, client_id
+        self._patience = policy.probe_after + policy.probe_timeout
+        self._tap = tap
+        self._post, self._on_open, self._on_end = post, on_open, on_end
+        self._attempt = 0
+        self._opening: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._detail = ""
+        self.is_there = False
+        self.has_ended = True
+        self._take_over()
+
+    def open(self, attempt: int, port: int) -> None:
+        """Begin an attempt, in the running loop."""
+        self._attempt = attempt
+        self._is_open = False
+        self._detail = ""
+        self.has_ended = False
+        self._tap.reset()
+        loop = asyncio.get_running_loop()
+        self._opening = loop.create_task(self._open(attempt, port), name=f"ibkr-attempt-{attempt}")
+        self._opening.add_done_callback(lambda _: self._check_end())
+
+    def close(self) -> None:
+        """End it in good order: what was written is sent first."""
+        self._leave(self._say_goodbye)
+
+    def abort(self) -> None:
+        """End it now."""
+        self._leave(self._abort)
+
+    def shut_down(self) -> None:
+        """Have the system tell the peer that this was the end, without the loop that the socket belongs to."""
+        transport = self._conn.transport
+        if transport is not None:
+            with suppress(OSError):  # the gateway may have closed it long ago
+                transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def let_go(self) -> None:
+        """In a forked process: put nothing in the place of the inherited socket, which would outlive its end otherwise.
+
+        Closed under its transport, the descriptor's number could be another file's by the time that the transport goes.
+        """
+        transport = self._conn.transport
+        if transport is not None:
+            with open(os.devnull, "r+b") as nothing:
+                os.dup2(nothing.fileno(), transport.get_extra_info("socket").fileno(), inheritable=False)
+
+    def forget(self) -> None:
+        """The loop is gone that it belonged to: let another begin anew."""
+        self._client.reset()
+        self._conn.reset()
+        self._opening = None
+        self.is_there = False
+        self.has_ended = True
+
+    def _take_over(self) -> None:
+        conn = self._conn
+        self._tap.on_unfit = self._on_unfit
+        self._client.apiStart.connect(self._on_api_start, keep_ref=True)
+        conn.connection_made = self._on_accepted
+        conn.data_received = self._tap.data_received
+        # An EOF ends the socket even if it still holds bytes that the peer will never read.
+        conn.eof_received = self._abort
+        # The library's own raises when the peer has reset the connection a moment before.
+        conn.disconnect = self._disconnect
+        conn.disconnected.clear()
+        conn.disconnected.connect(self._on_disconnected, keep_ref=True)
+
+    async def _open(self, attempt: int, port: int) -> None:
+        self._ib.wrapper.clientId = self._client_id
+        try:
+            await self._client.connectAsync(self._host, port, self._client_id, None)
+        except (OSError, UnicodeError) as error:
+            self._detail = in_words(error)
+            self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
+            return
+        self._opened(attempt)
+
+    def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
+        self.is_there = True
+        transport.set_protocol(SmallReads(self._conn))
+        keep_alive(transport.get_extra_info("socket"), self._patience)
+
+    def _on_unfit(self, failure: Failure) -> None:
+        self._detail = failure.detail
+        if self._is_open:
+            self._abort()
+        else:
+            self._post(AttemptFailed(self._attempt, failure))
+
+    def _on_api_start(self) -> None:
+        """Accounts and next id are in. Told once that packet is read, turns of the loop before connectAsync ends."""
+        asyncio.get_running_loop().call_soon(self._opened, self._attempt)
+
+    def _opened(self, attempt: int) -> None:
+        if attempt != self._attempt or self._is_open or not self._client.isReady():
+            return
+        self._is_open = True
+        self._on_open()
+
+    def _leave(self, end: Callable[[], None]) -> None:
+        """What the library's own disconnect does, in its order."""
+        client = self._client
+        self._cancel_opening()
+        was_ready = client.isReady()
+        self._tap.end()
+        client.connState = client.DISCONNECTED
+        end()
+        self._on_end()
+        client.reset()
+        if was_ready:
+            kept_apart(self._ib.disconnectedEvent.emit)
+            self._ib.wrapper.connectionClosed()
+        self._check_end()
+
+    def _on_disconnected(self, message: str) -> None:
+        """The machine knows before the library's listeners do: none of them meets a status that is no longer true."""
+        client = self._client
+        self._tap.finish()
+        was_ready = client.isReady()
+        self.is_there = False
+        self._on_end()
+        self._detail = self._detail or (plain(message) or "the gateway closed the connection")
+        try:
+            if was_ready:
+                self._ib.wrapper.connectionClosed()
+            client.reset()
+        finally:  # whatever else may fail, the end of the socket is told
+            self._cancel_opening()
+            self._check_end()
+        if was_ready:
+            kept_apart(client.apiEnd.emit)
+
+    def _cancel_opening(self) -> None:
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+
+    def _check_end(self) -> None:
+        if self.has_ended or self.is_there or self._conn.isConnected():
+            return
+        if self._opening is not None and not self._opening.done():
+            return
+        self.has_ended = True
+        self._post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
+
+    def _abort(self) -> None:
+        if self._conn.transport is not None:
+            self._conn.transport.abort()
+
+    def _disconnect(self) -> None:
+        transport = self._conn.transport
+        if transport is None:
+            return
+        try:
+            transport.write_eof()
+            transport.close()
+        except OSError:
+            _tell_gone_before()
+            transport.abort()
+
+    def _say_goodbye(self) -> None:
+        """End it as far as we write to it, behind what was written; the peer ends the rest.
+
+        Closed at once, what the gateway still sends would make the system reset the connection, and the gateway lose
+        the orders that it has not read yet.
+        """
+        transport = self._conn.transport
+        if transport is None:
+            return
+        try:
+            transport.write_eof()
+            if not transport.is_reading():  # the end would not be seen
+                transport.resume_reading()
+        except OSError:
+            _tell_gone_before()
+            transport.abort()
+
+
+def _tell_gone_before() -> None:
+    logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
