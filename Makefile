@@ -19,10 +19,12 @@ BACKENDS := .backends
 BROWSER := .browser
 # What the examples for notebooks, web services and GUIs need.
 WAYS := .ways
+# The second type checker, from npm.
+PYRIGHT := .pyright
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all rest thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
-.PHONY: package bench-recovery bench-full bench-compare bench-page
+.PHONY: help demo test test-random test-all rest thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
+.PHONY: links package bench-recovery bench-full bench-compare bench-page
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +35,9 @@ demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in tu
 test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests
 	$(BIN)/pytest -n $(WORKERS)
 
+test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; SEED=n repeats the one that it printed
+	$(BIN)/pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n $(WORKERS)
+
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
@@ -41,7 +46,7 @@ rest: docs package
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
-	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt)" \
+	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt or package)" \
 	  -n $(WORKERS) --dist=worksteal \
 	  --hypothesis-profile=thorough --timeout=300
 
@@ -104,21 +109,33 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-docs: $(VENV)/.documenting  ## the documentation site, in site/; docs/codes.md anew from the catalogue of codes
+docs: $(VENV)/.documenting  ## the documentation site, in site/, its links checked; docs/codes.md from the catalogue of codes
 	$(BIN)/python tools/codes.py > docs/codes.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(call check-links,--offline)
+
+links: docs  ## the links that lead out to the network, too
+	$(call check-links)
+
+# Files and the places in them: of what is read in the repository, and of the site.
+define check-links
+	$(LYCHEE) $(1) *.md docs/*.md
+	$(LYCHEE) $(1) --root-dir $(CURDIR)/site --index-files index.html 'site/**/*.html'
+endef
+LYCHEE := $(BIN)/lychee --no-progress --include-fragments --exclude-loopback
 
 # What people install: checked, and run from an environment that has nothing else.
-package: $(VENV)/.documenting
+package: $(VENV)/.documenting $(PYRIGHT)/.made  ## sdist and wheel, checked, installed and run; its types, by mypy and pyright
 	rm -rf dist .package
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python -m venv .package
 	.package/bin/pip install --quiet dist/*.whl
+	$(BIN)/pytest tests/package -m package
 	.package/bin/ibkr demo reset restart
 
-clean:  ## remove .venv, .clients, .backends, .browser, .ways and every cache
-	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) build dist site .package .coverage .coverage.* htmlcov .hypothesis
+clean:  ## remove every environment, .venv and its like, and every cache
+	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) $(PYRIGHT) build dist site .package .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -171,6 +188,14 @@ $(CLIENTS)/stoqey/.made: $(WANTED)/package.json
 $(WAYS)/.made: $(VENV)/.developing tests/ways/apps/requirements.txt
 	$(BIN)/python -m venv --clear $(WAYS)
 	$(WAYS)/bin/python -m pip install --quiet --editable '.[qt,test]' --requirement tests/ways/apps/requirements.txt
+	@touch $@
+
+$(PYRIGHT)/.made: tests/typing/package.json
+	@for tool in node npm; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing, which pyright needs; on Debian and Ubuntu: apt install nodejs npm" >&2; exit 1; }; done
+	mkdir -p $(@D)
+	cp $< $(@D)
+	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent
 	@touch $@
 
 $(BROWSER)/.made: $(VENV)/.developing tests/browser/package.json

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
 from ibkr.core.errors import NotReady
@@ -241,6 +241,12 @@ class IBConnector:
                 self.stop()
             raise
         return self
+
+    @overload
+    def call(self, fn: Callable[[IB], Awaitable[T]], timeout: float | None = None) -> T: ...
+
+    @overload
+    def call(self, fn: Callable[[IB], T], timeout: float | None = None) -> T: ...
 
     def call(self, fn: Callable[[IB], Awaitable[T] | T], timeout: float | None = None) -> T:
         """``fn(ib)``, run in the event loop's thread, and awaited if it is a coroutine; its result or exception here.

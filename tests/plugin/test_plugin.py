@@ -16,6 +16,9 @@ DOCS = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 
 pytest_plugins = ["pytester"]
 
+# A user's pytest has neither; these tests stand in the order in which they are written.
+AS_A_USERS = ["-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider"]
+
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, script_loop: asyncio.AbstractEventLoop):
@@ -24,7 +27,7 @@ def run(pytester: pytest.Pytester, script_loop: asyncio.AbstractEventLoop):
     def run(text: str, conftest: str = "", **outcomes: int) -> pytest.RunResult:
         pytester.makeconftest(conftest)
         pytester.makepyfile(text)
-        result = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+        result = pytester.runpytest_inprocess(*AS_A_USERS)
         # A client library that was told to disconnect closes its socket in the loop's next rounds.
         script_loop.run_until_complete(asyncio.sleep(0.01))
         result.assert_outcomes(**outcomes)
@@ -114,7 +117,7 @@ def test_an_assertion_says_what_there_was(run) -> None:
 
 
 def test_it_is_listed_with_what_it_is(pytester: pytest.Pytester) -> None:
-    result = pytester.runpytest_inprocess("--fixtures", "-p", "no:asyncio", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("--fixtures", *AS_A_USERS)
     result.stdout.fnmatch_lines(["*ib_gateway*", "*A simulated gateway on a free port of this machine*"])
 
 

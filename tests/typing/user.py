@@ -1,23 +1,32 @@
 """A user's program, for type checkers alone: what the public API promises them. Never run."""
 
+# pyright: strict
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, assert_type
 
-from ib_async import IB, Stock
+from ib_async import IB, Position, Stock
 
 from ibkr import (
     Config,
     ConnectError,
     ConnectionState,
     FailureKind,
+    GapReport,
     IBConnector,
     NotReady,
     Policy,
+    Stats,
     Status,
     load_config,
 )
+from ibkr.observe.command import CommandSink
+from ibkr.observe.history import History
+from ibkr.observe.sink import Relay
+from ibkr.simulator import SeenRequest, ThreadedGateway
+from ibkr.simulator.fixture import FixtureGateway
 
 
 def show(status: Status) -> None:
@@ -56,3 +65,40 @@ async def program() -> None:
             assert_type(await connector.wait_ready_async(timeout=5), Status)
         except NotReady as error:
             assert_type(error.status, Status)
+
+
+async def positions(ib: IB) -> list[Position]:
+    return await ib.reqPositionsAsync()
+
+
+def beside_a_gui() -> None:
+    connector = IBConnector("127.0.0.1", 7497, client_id=1).start_in_thread(background=True)
+    assert_type(connector, IBConnector)
+    assert_type(connector.call(positions, timeout=5), list[Position])
+    assert_type(connector.call(lambda ib: ib.positions()), list[Position])
+    while connector.sleep(1) and not connector.may_trade:
+        connector.ensure_fresh(2.0)
+    assert_type(connector.stats, Stats)
+    connector.stop()
+
+
+def watched(connector: IBConnector) -> None:
+    def show_gap(report: GapReport) -> None:
+        assert_type(report.to_dict(), dict[str, Any])
+
+    connector.on_gap(show_gap)
+    assert_type(connector.last_gap, GapReport | None)
+    connector.on_status(Relay(History("ibkr.sqlite")))
+    connector.on_status(Relay(CommandSink(["notify-send"]), name="alarm"))
+
+
+def test_of_a_strategy(ib_gateway: FixtureGateway) -> None:
+    ib_gateway.faults.restart(2)
+    ib_gateway.wait_for(lambda gateway: gateway.client_ids == [1])
+    assert_type(ib_gateway.received("reqMktData"), list[SeenRequest])
+
+
+def simulated() -> None:
+    with ThreadedGateway(accounts=("DU1",)) as gateway:
+        assert_type(gateway.port, int)
+        gateway.fault("reset")

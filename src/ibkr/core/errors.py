@@ -70,14 +70,14 @@ class ConnectError(IbkrError, ConnectionError):
     """No session could be had. ``advice`` is one line that says what to do."""
 
     kind: FailureKind
-    advice = ""
+    advice: str = ""
 
     def __init__(self, failure: Failure, endpoint: str, client_id: int, attempts: int) -> None:
         self.kind = failure.kind
         self.endpoint = endpoint
         self.client_id = client_id
         self.attempts = attempts
-        self.looks_like = failure.looks_like
+        self.looks_like: str = failure.looks_like
         self.advice = self.advice.format(endpoint=endpoint, client_id=client_id)
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         super().__init__(f"{endpoint}: {failure.detail} ({self.kind}, after {tries}). {self.advice}")

@@ -6,9 +6,9 @@ import logging
 
 from ibkr.core.gap import GapReport
 
-logger = logging.getLogger("ibkr.gap")
+_logger = logging.getLogger("ibkr.gap")
 
 
 def tell_gap(report: GapReport) -> None:
     """WARNING where somebody should look, INFO otherwise; the report itself is in ``connector.last_gap``."""
-    logger.log(logging.WARNING if report.needs_a_look else logging.INFO, "After an outage of %s", report)
+    _logger.log(logging.WARNING if report.needs_a_look else logging.INFO, "After an outage of %s", report)

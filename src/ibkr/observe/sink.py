@@ -41,9 +41,9 @@ class Relay:
 
     def __init__(self, sink: Sink, *, name: str = "", limit: int = 256, repeat: float = 1.0) -> None:
         self.sink = sink
-        self.name = name or type(sink).__name__
-        self.dropped = 0
-        self.failed = 0
+        self.name: str = name or type(sink).__name__
+        self.dropped: int = 0
+        self.failed: int = 0
         self._repeat = repeat
         self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._limit = limit

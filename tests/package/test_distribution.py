@@ -1,0 +1,84 @@
+"""What 'make package' has built: what is in it, and what type checkers make of it where it is installed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# An environment that has the wheel and what it asks for, and nothing else.
+INSTALLED = ROOT / ".package" / "bin"
+PYRIGHT = ROOT / ".pyright" / "node_modules" / "pyright" / "index.js"
+# Where the names of ``ibkr`` have their homes, and the sinks.
+PUBLIC = ("ibkr.config", "ibkr.connector", "ibkr.core", "ibkr.observe")
+
+pytestmark = pytest.mark.package
+
+
+def tracked(*under: str) -> set[str]:
+    """The files of the repository."""
+    done = subprocess.run(["git", "ls-files", "-z", *under], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name for name in done.stdout.split("\0") if name}
+
+
+def built(pattern: str) -> Path:
+    """The one file of that kind which was built."""
+    [file] = (ROOT / "dist").glob(pattern)
+    return file
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """In the environment of the wheel, where nothing of this repository is configured."""
+    env = os.environ | {"PATH": f"{INSTALLED}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=50)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A user's program, in a folder of its own."""
+    return Path(shutil.copy(ROOT / "tests" / "typing" / "user.py", tmp_path))
+
+
+def test_the_wheel_holds_the_package_and_nothing_else() -> None:
+    names = set(zipfile.ZipFile(built("*.whl")).namelist())
+    described = {name for name in names if ".dist-info/" in name}
+    assert {f"src/{name}" for name in names - described} == tracked("src/ibkr")
+
+
+def test_the_source_distribution_holds_what_is_tracked_and_nothing_else() -> None:
+    with tarfile.open(built("*.tar.gz")) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names - {"PKG-INFO"} == tracked()
+
+
+def test_a_users_program_is_well_typed_for_mypy(program: Path) -> None:
+    done = run(
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--python-executable",
+        INSTALLED / "python",
+        program,
+        cwd=program.parent,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_users_program_is_well_typed_for_pyright(program: Path) -> None:
+    done = run("node", PYRIGHT, program, cwd=program.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pyright_need_not_guess_the_type_of_any_public_name(tmp_path: Path) -> None:
+    done = run("node", PYRIGHT, "--verifytypes", "ibkr", "--ignoreexternal", "--outputjson", cwd=tmp_path)
+    symbols = [symbol for symbol in json.loads(done.stdout)["typeCompleteness"]["symbols"] if symbol["isExported"]]
+    public = {symbol["name"]: symbol for symbol in symbols if symbol["name"].startswith(PUBLIC)}
+    assert "ibkr.connector.IBConnector.call" in public
+    assert [symbol["diagnostics"] or name for name, symbol in public.items() if not symbol["isTypeKnown"]] == []
