@@ -16,9 +16,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from ib_async import IB
+
+    from ibkr import IBConnector, Status
+    from tests.given import StateOf, Stopwatch
 
 _NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
@@ -64,7 +71,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def stopwatch() -> Callable[[], Callable[[], float]]:
+def stopwatch() -> Stopwatch:
     """Begin to measure: what it gives tells the seconds since, less those that other programs kept this thread waiting.
 
     So what is promised within so many seconds is held to them on a loaded machine, too.
@@ -94,6 +101,47 @@ def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
     yield loop
     loop.close()
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def state_of() -> StateOf:
+    """Waits until a status is such: ``await state_of(connector, lambda status: ...)``."""
+
+    async def wait(connector: IBConnector, holds: Callable[[Status], bool], within: float = 10) -> Status:
+        async with asyncio.timeout(within):
+            async for status in connector.changes():
+                if holds(status):
+                    return status
+        raise AssertionError("changes() ended")
+
+    return wait
+
+
+@pytest.fixture
+async def new_ib() -> AsyncIterator[Callable[[], IB]]:
+    """Makes clients of the library alone, without a connector; their sockets are gone when the test ends."""
+    from ib_async import IB
+
+    made: list[IB] = []
+
+    def make() -> IB:
+        made.append(IB())
+        return made[-1]
+
+    yield make
+    for client in made:
+        connection = client.client.conn
+        if connection.isConnected():
+            ended = asyncio.get_running_loop().create_future()
+            connection.disconnected.connect(lambda _, ended=ended: ended.set_result(None))
+            client.disconnect()
+            await asyncio.wait_for(ended, 3)
+
+
+@pytest.fixture
+def ib(new_ib: Callable[[], IB]) -> IB:
+    """One of these."""
+    return new_ib()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures: a gateway on a free port, raw clients and real ib_async clients against it."""
+"""Fixtures: a gateway on a free port, sessions of raw clients and of real ib_async clients with it."""
 
 import asyncio
 import contextlib
@@ -155,16 +155,16 @@ async def connect() -> AsyncIterator[Connect]:
 
 
 @pytest.fixture
-async def ib() -> AsyncIterator[IB]:
-    """A real client; its socket is gone when the test ends."""
-    client = IB()
-    yield client
-    connection = client.client.conn
-    if connection.isConnected():
-        ended = asyncio.get_running_loop().create_future()
-        connection.disconnected.connect(lambda _: ended.set_result(None))
-        client.disconnect()
-        await asyncio.wait_for(ended, TIMEOUT)
+async def session(gateway: Gateway, connect: Connect) -> RawClient:
+    """A raw client's session, of client 7."""
+    return await connect(gateway.port, 7)
+
+
+@pytest.fixture
+async def connected(gateway: Gateway, ib: IB) -> IB:
+    """The library's session, of client 8."""
+    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=2)
+    return ib
 
 
 PlainOrder = Callable[..., list[object]]

@@ -4,20 +4,9 @@ import datetime as dt
 import re
 
 import pytest
-from ib_async import IB, Contract, Future, Index, Option, Stock
+from ib_async import Contract, Future, Index, Option, Stock
 
 from ibkr.simulator import Gateway
-
-
-@pytest.fixture
-async def session(gateway, connect):
-    return await connect(gateway.port, 7)
-
-
-@pytest.fixture
-async def connected(gateway, ib: IB) -> IB:
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=2)
-    return ib
 
 
 class TestDetails:

@@ -14,11 +14,6 @@ async def gateway():
         yield running
 
 
-@pytest.fixture
-async def session(gateway, connect):
-    return await connect(gateway.port, 7)
-
-
 class TestDepth:
     def rows(self, prices: list[float]) -> list[Row]:
         return [Row(price, 100) for price in prices]

@@ -8,7 +8,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ib_async import IB, Contract
+from ib_async import Contract
 
 from ibkr.simulator import Gateway
 from ibkr.simulator.history.pacing import HistoricalPacing
@@ -33,17 +33,6 @@ def ask(req_id: int = 5, con_id: int = 265598, **changes: object) -> tuple[objec
 async def gateway():
     async with Gateway(tick_interval=0.5, speed=100) as running:
         yield running
-
-
-@pytest.fixture
-async def session(gateway, connect):
-    return await connect(gateway.port, 7)
-
-
-@pytest.fixture
-async def connected(gateway, ib: IB) -> IB:
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=2)
-    return ib
 
 
 class TestBars:

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from ib_async import IB, Contract, Forex, Index, Option, Stock
+from ib_async import Contract, Forex, Index, Option, Stock
 
 from ibkr.simulator import FaultError, Gateway
 from ibkr.simulator.market.instruments import BY_SYMBOL
@@ -14,17 +14,6 @@ BMW, VODAFONE, APPLE = 14094, 29612249, 265598
 
 def request(req_id: int, con_id: int, generics: str = "", snapshot: int = 0) -> tuple[object, ...]:
     return (1, 11, req_id, con_id, *["", "", "", 0.0, "", "", "", "", "", "", ""], 0, generics, snapshot, 0, "")
-
-
-@pytest.fixture
-async def session(gateway, connect):
-    return await connect(gateway.port, 7)
-
-
-@pytest.fixture
-async def connected(gateway, ib: IB) -> IB:
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=2)
-    return ib
 
 
 class TestTypes:

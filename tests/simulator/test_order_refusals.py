@@ -4,41 +4,11 @@ import asyncio
 import random
 
 import pytest
-from ib_async import IB, LimitOrder, MarketOrder, Order, Stock, StopOrder, Trade
+from ib_async import IB, LimitOrder, MarketOrder, Order, Stock, StopOrder
 
 from ibkr.simulator import Gateway
 
-APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingClass="NMS")
-TIMEOUT = 3.0
-
-
-@pytest.fixture
-async def ib(gateway: Gateway, ib: IB) -> IB:
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=TIMEOUT)
-    return ib
-
-
-async def reach(trade: Trade, *statuses: str) -> None:
-    """Wait until the client has heard that the order is in one of these states."""
-    reached = asyncio.get_running_loop().create_future()
-
-    def look(_: object) -> None:
-        if trade.orderStatus.status in statuses and not reached.done():
-            reached.set_result(None)
-
-    trade.statusEvent += look
-    look(None)
-    try:
-        await asyncio.wait_for(reached, TIMEOUT)
-    finally:
-        trade.statusEvent -= look
-
-
-def refusals(ib: IB) -> list[tuple[int, int, str]]:
-    """Request id, code and text of every error that comes, the farms aside."""
-    found: list[tuple[int, int, str]] = []
-    ib.errorEvent += lambda req_id, code, text, _: found.append((req_id, code, text)) if req_id != -1 else None
-    return found
+from .trading import APPLE, reach, refusals
 
 
 class TestRefusals:
@@ -57,36 +27,38 @@ class TestRefusals:
             (10243, MarketOrder("BUY", 0.5)),
         ],
     )
-    async def test_an_order_that_tws_does_not_take(self, gateway: Gateway, ib: IB, code: int, order: Order) -> None:
-        errors = refusals(ib)
-        ib.placeOrder(APPLE, order)
-        await ib.reqOpenOrdersAsync()
+    async def test_an_order_that_tws_does_not_take(
+        self, gateway: Gateway, connected: IB, code: int, order: Order
+    ) -> None:
+        errors = refusals(connected)
+        connected.placeOrder(APPLE, order)
+        await connected.reqOpenOrdersAsync()
         assert [(req_id, found) for req_id, found, _ in errors] == [(order.orderId, code)]
         assert gateway.executions == []
 
-    async def test_too_much_for_the_account_is_inactive(self, gateway: Gateway, ib: IB) -> None:
-        errors = refusals(ib)
-        trade = ib.placeOrder(APPLE, MarketOrder("BUY", 1_000_000))
+    async def test_too_much_for_the_account_is_inactive(self, gateway: Gateway, connected: IB) -> None:
+        errors = refusals(connected)
+        trade = connected.placeOrder(APPLE, MarketOrder("BUY", 1_000_000))
         await reach(trade, "Inactive")
-        await ib.reqOpenOrdersAsync()
+        await connected.reqOpenOrdersAsync()
         assert errors[0][2].startswith("Order rejected - reason:YOUR ORDER IS NOT ACCEPTED.")
 
-    async def test_an_unknown_contract(self, gateway: Gateway, ib: IB) -> None:
-        errors = refusals(ib)
-        ib.placeOrder(Stock("NOSUCH", "SMART", "USD"), MarketOrder("BUY", 1))
-        await ib.reqOpenOrdersAsync()
+    async def test_an_unknown_contract(self, gateway: Gateway, connected: IB) -> None:
+        errors = refusals(connected)
+        connected.placeOrder(Stock("NOSUCH", "SMART", "USD"), MarketOrder("BUY", 1))
+        await connected.reqOpenOrdersAsync()
         assert errors[0][1] == 200
 
-    async def test_the_exchange_may_cancel_or_reject_later(self, gateway: Gateway, ib: IB) -> None:
-        errors = refusals(ib)
-        cancelled = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
-        rejected = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 101.0))
+    async def test_the_exchange_may_cancel_or_reject_later(self, gateway: Gateway, connected: IB) -> None:
+        errors = refusals(connected)
+        cancelled = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
+        rejected = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 101.0))
         await reach(rejected, "Submitted")
         gateway.cancel_order(cancelled.order.orderId, "Market is closed")
         gateway.reject_order(rejected.order.orderId, "Too far away")
         await reach(cancelled, "Cancelled")
         await reach(rejected, "Inactive")
-        await ib.reqOpenOrdersAsync()
+        await connected.reqOpenOrdersAsync()
         assert errors == [
             (cancelled.order.orderId, 202, "Order Canceled - reason:Market is closed"),
             (rejected.order.orderId, 201, "Order rejected - reason:Too far away"),

@@ -1,28 +1,19 @@
 """Who sees which order, and when: several clients, client 0, the master, accounts, outages, restarts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 
 import pytest
-from ib_async import IB, ExecutionFilter, LimitOrder, MarketOrder, Stock
+from ib_async import IB, ExecutionFilter, LimitOrder, MarketOrder
 
 from ibkr.simulator import Gateway, ThreadedGateway
 
-APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingClass="NMS")
-TIMEOUT = 3.0
+from .trading import APPLE, TIMEOUT
 
 
 @pytest.fixture
-async def two(ib: IB) -> AsyncIterator[tuple[IB, IB]]:
-    """Two clients; both sockets are gone when the test ends."""
-    other = IB()
-    yield ib, other
-    connection = other.client.conn
-    if connection.isConnected():
-        ended = asyncio.get_running_loop().create_future()
-        connection.disconnected.connect(lambda _: ended.set_result(None))
-        other.disconnect()
-        await asyncio.wait_for(ended, TIMEOUT)
+def two(ib: IB, new_ib: Callable[[], IB]) -> tuple[IB, IB]:
+    return ib, new_ib()
 
 
 async def connected(ib: IB, gateway: Gateway, client_id: int) -> IB:

@@ -3,47 +3,11 @@
 import asyncio
 
 import pytest
-from ib_async import IB, LimitOrder, MarketOrder, Order, Stock, StopLimitOrder, StopOrder, Trade
+from ib_async import IB, LimitOrder, MarketOrder, Order, StopLimitOrder, StopOrder, Trade
 
 from ibkr.simulator import Gateway
 
-APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingClass="NMS")
-TIMEOUT = 3.0
-
-
-@pytest.fixture
-async def ib(gateway: Gateway, ib: IB) -> IB:
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=TIMEOUT)
-    return ib
-
-
-async def reach(trade: Trade, *statuses: str) -> None:
-    """Wait until the client has heard that the order is in one of these states."""
-    reached = asyncio.get_running_loop().create_future()
-
-    def look(_: object) -> None:
-        if trade.orderStatus.status in statuses and not reached.done():
-            reached.set_result(None)
-
-    trade.statusEvent += look
-    look(None)
-    try:
-        await asyncio.wait_for(reached, TIMEOUT)
-    finally:
-        trade.statusEvent -= look
-
-
-async def charged(trade: Trade, fills: int = 1) -> None:
-    """Wait until the client has the commissions of so many fills."""
-    while sum(bool(fill.commissionReport.execId) for fill in trade.fills) < fills:
-        await asyncio.wait_for(trade.commissionReportEvent, TIMEOUT)
-
-
-def refusals(ib: IB) -> list[tuple[int, int, str]]:
-    """Request id, code and text of every error that comes, the farms aside."""
-    found: list[tuple[int, int, str]] = []
-    ib.errorEvent += lambda req_id, code, text, _: found.append((req_id, code, text)) if req_id != -1 else None
-    return found
+from .trading import APPLE, TIMEOUT, charged, reach, refusals
 
 
 def bid_and_ask(gateway: Gateway, symbol: str = "AAPL") -> tuple[float, float]:
@@ -55,43 +19,45 @@ def bid_and_ask(gateway: Gateway, symbol: str = "AAPL") -> tuple[float, float]:
 
 
 class TestLimit:
-    async def test_a_resting_order_is_submitted_seen_and_cancelled(self, gateway: Gateway, ib: IB) -> None:
-        errors = refusals(ib)
-        trade = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0, orderRef="mine"))
+    async def test_a_resting_order_is_submitted_seen_and_cancelled(self, gateway: Gateway, connected: IB) -> None:
+        errors = refusals(connected)
+        trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0, orderRef="mine"))
         await reach(trade, "Submitted")
         assert [entry.status for entry in trade.log] == ["PendingSubmit", "PreSubmitted", "Submitted"]
-        (seen,) = await ib.reqOpenOrdersAsync()
+        (seen,) = await connected.reqOpenOrdersAsync()
         assert seen is trade
         assert (trade.order.permId, trade.orderStatus.remaining) == (gateway.orders[0].perm_id, 100)
-        ib.cancelOrder(trade.order)
+        connected.cancelOrder(trade.order)
         await reach(trade, "Cancelled")
-        assert await ib.reqOpenOrdersAsync() == []
+        assert await connected.reqOpenOrdersAsync() == []
         assert errors == [(trade.order.orderId, 202, "Order Canceled - reason:")]
 
-    async def test_price_and_quantity_can_be_changed(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
+    async def test_price_and_quantity_can_be_changed(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
         await reach(trade, "Submitted")
         trade.order.lmtPrice, trade.order.totalQuantity = 101.5, 50
-        ib.placeOrder(APPLE, trade.order)
+        connected.placeOrder(APPLE, trade.order)
         await gateway.wait_for(lambda gateway: gateway.orders[0].limit_price == 101.5)
         (order,) = gateway.orders
         assert (order.quantity, order.status) == (50, "Submitted")
-        await ib.reqOpenOrdersAsync()
+        await connected.reqOpenOrdersAsync()
         assert trade.orderStatus.remaining == 50
 
-    async def test_one_that_crosses_the_market_is_filled_at_the_better_price(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))
+    async def test_one_that_crosses_the_market_is_filled_at_the_better_price(
+        self, gateway: Gateway, connected: IB
+    ) -> None:
+        trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))
         await charged(trade)
         assert 200 < trade.fills[0].execution.price < 260
 
-    async def test_a_resting_one_is_filled_when_the_market_comes_to_it(self, gateway: Gateway, ib: IB) -> None:
+    async def test_a_resting_one_is_filled_when_the_market_comes_to_it(self, gateway: Gateway, connected: IB) -> None:
         _, ask = bid_and_ask(gateway)
-        trade = ib.placeOrder(APPLE, LimitOrder("BUY", 100, round(ask - 0.01, 2)))
+        trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, round(ask - 0.01, 2)))
         await reach(trade, "Filled")
         assert trade.fills[0].execution.price <= round(ask - 0.01, 2)
 
-    async def test_what_is_filled_by_hand_has_the_limit_as_its_price(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
+    async def test_what_is_filled_by_hand_has_the_limit_as_its_price(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
         await reach(trade, "Submitted")
         gateway.fill(trade.order.orderId, 30)
         gateway.fill("AAPL", 30, 99.5)
@@ -117,8 +83,8 @@ class TestLimit:
 
 
 class TestMarket:
-    async def test_it_is_filled_with_execution_and_commission(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, MarketOrder("BUY", 100))
+    async def test_it_is_filled_with_execution_and_commission(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, MarketOrder("BUY", 100))
         await charged(trade)
         assert trade.orderStatus.status == "Filled"
         (fill,) = trade.fills
@@ -135,27 +101,27 @@ class TestMarket:
         assert [kind for kind, _ in messages] == ["5", "3", "11", "5", "3", "5", "59"]
         assert [status for kind, status in messages if kind == "3"] == ["PreSubmitted", "Filled"]
 
-    async def test_it_moves_positions_cash_and_portfolio(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, MarketOrder("SELL", 150))
+    async def test_it_moves_positions_cash_and_portfolio(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, MarketOrder("SELL", 150))
         await charged(trade)
-        await ib.reqOpenOrdersAsync()
+        await connected.reqOpenOrdersAsync()
         price = trade.fills[0].execution.price
-        held = {item.contract.symbol: item for item in ib.positions()}
+        held = {item.contract.symbol: item for item in connected.positions()}
         assert held["AAPL"].position == -50
         assert trade.fills[0].commissionReport.realizedPNL == pytest.approx(100 * (price - 201.88) - 1.0 * 100 / 150)
-        (portfolio,) = (item for item in ib.portfolio() if item.contract.symbol == "AAPL")
+        (portfolio,) = (item for item in connected.portfolio() if item.contract.symbol == "AAPL")
         assert portfolio.position == -50
-        cash = {item.tag: item.value for item in ib.accountValues()}["TotalCashValue"]
+        cash = {item.tag: item.value for item in connected.accountValues()}["TotalCashValue"]
         assert float(cash) == pytest.approx(1_000_000 + 150 * price - 1.0, abs=0.01)
 
-    async def test_a_position_that_was_closed_is_told_as_none(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, MarketOrder("SELL", 100))
+    async def test_a_position_that_was_closed_is_told_as_none(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, MarketOrder("SELL", 100))
         await charged(trade)
-        await ib.reqPositionsAsync()
-        assert [item.contract.symbol for item in ib.positions()] == ["ES"]
+        await connected.reqPositionsAsync()
+        assert [item.contract.symbol for item in connected.positions()] == ["ES"]
         assert [held.symbol for held in gateway.positions] == ["ES"]
 
-    async def test_partial_fills_by_the_size_that_is_quoted(self, ib: IB) -> None:
+    async def test_partial_fills_by_the_size_that_is_quoted(self, connected: IB) -> None:
         async with Gateway(tick_interval=0.002, partial_fills=True) as gateway:
             order = gateway.place_order("AAPL", "BUY", 2000)
             assert 0 < order.filled <= 900
@@ -165,27 +131,27 @@ class TestMarket:
 
 
 class TestStops:
-    async def test_a_stop_waits_for_the_market_and_fills(self, gateway: Gateway, ib: IB) -> None:
+    async def test_a_stop_waits_for_the_market_and_fills(self, gateway: Gateway, connected: IB) -> None:
         bid, _ = bid_and_ask(gateway)
-        trade = ib.placeOrder(APPLE, StopOrder("SELL", 100, round(bid - 0.02, 2)))
+        trade = connected.placeOrder(APPLE, StopOrder("SELL", 100, round(bid - 0.02, 2)))
         await reach(trade, "PreSubmitted", "Filled")
         await reach(trade, "Filled")
 
-    async def test_a_stop_far_away_is_left_alone(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, StopOrder("SELL", 100, 100.0))
+    async def test_a_stop_far_away_is_left_alone(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, StopOrder("SELL", 100, 100.0))
         await reach(trade, "PreSubmitted")
         ticks = gateway._hub.loop.time() + 0.1
         await gateway.wait_for(lambda gateway: gateway._hub.loop.time() > ticks)
         assert (trade.orderStatus.status, trade.orderStatus.whyHeld) == ("PreSubmitted", "trigger")
 
-    async def test_a_stop_limit_becomes_a_limit_order(self, gateway: Gateway, ib: IB) -> None:
+    async def test_a_stop_limit_becomes_a_limit_order(self, gateway: Gateway, connected: IB) -> None:
         bid, _ = bid_and_ask(gateway)
-        trade = ib.placeOrder(APPLE, StopLimitOrder("SELL", 100, 300.0, round(bid - 0.02, 2)))
+        trade = connected.placeOrder(APPLE, StopLimitOrder("SELL", 100, 300.0, round(bid - 0.02, 2)))
         await reach(trade, "Submitted")
         assert not trade.fills
 
-    async def test_a_trailing_stop_follows_the_market_one_way(self, gateway: Gateway, ib: IB) -> None:
-        trade = ib.placeOrder(APPLE, Order(action="SELL", totalQuantity=100, orderType="TRAIL", auxPrice=0.05))
+    async def test_a_trailing_stop_follows_the_market_one_way(self, gateway: Gateway, connected: IB) -> None:
+        trade = connected.placeOrder(APPLE, Order(action="SELL", totalQuantity=100, orderType="TRAIL", auxPrice=0.05))
         stops: list[float] = []
 
         def look(gateway: Gateway) -> bool:
@@ -202,24 +168,24 @@ class TestStops:
 
 
 class TestGroups:
-    def bracket(self, ib: IB, limit: float, profit: float, loss: float) -> list[Trade]:
-        return [ib.placeOrder(APPLE, order) for order in ib.bracketOrder("BUY", 100, limit, profit, loss)]
+    def bracket(self, connected: IB, limit: float, profit: float, loss: float) -> list[Trade]:
+        return [connected.placeOrder(APPLE, order) for order in connected.bracketOrder("BUY", 100, limit, profit, loss)]
 
-    async def test_a_bracket_leaves_when_its_last_child_is_transmitted(self, gateway: Gateway, ib: IB) -> None:
-        orders = ib.bracketOrder("BUY", 100, 100.0, 400.0, 50.0)
-        parent, profit = (ib.placeOrder(APPLE, order) for order in orders[:2])
-        assert await ib.reqOpenOrdersAsync() == []
+    async def test_a_bracket_leaves_when_its_last_child_is_transmitted(self, gateway: Gateway, connected: IB) -> None:
+        orders = connected.bracketOrder("BUY", 100, 100.0, 400.0, 50.0)
+        parent, profit = (connected.placeOrder(APPLE, order) for order in orders[:2])
+        assert await connected.reqOpenOrdersAsync() == []
         assert [order.status for order in gateway.orders] == ["PendingSubmit"] * 2
-        loss = ib.placeOrder(APPLE, orders[2])
+        loss = connected.placeOrder(APPLE, orders[2])
         await reach(parent, "Submitted")
         await reach(loss, "PreSubmitted")
         assert [trade.orderStatus.whyHeld for trade in (parent, profit, loss)] == ["", "child", "child,trigger"]
         assert {order.terms.oca_group for order in gateway.orders[1:]} == {str(parent.order.permId)}
 
     async def test_its_children_work_once_the_parent_is_filled_and_end_each_other(
-        self, gateway: Gateway, ib: IB
+        self, gateway: Gateway, connected: IB
     ) -> None:
-        parent, profit, loss = self.bracket(ib, 100.0, 400.0, 50.0)
+        parent, profit, loss = self.bracket(connected, 100.0, 400.0, 50.0)
         await reach(parent, "Submitted")
         with pytest.raises(ValueError, match="child"):
             gateway.fill(profit.order.orderId)
@@ -229,16 +195,16 @@ class TestGroups:
         await reach(profit, "Filled")
         await reach(loss, "Cancelled")
 
-    async def test_its_children_end_with_the_parent(self, gateway: Gateway, ib: IB) -> None:
-        parent, profit, loss = self.bracket(ib, 100.0, 400.0, 50.0)
+    async def test_its_children_end_with_the_parent(self, gateway: Gateway, connected: IB) -> None:
+        parent, profit, loss = self.bracket(connected, 100.0, 400.0, 50.0)
         await reach(parent, "Submitted")
-        ib.cancelOrder(parent.order)
+        connected.cancelOrder(parent.order)
         for trade in (parent, profit, loss):
             await reach(trade, "Cancelled")
 
-    async def test_a_fill_in_an_oca_group_cancels_or_reduces_the_others(self, gateway: Gateway, ib: IB) -> None:
+    async def test_a_fill_in_an_oca_group_cancels_or_reduces_the_others(self, gateway: Gateway, connected: IB) -> None:
         one, two = (LimitOrder("BUY", 100, 100.0, ocaGroup="g", ocaType=kind) for kind in (3, 3))
-        first, second = ib.placeOrder(APPLE, one), ib.placeOrder(APPLE, two)
+        first, second = connected.placeOrder(APPLE, one), connected.placeOrder(APPLE, two)
         await reach(second, "Submitted")
         gateway.fill(first.order.orderId, 40)
         await gateway.wait_for(lambda gateway: gateway.orders[1].quantity == 60)
@@ -248,13 +214,13 @@ class TestGroups:
 
 
 class TestWhatIf:
-    async def test_it_answers_with_margins_and_leaves_no_order(self, gateway: Gateway, ib: IB) -> None:
-        state = await asyncio.wait_for(ib.whatIfOrderAsync(APPLE, MarketOrder("BUY", 100)), TIMEOUT)
+    async def test_it_answers_with_margins_and_leaves_no_order(self, gateway: Gateway, connected: IB) -> None:
+        state = await asyncio.wait_for(connected.whatIfOrderAsync(APPLE, MarketOrder("BUY", 100)), TIMEOUT)
         assert float(state.initMarginChange) == pytest.approx(100 * 230 * 0.25, rel=0.01)
         assert float(state.initMarginAfter) > float(state.initMarginBefore) > 0
         assert (state.commission, state.commissionCurrency) == (1.0, "USD")
         assert gateway.orders == []
-        assert await ib.reqOpenOrdersAsync() == []
+        assert await connected.reqOpenOrdersAsync() == []
 
 
 class TestRealTraces:

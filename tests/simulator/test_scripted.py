@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from ib_async import IB, Contract, ScannerSubscription, WshEventData
+from ib_async import Contract, ScannerSubscription, WshEventData
 
 from ibkr.simulator import Gateway
 from ibkr.simulator.requests.answers import load_answers
@@ -12,17 +12,6 @@ from ibkr.simulator.toml import DataError
 
 APPLE, COKE = Contract(conId=265598), Contract(conId=8894)
 FIELDS = ("", "", "", 0.0, "", "", "", "", "", "", "")
-
-
-@pytest.fixture
-async def session(gateway, connect):
-    return await connect(gateway.port, 7)
-
-
-@pytest.fixture
-async def connected(gateway, ib: IB) -> IB:
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=2)
-    return ib
 
 
 class TestNews:

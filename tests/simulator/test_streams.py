@@ -44,11 +44,6 @@ async def gateway():
         yield running
 
 
-@pytest.fixture
-async def session(gateway, connect):
-    return await connect(gateway.port, 7)
-
-
 @pytest.mark.parametrize("kind", STREAMS)
 class TestLife:
     async def test_it_streams_until_it_is_cancelled(self, gateway, session, kind: str) -> None:
