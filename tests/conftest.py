@@ -22,10 +22,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from ib_async import IB
+    from ib_async import IB, Ticker
 
     from ibkr import IBConnector, Status
-    from tests.given import StateOf, Stopwatch
+    from tests.given import NextTick, StateOf, Stopwatch
 
 _NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
@@ -113,6 +113,26 @@ def state_of() -> StateOf:
                 if holds(status):
                     return status
         raise AssertionError("changes() ended")
+
+    return wait
+
+
+@pytest.fixture
+def next_tick() -> NextTick:
+    """Waits for the ticker's next update; not with ``await ticker.updateEvent``, which a library would have ended."""
+
+    async def wait(ticker: Ticker) -> None:
+        ticked = asyncio.Event()
+
+        def note(_: Ticker) -> None:
+            ticked.set()
+
+        ticker.updateEvent.connect(note)
+        try:
+            async with asyncio.timeout(10):
+                await ticked.wait()
+        finally:
+            ticker.updateEvent.disconnect(note)
 
     return wait
 

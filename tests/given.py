@@ -1,18 +1,20 @@
-"""What fixtures give, as types: tests name them by these."""
+"""Two contracts, and the types of what fixtures give."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ib_async import Ticker
+from ib_async import Stock, Ticker
 
 from ibkr import ConnectionState, IBConnector, Status
 
-Make = Callable[..., IBConnector]
-"""Makes connectors to the gateway, which come to an end with their test; policy fields by their name."""
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
 
+Make = Callable[..., IBConnector]
 StateOf = Callable[..., Awaitable[Status]]
+Back = Callable[..., Awaitable[Status]]
 States = Callable[[IBConnector], list[ConnectionState]]
 Stopwatch = Callable[[], Callable[[], float]]
 NextTick = Callable[[Ticker], Awaitable[None]]

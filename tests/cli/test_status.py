@@ -100,14 +100,12 @@ def test_wait_outlasts_a_restart(ibkr, simulated):
     assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "READY")
 
 
-async def test_wait_outlasts_an_upstream_that_is_down():
+async def test_wait_outlasts_an_upstream_that_is_down(state_of):
     async with Gateway(id_hold=0) as gateway:
         await gateway.fault("2110")
         connector = IBConnector(gateway.host, gateway.port, 900)
         looking = asyncio.create_task(look_until(connector, 20))
-        async for status in connector.changes():
-            if status.is_connected:
-                break
+        status = await state_of(connector, lambda status: status.is_connected)
         assert status.state is ConnectionState.DEGRADED
         done, _ = await asyncio.wait({looking}, timeout=0.2)
         assert not done, "a session that is not READY does not end the waiting"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from ib_async import Stock, Ticker
+from ib_async import Ticker
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
+from tests.given import AAPL, Back, Make, NextTick, StateOf, States, Ticking
 
 # Of ib_async's own code, which is read for it alone; with another library it is not collected.
 collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async" else ["test_ticks.py"]
 
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+READY = ConnectionState.READY
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def make(gateway: Gateway) -> AsyncIterator[Callable[..., IBConnector]]:
+async def make(gateway: Gateway) -> AsyncIterator[Make]:
     """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by their name."""
     made: list[IBConnector] = []
 
@@ -45,7 +45,7 @@ async def make(gateway: Gateway) -> AsyncIterator[Callable[..., IBConnector]]:
 
 
 @pytest.fixture
-def states() -> Callable[[IBConnector], list[ConnectionState]]:
+def states() -> States:
     """Records a connector's states from now on, each change once."""
 
     def record(connector: IBConnector) -> list[ConnectionState]:
@@ -62,40 +62,24 @@ def states() -> Callable[[IBConnector], list[ConnectionState]]:
 
 
 @pytest.fixture
-def state_of() -> Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]:
-    """Waits until a status is such: ``await state_of(connector, lambda status: ...)``."""
+def back(state_of: StateOf) -> Back:
+    """Waits until the connector has come back: READY, after its first outage or that of this number."""
 
-    async def wait(connector: IBConnector, holds: Callable[[Status], bool]) -> Status:
-        async with asyncio.timeout(10):
-            async for status in connector.changes():
-                if holds(status):
-                    return status
-        raise AssertionError("changes() ended")
+    async def wait(connector: IBConnector, outage: int = 1) -> Status:
+        return await state_of(connector, lambda status: status.outages == outage and status.state is READY)
 
     return wait
 
 
 @pytest.fixture
-def subscribe() -> Callable[[IBConnector], Ticker]:
-    """Asks for AAPL's market data by the library's own call."""
-    return lambda connector: connector.ib.reqMktData(AAPL)
+def ticking(make: Make, next_tick: NextTick) -> Ticking:
+    """Connects, and waits for a first tick of AAPL's: ``connector, ticker = await ticking(probe_after=1)``."""
 
+    async def begin(**policy: Any) -> tuple[IBConnector, Ticker]:
+        connector = make(**policy)
+        await connector.connect_async()
+        ticker = connector.ib.reqMktData(AAPL)
+        await next_tick(ticker)
+        return connector, ticker
 
-@pytest.fixture
-def next_tick() -> Callable[[Ticker], Awaitable[None]]:
-    """Waits for the ticker's next update; not with ``await ticker.updateEvent``, which a library would have ended."""
-
-    async def wait(ticker: Ticker) -> None:
-        ticked = asyncio.Event()
-
-        def note(_: Ticker) -> None:
-            ticked.set()
-
-        ticker.updateEvent.connect(note)
-        try:
-            async with asyncio.timeout(10):
-                await ticked.wait()
-        finally:
-            ticker.updateEvent.disconnect(note)
-
-    return wait
+    return begin

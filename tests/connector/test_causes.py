@@ -6,7 +6,6 @@ import asyncio
 import socket
 import time
 import tracemalloc
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -17,8 +16,7 @@ from ibkr.simulator import Gateway
 from ibkr.wire.fields import encode_fields
 from ibkr.wire.frame import frame
 from ibkr.wire.handshake import version_frame
-
-Stopwatch = Callable[[], Callable[[], float]]
+from tests.given import Make, States, Stopwatch
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.fault)
-async def test_each_attempt_ends_when_its_cause_shows(
-    case: Case, gateway: Gateway, make: Callable[..., IBConnector]
-) -> None:
+async def test_each_attempt_ends_when_its_cause_shows(case: Case, gateway: Gateway, make: Make) -> None:
     await gateway.fault(case.fault, *case.arguments)
     connector = make(connect_attempts=1)
     tracemalloc.start()
@@ -71,7 +67,7 @@ async def test_each_attempt_ends_when_its_cause_shows(
     assert not connector.is_connected()
 
 
-async def test_refused(make: Callable[..., IBConnector], stopwatch: Stopwatch) -> None:
+async def test_refused(make: Make, stopwatch: Stopwatch) -> None:
     with socket.socket() as unused:  # bound, so that nobody else is given it
         unused.bind(("127.0.0.1", 0))
         connector = make(port=unused.getsockname()[1], connect_attempts=1)
@@ -83,13 +79,13 @@ async def test_refused(make: Callable[..., IBConnector], stopwatch: Stopwatch) -
     assert "7497 paper" in raised.value.advice
 
 
-async def test_a_name_that_does_not_resolve_is_unreachable(make: Callable[..., IBConnector]) -> None:
+async def test_a_name_that_does_not_resolve_is_unreachable(make: Make) -> None:
     connector = IBConnector("no-such-host.invalid", 7497, 1, policy=ibkr.Policy(connect_attempts=1))
     with pytest.raises(ibkr.GatewayUnreachable, match=r"no-such-host\.invalid:7497.*check ibkr\.host"):
         await connector.connect_async()
 
 
-async def test_silent_lasts_its_timeout(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_silent_lasts_its_timeout(gateway: Gateway, make: Make) -> None:
     await gateway.fault("silent")
     connector = make(timeout=0.3, connect_attempts=1)
     began = time.monotonic()
@@ -102,7 +98,7 @@ async def test_silent_lasts_its_timeout(gateway: Gateway, make: Callable[..., IB
 
 @pytest.mark.parametrize(("fault", "attempts"), [("close_on_accept", 3), ("http", 1), ("old_version", 1)])
 async def test_what_a_retry_may_cure_is_tried_three_times(
-    fault: str, attempts: int, gateway: Gateway, make: Callable[..., IBConnector]
+    fault: str, attempts: int, gateway: Gateway, make: Make
 ) -> None:
     await gateway.fault(fault)
     connector = make(connect_pause=0.01)
@@ -112,9 +108,7 @@ async def test_what_a_retry_may_cure_is_tried_three_times(
     assert gateway.seen.connects == attempts
 
 
-async def test_a_frame_without_end_after_the_handshake_ends_the_session(
-    make: Callable[..., IBConnector], states: Callable[[IBConnector], list[ConnectionState]]
-) -> None:
+async def test_a_frame_without_end_after_the_handshake_ends_the_session(make: Make, states: States) -> None:
     """Nobody buffers 2 GiB because four bytes said so; the session is made anew."""
     sessions = 0
 
@@ -137,7 +131,7 @@ async def test_a_frame_without_end_after_the_handshake_ends_the_session(
     assert sessions == 2
 
 
-async def test_a_first_frame_that_is_no_version_is_no_gateway(make: Callable[..., IBConnector]) -> None:
+async def test_a_first_frame_that_is_no_version_is_no_gateway(make: Make) -> None:
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(frame(b"178\0"))
         writer.close()
@@ -149,7 +143,7 @@ async def test_a_first_frame_that_is_no_version_is_no_gateway(make: Callable[...
             await connector.connect_async()
 
 
-async def test_cancelled_connect_leaves_nothing(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_cancelled_connect_leaves_nothing(gateway: Gateway, make: Make) -> None:
     await gateway.fault("silent")
     connector = make()
     connecting = asyncio.create_task(connector.connect_async())
@@ -160,7 +154,7 @@ async def test_cancelled_connect_leaves_nothing(gateway: Gateway, make: Callable
     assert connector.status.state is ConnectionState.DISCONNECTED
 
 
-async def test_disconnect_during_connect_wins(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_disconnect_during_connect_wins(gateway: Gateway, make: Make) -> None:
     await gateway.fault("silent")
     connector = make()
     connecting = asyncio.create_task(connector.connect_async())
@@ -169,7 +163,7 @@ async def test_disconnect_during_connect_wins(gateway: Gateway, make: Callable[.
     assert await connecting is False
 
 
-async def test_wait_never_gives_up(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_wait_never_gives_up(gateway: Gateway, make: Make) -> None:
     """A service may start before its gateway, even while something else answers at the port."""
     await gateway.fault("http")
     connector = make(backoff_first=0.01, backoff_cap=0.02)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import pytest
 from ib_async import IB
 
-from ibkr import ConnectionState, IBConnector, Status
+from ibkr import ConnectionState
 from ibkr.simulator import Gateway
-
-Make = Callable[..., IBConnector]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+from tests.given import Make, StateOf
 
 
 async def test_two_callers_at_once_get_one_answer(gateway: Gateway, make: Make) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import gc
 import logging
 import re
-from collections.abc import Callable
 
 import pytest
 from ib_async import IB, Stock
 
 from ibkr import ConfigError, ConnectionState, IBConnector, NotReady, Status, load_config
 from ibkr.simulator import Gateway, ThreadedGateway
+from tests.given import Make, StateOf
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ async def test_async_with(gateway: Gateway) -> None:
     await gateway.wait_for(lambda gateway: not gateway.client_ids)
 
 
-async def test_connect_in_a_running_loop_says_what_to_call(make: Callable[..., IBConnector]) -> None:
+async def test_connect_in_a_running_loop_says_what_to_call(make: Make) -> None:
     with pytest.raises(RuntimeError, match=r"await connector\.connect_async"):
         make().connect()
     with pytest.raises(RuntimeError, match=r"await connector\.wait_ready_async"):
         make().wait_ready()
 
 
-async def test_disconnect_in_a_running_loop_is_at_once(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_disconnect_in_a_running_loop_is_at_once(gateway: Gateway, make: Make) -> None:
     connector = make()
     await connector.connect_async()
     assert connector.disconnect() is True
@@ -65,9 +65,7 @@ async def test_disconnect_in_a_running_loop_is_at_once(gateway: Gateway, make: C
     await gateway.wait_for(lambda gateway: not gateway.client_ids)
 
 
-async def test_what_was_sent_last_arrives_before_disconnect_async(
-    gateway: Gateway, make: Callable[..., IBConnector]
-) -> None:
+async def test_what_was_sent_last_arrives_before_disconnect_async(gateway: Gateway, make: Make) -> None:
     connector = make()
     await connector.connect_async()
     connector.ib.client.reqNewsBulletins(True)
@@ -75,7 +73,7 @@ async def test_what_was_sent_last_arrives_before_disconnect_async(
     await gateway.wait_for(lambda gateway: gateway.seen.received("reqNewsBulletins"))
 
 
-async def test_connecting_twice_is_one_connection(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_connecting_twice_is_one_connection(gateway: Gateway, make: Make) -> None:
     connector = make()
     assert await asyncio.gather(connector.connect_async(), connector.connect_async()) == [True, True]
     assert await connector.connect_async() is True
@@ -95,7 +93,7 @@ async def test_the_ib_object_is_the_connectors(gateway: Gateway) -> None:
     assert connector.status.next_retry_at is None
 
 
-async def test_pending_requests_end_with_the_session(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_pending_requests_end_with_the_session(gateway: Gateway, make: Make) -> None:
     connector = make()
     await connector.connect_async()
     await gateway.fault("mute", "reqContractDetails")
@@ -106,9 +104,7 @@ async def test_pending_requests_end_with_the_session(gateway: Gateway, make: Cal
         await pending
 
 
-async def test_a_failing_callback_hurts_nobody(
-    make: Callable[..., IBConnector], caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failing_callback_hurts_nobody(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     connector = make()
     seen: list[ConnectionState] = []
 
@@ -126,7 +122,7 @@ async def test_a_failing_callback_hurts_nobody(
     assert seen[-1] is ConnectionState.READY
 
 
-async def test_a_command_from_a_callback_is_taken_in_turn(make: Callable[..., IBConnector]) -> None:
+async def test_a_command_from_a_callback_is_taken_in_turn(make: Make) -> None:
     connector = make()
     seen: list[ConnectionState] = []
 
@@ -141,7 +137,7 @@ async def test_a_command_from_a_callback_is_taken_in_turn(make: Callable[..., IB
     assert seen.count(ConnectionState.DISCONNECTED) == 1
 
 
-async def test_coroutine_callbacks_are_refused(make: Callable[..., IBConnector]) -> None:
+async def test_coroutine_callbacks_are_refused(make: Make) -> None:
     async def never_run(status: Status) -> None: ...
 
     with pytest.raises(TypeError, match=r"connector\.changes\(\)"):
@@ -149,7 +145,7 @@ async def test_coroutine_callbacks_are_refused(make: Callable[..., IBConnector])
 
 
 @pytest.mark.parametrize("register", ["on_status", "on_gap"])
-async def test_what_cannot_be_called_is_refused(make: Callable[..., IBConnector], register: str) -> None:
+async def test_what_cannot_be_called_is_refused(make: Make, register: str) -> None:
     connector = make()
     for nothing in (None, "print", []):
         with pytest.raises(
@@ -158,7 +154,7 @@ async def test_what_cannot_be_called_is_refused(make: Callable[..., IBConnector]
             getattr(connector, register)(nothing)
 
 
-async def test_a_slow_reader_gets_the_latest(make: Callable[..., IBConnector]) -> None:
+async def test_a_slow_reader_gets_the_latest(make: Make) -> None:
     connector = make()
     changes = connector.changes()
     assert (await anext(changes)).state is ConnectionState.DISCONNECTED
@@ -167,7 +163,7 @@ async def test_a_slow_reader_gets_the_latest(make: Callable[..., IBConnector]) -
     await changes.aclose()
 
 
-async def test_wait_ready(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_wait_ready(gateway: Gateway, make: Make, state_of: StateOf) -> None:
     connector = make()
     with pytest.raises(NotReady, match="nothing is under way") as raised:
         await connector.wait_ready_async(1)
@@ -175,20 +171,17 @@ async def test_wait_ready(gateway: Gateway, make: Callable[..., IBConnector]) ->
     await connector.connect_async()
     assert (await connector.wait_ready_async()).state is ConnectionState.READY
     await gateway.fault("1100")
-    await gateway.wait_for(lambda gateway: True)
-    async for status in connector.changes():
-        if status.state is ConnectionState.DEGRADED:
-            break
+    await state_of(connector, lambda status: status.state is ConnectionState.DEGRADED)
     with pytest.raises(NotReady, match=r"not ready after 0\.05 s: DEGRADED"):
         await connector.wait_ready_async(0.05)
 
 
-async def test_reconnect_needs_a_connection(make: Callable[..., IBConnector]) -> None:
+async def test_reconnect_needs_a_connection(make: Make) -> None:
     with pytest.raises(NotReady, match=r"call connect\(\) first"):
         make().reconnect()
 
 
-async def test_another_threads_loop_reaches_it(make: Callable[..., IBConnector]) -> None:
+async def test_another_threads_loop_reaches_it(make: Make) -> None:
     connector = make()
     await connector.connect_async()
 
@@ -239,7 +232,7 @@ async def test_from_config(gateway: Gateway, backend: str, monkeypatch: pytest.M
         assert connector.status.read_only
 
 
-async def test_no_account_id_reaches_a_log(make: Callable[..., IBConnector], caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_account_id_reaches_a_log(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         connector = make()
         await connector.connect_async()

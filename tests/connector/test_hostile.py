@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from ib_async import Stock, Ticker
 
 from ibkr import ConnectionState, GatewayUnreachable, IBConnector, NotReady, Policy, SessionState, Status
 from ibkr.simulator import Gateway, ThreadedGateway
+from tests.given import AAPL, Back, Make, NextTick, StateOf, Ticking
 
 READY = ConnectionState.READY
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-Make = Callable[..., IBConnector]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
-Subscribe = Callable[[IBConnector], Ticker]
-NextTick = Callable[[Ticker], Awaitable[None]]
-
-
-async def back(connector: IBConnector, state_of: StateOf, outages: int = 1) -> None:
-    await state_of(connector, lambda status: status.outages == outages and status.state is READY)
 
 
 def test_connectors_are_collected_while_others_are_made() -> None:
@@ -37,7 +29,7 @@ def test_connectors_are_collected_while_others_are_made() -> None:
 
 
 async def test_a_contract_that_the_caller_alters_later(
-    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+    gateway: Gateway, make: Make, next_tick: NextTick, back: Back
 ) -> None:
     connector = make()
     await connector.connect_async()
@@ -46,27 +38,24 @@ async def test_a_contract_that_the_caller_alters_later(
     await next_tick(ticker)
     contract.conId = 0
     await gateway.fault("reset")
-    await back(connector, state_of)
+    await back(connector)
     await next_tick(ticker)
 
 
-async def test_a_request_that_the_library_refuses_is_not_kept(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_a_request_that_the_library_refuses_is_not_kept(gateway: Gateway, make: Make, back: Back) -> None:
     connector = make()
     await connector.connect_async()
     with pytest.raises(AttributeError):
         connector.ib.reqMktData(AAPL, mktDataOptions=["x"])  # type: ignore[list-item]
     await gateway.fault("reset")
-    await back(connector, state_of)
+    await back(connector)
     assert not gateway.seen.received("reqMktData")
 
 
 async def test_ids_taken_by_a_handler_of_the_first_packet(
-    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+    gateway: Gateway, next_tick: NextTick, ticking: Ticking, back: Back
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     others: list[Ticker] = []
 
     def on_error(req_id: int, code: int, text: str, contract: object) -> None:
@@ -76,14 +65,14 @@ async def test_ids_taken_by_a_handler_of_the_first_packet(
 
     connector.ib.errorEvent.connect(on_error)
     await gateway.fault("reset")
-    await back(connector, state_of)
+    await back(connector)
     for each in (ticker, *others):
         await next_tick(each)
     assert sorted(gateway.seen.live_subscriptions(7).values()) == ["AAPL", "MSFT", "SPY"]
 
 
 async def test_subscribing_anew_in_connected_event_is_one_stream(
-    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+    gateway: Gateway, make: Make, next_tick: NextTick, back: Back
 ) -> None:
     """The ecosystem's habit, from before there was anybody who restored."""
     connector = make()
@@ -91,7 +80,7 @@ async def test_subscribing_anew_in_connected_event_is_one_stream(
     await connector.connect_async()
     for outage in (1, 2, 3):
         await gateway.fault("reset")
-        await back(connector, state_of, outage)
+        await back(connector, outage)
     [ticker] = connector.ib.tickers()
     await next_tick(ticker)
     await gateway.wait_for(lambda gateway: len(gateway.seen.live_subscriptions(7)) == 1)
@@ -183,14 +172,14 @@ async def test_a_finished_ticker_does_not_come_back(gateway: Gateway, make: Make
 
 
 async def test_an_absurd_frame_in_a_session_is_told_before_the_librarys_listeners(
-    gateway: Gateway, make: Make, state_of: StateOf
+    gateway: Gateway, make: Make, back: Back
 ) -> None:
     connector = make()
     await connector.connect_async()
     met: list[bool] = []
     connector.ib.disconnectedEvent.connect(lambda: met.append(connector.is_connected()), keep_ref=True)
     connector.ib.client.conn.data_received(b"\x7f\xff\xff\xff" + b"junk" * 4)
-    await back(connector, state_of)
+    await back(connector)
     assert met == [False]
 
 
@@ -230,7 +219,7 @@ def test_reconnect_in_a_plain_script(threaded: ThreadedGateway) -> None:
 
 
 async def test_cancelled_error_from_a_handler_of_the_librarys_events(
-    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+    gateway: Gateway, make: Make, next_tick: NextTick, back: Back
 ) -> None:
     """Such as ``future.result()`` raises in it. The library keeps all that handlers raise apart, but not this."""
     connector = make()
@@ -251,7 +240,7 @@ async def test_cancelled_error_from_a_handler_of_the_librarys_events(
     assert (connector.status.state, gateway.seen.connects) == (READY, 1)
     ticker.updateEvent -= fails
     await gateway.fault("reset")
-    await back(connector, state_of)
+    await back(connector)
     await next_tick(ticker)
     assert (connector.status.state, gateway.seen.connects) == (READY, 2)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
-
-Make = Callable[..., IBConnector]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
+from tests.given import Make, StateOf
 
 
 @pytest.fixture

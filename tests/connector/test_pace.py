@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from ib_async import Stock
 
-from ibkr import ConnectionState, IBConnector, Status
+from ibkr import ConnectionState
 from ibkr.simulator import Gateway
 from ibkr.simulator.market.instruments import INSTRUMENTS
+from tests.given import Back, Make
 
 READY, SYNCING = ConnectionState.READY, ConnectionState.SYNCING
-Make = Callable[..., IBConnector]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
 STOCKS = [
     Stock(item.symbol, "SMART", "USD", conId=item.con_id)
     for item in INSTRUMENTS
@@ -46,7 +44,7 @@ async def test_an_urgent_message_overtakes_what_waits(gateway: Gateway, make: Ma
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 60)
 
 
-async def test_ready_waits_until_all_subscriptions_were_sent(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_ready_waits_until_all_subscriptions_were_sent(gateway: Gateway, make: Make, back: Back) -> None:
     """The market is closed: nothing goes live, so nothing but the sending itself ends the restore."""
     connector = make(restore_grace=0.02)
     await connector.connect_async()
@@ -56,7 +54,7 @@ async def test_ready_waits_until_all_subscriptions_were_sent(gateway: Gateway, m
     before = len(gateway.seen.received("reqMktData"))
     await gateway.fault("break_farm")
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     await connector.ib.reqCurrentTimeAsync()
     assert len(gateway.seen.received("reqMktData")) - before == len(STOCKS)
 

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 
 import pytest
-from ib_async import Stock, Ticker
+from ib_async import Stock
 
-from ibkr import ClientIdInUse, ConnectionState, IBConnector, NotReady, SessionState, Status, UpstreamState
+from ibkr import ClientIdInUse, ConnectionState, NotReady, SessionState, UpstreamState
 from ibkr.simulator import Gateway
+from tests.given import AAPL, Back, Make, NextTick, StateOf, States, Stopwatch, Ticking
 
 READY, SYNCING, DEGRADED = ConnectionState.READY, ConnectionState.SYNCING, ConnectionState.DEGRADED
 RECONNECTING = ConnectionState.RECONNECTING
-Make = Callable[..., IBConnector]
-States = Callable[[IBConnector], list[ConnectionState]]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
-Subscribe = Callable[[IBConnector], Ticker]
-NextTick = Callable[[Ticker], Awaitable[None]]
-Stopwatch = Callable[[], Callable[[], float]]
 
 
 @pytest.mark.parametrize("fault", ["reset", "close"])
 async def test_a_lost_session_is_back_at_once(
     fault: str,
     gateway: Gateway,
-    make: Make,
     states: States,
     state_of: StateOf,
-    subscribe: Subscribe,
     next_tick: NextTick,
     stopwatch: Stopwatch,
+    ticking: Ticking,
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     elapsed = stopwatch()
     await gateway.fault(fault)
@@ -52,7 +42,7 @@ async def test_a_lost_session_is_back_at_once(
     await gateway.wait_for(lambda gateway: not gateway.seen.live_subscriptions(7))
 
 
-async def test_the_program_hears_of_it_as_ever(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_the_program_hears_of_it_as_ever(gateway: Gateway, make: Make, back: Back) -> None:
     """The library's own events tell of loss and return, and none of its listeners meets a status that is not true."""
     connector = make()
     heard: list[tuple[str, bool]] = []
@@ -60,25 +50,22 @@ async def test_the_program_hears_of_it_as_ever(gateway: Gateway, make: Make, sta
     def lost() -> None:
         heard.append(("disconnected", connector.is_connected()))
 
-    def back() -> None:
+    def returned() -> None:
         heard.append(("connected", connector.is_connected()))
 
     connector.ib.disconnectedEvent.connect(lost)
-    connector.ib.connectedEvent.connect(back)
+    connector.ib.connectedEvent.connect(returned)
     await connector.connect_async()
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     await connector.disconnect_async()
     assert heard == [("connected", True), ("disconnected", False), ("connected", True), ("disconnected", False)]
 
 
 async def test_back_within_0_3_s_of_the_ports_return(
-    gateway: Gateway, make: Make, states: States, subscribe: Subscribe, next_tick: NextTick, stopwatch: Stopwatch
+    gateway: Gateway, states: States, next_tick: NextTick, stopwatch: Stopwatch, ticking: Ticking
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     await gateway.fault("restart", 0.7)
     await gateway.wait_for(lambda gateway: not gateway.is_listening)
@@ -139,18 +126,11 @@ async def test_an_id_that_stays_taken_fails(gateway: Gateway, make: Make, state_
 
 
 async def test_half_open_is_suspect_then_dead_then_back(
-    gateway: Gateway,
-    make: Make,
-    states: States,
-    state_of: StateOf,
-    subscribe: Subscribe,
-    next_tick: NextTick,
-    stopwatch: Stopwatch,
+    gateway: Gateway, states: States, state_of: StateOf, next_tick: NextTick, stopwatch: Stopwatch, ticking: Ticking
 ) -> None:
-    connector = make(probe_after=0.2, suspect_after=0.1, probe_timeout=0.3, timeout=0.2, backoff_first=0.05)
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking(
+        probe_after=0.2, suspect_after=0.1, probe_timeout=0.3, timeout=0.2, backoff_first=0.05
+    )
     seen = states(connector)
     await gateway.fault("freeze")
     elapsed = stopwatch()
@@ -190,12 +170,9 @@ async def test_a_quiet_market_is_probed_and_kept(gateway: Gateway, make: Make, s
 
 
 async def test_1100_then_1102_keeps_the_socket(
-    gateway: Gateway, make: Make, states: States, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+    gateway: Gateway, states: States, state_of: StateOf, next_tick: NextTick, ticking: Ticking
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     await gateway.fault("1100", repeats=3, interval=0.02)
     status = await state_of(connector, lambda status: status.upstream is UpstreamState.DOWN)
@@ -212,18 +189,14 @@ async def test_1100_then_1102_keeps_the_socket(
 
 async def test_1100_then_1101_asks_again_on_the_same_socket(
     gateway: Gateway,
-    make: Make,
     states: States,
     state_of: StateOf,
-    subscribe: Subscribe,
     next_tick: NextTick,
     caplog: pytest.LogCaptureFixture,
     stopwatch: Stopwatch,
+    ticking: Ticking,
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 6)  # what was sent by now no longer slows us down
     await gateway.fault("1100")
@@ -277,12 +250,9 @@ async def test_a_farm_is_an_axis_of_its_own(gateway: Gateway, make: Make, states
 
 
 async def test_reconnect_drops_and_comes_back(
-    gateway: Gateway, make: Make, states: States, subscribe: Subscribe, next_tick: NextTick
+    gateway: Gateway, states: States, next_tick: NextTick, ticking: Ticking
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     connector.reconnect()
     await connector.wait_ready_async(5)
@@ -291,22 +261,22 @@ async def test_reconnect_drops_and_comes_back(
     assert gateway.seen.connects == 2
 
 
-async def test_no_id_is_handed_out_twice(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_no_id_is_handed_out_twice(gateway: Gateway, make: Make, back: Back) -> None:
     """The gateway begins each session with the same nextValidId; we go on from where we were."""
     connector = make()
     await connector.connect_async()
     handed_out = [connector.ib.client.getReqId() for _ in range(5)]
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     assert connector.ib.client.getReqId() > max(handed_out)
 
 
 async def test_a_subscription_cancelled_in_the_outage_is_not_restored(
-    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
 ) -> None:
     connector = make()
     await connector.connect_async()
-    await next_tick(subscribe(connector))
+    await next_tick(connector.ib.reqMktData(AAPL))
     await gateway.fault("restart", 0.3)
     await state_of(connector, lambda status: status.state is RECONNECTING)
     [ticker] = connector.ib.tickers()
@@ -316,7 +286,7 @@ async def test_a_subscription_cancelled_in_the_outage_is_not_restored(
     assert len(gateway.seen.received("reqMktData")) == 1
 
 
-async def test_what_is_refused_when_first_asked_for_is_dropped(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_what_is_refused_when_first_asked_for_is_dropped(gateway: Gateway, make: Make, back: Back) -> None:
     connector = make()
     await connector.connect_async()
     refused = asyncio.Event()
@@ -324,32 +294,27 @@ async def test_what_is_refused_when_first_asked_for_is_dropped(gateway: Gateway,
     connector.ib.reqMktData(Stock("NOSUCH", "SMART", "USD", conId=1))
     await asyncio.wait_for(refused.wait(), 5)
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     assert len(gateway.seen.received("reqMktData")) == 1
 
 
 async def test_the_market_data_type_is_asked_for_again_first(
-    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
+    gateway: Gateway, make: Make, next_tick: NextTick, back: Back
 ) -> None:
     connector = make()
     await connector.connect_async()
     connector.ib.reqMarketDataType(3)
-    await next_tick(subscribe(connector))
+    await next_tick(connector.ib.reqMktData(AAPL))
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     names = [request.name for request in gateway.seen.requests if request.name in ("reqMarketDataType", "reqMktData")]
     assert names == ["reqMarketDataType", "reqMktData"] * 2
 
 
-async def test_streams_end_with_the_callers_own_disconnect(
-    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick
-) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+async def test_streams_end_with_the_callers_own_disconnect(gateway: Gateway, ticking: Ticking, back: Back) -> None:
+    connector, ticker = await ticking()
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     assert not ticker.updateEvent.done()
     await connector.disconnect_async()
     assert ticker.updateEvent.done()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from ib_async import IB, Ticker
 
-from ibkr import ConnectionState, FarmState, IBConnector, Status, UpstreamState
+from ibkr import ConnectionState, FarmState, Status, UpstreamState
 from ibkr.simulator import Gateway
+from tests.given import AAPL, Make, StateOf
 
 
-async def test_the_gateway_sees_what_the_bare_library_sends(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_the_gateway_sees_what_the_bare_library_sends(gateway: Gateway, make: Make) -> None:
     bare = IB()
     await bare.connectAsync("127.0.0.1", gateway.port, 3)
     bare.disconnect()
@@ -26,7 +26,7 @@ async def test_the_gateway_sees_what_the_bare_library_sends(gateway: Gateway, ma
     assert len(asked(4)) == 6
 
 
-async def test_the_library_is_filled_when_connect_returns(make: Callable[..., IBConnector]) -> None:
+async def test_the_library_is_filled_when_connect_returns(make: Make) -> None:
     connector = make()
     announced: list[bool] = []
 
@@ -45,7 +45,7 @@ async def test_the_library_is_filled_when_connect_returns(make: Callable[..., IB
 
 
 async def test_what_one_packet_says_of_farms_is_told_in_one_status(
-    gateway: Gateway, make: Callable[..., IBConnector]
+    gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
     connector = make()
     await connector.connect_async()
@@ -53,14 +53,11 @@ async def test_what_one_packet_says_of_farms_is_told_in_one_status(
     connector.on_status(statuses.append)
     for farm in ("usfarm", "ushmds"):
         await gateway.fault("break_farm", farm)
-    async with asyncio.timeout(5):
-        async for status in connector.changes():
-            if status.farms["ushmds"] is FarmState.BROKEN:
-                break
+    await state_of(connector, lambda status: status.farms["ushmds"] is FarmState.BROKEN)
     assert [dict(status.farms)["usfarm"] for status in statuses] == [FarmState.BROKEN]
 
 
-async def test_read_only_is_an_answer(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_read_only_is_an_answer(gateway: Gateway, make: Make) -> None:
     await gateway.fault("read_only")
     connector = make()
     assert await asyncio.wait_for(connector.connect_async(), 1) is True
@@ -71,7 +68,7 @@ async def test_read_only_is_an_answer(gateway: Gateway, make: Callable[..., IBCo
     assert "Read-Only API" in status.may_trade_reason
 
 
-async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Make) -> None:
     connector = make(readonly=True)
     await connector.connect_async()
     assert not gateway.seen.received("reqOpenOrders")
@@ -92,7 +89,7 @@ async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Callable[...,
     ],
 )
 async def test_a_missing_answer_is_named(
-    request_name: str, named: str, asked: int, may_trade: bool, gateway: Gateway, make: Callable[..., IBConnector]
+    request_name: str, named: str, asked: int, may_trade: bool, gateway: Gateway, make: Make
 ) -> None:
     """What has an id of its own is asked once more; what pends on a key shared in the library is not."""
     await gateway.fault("mute", request_name)
@@ -107,8 +104,8 @@ async def test_a_missing_answer_is_named(
 
 async def test_a_late_answer_serves(
     gateway: Gateway,
-    make: Callable[..., IBConnector],
-    state_of: Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]],
+    make: Make,
+    state_of: StateOf,
 ) -> None:
     connector = make(request_timeout=0.05)
     connecting = asyncio.create_task(connector.connect_async())
@@ -121,9 +118,7 @@ async def test_a_late_answer_serves(
 
 
 @pytest.mark.parametrize("request_name", ["reqAccountUpdatesMulti", "reqExecutions"])
-async def test_the_late_answer_to_the_first_asking_serves(
-    request_name: str, gateway: Gateway, make: Callable[..., IBConnector]
-) -> None:
+async def test_the_late_answer_to_the_first_asking_serves(request_name: str, gateway: Gateway, make: Make) -> None:
     """Asked once more under an id of its own, and only the first is ever answered."""
     gateway.on_received(request_name, lambda gateway: gateway.faults.call("delay", 0.3))
     gateway.on_received(request_name, lambda gateway: gateway.faults.call("mute", request_name))
@@ -133,7 +128,7 @@ async def test_the_late_answer_to_the_first_asking_serves(
     assert len(gateway.seen.received(request_name)) == 2
 
 
-async def test_1102_asks_for_no_account_summary(gateway: Gateway, make: Callable[..., IBConnector]) -> None:
+async def test_1102_asks_for_no_account_summary(gateway: Gateway, make: Make) -> None:
     connector = make()
     await connector.connect_async()
     await gateway.fault("1100")
@@ -145,7 +140,7 @@ async def test_1102_asks_for_no_account_summary(gateway: Gateway, make: Callable
 
 async def test_upstream_down_at_connect(
     gateway: Gateway,
-    make: Callable[..., IBConnector],
+    make: Make,
 ) -> None:
     await gateway.fault("2110")
     connector = make()
@@ -157,7 +152,8 @@ async def test_upstream_down_at_connect(
 
 
 async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
-    gateway: Gateway, make: Callable[..., IBConnector], subscribe: Callable[[IBConnector], Ticker]
+    gateway: Gateway,
+    make: Make,
 ) -> None:
     """Sent before, they would be lost: the library's notes of earlier requests are swept out as the session opens."""
     connector = make()
@@ -168,7 +164,7 @@ async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
 
     def ask() -> None:
         """As the handshake's last answer is read: the connector has still to take note of it."""
-        ticker = subscribe(connector)
+        ticker = connector.ib.reqMktData(AAPL)
         with pytest.raises(ConnectionError, match="not open yet"):
             connector.ib.reqContractDetailsAsync(ticker.contract)
         asked.append(ticker)

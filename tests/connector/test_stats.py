@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 import pytest
-from ib_async import Stock, Ticker
 
-from ibkr import IBConnector
 from ibkr.simulator import Gateway
-
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
-
-Make = Callable[..., IBConnector]
-NextTick = Callable[[Ticker], Awaitable[None]]
+from tests.given import AAPL, MSFT, Make, NextTick, StateOf, Ticking
 
 
 async def test_before_a_connection_nothing_is_counted(make: Make) -> None:
@@ -26,12 +17,9 @@ async def test_before_a_connection_nothing_is_counted(make: Make) -> None:
 
 
 async def test_messages_and_bytes_are_added_up_over_sessions(
-    gateway: Gateway, make: Make, subscribe: Callable[[IBConnector], Ticker], next_tick: NextTick
+    gateway: Gateway, next_tick: NextTick, ticking: Ticking
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     library = connector.ib.client.connectionStats()
     stats = connector.stats
     assert (stats.bytes_in, stats.bytes_out) == (library.numBytesRecv, library.numBytesSent)
@@ -52,17 +40,14 @@ async def test_messages_and_bytes_are_added_up_over_sessions(
     assert connector.stats.bytes_in >= now.bytes_in
 
 
-async def test_where_subscriptions_stand(gateway: Gateway, make: Make, next_tick: NextTick) -> None:
+async def test_where_subscriptions_stand(gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick) -> None:
     connector = make(refused_every=0.05)
     await connector.connect_async()
     for contract in (AAPL, MSFT):
         await next_tick(connector.ib.reqMktData(contract))
     assert (connector.stats.subscriptions.live, connector.stats.subscriptions.wanted) == (2, 0)
     await gateway.fault("restart", 0.5)
-    async with asyncio.timeout(5):
-        async for status in connector.changes():
-            if not status.is_connected:
-                break
+    await state_of(connector, lambda status: not status.is_connected)
     assert (connector.stats.subscriptions.live, connector.stats.subscriptions.wanted) == (0, 2)
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from ib_async import Stock, Ticker
 
-from ibkr import ConnectionState, IBConnector, Status
+from ibkr import ConnectionState
 from ibkr.simulator import Gateway
+from tests.given import AAPL, MSFT, Back, Make, NextTick, StateOf, States, Ticking
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
-Make = Callable[..., IBConnector]
-States = Callable[[IBConnector], list[ConnectionState]]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
-NextTick = Callable[[Ticker], Awaitable[None]]
 SHORT = {"stream_silence": 0.25, "stream_pause": 0.1}
 
 
@@ -40,12 +33,9 @@ async def ticks_of_gateway(gateway: Gateway, number: int) -> None:
 
 @pytest.mark.parametrize("code", [10182, 10225, 316, 317])
 async def test_a_stream_that_the_gateway_ends_is_asked_for_again(
-    code: int, gateway: Gateway, make: Make, states: States, next_tick: NextTick
+    code: int, gateway: Gateway, states: States, next_tick: NextTick, ticking: Ticking
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = connector.ib.reqMktData(AAPL)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     await gateway.fault("end_stream", "AAPL", code)
     await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
@@ -69,12 +59,9 @@ async def test_the_programs_own_listeners_are_told_which_contract_it_was(gateway
 
 
 async def test_it_is_asked_for_when_its_farm_is_up_and_named_until_then(
-    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
+    gateway: Gateway, state_of: StateOf, next_tick: NextTick, ticking: Ticking
 ) -> None:
-    connector = make(**SHORT)
-    await connector.connect_async()
-    ticker = connector.ib.reqMktData(AAPL)
-    await next_tick(ticker)
+    connector, ticker = await ticking(**SHORT)
     await gateway.fault("break_farm")
     await gateway.fault("end_stream", "AAPL")
     status = await state_of(connector, lambda status: status.state is DEGRADED)
@@ -106,12 +93,9 @@ async def test_one_that_ends_each_time_is_asked_for_at_a_pace(gateway: Gateway, 
 
 
 async def test_a_competing_login_is_told_until_the_ticks_go_on(
-    gateway: Gateway, make: Make, states: States, state_of: StateOf, next_tick: NextTick
+    gateway: Gateway, states: States, state_of: StateOf, next_tick: NextTick, ticking: Ticking
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    ticker = connector.ib.reqMktData(AAPL)
-    await next_tick(ticker)
+    connector, ticker = await ticking()
     seen = states(connector)
     await gateway.fault("competing_login")
     status = await state_of(connector, lambda status: "10197" in status.reason)
@@ -178,7 +162,9 @@ async def test_what_never_ticked_much_is_not_missed(gateway: Gateway, make: Make
     assert asked(gateway, "AAPL") == 1
 
 
-async def test_too_many_messages_slow_us_down_for_this_session(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_too_many_messages_slow_us_down_for_this_session(
+    gateway: Gateway, make: Make, state_of: StateOf, back: Back
+) -> None:
     connector = make()
     await connector.connect_async()
     limiter = connector._adapter._egress._limiter
@@ -191,6 +177,6 @@ async def test_too_many_messages_slow_us_down_for_this_session(gateway: Gateway,
     await state_of(connector, lambda status: "2 times" in status.reason)
     assert limiter.rate == usual / 4
     await gateway.fault("reset")
-    await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    await back(connector)
     assert limiter.rate == usual
     assert "(100)" not in connector.status.reason

@@ -7,24 +7,17 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 import pytest
-from ib_async import Ticker
 
-from ibkr import ConfigError, ConnectionState, IBConnector, NotReady, Policy, Status
+from ibkr import ConfigError, ConnectionState, IBConnector, NotReady, Policy
 from ibkr.runtime import pulse
 from ibkr.simulator import Gateway, ThreadedGateway
+from tests.given import AAPL, Back, Make, NextTick, StateOf, States, Stopwatch, Ticking
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 RECONNECTING = ConnectionState.RECONNECTING
-Make = Callable[..., IBConnector]
-States = Callable[[IBConnector], list[ConnectionState]]
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
-Subscribe = Callable[[IBConnector], Ticker]
-NextTick = Callable[[Ticker], Awaitable[None]]
-Stopwatch = Callable[[], Callable[[], float]]
 
 
 async def test_a_second_of_silence_a_second_of_probing_and_it_is_dead(
@@ -100,12 +93,12 @@ async def test_after_a_suspend_the_socket_is_probed_at_once(
 
 
 async def test_a_small_jump_of_the_clock_is_nothing(
-    gateway: Gateway, make: Make, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connector = make()
     await connector.connect_async()
     monkeypatch.setattr(pulse, "time", SimpleNamespace(time=lambda: time.time() + 4.0))
-    subscribe(connector)
+    connector.ib.reqMktData(AAPL)
     await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 10)  # half a second: five beats of the pulse
     assert gateway.seen.received("reqCurrentTime") == []
 
@@ -131,23 +124,20 @@ async def test_the_system_watches_the_socket_too_and_not_sooner_than_we(make: Ma
 
 
 async def test_1300_is_followed_to_the_new_port_and_back(
-    gateway: Gateway, make: Make, state_of: StateOf, subscribe: Subscribe, next_tick: NextTick, stopwatch: Stopwatch
+    gateway: Gateway, next_tick: NextTick, stopwatch: Stopwatch, ticking: Ticking, back: Back
 ) -> None:
-    connector = make(refused_every=0.05)
-    await connector.connect_async()
-    ticker = subscribe(connector)
-    await next_tick(ticker)
+    connector, ticker = await ticking(refused_every=0.05)
     configured = gateway.port
     elapsed = stopwatch()
     await gateway.fault("change_port")
     assert gateway.port != configured
-    status = await state_of(connector, lambda status: status.outages == 1 and status.state is READY)
+    status = await back(connector)
     assert elapsed() < 0.5
     assert status.endpoint == f"127.0.0.1:{gateway.port}"
     await next_tick(ticker)
     await gateway.fault("clear")  # the port is the configured one again
     await gateway.fault("reset")
-    status = await state_of(connector, lambda status: status.outages == 2 and status.state is READY)
+    status = await back(connector, 2)
     assert status.endpoint == f"127.0.0.1:{configured}"
     await next_tick(ticker)
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from ib_async import Stock, Ticker
+from ib_async import Ticker
 
 from ibkr import ConnectError, ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
+from tests.given import AAPL, NextTick
 
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 CLIENT_ID = 7
 SLACK = 2.0
 """Seconds that a loaded machine may take on top of what policy allows."""
@@ -57,12 +57,14 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def drill(nothing_unheard: None, gateway: Gateway) -> AsyncIterator[Callable[[Any], Awaitable[None]]]:
+async def drill(
+    nothing_unheard: None, gateway: Gateway, next_tick: NextTick
+) -> AsyncIterator[Callable[[Any], Awaitable[None]]]:
     """Tries a case: ``await drill(case)``."""
     drills: list[Drill] = []
 
     async def run(case: Any) -> None:
-        drills.append(Drill(gateway, case))
+        drills.append(Drill(gateway, case, next_tick))
         await drills[-1].run()
 
     yield run
@@ -74,7 +76,7 @@ async def drill(nothing_unheard: None, gateway: Gateway) -> AsyncIterator[Callab
 class Drill:
     """One case on a connector of its own. ``life`` is the word of its states so far."""
 
-    def __init__(self, gateway: Gateway, case: Any) -> None:
+    def __init__(self, gateway: Gateway, case: Any, next_tick: NextTick) -> None:
         self.gateway, self.case, self.row = gateway, case, case.row
         numbers = {**SHORT, **self.row.policy}
         timeout = numbers.pop("timeout", 5.0)
@@ -82,6 +84,7 @@ class Drill:
         self.connector = IBConnector("127.0.0.1", gateway.port, CLIENT_ID, timeout, policy=self.policy)
         self.life = LETTERS[self.connector.status.state]
         self.connector.on_status(self._note)
+        self.next_tick = next_tick
         self.struck = False
         self.ticker: Ticker | None = None
 
@@ -201,17 +204,8 @@ class Drill:
         await self._tick(self.ticker)
 
     async def _tick(self, ticker: Ticker) -> None:
-        ticked = asyncio.Event()
-
-        def note(_: Ticker) -> None:
-            ticked.set()
-
-        ticker.updateEvent.connect(note)
-        try:
-            async with asyncio.timeout(SLACK):
-                await ticked.wait()
-        finally:
-            ticker.updateEvent.disconnect(note)
+        async with asyncio.timeout(SLACK):
+            await self.next_tick(ticker)
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 

@@ -9,16 +9,14 @@ from ibkr import ConnectionState, IBConnector, NotReady
 from ibkr.web.site import Site
 
 
-async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_comes(gateway, served):
+async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_comes(gateway, served, state_of):
     await gateway.fault("restart", 3600)  # its port refuses
     one = await served(ready=False)
     ask = one.visitor.ask
     assert (await ask("/healthz")).body == b"ok\n"
     answer = await ask("/readyz")
     assert (answer.status, answer.body[:11]) == (503, b"CONNECTING:")
-    async for status in one.connector.changes():
-        if status.last_error:
-            break
+    await state_of(one.connector, lambda status: bool(status.last_error))
     assert "Start TWS or IB Gateway" in (await ask("/api/status")).json["cure"]
     await gateway.fault("clear")
     await one.connector.wait_ready_async(10)
@@ -98,7 +96,7 @@ async def test_round_trips_are_sampled_once_each(gateway, served):
     assert kept == seconds > 0
 
 
-async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, served):
+async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, served, state_of):
     one = await served()
     ask = one.visitor.ask
     assert (await ask("/api/reconnect")).status == 405
@@ -108,23 +106,17 @@ async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, ser
     await one.connector.disconnect_async()
     assert (await ask("/readyz")).status == 503
     assert (await ask("/api/reconnect", "POST")).status == 202
-    async for status in one.connector.changes():
-        if status.state is ConnectionState.READY:
-            break
+    await state_of(one.connector, lambda status: status.state is ConnectionState.READY)
 
 
-async def test_a_service_does_not_stay_failed(gateway, served):
+async def test_a_service_does_not_stay_failed(gateway, served, state_of):
     one = await served(again_after=0.5)
     await gateway.fault("occupy_client_id", 7)
     await gateway.fault("reset")
-    async for status in one.connector.changes():
-        if status.state is ConnectionState.FAILED:
-            break
+    await state_of(one.connector, lambda status: status.state is ConnectionState.FAILED)
     assert (await one.visitor.ask("/readyz")).body.startswith(b"FAILED:")
     await gateway.fault("clear")
-    async for status in one.connector.changes():
-        if status.state is ConnectionState.READY:
-            break
+    await state_of(one.connector, lambda status: status.state is ConnectionState.READY)
 
 
 async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway):

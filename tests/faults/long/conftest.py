@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
-from ibkr import IBConnector, Status
+from ibkr import IBConnector
 from ibkr.simulator import Gateway
 
 
@@ -22,19 +22,6 @@ async def connector(gateway: Gateway) -> AsyncIterator[IBConnector]:
     """Connected."""
     async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
         yield connector
-
-
-@pytest.fixture
-def state_of() -> Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]:
-    """Waits until a status is such, as long as it takes."""
-
-    async def wait(connector: IBConnector, holds: Callable[[Status], bool]) -> Status:
-        async for status in connector.changes():
-            if holds(status):
-                return status
-        raise AssertionError("changes() ended")
-
-    return wait
 
 
 @pytest.fixture

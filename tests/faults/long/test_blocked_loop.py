@@ -7,10 +7,10 @@ import re
 import time
 
 import pytest
-from ib_async import Stock
 
 from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import ThreadedGateway
+from tests.given import AAPL
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ async def test_half_a_minute_of_sleep_loses_no_session(caplog: pytest.LogCapture
     caplog.set_level(logging.WARNING, "ibkr")
     with ThreadedGateway(id_hold=0) as gateway:
         async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
-            connector.ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598))
+            connector.ib.reqMktData(AAPL)
             states = set()
             connector.on_status(lambda status: states.add(status.state))
             time.sleep(30)  # noqa: ASYNC251 - this is the caller's mistake

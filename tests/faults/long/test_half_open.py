@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
-from ibkr import ConnectionState, IBConnector, Status
+from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import Gateway
-
-Stopwatch = Callable[[], Callable[[], float]]
+from tests.given import StateOf, Stopwatch
 
 
 @pytest.mark.slow
 async def test_suspect_within_6_1_s_and_dead_within_10_5_s(
     gateway: Gateway,
     connector: IBConnector,
-    state_of: Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]],
+    state_of: StateOf,
     stopwatch: Stopwatch,
 ) -> None:
     await gateway.fault("freeze")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
-from ib_async import Stock, Ticker
+from ib_async import Ticker
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
+from tests.given import AAPL, NextTick, StateOf, Stopwatch
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
-StateOf = Callable[[IBConnector, Callable[[Status], bool]], Awaitable[Status]]
-Stopwatch = Callable[[], Callable[[], float]]
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ async def restart(
     await gateway.fault("restart", 65)
 
     async def come_back(each: IBConnector) -> None:
-        await state_of(each, lambda status: status.outages == 1 and status.state is READY)
+        await state_of(each, lambda status: status.outages == 1 and status.state is READY, within=80)
         back[each] = elapsed()
 
     async with asyncio.TaskGroup() as group:
@@ -50,10 +48,14 @@ async def restart(
 
 
 async def upstream(
-    gateway: Gateway, connector: IBConnector, ticker: Ticker, state_of: StateOf, stopwatch: Stopwatch
+    gateway: Gateway,
+    connector: IBConnector,
+    ticker: Ticker,
+    state_of: StateOf,
+    next_tick: NextTick,
+    stopwatch: Stopwatch,
 ) -> None:
     """1100 every 2 s for a minute, then 1102: one outage, the same socket, the same request."""
-    ticked = asyncio.Event()
     published: list[Status] = []
     remove = connector.on_status(published.append)
     await gateway.fault("lose_upstream", 30, 2)
@@ -62,8 +64,7 @@ async def upstream(
     await gateway.fault("restore_upstream")
     elapsed = stopwatch()
     await state_of(connector, lambda status: status.state is READY)
-    ticker.updateEvent.connect(lambda _: ticked.set())
-    await asyncio.wait_for(ticked.wait(), 1)
+    await next_tick(ticker)
     assert elapsed() < 0.2
     remove()
     assert [status.state for status in published] == [DEGRADED, READY]
@@ -79,6 +80,7 @@ async def test_a_minute_of_each(
     connector: IBConnector,
     forwarder: int,
     state_of: StateOf,
+    next_tick: NextTick,
     stopwatch: Stopwatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -91,7 +93,7 @@ async def test_a_minute_of_each(
         await other_gateway.wait_for(lambda gateway: gateway.seen.ticks)
         async with asyncio.TaskGroup() as group:
             group.create_task(restart(gateway, connector, behind, state_of, stopwatch))
-            group.create_task(upstream(other_gateway, other, ticker, state_of, stopwatch))
+            group.create_task(upstream(other_gateway, other, ticker, state_of, next_tick, stopwatch))
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     lines = {each: [text for text in told if f":{each.port} " in text] for each in (connector, behind, other)}
     assert any("the gateway said 30 times that its link to IB was lost" in text for text in lines[other])
