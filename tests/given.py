@@ -1,4 +1,4 @@
-"""Two contracts, and the types of what fixtures give."""
+"""Contracts, and the types of what fixtures give."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from typing import Any
 from ib_async import Stock, Ticker
 
 from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator.market.instruments import INSTRUMENTS
 
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+STOCKS = [
+    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
+    for item in INSTRUMENTS
+    if (item.sec_type, item.market_data) == ("STK", "live")
+]
+"""All of the simulator's that have live data."""
 
 Make = Callable[..., IBConnector]
 StateOf = Callable[..., Awaitable[Status]]

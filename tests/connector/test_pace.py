@@ -8,15 +8,9 @@ from ib_async import Stock
 
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import INSTRUMENTS
-from tests.given import Back, Make
+from tests.given import STOCKS, Back, Make
 
 READY, SYNCING = ConnectionState.READY, ConnectionState.SYNCING
-STOCKS = [
-    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
-    for item in INSTRUMENTS
-    if (item.sec_type, item.market_data) == ("STK", "live")
-]
 
 
 def most_in_a_second(gateway: Gateway, since: float = 0.0) -> int:

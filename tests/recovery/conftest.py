@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from eventkit import Event
-from ib_async import IB, ScannerSubscription, Stock, WshEventData
+from ib_async import IB, ScannerSubscription, WshEventData
 
 from ibkr import ConnectionState, IBConnector, Policy
 from ibkr.core.ledger import Standing
 from ibkr.simulator import Gateway
+from tests.given import AAPL, Ask, InStep, Make, Outage, StateOf
 
 ACCOUNT, OTHER = "DU1234567", "DU7654321"
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def make(gateway: Gateway) -> AsyncIterator[Callable[..., IBConnector]]:
+async def make(gateway: Gateway) -> AsyncIterator[Make]:
     """Makes connectors to the gateway: ``make(client_id=7, probe_after=1)``; policy fields by their name."""
     made: list[IBConnector] = []
 
@@ -224,19 +223,16 @@ def heard() -> Callable[..., Heard]:
 
 
 @pytest.fixture
-def outage(gateway: Gateway) -> Callable[[IBConnector, str], Awaitable[None]]:
+def outage(gateway: Gateway, state_of: StateOf) -> Outage:
     """Puts the connection through a fault and waits until all is well again."""
 
     async def play(connector: IBConnector, name: str) -> None:
-        left = asyncio.ensure_future(_leaves_ready(connector))
+        left = asyncio.ensure_future(state_of(connector, lambda status: status.state is not ConnectionState.READY))
         await asyncio.sleep(0)
         if name == "half-open":
             await gateway.fault("freeze")
             await left
-            async with asyncio.timeout(10):
-                async for status in connector.changes():
-                    if status.state is ConnectionState.RECONNECTING:
-                        break
+            await state_of(connector, lambda status: status.state is ConnectionState.RECONNECTING)
             await gateway.fault("thaw")
         elif name == "1101":
             await gateway.fault("1100")
@@ -248,13 +244,6 @@ def outage(gateway: Gateway) -> Callable[[IBConnector, str], Awaitable[None]]:
         await connector.wait_ready_async(10)
 
     return play
-
-
-async def _leaves_ready(connector: IBConnector) -> None:
-    async with asyncio.timeout(10):
-        async for status in connector.changes():
-            if status.state is not ConnectionState.READY:
-                return
 
 
 def _standing(gateway: Gateway, client_id: int) -> set[tuple[str, int]]:
@@ -282,7 +271,7 @@ def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
 
 
 @pytest.fixture
-def in_step(gateway: Gateway) -> Callable[[IBConnector], Awaitable[set[tuple[str, int]]]]:
+def in_step(gateway: Gateway) -> InStep:
     """Waits until the gateway streams what the ledger has; returns that."""
 
     async def wait(connector: IBConnector, gateway: Gateway = gateway) -> set[tuple[str, int]]:
@@ -322,7 +311,7 @@ def cases() -> dict[str, Case]:
 
 
 @pytest.fixture
-def ask() -> Callable[[Case, IBConnector], Awaitable[Any]]:
+def ask() -> Ask:
     """Asks for one of a kind; gives its object."""
 
     async def ask(case: Case, connector: IBConnector) -> Any:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from ib_async import BarData, BarDataList, Stock
+from ib_async import BarData, BarDataList
 
 from ibkr import IBConnector
 from ibkr.session.custody.bars import join, long_enough
 from ibkr.simulator import Gateway
-
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-Make = Callable[..., IBConnector]
+from tests.given import AAPL, Heard, Make, Outage
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ async def ask(connector: IBConnector) -> BarDataList:
 
 @pytest.mark.parametrize("name", ["reset", "restart", "1101"])
 async def test_the_gap_is_filled_and_nothing_is_doubled(
-    name: str, gateway: Gateway, make: Make, heard: Callable[..., Any], outage: Callable[..., Awaitable[None]]
+    name: str, gateway: Gateway, make: Make, heard: Heard, outage: Outage
 ) -> None:
     connector = make()
     await connector.connect_async()
@@ -61,9 +58,7 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(
     assert not connector.ib.wrapper._results
 
 
-async def test_they_are_watched_over_the_historical_farm(
-    gateway: Gateway, make: Make, heard: Callable[..., Any]
-) -> None:
+async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, heard: Heard) -> None:
     """Their farm broke and is back, and they stay silent: asked for again, on the same list."""
     connector = make(stream_silence=0.2, stream_silence_factor=1, stream_ticks=3)
     await connector.connect_async()
@@ -78,9 +73,7 @@ async def test_they_are_watched_over_the_historical_farm(
     assert [kind for kind, _ in gateway.seen.live_streams(7).values()] == ["reqHistoricalData"]
 
 
-async def test_a_gap_longer_than_what_was_asked_for_is_filled_too(
-    gateway: Gateway, make: Make, outage: Callable[..., Awaitable[None]]
-) -> None:
+async def test_a_gap_longer_than_what_was_asked_for_is_filled_too(gateway: Gateway, make: Make, outage: Outage) -> None:
     connector = make()
     await connector.connect_async()
     await connector.ib.reqHistoricalDataAsync(AAPL, "", "10 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True)
@@ -88,9 +81,7 @@ async def test_a_gap_longer_than_what_was_asked_for_is_filled_too(
     assert [request.fields[-6] for request in gateway.seen.received("reqHistoricalData")] == ["10 S", "61 S"]
 
 
-async def test_who_waits_for_the_first_bars_at_1101_may_give_up(
-    gateway: Gateway, make: Make, outage: Callable[..., Awaitable[None]]
-) -> None:
+async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway, make: Make, outage: Outage) -> None:
     """The library cancels by the id that it had asked with; it goes on under another one."""
     connector = make()
     await connector.connect_async()
@@ -113,7 +104,7 @@ async def test_who_waits_for_the_first_bars_at_1101_may_give_up(
 
 @pytest.mark.parametrize("code", [10182, 10225])
 async def test_ended_by_the_gateway_they_are_asked_for_once(
-    code: int, gateway: Gateway, make: Make, heard: Callable[..., Any]
+    code: int, gateway: Gateway, make: Make, heard: Heard
 ) -> None:
     """At 10225 the library would ask itself, too, and under an id that stands."""
     connector = make(stream_pause=0.05)

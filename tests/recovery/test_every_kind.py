@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from ibkr import ConnectionState, IBConnector
+from ibkr import ConnectionState
 from ibkr.simulator import Gateway
+from tests.given import Ask, Heard, InStep, Make, Outage
 
-Make = Callable[..., IBConnector]
 SHORT = {"probe_after": 0.2, "suspect_after": 0.1, "probe_timeout": 0.3, "timeout": 0.3, "backoff_first": 0.05}
 OUTAGES = ["reset", "restart", "half-open", "1101"]
 
@@ -21,10 +20,10 @@ async def test_the_same_object_goes_on(
     case: Any,
     gateway: Gateway,
     make: Make,
-    ask: Callable[..., Awaitable[Any]],
-    heard: Callable[[Any], Any],
-    outage: Callable[..., Awaitable[None]],
-    in_step: Callable[..., Awaitable[set[tuple[str, int]]]],
+    ask: Ask,
+    heard: Heard,
+    outage: Outage,
+    in_step: InStep,
 ) -> None:
     connector = make(**SHORT)
     await connector.connect_async()

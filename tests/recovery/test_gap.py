@@ -4,44 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
-from ib_async import LimitOrder, Stock, Trade
+from ib_async import Trade
 
-from ibkr import ConnectionState, GapReport, IBConnector
+from ibkr import ConnectionState, GapReport
 from ibkr.simulator import Gateway
+from tests.given import AAPL, MSFT, Make, Outage, StateOf
 
-ACCOUNT = "DU1234567"
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
-Make = Callable[..., IBConnector]
-Outage = Callable[..., Awaitable[None]]
-
-
-def limit(quantity: float = 100, **fields: Any) -> LimitOrder:
-    """Far from the market: it rests until somebody fills it."""
-    return LimitOrder("BUY", quantity, 1.0, account=ACCOUNT, **fields)
-
-
-async def resting(connector: IBConnector, gateway: Gateway, *contracts: Any) -> list[Trade]:
-    """Orders that the gateway has acknowledged."""
-    trades = [connector.ib.placeOrder(contract, limit()) for contract in contracts]
-    async with asyncio.timeout(5):
-        while any(trade.orderStatus.status != "Submitted" for trade in trades):
-            await connector.ib.updateEvent
-    return trades
-
-
-async def next_gap(connector: IBConnector) -> GapReport:
-    found: asyncio.Future[GapReport] = asyncio.get_running_loop().create_future()
-    remove = connector.on_gap(lambda report: found.done() or found.set_result(report))
-    try:
-        async with asyncio.timeout(10):
-            return await found
-    finally:
-        remove()
+from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, resting
 
 
 @pytest.mark.parametrize("fault", ["reset", "1101"])
@@ -51,19 +22,16 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
     connector = make()
     await connector.connect_async()
     ib = connector.ib
-    trades = await resting(connector, gateway, *[AAPL] * 5)
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-    await ib.reqCurrentTimeAsync()
+    trades = await resting(connector, *[AAPL] * 5)
+    await knows_the_others_orders(gateway, connector)
     fills, part, cancelled, rejected, _untouched = trades
     first = gateway.fill(part.order.orderId, 10, 1.0)
-    async with asyncio.timeout(5):
-        while not part.fills:
-            await ib.updateEvent
+    await heard(connector, lambda: part.fills)
     told: list[str] = []
     ib.execDetailsEvent += lambda trade, fill: told.append(fill.execution.execId)
     fills.filledEvent += lambda trade: told.append("filled")
     cancelled.cancelledEvent += lambda trade: told.append("cancelled")
-    gap = asyncio.ensure_future(next_gap(connector))
+    gaps = Reports(connector)
     if fault == "reset":
         gateway.on_received("connection", lambda gateway: meanwhile(gateway, trades))
         await gateway.fault("reset")
@@ -71,7 +39,7 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
         await gateway.fault("1100")
         meanwhile(gateway, trades)
         await gateway.fault("1101")
-    report = await gap
+    report = await gaps.next()
     by_id = {execution.order.order_id: execution for execution in gateway.executions[1:]}
     missed = [by_id[fills.order.orderId].exec_id, by_id[part.order.orderId].exec_id]
     assert [each.exec_id for each in report.executions] == missed
@@ -124,9 +92,8 @@ async def test_nothing_happened_is_a_report_too_and_what_was_told_is_not_told_ag
     reports: list[GapReport] = []
     connector.on_gap(reports.append)
     await connector.connect_async()
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-    await connector.ib.reqCurrentTimeAsync()
-    (trade,) = await resting(connector, gateway, AAPL)
+    await knows_the_others_orders(gateway, connector)
+    (trade,) = await resting(connector, AAPL)
     gateway.fill(trade.order.orderId, 10, 1.0)
     charges: list[str] = []
     connector.ib.commissionReportEvent += lambda trade, fill, report: charges.append(report.execId)
@@ -148,26 +115,20 @@ async def test_nothing_happened_is_a_report_too_and_what_was_told_is_not_told_ag
 
 
 async def test_an_order_written_into_a_half_open_socket_is_unconfirmed_then_found_filled(
-    gateway: Gateway, make: Make
+    gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
     connector = make(probe_after=0.4, probe_apart=0.2, suspect_after=0.2, probe_timeout=0.5)
     await connector.connect_async()
     await gateway.fault("freeze")
     trade = connector.ib.placeOrder(AAPL, limit(orderRef="mine"))
-    async with asyncio.timeout(10):
-        async for status in connector.changes():
-            if status.state is ConnectionState.RECONNECTING:
-                break
+    await state_of(connector, lambda status: status.state is ConnectionState.RECONNECTING)
     (unconfirmed,) = connector.status.unconfirmed
     assert (unconfirmed.order_id, unconfirmed.has_left) == (trade.order.orderId, True)
     assert connector.status.to_dict()["unconfirmed"][0]["account"] == "DU***67"
     await gateway.fault("thaw")
     await gateway.wait_for(lambda gateway: gateway.orders[-1].order_id == trade.order.orderId)
     gateway.fill(trade.order.orderId, price=1.0)
-    async with asyncio.timeout(10):
-        async for status in connector.changes():
-            if not status.unconfirmed and status.state is ConnectionState.READY:
-                break
+    await state_of(connector, lambda status: not status.unconfirmed and status.state is ConnectionState.READY)
     assert (trade.orderStatus.status, trade.orderStatus.filled, len(trade.fills)) == ("Filled", 100, 1)
     assert [each for each in connector.ib.trades() if each.order.permId == trade.order.permId] == [trade]
     assert len(gateway.seen.received("placeOrder")) == 1
@@ -177,11 +138,12 @@ async def test_an_order_that_never_arrived_stays_unconfirmed_until_the_caller_kn
     gateway: Gateway, make: Make, outage: Outage
 ) -> None:
     connector = make()
+    gaps = Reports(connector)
     await connector.connect_async()
     gateway.on_received("placeOrder", lambda gateway: gateway.faults.call("reset"))
     await gateway.fault("mute", "placeOrder")
     trade = connector.ib.placeOrder(AAPL, limit())
-    report = await next_gap(connector)
+    report = await gaps.next()
     assert [order.order_id for order in report.orders_unconfirmed] == [trade.order.orderId]
     assert not report.orders_vanished
     assert report.needs_a_look
@@ -196,6 +158,7 @@ async def test_an_order_that_never_arrived_stays_unconfirmed_until_the_caller_kn
 
 async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference(gateway: Gateway, make: Make) -> None:
     connector = make()
+    gaps = Reports(connector)
     await connector.connect_async()
 
     def lose(gateway: Gateway) -> None:
@@ -210,7 +173,7 @@ async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference
     await gateway.wait_for(lambda gateway: gateway.orders[-1].status == "Cancelled")
     assert connector.status.unconfirmed or connector.status.may_trade
     await gateway.fault("clear")
-    report = await next_gap(connector)
+    report = await gaps.next()
     assert [(order.order_ref, order.status) for order in report.orders_confirmed] == [("mine", "Cancelled")]
     assert not report.orders_unconfirmed
     assert not report.orders_appeared

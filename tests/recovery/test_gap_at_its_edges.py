@@ -3,89 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
-from ib_async import LimitOrder, Stock, Trade
+from ib_async import Trade
 
-from ibkr import ConnectionState, GapReport, IBConnector
+from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import Gateway
+from tests.given import AAPL, Ask, Make, StateOf
 
-ACCOUNT = "DU1234567"
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-Make = Callable[..., IBConnector]
-Outage = Callable[..., Awaitable[None]]
-
-
-def limit(quantity: float = 100, **fields: Any) -> LimitOrder:
-    return LimitOrder("BUY", quantity, 1.0, account=ACCOUNT, **fields)
+from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, resting
 
 
 @pytest.fixture
-def rest() -> Callable[[IBConnector], Awaitable[Trade]]:
-    """An order that the gateway has acknowledged, and that rests until somebody fills it."""
-
-    async def place(connector: IBConnector) -> Trade:
-        trade = connector.ib.placeOrder(AAPL, limit())
-        async with asyncio.timeout(5):
-            while trade.orderStatus.status != "Submitted":
-                await connector.ib.updateEvent
-        return trade
-
-    return place
+async def connector(make: Make) -> IBConnector:
+    """Connected."""
+    connector = make()
+    await connector.connect_async()
+    return connector
 
 
 @pytest.fixture
-def reports() -> Callable[[IBConnector], asyncio.Queue[GapReport]]:
-    def collect(connector: IBConnector) -> asyncio.Queue[GapReport]:
-        told: asyncio.Queue[GapReport] = asyncio.Queue()
-        connector.on_gap(told.put_nowait)
-        return told
-
-    return collect
+def told(connector: IBConnector) -> Reports:
+    return Reports(connector)
 
 
-async def got(told: asyncio.Queue[GapReport]) -> GapReport:
-    async with asyncio.timeout(10):
-        return await told.get()
+@pytest.fixture
+async def trade(connector: IBConnector) -> Trade:
+    """Its order rests at the gateway."""
+    (trade,) = await resting(connector, AAPL)
+    return trade
 
 
 async def test_after_the_callers_own_disconnect_there_is_a_report_and_no_trade_is_kept(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    before = await rest(connector)
-    gateway.fill(before.order.orderId, 10, 1.0)
-    async with asyncio.timeout(5):
-        while not (before.fills and before.orderStatus.filled):
-            await connector.ib.updateEvent
+    gateway.fill(trade.order.orderId, 10, 1.0)
+    await heard(connector, lambda: trade.fills and trade.orderStatus.filled)
     await connector.disconnect_async()
     assert not connector.ib.trades()
-    assert before.fillEvent.done()
-    gateway.fill(before.order.orderId, price=1.0)
+    assert trade.fillEvent.done()
+    gateway.fill(trade.order.orderId, price=1.0)
     fills: list[str] = []
     connector.ib.execDetailsEvent += lambda trade, fill: fills.append(fill.execution.execId)
     await connector.connect_async()
-    report = await got(told)
+    report = await told.next()
     assert report.cause == "the program had disconnected, or connecting had been given up"
     (missed,) = report.executions
     assert (missed.shares, fills) == (90, [missed.exec_id])
     assert [(each.before.filled, each.after.status) for each in report.orders_changed] == [(10, "Filled")]
-    assert [len(trade.fills) for trade in connector.ib.trades() if trade.order.permId == before.order.permId] == [2]
+    assert [len(each.fills) for each in connector.ib.trades() if each.order.permId == trade.order.permId] == [2]
 
 
-async def test_lost_again_while_subscriptions_are_restored_it_is_told_at_once(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
-) -> None:
+async def test_lost_again_while_subscriptions_are_restored_it_is_told_at_once(gateway: Gateway, make: Make) -> None:
     connector = make(restore_grace=30)
-    told = reports(connector)
+    told = Reports(connector)
     await connector.connect_async()
-    trade = await rest(connector)
+    (trade,) = await resting(connector, AAPL)
     gateway.market_is_open = False
     await gateway.fault("break_farm")
     connector.ib.reqMktData(AAPL)
@@ -93,65 +69,51 @@ async def test_lost_again_while_subscriptions_are_restored_it_is_told_at_once(
     await gateway.fault("reset")
     gateway.fill(trade.order.orderId, 40, 1.0)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMktData")) == 2)
-    assert told.empty()
+    assert told.are_none
     await gateway.fault("reset")
-    first = await got(told)
+    first = await told.next()
     assert [each.shares for each in first.executions] == [40]
     assert first.incomplete[-1] == "subscriptions: the session ended before all were restored"
     gateway.fill(trade.order.orderId, 60, 1.0)
     await gateway.fault("mend_farm")
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMktData")) == 3)
     gateway.market_is_open = True
-    second = await got(told)
+    second = await told.next()
     assert [each.shares for each in second.executions] == [60]
     assert (trade.orderStatus.status, [fill.execution.shares for fill in trade.fills]) == ("Filled", [40, 60])
 
 
 async def test_a_session_lost_in_start_up_makes_no_gap_of_its_own(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
     told_fills: list[float] = []
     trade.fillEvent += lambda trade, fill: told_fills.append(fill.execution.shares)
     await gateway.fault("mute", "reqPositions")
     await gateway.fault("reset")
     gateway.fill(trade.order.orderId, 40, 1.0)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqExecutions")) == 2)
-    async with asyncio.timeout(5):
-        while not trade.fills:
-            await connector.ib.updateEvent
+    await heard(connector, lambda: trade.fills)
     assert told_fills == [], "orders may not be placed yet, so nobody is told"
     await gateway.fault("clear")
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert [each.shares for each in report.executions] == [40]
     assert told_fills == [40]
 
 
 async def test_a_handler_may_place_an_order_when_it_is_told_of_a_missed_fill(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
     trade.filledEvent += lambda trade: connector.ib.placeOrder(AAPL, limit(orderRef="hedge"))
     gateway.on_received("connection", lambda gateway: gateway.fill(trade.order.orderId, price=1.0))
     await gateway.fault("reset")
-    await got(told)
+    await told.next()
     await gateway.wait_for(lambda gateway: gateway.orders[-1].terms.order_ref == "hedge")
 
 
 async def test_what_1101_has_cost_is_told_although_the_link_breaks_again_before_start_up_has_ended(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, told: Reports, trade: Trade
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
     await gateway.fault("1100")
     await gateway.fault("mute", "reqExecutions")
     await gateway.fault("1101")
@@ -160,97 +122,76 @@ async def test_what_1101_has_cost_is_told_although_the_link_breaks_again_before_
     gateway.fill(trade.order.orderId, 40, 1.0)
     await gateway.fault("clear")
     await gateway.fault("1102")
-    report = await got(told)
+    report = await told.next()
     assert "1101" in report.cause
     assert [each.shares for each in report.executions] == [40]
 
 
 async def test_a_gateway_that_is_blind_itself_makes_no_report(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade, state_of: StateOf
 ) -> None:
     """Lost while upstream was down: the new session's gateway does not know yet what was filled."""
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
     await gateway.fault("1100")
     await gateway.fault("reset")
-    async with asyncio.timeout(10):
-        async for status in connector.changes():
-            if status.is_connected and connector.last_gap is None and gateway.seen.connects == 2:
-                break
+    await state_of(
+        connector, lambda status: status.is_connected and connector.last_gap is None and gateway.seen.connects == 2
+    )
     gateway.fill(trade.order.orderId, 40, 1.0)
     await connector.ib.reqCurrentTimeAsync()
-    assert told.empty()
+    assert told.are_none
     await gateway.fault("1102")
-    report = await got(told)
+    report = await told.next()
     assert connector.status.state is ConnectionState.READY
     assert [each.shares for each in report.executions] == [40]
     assert report.complete
 
 
 async def test_the_gap_of_a_half_open_socket_begins_with_the_silence(
-    gateway: Gateway, make: Make, reports: Any
+    gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
     connector = make(probe_after=0.2, probe_apart=0.1, suspect_after=0.1, probe_timeout=0.5)
-    told = reports(connector)
+    told = Reports(connector)
     suspected: list[datetime] = []
     await connector.connect_async()
     connector.on_status(lambda status: status.state is ConnectionState.DEGRADED and suspected.append(status.since))
     await gateway.fault("freeze")
-    async with asyncio.timeout(10):
-        async for status in connector.changes():
-            if status.state is ConnectionState.RECONNECTING:
-                break
+    await state_of(connector, lambda status: status.state is ConnectionState.RECONNECTING)
     await gateway.fault("thaw")
-    report = await got(told)
+    report = await told.next()
     assert report.start <= suspected[0]
 
 
 async def test_after_1102_the_gateway_tells_itself_and_there_is_no_report(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
     await gateway.fault("1100")
     gateway.fill(trade.order.orderId, 40, 1.0)
     await gateway.fault("1102")
-    async with asyncio.timeout(5):
-        while not trade.fills:
-            await connector.ib.updateEvent
+    await heard(connector, lambda: trade.fills)
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert report.executions == (), "it was told"
-    assert told.empty()
+    assert told.are_none
 
 
 async def test_what_was_not_caught_up_before_the_loss_is_part_of_its_gap(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
+    gateway: Gateway, told: Reports, trade: Trade
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
     await gateway.fault("1100")
     gateway.fill(trade.order.orderId, 40, 1.0)
     await gateway.fault("restart", 0.2)
-    report = await got(told)
+    report = await told.next()
     assert [each.shares for each in report.executions] == [40]
     assert [fill.execution.shares for fill in trade.fills] == [40]
 
 
-async def test_what_another_client_did_is_found_in_orders_and_positions(
-    gateway: Gateway, make: Make, reports: Any
-) -> None:
+async def test_what_another_client_did_is_found_in_orders_and_positions(gateway: Gateway, make: Make) -> None:
     """Its executions are told to nobody else, so its position is not explained."""
     open_before = gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=8, account=ACCOUNT)
     connector = make()
-    told = reports(connector)
+    told = Reports(connector)
     await connector.connect_async()
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-    await connector.ib.reqCurrentTimeAsync()
+    await knows_the_others_orders(gateway, connector)
 
     def meanwhile(gateway: Gateway) -> None:
         gateway.fill(open_before.order_id, price=1.0)
@@ -258,7 +199,7 @@ async def test_what_another_client_did_is_found_in_orders_and_positions(
 
     gateway.on_received("connection", meanwhile)
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert [(each.before.perm_id, each.after.status) for each in report.orders_changed] == [
         (open_before.perm_id, "Filled")
     ]
@@ -269,7 +210,7 @@ async def test_what_another_client_did_is_found_in_orders_and_positions(
 
 
 async def test_orders_of_others_that_were_not_asked_for_before_the_loss_are_not_called_new(
-    gateway: Gateway, make: Make, reports: Any
+    gateway: Gateway, make: Make
 ) -> None:
     gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=8, account=ACCOUNT)
 
@@ -279,27 +220,26 @@ async def test_orders_of_others_that_were_not_asked_for_before_the_loss_are_not_
 
     gateway.on_received("reqAllOpenOrders", lose)
     connector = make()
-    told = reports(connector)
+    told = Reports(connector)
     await connector.connect_async()
-    report = await got(told)
+    report = await told.next()
     assert [(order.symbol, order.status) for order in report.orders_appeared] == [("MSFT", "Filled")]
     assert "1 order of other clients that may have stood before: BUY 5 AAPL" in report.incomplete[0]
     await gateway.fault("reset")
-    assert (await got(told)).orders_appeared == (), "they are known by now"
+    assert (await told.next()).orders_appeared == (), "they are known by now"
 
 
 async def test_orders_of_others_that_are_not_told_after_an_outage_have_not_vanished(
-    gateway: Gateway, make: Make, reports: Any
+    gateway: Gateway, make: Make
 ) -> None:
     gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=8, account=ACCOUNT)
     connector = make(request_timeout=0.2)
-    told = reports(connector)
+    told = Reports(connector)
     await connector.connect_async()
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-    await connector.ib.reqCurrentTimeAsync()
+    await knows_the_others_orders(gateway, connector)
     await gateway.fault("mute", "reqAllOpenOrders")
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert (report.orders_vanished, report.orders_changed) == ((), ())
     assert "not told: orders of other clients" in report.incomplete[0]
 
@@ -308,8 +248,7 @@ async def test_orders_of_others_that_are_not_told_after_an_outage_have_not_vanis
 async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: int) -> None:
     async with Gateway(id_hold=0, master_client_id=9) as gateway:
         connector = IBConnector("127.0.0.1", gateway.port, client_id)
-        told: asyncio.Queue[GapReport] = asyncio.Queue()
-        connector.on_gap(told.put_nowait)
+        told = Reports(connector)
         async with connector:
             by = client_id and 8
             before = gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=by)
@@ -317,8 +256,7 @@ async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: 
                 while before.perm_id not in [trade.order.permId for trade in connector.ib.openTrades()]:
                     await connector.ib.reqOpenOrdersAsync()
             (trade,) = connector.ib.openTrades()
-            await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-            await connector.ib.reqCurrentTimeAsync()
+            await knows_the_others_orders(gateway, connector)
 
             def meanwhile(gateway: Gateway) -> None:
                 gateway.fill("AAPL", 2, 1.0)
@@ -326,7 +264,7 @@ async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: 
 
             gateway.on_received("connection", meanwhile)
             await gateway.fault("reset")
-            report = await got(told)
+            report = await told.next()
             assert [order.symbol for order in report.orders_appeared] == ["MSFT"]
             assert [each.shares for each in report.executions] == [2]
             assert [each.execution.shares for each in trade.fills] == [2]
@@ -334,111 +272,92 @@ async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: 
             assert any(each is trade for each in connector.ib.openTrades())
 
 
-async def test_a_gateway_that_turned_read_only_tells_no_orders_and_none_vanishes(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
-) -> None:
+async def test_a_gateway_that_turned_read_only_tells_no_orders_and_none_vanishes(gateway: Gateway, make: Make) -> None:
     gateway.place_order("MSFT", "BUY", 5, limit_price=1.0, client_id=8)
     connector = make()
-    told = reports(connector)
+    told = Reports(connector)
     await connector.connect_async()
-    trade = await rest(connector)
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-    await connector.ib.reqCurrentTimeAsync()
+    (trade,) = await resting(connector, AAPL)
+    await knows_the_others_orders(gateway, connector)
     await gateway.fault("read_only")
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert (report.orders_vanished, report.orders_changed) == ((), ())
     assert "not told: completed orders, open orders" in report.incomplete[0]
     assert trade.orderStatus.status == "Submitted"
 
 
-async def test_a_read_only_program_is_told_of_positions(gateway: Gateway, reports: Any) -> None:
+async def test_a_read_only_program_is_told_of_positions(gateway: Gateway) -> None:
     async with IBConnector("127.0.0.1", gateway.port, 7, account=ACCOUNT, readonly=True) as connector:
-        told = reports(connector)
+        told = Reports(connector)
         gateway.on_received(
             "connection", lambda gateway: gateway.place_order("AAPL", "BUY", 7, client_id=8, account=ACCOUNT)
         )
         await gateway.fault("reset")
-        report = await got(told)
+        report = await told.next()
         assert [change.after - change.before for change in report.positions] == [7]
         assert not report.complete
         assert not gateway.seen.received("reqAllOpenOrders")
 
 
-async def test_an_order_that_is_nowhere_has_vanished_once(
-    gateway: Gateway, make: Make, rest: Any, reports: Any
-) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
+async def test_an_order_that_is_nowhere_has_vanished_once(gateway: Gateway, told: Reports, trade: Trade) -> None:
     gateway._hub.desk.orders.clear()
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert [order.order_id for order in report.orders_vanished] == [trade.order.orderId]
     assert "1 vanished order" in str(report)
     await gateway.fault("reset")
-    assert (await got(told)).orders_vanished == ()
+    assert (await told.next()).orders_vanished == ()
 
 
-async def test_a_correction_takes_the_place_of_its_fill(gateway: Gateway, make: Make, rest: Any, reports: Any) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
-    trade = await rest(connector)
+async def test_a_correction_takes_the_place_of_its_fill(
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
+) -> None:
     filled = gateway.fill(trade.order.orderId, 40, 1.0)
-    async with asyncio.timeout(5):
-        while not trade.fills:
-            await connector.ib.updateEvent
+    await heard(connector, lambda: trade.fills)
     assert filled.exec_id.endswith(".01")
     executions = gateway._hub.desk.executions
     executions.append(replace(executions[-1], exec_id=filled.exec_id[:-1] + "2", shares=30.0))
     await gateway.fault("reset")
-    report = await got(told)
+    report = await told.next()
     assert [each.exec_id for each in report.executions] == [executions[-1].exec_id]
     assert [(fill.execution.execId, fill.execution.shares) for fill in trade.fills] == [(executions[-1].exec_id, 30)]
     await gateway.fault("reset")
-    assert (await got(told)).executions == ()
+    assert (await told.next()).executions == ()
     assert len(trade.fills) == 1
 
 
 async def test_bars_and_subscriptions_are_in_the_report(
-    gateway: Gateway, make: Make, reports: Any, cases: dict[str, Any], ask: Any
+    gateway: Gateway, connector: IBConnector, told: Reports, cases: dict[str, Any], ask: Ask
 ) -> None:
-    connector = make()
-    told = reports(connector)
-    await connector.connect_async()
     await ask(cases["historical bars"], connector)
     await ask(cases["market data"], connector)
     await gateway.fault("restart", 0.6)
-    report = await got(told)
+    report = await told.next()
     assert sorted(report.subscriptions_restored) == ["AAPL", "AAPL bars of 5 secs TRADES"]
     assert [each.subscription for each in report.bars] == ["AAPL bars of 5 secs TRADES"]
     assert connector.status.state is ConnectionState.READY
 
 
-async def test_a_failing_callback_hurts_nobody(
-    gateway: Gateway, make: Make, reports: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failing_callback_hurts_nobody(gateway: Gateway, make: Make, caplog: pytest.LogCaptureFixture) -> None:
     connector = make()
     connector.on_gap(lambda report: 1 / 0)
-    told = reports(connector)
+    told = Reports(connector)
     await connector.connect_async()
     await gateway.fault("reset")
-    await got(told)
+    await told.next()
     assert "The gap callback" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_an_order_that_the_limiter_held_back_has_never_left(gateway: Gateway, make: Make) -> None:
+async def test_an_order_that_the_limiter_held_back_has_never_left(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
     connector = make(send_burst=1, send_rate=2.0)
     await connector.connect_async()
     trades = [connector.ib.placeOrder(AAPL, limit()) for _ in range(2)]
     await gateway.stop()
-    async with asyncio.timeout(5):
-        async for status in connector.changes():
-            if status.unconfirmed:
-                break
+    status = await state_of(connector, lambda status: bool(status.unconfirmed))
     assert {order.order_id: order.has_left for order in status.unconfirmed}[trades[1].order.orderId] is False
 
 
@@ -455,7 +374,6 @@ async def test_upstream_that_flaps_while_the_orders_of_others_are_awaited_does_n
     connector = make()
     gateway.on_received("reqAllOpenOrders", flap)
     await connector.connect_async()
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqAllOpenOrders"))
-    await connector.ib.reqCurrentTimeAsync()
+    await knows_the_others_orders(gateway, connector)
     await connector.wait_ready_async(3)
     assert connector.status.may_trade

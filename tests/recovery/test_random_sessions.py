@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ib_async import ScannerSubscription, Stock
+from ib_async import ScannerSubscription
 
 from ibkr import ConnectionState, IBConnector, Policy
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import INSTRUMENTS
+from tests import given
+from tests.given import InStep
 
-STOCKS = [
-    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
-    for item in INSTRUMENTS
-    if (item.sec_type, item.market_data) == ("STK", "live")
-][:6]
+STOCKS = given.STOCKS[:6]
 ACCOUNTS = ("DU1234567", "DU7654321")
 STREAMS = {
     "reqMktData": 2,
@@ -89,7 +86,7 @@ async def fault(gateway: Gateway, chance: random.Random) -> None:
     await gateway.fault(name, *arguments)
 
 
-async def play(seed: int, in_step: Callable[..., Awaitable[set[tuple[str, int]]]], gateway: Gateway) -> None:
+async def play(seed: int, in_step: InStep, gateway: Gateway) -> None:
     chance = random.Random(seed)
     policy = Policy(
         send_rate=2000.0,
@@ -151,9 +148,7 @@ def check(connector: IBConnector, gateway: Gateway, program: Program) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("batch", range(10))
-async def test_the_books_agree_in_the_end(
-    batch: int, is_thorough: bool, in_step: Callable[..., Awaitable[set[tuple[str, int]]]]
-) -> None:
+async def test_the_books_agree_in_the_end(batch: int, is_thorough: bool, in_step: InStep) -> None:
     for number in range(100 if is_thorough else 10):
         seed = random.SystemRandom().randrange(2**32) if is_thorough else 1000 * batch + number
         print("seed", seed)

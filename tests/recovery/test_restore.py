@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from ib_async import Contract, DOMLevel, LimitOrder, Stock
 
-from ibkr import ConnectionState, IBConnector, Status
+from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import INSTRUMENTS
+from tests.given import AAPL, STOCKS, Ask, Heard, InStep, Make, Outage, StateOf, Stopwatch
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 ACCOUNT = "DU1234567"
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
-STOCKS = [
-    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
-    for item in INSTRUMENTS
-    if (item.sec_type, item.market_data) == ("STK", "live")
-]
-Make = Callable[..., IBConnector]
-Outage = Callable[..., Awaitable[None]]
-InStep = Callable[..., Awaitable[set[tuple[str, int]]]]
-
-
-async def until(connector: IBConnector, holds: Callable[[Status], bool]) -> Status:
-    async with asyncio.timeout(10):
-        async for status in connector.changes():
-            if holds(status):
-                return status
-    raise AssertionError("changes() ended")
 
 
 @pytest.mark.slow
 async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows(
-    stopwatch: Callable[[], Callable[[], float]],
+    stopwatch: Stopwatch, state_of: StateOf
 ) -> None:
     async with Gateway(lines=300, tick_interval=1.0, id_hold=0) as gateway:
         options = [item for item in gateway._hub.instruments if item.sec_type == "OPT" and item.market_data == "live"]
@@ -52,7 +33,7 @@ async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows(
         await gateway.wait_for(lambda gateway: gateway.orders)
         elapsed = stopwatch()
         await gateway.fault("reset")
-        await until(connector, lambda status: status.outages == 1 and status.may_trade)
+        await state_of(connector, lambda status: status.outages == 1 and status.may_trade)
         urgent_since = time.monotonic()
         connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 2.0))
         connector.ib.cancelOrder(old.order)
@@ -74,7 +55,7 @@ async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows(
 
 
 async def test_in_a_closed_market_it_is_ready_all_the_same(
-    cases: dict[str, Any], gateway: Gateway, make: Make, ask: Any, outage: Outage, in_step: InStep
+    cases: dict[str, Any], gateway: Gateway, make: Make, ask: Ask, outage: Outage, in_step: InStep
 ) -> None:
     gateway.market_is_open = False
     await gateway.fault("break_farm")  # not even the first words about a subscription come
@@ -88,7 +69,7 @@ async def test_in_a_closed_market_it_is_ready_all_the_same(
 
 
 async def test_one_of_ten_refused_after_a_restart_is_named_and_the_others_go_on(
-    gateway: Gateway, make: Make, in_step: InStep, heard: Callable[..., Any]
+    gateway: Gateway, make: Make, in_step: InStep, heard: Heard, state_of: StateOf
 ) -> None:
     connector = make()
     await connector.connect_async()
@@ -98,7 +79,7 @@ async def test_one_of_ten_refused_after_a_restart_is_named_and_the_others_go_on(
         await each.beyond(0)
     gateway._hub.settings = _with_lines(gateway, 9)
     await gateway.fault("restart", 0.3)
-    status = await until(connector, lambda status: status.state is DEGRADED)
+    status = await state_of(connector, lambda status: status.state is DEGRADED)
     assert status.reason.startswith(f"subscriptions refused: {STOCKS[9].symbol} (101: ")
     assert status.may_trade
     for each in news[:9]:
@@ -108,7 +89,7 @@ async def test_one_of_ten_refused_after_a_restart_is_named_and_the_others_go_on(
     await connector.wait_ready_async(1)
 
 
-async def test_it_may_be_reported_only(gateway: Gateway, make: Make, heard: Callable[..., Any]) -> None:
+async def test_it_may_be_reported_only(gateway: Gateway, make: Make, heard: Heard, state_of: StateOf) -> None:
     connector = make(missing_subscriptions="report")
     await connector.connect_async()
     tickers = [connector.ib.reqMktData(stock) for stock in STOCKS[:2]]
@@ -116,7 +97,7 @@ async def test_it_may_be_reported_only(gateway: Gateway, make: Make, heard: Call
         await each.beyond(0)
     gateway._hub.settings = _with_lines(gateway, 1)
     await gateway.fault("reset")
-    status = await until(connector, lambda status: "subscriptions refused" in status.reason)
+    status = await state_of(connector, lambda status: "subscriptions refused" in status.reason)
     assert status.state is READY
 
 
@@ -168,7 +149,7 @@ async def test_what_start_up_asks_for_is_not_asked_for_twice(gateway: Gateway, m
 
 
 async def test_what_was_asked_for_in_start_up_and_forgotten_at_1101_is_asked_for_again(
-    gateway: Gateway, make: Make, in_step: InStep, heard: Callable[..., Any]
+    gateway: Gateway, make: Make, in_step: InStep, heard: Heard
 ) -> None:
     """There was no restore yet in that session, and no need to ask for it in one."""
     connector = make()
@@ -273,7 +254,7 @@ def plant(ticker: Any, side: str) -> DOMLevel:
     return row
 
 
-async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage, heard: Callable[..., Any]) -> None:
+async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage, heard: Heard) -> None:
     """Rows of before the loss that the gateway does not send again are gone."""
     connector = make()
     await connector.connect_async()
@@ -297,7 +278,7 @@ async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage
 
 
 async def test_age_is_of_this_session(
-    case: Any, gateway: Gateway, make: Make, ask: Any, heard: Callable[..., Any], outage: Outage
+    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, outage: Outage, state_of: StateOf
 ) -> None:
     connector = make()
     await connector.connect_async()
@@ -312,7 +293,7 @@ async def test_age_is_of_this_session(
     assert 0 <= connector.age(thing) < 1
     await gateway.fault("silent")
     await gateway.fault("reset")
-    await until(connector, lambda status: status.state is ConnectionState.RECONNECTING)
+    await state_of(connector, lambda status: status.state is ConnectionState.RECONNECTING)
     assert connector.age(thing) is None
     await connector.disconnect_async()
     assert connector.age(thing) is None
@@ -342,7 +323,7 @@ async def test_await_and_async_for_go_on(gateway: Gateway, make: Make, outage: O
 
 @pytest.mark.parametrize("end", ["disconnect", "disconnect in an outage", "failed"])
 async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
-    end: str, gateway: Gateway, make: Make, cases: dict[str, Any], ask: Any, outage: Outage
+    end: str, gateway: Gateway, make: Make, cases: dict[str, Any], ask: Ask, outage: Outage, state_of: StateOf
 ) -> None:
     connector = make(client_id_grace=0.05, backoff_first=0.02, backoff_cap=0.02)
     await connector.connect_async()
@@ -353,11 +334,11 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     if end == "failed":
         await gateway.fault("occupy_client_id", 7)
         await gateway.fault("reset")
-        await until(connector, lambda status: status.state is ConnectionState.FAILED)
+        await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
     elif end == "disconnect in an outage":
         await gateway.fault("silent")
         await gateway.fault("reset")
-        await until(connector, lambda status: status.state is ConnectionState.RECONNECTING)
+        await state_of(connector, lambda status: status.state is ConnectionState.RECONNECTING)
         assert not things[0].updateEvent.done()
         await connector.disconnect_async()
     else:
@@ -369,7 +350,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
 
 @pytest.mark.parametrize("fault", ["reset", "1101"])
 async def test_each_is_asked_for_again_with_its_own_type_of_market_data(
-    gateway: Gateway, make: Make, outage: Outage, heard: Callable[..., Any], fault: str
+    gateway: Gateway, make: Make, outage: Outage, heard: Heard, fault: str
 ) -> None:
     """One has delayed data alone, and was asked for as such before the program went back to live data."""
     connector = make()

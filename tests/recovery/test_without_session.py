@@ -7,27 +7,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from ib_async import ScannerSubscription, Stock
+from ib_async import ScannerSubscription
 
 from ibkr import ConnectionState, IBConnector, NotReady, Policy
 from ibkr.simulator import Gateway
+from tests.given import AAPL, Ask, Heard, InStep, Make, StateOf
 
-AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
-MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
-Make = Callable[..., IBConnector]
-Ask = Callable[..., Awaitable[Any]]
+Lose = Callable[[IBConnector], Awaitable[None]]
 SHORT = {"timeout": 0.2, "backoff_first": 0.05, "backoff_cap": 0.1}
-InStep = Callable[..., Awaitable[set[tuple[str, int]]]]
 
 
-async def lose(gateway: Gateway, connector: IBConnector) -> None:
+@pytest.fixture
+def lose(gateway: Gateway, state_of: StateOf) -> Lose:
     """The gateway is away, and the connector knows."""
-    await gateway.fault("silent")
-    await gateway.fault("reset")
-    async with asyncio.timeout(5):
-        async for status in connector.changes():
-            if status.state is ConnectionState.RECONNECTING:
-                return
+
+    async def lose(connector: IBConnector) -> None:
+        await gateway.fault("silent")
+        await gateway.fault("reset")
+        await state_of(connector, lambda status: status.state is ConnectionState.RECONNECTING)
+
+    return lose
 
 
 async def come_back(gateway: Gateway, connector: IBConnector) -> None:
@@ -36,11 +35,11 @@ async def come_back(gateway: Gateway, connector: IBConnector) -> None:
 
 
 async def test_it_is_recorded_and_sent_at_restore(
-    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Callable[..., Any], in_step: InStep
+    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, in_step: InStep, lose: Lose
 ) -> None:
     connector = make(**SHORT)
     await connector.connect_async()
-    await lose(gateway, connector)
+    await lose(connector)
     async with asyncio.timeout(1):  # its object is returned, whoever would have waited for the first answer
         thing = await ask(case, connector)
     news = heard(case.event(connector.ib, thing), case.fits)
@@ -55,7 +54,7 @@ async def test_it_is_recorded_and_sent_at_restore(
 
 
 async def test_also_before_the_first_session(
-    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Callable[..., Any], in_step: InStep
+    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, in_step: InStep
 ) -> None:
     await gateway.fault("silent")
     connector = make(**SHORT)
@@ -110,13 +109,13 @@ def left_in(connector: IBConnector) -> dict[str, Any]:
 
 
 async def test_a_cancel_sends_nothing_and_leaves_nothing(
-    case_with_cancel: Any, gateway: Gateway, make: Make, ask: Ask
+    case_with_cancel: Any, gateway: Gateway, make: Make, ask: Ask, lose: Lose
 ) -> None:
     case = case_with_cancel
     connector = make(**SHORT)
     await connector.connect_async()
     thing = await ask(case, connector)
-    await lose(gateway, connector)
+    await lose(connector)
     case.cancel(connector.ib, thing)
     assert connector._adapter.custody.ledger.ids() == []
     assert left_in(connector) == {}
@@ -173,11 +172,11 @@ async def test_what_pends_when_the_session_ends_gets_an_error_at_once(
 
 @pytest.mark.parametrize("name", ["contract details", "snapshot", "bars", "open orders"])
 async def test_a_one_shot_without_a_session_raises_and_leaves_nothing(
-    name: str, gateway: Gateway, make: Make, in_step: InStep
+    name: str, gateway: Gateway, make: Make, in_step: InStep, lose: Lose
 ) -> None:
     connector = make(**SHORT)
     await connector.connect_async()
-    await lose(gateway, connector)
+    await lose(connector)
     with pytest.raises(NotReady, match="the request was not sent"):
         await asyncio.wait_for(asyncio.ensure_future(_called(ONE_SHOTS[name][1], connector)), 1)
     assert not connector.ib.wrapper.tickers
@@ -218,10 +217,12 @@ async def test_nothing_is_recorded_where_no_session_is_wanted(gateway: Gateway, 
     assert connector.ib.tickers() == []
 
 
-async def test_the_market_data_type_set_without_a_session_is_sent_first(gateway: Gateway, make: Make) -> None:
+async def test_the_market_data_type_set_without_a_session_is_sent_first(
+    gateway: Gateway, make: Make, lose: Lose
+) -> None:
     connector = make(**SHORT)
     await connector.connect_async()
-    await lose(gateway, connector)
+    await lose(connector)
     connector.ib.reqMarketDataType(3)
     connector.ib.reqMktData(AAPL)
     await come_back(gateway, connector)
