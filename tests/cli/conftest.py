@@ -43,6 +43,31 @@ def ibkr(surroundings):
     return run
 
 
+@pytest.fixture
+def start(surroundings):
+    """Starts the command, with pipes to what it says; it ends with the test, if not before."""
+    started = []
+
+    def start(*args: object, **variables: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, args)],
+            cwd=surroundings["cwd"],
+            env=surroundings["env"] | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
 @dataclass(frozen=True)
 class Simulated:
     """A running ``ibkr simulate``."""
@@ -68,17 +93,8 @@ class Simulated:
 
 
 @pytest.fixture
-def simulated(surroundings):
+def simulated(start):
     """An ``ibkr simulate`` on free ports."""
-    process = subprocess.Popen(
-        [*COMMAND, "simulate", "--port", "0", "--control", "0", "--json"],
-        **surroundings,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        where = json.loads(process.stdout.readline())
-        yield Simulated(process, where["port"], where["control_port"])
-        process.kill()
+    process = start("simulate", "--port", 0, "--control", 0, "--json")
+    where = json.loads(process.stdout.readline())
+    return Simulated(process, where["port"], where["control_port"])

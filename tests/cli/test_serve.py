@@ -10,33 +10,18 @@ import time
 
 import pytest
 
-from .conftest import COMMAND
-
 TOKEN = "a-token-of-good-length"
 
 
 @pytest.fixture
-def serving(surroundings):
+def serving(start):
     """Starts ``ibkr serve`` with these arguments; gives the process and its port."""
-    processes = []
 
-    def start(*args, **variables):
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, args)],
-            cwd=surroundings["cwd"],
-            env=surroundings["env"] | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
+    def serve(*args, **variables):
+        process = start(*args, **variables)
         return process, json.loads(process.stdout.readline())["port"]
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return serve
 
 
 def get(port, path, **headers):
@@ -69,16 +54,14 @@ def test_all_is_closed_within_two_seconds_of_sigterm_and_history_stays(serving, 
     assert band["ready_seconds"] > 0
 
 
-def test_started_before_its_gateway_it_becomes_ready_when_that_comes(serving, surroundings):
+def test_started_before_its_gateway_it_becomes_ready_when_that_comes(serving, start):
     with socket.create_server(("127.0.0.1", 0)) as free:
         gateway_port = free.getsockname()[1]
     _, port = serving("serve", "--http", 0, "--port", gateway_port, "--json")
     assert get(port, "/readyz")[0] == 503
-    command = [*COMMAND, "simulate", "--port", str(gateway_port)]
-    with subprocess.Popen(command, **surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as gateway:
-        wait_ready(port)
-        assert get(port, "/readyz") == (200, "READY: session and upstream up\n")
-        gateway.kill()
+    start("simulate", "--port", gateway_port)
+    wait_ready(port)
+    assert get(port, "/readyz") == (200, "READY: session and upstream up\n")
 
 
 def wait_ready(port):

@@ -3,14 +3,11 @@
 import json
 import signal
 import socket
-import subprocess
 import sys
 
 import pytest
 
 from ibkr.simulator import FAULTS
-
-from .conftest import COMMAND
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
@@ -22,15 +19,10 @@ def test_a_signal_ends_it_in_good_order(simulated, number):
     assert talk == "Ctrl-C ends it.\n"
 
 
-def test_it_says_where_it_listens(surroundings):
-    process = subprocess.Popen(
-        [*COMMAND, "simulate", "--port", "0"], **surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
-        line = process.stdout.readline()
-        _, _, port = line.strip().rpartition(":")
-        socket.create_connection(("127.0.0.1", int(port)), timeout=10).close()
-        process.kill()
+def test_it_says_where_it_listens(start):
+    line = start("simulate", "--port", 0).stdout.readline()
+    _, _, port = line.strip().rpartition(":")
+    socket.create_connection(("127.0.0.1", int(port)), timeout=10).close()
     assert line == f"Simulated gateway listens on 127.0.0.1:{port}\n"
 
 
@@ -96,20 +88,14 @@ def test_the_faults_and_the_scenarios_are_listed(ibkr):
 
 
 @pytest.fixture
-def start(surroundings):
-    """Starts ``ibkr simulate`` with options, and gives the process and its port."""
-    processes = []
+def simulating(start):
+    """Starts ``ibkr simulate`` with options; gives the process and its port."""
 
-    def start(*options):
-        command = [*COMMAND, "simulate", "--port", "0", "--json", *options]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, **surroundings, **pipes))
-        return processes[-1], json.loads(processes[-1].stdout.readline())["port"]
+    def simulate(*options):
+        process = start("simulate", "--port", 0, "--json", *options)
+        return process, json.loads(process.stdout.readline())["port"]
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return simulate
 
 
 def lines_until(process, words):
@@ -119,8 +105,8 @@ def lines_until(process, words):
     return lines
 
 
-def test_it_tells_who_connects_and_what_they_ask(ibkr, start):
-    process, port = start("--accounts", "DU5,DU6")
+def test_it_tells_who_connects_and_what_they_ask(ibkr, simulating):
+    process, port = simulating("--accounts", "DU5,DU6")
     assert ibkr("status", "--port", port, "--client-id", 77).returncode in (0, 1)
     lines = [line.split(None, 1)[1] for line in lines_until(process, "the session has ended") if line[0].isdigit()]
     assert lines[0].startswith("a connection from ('127.0.0.1',")
@@ -130,18 +116,18 @@ def test_it_tells_who_connects_and_what_they_ask(ibkr, start):
     assert not [line for line in lines if "<-" in line]
 
 
-def test_v_tells_every_message(ibkr, start):
-    process, port = start("-v")
+def test_v_tells_every_message(ibkr, simulating):
+    process, port = simulating("-v")
     ibkr("status", "--port", port, "--client-id", 77)
     lines = lines_until(process, "the session has ended")
     assert any(line.endswith("client 77 <- managedAccounts 1 DU1234567\n") for line in lines)
     assert any("client 77 <- position 3 DU1234567 265598 AAPL" in line for line in lines)
 
 
-def test_a_scenario_is_played(start, tmp_path):
+def test_a_scenario_is_played(simulating, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('about = "Mine."\n[[step]]\nat = 100\nfault = "freeze"\n')
-    process, _ = start("--scenario", str(file), "--speed", "1000")
+    process, _ = simulating("--scenario", str(file), "--speed", "1000")
     lines = lines_until(process, "fault: freeze")
     assert "scenario mine: Mine." in lines[-3]
 
@@ -165,8 +151,8 @@ def test_what_it_cannot_do_is_2_and_says_why(ibkr, options, words):
     assert words in " ".join(done.stderr.split())
 
 
-def test_beyond_loopback_it_warns(start):
-    process, _ = start("--host", "0.0.0.0")
+def test_beyond_loopback_it_warns(simulating):
+    process, _ = simulating("--host", "0.0.0.0")
     assert "anybody who reaches it can use it" in process.stderr.readline()
 
 

@@ -178,64 +178,40 @@ def test_sigterm_leaves_the_terminal_as_it_was(simulated: Simulated, terminal):
         assert screen.raw.rstrip().endswith(LEFT)
 
 
-@pytest.fixture
-def piped(surroundings):
-    """``with piped("watch", ...) as process:`` with its stdout in a pipe."""
-
-    @contextmanager
-    def run(*args: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
-        with subprocess.Popen(
-            [*COMMAND, *map(str, args)],
-            cwd=surroundings["cwd"],
-            env=surroundings["env"] | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-    return run
+def test_without_a_terminal_a_line_for_each_change(simulated: Simulated, start):
+    process = start("watch", "--port", simulated.port)
+    lines = iter(process.stdout)
+    first = next(line for line in lines if "READY" in line)
+    assert first.rstrip().endswith("READY (session and upstream up); may trade")
+    simulated.fault("lose_upstream")
+    assert "DEGRADED (the gateway has lost its link to IB's servers); may not trade" in next(lines)
+    simulated.fault("restore_upstream_data_lost")
+    assert any("gap report: " in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0
+    assert "\x1b" not in first
+    assert process.stderr.read() == ""
 
 
-def test_without_a_terminal_a_line_for_each_change(simulated: Simulated, piped):
-    with piped("watch", "--port", simulated.port) as process:
-        lines = iter(process.stdout)
-        first = next(line for line in lines if "READY" in line)
-        assert first.rstrip().endswith("READY (session and upstream up); may trade")
-        simulated.fault("lose_upstream")
-        assert "DEGRADED (the gateway has lost its link to IB's servers); may not trade" in next(lines)
-        simulated.fault("restore_upstream_data_lost")
-        assert any("gap report: " in line for line in lines)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == 0
-        assert "\x1b" not in first
-        assert process.stderr.read() == ""
+def test_json_is_a_line_for_each_status(simulated: Simulated, start):
+    process = start("watch", "--json", "--port", simulated.port)
+    read = map(json.loads, process.stdout)
+    ready = next(line for line in read if line["state"] == "READY")
+    assert (ready["may_trade"], ready["accounts"]) == (True, ["DU***67"])
+    assert ready["stats"]["attempts"] == 1
+    assert ready["stats"]["bytes_in"] > 0
+    simulated.fault("lose_upstream")
+    assert next(read)["state"] == "DEGRADED"
+    simulated.fault("restore_upstream_data_lost")
+    assert next(line for line in read if "gap" in line)["gap"]["executions"] == []
 
 
-def test_json_is_a_line_for_each_status(simulated: Simulated, piped):
-    with piped("watch", "--json", "--port", simulated.port) as process:
-        read = map(json.loads, process.stdout)
-        ready = next(line for line in read if line["state"] == "READY")
-        assert (ready["may_trade"], ready["accounts"]) == (True, ["DU***67"])
-        assert ready["stats"]["attempts"] == 1
-        assert ready["stats"]["bytes_in"] > 0
-        simulated.fault("lose_upstream")
-        assert next(read)["state"] == "DEGRADED"
-        simulated.fault("restore_upstream_data_lost")
-        assert next(line for line in read if "gap" in line)["gap"]["executions"] == []
-
-
-def test_what_has_failed_for_good_ends_it(simulated: Simulated, piped):
-    with piped("watch", "--port", simulated.port, "--client-id", 950, **HASTY) as process:
-        assert any("READY" in line for line in process.stdout)
-        simulated.fault("occupy_client_id 950")
-        simulated.fault("reset")
-        *_, last = process.stdout
-        assert "FAILED (" in last
-        assert process.wait(PATIENCE) == 1
-        assert "client id 950 is already in use" in process.stderr.read()
+def test_what_has_failed_for_good_ends_it(simulated: Simulated, start):
+    process = start("watch", "--port", simulated.port, "--client-id", 950, **HASTY)
+    assert any("READY" in line for line in process.stdout)
+    simulated.fault("occupy_client_id 950")
+    simulated.fault("reset")
+    *_, last = process.stdout
+    assert "FAILED (" in last
+    assert process.wait(PATIENCE) == 1
+    assert "client id 950 is already in use" in process.stderr.read()

@@ -82,6 +82,11 @@ class RawClient:
         self._received += [decode_fields(body) for body in self._frames.feed(data)]
         return False
 
+    async def caught_up(self) -> None:
+        """Wait until the gateway has worked on all that was sent."""
+        self.send(49, 1)
+        await self.until(49)
+
     async def drain(self) -> None:
         """Drop what was under way."""
         self._received.clear()

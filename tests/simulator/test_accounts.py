@@ -46,8 +46,7 @@ class TestPnl:
         await client.until(95)
         client.send(93, 5)
         client.send(95, 6)
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
         assert await client.hears_nothing()
 
     async def test_daily_profit_counts_what_was_paid(self, gateway: Gateway, connect) -> None:
@@ -96,8 +95,7 @@ class TestSeveralAccounts:
         line = await client.receive()
         assert (line[0], line[3], line[5], line[-3]) == ("71", "DU2", "AAPL", "110")
         client.send(75, 1, 5)
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
         buy(both, "DU2")
         assert await client.hears_nothing()
 
@@ -109,8 +107,7 @@ class TestSeveralAccounts:
         line = await client.receive()
         assert (line[0], line[2], line[-2]) == ("61", "DU2", "110")
         client.send(64, 1)
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
         buy(both, "DU2")
         assert await client.hears_nothing()
 
@@ -130,8 +127,7 @@ class TestSeveralAccounts:
         assert lines[-1][-1] == "DU2"
         await client.drain()
         client.send(6, 2, 0, "DU2")
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
         buy(both, "DU2")
         assert await client.hears_nothing()
 

@@ -89,8 +89,7 @@ class Hostile:
 
     async def _batch(self, client: Any) -> None:
         client.send_raw(b"".join(frame(mutated(self._roll)) for _ in range(BATCH)))
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
 
     def _say_goodbye(self, client: Any) -> None:
         cut = frame(mutated(self._roll))

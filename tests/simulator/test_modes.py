@@ -68,8 +68,7 @@ class TestGreetings:
     async def test_connections_that_stand_are_left_alone(self, gateway, connect) -> None:
         client = await connect(gateway.port, 7)
         await gateway.fault("silent")
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
 
     @pytest.mark.parametrize(
         "fault",
@@ -113,8 +112,7 @@ class TestAnswers:
         assert await client.hears_nothing()
         assert len(gateway.seen.received("reqPositions")) == 1
         assert gateway.seen.live_subscriptions(1) == {}
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
 
     async def test_muted_start_api(self, gateway, connect) -> None:
         await gateway.fault("mute", "startApi")

@@ -16,8 +16,7 @@ async def session(gateway, connect):
     client = await connect(gateway.port, 7)
     yield client
     # Whatever was refused: the session has outlived it.
-    client.send(49, 1)
-    await client.until(49)
+    await client.caught_up()
 
 
 class TestRefusals:
@@ -185,8 +184,7 @@ class TestHostileClients:
         client = await connect(gateway.port, 7)
         client.send_raw(b"\x7f\xff\xff\xff" + b"junk")
         assert await client.ended() in ("closed", "reset")
-        other.send(49, 1)
-        await other.until(49)
+        await other.caught_up()
         assert "frame of 2147483647 bytes" in caplog.text
 
     async def test_one_that_does_not_read_is_cut(self, gateway, connect, caplog, monkeypatch) -> None:
@@ -233,8 +231,7 @@ class TestHostileClients:
         hostile = await connect(gateway.port, 7)
         for round_ in range(40):
             hostile.send_raw(b"".join(frame(random_body(roll)) for _ in range(100)))
-            hostile.send(49, 1)
-            await hostile.until(49)
+            await hostile.caught_up()
             await bystander.until(1, "5")
             assert gateway.client_ids == [1, 7], f"lost a client in round {round_}"
         assert failures == []

@@ -169,8 +169,7 @@ class TestRequests:
         gateway.play(scenario(*[f'when = "reqCurrentTime"\ncount = {count}' for count in (3, 1, 3)]))
         seen = []
         for _ in range(4):
-            client.send(49, 1)
-            await client.until(49)
+            await client.caught_up()
             seen.append(len(gateway.seen.faults))
         assert seen == [1, 1, 3, 3]
 
@@ -188,8 +187,7 @@ class TestRequests:
         client = await connect(gateway.port, 1)
         gateway.play(scenario('when = "reqCurrentTime"', 'after = "reqCurrentTime"'))
         gateway.end_scenario()
-        client.send(49, 1)
-        await client.until(49)
+        await client.caught_up()
         assert not gateway.seen.faults
 
 
@@ -241,7 +239,6 @@ class TestReset:
         assert (gateway.port, gateway.is_listening, gateway.client_ids) == (port, True, [])
         assert (gateway.seen.connects, len(gateway.seen.faults)) == (0, 0)
         again = await connect(port, 9)
-        again.send(49, 1)
-        await again.until(49)
+        await again.caught_up()
         again.subscribe(5)
         assert (await again.until(1, "5"))[-1] == before[-1], "the market begins anew"

@@ -12,19 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from told import Kept, details
+
 library: Any = importlib.import_module(sys.argv[1])
 TIMEOUT = 10.0
-
-
-class Kept(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[tuple[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append((record.levelname, record.getMessage()))
 
 
 def until(ib: Any, holds: Callable[[], bool]) -> None:
@@ -55,17 +46,8 @@ def data(ib: Any) -> dict[str, Any]:
     until(ib, lambda: not math.isnan(ticker.bid + ticker.ask + ticker.last))
     ib.cancelMktData(found.contract)
     bars = ib.reqHistoricalData(found.contract, "", "5 D", "1 day", "TRADES", True)
-    contract = found.contract
     return {
-        "details": [
-            contract.conId,
-            contract.symbol,
-            contract.primaryExchange,
-            contract.tradingClass,
-            found.longName,
-            found.minTick,
-            found.timeZoneId,
-        ],
+        "details": details(found),
         "unknown": unknown,
         "ticks": [ticker.bid, ticker.ask, ticker.last],
         "bars": [[str(bar.date), bar.open, bar.high, bar.low, bar.close, bar.volume] for bar in bars],

@@ -14,6 +14,7 @@ from ibapi.client import EClient
 from ibapi.contract import Contract
 from ibapi.order import Order
 from ibapi.wrapper import EWrapper
+from told import Kept, details
 
 try:
     from ibapi.order_cancel import OrderCancel
@@ -22,17 +23,6 @@ except ImportError:  # 9.81
 
 TIMEOUT = 10.0
 TAGS = "NetLiquidation,TotalCashValue,BuyingPower"
-
-
-class Kept(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[tuple[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append((record.levelname, record.getMessage()))
 
 
 class App(EWrapper, EClient):
@@ -131,17 +121,8 @@ def data(app: App) -> dict[str, Any]:
     ticks = [app.until("tickPrice", 203, kind)[2] for kind in (1, 2, 4)]
     app.cancelMktData(203)
     app.until("historicalDataEnd", 204)
-    contract = found.contract
     return {
-        "details": [
-            contract.conId,
-            contract.symbol,
-            contract.primaryExchange,
-            contract.tradingClass,
-            found.longName,
-            found.minTick,
-            found.timeZoneId,
-        ],
+        "details": details(found),
         "unknown": [args for args in app.heard["contractDetails"] if args[0] == 202],
         "ticks": ticks,
         "bars": [
