@@ -11,7 +11,7 @@ import logging
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,14 +30,13 @@ _VARIABLES = {f"IBKR_{name.upper()}": name for name in _DEFAULTS}
 _BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-@dataclass(frozen=True, slots=True)
 class Section(Connection):
     """The table ``[ibkr]``: the fields of ``Connection``, and the ``policy``.
 
     ``section["key"]`` and ``dict(section)`` know every setting by its flat name, those of the policy among them.
     """
 
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = Policy()
 
     def keys(self) -> Iterator[str]:
         """The names of all settings."""

@@ -203,6 +203,12 @@ class Rig:
         self.code(2104, "usfarm")
         self.answer()
 
+    @property
+    def known(self) -> str:
+        """All that the machine knows, in words."""
+        situation = self.machine._situation
+        return f"{vars(situation)} {vars(situation.session)}"
+
     def _take(self, fact: Fact) -> list[Effect]:
         before, phase = self.machine.status, self.machine.phase
         newest = self.opened[-1][0] if self.opened else 0

@@ -11,7 +11,7 @@ from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Phase as P
-from ibkr.core.situation import Session, Situation
+from ibkr.core.situation import Situation
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import FarmState, SessionState
 from ibkr.core.state import UpstreamState as U
@@ -28,8 +28,15 @@ LACKS = {
 
 def state_of(phase, *, had_session=False, **session) -> S:
     farms = session.pop("farms", {"usfarm": FarmState.OK})
-    situation = Situation(phase=phase, had_session=had_session, session=Session(farms=farms, **session))
+    situation = known(phase=phase, had_session=had_session)
+    vars(situation.session).update(farms=farms, **session)
     return derive(situation, Policy(required_farms=("usfarm",)))[0]
+
+
+def known(**facts) -> Situation:
+    situation = Situation(7497)
+    vars(situation).update(facts)
+    return situation
 
 
 @pytest.mark.parametrize("phase", list(P))
@@ -51,10 +58,10 @@ def test_the_first_line_that_holds_wins(phase):
 
 
 def test_every_state_has_its_reason():
-    failed = Situation(phase=P.FAILED, failure=Failure(K.CLOSED, "closed"))
+    failed = known(phase=P.FAILED, failure=Failure(K.CLOSED, "closed"))
     assert derive(failed, Policy())[1] == "closed"
-    assert derive(Situation(phase=P.FAILED, broken_off="a mistake of ours"), Policy())[1] == "a mistake of ours"
-    waiting = Situation(phase=P.WAITING, failure=Failure(K.CLOSED, "closed"), attempts_made=3, lost_because="EOF")
+    assert derive(known(phase=P.FAILED, broken_off="a mistake of ours"), Policy())[1] == "a mistake of ours"
+    waiting = known(phase=P.WAITING, failure=Failure(K.CLOSED, "closed"), attempts_made=3, lost_because="EOF")
     assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
     waiting.phase = P.OPENING
     assert derive(waiting, Policy())[1] == "session lost: EOF; closed"

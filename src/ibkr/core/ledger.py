@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 
 from ibkr.core.facts import EndedStream, Key
@@ -23,21 +22,22 @@ class Standing(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
     """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now.
 
     ``was_asked``: before the gateway last forgot.
     """
 
-    label: str
-    kind: str
-    feed: Feed | None
     standing: Standing = Standing.WANTED
-    ran: bool = False
-    was_asked: bool = False
-    cause: str = ""
-    is_withheld: bool = False
+    ran = False
+    was_asked = False
+    cause = ""
+    is_withheld = False
+
+    def __init__(self, label: str, kind: str, feed: Feed | None) -> None:
+        self.label = label
+        self.kind = kind
+        self.feed = feed
 
 
 class Ledger:

@@ -43,7 +43,7 @@ class Machine:
         self.policy = policy
         self._roll = roll
         self._calendar = calendar
-        self._situation = Situation(port=identity.port)
+        self._situation = Situation(identity.port)
         self._situation.maintenance, self._situation.calendar_holds_until = calendar.look(now.wall)
         self._view: dict[str, Any] = {}
         self._status: Status

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import NoReturn
 
 from ibkr.core.calendar import REGIONS, Calendar, Zone, calendar_of
 from ibkr.core.errors import ConfigError
+from ibkr.core.value import CheckedValue
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(CheckedValue):
     """How fast, how long and how often. Raises ``ConfigError`` for a number that cannot work."""
 
     connect_attempts: int = 3
@@ -87,7 +87,7 @@ class Policy:
     daily_restart: str = ""
     """When the gateway restarts itself (its "Lock and Exit" settings), such as '23:45 America/New_York'."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         for field in fields(self):
             if isinstance(field.default, (int, float)):
                 _check_number(field.name, getattr(self, field.name), whole=isinstance(field.default, int))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from ibkr.core.errors import ConfigError
+from ibkr.core.value import CheckedValue
 
 # The protocol carries the client id as a signed 32-bit number.
 _LARGEST_CLIENT_ID = 2**31 - 1
 _BACKENDS = ("ib_async", "ib_insync")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(CheckedValue):
     """The gateway's address and how we present ourselves. Raises ``ConfigError`` for what cannot be used."""
 
     host: str = "127.0.0.1"
@@ -33,7 +32,7 @@ class Connection:
     show_accounts: bool = False
     """Show account ids in full in logs and status; masked (``DU***67``) when off."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         _check_host(self.host)
         if not _is_whole(self.port) or not 1 <= self.port <= 65535:
             raise ConfigError("ibkr.port", self.port, "must be a whole number from 1 to 65535")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from math import inf
@@ -57,7 +56,6 @@ class Watched(Value):
     due: float
 
 
-@dataclass(slots=True, eq=False)
 class Session:
     """What is known of one session. A new one begins knowing nothing."""
 
@@ -65,12 +63,6 @@ class Session:
     accounts: tuple[str, ...] = ()
     read_only: bool = False
     upstream: UpstreamState = UpstreamState.UNKNOWN
-    farms: dict[str, FarmState] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    answered: set[str] = field(default_factory=set)
-    missing: set[str] = field(default_factory=set)
-    told_while_down: set[str] = field(default_factory=set)
-    """Those that were last answered while upstream was down, by a gateway that did not know what goes on."""
     asked_again: bool = False
     started: bool = False
     """Start-up has ended once: the client library's state is filled."""
@@ -90,11 +82,7 @@ class Session:
     ended: tuple[EndedStream, ...] = ()
     withheld: tuple[str, ...] = ()
     streams_asked_at: float | None = None
-    watched: dict[tuple[Key, str], Watched] = field(default_factory=dict)
-    """By request id and the farm that is back."""
     upstream_down_since: float | None = None
-    broken_since: dict[str, float] = field(default_factory=dict)
-    """Since when each farm that is broken is so."""
     too_fast: int = 0
     """How often the gateway has said that messages come too fast (100)."""
     probe_sent_at: float | None = None
@@ -103,13 +91,24 @@ class Session:
     lateness_forgiven: bool = False
     suspect: bool = False
 
+    def __init__(self) -> None:
+        self.farms: dict[str, FarmState] = {}
+        self.asked: set[str] = set()
+        self.answered: set[str] = set()
+        self.missing: set[str] = set()
+        self.told_while_down: set[str] = set()
+        """Those that were last answered while upstream was down, by a gateway that did not know what goes on."""
+        self.watched: dict[tuple[Key, str], Watched] = {}
+        """By request id and the farm that is back."""
+        self.broken_since: dict[str, float] = {}
+        """Since when each farm that is broken is so."""
+
     @property
     def pending(self) -> set[str]:
         """Start-up requests that are neither answered nor given up."""
         return self.asked - self.answered - self.missing
 
 
-@dataclass(slots=True, eq=False)
 class Situation:
     """The link's whole story, as far as reactions need it. Times are monotonic seconds unless aware datetimes."""
 
@@ -132,12 +131,9 @@ class Situation:
     """Why it was given up from outside of the table."""
     failures_in_a_row: int = 0
     id_in_use_since: float | None = None
-    losses: list[float] = field(default_factory=list)
     lost_because: str = ""
     next_retry_at: datetime | None = None
     outages: int = 0
-    port: int = 0
-    """Where the next attempt goes."""
     other_port: int | None = None
     """Where the attempt after it goes, once 1300 has named a new port: it and the configured one in turn."""
     upstream_notices: int = 0
@@ -148,4 +144,9 @@ class Situation:
     """The last maintenance window that this trouble was in."""
     alert: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
-    session: Session = field(default_factory=Session)
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        """Where the next attempt goes."""
+        self.losses: list[float] = []
+        self.session = Session()

@@ -22,7 +22,7 @@ class Value:
 
     def __init_subclass__(cls) -> None:
         dataclass(init=False, repr=False, eq=False)(cls)
-        cls._defaults = {name: vars(cls)[name] for name in cls.__match_args__ if name in vars(cls)}
+        cls._defaults = {name: getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
 
     def __init__(self, *args: Any, **named: Any) -> None:
         names, values = self.__match_args__, self.__dict__
@@ -50,3 +50,14 @@ class Value:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+class CheckedValue(Value):
+    """A value that looks at itself when it is made."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.check()
+
+    def check(self) -> None:
+        """Raise for what cannot be."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from ibkr.core.facts import Key
@@ -107,7 +106,6 @@ class AfterGap(Value):
     unfilled: tuple[str, ...]
 
 
-@dataclass(slots=True, eq=False)
 class Held:
     """One subscription: the object in the caller's hands, None where the library has none, and how it was asked for.
 
@@ -117,14 +115,16 @@ class Held:
     have come over the gap since. ``is_early``: asked for before the first session, whose order ids were not known.
     """
 
-    kind: Kind
-    thing: Any
-    arguments: Arguments
-    heard: deque[float]
-    data_type: int
     lost_at: float | None = None
     filled: int | None = None
-    is_early: bool = False
+    is_early = False
+
+    def __init__(self, kind: Kind, thing: Any, arguments: Arguments, data_type: int) -> None:
+        self.kind = kind
+        self.thing = thing
+        self.arguments = arguments
+        self.data_type = data_type
+        self.heard: deque[float] = deque()
 
     @property
     def slot(self) -> Hashable:

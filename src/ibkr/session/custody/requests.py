@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -105,7 +104,7 @@ class Requests:
 
     def _asked(self, kind: Kind, *every: Any) -> None:
         key, arguments = kind.split(every)
-        held = Held(kind, kind.home.find(self._wrapper, key), tuple(map(copy, arguments)), deque(), self._data_type)
+        held = Held(kind, kind.home.find(self._wrapper, key), tuple(map(copy, arguments)), self._data_type)
         if self._is_starting_up:
             self._asked_by_us(key, held)
         elif not kind.stands(arguments):
