@@ -38,7 +38,7 @@ _RESTART_TAKES = timedelta(minutes=10)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FORM = re.compile(r"(?P<name>[^:]+): (?P<days>\w+(?:-\w+)?) (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d) (?P<zone>\S+)")
 _CURE = "must read like 'nightly reset: Sun-Fri 00:15-01:45 America/New_York'"
-_RESTART_FORM = re.compile(r"(?P<start>\d\d:\d\d) (?P<zone>\S+)")
+_RESTART_FORM = r"(?P<start>\d\d:\d\d) (?P<zone>\S+)"
 _RESTART_CURE = "must read like '23:45 America/New_York', the time and zone of the gateway's own restart"
 
 
@@ -123,7 +123,7 @@ def _window(text: str, zone: Zone) -> Recurrence:
 
 
 def _restart(text: str, zone: Zone) -> Recurrence:
-    match = _RESTART_FORM.fullmatch(text.strip())
+    match = re.fullmatch(_RESTART_FORM, text.strip())
     if match is None:
         raise ConfigError("ibkr.daily_restart", text, _RESTART_CURE)
     try:

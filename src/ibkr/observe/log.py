@@ -51,9 +51,9 @@ _formatter = logging.Formatter()
 _lock = threading.Lock()
 
 # How the client library begins its line about a code of IB's.
-_CODE = re.compile(r"^(?:Error|Warning) (\d{1,5}), reqId ")
+_CODE = r"(?:Error|Warning) (\d{1,5}), reqId "
 # How a status names the code that is a subscription's trouble: "market data AAPL (354: Requested market data ...)".
-_CAUSE = re.compile(r"\((\d{1,5}): ")
+_CAUSE = r"\((\d{1,5}): "
 
 # In a long outage nobody should have to guess whether anything still runs.
 _STILL_AFTER = timedelta(seconds=60)
@@ -148,7 +148,7 @@ def _mask_record(record: logging.LogRecord, known: frozenset[str]) -> None:
 def _advise(record: logging.LogRecord) -> None:
     """Put what to do behind a line about a code of IB's."""
     message = _message(record)
-    match = _CODE.match(message)
+    match = re.match(_CODE, message)
     row = find(int(match[1])) if match else None
     has_cure = row is not None and row.advice and row.severity is not Severity.GOOD
     if row is not None and has_cure and not message.endswith(row.advice):
@@ -282,7 +282,7 @@ def cure(status: Status) -> str:
     if status.state not in _TROUBLES:
         return ""
     if status.state is ConnectionState.DEGRADED:
-        codes = [1100] if status.upstream is UpstreamState.DOWN else map(int, _CAUSE.findall(status.reason))
+        codes = [1100] if status.upstream is UpstreamState.DOWN else map(int, re.findall(_CAUSE, status.reason))
         lines = dict.fromkeys(row.advice for code in codes if (row := find(code)) and row.advice)
         return ". ".join(line.rstrip(".") for line in lines)
     kind = status.last_error.partition(":")[0]

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-_NON_ASCII = re.compile(r"[^\x00-\x7f]")
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|\\)")
+_NON_ASCII = r"[^\x00-\x7f]"
+_ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|\\)"
 
 
 def encode_fields(*values: object) -> bytes:
@@ -42,13 +42,13 @@ def escape_text(text: str) -> str:
 
 def unescape_text(text: str) -> str:
     """What `escape_text` was given; pairs of surrogates become one character again."""
-    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", text)
+    plain = re.sub(_ESCAPE, lambda match: chr(int(match[1], 16)) if match[1] else "\\", text)
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def ascii_text(text: str) -> str:
     """`text` with every character beyond ASCII as `\\uXXXX`, in pairs beyond the BMP as Java does."""
-    return text if text.isascii() else _NON_ASCII.sub(_java_escape, text)
+    return text if text.isascii() else re.sub(_NON_ASCII, _java_escape, text)
 
 
 def _java_escape(match: re.Match[str]) -> str:

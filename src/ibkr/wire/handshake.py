@@ -16,8 +16,7 @@ MAGIC = b"API\0"
 MAX_HELLO = 1024
 """Bytes, of the framed version range with its connect options."""
 
-_RANGE = re.compile(rb"v(\d{1,5})(?:\.\.(\d{1,5}))?(?: (.*))?\0?", re.DOTALL)
-_VERSION = re.compile(rb"\d+(?:\0|\Z)")
+_RANGE = rb"(?s)v(\d{1,5})(?:\.\.(\d{1,5}))?(?: (.*))?\0?"
 _MAX_VERSION_FRAME = 1024
 _BANNERS = {b"HTTP/": "HTTP", b"SSH-": "SSH"}
 
@@ -67,7 +66,7 @@ def parse_hello(data: bytes) -> tuple[ClientHello, int] | None:
         raise BadHello(f"a version range of {length} bytes was announced")
     if len(data) < 8 + length:
         return None
-    match = _RANGE.fullmatch(data[8 : 8 + length])
+    match = re.fullmatch(_RANGE, data[8 : 8 + length])
     if not match:
         raise BadHello(f"not a version range: {data[8 : 8 + length]!r}")
     lowest = int(match[1])
@@ -104,7 +103,7 @@ def classify_opening(data: bytes) -> Opening:
     body = data[4 : 4 + least]
     if len(data) == 4 and least >= 2:
         return Opening.PARTIAL
-    match = _VERSION.match(body)
-    if not match or (len(body) == least and not match[0].endswith(b"\0")):
+    version, end, _ = body.partition(b"\0")
+    if not version.isdigit() or (len(body) == least and not end):
         return Opening.UNKNOWN
     return Opening.GATEWAY
