@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
 from ibkr.core.errors import NotReady
@@ -37,6 +37,7 @@ from ibkr.runtime.supervision import Supervision
 from ibkr.session.adapter import Adapter
 from ibkr.session.backend import choose, script_loop
 from ibkr.session.calls import Calls, keep_thread
+from ibkr.session.library import keep_connected
 from ibkr.session.orders.guard import Guard
 
 if TYPE_CHECKING:
@@ -74,16 +75,7 @@ class IBConnector:
         policy: Policy | None = None,
         show_accounts: bool = False,
     ) -> None:
-        self._settings = Connection(
-            host,
-            port,
-            client_id,
-            timeout,
-            account=account,
-            readonly=readonly,
-            backend=backend,
-            show_accounts=show_accounts,
-        )
+        self._settings = Connection(host, port, client_id, timeout, account, readonly, backend, show_accounts)
         self._policy = policy or Policy()
         self._ib: IB = choose(backend, ib)
         identity = Identity(host, port, client_id, timeout, readonly)
@@ -383,15 +375,8 @@ class IBConnector:
         await self._supervision.ensure_fresh(max_age, self._ib.reqCurrentTimeAsync)
 
     def _guard_ib(self) -> None:
-        def refuse(*_args: object, **_options: object) -> NoReturn:
-            raise RuntimeError(
-                "this IB object is kept connected by an IBConnector: call connector.connect() or, in a running loop,"
-                " 'await connector.connect_async()' instead of ib.connect()"
-            )
-
         ib: Any = self._ib
-        ib.connect = ib.connectAsync = refuse
-        ib.disconnect = self.disconnect
+        keep_connected(ib, self.disconnect)
         keep_thread(ib, self._home.refuse_elsewhere)
         Calls(ib, self._run_call, self.run)
         Guard(ib, lambda: self._supervision.latest)

@@ -55,6 +55,7 @@ def doctor(
     Exit code 0 when all is well or there are warnings only, 1 for a failure, 2
     for wrong usage or configuration.
     """
+    # Over 40 lines by its signature, which typer makes the command line of.
     if as_json and for_issue:
         raise typer.BadParameter("give --json or --for-issue, not both", param_hint="--for-issue")
     settings = partial(read_settings, config, host=host, port=port, client_id=client_id, timeout=timeout)

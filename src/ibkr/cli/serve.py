@@ -85,6 +85,7 @@ def serve(
     It may start before the gateway, and runs until Ctrl-C or SIGTERM. See
     docs/serve.md for every path, the metrics and how to run it as a service.
     """
+    # Over 40 lines by its signature, which typer makes the command line of.
     cfg = configured(config, host, port, client_id, timeout)
     _check_extra()
     from ibkr.web.settings import WebSettings

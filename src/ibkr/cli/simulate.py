@@ -80,6 +80,7 @@ def simulate(
     With [cyan]--control 7498[/cyan] it can be put through faults:
     [cyan]ibkr simulate fault restart 10[/cyan], from another terminal.
     """
+    # Over 40 lines by its signature, which typer makes the command line of.
     if context.invoked_subcommand is not None:
         return
     if not 0 < speed < math.inf:

@@ -6,7 +6,7 @@ Its socket is ``socket.py``'s.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ibkr.session.backend import backend_of
 from ibkr.session.packages import tell_of_two_eventkits
@@ -29,6 +29,19 @@ def tame(ib: Any) -> Callable[[], None]:
     set_events_done: Callable[[], None] = wrapper.setEventsDone
     wrapper.setEventsDone = lambda: None
     return set_events_done
+
+
+def keep_connected(ib: Any, disconnect: Callable[[], bool]) -> None:
+    """Leave connecting to the connector: ``ib.connect`` raises with the cure, ``ib.disconnect`` is the connector's."""
+
+    def refuse(*_args: object, **_options: object) -> NoReturn:
+        raise RuntimeError(
+            "this IB object is kept connected by an IBConnector: call connector.connect() or, in a running loop,"
+            " 'await connector.connect_async()' instead of ib.connect()"
+        )
+
+    ib.connect = ib.connectAsync = refuse
+    ib.disconnect = disconnect
 
 
 def _rows_of_now(wrapper: Any) -> Callable[..., None]:

@@ -62,6 +62,7 @@ class Gateway:
         partial_fills: bool = False,
         control_port: int | None = None,
     ) -> None:
+        # Over 40 lines by its parameters, each of which stands here twice.
         self._settings = Settings(
             accounts=accounts,
             server_version=server_version,
