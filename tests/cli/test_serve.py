@@ -54,6 +54,20 @@ def test_all_is_closed_within_two_seconds_of_sigterm_and_history_stays(serving, 
     assert band["ready_seconds"] > 0
 
 
+def test_a_second_one_on_the_same_history_is_refused_until_the_first_is_gone(serving, ibkr, tmp_path):
+    file = tmp_path / "history.db"
+    args = ("serve", "--http", 0, "--json", "--history", file)
+    first, _ = serving(*args)
+    refused = ibkr(*args)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Traceback" not in refused.stderr
+    assert f"'{file}': another program keeps its history there" in refused.stderr
+    assert "name another file" in refused.stderr
+    first.kill()
+    first.wait(10)
+    serving(*args)
+
+
 def test_started_before_its_gateway_it_becomes_ready_when_that_comes(serving, start):
     with socket.create_server(("127.0.0.1", 0)) as free:
         gateway_port = free.getsockname()[1]

@@ -154,10 +154,23 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
     for _ in range(7):
         now[0] += 9
         history.tell(ready)
-    history._db.close()  # as a kill would
+    history._files.close()  # as a kill would
     history = History(path, clock=lambda: now[0])
     assert history.changes()[-1].at - ready.since == timedelta(seconds=54)
     history.close()
+
+
+def test_a_file_that_another_writes_is_refused_and_may_be_read(at, path, monkeypatch):
+    history = History(path)
+    history.tell(at(0, S.READY))
+    monkeypatch.chdir(path.parent)
+    for name in (path, path.name):
+        with pytest.raises(ConfigError, match=r"history.*history\.db.*another program.*name another file"):
+            History(name)
+    assert history_states(path) == ["READY"]
+    history.tell(at(1, S.RECONNECTING))
+    history.close()
+    History(path).close()
 
 
 def test_files_that_are_no_history_are_refused(tmp_path, path):

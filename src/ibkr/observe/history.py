@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,9 +51,10 @@ class Change:
 class History:
     """A sink that remembers. ``path``: the database; None keeps it in memory, and it goes with the program.
 
-    Keeps the last ``keep_changes`` and ``keep_outages``. A file belongs to one connector at a time. It notes every
-    ``beat_every`` seconds that it lives, so that after a crash the time that nobody watched is known to that precision.
-    Every method may be called from any thread. Raises ``ConfigError`` for a file that cannot be used.
+    Keeps the last ``keep_changes`` and ``keep_outages``. A file belongs to one connector, and until ``close()`` to who
+    made this; others may read it with SQLite meanwhile. It notes every ``beat_every`` seconds that it lives, so that
+    after a crash the time that nobody watched is known to that precision. Every method may be called from any thread.
+    Raises ``ConfigError`` for a file that cannot be used, or that another program writes.
     """
 
     def __init__(
@@ -77,13 +78,12 @@ class History:
         self._beat_at = 0.0
         self._outage: int | None = None
         self._news: Outage | None = None
-        self._db = _open(path)
-        try:
+        with ExitStack() as files:  # not left open, whatever is raised
+            self._db = files.enter_context(closing(_open(path)))
+            files.enter_context(closing(_claim(path)))
             with self._writing() as db:
                 self._end_last_run(db)
-        except BaseException:  # whatever it was is raised; the file is not left open
-            self._db.close()
-            raise
+            self._files = files.pop_all()
 
     def tell(self, status: Status) -> None:
         """Write down what this status changes."""
@@ -119,7 +119,7 @@ class History:
                 self._end_last_run(db)
         finally:
             with self._lock:
-                self._db.close()
+                self._files.close()
 
     def outages(self, limit: int = 100) -> list[dict[str, Any]]:
         """The latest outages, the newest first, as ``Outage.to_dict()`` with ``id`` and ``gap``, the gap report."""
@@ -200,6 +200,26 @@ def _open(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _claim(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
+    """Hold the file beside the history that says whose it is. Raises ``ConfigError`` where another program does.
+
+    SQLite's own lock of an empty database, which is the operating system's: it goes with its holder, however that ends.
+    Of the history itself it would shut out those who read it.
+    """
+    name = ":memory:" if path is None else f"{os.path.realpath(path)}-owner"
+    claim = sqlite3.connect(name, timeout=0.5, isolation_level=None, check_same_thread=False)
+    try:
+        claim.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        claim.close()
+        raise ConfigError(
+            "history",
+            str(path),
+            "another program keeps its history there (another ibkr serve?): end that one, or name another file",
+        ) from error
+    return claim
 
 
 def _bounded(gap: dict[str, Any]) -> dict[str, Any]:
