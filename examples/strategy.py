@@ -6,6 +6,7 @@ until `may_trade`, and are only sent over a link that has just been heard of.
 
 import asyncio
 import sys
+from contextlib import suppress
 
 from ib_async import LimitOrder, Stock
 
@@ -44,4 +45,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends it
+        asyncio.run(main())

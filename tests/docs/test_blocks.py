@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -41,7 +42,7 @@ def blocks(language: str) -> list[object]:
 
 @pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block.values[0] not in ELSEWHERE])
 def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> None:
-    """Up to its end; one that goes on for ever, up to some time after its first line of output.
+    """Up to its end; one that goes on for ever, until Ctrl-C some time after its first line of output.
 
     A fragment, which speaks of a ``connector`` and makes none, is given one that is connected.
     """
@@ -64,8 +65,8 @@ def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> Non
             try:
                 ended = process.wait(timeout=AFTER_THE_FIRST_LINE)
             except subprocess.TimeoutExpired:
-                ended = 0
-                process.kill()
+                process.send_signal(signal.SIGINT)
+                ended = process.wait()
             complaint = process.stderr.read()
         watchdog.cancel()
         watchdog.join()

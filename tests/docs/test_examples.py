@@ -1,6 +1,7 @@
 """The examples, each as a process of its own against the simulated gateway; strategies through an outage."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +14,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @contextmanager
-def running(name: str, *ports: int) -> Iterator[Callable[[str], str]]:
-    """The example, and what waits for a line of its output that holds these words."""
+def running(name: str, *ports: int, is_endless: bool = True) -> Iterator[Callable[[str], str]]:
+    """The example, and what waits for a line of its output that holds these words. One without an end gets Ctrl-C."""
     process = subprocess.Popen(
         [sys.executable, "-P", str(EXAMPLES / name), *map(str, ports)],
         stdout=subprocess.PIPE,
@@ -34,12 +35,17 @@ def running(name: str, *ports: int) -> Iterator[Callable[[str], str]]:
     with process:
         try:
             yield read_to
+            if is_endless:
+                process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+            assert process.wait(timeout=10) == 0, rest
+            assert "Traceback" not in rest
         finally:
             process.kill()
 
 
 def test_the_script() -> None:
-    with ThreadedGateway(id_hold=0) as gateway, running("script.py", gateway.port) as read_to:
+    with ThreadedGateway(id_hold=0) as gateway, running("script.py", gateway.port, is_endless=False) as read_to:
         assert read_to("READY").startswith("READY")
         assert float(read_to("last ").split()[1]) > 0
 
