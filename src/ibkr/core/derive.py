@@ -6,10 +6,8 @@ from typing import Any
 
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Identity, Phase, Session, Situation
+from ibkr.core.startup import TRADED
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
-
-ORDER_ANSWERS = frozenset({"open orders", "executions"})
-"""The start-up requests without which nobody knows what is being traded."""
 
 _TROUBLE = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.DEGRADED)
 _IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
@@ -53,7 +51,7 @@ def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
         return "the gateway's Read-Only API setting is on: switch it off in its API settings to trade"
     if session.compared:
         return ""
-    unknown = sorted(ORDER_ANSWERS & session.missing)
+    unknown = sorted(TRADED & session.missing)
     if unknown:
         return f"not yet known: {', '.join(unknown)}"
     return "start-up has not ended: orders and executions are not known yet"

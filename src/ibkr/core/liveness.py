@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ibkr.core import alarm
+from ibkr.core.attempts import session_dead
 from ibkr.core.effects import Probe, StartTimer
 from ibkr.core.facts import ClockJumped, Heard, ProbeWanted, Timer, TimerFired
-from ibkr.core.link import session_dead
 from ibkr.core.step import Step
 
 

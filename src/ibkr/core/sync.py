@@ -1,24 +1,18 @@
-"""Reactions while a session is up: start-up, restore, and what the gateway says of its own links."""
+"""Reactions while a session is being brought up to date: start-up, compare, restore; and what arrives late."""
 
 from __future__ import annotations
 
-from ibkr.core.codes import Reaction, connected_farms, farm_name, new_port, reaction
-from ibkr.core.derive import ORDER_ANSWERS
 from ibkr.core.effects import (
     Announce,
     AskAgain,
     Compare,
     ReportGap,
     Restore,
-    SlowDown,
     StartTimer,
     StartUp,
     StopTimer,
 )
-from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
-    CodeReceived,
-    FarmsTold,
     OrdersUnconfirmed,
     StartupAnswered,
     StartupAsked,
@@ -26,30 +20,14 @@ from ibkr.core.facts import (
     Timer,
     TimerFired,
 )
-from ibkr.core.link import fail, port_changed
 from ibkr.core.situation import Phase
-from ibkr.core.state import FarmState, UpstreamState
+from ibkr.core.startup import BOOKS, ORDER_REQUESTS, TRADED
+from ibkr.core.state import UpstreamState
 from ibkr.core.step import Step
-from ibkr.core.streams import (
-    ask_for_ended,
-    farm_broke,
-    farm_came_back,
-    upstream_broke,
-    upstream_came_back,
-)
+from ibkr.core.streams import ask_for_ended
 
 DATA_LOST = "the gateway had lost its link to IB's servers, and what it was asked for (1101)"
 NOT_CONNECTED = "the program had disconnected, or connecting had been given up"
-
-_COMPARED = ORDER_ANSWERS | {"completed orders", "positions"}
-"""What is told of the broker's books. Values of an account stream, and come by themselves when the link is back."""
-
-_FARM_STATES = {
-    Reaction.FARM_BROKEN: FarmState.BROKEN,
-    Reaction.FARM_OK: FarmState.OK,
-    Reaction.FARM_INACTIVE: FarmState.INACTIVE,
-    Reaction.FARM_CONNECTING: FarmState.CONNECTING,
-}
 
 
 def startup_asked(step: Step, fact: StartupAsked) -> None:
@@ -65,7 +43,7 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
     if session.upstream is not UpstreamState.DOWN:
         session.told_while_down.difference_update(fact.names)
     else:
-        session.told_while_down.update(_COMPARED.intersection(fact.names))
+        session.told_while_down.update(BOOKS.intersection(fact.names))
     session.read_only = session.read_only or fact.read_only
     if session.startup_over:
         _compare(step)
@@ -128,86 +106,8 @@ def orders_unconfirmed(step: Step, fact: OrdersUnconfirmed) -> None:
     step.situation.unconfirmed = fact.orders
 
 
-def upstream_assumed(step: Step, _fact: TimerFired) -> None:
-    """The gateway has said nothing of its link."""
-    step.situation.session.upstream = UpstreamState.ASSUMED
-
-
-def code_in_attempt(step: Step, fact: CodeReceived) -> None:
-    """Before there is a session, a code may be the cause that there is none."""
-    match reaction(fact.code):
-        case Reaction.CLIENT_ID_IN_USE:
-            fail(step, Failure(FailureKind.CLIENT_ID_IN_USE, f"client id {step.identity.client_id} is already in use"))
-        case Reaction.PORT_CHANGED:
-            port_changed(step, new_port(fact.text))
-        case _:
-            _note(step, fact)
-
-
-def code_in_session(step: Step, fact: CodeReceived) -> None:
-    """1101 starts the synchronisation anew on the same socket.
-
-    1102 asks for what start-up still lacks, or was told of while the gateway was blind.
-    """
-    _note(step, fact)
-    match reaction(fact.code):
-        case Reaction.UPSTREAM_BACK_DATA_LOST:
-            _start_up_again(step)
-        case Reaction.UPSTREAM_BACK:
-            _ask_for_the_rest(step)
-            ask_for_ended(step)
-        case Reaction.PORT_CHANGED:
-            port_changed(step, new_port(fact.text))
-
-
-def farms_told(step: Step, fact: FarmsTold) -> None:
-    """How farms are, in order. Whoever says that knows upstream."""
-    for code, text in fact.notices:
-        _note_farm(step, farm_name(text), _FARM_STATES[reaction(code)])
-
-
-def _note(step: Step, fact: CodeReceived) -> None:
-    session = step.situation.session
-    kind = reaction(fact.code)
-    match kind:
-        case Reaction.UPSTREAM_LOST:
-            _note_upstream_lost(step)
-        case Reaction.UPSTREAM_BACK | Reaction.UPSTREAM_BACK_DATA_LOST:
-            session.upstream = UpstreamState.UP
-            step.do(StopTimer(Timer.UPSTREAM))
-            listed = connected_farms(fact.text)
-            if listed:
-                session.farms = dict.fromkeys(listed, FarmState.OK)
-            upstream_came_back(step, listed, streams_kept=kind is Reaction.UPSTREAM_BACK)
-        case Reaction.TOO_FAST:
-            session.too_fast += 1
-            step.do(SlowDown(step.situation.attempt))
-
-
-def _note_upstream_lost(step: Step) -> None:
-    s = step.situation
-    is_repeat = s.session.upstream is UpstreamState.DOWN
-    s.upstream_notices = s.upstream_notices + 1 if is_repeat else 1
-    s.session.upstream = UpstreamState.DOWN
-    step.do(StopTimer(Timer.UPSTREAM))
-    upstream_broke(step)
-
-
-def _note_farm(step: Step, name: str, state: FarmState) -> None:
-    session = step.situation.session
-    if name:
-        session.farms[name] = state
-        if state is FarmState.BROKEN:
-            farm_broke(step, name)
-        elif state is FarmState.OK:
-            farm_came_back(step, name)
-        ask_for_ended(step)
-    if session.upstream in (UpstreamState.UNKNOWN, UpstreamState.ASSUMED):
-        session.upstream = UpstreamState.UP
-        step.do(StopTimer(Timer.UPSTREAM))
-
-
-def _start_up_again(step: Step) -> None:
+def start_up_again(step: Step) -> None:
+    """The gateway has forgotten what it was asked for: all of it anew, on the same socket."""
     s = step.situation
     s.phase = Phase.STARTUP
     s.session.answered.clear()
@@ -225,7 +125,8 @@ def _start_up_again(step: Step) -> None:
     )
 
 
-def _ask_for_the_rest(step: Step) -> None:
+def ask_for_the_rest(step: Step) -> None:
+    """What start-up still lacks, or was told of by a gateway whose own link was down."""
     s = step.situation
     if not s.session.compared:
         s.session.answered -= s.session.told_while_down
@@ -269,7 +170,7 @@ def _compare(step: Step) -> None:
     """
     s = step.situation
     session = s.session
-    if session.compared or not (ORDER_ANSWERS & session.asked) <= session.answered:
+    if session.compared or not (TRADED & session.asked) <= session.answered:
         return
     if session.upstream is UpstreamState.DOWN or session.told_while_down & session.pending:
         return
@@ -277,7 +178,7 @@ def _compare(step: Step) -> None:
     cause = DATA_LOST if session.data_lost else s.lost_because or NOT_CONNECTED
     unknown = session.asked - session.answered
     if session.read_only or step.identity.readonly:
-        unknown |= {"open orders", "completed orders"}
+        unknown |= set(ORDER_REQUESTS)
     step.do(Compare(s.attempt, cause, tuple(sorted(unknown))))
     if s.phase is Phase.UP:
         step.do(ReportGap(s.attempt))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ibkr.core import alarm, link, liveness, streams, sync
+from ibkr.core import alarm, attempts, liveness, streams, sync, upstream
 from ibkr.core.facts import (
     AttemptFailed,
     ClockJumped,
@@ -61,15 +61,15 @@ _TRY_AGAIN = (P.WAITING, P.FAILED)
 
 TABLE: dict[tuple[Phase, Trigger], Row] = {
     # commands of the caller
-    (P.IDLE, ConnectWanted): _row(link.connect_wanted, P.OPENING, P.CLOSING),
-    (P.FAILED, ConnectWanted): _row(link.connect_wanted, P.OPENING, P.CLOSING),
-    **{(phase, ConnectWanted): _row(link.connect_wanted_again, phase) for phase in _WANTED},
-    **{(phase, DisconnectWanted): _row(link.disconnect_wanted, P.IDLE) for phase in Phase},
+    (P.IDLE, ConnectWanted): _row(attempts.connect_wanted, P.OPENING, P.CLOSING),
+    (P.FAILED, ConnectWanted): _row(attempts.connect_wanted, P.OPENING, P.CLOSING),
+    **{(phase, ConnectWanted): _row(attempts.connect_wanted_again, phase) for phase in _WANTED},
+    **{(phase, DisconnectWanted): _row(attempts.disconnect_wanted, P.IDLE) for phase in Phase},
     **{(phase, ReconnectWanted): _row(nothing, phase) for phase in (P.IDLE, P.FAILED, P.OPENING, P.CLOSING)},
-    (P.WAITING, ReconnectWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
-    **{(phase, ReconnectWanted): _row(link.reconnect_from_session, P.CLOSING) for phase in _SESSION},
+    (P.WAITING, ReconnectWanted): _row(attempts.retry_now, P.OPENING, P.CLOSING),
+    **{(phase, ReconnectWanted): _row(attempts.reconnect_from_session, P.CLOSING) for phase in _SESSION},
     **{(phase, RetryWanted): _row(nothing, phase) for phase in Phase if phase is not P.WAITING},
-    (P.WAITING, RetryWanted): _row(link.retry_now, P.OPENING, P.CLOSING),
+    (P.WAITING, RetryWanted): _row(attempts.retry_now, P.OPENING, P.CLOSING),
     **{(phase, ProbeWanted): _row(nothing, phase) for phase in Phase if phase not in _SESSION},
     **{(phase, ProbeWanted): _row(liveness.probe_now, phase) for phase in _SESSION},
     **{(phase, OrdersUnconfirmed): _row(sync.orders_unconfirmed, phase) for phase in Phase},
@@ -80,14 +80,14 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     **{(phase, Timer.CALENDAR): _row(alarm.look_at_calendar, phase) for phase in _WANTED},
     **{(phase, Timer.ALERT): _row(alarm.overdue, phase) for phase in _WANTED},
     # one attempt
-    (P.OPENING, CodeReceived): _row(sync.code_in_attempt, P.OPENING, *_TRY_AGAIN),
-    (P.OPENING, FarmsTold): _row(sync.farms_told, P.OPENING),
-    (P.OPENING, SessionOpened): _row(link.session_opened, P.STARTUP),
+    (P.OPENING, CodeReceived): _row(upstream.code_in_attempt, P.OPENING, *_TRY_AGAIN),
+    (P.OPENING, FarmsTold): _row(upstream.farms_told, P.OPENING),
+    (P.OPENING, SessionOpened): _row(attempts.session_opened, P.STARTUP),
     # the caller may cancel a subscription that waits for its session
     (P.OPENING, SubscriptionsMoved): _row(nothing, P.OPENING),
-    (P.OPENING, AttemptFailed): _row(link.attempt_failed, *_TRY_AGAIN),
-    (P.OPENING, SocketEnded): _row(link.socket_ended_in_attempt, *_TRY_AGAIN),
-    (P.OPENING, Timer.ATTEMPT): _row(link.attempt_timed_out, P.OPENING, *_TRY_AGAIN),
+    (P.OPENING, AttemptFailed): _row(attempts.attempt_failed, *_TRY_AGAIN),
+    (P.OPENING, SocketEnded): _row(attempts.socket_ended_in_attempt, *_TRY_AGAIN),
+    (P.OPENING, Timer.ATTEMPT): _row(attempts.attempt_timed_out, P.OPENING, *_TRY_AGAIN),
     # between attempts: news of a socket that is on its way out counts no more
     **{
         (phase, fact): _row(nothing, phase)
@@ -104,23 +104,26 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
             Heard,
         )
     },
-    (P.WAITING, Timer.RETRY): _row(link.retry_now, P.OPENING, P.CLOSING),
-    (P.WAITING, SocketEnded): _row(link.spent_socket_ended, P.WAITING),
-    (P.CLOSING, SocketEnded): _row(link.old_socket_ended, P.OPENING),
-    (P.CLOSING, Timer.SOCKET_END): _row(link.socket_end_overdue, P.CLOSING),
-    (P.IDLE, SocketEnded): _row(link.spent_socket_ended, P.IDLE),
-    (P.IDLE, Timer.SOCKET_END): _row(link.socket_end_overdue, P.IDLE),
-    (P.FAILED, SocketEnded): _row(link.spent_socket_ended, P.FAILED),
+    (P.WAITING, Timer.RETRY): _row(attempts.retry_now, P.OPENING, P.CLOSING),
+    (P.WAITING, SocketEnded): _row(attempts.spent_socket_ended, P.WAITING),
+    (P.CLOSING, SocketEnded): _row(attempts.old_socket_ended, P.OPENING),
+    (P.CLOSING, Timer.SOCKET_END): _row(attempts.socket_end_overdue, P.CLOSING),
+    (P.IDLE, SocketEnded): _row(attempts.spent_socket_ended, P.IDLE),
+    (P.IDLE, Timer.SOCKET_END): _row(attempts.socket_end_overdue, P.IDLE),
+    (P.FAILED, SocketEnded): _row(attempts.spent_socket_ended, P.FAILED),
     # a session
-    (P.STARTUP, SocketEnded): _row(link.session_lost, P.OPENING, *_TRY_AGAIN),
-    **{(phase, SocketEnded): _row(link.session_lost, P.OPENING, P.WAITING) for phase in _SETTLED},
-    (P.STARTUP, CodeReceived): _row(sync.code_in_session, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
-    **{(phase, CodeReceived): _row(sync.code_in_session, phase, P.STARTUP, P.CLOSING, P.WAITING) for phase in _SETTLED},
-    **{(phase, FarmsTold): _row(sync.farms_told, phase) for phase in _SESSION},
+    (P.STARTUP, SocketEnded): _row(attempts.session_lost, P.OPENING, *_TRY_AGAIN),
+    **{(phase, SocketEnded): _row(attempts.session_lost, P.OPENING, P.WAITING) for phase in _SETTLED},
+    (P.STARTUP, CodeReceived): _row(upstream.code_in_session, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
+    **{
+        (phase, CodeReceived): _row(upstream.code_in_session, phase, P.STARTUP, P.CLOSING, P.WAITING)
+        for phase in _SETTLED
+    },
+    **{(phase, FarmsTold): _row(upstream.farms_told, phase) for phase in _SESSION},
     **{(phase, Heard): _row(liveness.heard, phase) for phase in _SESSION},
     (P.STARTUP, Timer.LIVENESS): _row(liveness.silence_checked, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
     **{(phase, Timer.LIVENESS): _row(liveness.silence_checked, phase, P.CLOSING, P.WAITING) for phase in _SETTLED},
-    **{(phase, Timer.UPSTREAM): _row(sync.upstream_assumed, phase) for phase in _SESSION},
+    **{(phase, Timer.UPSTREAM): _row(upstream.upstream_assumed, phase) for phase in _SESSION},
     (P.STARTUP, StartupAsked): _row(sync.startup_asked, P.STARTUP),
     (P.STARTUP, StartupAnswered): _row(sync.startup_answered, P.STARTUP, P.RESTORING, P.UP),
     (P.RESTORING, StartupAnswered): _row(sync.startup_answered, P.RESTORING),

@@ -13,7 +13,7 @@ from ibkr.core import effects as do
 from ibkr.core.facts import ClockJumped, Fact, Now, Timer, TimerFired
 from ibkr.core.machine import Machine
 from ibkr.core.status import Status
-from ibkr.runtime.orders import ORDERS, Session
+from ibkr.runtime.effects import CARRY_OUT, Session
 from ibkr.runtime.pulse import Pulse, pulse_of
 
 logger = logging.getLogger("ibkr.runtime")
@@ -154,7 +154,7 @@ class Driver:
             case do.Publish():
                 pass  # told once all orders are carried out
             case _:
-                ORDERS[type(order)](self._session, order)
+                CARRY_OUT[type(order)](self._session, order)
 
     def _start(self, timer: Timer, delay: float) -> None:
         self._stop(timer)

@@ -70,7 +70,7 @@ class Adapter:
         self._packet = Packet(self._tap, post)
         self.custody = Custody(ib, self._egress, policy, self._tell_subscriptions)
         self._tap.on_read = self.custody.note_ticks
-        self.desk = Desk(ib, self._egress, lambda orders: post(OrdersUnconfirmed(orders)))
+        self.desk = Desk(ib, self._egress, self.custody, lambda orders: post(OrdersUnconfirmed(orders)))
         self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
         self.desk.knows_others = lambda: self._startup is not None and self._startup.knows_others
         self._time = CurrentTime(ib, self._egress, policy.probe_apart)
@@ -149,11 +149,11 @@ class Adapter:
 
     def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
         """Bring the trades up to date, and hold what is against what was known."""
-        self.desk.compare(cause, unknown, self.custody)
+        self.desk.compare(cause, unknown)
 
     def report_gap(self) -> None:
         """Tell what changed in the outage that is over. After the first start-up, see what others have, for later."""
-        self.desk.report(self.custody)
+        self.desk.report()
         if self._startup is not None:
             # When the burst is free again, for what the program asks for now goes first.
             self._startup.ask_others_later(self._policy.send_burst / self._policy.send_rate)
@@ -228,7 +228,7 @@ class Adapter:
         wrapper = self.ib.wrapper
         if self._startup is not None:
             self._startup.abandon()
-        self.desk.session_ends(self.custody, self._tap.silence)
+        self.desk.session_ends(self._tap.silence)
         self.custody.session_ends()
         wrapper.reset()
         self.custody.session_ended()

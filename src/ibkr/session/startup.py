@@ -7,12 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ibkr.core.derive import ORDER_ANSWERS
+from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS, TRADED
 from ibkr.core.value import Value
 
-_ORDER_REQUESTS = ("open orders", "completed orders")
-OTHERS = "orders of other clients"
-_OTHER_ON_THE_KEY = {OTHERS: "open orders", "open orders": OTHERS}
+_OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
 _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses (facts/operations.md)
 
 
@@ -62,7 +60,7 @@ class StartUp:
     @property
     def awaits_orders(self) -> bool:
         """Whether it is not known yet what is being traded."""
-        return any(name in self._requests and name not in self._answered for name in ORDER_ANSWERS)
+        return any(name in self._requests and name not in self._answered for name in TRADED)
 
     @property
     def awaits_others(self) -> bool:
@@ -83,7 +81,7 @@ class StartUp:
         if self._ib.client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
         for name in self._requests:
-            if name not in (OTHERS, "executions") and not self._waits_its_turn(name):
+            if name not in (OTHERS, EXECUTIONS) and not self._waits_its_turn(name):
                 self._ask(name)
         self._ask_executions()
 
@@ -122,7 +120,7 @@ class StartUp:
     def read_only(self) -> None:
         """The gateway refused the order requests because its API is read-only: that is their answer."""
         self._read_only = True
-        for name in (*_ORDER_REQUESTS, OTHERS):
+        for name in (*ORDER_REQUESTS, OTHERS):
             if name in self._pending:
                 self._ib.wrapper._endReq(self._requests[name].key)
 
@@ -177,32 +175,32 @@ class StartUp:
         return _OTHER_ON_THE_KEY.get(name) in self._pending
 
     def _ask_executions(self) -> None:
-        if "executions" not in self._pending and not self._orders_pending():
-            self._ask("executions")
+        if EXECUTIONS not in self._pending and not self._orders_pending():
+            self._ask(EXECUTIONS)
 
     def _orders_pending(self) -> bool:
-        return any(name in self._requests and name not in self._answered for name in _ORDER_REQUESTS)
+        return any(name in self._requests and name not in self._answered for name in ORDER_REQUESTS)
 
     def _answer(self, name: str) -> None:
         self._forget(name)
         self._answered.add(name)
-        if name == "open orders" and self.with_others:
+        if name == OPEN_ORDERS and self.with_others:
             self._ask(OTHERS)
-        elif name == OTHERS and not {"open orders"} & {*self._answered, *self._pending}:
-            self._ask("open orders")
-        if name in _ORDER_REQUESTS:
+        elif name == OTHERS and not {OPEN_ORDERS} & {*self._answered, *self._pending}:
+            self._ask(OPEN_ORDERS)
+        if name in ORDER_REQUESTS:
             self._ask_executions()
-        self._on_answer(name, self._read_only and name in (*_ORDER_REQUESTS, OTHERS))
+        self._on_answer(name, self._read_only and name in (*ORDER_REQUESTS, OTHERS))
 
     def _requests_of(self, account: str, readonly: bool) -> dict[str, _Request]:
         ib, client = self._ib, self._ib.client
         accounts = client.getAccounts()
         if not account and len(accounts) == 1:
             account = accounts[0]
-        requests = {"positions": _Request(ib.reqPositionsAsync, client.reqPositions, "positions")}
+        requests = {POSITIONS: _Request(ib.reqPositionsAsync, client.reqPositions, "positions")}
         if not readonly:
-            requests["open orders"] = _Request(ib.reqOpenOrdersAsync, client.reqOpenOrders, "openOrders")
-            requests["completed orders"] = _Request(
+            requests[OPEN_ORDERS] = _Request(ib.reqOpenOrdersAsync, client.reqOpenOrders, "openOrders")
+            requests[COMPLETED_ORDERS] = _Request(
                 lambda: ib.reqCompletedOrdersAsync(False), lambda: client.reqCompletedOrders(False), "completedOrders"
             )
             requests[OTHERS] = _Request(ib.reqAllOpenOrdersAsync, client.reqAllOpenOrders, "openOrders")
@@ -215,7 +213,7 @@ class StartUp:
         if len(accounts) <= _MAX_ACCOUNTS:
             for each in accounts:
                 requests[f"account values of {each}"] = _Request(partial(ib.reqAccountUpdatesMultiAsync, each))
-        requests["executions"] = _Request(ib.reqExecutionsAsync)
+        requests[EXECUTIONS] = _Request(ib.reqExecutionsAsync)
         return requests
 
 

@@ -12,13 +12,12 @@ from zoneinfo import ZoneInfo
 from ibkr.core.codes import Reaction
 from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
 from ibkr.core.orders import Order, SentOrder, SentOrders
+from ibkr.core.startup import ORDER_REQUESTS, OTHERS, POSITIONS
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress
 from ibkr.session.orders.trades import Trades
 from ibkr.session.orders.views import sent_order
-from ibkr.session.startup import OTHERS
 
-_ABOUT_ORDERS = frozenset({"open orders", "completed orders"})
 _CUT_SHORT = "subscriptions: the session ended before all were restored"
 
 
@@ -27,9 +26,15 @@ class Desk:
     before, ``on_gap`` with each report, in a turn of the loop of its own.
     """
 
-    def __init__(self, ib: Any, egress: Egress, on_unconfirmed: Callable[[tuple[SentOrder, ...]], None]) -> None:
+    def __init__(
+        self,
+        ib: Any,
+        egress: Egress,
+        custody: Custody,
+        on_unconfirmed: Callable[[tuple[SentOrder, ...]], None],
+    ) -> None:
         self._client, self._wrapper = ib.client, ib.wrapper
-        self._egress = egress
+        self._egress, self._custody = egress, custody
         self._on_unconfirmed = on_unconfirmed
         self.on_gap: Callable[[GapReport], None] = lambda report: None
         self.knows_others: Callable[[], bool] = lambda: False
@@ -59,21 +64,21 @@ class Desk:
         elif what is Reaction.UPSTREAM_BACK:
             self._upstream_kept()
 
-    def session_ends(self, custody: Custody, silence: float) -> None:
+    def session_ends(self, silence: float) -> None:
         """The library is about to forget everything. The gateway had not answered for so many seconds."""
         self._is_upstream_alone = False
-        self.report(custody, cut_short=True)
+        self.report(cut_short=True)
         if self._is_current:
             self._outage_begins(silence)
         self.trades.session_ends()
         if self._sent.session_ended():
             self._tell_unconfirmed()
 
-    def compare(self, cause: str, unknown: tuple[str, ...], custody: Custody) -> None:
+    def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
         """Start-up has told all that it will: bring the trades up to date, and note what is to be reported."""
-        self.report(custody)
+        self.report()
         self._is_current, self._is_upstream_alone = True, False
-        knows_orders = not _ABOUT_ORDERS & set(unknown)
+        knows_orders = set(ORDER_REQUESTS).isdisjoint(unknown)
         if self._before is None:
             return
         before, start = self._before
@@ -95,11 +100,11 @@ class Desk:
         if not self._knew_others and (may_be_older := self._of_others(after).keys() - before.orders.keys()):
             incomplete.append(_older([orders.pop(perm_id) for perm_id in sorted(may_be_older)]))
         # What was not told has not vanished.
-        if _ABOUT_ORDERS & set(unknown):
+        if not set(ORDER_REQUESTS).isdisjoint(unknown):
             orders = {**before.orders, **orders}
         elif OTHERS in unknown:
             orders = {**self._of_others(before), **orders}
-        positions = before.positions if "positions" in unknown else after.positions
+        positions = before.positions if POSITIONS in unknown else after.positions
         return replace(after, orders=orders, positions=positions), incomplete
 
     def _of_others(self, picture: Picture) -> dict[int, Order]:
@@ -107,12 +112,12 @@ class Desk:
         own = self._client.clientId
         return {key: each for key, each in picture.orders.items() if each.is_live and each.client_id != own}
 
-    def report(self, custody: Custody, *, cut_short: bool = False) -> None:
+    def report(self, *, cut_short: bool = False) -> None:
         """The outage is over, or the next one begins: tell, if there is anything to tell."""
         if self._pending is None:
             return
         report, self._pending = self._pending, None
-        streams = custody.after_gap()
+        streams = self._custody.after_gap()
         confirmed = [order for order in report.orders_appeared if order.perm_id in self._found_since]
         incomplete = [f"{label}: not filled up yet" for label in streams.unfilled]
         self.last = replace(

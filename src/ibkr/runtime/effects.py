@@ -40,7 +40,7 @@ class Session(Protocol):
     def abandon(self) -> None: ...
 
 
-ORDERS: dict[type[Any], Callable[[Session, Any], None]] = {
+CARRY_OUT: dict[type[Any], Callable[[Session, Any], None]] = {
     do.Open: lambda session, order: session.open(order.attempt, order.port),
     do.Close: lambda session, order: session.close(),
     do.Abort: lambda session, order: session.abort(),

@@ -1,4 +1,4 @@
-"""Reactions about having a session at all: commands, attempts, their failures, lost sessions, retries."""
+"""Reactions about attempts at a session: wanted, made, failed and made again, for as long as one is wanted."""
 
 from __future__ import annotations
 
