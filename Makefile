@@ -19,8 +19,8 @@ BACKENDS := .backends
 BROWSER := .browser
 # What the examples for notebooks, web services and GUIs need.
 WAYS := .ways
-# The second type checker, from npm.
-PYRIGHT := .pyright
+# What npm alone has of the tools: the second type checker, and what draws the diagram in the documentation.
+NPM := .npm
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-random test-all rest thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
@@ -109,7 +109,7 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-docs: $(VENV)/.documenting  ## the documentation site, in site/, its links checked; docs/codes.md from the catalogue of codes
+docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md from the catalogue of codes
 	$(BIN)/python tools/codes.py > docs/codes.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(call check-links,--offline)
@@ -125,7 +125,7 @@ endef
 LYCHEE := $(BIN)/lychee --no-progress --include-fragments --exclude-loopback
 
 # What people install: checked, and run from an environment that has nothing else.
-package: $(VENV)/.documenting $(PYRIGHT)/.made  ## sdist and wheel, checked, installed and run; its types, by mypy and pyright
+package: $(VENV)/.documenting $(NPM)/.made  ## sdist and wheel, checked, installed and run; its types, by mypy and pyright
 	rm -rf dist .package
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
@@ -135,7 +135,7 @@ package: $(VENV)/.documenting $(PYRIGHT)/.made  ## sdist and wheel, checked, ins
 	.package/bin/ibkr demo reset restart
 
 clean:  ## remove every environment, .venv and its like, and every cache
-	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) $(PYRIGHT) build dist site .package .coverage .coverage.* htmlcov .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) $(NPM) build dist site .package .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -190,9 +190,9 @@ $(WAYS)/.made: $(VENV)/.developing tests/ways/apps/requirements.txt
 	$(WAYS)/bin/python -m pip install --quiet --editable '.[qt,test]' --requirement tests/ways/apps/requirements.txt
 	@touch $@
 
-$(PYRIGHT)/.made: tests/typing/package.json
+$(NPM)/.made: tools/package.json
 	@for tool in node npm; do command -v $$tool >/dev/null || { \
-	  echo "$$tool is missing, which pyright needs; on Debian and Ubuntu: apt install nodejs npm" >&2; exit 1; }; done
+	  echo "$$tool is missing, which pyright and the documentation need; on Debian and Ubuntu: apt install nodejs npm" >&2; exit 1; }; done
 	mkdir -p $(@D)
 	cp $< $(@D)
 	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent

@@ -16,11 +16,14 @@ from ibkr.core.situation import Phase
 from ibkr.core.table import TABLE
 
 ROOT = Path(__file__).parents[1]
+# Draws the diagram of states in the reader's browser. From here, for the theme would fetch it from another host.
+MERMAID = ROOT / ".npm" / "node_modules" / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js"
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made from the code, the examples, and the changelog."""
     files.append(File.generated(config, "cli.md", content=command_line()))
+    files.append(File.generated(config, MERMAID.name, abs_src_path=str(MERMAID)))
     files.append(File.generated(config, "changelog.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
     for example in sorted((ROOT / "examples").iterdir()):
         if example.is_file():
@@ -35,18 +38,20 @@ def on_page_markdown(markdown: str, **_context: Any) -> str:
 
 
 def diagram() -> str:
-    """The transition table as a Mermaid diagram: an arrow from phase to phase, with what may lead along it."""
+    """The transition table: its phases as a Mermaid diagram, and below it what leads along each arrow."""
     arrows: dict[tuple[Phase, Phase], list[str]] = defaultdict(list)
     for (phase, trigger), row in TABLE.items():
-        for to in row.to - {phase}:
-            if to is not Phase.IDLE:
-                arrows[phase, to].append(f"timer {trigger}" if isinstance(trigger, Timer) else trigger.__name__)
-    lines = ["```mermaid", "stateDiagram-v2", "    direction LR"]
+        for to in row.to - {phase, Phase.IDLE}:
+            arrows[phase, to].append(f"timer `{trigger}`" if isinstance(trigger, Timer) else f"`{trigger.__name__}`")
+    lines = [f'<script src="../{MERMAID.name}"></script>', "", "```mermaid", "stateDiagram-v2", "    direction LR"]
     lines += [f'    state "{phase.value}" as {phase.name}' for phase in Phase]
-    lines += ["    [*] --> IDLE"]
+    lines += ["    [*] --> IDLE", *(f"    {phase.name} --> {to.name}" for phase, to in arrows), "```", ""]
+    together: dict[tuple[Phase, str], list[str]] = defaultdict(list)
     for (phase, to), triggers in arrows.items():
-        lines.append(f"    {phase.name} --> {to.name}: {', '.join(triggers)}")
-    return "\n".join([*lines, "```"])
+        together[to, ", ".join(triggers)].append(phase.value)
+    lines += ["| from | to | by |", "|---|---|---|"]
+    lines += [f"| {', '.join(phases)} | {to.value} | {by} |" for (to, by), phases in together.items()]
+    return "\n".join(lines)
 
 
 def command_line() -> str:
@@ -59,4 +64,6 @@ def command_line() -> str:
         cwd=ROOT,
     )
     text = re.sub(r"</?span[^>]*>", "", done.stdout)
-    return text.replace("# `ibkr`\n", "# The command line\n", 1)
+    # The lists of commands, which a page cannot show as the terminal does: each has a section below.
+    text = re.sub(r"^(Begin here|\*\*Commands\*\*:)\n\n(.+\n)+\n", "", text, flags=re.MULTILINE)
+    return text.replace("# `ibkr`\n", "# The command line\n", 1).replace(" <list[str]>", "...")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ibkr.simulator import ThreadedGateway
 
+DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -42,6 +43,13 @@ def running(name: str, *ports: int, is_endless: bool = True) -> Iterator[Callabl
             assert "Traceback" not in rest
         finally:
             process.kill()
+
+
+def test_the_pages_lead_to_every_example() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    assert [
+        file.name for file in EXAMPLES.iterdir() if file.is_file() and f"(../examples/{file.name})" not in pages
+    ] == []
 
 
 def test_the_script() -> None:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # An environment that has the wheel and what it asks for, and nothing else.
 INSTALLED = ROOT / ".package" / "bin"
-PYRIGHT = ROOT / ".pyright" / "node_modules" / "pyright" / "index.js"
+PYRIGHT = ROOT / ".npm" / "node_modules" / "pyright" / "index.js"
 # Where the names of ``ibkr`` have their homes, and the sinks.
 PUBLIC = ("ibkr.config", "ibkr.connector", "ibkr.core", "ibkr.observe")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import ibkr
 from ibkr.config import load_config
 from ibkr.core import errors
 from ibkr.core.state import ConnectionState
@@ -51,6 +52,14 @@ def in_words(seconds):
     if seconds is None:
         return "never (60 s)"
     return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def test_the_version_is_the_changelog_s_newest():
+    newest = re.findall(
+        r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )[0]
+    assert ibkr.__version__ == newest
+    assert f"This is {newest}," in README
 
 
 def test_the_settings_and_their_defaults(tmp_path, monkeypatch):
