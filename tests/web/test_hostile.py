@@ -66,7 +66,9 @@ async def test_hostile_requests_get_no_500_and_leave_nothing(served, caplog):
     gc.collect()
     grown = sum(max(0, line.size_diff) for line in tracemalloc.take_snapshot().compare_to(before, "filename"))
     tracemalloc.stop()
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING], "an error of ours"
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    # To take the snapshots blocks the loop, the longer the more tests this process has run before.
+    assert not [record for record in told if "event loop was blocked" not in record.message], "an error of ours"
     assert grown < 100_000  # of 1.5 MB that were sent
     assert (await one.visitor.ask("/readyz")).status == 200
 
