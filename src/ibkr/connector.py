@@ -35,7 +35,7 @@ from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import running_loop
 from ibkr.runtime.supervision import Supervision
 from ibkr.session.adapter import Adapter
-from ibkr.session.backend import choose, script_loop
+from ibkr.session.backend import choose
 from ibkr.session.calls import Calls, keep_thread
 from ibkr.session.library import keep_connected
 from ibkr.session.orders.guard import Guard
@@ -88,7 +88,7 @@ class IBConnector:
         self._gap_listeners.add(tell_gap)
         self._adapter.desk.on_gap = self._gap_listeners.tell
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
-        self._home = Home(script_loop, lambda: self._machine.is_quiet)
+        self._home = Home(lambda: self._machine.is_quiet)
         self._supervision = Supervision(self._machine, self._driver, self._listeners, self._home, limiter)
         endings.remember(self._supervision)
         self._listeners.add(StatusLog())

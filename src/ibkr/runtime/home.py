@@ -14,20 +14,19 @@ from typing import Any, TypeVar
 
 from ibkr.runtime.blocking import outcome
 from ibkr.runtime.own_thread import OwnThread
-from ibkr.runtime.script import run_in_script, running_loop, turn
+from ibkr.runtime.script import run_in_script, running_loop, script_loop, turn
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
 
 
 class Home:
-    """``script_loop`` gives the loop of a plain script; ``is_vacant`` says that nothing lives here any more.
+    """``is_vacant`` says that nothing lives here any more.
 
     ``loop`` is where the connector lives: that of its own thread, or else of its last ``connect``.
     """
 
-    def __init__(self, script_loop: Callable[[], asyncio.AbstractEventLoop], is_vacant: Callable[[], bool]) -> None:
-        self._script_loop = script_loop
+    def __init__(self, is_vacant: Callable[[], bool]) -> None:
         self._is_vacant = is_vacant
         self._thread = 0
         self._moving = threading.Lock()
@@ -164,7 +163,7 @@ class Home:
     def _loop_to_run(self) -> asyncio.AbstractEventLoop:
         """The loop to run here. Raises ``RuntimeError`` when somebody lives in another thread's, which rests."""
         if self.loop is None or self.loop.is_closed() or self._is_vacant():
-            return self._script_loop()
+            return script_loop()
         if self.is_here:
             return self.loop
         raise RuntimeError(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -66,20 +64,6 @@ def contract_class(thing: object) -> type:
     """The class that all contracts of the library derive from that this object belongs to."""
     contract: type = importlib.import_module(backend_of(thing).name).Contract
     return contract
-
-
-def script_loop() -> asyncio.AbstractEventLoop:
-    """The loop that the library's own blocking calls (``ib.sleep``, ``ib.reqContractDetails``) run in this thread."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of making one, which from 3.14 on it does not do
-        try:
-            loop = asyncio.get_event_loop()
-        except RuntimeError:
-            loop = None
-    if loop is None or loop.is_closed():
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-    return loop
 
 
 def spoken_versions(name: str) -> tuple[int, int]:
