@@ -25,8 +25,9 @@ from ibkr.core.situation import Identity
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
 from ibkr.observe.gaps import tell_gap
-from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, StatusLog, mask_loggers
+from ibkr.observe.log_filter import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, mask_loggers
 from ibkr.observe.stalls import tell_stall
+from ibkr.observe.status_log import StatusLog
 from ibkr.runtime import endings
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.home import Home

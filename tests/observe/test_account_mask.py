@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from ibkr.observe.log import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, mask_loggers
+from ibkr.observe.log_filter import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, mask_loggers
 
 
 @pytest.fixture

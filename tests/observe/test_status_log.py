@@ -12,8 +12,9 @@ from ibkr.core.errors import FailureKind, advice
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import UpstreamState
 from ibkr.core.status import Status
-from ibkr.observe.log import AccountMask, StatusLog, mask_loggers
+from ibkr.observe.log_filter import AccountMask, mask_loggers
 from ibkr.observe.stalls import StallLog, tell_stall
+from ibkr.observe.status_log import StatusLog
 
 T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 

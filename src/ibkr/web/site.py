@@ -17,10 +17,10 @@ from ibkr.core.plain import masked
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.observe.history import History
-from ibkr.observe.log import cure
 from ibkr.observe.metrics import Metrics
 from ibkr.observe.outages import OutageWatch
 from ibkr.observe.sink import Relay, Sink
+from ibkr.observe.status_log import cure
 from ibkr.web.events import Hub
 from ibkr.web.settings import WebSettings
 
