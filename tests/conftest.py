@@ -140,12 +140,11 @@ def next_tick() -> NextTick:
 @pytest.fixture
 async def new_ib() -> AsyncIterator[Callable[[], IB]]:
     """Makes clients of the library alone, without a connector; their sockets are gone when the test ends."""
-    from ib_async import IB
-
+    library = importlib.import_module(BACKEND)
     made: list[IB] = []
 
     def make() -> IB:
-        made.append(IB())
+        made.append(library.IB())
         return made[-1]
 
     yield make

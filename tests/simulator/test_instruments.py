@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import BY_SYMBOL, INSTRUMENTS, find_instruments, load_instruments
+from ibkr.simulator.market.instruments import BY_SYMBOL, INSTRUMENTS, load_instruments
 from ibkr.simulator.market.options import compute, implied_vol, monthlies, weeklies
 from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.toml import DataError
@@ -34,9 +34,9 @@ class TestShipped:
         assert max(ids) < 2**31
 
     def test_a_family_has_many_members(self) -> None:
-        futures = find_instruments({"symbol": "ES", "sec_type": "FUT", "exchange": "CME"})
+        futures = load_instruments().find({"symbol": "ES", "sec_type": "FUT", "exchange": "CME"})
         assert [item.last_trade_date[:6] for item in futures] == ["202712", "202803", "202806"]
-        (one,) = find_instruments({"symbol": "ES", "sec_type": "FUT", "last_trade_date": "202803"})
+        (one,) = load_instruments().find({"symbol": "ES", "sec_type": "FUT", "last_trade_date": "202803"})
         assert one.local_symbol == "ESH8"
 
     def test_options_are_found_by_any_of_their_fields(self) -> None:
@@ -51,7 +51,7 @@ class TestShipped:
         assert book.find({"local_symbol": call.local_symbol, "sec_type": "OPT"}) == [call]
 
     def test_a_stock_is_not_confused_with_its_options(self) -> None:
-        assert [item.sec_type for item in find_instruments({"symbol": "AAPL"})] == ["STK"]
+        assert [item.sec_type for item in load_instruments().find({"symbol": "AAPL"})] == ["STK"]
 
 
 class TestExpiries:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.connection.moments import Moments
@@ -33,28 +33,27 @@ log = logging.getLogger("ibkr.simulator")
 
 _MAX_TOLD = 1000
 
-
 ID_HOLD = 3.0
 """Seconds that the id of a client that was cut stays taken, as users of real gateways see it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Chosen when the gateway is made. `id_hold` and `tick_interval` are in seconds."""
 
-    accounts: Sequence[str] = ("DU1234567",)
-    server_version: int = 178
-    tick_interval: float = 0.05
-    seed: int = 1
-    next_order_id: int = 1
-    id_hold: float = ID_HOLD
-    max_clients: int = 32
-    rate_limit: RateLimit = field(default_factory=RateLimit)
-    lines: int = 100
-    speed: float = 1.0
-    historical_pacing: bool = False
-    master_client_id: int | None = None
-    partial_fills: bool = False
+    accounts: Sequence[str]
+    server_version: int
+    tick_interval: float
+    seed: int
+    next_order_id: int
+    id_hold: float
+    max_clients: int
+    rate_limit: RateLimit
+    lines: int
+    speed: float
+    historical_pacing: bool
+    master_client_id: int | None
+    partial_fills: bool
 
     @property
     def streams(self) -> int:

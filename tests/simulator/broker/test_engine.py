@@ -25,7 +25,7 @@ class World:
         self.size = 100
         self.now = 1_700_000_000.0
         self.ids = 0
-        self.engine = Engine(Book(("DU1",)), self.quote, lambda: self.now, partial_fills)
+        self.engine = Engine(Book(("DU1",), {}, BY_SYMBOL), self.quote, lambda: self.now, partial_fills)
 
     def quote(self, _: Instrument) -> Quote:
         last, size = self.last, self.size
@@ -209,7 +209,7 @@ class TestBook:
         assert held.quantity == 100 + sum(quantity if action == "BUY" else -quantity for action, quantity, _ in trades)
 
     def test_futures_settle_into_cash_and_count_no_market_value(self) -> None:
-        book = Book(("DU1",))
+        book = Book(("DU1",), {}, BY_SYMBOL)
         assert (book.cash("DU1"), book.stock_value("DU1")) == (1_000_000, 23_000)
         book.prices[BY_SYMBOL["ES"].con_id] = 5610.0  # one contract is short
         assert (book.cash("DU1"), book.net_liquidation("DU1")) == (1_000_000 - 500, 1_023_000 - 500)

@@ -8,6 +8,7 @@ from ibkr.simulator.accounts.streams import ACCOUNT_EVERY, PNL_EVERY
 from ibkr.simulator.accounts.values import account_values, ledger_values
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Position
+from ibkr.simulator.requests.asking import NO_ID, refuse
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.wire import messages, order_messages
 
@@ -143,8 +144,7 @@ def summary(client: "Client", fields: FieldReader) -> None:
     group, tags = fields.text("Group"), fields.text("Tags").split(",")
     others = client.account_streams.count("reqAccountSummary") - client.account_streams.has("reqAccountSummary", req_id)
     if others >= MAX_SUMMARIES:
-        text = "Maximum number of account summary requests exceeded"
-        client.send_error(req_id, 322, f"Error processing request.-'bN' : cause - {text}")
+        refuse(client, req_id, 322, "Maximum number of account summary requests exceeded")
     elif accounts := _accounts(client, req_id, group):
         rows = client.account_streams.begin(
             "reqAccountSummary", req_id, lambda: _summary(client, req_id, accounts, tags), ACCOUNT_EVERY
@@ -237,7 +237,7 @@ def _end_pnl(client: "Client", name: str, req_id: int) -> None:
     if client.account_streams.end(name, req_id):
         client.hub.desk.follow()
     else:
-        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
+        client.send_error(req_id, 300, NO_ID.format(req_id))
 
 
 def _position(held: Position) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ibkr.simulator.broker.charges import initial_margin, multiplier_of
 from ibkr.simulator.broker.order import Execution
-from ibkr.simulator.market.instruments import BY_SYMBOL, Instrument
+from ibkr.simulator.market.instrument import Instrument
 
 CASH = 1_000_000.0
 _HELD = (("AAPL", 100.0, 201.88), ("ES", -1.0, 279_500.0))
@@ -54,8 +54,8 @@ class Book:
     """
 
     accounts: Sequence[str]
-    prices: dict[int, float] = field(default_factory=dict)
-    known: Mapping[str, Instrument] = field(default_factory=lambda: BY_SYMBOL, repr=False)
+    prices: dict[int, float]
+    known: Mapping[str, Instrument] = field(repr=False)
     _held: dict[tuple[str, int], Position] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

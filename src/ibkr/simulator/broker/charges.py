@@ -1,6 +1,6 @@
 """What trading costs: commission and margin, by simple rules of thumb in the manner of IB's fixed prices."""
 
-from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.instrument import Instrument
 
 _MARGIN_RATE = {"STK": 0.25, "CASH": 0.03, "OPT": 1.0, "FUT": 0.08, "FOP": 1.0}
 MAINTENANCE = 0.9

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ibkr.simulator.broker.book import Book
 from ibkr.simulator.broker.order import ORDER_TYPES, Order, Terms
 from ibkr.simulator.broker.pricing import on_tick
-from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.instrument import Instrument
 
 TIMES_IN_FORCE = ("DAY", "GTC", "GTD", "IOC", "FOK")
 

@@ -19,7 +19,7 @@ from ibkr.simulator.broker.order import (
     Order,
 )
 from ibkr.simulator.broker.pricing import is_reached, trade_price, trade_size, with_stop
-from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 
 _FIRST_PERM_ID = 1_580_482_311

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ibkr.simulator.broker.order import Order
-from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 
 

@@ -35,8 +35,8 @@ class RateLimit:
     The setting "Reject messages above maximum allowed message rate vs. applying pacing" of TWS; pacing is its default.
     """
 
-    rate: int = 50
-    on_rate: str = OnRate.PACE
+    rate: int
+    on_rate: str
 
     def __post_init__(self) -> None:
         if self.rate < 1:

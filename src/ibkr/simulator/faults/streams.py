@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ibkr.simulator.faults.registry import FaultError, fault, number_from, one_of
+from ibkr.simulator.streams.data_streams import LOST
 from ibkr.simulator.streams.market_data import COMPETING, DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 _ENDED = {
     316: "Market depth data has been HALTED. Please re-subscribe",
     317: "Market depth data has been RESET. Please empty deep book contents before applying any new entries",
-    10182: "Failed to request live updates (disconnected).",
+    LOST[0]: LOST[1],
     10225: "Bust event occurred, current subscription is deactivated. Please resubscribe real-time bars immediately",
 }
 

@@ -1,4 +1,4 @@
-"""Historical bars (reqHistoricalData), kept up to date if asked for, and trading schedules."""
+"""Historical bars (reqHistoricalData), kept up to date if asked for; what of history can be had."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -7,11 +7,11 @@ from ibkr.simulator.history.schedule import send_schedule
 from ibkr.simulator.history.selection import OLDEST, count_bars, select_bars
 from ibkr.simulator.history.spans import DAY, BadSpan, DateStyle, Duration, parse_bar_size, parse_duration, parse_time
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.bar import SECONDS, Bar, price_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import is_free, refuse, skip_legs, the_one
+from ibkr.simulator.requests.asking import BAD_WHAT, end_stream, is_free, not_had, refuse, skip_legs, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
-from ibkr.simulator.streams.bars import SECONDS, Bar, price_of
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
 
@@ -37,7 +37,6 @@ MAX_BARS = 20_000
 _SHORT_BARS, _SHORT_BARS_KEPT = 30, 183 * DAY
 _TRADES: Final = ("TRADES", "ADJUSTED_LAST")
 _VOLATILITIES: Final = ("HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY")
-_ERROR = "Historical Market Data Service error message:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +127,8 @@ def cancel(client: "Client", fields: FieldReader) -> None:
     """cancelHistoricalData: 162 for one that was kept up to date, 366 for one that had ended."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
-    if stream := client.hub.streams.get(client, req_id, REQUEST):
-        client.hub.streams.end(stream)
+    if end_stream(client, req_id, REQUEST, 366, "No historical data query found for ticker id:{}"):
         not_had(client, req_id, f"API historical data query cancelled: {req_id}")
-    else:
-        client.send_error(req_id, 366, f"No historical data query found for ticker id:{req_id}")
-
-
-def not_had(client: "Client", req_id: int, why: str) -> None:
-    """Tell the client 162."""
-    client.send_error(req_id, 162, _ERROR + why)
 
 
 def is_served(client: "Client", req_id: int, item: Instrument) -> bool:
@@ -166,7 +157,7 @@ def is_shown(item: Instrument, what: str) -> bool:
 
 def _check(query: Query) -> None:
     if query.what not in WHAT:
-        raise BadSpan("What to show field is missing or incorrect.")
+        raise BadSpan(BAD_WHAT)
     if query.keep_up_to_date and (query.end is not None or query.size < SECONDS or query.what == "BID_ASK"):
         raise BadSpan("End Date/Time, bars below 5 secs and BID_ASK are not supported with keepUpToDate")
     if query.what == "ADJUSTED_LAST" and query.end is not None:
@@ -183,9 +174,8 @@ def _answer(client: "Client", query: Query) -> None:
         not_had(client, query.req_id, "Time length exceed max.")
         return
     if not is_shown(item, query.what):
-        where = item.primary_exchange or item.exchange
-        text = f"No historical market data for {item.symbol}/{item.sec_type}@{where} {query.what.title()} {query.size}"
-        not_had(client, query.req_id, text)
+        what = f"{item.symbol}/{item.sec_type}@{item.venue} {query.what.title()} {query.size}"
+        not_had(client, query.req_id, f"No historical market data for {what}")
         return
     if query.what == "SCHEDULE":
         send_schedule(client, query.req_id, item, query.duration, query.regular, end)

@@ -5,13 +5,13 @@ import math
 import zlib
 from collections.abc import Iterator
 
+from ibkr.simulator.history.spans import DAY
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.bar import Bar
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import decimals_of
-from ibkr.simulator.streams.bars import Bar
 
-_DAY = 86_400
-_WAVES = tuple((length, 0.2 * math.sqrt(length / (365 * _DAY))) for length in (40, 600, 4 * 3600, 2 * _DAY, 40 * _DAY))
+_WAVES = tuple((length, 0.2 * math.sqrt(length / (365 * DAY))) for length in (40, 600, 4 * 3600, 2 * DAY, 40 * DAY))
 """Lengths in seconds, and how far each moves the price: about 20 % in a year."""
 
 

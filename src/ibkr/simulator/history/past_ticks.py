@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from ibkr.simulator.history.historical import WHAT, is_served, is_shown, not_had
+from ibkr.simulator.history.historical import WHAT, is_served, is_shown
 from ibkr.simulator.history.spans import DAY, BadSpan, parse_time
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.instrument import Instrument
-from ibkr.simulator.requests.asking import refuse, the_one
+from ibkr.simulator.requests.asking import BAD_WHAT, not_had, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.wire import data
 
@@ -32,8 +32,7 @@ def past_ticks(
         if what == "BID_ASK":
             row |= {"bid": round(price - tick, 6), "ask": round(price + tick, 6), "bid_size": size, "ask_size": size}
         elif what == "TRADES":
-            exchange = item.primary_exchange or item.exchange
-            row |= {"price": price, "size": size, "exchange": exchange, "conditions": ""}
+            row |= {"price": price, "size": size, "exchange": item.venue, "conditions": ""}
         else:
             row |= {"price": price, "size": 0}
         rows.append(row)
@@ -64,7 +63,7 @@ def ticks(client: "Client", fields: FieldReader) -> None:
     elif not 1 <= count <= _MAX_TICKS:
         refuse(client, req_id, 321, f"Number of ticks must be between 1 and {_MAX_TICKS}")
     elif what not in ("TRADES", "BID_ASK", "MIDPOINT"):
-        refuse(client, req_id, 321, "What to show field is missing or incorrect.")
+        refuse(client, req_id, 321, BAD_WHAT)
     elif not is_shown(item, what):
         client.send_error(req_id, 10187, f"Failed to request historical ticks:No data of type {what} for {item.symbol}")
     elif is_served(client, req_id, item):
@@ -86,7 +85,7 @@ def head_timestamp(client: "Client", fields: FieldReader) -> None:
     if item is None:
         return
     if what not in WHAT:
-        refuse(client, req_id, 321, "What to show field is missing or incorrect.")
+        refuse(client, req_id, 321, BAD_WHAT)
     elif not is_shown(item, what):
         not_had(client, req_id, f"No head time stamp for {item.symbol} {what}")
     elif is_served(client, req_id, item):

@@ -8,6 +8,7 @@ from ibkr.simulator.history.selection import trading_days
 from ibkr.simulator.history.spans import DAY, Duration
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.requests.asking import not_had
 from ibkr.wire import data
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def send_schedule(
     count = max(1, duration.seconds // DAY)
     found = list(itertools.islice(trading_days(item, regular, end), count))[::-1]
     if not found:
-        client.send_error(req_id, 162, "Historical Market Data Service error message:HMDS query returned no data")
+        not_had(client, req_id, "HMDS query returned no data")
         return
 
     def written(time: float) -> str:

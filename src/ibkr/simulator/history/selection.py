@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from ibkr.simulator.history.past import History
 from ibkr.simulator.history.spans import DAY, WEEK, Duration
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.bar import Bar
 from ibkr.simulator.market.instrument import Instrument
-from ibkr.simulator.streams.bars import Bar
 
 OLDEST = dt.datetime(1990, 1, 2, tzinfo=dt.UTC).timestamp()
 """Nothing is older, in seconds since the epoch."""

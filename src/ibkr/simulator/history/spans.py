@@ -22,7 +22,7 @@ BAR_SIZES: Final = {
 }
 """Bar sizes as TWS names them, in seconds."""
 
-_OTHER_NAMES: Final = {"1 sec": 1, "1 day": DAY, "1W": WEEK, "1M": MONTH, "1D": DAY, "1 mins": 60, "1 hours": 3600}
+_OTHER_NAMES: Final = {"1 sec": 1, "1W": WEEK, "1M": MONTH, "1D": DAY, "1 mins": 60, "1 hours": 3600}
 _DURATION = re.compile(r"([1-9][0-9]{0,8}) ?([SDWMY])")
 _DATE = re.compile(r"(\d{8})(?:( +|-)(\d\d:\d\d:\d\d)(?: (\S+))?)?")
 

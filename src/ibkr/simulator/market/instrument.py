@@ -55,6 +55,11 @@ class Instrument:
     isin: str = ""
 
     @property
+    def venue(self) -> str:
+        """Where it is listed, or else traded."""
+        return self.primary_exchange or self.exchange
+
+    @property
     def has_trades(self) -> bool:
         """Whether it is traded by size: a currency pair is quoted only, an index is computed."""
         return self.sec_type not in ("CASH", "IND")

@@ -30,8 +30,6 @@ _BY_RULE: Final = ("strike", "right")
 
 _LISTED = ("SMART", "", "BEST")
 
-__all__ = ["BY_SYMBOL", "INSTRUMENTS", "Instrument", "Instruments", "find_instruments", "load_instruments"]
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -234,8 +232,3 @@ INSTRUMENTS: tuple[Instrument, ...] = tuple(item for item in _SHIPPED.listed if 
 """The instruments of the shipped file whose live data the user has, options aside."""
 
 BY_SYMBOL: dict[str, Instrument] = _SHIPPED.by_symbol
-
-
-def find_instruments(query: Mapping[str, str]) -> list[Instrument]:
-    """The shipped instruments that a request's contract fields fit; those of a gateway: `hub.instruments.find`."""
-    return _SHIPPED.find(query)

@@ -15,7 +15,7 @@ from ibkr.simulator.broker.book import Book
 from ibkr.simulator.broker.engine import Engine
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
 from ibkr.simulator.broker.order import PENDING_CANCEL, Execution, Order
-from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders import order_fields
 from ibkr.wire import order_messages

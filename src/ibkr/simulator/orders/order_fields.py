@@ -5,7 +5,7 @@ import time
 from ibkr.simulator.broker.charges import MAINTENANCE
 from ibkr.simulator.broker.events import Previewed
 from ibkr.simulator.broker.order import CANCELLED, FILLED, Execution, Order
-from ibkr.simulator.market.instruments import Instrument
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.wire import order_messages
 from ibkr.wire.layout import flat
 

@@ -9,8 +9,11 @@ from ibkr.simulator.requests.reader import FieldReader
 if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
 
+NO_ID = "Can't find EId with tickerId:{}"
 NO_DEFINITION = "No security definition has been found for the request"
 AMBIGUOUS = "The contract description specified for {} is ambiguous."
+BAD_WHAT = "What to show field is missing or incorrect."
+"""Of `whatToShow`."""
 
 _BAG_LEG_FIELDS = 4
 
@@ -40,16 +43,29 @@ def is_free(client: "Client", req_id: int) -> bool:
     return False
 
 
+def end_stream(client: "Client", req_id: int, kind: str, code: int = 300, text: str = NO_ID) -> bool:
+    """End the stream of this id and kind. Whether there was one; else the client is told so, in `text` with the id."""
+    if stream := client.hub.streams.get(client, req_id, kind):
+        client.hub.streams.end(stream)
+        return True
+    client.send_error(req_id, code, text.format(req_id))
+    return False
+
+
 def refuse(client: "Client", req_id: int, code: int, cause: str) -> None:
     """321 (cannot be right) or 322 (cannot be done), in the words of TWS."""
     what = "validating" if code == 321 else "processing"
     client.send_error(req_id, code, f"Error {what} request.-'bN' : cause - {cause}")
 
 
+def not_had(client: "Client", req_id: int, why: str) -> None:
+    """162: history or a scan cannot be had."""
+    client.send_error(req_id, 162, f"Historical Market Data Service error message:{why}")
+
+
 def no_permission(client: "Client", req_id: int, code: int, prefix: str, item: Instrument) -> bool:
     """Whether the user has no live data of an instrument; then the client is told so."""
     if item.market_data == "live":
         return False
-    where = item.primary_exchange or item.exchange
-    client.send_error(req_id, code, f"{prefix}No market data permissions for {where} {item.sec_type}")
+    client.send_error(req_id, code, f"{prefix}No market data permissions for {item.venue} {item.sec_type}")
     return True

@@ -49,7 +49,7 @@ def matching_symbols(client: "Client", fields: FieldReader) -> None:
             "con_id": item.con_id,
             "symbol": item.symbol,
             "sec_type": item.sec_type,
-            "primary_exchange": item.primary_exchange or item.exchange,
+            "primary_exchange": item.venue,
             "currency": item.currency,
             "derivatives": [{"sec_type": kind} for kind in book.derivatives_of(item)],
             "description": item.long_name,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ibkr.simulator.accounts import account
 from ibkr.simulator.history import historical, past_ticks
 from ibkr.simulator.orders import orders
-from ibkr.simulator.requests import calculations, contracts, display_groups, scanner, scripted, session
+from ibkr.simulator.requests import calculations, contracts, display_groups, scripted, session
+from ibkr.simulator.requests.asking import refuse
 from ibkr.simulator.requests.reader import FieldReader, printable
-from ibkr.simulator.streams import bars, depth, market_data, tick_by_tick
+from ibkr.simulator.streams import bars, depth, market_data, scanner, tick_by_tick
 
 if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
@@ -21,7 +22,7 @@ START_API = "startApi"
 NO_REQUEST_ID = 2147483647
 """What TWS gives as the id of a 321 when the request has none (ib_insync issue 1)."""
 
-_READ_ONLY = "Error validating request.-'bN' : cause - The API interface is currently in Read-Only mode."
+_READ_ONLY = "The API interface is currently in Read-Only mode."
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,12 @@ def answer(client: "Client", name: str, fields: Sequence[str]) -> None:
     request = REQUESTS.get(name)
     if request is None:
         client.hub.log_once(f"request {name} is not one of the API's, answered with 321")
-        client.send_error(-1, 321, f"Error validating request.-'bN' : cause - {name}: no such request")
+        refuse(client, -1, 321, f"{name}: no such request")
     elif conditions.read_only and request.is_order:
-        client.send_error(request.req_id(fields, NO_REQUEST_ID, client.server_version), 321, _READ_ONLY)
+        refuse(client, request.req_id(fields, NO_REQUEST_ID, client.server_version), 321, _READ_ONLY)
     elif request.answer is None:
         # 322 ends the waiting request in the client libraries, 321 would leave it waiting.
         client.hub.log_once(f"request {name} is not simulated, answered with 322")
-        text = f"Error processing request.-'bN' : cause - {name} is not simulated"
-        client.send_error(request.req_id(fields, -1, client.server_version), 322, text)
+        refuse(client, request.req_id(fields, -1, client.server_version), 322, f"{name} is not simulated")
     else:
         request.answer(client, FieldReader(fields))

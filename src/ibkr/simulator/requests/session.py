@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.requests.asking import refuse
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.wire import messages
 
@@ -16,7 +17,7 @@ def accept(client: "Client", fields: FieldReader) -> None:
 
 def start_again(client: "Client", fields: FieldReader) -> None:
     """startApi on a session that has had its own."""
-    client.send_error(-1, 321, "Error validating request.-'bN' : cause - startApi was already sent")
+    refuse(client, -1, 321, "startApi was already sent")
 
 
 def current_time(client: "Client", fields: FieldReader) -> None:

@@ -1,12 +1,12 @@
-"""Bars that are built from quotes as they come, and real-time bars (reqRealTimeBars)."""
+"""Real-time bars (reqRealTimeBars)."""
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from ibkr.simulator.market.bar import SECONDS, Bar, price_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import is_free, no_permission, refuse, the_one
+from ibkr.simulator.requests.asking import BAD_WHAT, end_stream, is_free, no_permission, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.simulator.streams.market_data import has_line
@@ -16,38 +16,9 @@ if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqRealTimeBars"
-SECONDS: Final = 5
-"""The only length of a real-time bar, in seconds of the market's clock."""
 
 _MAX_NEW, _WINDOW = 60, 600.0
 _INVALID = "Invalid Real-time Query:"
-
-
-@dataclass
-class Bar:
-    """A bar that grows; `start` in seconds since the epoch. `wap` is the average price, by size where there is one."""
-
-    start: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int = 0
-    wap: float = 0.0
-    count: int = 0
-
-    def add(self, price: float, size: int) -> None:
-        """One more price, with the size that was traded at it."""
-        self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
-        before = self.wap * (self.volume if size else self.count)
-        self.volume += size
-        self.count += 1
-        self.wap = round((before + price * (size or 1)) / (self.volume if size else self.count), 6)
-
-
-def price_of(quote: Quote, what: str) -> float:
-    """What a bar of this `whatToShow` is made of."""
-    return {"BID": quote.bid, "ASK": quote.ask, "MIDPOINT": round(quote.mid, 6)}.get(what, quote.last)
 
 
 class RealTimeBars(DataStream):
@@ -100,7 +71,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     if not is_free(client, req_id):
         return
     if what not in ("TRADES", "MIDPOINT", "BID", "ASK"):
-        refuse(client, req_id, 321, "What to show field is missing or incorrect.")
+        refuse(client, req_id, 321, BAD_WHAT)
         return
     item = the_one(client, req_id, contract)
     if item is None or no_permission(client, req_id, 420, _INVALID, item):
@@ -117,10 +88,7 @@ def cancel(client: "Client", fields: FieldReader) -> None:
     """cancelRealTimeBars: no answer, or 300 if the id has none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
-    if stream := client.hub.streams.get(client, req_id, REQUEST):
-        client.hub.streams.end(stream)
-    else:
-        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
+    end_stream(client, req_id, REQUEST)
 
 
 def _is_paced(client: "Client") -> bool:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
     from ibkr.simulator.hub import Hub
 
-_LOST = 10182, "Failed to request live updates (disconnected)."
+LOST = 10182, "Failed to request live updates (disconnected)."
+"""How a stream ends that the gateway has lost."""
 
 
 class DataStream:
@@ -101,7 +102,7 @@ class DataStreams:
 
     def upstream_lost(self) -> None:
         """At 1100 some streams die at once, each with its own 10182: bars that are kept up to date."""
-        self._lose(lambda stream: stream.dies_with_upstream, *_LOST)
+        self._lose(lambda stream: stream.dies_with_upstream, *LOST)
 
     def lose(self, symbol: str, code: int, text: str) -> None:
         """End the streams of one symbol, each with this error."""

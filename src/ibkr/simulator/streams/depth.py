@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote, decimals_of
-from ibkr.simulator.requests.asking import is_free, the_one
+from ibkr.simulator.requests.asking import end_stream, is_free, the_one
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
@@ -129,7 +129,4 @@ def cancel(client: "Client", fields: FieldReader) -> None:
     """cancelMktDepth: no answer, or 310 if the id has none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
-    if stream := client.hub.streams.get(client, req_id, REQUEST):
-        client.hub.streams.end(stream)
-    else:
-        client.send_error(req_id, 310, f"Can't find the subscribed market depth with tickerId:{req_id}")
+    end_stream(client, req_id, REQUEST, 310, "Can't find the subscribed market depth with tickerId:{}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import is_free, refuse, skip_legs, the_one
+from ibkr.simulator.requests.asking import end_stream, is_free, refuse, skip_legs, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.simulator.streams.ticks import (
@@ -158,10 +158,7 @@ def cancel(client: "Client", fields: FieldReader) -> None:
     """cancelMktData: no answer, or 300 if the id has no subscription."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
-    if stream := client.hub.streams.get(client, req_id, REQUEST):
-        client.hub.streams.end(stream)
-    else:
-        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
+    end_stream(client, req_id, REQUEST)
 
 
 def market_data_type(client: "Client", fields: FieldReader) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ibkr.simulator.history.past_ticks import past_ticks
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import is_free, no_permission, refuse, the_one
+from ibkr.simulator.requests.asking import end_stream, is_free, no_permission, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
@@ -29,7 +29,6 @@ class TickByTick(DataStream):
         super().__init__(client, req_id, instrument)
         self._tick_kind = tick_kind
         self._past = past
-        self._midpoint = 0.0
 
     def opening(self, quote: Quote) -> list[bytes]:
         if not self._past:
@@ -53,7 +52,7 @@ class TickByTick(DataStream):
                 price=quote.last,
                 size=quote.last_size,
                 attributes=0,
-                exchange=self.instrument.primary_exchange or self.instrument.exchange,
+                exchange=self.instrument.venue,
                 conditions="",
             )
         ]
@@ -87,7 +86,4 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
 def cancel(client: "Client", fields: FieldReader) -> None:
     """cancelTickByTickData: no answer, or 300 if the id has none."""
     req_id = fields.int("Client Req Id")
-    if stream := client.hub.streams.get(client, req_id, REQUEST):
-        client.hub.streams.end(stream)
-    else:
-        client.send_error(req_id, 300, f"Can't find EId with tickerId:{req_id}")
+    end_stream(client, req_id, REQUEST)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.answers import Scan
-from ibkr.simulator.requests.asking import is_free, refuse
+from ibkr.simulator.requests.asking import end_stream, is_free, not_had, refuse
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 REQUEST = "reqScannerSubscription"
 _MAX_ROWS = 50
 _MAX_SCANNERS = 10
-_AFTER_SCAN_CODE = 4
 
 
 class Scanner(DataStream):
@@ -75,8 +74,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     found = [known[symbol] for symbol in scan.symbols if symbol in known] if scan else []
     if not found:
         client.hub.log_once(f"scan {scan_code[:40]}: not in the file of answers, answered with 162")
-        text = "Historical Market Data Service error message:no items retrieved"
-        client.send_error(req_id, 162, text)
+        not_had(client, req_id, "no items retrieved")
         return
     limit = int(rows) if rows.isascii() and rows.isdigit() and len(rows) < 9 else _MAX_ROWS
     client.hub.streams.begin(Scanner(client, req_id, scan_code, found[: min(limit, _MAX_ROWS)]))
@@ -86,7 +84,4 @@ def cancel(client: "Client", fields: FieldReader) -> None:
     """cancelScannerSubscription: no answer, or 365 if the id has none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
-    if stream := client.hub.streams.get(client, req_id, REQUEST):
-        client.hub.streams.end(stream)
-    else:
-        client.send_error(req_id, 365, f"No scanner subscription found for ticker id:{req_id}")
+    end_stream(client, req_id, REQUEST, 365, "No scanner subscription found for ticker id:{}")
