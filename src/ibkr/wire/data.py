@@ -4,19 +4,10 @@ Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on a
 and the messages of a session stand in `messages`.
 """
 
-from ibkr.wire.layout import Field, Layout, Repeat, texts, version_field
+from ibkr.wire.layout import REQ_ID, Field, Layout, Repeat, fields, texts, version_field
 
-_REQ_ID = Field("req_id", "int")
 _TIME = Field("time", "int")
 _DONE = Field("done", "bool")
-
-
-def _floats(names: str) -> tuple[Field, ...]:
-    return tuple(Field(name, "float") for name in names.split())
-
-
-def _sizes(names: str) -> tuple[Field, ...]:
-    return tuple(Field(name, "size") for name in names.split())
 
 
 # --- instruments ---------------------------------------------------------------------------------
@@ -25,7 +16,7 @@ SYMBOL_SAMPLES = Layout(
     "symbolSamples",
     79,
     (
-        _REQ_ID,
+        REQ_ID,
         Repeat(
             "contracts",
             (
@@ -41,20 +32,20 @@ OPTION_PARAMETER = Layout(
     "securityDefinitionOptionParameter",
     75,
     (
-        _REQ_ID,
+        REQ_ID,
         Field("exchange"),
         Field("under_con_id", "int"),
         *texts("trading_class multiplier"),
         Repeat("expirations", texts("expiration")),
-        Repeat("strikes", _floats("strike")),
+        Repeat("strikes", fields("float", "strike")),
     ),
 )
-OPTION_PARAMETER_END = Layout("securityDefinitionOptionParameterEnd", 76, (_REQ_ID,))
+OPTION_PARAMETER_END = Layout("securityDefinitionOptionParameterEnd", 76, (REQ_ID,))
 MARKET_RULE = Layout(
-    "marketRule", 93, (Field("market_rule_id", "int"), Repeat("increments", _floats("low_edge increment")))
+    "marketRule", 93, (Field("market_rule_id", "int"), Repeat("increments", fields("float", "low_edge increment")))
 )
 SMART_COMPONENTS = Layout(
-    "smartComponents", 82, (_REQ_ID, Repeat("components", (Field("bit", "int"), *texts("exchange letter"))))
+    "smartComponents", 82, (REQ_ID, Repeat("components", (Field("bit", "int"), *texts("exchange letter"))))
 )
 DEPTH_EXCHANGES = Layout(
     "mktDepthExchanges",
@@ -69,9 +60,9 @@ DEPTH_EXCHANGES = Layout(
 
 # --- the user ------------------------------------------------------------------------------------
 
-USER_INFO = Layout("userInfo", 107, (_REQ_ID, Field("white_branding_id")))
+USER_INFO = Layout("userInfo", 107, (REQ_ID, Field("white_branding_id")))
 FAMILY_CODES = Layout("familyCodes", 78, (Repeat("codes", texts("account code")),))
-SOFT_DOLLAR_TIERS = Layout("softDollarTiers", 77, (_REQ_ID, Repeat("tiers", texts("name value display_name"))))
+SOFT_DOLLAR_TIERS = Layout("softDollarTiers", 77, (REQ_ID, Repeat("tiers", texts("name value display_name"))))
 
 # --- market data ---------------------------------------------------------------------------------
 
@@ -80,21 +71,21 @@ OPTION_COMPUTATION = Layout(
     21,
     (
         version_field(6, before=156),
-        _REQ_ID,
+        REQ_ID,
         Field("tick_type", "int"),
         Field("tick_attribute", "int", since=156),
-        *_floats("implied_vol delta option_price pv_dividend gamma vega theta under_price"),
+        *fields("float", "implied_vol delta option_price pv_dividend gamma vega theta under_price"),
     ),
 )
-TICK_NEWS = Layout("tickNews", 84, (_REQ_ID, _TIME, *texts("provider article_id headline extra")))
+TICK_NEWS = Layout("tickNews", 84, (REQ_ID, _TIME, *texts("provider article_id headline extra")))
 _ROW = (Field("operation", "int"), Field("side", "int"), Field("price", "float"), Field("size", "size"))
-DEPTH = Layout("updateMktDepth", 12, (version_field(1), _REQ_ID, Field("position", "int"), *_ROW))
+DEPTH = Layout("updateMktDepth", 12, (version_field(1), REQ_ID, Field("position", "int"), *_ROW))
 DEPTH_L2 = Layout(
     "updateMktDepthL2",
     13,
     (
         version_field(1),
-        _REQ_ID,
+        REQ_ID,
         Field("position", "int"),
         Field("market_maker"),
         *_ROW,
@@ -105,7 +96,7 @@ ALL_LAST = Layout(
     "tickByTickAllLast",
     99,
     (
-        _REQ_ID,
+        REQ_ID,
         Field("tick_type", "int"),
         _TIME,
         Field("price", "float"),
@@ -118,25 +109,25 @@ BID_ASK = Layout(
     "tickByTickBidAsk",
     99,
     (
-        _REQ_ID,
+        REQ_ID,
         Field("tick_type", "int", constant=3),
         _TIME,
-        *_floats("bid ask"),
-        *_sizes("bid_size ask_size"),
+        *fields("float", "bid ask"),
+        *fields("size", "bid_size ask_size"),
         Field("attributes", "int"),
     ),
 )
 MID_POINT = Layout(
-    "tickByTickMidPoint", 99, (_REQ_ID, Field("tick_type", "int", constant=4), _TIME, Field("mid_point", "float"))
+    "tickByTickMidPoint", 99, (REQ_ID, Field("tick_type", "int", constant=4), _TIME, Field("mid_point", "float"))
 )
 REAL_TIME_BAR = Layout(
     "realtimeBar",
     50,
     (
         version_field(3),
-        _REQ_ID,
+        REQ_ID,
         _TIME,
-        *_floats("open high low close"),
+        *fields("float", "open high low close"),
         Field("volume", "size"),
         Field("wap", "float"),
         Field("count", "int"),
@@ -151,13 +142,13 @@ HISTORICAL_DATA = Layout(
     17,
     (
         version_field(3, before=124),
-        _REQ_ID,
+        REQ_ID,
         *_SPAN,
         Repeat(
             "bars",
             (
                 Field("date"),
-                *_floats("open high low close"),
+                *fields("float", "open high low close"),
                 Field("volume", "size"),
                 Field("wap", "float"),
                 Field("has_gaps", before=124),
@@ -166,27 +157,27 @@ HISTORICAL_DATA = Layout(
         ),
     ),
 )
-HISTORICAL_DATA_END = Layout("historicalDataEnd", 108, (_REQ_ID, *texts("start end")))
+HISTORICAL_DATA_END = Layout("historicalDataEnd", 108, (REQ_ID, *texts("start end")))
 HISTORICAL_DATA_UPDATE = Layout(
     "historicalDataUpdate",
     90,
     (
-        _REQ_ID,
+        REQ_ID,
         Field("count", "int"),
         Field("date"),
-        *_floats("open close high low wap"),
+        *fields("float", "open close high low wap"),
         Field("volume", "size"),
     ),
 )
-HEAD_TIMESTAMP = Layout("headTimestamp", 88, (_REQ_ID, Field("timestamp")))
+HEAD_TIMESTAMP = Layout("headTimestamp", 88, (REQ_ID, Field("timestamp")))
 HISTOGRAM_DATA = Layout(
-    "histogramData", 89, (_REQ_ID, Repeat("points", (Field("price", "float"), Field("size", "size"))))
+    "histogramData", 89, (REQ_ID, Repeat("points", (Field("price", "float"), Field("size", "size"))))
 )
 HISTORICAL_TICKS = Layout(
     "historicalTicks",
     96,
     (
-        _REQ_ID,
+        REQ_ID,
         Repeat("ticks", (_TIME, Field("unused", "int", constant=0), Field("price", "float"), Field("size", "size"))),
         _DONE,
     ),
@@ -195,8 +186,11 @@ HISTORICAL_TICKS_BID_ASK = Layout(
     "historicalTicksBidAsk",
     97,
     (
-        _REQ_ID,
-        Repeat("ticks", (_TIME, Field("attributes", "int"), *_floats("bid ask"), *_sizes("bid_size ask_size"))),
+        REQ_ID,
+        Repeat(
+            "ticks",
+            (_TIME, Field("attributes", "int"), *fields("float", "bid ask"), *fields("size", "bid_size ask_size")),
+        ),
         _DONE,
     ),
 )
@@ -204,7 +198,7 @@ HISTORICAL_TICKS_LAST = Layout(
     "historicalTicksLast",
     98,
     (
-        _REQ_ID,
+        REQ_ID,
         Repeat(
             "ticks",
             (
@@ -221,7 +215,7 @@ HISTORICAL_TICKS_LAST = Layout(
 HISTORICAL_SCHEDULE = Layout(
     "historicalSchedule",
     106,
-    (_REQ_ID, *texts("start end time_zone"), Repeat("sessions", texts("start end reference_date"))),
+    (REQ_ID, *texts("start end time_zone"), Repeat("sessions", texts("start end reference_date"))),
 )
 
 # --- what is answered from a file ----------------------------------------------------------------
@@ -232,7 +226,7 @@ SCANNER_DATA = Layout(
     20,
     (
         version_field(3),
-        _REQ_ID,
+        REQ_ID,
         Repeat(
             "rows",
             (
@@ -247,21 +241,21 @@ SCANNER_DATA = Layout(
     ),
 )
 NEWS_PROVIDERS = Layout("newsProviders", 85, (Repeat("providers", texts("code name")),))
-NEWS_ARTICLE = Layout("newsArticle", 83, (_REQ_ID, Field("article_type", "int"), Field("text")))
-HISTORICAL_NEWS = Layout("historicalNews", 86, (_REQ_ID, *texts("time provider article_id headline")))
-HISTORICAL_NEWS_END = Layout("historicalNewsEnd", 87, (_REQ_ID, Field("has_more", "bool")))
+NEWS_ARTICLE = Layout("newsArticle", 83, (REQ_ID, Field("article_type", "int"), Field("text")))
+HISTORICAL_NEWS = Layout("historicalNews", 86, (REQ_ID, *texts("time provider article_id headline")))
+HISTORICAL_NEWS_END = Layout("historicalNewsEnd", 87, (REQ_ID, Field("has_more", "bool")))
 NEWS_BULLETIN = Layout(
     "updateNewsBulletin",
     14,
     (version_field(1), Field("bulletin_id", "int"), Field("kind", "int"), *texts("text exchange")),
 )
-FUNDAMENTAL_DATA = Layout("fundamentalData", 51, (version_field(1), _REQ_ID, Field("xml")))
+FUNDAMENTAL_DATA = Layout("fundamentalData", 51, (version_field(1), REQ_ID, Field("xml")))
 RECEIVE_FA = Layout("receiveFA", 16, (version_field(1), Field("kind", "int"), Field("xml")))
-REPLACE_FA_END = Layout("replaceFAEnd", 103, (_REQ_ID, Field("text")))
-DISPLAY_GROUP_LIST = Layout("displayGroupList", 67, (version_field(1), _REQ_ID, Field("groups")))
-DISPLAY_GROUP_UPDATED = Layout("displayGroupUpdated", 68, (version_field(1), _REQ_ID, Field("contract")))
-WSH_META_DATA = Layout("wshMetaData", 104, (_REQ_ID, Field("json")))
-WSH_EVENT_DATA = Layout("wshEventData", 105, (_REQ_ID, Field("json")))
+REPLACE_FA_END = Layout("replaceFAEnd", 103, (REQ_ID, Field("text")))
+DISPLAY_GROUP_LIST = Layout("displayGroupList", 67, (version_field(1), REQ_ID, Field("groups")))
+DISPLAY_GROUP_UPDATED = Layout("displayGroupUpdated", 68, (version_field(1), REQ_ID, Field("contract")))
+WSH_META_DATA = Layout("wshMetaData", 104, (REQ_ID, Field("json")))
+WSH_EVENT_DATA = Layout("wshEventData", 105, (REQ_ID, Field("json")))
 
 LAYOUTS = {item.name: item for item in globals().copy().values() if isinstance(item, Layout)}
 """Every layout by the name that ibapi's `EWrapper` gives the message."""

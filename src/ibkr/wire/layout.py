@@ -55,15 +55,22 @@ class Given:
 
 Item: TypeAlias = Field | Repeat | Given
 
+REQ_ID: Final = Field("req_id", "int")
+
 
 def version_field(number: int, before: int = _EVER) -> Field:
     """The message's own version, a constant that most messages have after their id."""
     return Field("version", "int", before=before, constant=number)
 
 
+def fields(kind: str, names: str, since: int = 0) -> tuple[Field, ...]:
+    """Fields of one kind, their names separated by blanks."""
+    return tuple(Field(name, kind, since=since) for name in names.split())
+
+
 def texts(names: str) -> tuple[Field, ...]:
-    """Text fields of these names, separated by blanks."""
-    return tuple(Field(name) for name in names.split())
+    """Text fields of these names."""
+    return fields("text", names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # each is the only one of its name: cheap to hash

@@ -4,9 +4,7 @@ Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on a
 numbers in `since` and `before` are the server versions named in ibapi's `server_versions.py`.
 """
 
-from ibkr.wire.layout import Field, Layout, Repeat, texts, version_field
-
-_REQ_ID = Field("req_id", "int")
+from ibkr.wire.layout import REQ_ID, Field, Layout, Repeat, texts, version_field
 
 _CONTRACT_HEAD = (
     Field("con_id", "int"),
@@ -26,7 +24,7 @@ ERROR = Layout(
     4,
     (
         version_field(2, before=194),
-        _REQ_ID,
+        REQ_ID,
         Field("code", "int"),
         Field("text"),
         Field("advanced_order_reject", since=166),
@@ -73,17 +71,17 @@ ACCOUNT_DOWNLOAD_END = Layout("accountDownloadEnd", 54, (version_field(1), Field
 ACCOUNT_UPDATE_MULTI = Layout(
     "accountUpdateMulti",
     73,
-    (version_field(1), _REQ_ID, *texts("account model_code key value currency")),
+    (version_field(1), REQ_ID, *texts("account model_code key value currency")),
 )
-ACCOUNT_UPDATE_MULTI_END = Layout("accountUpdateMultiEnd", 74, (version_field(1), _REQ_ID))
-ACCOUNT_SUMMARY = Layout("accountSummary", 63, (version_field(1), _REQ_ID, *texts("account tag value currency")))
-ACCOUNT_SUMMARY_END = Layout("accountSummaryEnd", 64, (version_field(1), _REQ_ID))
+ACCOUNT_UPDATE_MULTI_END = Layout("accountUpdateMultiEnd", 74, (version_field(1), REQ_ID))
+ACCOUNT_SUMMARY = Layout("accountSummary", 63, (version_field(1), REQ_ID, *texts("account tag value currency")))
+ACCOUNT_SUMMARY_END = Layout("accountSummaryEnd", 64, (version_field(1), REQ_ID))
 
 # --- orders --------------------------------------------------------------------------------------
 
 OPEN_ORDER_END = Layout("openOrderEnd", 53, (version_field(1),))
 COMPLETED_ORDERS_END = Layout("completedOrdersEnd", 102, ())
-EXECUTION_DATA_END = Layout("execDetailsEnd", 55, (version_field(1), _REQ_ID))
+EXECUTION_DATA_END = Layout("execDetailsEnd", 55, (version_field(1), REQ_ID))
 
 # --- contracts -----------------------------------------------------------------------------------
 
@@ -92,7 +90,7 @@ CONTRACT_DETAILS = Layout(
     10,
     (
         version_field(8, before=164),
-        _REQ_ID,
+        REQ_ID,
         *texts("symbol sec_type last_trade_date_and_time"),
         Field("last_trade_date", since=182),
         Field("strike", "float"),
@@ -117,7 +115,7 @@ CONTRACT_DETAILS = Layout(
         Repeat("ineligibility_reasons", texts("id description"), since=186),
     ),
 )
-CONTRACT_DETAILS_END = Layout("contractDetailsEnd", 52, (version_field(1), _REQ_ID))
+CONTRACT_DETAILS_END = Layout("contractDetailsEnd", 52, (version_field(1), REQ_ID))
 
 # --- market data ---------------------------------------------------------------------------------
 
@@ -128,23 +126,23 @@ TICK_PRICE = Layout(
     1,
     (
         version_field(6),
-        _REQ_ID,
+        REQ_ID,
         _TICK_TYPE,
         Field("price", "float"),
         Field("size", "size"),
         Field("attributes", "int"),
     ),
 )
-TICK_SIZE = Layout("tickSize", 2, (version_field(6), _REQ_ID, _TICK_TYPE, Field("size", "size")))
-TICK_GENERIC = Layout("tickGeneric", 45, (version_field(6), _REQ_ID, _TICK_TYPE, Field("value", "float")))
-TICK_STRING = Layout("tickString", 46, (version_field(6), _REQ_ID, _TICK_TYPE, Field("value")))
-TICK_SNAPSHOT_END = Layout("tickSnapshotEnd", 57, (version_field(1), _REQ_ID))
-MARKET_DATA_TYPE = Layout("marketDataType", 58, (version_field(1), _REQ_ID, Field("market_data_type", "int")))
+TICK_SIZE = Layout("tickSize", 2, (version_field(6), REQ_ID, _TICK_TYPE, Field("size", "size")))
+TICK_GENERIC = Layout("tickGeneric", 45, (version_field(6), REQ_ID, _TICK_TYPE, Field("value", "float")))
+TICK_STRING = Layout("tickString", 46, (version_field(6), REQ_ID, _TICK_TYPE, Field("value")))
+TICK_SNAPSHOT_END = Layout("tickSnapshotEnd", 57, (version_field(1), REQ_ID))
+MARKET_DATA_TYPE = Layout("marketDataType", 58, (version_field(1), REQ_ID, Field("market_data_type", "int")))
 TICK_REQ_PARAMS = Layout(
     "tickReqParams",
     81,
     (
-        _REQ_ID,
+        REQ_ID,
         Field("min_tick", "float"),
         Field("bbo_exchange"),
         Field("snapshot_permissions", "int"),

@@ -6,7 +6,7 @@ real gateways that rust-ibapi and ib_insync issue 523 have recorded. `stop_price
 fields that both decoders keep as `trailStopPrice`, and so the one that counts.
 """
 
-from ibkr.wire.layout import Field, Given, Item, Layout, Repeat, texts, version_field
+from ibkr.wire.layout import REQ_ID, Field, Given, Item, Layout, Repeat, fields, texts, version_field
 from ibkr.wire.order_parts import (
     ALGO,
     COMBO_LEGS,
@@ -18,11 +18,8 @@ from ibkr.wire.order_parts import (
     PEGGED_TO_BENCHMARK,
     SCALE,
     SMART_COMBO_ROUTING,
-    fields,
     is_set,
 )
-
-_REQ_ID = Field("req_id", "int")
 
 
 def _contract(strike_kind: str = "float") -> tuple[Field, ...]:
@@ -237,7 +234,7 @@ EXEC_DETAILS = Layout(
     "execDetails",
     11,
     (
-        _REQ_ID,
+        REQ_ID,
         Field("order_id", "int"),
         *_contract(),
         *texts("exec_id time account execution_exchange side"),
@@ -273,7 +270,7 @@ POSITION_MULTI = Layout(
     71,
     (
         version_field(1),
-        _REQ_ID,
+        REQ_ID,
         Field("account"),
         *_contract(),
         Field("position", "size"),
@@ -281,12 +278,12 @@ POSITION_MULTI = Layout(
         Field("model_code"),
     ),
 )
-POSITION_MULTI_END = Layout("positionMultiEnd", 72, (version_field(1), _REQ_ID))
-PNL = Layout("pnl", 94, (_REQ_ID, *fields("float", "daily_pnl unrealized_pnl realized_pnl")))
+POSITION_MULTI_END = Layout("positionMultiEnd", 72, (version_field(1), REQ_ID))
+PNL = Layout("pnl", 94, (REQ_ID, *fields("float", "daily_pnl unrealized_pnl realized_pnl")))
 PNL_SINGLE = Layout(
     "pnlSingle",
     95,
-    (_REQ_ID, Field("position", "size"), *fields("float", "daily_pnl unrealized_pnl realized_pnl value")),
+    (REQ_ID, Field("position", "size"), *fields("float", "daily_pnl unrealized_pnl realized_pnl value")),
 )
 
 LAYOUTS = {item.name: item for item in globals().copy().values() if isinstance(item, Layout)}

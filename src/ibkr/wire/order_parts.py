@@ -3,14 +3,9 @@
 import math
 from collections.abc import Callable, Mapping
 
-from ibkr.wire.layout import Field, Given, Item, Repeat, texts
+from ibkr.wire.layout import Field, Given, Item, Repeat, fields, texts
 
 _PRICE, _EXECUTION, _VOLUME, _PERCENT = 1, 5, 6, 7
-
-
-def fields(kind: str, names: str, since: int = 0) -> tuple[Field, ...]:
-    """Fields of one kind, their names separated by blanks."""
-    return tuple(Field(name, kind, since=since) for name in names.split())
 
 
 def is_set(name: str) -> Callable[[Mapping[str, object]], bool]:

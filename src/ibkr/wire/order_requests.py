@@ -4,7 +4,7 @@ Read off `EClient.placeOrder`, `cancelOrder` and `reqExecutions` of ibapi 9.81 /
 2.1.0, for server versions from 151 on.
 """
 
-from ibkr.wire.layout import Field, Given, Item, Layout, Repeat, texts, version_field
+from ibkr.wire.layout import Field, Given, Item, Layout, Repeat, fields, texts, version_field
 from ibkr.wire.order_parts import (
     ALGO,
     COMBO_LEGS,
@@ -15,7 +15,6 @@ from ibkr.wire.order_parts import (
     PEGGED_TO_BENCHMARK,
     SCALE,
     SMART_COMBO_ROUTING,
-    fields,
     has_mid_offsets,
     is_any,
     is_set,
