@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ibkr.cli.options import OWN_CLIENT_IDS, ConfigOption, HostOption, JsonOption, PortOption, TimeoutOption
+from ibkr.cli.options import OWN_CLIENT_IDS, WHERE, ConfigOption, HostOption, JsonOption, PortOption, TimeoutOption
 from ibkr.config import read_settings
 from ibkr.doctor import CHECKS, Check, Finding, Level, Patient, examine
 from ibkr.doctor.redaction import redacted
@@ -39,7 +39,7 @@ def doctor(
         int | None,
         typer.Option(
             "--client-id",
-            rich_help_panel="Where to connect (else as configured)",
+            rich_help_panel=WHERE,
             help="Id of your program: is it free? It is not used otherwise.",
         ),
     ] = None,

@@ -13,27 +13,27 @@ from ibkr.config import Config, load_config
 # A command must not take the id of a program that runs; people seldom choose ids this high, and 999 least seldom.
 OWN_CLIENT_IDS = range(900, 999)
 
-_WHERE = "Where to connect (else as configured)"
+WHERE = "Where to connect (else as configured)"
 
-HostOption = Annotated[str | None, typer.Option("--host", rich_help_panel=_WHERE, help="Machine of the gateway.")]
+HostOption = Annotated[str | None, typer.Option("--host", rich_help_panel=WHERE, help="Machine of the gateway.")]
 PortOption = Annotated[
     int | None,
     typer.Option(
         "--port",
-        rich_help_panel=_WHERE,
+        rich_help_panel=WHERE,
         help="Its API port: TWS 7496 live, 7497 paper; IB Gateway 4001 live, 4002 paper.",
     ),
 ]
 ClientIdOption = Annotated[
-    int | None, typer.Option("--client-id", rich_help_panel=_WHERE, help="Default: a random one from 900 to 998.")
+    int | None, typer.Option("--client-id", rich_help_panel=WHERE, help="Default: a random one from 900 to 998.")
 ]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", rich_help_panel=_WHERE, help="Seconds that it may stay silent in one attempt."),
+    typer.Option("--timeout", rich_help_panel=WHERE, help="Seconds that it may stay silent in one attempt."),
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", rich_help_panel=_WHERE, help="Read this file instead of ibkr.toml."),
+    typer.Option("--config", rich_help_panel=WHERE, help="Read this file instead of ibkr.toml."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 

@@ -51,10 +51,7 @@ def status_panel(status: Status, *, show_accounts: bool = False) -> Panel:
     rows.add_column()
     plain = status.to_dict(show_accounts=show_accounts)
     rows.add_row("Why", escape(plain["reason"]))
-    if status.alert:
-        rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
-    if status.maintenance:
-        rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
+    add_alert(rows, status)
     rows.add_row("Trading", trading(status, plain["may_trade_reason"]))
     rows.add_row("Gateway", gateway(status))
     if status.server_version is not None:
@@ -64,6 +61,14 @@ def status_panel(status: Status, *, show_accounts: bool = False) -> Panel:
     style = state_style(status.state)
     title = f"[{style}]{status.state}[/]"
     return Panel(rows, title=title, title_align="left", box=box.ROUNDED, border_style=style.removeprefix("bold "))
+
+
+def add_alert(rows: Table, status: Status) -> None:
+    """What has gone on for too long, and what need not alarm anybody; a row for each that there is."""
+    if status.alert:
+        rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
+    if status.maintenance:
+        rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
 
 
 def trading(status: Status, reason: str) -> str:

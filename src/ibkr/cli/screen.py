@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ibkr.cli.letters import large, sparkline
-from ibkr.cli.render import accounts, farms, gateway, masked, state_style, trading, upstream
+from ibkr.cli.render import accounts, add_alert, farms, gateway, masked, state_style, trading, upstream
 from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState, SessionState
 from ibkr.core.stats import Stats
@@ -106,10 +106,7 @@ class Screen:
         rows = Table.grid(padding=(0, 2), expand=True)
         rows.add_column(style="bold", no_wrap=True)
         rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        if status.alert:
-            rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
-        if status.maintenance:
-            rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
+        add_alert(rows, status)
         why_not = "as above" if status.may_trade_reason == status.reason else status.may_trade_reason
         rows.add_row("Trading", trading(status, masked(why_not, status, self.show_accounts)))
         rows.add_row("Next attempt", self._next_attempt())

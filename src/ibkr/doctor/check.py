@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ibkr.core.codes import find
 from ibkr.doctor.finding import Finding, Level
 from ibkr.doctor.patient import Patient
 
@@ -20,6 +21,12 @@ class Check:
     about: str
     look: Callable[[Patient], Awaitable[list[Finding]]]
     needs: tuple[str, ...] = ()
+
+
+def advised(code: int) -> str:
+    """What to do about a code of IB's; empty where the catalogue knows nothing."""
+    row = find(code)
+    return row.advice if row else ""
 
 
 def ok(check: str, message: str) -> list[Finding]:

@@ -24,6 +24,7 @@ NOT_WATCHED = "NOT_WATCHED"
 
 _VERSION = 1
 _MOST_ENTRIES = 100
+_BEAT_EVERY = 10.0
 # The outage and its report are noted in the same turn, some instants apart.
 _BEGAN_WITHIN = timedelta(milliseconds=50)
 _SCHEMA = """
@@ -52,7 +53,7 @@ class History:
     """A sink that remembers. ``path``: the database; None keeps it in memory, and it goes with the program.
 
     Keeps the last ``keep_changes`` and ``keep_outages``. A file belongs to one connector, and until ``close()`` to who
-    made this; others may read it with SQLite meanwhile. It notes every ``beat_every`` seconds that it lives, so that
+    made this; others may read it with SQLite meanwhile. It notes every ten seconds that it lives, so that
     after a crash the time that nobody watched is known to that precision. Every method may be called from any thread.
     Raises ``ConfigError`` for a file that cannot be used, or that another program writes.
     """
@@ -63,13 +64,11 @@ class History:
         *,
         keep_changes: int = 20_000,
         keep_outages: int = 2_000,
-        beat_every: float = 10.0,
         show_accounts: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keep_changes = keep_changes
         self._keep_outages = keep_outages
-        self._beat_every = beat_every
         self._show_accounts = show_accounts
         self._clock = clock
         self._lock = threading.Lock()
@@ -90,7 +89,7 @@ class History:
         now = self._clock()
         self._news = self._watch.tell(status) or self._news
         is_change = status.state != self._state
-        is_beat = not 0 <= now - self._beat_at < self._beat_every
+        is_beat = not 0 <= now - self._beat_at < _BEAT_EVERY
         if not (is_change or is_beat or self._news):
             return
         outage = self._outage

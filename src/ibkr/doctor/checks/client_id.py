@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ibkr.core.codes import find
 from ibkr.core.errors import FailureKind
 from ibkr.doctor.api import Notice, SessionEnded, dialled, start
-from ibkr.doctor.check import Check, fail, ok, warn
+from ibkr.doctor.check import Check, advised, fail, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
 
@@ -25,9 +24,8 @@ async def _look(patient: Patient) -> list[Finding]:
         advice = f"Client id {wanted} may still be taken by a session that was cut: wait a minute, or choose another."
         return warn(_NAME, str(FailureKind.CLIENT_ID_IN_USE), message, advice)
     if isinstance(opened, Notice):
-        row = find(opened.code)
         message = f"client id {wanted} is taken: a program that connects with it now is refused (326)"
-        advice = f"If your own program has it now, all is well. Else: {row.advice if row else ''}"
+        advice = f"If your own program has it now, all is well. Else: {advised(opened.code)}"
         return fail(_NAME, str(FailureKind.CLIENT_ID_IN_USE), message, advice)
     return ok(_NAME, f"{wanted} is free")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ibkr.core.codes import Reaction, farm_name, find, reaction
+from ibkr.core.codes import Reaction, farm_name, reaction
 from ibkr.doctor.api import Notice, Session, notice_of
-from ibkr.doctor.check import Check, ok, warn
+from ibkr.doctor.check import Check, advised, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
 
@@ -30,9 +30,8 @@ async def _look(patient: Patient) -> list[Finding]:
     missing = [name for name in patient.ibkr.policy.required_farms if name not in farms]
     if broken:
         codes = ", ".join(str(code) for code in sorted({notice.code for notice in broken.values()}))
-        row = find(next(iter(broken.values())).code)
         message = f"broken: {', '.join(broken)} ({codes}); all: {listed}"
-        return warn(_NAME, "farm_broken", message, row.advice if row else "")
+        return warn(_NAME, "farm_broken", message, advised(next(iter(broken.values())).code))
     if missing:
         message = f"the gateway does not name the required farm {', '.join(missing)}; it names: {listed}"
         advice = "Correct required_farms, or ask for data of that farm once: some connect on demand."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ibkr.core.codes import find, is_warning
+from ibkr.core.codes import is_warning
 from ibkr.doctor.api import Message, is_a, notice_of
-from ibkr.doctor.check import Check, ok, warn
+from ibkr.doctor.check import Check, advised, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
 from ibkr.wire import messages
@@ -34,8 +34,7 @@ async def _look(patient: Patient) -> list[Finding]:
     if notice is None:
         kind = _KINDS.get(answer[3], "of an unknown kind")
         return ok(_NAME, f"{patient.symbol}: {kind}") if answer[3] in "12" else _delayed(patient, _DELAYED_NOTICE)
-    row = find(notice.code)
-    advice = row.advice if row else "Read the text."
+    advice = advised(notice.code) or "Read the text."
     if notice.code == 10197:
         return warn(_NAME, "competing_session", f"{patient.symbol}: withheld ({notice.code})", advice)
     if notice.code == 200:
@@ -48,9 +47,8 @@ async def _look(patient: Patient) -> list[Finding]:
 
 
 def _delayed(patient: Patient, code: int) -> list[Finding]:
-    row = find(code)
     message = f"{patient.symbol}: delayed, by 10 to 15 minutes ({code})"
-    return warn(_NAME, "delayed_market_data", message, row.advice if row else "")
+    return warn(_NAME, "delayed_market_data", message, advised(code))
 
 
 def _answers(req_id: int) -> Callable[[Message], bool]:

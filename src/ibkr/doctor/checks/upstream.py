@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ibkr.core.codes import Reaction, Scope, find, reaction
 from ibkr.doctor.api import Message, notice_of
-from ibkr.doctor.check import Check, fail, ok
+from ibkr.doctor.check import Check, advised, fail, ok
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
 
@@ -21,9 +21,8 @@ async def _look(patient: Patient) -> list[Finding]:
         return ok(_NAME, "assumed up: the gateway has not said")
     if reaction(last.code) is not _LOST:
         return ok(_NAME, "the gateway is connected to IB's servers")
-    row = find(last.code)
     message = f"the gateway has no link to IB's servers ({last.code})"
-    return fail(_NAME, "upstream_down", message, row.advice if row else "")
+    return fail(_NAME, "upstream_down", message, advised(last.code))
 
 
 def _tells(code: int) -> bool:

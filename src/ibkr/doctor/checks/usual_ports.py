@@ -11,7 +11,6 @@ from ibkr.doctor.patient import Patient
 
 _NAME = "usual ports"
 _SECONDS = 1.0
-# facts/operations.md, Ports
 USUAL = {
     7496: "TWS, live",
     7497: "TWS, paper",
@@ -20,6 +19,7 @@ USUAL = {
     4003: "IB Gateway in a container, live",
     4004: "IB Gateway in a container, paper",
 }
+"""As IB sets them; those of containers as gnzsnz/ib-gateway-docker does."""
 
 
 async def _look(patient: Patient) -> list[Finding]:
