@@ -24,10 +24,10 @@ from ib_async import IB, Stock, Watchdog
 from rich.console import Console
 from rich.table import Table
 
+from bench.gateways import HOST
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import ThreadedGateway
 
-HOST = "127.0.0.1"
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 GIVEN_UP = 60.0
 RUNS = 3

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 from bench.figures import Figure, plain
+from bench.gateways import HOST
 from ibkr.simulator import Gateway
 
 READERS = 100
 CHANGES = 30
-_HOST = "127.0.0.1"
 
 
 async def to_every_reader() -> list[float]:
@@ -46,10 +46,10 @@ def _served(gateway_port: int) -> Iterator[int]:
 
 @asynccontextmanager
 async def _readers(port: int) -> AsyncIterator[list[asyncio.StreamReader]]:
-    pairs = [await asyncio.open_connection(_HOST, port) for _ in range(READERS)]
+    pairs = [await asyncio.open_connection(HOST, port) for _ in range(READERS)]
     try:
         for _, writer in pairs:
-            writer.write(f"GET /api/events HTTP/1.1\r\nHost: {_HOST}:{port}\r\n\r\n".encode())
+            writer.write(f"GET /api/events HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
         yield [reader for reader, _ in pairs]
     finally:
         for _, writer in pairs:

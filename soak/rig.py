@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -72,37 +71,19 @@ class Control:
 @asynccontextmanager
 async def gateway_process() -> AsyncIterator[tuple[int, Control]]:
     """``ibkr simulate``: its API port and its control port."""
-    port, control = _free_ports(2)
-    command = [
-        sys.executable,
-        "-m",
-        "ibkr",
-        "simulate",
-        "--port",
-        str(port),
-        "--control",
-        str(control),
-        "--id-hold",
-        "0.2",
-    ]
+    options = ["--port", "0", "--control", "0", "--id-hold", "0.2", "--json"]
+    command = [sys.executable, "-m", "ibkr", "simulate", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
     assert process.stdout is not None
     try:
-        if "listens" not in (said := process.stdout.readline()):
-            raise RuntimeError(f"the simulator did not start: {said}")
-        yield port, Control(control)
+        where = json.loads(process.stdout.readline() or "{}")
+        if not where:
+            raise RuntimeError("the simulator did not start: ibkr simulate says why")
+        yield where["port"], Control(where["control_port"])
     finally:
         process.terminate()
         process.stdout.close()
         process.wait(LIMIT)
-
-
-def _free_ports(count: int) -> list[int]:
-    found = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in found]
-    for each in found:
-        each.close()
-    return ports
 
 
 @dataclass
