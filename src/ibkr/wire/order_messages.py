@@ -18,6 +18,7 @@ from ibkr.wire.order_parts import (
     PEGGED_TO_BENCHMARK,
     SCALE,
     SMART_COMBO_ROUTING,
+    TERMS,
     is_set,
 )
 
@@ -33,13 +34,7 @@ def _contract(strike_kind: str = "float") -> tuple[Field, ...]:
 
 _ORDER_HEAD = (
     *_contract("size"),
-    Field("action"),
-    Field("total_quantity", "size"),
-    Field("order_type"),
-    *fields("float", "lmt_price aux_price"),
-    *texts("tif oca_group account open_close"),
-    Field("origin", "int"),
-    Field("order_ref"),
+    *TERMS,
 )
 _FLAGS = (*fields("bool", "outside_rth hidden"), Field("discretionary_amt", "size"), Field("good_after_time"))
 _ADVISOR = (*texts("fa_group fa_method fa_percentage"), Field("fa_profile", before=177), Field("model_code"))

@@ -31,6 +31,17 @@ def has_mid_offsets(values: Mapping[str, object]) -> bool:
     return values["order_type"] in ("PEG MID", "PEGMID")
 
 
+TERMS = (
+    Field("action"),
+    Field("total_quantity", "size"),
+    Field("order_type"),
+    *fields("float", "lmt_price aux_price"),
+    *texts("tif oca_group account open_close"),
+    Field("origin", "int"),
+    Field("order_ref"),
+)
+"""What is ordered, and for whom."""
+
 COMBO_LEGS = Repeat(
     "combo_legs",
     (

@@ -15,6 +15,7 @@ from ibkr.wire.order_parts import (
     PEGGED_TO_BENCHMARK,
     SCALE,
     SMART_COMBO_ROUTING,
+    TERMS,
     has_mid_offsets,
     is_any,
     is_set,
@@ -28,13 +29,7 @@ _CONTRACT = (
     *texts("sec_id_type sec_id"),
 )
 _MAIN: tuple[Item, ...] = (
-    Field("action"),
-    Field("total_quantity", "size"),
-    Field("order_type"),
-    *fields("float", "lmt_price aux_price"),
-    *texts("tif oca_group account open_close"),
-    Field("origin", "int"),
-    Field("order_ref"),
+    *TERMS,
     Field("transmit", "bool"),
     Field("parent_id", "int"),
     *fields("bool", "block_order sweep_to_fill"),

@@ -84,6 +84,11 @@ def _strategy(item: Field | Repeat, within: str) -> st.SearchStrategy[Any]:
     return _SPECIAL[name] if name in _SPECIAL else _STRATEGIES[item.kind]
 
 
+def drawn(data: st.DataObject, library: Any, layout: Layout) -> tuple[int, dict[str, Any]]:
+    """A version that the library speaks, and values for the layout."""
+    return data.draw(st.sampled_from(library.versions)), data.draw(values_of(layout.fields))
+
+
 def camel(name: str) -> str:
     if name in _RENAMED:
         return _RENAMED[name]
@@ -106,8 +111,7 @@ class TestOrders:
     @examples
     @given(data=st.data())
     def test_open_order(self, library, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(library.versions))
-        values = data.draw(values_of(OPEN_ORDER.fields))
+        version, values = drawn(data, library, OPEN_ORDER)
         order_id, contract, order, state = self.heard(library, OPEN_ORDER, version, values)
         assert order_id == values["order_id"]
         self.compare(OPEN_ORDER, version, values, contract, order, state)
@@ -115,8 +119,7 @@ class TestOrders:
     @examples
     @given(data=st.data())
     def test_completed_order(self, library, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(library.versions))
-        values = data.draw(values_of(COMPLETED_ORDER.fields))
+        version, values = drawn(data, library, COMPLETED_ORDER)
         contract, order, state = self.heard(library, COMPLETED_ORDER, version, values)
         self.compare(COMPLETED_ORDER, version, values, contract, order, state)
 
@@ -193,8 +196,7 @@ class TestTheRest:
         ids=lambda value: getattr(value, "name", ""),
     )
     def test_plain_arguments(self, library, layout: Layout, names: str, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(library.versions))
-        values = data.draw(values_of(layout.fields))
+        version, values = drawn(data, library, layout)
         if layout is PNL_SINGLE:
             values["position"] = round(values["position"])  # ibapi 9.81 takes whole numbers only
         args = library.decode(layout, version, layout.encode(version, **values))
@@ -204,8 +206,7 @@ class TestTheRest:
     @examples
     @given(data=st.data())
     def test_execution_details(self, library, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(library.versions))
-        values = data.draw(values_of(EXEC_DETAILS.fields))
+        version, values = drawn(data, library, EXEC_DETAILS)
         body = EXEC_DETAILS.encode(version, **values)
         req_id, contract, execution = library.decode(EXEC_DETAILS, version, body)
         assert req_id == values["req_id"]
@@ -223,8 +224,7 @@ class TestTheRest:
     @examples
     @given(data=st.data())
     def test_commission_report(self, library, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(library.versions))
-        values = data.draw(values_of(COMMISSION_REPORT.fields))
+        version, values = drawn(data, library, COMMISSION_REPORT)
         (report,) = library.decode(COMMISSION_REPORT, version, COMMISSION_REPORT.encode(version, **values))
         assert report.execId == values["exec_id"]
         assert getattr(report, "commission", None) or report.commissionAndFees == values["commission"]
@@ -235,8 +235,7 @@ class TestTheRest:
     @examples
     @given(data=st.data())
     def test_position_multi(self, library, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(library.versions))
-        values = data.draw(values_of(POSITION_MULTI.fields))
+        version, values = drawn(data, library, POSITION_MULTI)
         body = POSITION_MULTI.encode(version, **values)
         req_id, account, model, contract, position, cost = library.decode(POSITION_MULTI, version, body)
         assert (req_id, account, model) == (values["req_id"], values["account"], values["model_code"])
