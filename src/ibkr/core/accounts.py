@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-# Live ids begin with U, F or I, paper ids with D before that (facts/operations.md); digits follow.
+# Live ids begin with U, F or I, paper ids with D before that; digits follow.
 _ACCOUNT_ID = re.compile(r"\bD?[UFI][A-Z]?\d{5,9}\b")
 
 

@@ -1,7 +1,7 @@
 """When trouble is to be expected: IB's resets, the weekend, the weekly login, the gateway's own restart.
 
 Windows recur weekly at local times of a zone, daylight saving included; the zones are handed in. The defaults are those
-of facts/operations.md; IB has moved them over the years, so all of them are configuration.
+of IB's page on system status; IB has moved them over the years, so all of them are configuration.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REGIONS: dict[str, tuple[str, ...]] = {
 """The windows of IB's data centres; IB sets which one an account is in."""
 
 _RESTART_TAKES = timedelta(minutes=10)
-"""From the time set in the gateway to its port open again: one to five minutes are seen (facts/operations.md)."""
+"""From the time set in the gateway to its port open again: one to five minutes are seen; Lean waits five."""
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FORM = re.compile(r"(?P<name>[^:]+): (?P<days>\w+(?:-\w+)?) (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d) (?P<zone>\S+)")

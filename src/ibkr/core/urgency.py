@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-# placeOrder, cancelOrder, exerciseOptions, reqGlobalCancel; reqCurrentTime (facts/tws-protocol.md, section 5).
+# placeOrder, cancelOrder, exerciseOptions, reqGlobalCancel; reqCurrentTime: message ids of ibapi.
 _ORDERS = frozenset({"3", "4", "21", "58"})
 _CURRENT_TIME = "49"
 

@@ -1,6 +1,6 @@
 """The adapter: carries out the machine's orders on an ``IB`` object, and tells what happens there as facts.
 
-The ``IB`` object lives as long as the connector and is reconnected (facts/client-library.md).
+The ``IB`` object lives as long as the connector and is reconnected.
 """
 
 from __future__ import annotations

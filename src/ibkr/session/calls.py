@@ -1,7 +1,7 @@
 """The library's blocking calls (``ib.sleep``, ``ib.reqPositions``), run in the connector's event loop.
 
 The library's own way, ``util.run``, is broken off by the process-wide ``globalErrorEvent``: the end of one session
-raises in whatever call of any other ``IB`` blocks just then (facts/client-library.md, section 4).
+raises in whatever call of any other ``IB`` blocks just then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``reqCurrentTime``, shared by the caller's own calls and our probe, and never sent twice within ``probe_apart``.
 
 A real TWS may leave the second of two unanswered (ib_insync issue 604), and the library forgets the first of two
-requests that wait at once (facts/client-library.md, section 3). It goes before other requests that wait to be sent.
+requests that wait at once. It goes before other requests that wait to be sent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ingest: how what the gateway sends gets into the client library: fast, in order, and without stalling the loop.
 
 The library's own reader copies its whole buffer for every message that it cuts off, and works on all that one read has
-brought at a stretch: in a burst that is most of its time, and the loop stands still meanwhile (facts/client-library.md,
-section 5). ``reader_for`` says which of the two here reads.
+brought at a stretch: in a burst that is most of its time, and the loop stands still meanwhile. ``reader_for`` says
+which of the two here reads.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def import_eventkit(backend: str) -> None:
 
 
 def is_older_eventkit() -> bool:
-    """Whether the module is that of the older distribution (facts/client-library.md section 6)."""
+    """Whether the module is that of the older distribution."""
     import eventkit
 
     return not is_dataclass(eventkit.Event)

@@ -11,7 +11,7 @@ from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_R
 from ibkr.core.value import Value
 
 _OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
-_MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses (facts/operations.md)
+_MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses
 
 
 class _Request(Value):

@@ -1,6 +1,8 @@
 """IB's codes as data: what each means, how bad it is, what to do, and what it makes us do. The one source of all that.
 
-``CODES`` are those that the machine reacts to, always loaded; ``catalogue()`` has all of them.
+``CODES`` are those that the machine reacts to, always loaded; ``catalogue()`` has all of them. Nearly all are from the
+list in IBKR Campus's documentation of the TWS API (June 2025); the others from ibapi 10.46 and from what gateways were
+seen to send: the lists of deephaven-ib, Lean and @stoqey/ib, and issues of rust-ibapi, ib_insync and qtpylib.
 """
 
 from ibkr.core.codes.catalogue import catalogue, find, search

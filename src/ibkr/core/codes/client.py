@@ -1,4 +1,4 @@
-"""Codes that client libraries make themselves; no gateway sends them. Source: facts/error_codes.json."""
+"""Codes that client libraries make themselves; no gateway sends them."""
 
 from __future__ import annotations
 

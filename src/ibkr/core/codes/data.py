@@ -1,4 +1,4 @@
-"""Codes about market data, live and historical. Source: facts/error_codes.json."""
+"""Codes about market data, live and historical."""
 
 from __future__ import annotations
 

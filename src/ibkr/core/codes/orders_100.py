@@ -1,4 +1,4 @@
-"""Codes about orders, up to 299. Source: facts/error_codes.json."""
+"""Codes about orders, up to 299."""
 
 from __future__ import annotations
 

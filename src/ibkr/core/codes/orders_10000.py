@@ -1,4 +1,4 @@
-"""Codes about orders, from 10000 on. Source: facts/error_codes.json."""
+"""Codes about orders, from 10000 on."""
 
 from __future__ import annotations
 

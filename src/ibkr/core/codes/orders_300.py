@@ -1,4 +1,4 @@
-"""Codes about orders, from 300 to 399. Source: facts/error_codes.json."""
+"""Codes about orders, from 300 to 399."""
 
 from __future__ import annotations
 

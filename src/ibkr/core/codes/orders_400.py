@@ -1,4 +1,4 @@
-"""Codes about orders, from 400 on, and warnings about them. Source: facts/error_codes.json."""
+"""Codes about orders, from 400 on, and warnings about them."""
 
 from __future__ import annotations
 

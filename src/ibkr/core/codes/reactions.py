@@ -1,7 +1,6 @@
 """The codes that a running connector must know, and what each makes the machine do.
 
 They are the part of the catalogue that is loaded with every connector; nothing else makes the machine react.
-Sources: facts/error_codes.json, facts/tws-protocol.md section 7.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Codes about other requests, and about the session as a whole. Source: facts/error_codes.json."""
+"""Codes about other requests, and about the session as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the library keeps what streams: its wrapper's maps (facts/client-library.md, sections 2 and 3)."""
+"""Where the library keeps what streams: its wrapper's maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of all that can be subscribed to. Message ids and codes: facts/tws-protocol.md, section 5."""
+"""The table of all that can be subscribed to. Message ids and codes are those of ibapi."""
 
 from __future__ import annotations
 

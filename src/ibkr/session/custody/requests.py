@@ -1,7 +1,6 @@
 """What the program asks for and cancels, recorded at the client, below the library's ``IB``.
 
-Whichever way a subscription is asked for, one of the client's request methods is called in the end
-(facts/client-library.md, section 7).
+Whichever way a subscription is asked for, one of the client's request methods is called in the end.
 """
 
 from __future__ import annotations
