@@ -21,6 +21,7 @@ from ibkr.core.facts import (
     Fact,
     FarmsTold,
     Heard,
+    Key,
     Now,
     ReconnectWanted,
     SessionOpened,
@@ -105,6 +106,11 @@ class Rig:
     def states(self) -> list[str]:
         """The states published since the last ``forget``, repeats left out."""
         return [state for state, _ in groupby(str(status.state) for status in self.published)]
+
+    @property
+    def asked(self) -> list[tuple[Key, ...]]:
+        """The streams that were ordered to be asked for again since then, by order."""
+        return [order.req_ids for order in self.orders if isinstance(order, do.AskStreams)]
 
     def forget(self) -> None:
         """Begin the record of orders, delays and published statuses anew."""

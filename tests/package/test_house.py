@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("src", "bench", "soak", "tools", "examples")
+ROOMS = ("src", "tests", "bench", "soak", "tools", "examples")
 FILES = [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
 FILE, FUNCTION = 300, 40
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -26,7 +26,7 @@ def too_long(source: str) -> Iterator[str]:
 
 
 def test_nothing_is_longer_than_it_may_be_without_a_reason() -> None:
-    assert len(FILES) > 200
+    assert len(FILES) > 400
     found = {str(file.relative_to(ROOT)): list(too_long(file.read_text(encoding="utf-8"))) for file in FILES}
     assert {name: what for name, what in found.items() if what} == {}
 

@@ -1,4 +1,4 @@
-"""As many real clients at once as TWS takes: 32."""
+"""As many real clients at once as TWS takes: 32; and one that does not read among those that do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,3 +53,29 @@ async def test_each_has_its_own_session_ticks_and_orders(gateway: Gateway, clien
         ]
         assert {fill.execution.clientId for fill in client.fills()} == {number}
     assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_one_that_does_not_read_its_ticks_is_cut_and_others_go_on(connect, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("ibkr.simulator.connection.client.MAX_UNREAD", 256 * 1024)
+    async with Gateway(tick_interval=0.0005) as gateway:
+        good = await connect(gateway.port, 1)
+        good.subscribe(5)
+        bad = await connect(gateway.port, 2)
+        bad.shrink_receive_buffer()
+        for req_id in range(60):
+            bad.subscribe(req_id)
+        most = 0
+
+        def is_cut(gateway: Gateway) -> bool:
+            nonlocal most
+            for client in gateway._hub.clients:
+                most = max(most, client.transport.get_write_buffer_size() + client.outbox.waiting)
+            return gateway.client_ids == [1]
+
+        reading = asyncio.create_task(good.until(57))
+        await gateway.wait_for(is_cut, 20)
+        reading.cancel()
+        assert "client 2 does not read" in caplog.text
+        assert most < 2 * 256 * 1024
+        assert gateway.seen.live_streams(2) == {}
+        assert gateway.seen.live_streams(1) == {5: ("reqMktData", "AAPL")}

@@ -1,6 +1,5 @@
 """Every kind of stream: what begins it, what ends it, and what the faults do to all of them alike."""
 
-import asyncio
 import itertools
 
 import pytest
@@ -275,30 +274,3 @@ class TestRealTimeBars:
     async def test_what_cannot_be_had(self, session, con_id: int, what: str, code: int) -> None:
         session.send(50, 3, 5, con_id, *["", "", "", 0.0, "", "", "", "", "", "", ""], 5, what, 0, "")
         assert (await session.error())[:2] == (5, code)
-
-
-class TestReader:
-    async def test_one_that_does_not_read_its_ticks_is_cut_and_others_go_on(self, connect, caplog, monkeypatch) -> None:
-        monkeypatch.setattr("ibkr.simulator.connection.client.MAX_UNREAD", 256 * 1024)
-        async with Gateway(tick_interval=0.0005) as gateway:
-            good = await connect(gateway.port, 1)
-            good.subscribe(5)
-            bad = await connect(gateway.port, 2)
-            bad.shrink_receive_buffer()
-            for req_id in range(60):
-                bad.subscribe(req_id)
-            most = 0
-
-            def is_cut(gateway: Gateway) -> bool:
-                nonlocal most
-                for client in gateway._hub.clients:
-                    most = max(most, client.transport.get_write_buffer_size() + client.outbox.waiting)
-                return gateway.client_ids == [1]
-
-            reading = asyncio.create_task(good.until(57))
-            await gateway.wait_for(is_cut, 20)
-            reading.cancel()
-            assert "client 2 does not read" in caplog.text
-            assert most < 2 * 256 * 1024
-            assert gateway.seen.live_streams(2) == {}
-            assert gateway.seen.live_streams(1) == {5: ("reqMktData", "AAPL")}

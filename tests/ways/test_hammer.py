@@ -15,10 +15,13 @@ import pytest
 
 from ibkr import ConnectError, ConnectionState, IBConnector, NotReady
 from ibkr.simulator import ThreadedGateway
+from tests.given import Make
 
 DOCUMENTED = (ConnectError, NotReady, ConnectionError, TimeoutError)
 FAULTS = (("reset",), ("close",), ("restart", 0.05), ("lose_upstream",), ("restore_upstream",), ("end_stream", "AAPL"))
 FAULTS += (("close_on_accept",), ("clear",), ("clear",))
+WEIGHTS = [6, 6, 2, 4, 2, 10, 2, 4, 1, 1, 1, 4]
+"""How often each of the deeds is done, in their order."""
 STUCK = 20.0
 """Seconds for a single call, over which every thread's stack is printed and the process ends."""
 
@@ -30,24 +33,13 @@ def armed() -> Iterator[None]:
     faulthandler.cancel_dump_traceback_later()
 
 
-@pytest.mark.usefixtures("armed")
-@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.rest])])
-def test_eight_threads(
-    make: Callable[..., IBConnector],
-    gateway: ThreadedGateway,
-    apple: Any,
-    caplog: pytest.LogCaptureFixture,
-    seconds: int,
-) -> None:
-    connector = make(closed_every=0.02, flap_limit=1_000_000).start_in_thread()
-    end = time.monotonic() + seconds
-    done: Counter[str] = Counter()
-    undocumented: list[BaseException] = []
+def deeds_of(connector: IBConnector, apple: Any) -> dict[str, Callable[[], Any]]:
+    """All that a thread may do with a connector, by name."""
 
     async def qualify(ib: Any) -> Any:
         return await ib.reqContractDetailsAsync(apple)
 
-    deeds: dict[str, Callable[[], Any]] = {
+    return {
         "call": lambda: connector.call(lambda ib: ib.positions()),
         "call a coroutine": lambda: connector.call(qualify, 0.2),
         "call too long": lambda: connector.call(lambda ib: asyncio.sleep(60), 0.01),
@@ -61,12 +53,33 @@ def test_eight_threads(
         "disconnect": connector.disconnect,
         "connect": connector.connect,
     }
-    weights = [6, 6, 2, 4, 2, 10, 2, 4, 1, 1, 1, 4]
+
+
+def comes_back(connector: IBConnector, gateway: ThreadedGateway, apple: Any) -> None:
+    """When nothing is in its way any more."""
+    gateway.fault("clear")
+    gateway.fault("restore_upstream")
+    connector.connect(wait=True)
+    assert connector.wait_ready(5).may_trade
+    connector.call(lambda ib: ib.reqMktData(apple))
+    gateway.wait_for(lambda gateway: list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"])
+
+
+@pytest.mark.usefixtures("armed")
+@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.rest])])
+def test_eight_threads(
+    make: Make, gateway: ThreadedGateway, apple: Any, caplog: pytest.LogCaptureFixture, seconds: int
+) -> None:
+    connector = make(closed_every=0.02, flap_limit=1_000_000).start_in_thread()
+    end = time.monotonic() + seconds
+    done: Counter[str] = Counter()
+    undocumented: list[BaseException] = []
+    deeds = deeds_of(connector, apple)
 
     def hammer(seed: int) -> None:
         roll = random.Random(seed)
         while time.monotonic() < end and not undocumented:
-            [name] = roll.choices(list(deeds), weights)
+            [name] = roll.choices(list(deeds), WEIGHTS)
             try:
                 deeds[name]()
                 done[name] += 1
@@ -87,12 +100,7 @@ def test_eight_threads(
         thread.join()
     assert not undocumented, undocumented
     assert set(deeds) == {name.removesuffix(": refused") for name in done}
-    gateway.fault("clear")
-    gateway.fault("restore_upstream")
-    connector.connect(wait=True)
-    assert connector.wait_ready(5).may_trade
-    connector.call(lambda ib: ib.reqMktData(apple))
-    gateway.wait_for(lambda gateway: list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"])
+    comes_back(connector, gateway, apple)
     connector.stop()
     assert connector.status.state is ConnectionState.DISCONNECTED
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio" or record.exc_info] == []

@@ -69,6 +69,26 @@ def app(request: pytest.FixtureRequest) -> Iterator[App]:
 def test_every_service(app: App, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     apple = contract("AAPL")
+    ask_for_prices(app, apple)
+    ask_for_ticks_and_depth(app, apple)
+    ask_for_the_past(app, apple)
+    ask_for_news_and_scans(app, apple)
+    ask_for_what_there_is(app)
+    if app.serverVersion() >= 167:
+        app.reqUserInfo(26)
+        app.reqWshMetaData(27)
+        app.reqHistoricalData(28, apple, "", "3 D", "1 day", "SCHEDULE", 1, 1, False, [])
+        app.wait_for("userInfo", "wshMetaData", "historicalSchedule")
+
+    bars = [bar for req_id, bar in app.heard["historicalData"] if req_id == 4]
+    assert len(bars) == 5
+    assert all(0 < bar.low <= bar.close <= bar.high for bar in bars)
+    assert {code for args in app.heard["error"] for code in args if code in FARMS} == FARMS
+    assert len(app.heard["error"]) == 4
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("ibapi")] == []
+
+
+def ask_for_prices(app: App, apple: Any) -> None:
     app.reqContractDetails(1, apple)
     app.reqContractDetails(2, contract("ES", "FUT", "CME"))
     app.reqMktData(3, apple, "233,236,258,292,165", False, False, [])
@@ -86,6 +106,8 @@ def test_every_service(app: App, caplog: pytest.LogCaptureFixture) -> None:
         "securityDefinitionOptionParameter", "securityDefinitionOptionParameterEnd", "marketRule", "realtimeBar"
     )
 
+
+def ask_for_ticks_and_depth(app: App, apple: Any) -> None:
     app.reqTickByTickData(9, apple, "Last", 3, False)
     app.reqTickByTickData(10, apple, "BidAsk", 0, False)
     app.reqTickByTickData(11, apple, "MidPoint", 0, False)
@@ -95,12 +117,16 @@ def test_every_service(app: App, caplog: pytest.LogCaptureFixture) -> None:
     app.reqMktDepth(13, future, 5, False, [])
     app.wait_for("tickByTickAllLast", "tickByTickBidAsk", "tickByTickMidPoint", "updateMktDepth", "updateMktDepthL2")
 
+
+def ask_for_the_past(app: App, apple: Any) -> None:
     app.reqHeadTimeStamp(14, apple, "TRADES", 1, 1)
     app.reqHistogramData(15, apple, True, "3 days")
     for req_id, what in enumerate(("TRADES", "BID_ASK", "MIDPOINT"), start=16):
         app.reqHistoricalTicks(req_id, apple, "", "20240628 15:00:00", 5, what, 1, True, [])
     app.wait_for("headTimestamp", "histogramData", "historicalTicks", "historicalTicksLast", "historicalTicksBidAsk")
 
+
+def ask_for_news_and_scans(app: App, apple: Any) -> None:
     scan = scanner_module.ScannerSubscription()
     scan.instrument, scan.locationCode, scan.scanCode = "STK", "STK.US.MAJOR", "TOP_PERC_GAIN"
     app.reqScannerSubscription(19, scan, [], [])
@@ -113,21 +139,11 @@ def test_every_service(app: App, caplog: pytest.LogCaptureFixture) -> None:
     app.wait_for("scannerData", "scannerDataEnd", "scannerParameters", "newsProviders", "newsArticle", "historicalNews")
     app.wait_for("historicalNewsEnd", "updateNewsBulletin", "fundamentalData")
 
+
+def ask_for_what_there_is(app: App) -> None:
     app.reqMktDepthExchanges()
     app.reqSmartComponents(23, "9c0001")
     app.reqFamilyCodes()
     app.reqSoftDollarTiers(24)
     app.reqMktData(25, contract("EUR", "CASH", "IDEALPRO"), "", True, False, [])
     app.wait_for("mktDepthExchanges", "smartComponents", "familyCodes", "softDollarTiers", "tickSnapshotEnd")
-    if app.serverVersion() >= 167:
-        app.reqUserInfo(26)
-        app.reqWshMetaData(27)
-        app.reqHistoricalData(28, apple, "", "3 D", "1 day", "SCHEDULE", 1, 1, False, [])
-        app.wait_for("userInfo", "wshMetaData", "historicalSchedule")
-
-    bars = [bar for req_id, bar in app.heard["historicalData"] if req_id == 4]
-    assert len(bars) == 5
-    assert all(0 < bar.low <= bar.close <= bar.high for bar in bars)
-    assert {code for args in app.heard["error"] for code in args if code in FARMS} == FARMS
-    assert len(app.heard["error"]) == 4
-    assert [record.getMessage() for record in caplog.records if record.name.startswith("ibapi")] == []

@@ -1,0 +1,129 @@
+"""Requests that take another's place: the program's own, start-up's, and what is asked for once more."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ibkr.simulator import Gateway
+from tests.given import AAPL, Heard, InStep, Make, Outage
+
+from .trading import ACCOUNT
+
+
+async def test_a_second_request_replaces_the_first(
+    gateway: Gateway, make: Make, in_step: InStep, outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    assert ib.reqMktData(AAPL) is ib.reqMktData(AAPL, "233")
+    assert ib.reqMktDepth(AAPL) is ib.reqMktDepth(AAPL, 3)
+    for kind in ("BidAsk", "MidPoint", "MidPoint"):
+        ib.reqTickByTickData(AAPL, kind)
+    await ib.reqAccountSummaryAsync()
+    await ib.reqAccountSummaryAsync()
+    await ib.reqAccountSummaryAsync()
+    assert len(await in_step(connector)) == 5
+    await outage(connector, "reset")
+    assert sorted(name for name, _ in await in_step(connector)) == [
+        "reqAccountSummary",
+        "reqMktData",
+        "reqMktDepth",
+        "reqTickByTickData",
+        "reqTickByTickData",
+    ]
+    assert [request.fields[-4] for request in gateway.seen.received("reqMktData")][-1] == "233"
+    ib.cancelMktData(AAPL)
+    ib.cancelMktDepth(AAPL)
+    ib.cancelTickByTickData(AAPL, "BidAsk")
+    ib.cancelTickByTickData(AAPL, "MidPoint")
+    assert [name for name, _ in await in_step(connector)] == ["reqAccountSummary"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_what_start_up_asks_for_is_not_asked_for_twice(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    await connector.ib.reqAccountUpdatesAsync(ACCOUNT)
+    await connector.ib.reqAccountUpdatesMultiAsync(ACCOUNT)
+    asked = {name: len(gateway.seen.received(name)) for name in ("reqAccountUpdates", "reqAccountUpdatesMulti")}
+    await outage(connector, "reset")
+    await connector.ib.reqCurrentTimeAsync()
+    by_start_up = {"reqAccountUpdates": 1, "reqAccountUpdatesMulti": 2}
+    assert {name: len(gateway.seen.received(name)) - times for name, times in asked.items()} == by_start_up
+
+
+async def test_what_was_asked_for_in_start_up_and_forgotten_at_1101_is_asked_for_again(
+    gateway: Gateway, make: Make, in_step: InStep, heard: Heard
+) -> None:
+    """There was no restore yet in that session, and no need to ask for it in one."""
+    connector = make()
+    await gateway.fault("mute", "reqExecutions")
+    connecting = asyncio.create_task(connector.connect_async())
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqExecutions"))
+    ticker = connector.ib.reqMktData(AAPL)
+    news = heard(ticker.updateEvent)
+    await news.beyond(0)
+    await gateway.fault("clear")
+    await gateway.fault("1101")
+    await connecting
+    await connector.wait_ready_async(5)
+    await news.beyond(news.times)
+    assert [name for name, _ in await in_step(connector)] == ["reqMktData"]
+
+
+async def test_who_awaits_what_is_replaced_is_served_by_what_replaces_it(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    both = asyncio.gather(ib.reqAccountSummaryAsync(), ib.reqAccountSummaryAsync())
+    await asyncio.wait_for(both, 5)
+    assert ib.wrapper.acctSummary
+    await gateway.fault("mute", "reqAccountUpdatesMulti")
+    waiting = ib.reqAccountUpdatesMultiAsync(ACCOUNT)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAccountUpdatesMulti")) == 3)
+    await gateway.fault("clear")
+    await gateway.fault("1101")  # start-up asks for the same
+    await asyncio.wait_for(waiting, 5)
+    await connector.wait_ready_async(5)
+
+
+async def test_start_ups_own_streams_do_not_pile_up(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    client = gateway._hub.sessions[7]
+    before = sorted(name for name, _ in client.account_streams._streams)
+    for _ in range(3):
+        await outage(connector, "1101")
+    await connector.ib.reqCurrentTimeAsync()
+    assert sorted(name for name, _ in client.account_streams._streams) == before
+
+
+async def test_what_is_refused_at_first_may_be_asked_for_again(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    for times in (1, 2):
+        connector.ib.reqPnL("DU0000000")
+        await gateway.wait_for(lambda gateway, times=times: len(gateway.seen.received("reqPnL")) == times)
+        await connector.ib.reqCurrentTimeAsync()
+        assert not connector.ib.wrapper.reqId2PnL
+    assert connector._adapter.custody.ledger.ids() == []
+
+
+async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
+    gateway: Gateway, make: Make, outage: Outage, in_step: InStep
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    ticker = ib.reqMktData(AAPL)
+    assert ib.reqMktData(AAPL, snapshot=True) is ticker
+    assert await ib.reqTickersAsync(AAPL) == [ticker]
+    [(_, key)] = await in_step(connector)
+    assert ib.wrapper.ticker2ReqId["mktData"][ticker] == key, "the one that a cancel is about"
+    await outage(connector, "reset")
+    assert len(gateway.seen.received("reqMktData")) == 4
+    assert ib.cancelMktData(AAPL) is not False
+    assert await in_step(connector) == set()
