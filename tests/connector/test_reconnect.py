@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 import pytest
-from ib_async import Stock
+from ib_async import MarketOrder, Stock
 
 from ibkr import ClientIdInUse, ConnectionState, NotReady, SessionState
 from ibkr.simulator import Gateway
@@ -255,3 +256,21 @@ async def test_the_old_socket_has_ended_before_the_next_attempt(
     await gateway.fault("thaw")
     await connector.wait_ready_async(5)
     assert gateway.seen.connects == 2
+
+
+async def test_a_gateway_that_comes_back_with_another_login_takes_no_order(
+    make: Make, state_of: StateOf, gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.stop()
+    async with Gateway(port=gateway.port, accounts=("U7654321",)) as other:
+        await state_of(connector, lambda status: status.state is DEGRADED and status.is_connected)
+        with pytest.raises(NotReady, match="logged in with other accounts than before: log in as before, or disc"):
+            connector.ib.placeOrder(AAPL, MarketOrder("BUY", 1))
+        warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert any("DEGRADED: the gateway is logged in with other accounts" in line for line in warned)
+        await connector.disconnect_async()
+        await connector.connect_async()
+        connector.ib.placeOrder(AAPL, MarketOrder("BUY", 1))
+        await other.wait_for(lambda gateway: gateway.orders)

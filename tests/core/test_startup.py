@@ -237,9 +237,9 @@ def test_a_new_session_begins_knowing_nothing(starting):
     starting.answer(read_only=True)
     starting.moved(0, "AAPL (354)")
     starting.end()
-    starting.open_session(version=176, accounts=("DU7", "DU8"))
+    starting.open_session(version=176, accounts=("DU1234567", "DU8"))
     assert (starting.status.read_only, dict(starting.status.farms), starting.status.upstream) == (False, {}, "unknown")
-    assert (starting.status.server_version, starting.status.accounts) == (176, ("DU7", "DU8"))
+    assert (starting.status.server_version, starting.status.accounts) == (176, ("DU1234567", "DU8"))
     assert not starting.status.is_connected
     starting.code(2104, "usfarm")
     starting.forget()

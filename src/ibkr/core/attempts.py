@@ -36,6 +36,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     s.failures_in_a_row = 0
     s.id_in_use_since = None
     s.lost_because = ""
+    s.accounts = ()
     s.out_since = step.now.mono
     alarm.begin(step)
     step.open()
@@ -73,6 +74,8 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.phase = Phase.STARTUP
     s.session.server_version = fact.server_version
     s.session.accounts = fact.accounts
+    s.accounts = s.accounts or fact.accounts
+    s.session.is_other_login = bool(fact.accounts) and not {*s.accounts} & {*fact.accounts}
     s.session.asked.update(fact.requests)
     s.failure = None
     s.failures_in_a_row = 0

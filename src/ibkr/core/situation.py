@@ -61,6 +61,8 @@ class Session:
 
     server_version: int | None = None
     accounts: tuple[str, ...] = ()
+    is_other_login: bool = False
+    """It has none of the accounts that there were at first: orders would go to somebody else's."""
     read_only: bool = False
     upstream: UpstreamState = UpstreamState.UNKNOWN
     asked_again: bool = False
@@ -126,6 +128,8 @@ class Situation:
     out_since: float = 0.0
     had_session: bool = False
     """A start-up has ended since ``connect()``."""
+    accounts: tuple[str, ...] = ()
+    """Those of the first session since ``connect()``."""
     failure: Failure | None = None
     broken_off: str = ""
     """Why it was given up from outside of the table."""

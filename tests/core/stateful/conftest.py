@@ -72,12 +72,15 @@ class Oracle:
         match fact:
             case fact_of.ConnectWanted() if phase in (P.IDLE, P.FAILED):
                 self.wanted, self.had_session = True, False
+                self.login: set[str] = set()
             case fact_of.DisconnectWanted():
                 self.wanted = False
             case fact_of.OrdersUnconfirmed(orders):
                 self.unconfirmed = orders
-            case fact_of.SessionOpened(_, _, _, names) if phase is P.OPENING:
+            case fact_of.SessionOpened(_, _, accounts, names) if phase is P.OPENING:
                 self.link.up = True
+                self.login = self.login or set(accounts)
+                self.link.is_other_login = self.login.isdisjoint(accounts)
                 self.link.asked = set(names)
             case fact_of.SocketEnded():
                 self.link.up = False
@@ -154,7 +157,7 @@ class Oracle:
     def _lacks(self) -> bool:
         link = self.link
         broken = any(link.farms.get(farm, "broken") == "broken" for farm in self.rig.policy.required_farms)
-        return broken or bool(link.refused or self.streams.ended) or not link.asked <= link.answered
+        return broken or bool(link.refused or self.streams.ended or link.is_other_login or link.asked - link.answered)
 
     def _state(self, suspect: bool) -> S:
         link, phase = self.link, self.rig.machine.phase
@@ -178,7 +181,7 @@ class Oracle:
         orders_known = link.compared and {"open orders", "executions"} <= link.answered
         if link.told_while_down:
             orders_known &= self.has_compared
-        hindered = suspect or link.upstream == "down" or link.read_only or readonly
+        hindered = suspect or link.upstream == "down" or link.read_only or readonly or link.is_other_login
         assert status.may_trade == (link.up and orders_known and not hindered)
         assert bool(status.may_trade_reason) != status.may_trade
         assert self.has_compared or not status.may_trade

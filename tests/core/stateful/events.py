@@ -73,7 +73,7 @@ OPENED = {
     "a session, positions missing": lambda rig: (open_session(rig, subscriptions=0), miss(rig, "positions")),
     "a session, executions missing": lambda rig: (open_session(rig, subscriptions=1), miss(rig, "executions")),
     "a session, the rest asked for": lambda rig: (open_session(rig, subscriptions=0), miss(rig, "executions", 1102)),
-    "a session, something more": lambda rig: open_session(rig, answered=True, subscriptions=3),
+    "a session of another login": lambda rig: open_session(rig, answered=True, subscriptions=3, accounts=("U7",)),
     "a session, told, something to restore": lambda rig: open_session(rig, told=True, answered=True, subscriptions=2),
     "a session, little answered": lambda rig: open_session(rig, told=True, subscriptions=1),
 }
@@ -149,11 +149,13 @@ def fail(rig, kind: K) -> None:
     rig.fact(AttemptFailed(rig.attempt, Failure(kind, f"it is {kind}")))
 
 
-def open_session(rig, *, told: bool = False, answered: bool = False, subscriptions: int) -> None:
+def open_session(
+    rig, *, told: bool = False, answered: bool = False, subscriptions: int, accounts: tuple[str, ...] = ("DU1234567",)
+) -> None:
     rig.subscriptions = subscriptions
     if told:
         rig.accept()
-    rig.open_session()
+    rig.open_session(accounts=accounts)
     if told:
         rig.code(2104, "usfarm")
     if answered:

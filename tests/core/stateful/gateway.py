@@ -32,6 +32,7 @@ class Link:
     """What is known of one session."""
 
     up: bool = False
+    is_other_login: bool = False
     announced: bool = False
     compared: bool = False
     upstream: str = "unknown"
