@@ -75,6 +75,14 @@ def test_it_ends_at_once_and_the_gateway_sees_a_clean_close(
 
 
 @pytest.mark.parametrize("way", ["script", "thread"])
+def test_orders_that_wait_for_their_turn_at_the_end_are_sent(gateway: ThreadedGateway, start: Start, way: str) -> None:
+    process = start("ending.py", way, "orders")
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 0, told
+    gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 40)
+
+
+@pytest.mark.parametrize("way", ["script", "thread"])
 def test_sigterm_ends_the_socket_at_once(gateway: ThreadedGateway, start: Start, way: str) -> None:
     process = start("ending.py", way, "run")
     assert process.stdout.readline() == "connected\n"

@@ -42,6 +42,7 @@ class Supervision:
         self._machine, self._driver, self._listeners = machine, driver, listeners
         self._home = home
         self._limiter = limiter
+        self._is_exiting = False
 
     @property
     def status(self) -> Status:
@@ -99,7 +100,8 @@ class Supervision:
 
         Orders and cancels that wait for their turn have it first.
         """
-        await self._limiter.orders_gone()
+        if not self._is_exiting:
+            await self._limiter.orders_gone()
         return await self._end()
 
     async def _end(self) -> bool:
@@ -212,7 +214,11 @@ class Supervision:
         return True
 
     def exit(self) -> None:
-        """The interpreter ends: so does the connection, in good order where its loop can still be run."""
+        """The interpreter ends: so does the connection, in good order where its loop can still be run.
+
+        There is no time for a turn each: orders and cancels that wait are written at once.
+        """
+        self._is_exiting = True
         if self.stop_thread(_AT_EXIT):
             return
         if self._machine.is_quiet:

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from ib_async import Stock
+from ib_async import IB, LimitOrder, Stock
 
 from ibkr import IBConnector
 
@@ -24,6 +24,12 @@ def end(*, tells: bool = True) -> None:
         sys.exit(3)
 
 
+def order(ib: IB) -> None:
+    """So many that most have to wait for their turn when the program ends."""
+    for _ in range(40):
+        ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
+
+
 def tell(*_: object) -> None:
     print("connected", flush=True)
 
@@ -33,6 +39,8 @@ def script() -> None:
     connector.connect()
     ticker = connector.ib.reqMktData(AAPL)
     connector.sleep(0.1)
+    if END == "orders":
+        order(connector.ib)
     runs = END in ("run", "handle")
     end(tells=not runs)
     if runs:  # told out of the loop: a signal between two lines of Python's own would be met by Python's own words
@@ -45,6 +53,8 @@ def script() -> None:
 def thread() -> None:
     connector = IBConnector("localhost", PORT, 7).start_in_thread()  # a name is resolved in a thread more
     connector.call(lambda ib: ib.reqMktData(AAPL))
+    if END == "orders":
+        connector.call(order)
     end()
     if END in ("run", "handle"):
         connector.run()
