@@ -1,8 +1,9 @@
-"""Account ids in what people and files see."""
+"""Account ids in what people and files see; a login with other accounts than before."""
 
 import pytest
 
 from ibkr.core.accounts import mask_account, mask_accounts
+from ibkr.core.state import ConnectionState as S
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,36 @@ def test_no_account_known_leaves_the_rest_as_it_is():
 
 def test_an_id_that_begins_like_another_hides_both():
     assert mask_accounts("X123456 and X1234567", ["X123456", "X1234567"]) == "X***56 and X***67"
+
+
+def test_a_login_with_none_of_the_accounts_of_before_may_not_trade(ready):
+    ready.end()
+    ready.open_session(accounts=("U7654321",))
+    assert (ready.state, ready.status.may_trade) == (S.SYNCING, False)
+    ready.code(2104, "usfarm")
+    ready.answer()
+    told = "the gateway is logged in with other accounts than before: "
+    assert ready.state is S.DEGRADED
+    assert ready.status.reason.startswith(told)
+    assert (ready.status.may_trade, ready.status.may_trade_reason) == (False, ready.status.reason)
+    assert "U76" not in ready.status.reason
+    ready.end()
+    ready.come_up()
+    assert (ready.state, ready.status.may_trade) == (S.READY, True)
+
+
+def test_what_the_caller_has_connected_to_himself_may_be_traded(ready):
+    ready.disconnect()
+    ready.end()
+    ready.connect()
+    ready.open_session(accounts=("U7654321",))
+    ready.answer()
+    assert ready.status.may_trade
+
+
+@pytest.mark.parametrize("accounts", [("DU7", "DU1234567"), ()], ids=["one more", "none named"])
+def test_a_login_that_keeps_an_account_or_names_none_may_trade(ready, accounts):
+    ready.end()
+    ready.open_session(accounts=accounts)
+    ready.answer()
+    assert ready.status.may_trade

@@ -253,39 +253,6 @@ def test_next_retry_at_is_the_wall_time_of_the_next_attempt(ready):
     assert ready.status.next_retry_at is None
 
 
-def test_a_login_with_none_of_the_accounts_of_before_may_not_trade(ready):
-    ready.end()
-    ready.open_session(accounts=("U7654321",))
-    assert (ready.state, ready.status.may_trade) == (S.SYNCING, False)
-    ready.code(2104, "usfarm")
-    ready.answer()
-    told = "the gateway is logged in with other accounts than before: "
-    assert ready.state is S.DEGRADED
-    assert ready.status.reason.startswith(told)
-    assert (ready.status.may_trade, ready.status.may_trade_reason) == (False, ready.status.reason)
-    assert "U76" not in ready.status.reason
-    ready.end()
-    ready.come_up()
-    assert (ready.state, ready.status.may_trade) == (S.READY, True)
-
-
-def test_what_the_caller_has_connected_to_himself_may_be_traded(ready):
-    ready.disconnect()
-    ready.end()
-    ready.connect()
-    ready.open_session(accounts=("U7654321",))
-    ready.answer()
-    assert ready.status.may_trade
-
-
-@pytest.mark.parametrize("accounts", [("DU7", "DU1234567"), ()], ids=["one more", "none named"])
-def test_a_login_that_keeps_an_account_or_names_none_may_trade(ready, accounts):
-    ready.end()
-    ready.open_session(accounts=accounts)
-    ready.answer()
-    assert ready.status.may_trade
-
-
 def test_an_outage_lasts_from_the_loss_of_ready_until_ready_again(ready):
     ready.code(1100)
     ready.end()
