@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ibkr.core.errors import Failure, FailureKind
+from ibkr.session.positions import read_positions
 from ibkr.session.telling import kept_apart, tell_cancelled
 from ibkr.session.ticks import NoTicks, TickReader, Ticks
 from ibkr.wire.frame import MAX_FRAME, FrameReader, FrameTooLong
@@ -155,11 +156,11 @@ class Ingest:
         decoder, clock = client.decoder, time.monotonic  # uvloop's time stands still during a turn
         logs = client._logger.isEnabledFor(logging.DEBUG)
         kept_apart(client._tcpDataArrived)
-        ticks = self._ticks
+        ticks, starts = self._ticks, self._ticks.starts
         ticks.begin_slice(is_logging=logs)
         until = clock() + SLICE
         while messages:
-            count = ticks.read(messages, _TICKS_AT_A_STRETCH)
+            count = ticks.read(messages, _TICKS_AT_A_STRETCH) if messages[0][:2] in starts else 0
             client._numMsgRecv += count
             if count < _TICKS_AT_A_STRETCH and messages:
                 client._numMsgRecv += 1
@@ -251,8 +252,10 @@ def reader_for(
     package = getattr(reads, "__module__", "").partition(".")[0]
     version = getattr(sys.modules.get(package), "__version__", "unknown")
     if (package, version) in _KNOWN:
-        ticks = Ticks(client) if package == "ib_async" else NoTicks()
-        return Ingest(client, ticks, on_turn, on_read, on_unfit)
+        if package != "ib_async":
+            return Ingest(client, NoTicks(), on_turn, on_read, on_unfit)
+        read_positions(client)
+        return Ingest(client, Ticks(client), on_turn, on_read, on_unfit)
     _tell_unknown(package, version)
     return LibraryReader(client, on_read, on_unfit)
 

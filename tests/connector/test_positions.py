@@ -1,0 +1,131 @@
+"""Rows of positions and portfolio are read as the client library reads them: same objects, events, complaints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ib_async import IB
+from ib_async.wrapper import Wrapper
+
+from ibkr.session.positions import read_positions
+
+ACCOUNTS = st.sampled_from(["DU1", "DU2", ""])
+CON_IDS = st.sampled_from(["1", "2", "0", "", "x", "\u0663"])
+TYPES = st.sampled_from(["STK", "OPT", "FUT", "CONTFUT", "CASH", "IND", "CFD", "BOND", "CMDTY", "FOP", "FUND", "WAR"])
+MORE_TYPES = st.sampled_from(["IOPT", "BAG", "CRYPTO", "NEWS", "EVENT", "EC", "", "NEW"])
+TEXTS = st.sampled_from(["", "AAPL", "EUR", "1,5"])
+NUMBERS = st.sampled_from(["", "0", "-0.0", "100", "2.50", "1e3", "nan", "inf", "1_0", " 3", "y"])
+CONTRACT = st.tuples(CON_IDS, TEXTS, TYPES | MORE_TYPES, TEXTS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
+POSITION = st.builds(
+    lambda account, contract, *numbers: ["61", "3", account, *contract, *numbers], ACCOUNTS, CONTRACT, NUMBERS, NUMBERS
+)
+ITEM = st.builds(
+    lambda contract, account, numbers: ["7", "8", *contract, *numbers, account],
+    CONTRACT,
+    ACCOUNTS,
+    st.lists(NUMBERS, min_size=6, max_size=6),
+)
+ROWS = st.one_of(POSITION, ITEM).flatmap(lambda row: st.sampled_from([row, row, row, row, row[:-1], [*row, "1"]]))
+
+
+class Told(logging.Handler):
+    """What an ``IB`` object tells, logs and holds, when it is given rows."""
+
+    def __init__(self, prepare: Callable[[Any], None]) -> None:
+        super().__init__()
+        self.ib = IB()
+        self.log: list[str] = []
+        self.ib.wrapper.startReq("positions")
+        prepare(self.ib.client)
+        for event in (self.ib.positionEvent, self.ib.updatePortfolioEvent):
+            event.connect(lambda row: self.log.append(self._in_full(row)), keep_ref=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.log.append(record.getMessage())
+
+    def feed(self, rows: list[list[str]]) -> list[str]:
+        logger = logging.getLogger("ib_async")
+        logger.addHandler(self)
+        try:
+            for row in rows:
+                self.ib.client.decoder.interpret(list(row))
+        finally:
+            logger.removeHandler(self)
+        wrapper = self.ib.wrapper
+        held = [*wrapper.positions.items(), *wrapper.portfolio.items(), *enumerate(wrapper._results["positions"])]
+        return [*self.log, *(f"{key}: {self._in_full(rows)}" for key, rows in held)]
+
+    def _in_full(self, told: Any) -> str:
+        rows = list(told.values()) if isinstance(told, dict) else [told]
+        return str([(type(row), tuple(row), vars(row.contract), type(row.contract)) for row in rows])
+
+
+@pytest.fixture(autouse=True)
+async def loop() -> None:
+    """The library's requests make futures."""
+
+
+def by_library(client: Any) -> None:
+    return
+
+
+@given(st.lists(ROWS, max_size=5))
+@example([["61", "3", "DU1", "1", "EUR", "CASH", "", "0.0", "", "", "", "USD", "", "", "5", "1.1"]])
+@example([["7", "8", "1", "EUR", "CASH", "", "0", "", "", "", "USD", "", "", "5", "1", "1", "1", "1", "0", "DU1"]])
+@example([["61", "3", "DU1", "1", "A", "STK", "", "", "", "", "", "", "", "", size, ""] for size in ("5", "0", "6")])
+def test_objects_and_events_are_the_librarys(rows: list[list[str]]) -> None:
+    assert Told(read_positions).feed(rows) == Told(by_library).feed(rows)
+
+
+POSITION_ROW = ["61", "3", "DU1", "1", "A", "STK", "", "0", "", "", "SMART", "USD", "A", "A", "5", "1.5"]
+ITEM_ROW = ["7", "8", "1", "A", "STK", "", "0", "", "", "SMART", "USD", "A", "A", "5", "1", "5", "1", "0", "0", "DU1"]
+
+
+def replace_methods(client: Any, seen: Callable[..., None]) -> None:
+    client.wrapper.position = client.wrapper.updatePortfolio = seen
+
+
+def replace_class(client: Any, seen: Callable[..., None]) -> None:
+    class Mine(Wrapper):
+        def position(self, *arguments: Any) -> None:
+            seen(*arguments)
+
+        def updatePortfolio(self, *arguments: Any) -> None:
+            seen(*arguments)
+
+    client.wrapper.__class__ = Mine
+
+
+def replace_handlers(client: Any, seen: Callable[..., None]) -> None:
+    client.decoder.handlers[61] = client.decoder.handlers[7] = seen
+
+
+def want_the_log(client: Any, seen: Callable[..., None]) -> None:
+    client.wrapper._logger = logging.Logger("rows", logging.INFO)
+    client.wrapper._logger.info = seen
+
+
+@pytest.mark.parametrize("replace", [replace_methods, replace_class, replace_handlers, want_the_log])
+@pytest.mark.parametrize("before", [True, False])
+def test_who_takes_the_librarys_place_gets_every_row(
+    replace: Callable[[Any, Callable[..., None]], None], before: bool
+) -> None:
+    seen: list[Any] = []
+
+    def see(*arguments: Any) -> None:
+        seen.append(arguments)
+
+    def prepare(client: Any) -> None:
+        if before:
+            replace(client, see)
+        read_positions(client)
+        if not before:
+            replace(client, see)
+
+    Told(prepare).feed([POSITION_ROW, ITEM_ROW])
+    assert len(seen) == 2
