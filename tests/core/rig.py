@@ -176,10 +176,12 @@ class Rig:
         """The socket of the newest attempt ends."""
         self.fact(SocketEnded(self.attempt, detail, before_any_byte))
 
-    def open_session(self, *, version: int = 178, accounts: tuple[str, ...] = ("DU1234567",)) -> None:
+    def open_session(
+        self, *, version: int = 178, accounts: tuple[str, ...] = ("DU1234567",), to_restore: bool = True
+    ) -> None:
         self.last_byte = self.mono
         self.asks_again = False
-        self.fact(SessionOpened(self.attempt, version, accounts, self.names))
+        self.fact(SessionOpened(self.attempt, version, accounts, self.names, to_restore))
 
     def answer(self, *names: str, read_only: bool = False) -> None:
         for each in names or self.names:

@@ -24,7 +24,7 @@ def test_a_session_begins_with_start_up(rig):
     rig.forget()
     rig.open_session()
     assert rig.orders == [do.StartUp(1)]
-    assert rig.delays == [(Timer.LIVENESS, 5.0), (Timer.UPSTREAM, 0.25), (Timer.REQUEST, 10.0)]
+    assert rig.delays == [(Timer.REQUEST, 10.0), (Timer.LIVENESS, 5.0), (Timer.UPSTREAM, 0.25)]
     assert (rig.state, rig.status.is_connected, rig.status.may_trade) == (S.SYNCING, False, False)
     assert rig.status.reason == "start-up: orders, positions and account values are being received"
     assert rig.status.may_trade_reason == "start-up has not ended: orders and executions are not known yet"
@@ -44,6 +44,21 @@ def test_answered_in_full_it_is_announced_and_restored(starting):
     assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
     assert starting.status.reason == "restore: subscriptions are being asked for again"
     assert set(starting.running) == {Timer.LIVENESS, Timer.RESTORE}
+
+
+def test_with_nothing_to_restore_start_up_is_all(rig):
+    rig.connect()
+    rig.open_session(to_restore=False)
+    rig.code(2104, "usfarm")
+    rig.forget()
+    rig.answer()
+    assert rig.orders == [do.Compare(1, NOT_CONNECTED, ()), do.Announce(1), do.ReportGap(1)]
+    assert rig.states == ["READY"]
+    assert set(rig.running) == {Timer.LIVENESS}
+    rig.code(1101)
+    rig.forget()
+    rig.answer()
+    assert do.Restore(1, same_session=True) in rig.orders, "what was asked for in this session is forgotten too"
 
 
 def test_restore_ends_when_all_are_live(starting):

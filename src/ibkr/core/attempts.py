@@ -77,14 +77,19 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.accounts = s.accounts or fact.accounts
     s.session.is_other_login = bool(fact.accounts) and not {*s.accounts} & {*fact.accounts}
     s.session.asked.update(fact.requests)
+    s.session.restore_due = fact.to_restore
     s.failure = None
     s.failures_in_a_row = 0
     s.id_in_use_since = None
     s.session.lateness_forgiven = False
-    step.do(StopTimer(Timer.ATTEMPT), StartTimer(Timer.LIVENESS, step.policy.probe_after))
+    step.do(  # first what the gateway has work with, so that ours is done meanwhile
+        StartUp(s.attempt),
+        StartTimer(Timer.REQUEST, step.policy.request_timeout),
+        StopTimer(Timer.ATTEMPT),
+        StartTimer(Timer.LIVENESS, step.policy.probe_after),
+    )
     if s.session.upstream is UpstreamState.UNKNOWN:
         step.do(StartTimer(Timer.UPSTREAM, step.policy.upstream_grace))
-    step.do(StartUp(s.attempt), StartTimer(Timer.REQUEST, step.policy.request_timeout))
 
 
 def attempt_failed(step: Step, fact: AttemptFailed) -> None:

@@ -112,13 +112,15 @@ class AttemptFailed(Value):
 class SessionOpened(Value):
     """Handshake and startApi are through: managed accounts and the next valid id are in.
 
-    ``requests``: what start-up will ask for, by name.
+    ``requests``: what start-up will ask for, by name. ``to_restore``: whether anything was asked for before this
+    session; what is asked for from now on goes out by itself.
     """
 
     attempt: int
     server_version: int
     accounts: tuple[str, ...]
     requests: tuple[str, ...] = ()
+    to_restore: bool = True
 
 
 class SocketEnded(Value):

@@ -38,6 +38,7 @@ def startup_asked(step: Step, fact: StartupAsked) -> None:
 def startup_answered(step: Step, fact: StartupAnswered) -> None:
     """Some answers more; the last one ends start-up. A late one is as good as one in time."""
     session = step.situation.session
+    is_news = session.startup_over or bool(session.missing) or fact.read_only != session.read_only
     session.answered.update(fact.names)
     session.missing.difference_update(fact.names)
     if session.upstream is not UpstreamState.DOWN:
@@ -47,8 +48,12 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
     session.read_only = session.read_only or fact.read_only
     if session.startup_over:
         _compare(step)
-    if step.situation.phase is Phase.STARTUP and not session.pending:
+    if step.situation.phase is not Phase.STARTUP:
+        return
+    if not session.pending:
         _end_startup(step)
+    elif not is_news:
+        step.shows_nothing = True
 
 
 def startup_overdue(step: Step, _fact: TimerFired) -> None:
@@ -149,18 +154,18 @@ def _end_startup(step: Step) -> None:
     s.session.startup_over = True
     step.do(StopTimer(Timer.REQUEST))
     _compare(step)
-    if not s.session.restore_due:  # what 1102 left running is not asked for again
-        _whole(step)
-        return
-    s.phase = Phase.RESTORING
-    step.do(
-        StartTimer(Timer.RESTORE, step.policy.restore_grace),
-        Restore(s.attempt, same_session=s.session.restored),
-    )
+    if s.session.restore_due:  # what 1102 left running is not asked for again
+        s.phase = Phase.RESTORING
+        step.do(
+            StartTimer(Timer.RESTORE, step.policy.restore_grace),
+            Restore(s.attempt, s.session.restored),
+        )
     s.session.restored = True
     if not s.session.started:
         s.session.started = True
         step.do(Announce(s.attempt))
+    if not s.session.restore_due:
+        _whole(step)
 
 
 def _compare(step: Step) -> None:

@@ -25,15 +25,15 @@ class Value:
         cls._defaults = {name: getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        names, values = self.__match_args__, self.__dict__
-        if named or len(args) != len(names):
-            given = dict(zip(names, args, strict=False))
-            values.update(self._defaults | given | named)
-            is_whole = values.keys() == self.__dataclass_fields__.keys()
-            if not is_whole or len(args) > len(names) or given.keys() & named.keys():
-                raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; not {args} and {named}")
-        else:
-            values.update(zip(names, args, strict=True))
+        names = self.__match_args__
+        if not named and len(args) == len(names):
+            self.__dict__.update(zip(names, args))  # noqa: B905 - to say what was just seen doubles the cost
+            return
+        given = dict(zip(names, args, strict=False))
+        values = self._defaults | given | named
+        if values.keys() != self.__dataclass_fields__.keys() or len(args) > len(names) or given.keys() & named.keys():
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; not {args} and {named}")
+        self.__dict__.update(values)
 
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == other.__dict__ if type(other) is type(self) else NotImplemented

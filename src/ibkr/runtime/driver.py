@@ -32,9 +32,11 @@ def _together(due: float, delay: float) -> float:
 
     Waking up costs more than what there is to do.
     """
+    if delay <= 0:
+        return due
     # Each grain is twice the next smaller one, so that different delays meet; 1 % in full at the usual 5 s.
-    grain = 0.05 * 2.0 ** math.floor(math.log2(delay / 5.0)) if delay > 0 else 0.0
-    return math.ceil(due / grain) * grain if grain else due
+    grain = math.ldexp(0.05, math.frexp(delay / 5.0)[1] - 1)
+    return math.ceil(due / grain) * grain
 
 
 class Driver:
@@ -109,13 +111,14 @@ class Driver:
             self._fired.remove(fact.timer)
         try:
             orders = self._machine.step(fact, now())
-            published = [order.status for order in orders if isinstance(order, do.Publish)]
             for order in orders:
                 self._carry_out(order)
+            published = orders[-1] if orders else None  # a new status is the last that a step orders
+            status = published.status if isinstance(published, do.Publish) else None
         except Exception as error:
             self._break_off(fact, error)
-            published = [self._machine.status]
-        for status in published:
+            status = self._machine.status
+        if status is not None:
             self._on_status(status)
         if (self._pulse is not None) is not self._machine.is_wanted:
             self._mind_pulse()

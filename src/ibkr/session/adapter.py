@@ -241,7 +241,8 @@ class Adapter:
         startup = StartUp(self.ib, self._account, readonly=self._readonly, on_answer=self._answered)
         startup.with_others = self.desk.has_gap
         self._startup = startup
-        self.post(SessionOpened(self._attempt, client.serverVersion(), tuple(client.getAccounts()), startup.names))
+        version, accounts = client.serverVersion(), tuple(client.getAccounts())
+        self.post(SessionOpened(self._attempt, version, accounts, startup.names, self.custody.has_to_restore))
 
     def _request_ended(self, key: Any, result: Any = None, success: bool = True) -> None:
         if key == KEY:
@@ -253,16 +254,16 @@ class Adapter:
 
     def _error_received(self, req_id: int, code: int, text: str, advanced: str = "") -> None:
         """Ours first: what the library does with some of these is what we must prevent."""
-        about_farm = is_about_farm(code)
-        if about_farm:
+        if is_about_farm(code):
             self._packet.notice(code, text)
-        else:
-            self._packet.tell()
+            self._error(req_id, code, text, advanced)
+            return
+        self._packet.tell()
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
         self.desk.code_received(req_id, reaction(code))
-        if is_about_link(code) and not about_farm:
+        if is_about_link(code):
             self.post(CodeReceived(self._attempt, code, text))
         if reaction(code) in TOLD_BY_STATUS:
             self.ib.errorEvent.emit(req_id, code, text, None)

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ibkr.core.errors import Failure, FailureKind
@@ -136,7 +137,7 @@ class Socket:
 
     def _on_api_start(self) -> None:
         """Accounts and next id are in. Told once that packet is read, turns of the loop before connectAsync ends."""
-        asyncio.get_running_loop().call_soon(self._opened, self._attempt)
+        self._tap.once_read = partial(self._opened, self._attempt)
 
     def _opened(self, attempt: int) -> None:
         if attempt != self._attempt or self._is_open or not self._client.isReady():

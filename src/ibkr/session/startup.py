@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS, TRADED
-from ibkr.core.value import Value
 
 _OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
 _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses
 
 
-class _Request(Value):
+class _Request(NamedTuple):
     """How to ask. Those on a key that the library shares have the ``key``, and ``again``, the bare message.
 
     Where somebody's asking already pends on the key, it is shared: the library would forget it for a second one.
@@ -25,7 +24,7 @@ class _Request(Value):
     key: str = ""
 
 
-class _Asked(Value):
+class _Asked(NamedTuple):
     """A request that is out: the library's future for it, its key there, and whether the asking was ours."""
 
     future: asyncio.Future[Any]

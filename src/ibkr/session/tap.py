@@ -17,7 +17,7 @@ class Tap:
     peer that is no gateway is known by its first bytes and costs no memory. After it, ``ingest.py`` reads.
     ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``; ``on_read`` when
     a packet, or a slice of it, has been read, with the time of its arrival; ``on_packet`` at the end of each during
-    which ``is_reading`` was true.
+    which ``is_reading`` was true, and before it, if one was set meanwhile, ``once_read``.
     """
 
     def __init__(self, client: Any, clock: Callable[[], float]) -> None:
@@ -27,6 +27,7 @@ class Tap:
         self.on_byte: Callable[[], None] = lambda: None
         self.on_read: Callable[[float], None] = lambda now: None
         self.on_packet: Callable[[], None] = lambda: None
+        self.once_read: Callable[[], None] | None = None
         self.is_reading = False
         self.last_byte = 0.0
         self.any_byte = False
@@ -73,6 +74,9 @@ class Tap:
             self._reader.take(data)
         finally:
             self.is_reading = False
+            if self.once_read is not None:
+                once_read, self.once_read = self.once_read, None
+                once_read()
             self.on_packet()
 
     def end(self) -> None:

@@ -27,6 +27,9 @@ class TickReader(Protocol):
     def begin_slice(self, *, is_logging: bool) -> None:
         """A slice begins: the library has emptied its set of pending tickers. Who logs messages wants them all."""
 
+    starts: frozenset[bytes]
+    """How a message begins that ``read`` may be asked for: its first two bytes."""
+
     def read(self, messages: deque[bytes], most: int) -> int:
         """Read ticks off the front, as long as there are any, so many at most; returns how many they were.
 
@@ -36,6 +39,8 @@ class TickReader(Protocol):
 
 class NoTicks:
     """Leaves all to the library."""
+
+    starts: frozenset[bytes] = frozenset()
 
     def begin_slice(self, *, is_logging: bool) -> None:
         return
@@ -56,6 +61,7 @@ class Ticks:
         self._tick_data = TickData
         self._prices, self._sizes = _tables()
         self._readers = {b"1\0": self._read_price, b"2\0": self._read_size}
+        self.starts = frozenset(self._readers)
         # Bound anew at every look, it could not be told from a replacement.
         self._interpret = self._decoder.interpret = self._decoder.interpret
         self._originals = Wrapper.priceSizeTick, Wrapper.tickSize, Decoder.interpret, Decoder.priceSizeTick
@@ -87,7 +93,7 @@ class Ticks:
     def read(self, messages: deque[bytes], most: int) -> int:
         count = 0
         # Somebody waits to see messages as long as the decoder's method is replaced (custody/ears.py).
-        if self._is_on and messages[0][:2] in self._readers and self._may_read():
+        if self._is_on and self._may_read():
             reader_of, take = self._readers.get, messages.popleft
             while messages and count < most:
                 message = take()
@@ -96,7 +102,7 @@ class Ticks:
                     messages.appendleft(message)
                     break
                 count += 1
-        if count < most:
+        if count < most or (messages and messages[0][:2] not in self.starts):
             self._pending.clear()  # whoever hears of the next message may cancel streams
         return count
 

@@ -77,11 +77,12 @@ class Oracle:
                 self.wanted = False
             case fact_of.OrdersUnconfirmed(orders):
                 self.unconfirmed = orders
-            case fact_of.SessionOpened(_, _, accounts, names) if phase is P.OPENING:
+            case fact_of.SessionOpened(_, _, accounts, names, to_restore) if phase is P.OPENING:
                 self.link.up = True
                 self.login = self.login or set(accounts)
                 self.link.is_other_login = self.login.isdisjoint(accounts)
                 self.link.asked = set(names)
+                self.link.restore_due = to_restore
             case fact_of.SocketEnded():
                 self.link.up = False
         if phase in (P.OPENING, *IN_SESSION):
@@ -120,7 +121,6 @@ class Oracle:
                 link.told_while_down.clear()
                 self.has_compared = False
                 link.compared = False
-                link.restore_due = True
             case do.Compare(_, cause, unknown):
                 assert link.upstream != "down", "a gateway that is blind cannot tell"
                 assert not self.has_compared, "once for each start-up"

@@ -68,6 +68,10 @@ ATTEMPT = {
 OPENED = {
     "a session": lambda rig: open_session(rig, subscriptions=0),
     "a session, answered": lambda rig: open_session(rig, answered=True, subscriptions=0),
+    "a session, nothing to restore": lambda rig: open_session(rig, subscriptions=0, to_restore=False),
+    "a session, answered, nothing to restore": lambda rig: open_session(
+        rig, answered=True, subscriptions=0, to_restore=False
+    ),
     "a session, told and answered": lambda rig: open_session(rig, told=True, answered=True, subscriptions=0),
     "a session, something to restore": lambda rig: open_session(rig, answered=True, subscriptions=1),
     "a session, positions missing": lambda rig: (open_session(rig, subscriptions=0), miss(rig, "positions")),
@@ -150,12 +154,18 @@ def fail(rig, kind: K) -> None:
 
 
 def open_session(
-    rig, *, told: bool = False, answered: bool = False, subscriptions: int, accounts: tuple[str, ...] = ("DU1234567",)
+    rig,
+    *,
+    told: bool = False,
+    answered: bool = False,
+    subscriptions: int,
+    accounts: tuple[str, ...] = ("DU1234567",),
+    to_restore: bool = True,
 ) -> None:
     rig.subscriptions = subscriptions
     if told:
         rig.accept()
-    rig.open_session(accounts=accounts)
+    rig.open_session(accounts=accounts, to_restore=to_restore)
     if told:
         rig.code(2104, "usfarm")
     if answered:

@@ -55,6 +55,7 @@ class Link:
             self.upstream = "down"
         elif code in BACK:
             self.upstream = "up"
+            self.restore_due |= code == BACK[0]
             if listed(text):
                 self.farms = dict.fromkeys(listed(text), "ok")
         elif code in FARM:

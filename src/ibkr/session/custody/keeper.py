@@ -52,6 +52,11 @@ class Custody:
         """Whether what is asked for is recorded, with or without a session."""
         return self._requests.is_wanted
 
+    @property
+    def has_to_restore(self) -> bool:
+        """Whether ``restore`` would send anything."""
+        return bool(self._shelf.held) or self._requests.data_type_differs
+
     def begin(self) -> None:
         """An attempt begins: what is asked for from now on is recorded."""
         self._requests.is_wanted = True

@@ -77,6 +77,11 @@ class Requests:
         if kind.cancel:
             self._cancel[kind.name](*kind.joined(key, kind.cancel_arguments(held.arguments)))
 
+    @property
+    def data_type_differs(self) -> bool:
+        """Whether the gateway does not know yet which type of market data the program asked for last."""
+        return self._data_type != self._type_at_gateway
+
     def forget_data_type(self) -> None:
         """The gateway may have forgotten which type of market data it was asked for."""
         if self._type_at_gateway != _LIVE:
