@@ -57,7 +57,11 @@ class Watched(Value):
 
 
 class Session:
-    """What is known of one session. A new one begins knowing nothing."""
+    """What is known of one session. A new one begins knowing nothing.
+
+    So many yes or no, because each comes in its own time, beside almost any of the others; what they come to together
+    is ``derive``'s to say, and nobody else's.
+    """
 
     server_version: int | None = None
     accounts: tuple[str, ...] = ()
