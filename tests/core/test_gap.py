@@ -93,6 +93,12 @@ def test_orders_that_vanished():
     assert compare(picture(ORDER), picture(), START, END)["orders_vanished"] == (ORDER,)
 
 
+def test_what_was_known_to_have_ended_neither_appears_nor_vanishes():
+    before = replace(picture(), ended=frozenset({ORDER.perm_id}))
+    assert not any(compare(before, picture(replace(ORDER, is_live=False)), START, END).values())
+    assert not any(compare(before, picture(), START, END).values())
+
+
 @pytest.mark.parametrize(
     ("ended_at", "is_told"),
     [

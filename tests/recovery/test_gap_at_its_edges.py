@@ -212,6 +212,18 @@ async def test_a_read_only_program_is_told_of_positions(gateway: Gateway) -> Non
         assert not gateway.seen.received("reqAllOpenOrders")
 
 
+async def test_what_had_ended_before_an_outage_is_no_part_of_it(
+    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
+) -> None:
+    gateway.fill(trade.order.orderId)
+    await heard(connector, lambda: trade.fills and trade.isDone())
+    for _ in range(2):
+        await gateway.fault("reset")
+        report = await told.next()
+        assert (report.orders_appeared, report.orders_changed, report.orders_vanished) == ((), (), ())
+        assert report.executions == ()
+
+
 async def test_an_order_that_is_nowhere_has_vanished_once(gateway: Gateway, told: Reports, trade: Trade) -> None:
     gateway._hub.desk.orders.clear()
     await gateway.fault("reset")

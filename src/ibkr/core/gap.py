@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import fields
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -21,11 +21,15 @@ EARLIER_DAY = (
 
 
 class Picture(Value):
-    """What is known of the broker at one moment: orders by permanent id, executions by id, positions by contract."""
+    """What is known of the broker at one moment: orders by permanent id, executions by id, positions by contract.
+
+    ``ended``: orders that are over, of which no more than their ids matters.
+    """
 
     orders: Mapping[int, Order]
     executions: Mapping[str, Execution]
     positions: Mapping[tuple[str, int], Position]
+    ended: Set[int] = frozenset()
 
 
 class OrderChange(Value):
@@ -143,7 +147,9 @@ def compare(before: Picture, after: Picture, start: datetime, end: datetime) -> 
         "orders_appeared": tuple(
             order
             for perm_id, order in after.orders.items()
-            if perm_id not in before.orders and (order.ended_at is None or order.ended_at >= start - _CLOCKS_DIFFER)
+            if perm_id not in before.orders
+            and perm_id not in before.ended
+            and (order.ended_at is None or order.ended_at >= start - _CLOCKS_DIFFER)
         ),
         "orders_vanished": tuple(order for order in was_live if order.perm_id not in after.orders),
         "positions": tuple(

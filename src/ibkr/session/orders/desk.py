@@ -94,10 +94,12 @@ class Desk:
 
     def _comparable(self, before: Picture, unknown: tuple[str, ...]) -> tuple[Picture, list[str]]:
         """The picture now, in so far as it can be held against the one before; and in words, what of it cannot."""
-        after = self.trades.picture()
+        after = self.trades.picture(before)
         orders = dict(after.orders)
         incomplete = [f"not told: {', '.join(unknown)}"] if unknown else []
-        if not self._knew_others and (may_be_older := self._of_others(after).keys() - before.orders.keys()):
+        if not self._knew_others and (
+            may_be_older := self._of_others(after).keys() - before.orders.keys() - before.ended
+        ):
             incomplete.append(_older([orders.pop(perm_id) for perm_id in sorted(may_be_older)]))
         # What was not told has not vanished.
         if not set(ORDER_REQUESTS).isdisjoint(unknown):

@@ -81,19 +81,25 @@ class Trades:
             wrapper = self._wrapper
             wrapper.trades, wrapper.permId2Trade, wrapper.fills = {}, {}, {}
 
-    def picture(self) -> Picture:
-        """What the library knows, and what it was spared to know."""
-        orders = dict(self._others)
+    def picture(self, before: Picture | None = None) -> Picture:
+        """What the library knows, and what it was spared to know. Orders that have ended, of which a day may bring
+        thousands, are looked at only where that was not known ``before``.
+        """
+        orders, over = dict(self._others), set()
         for key, trade in self._wrapper.trades.items():
-            order = order_of(trade)
-            ended = self._ended.get(order.perm_id)
+            perm_id = trade.order.permId or trade.orderStatus.permId
+            if not perm_id or key in self._lost:
+                continue
+            if (before is None or perm_id in before.ended) and trade.isDone():
+                over.add(perm_id)
+                continue
+            order, ended = order_of(trade), self._ended.get(perm_id)
             if ended is not None:
-                order = ended if key == order.perm_id else replace(order, ended_at=ended.ended_at)
-            if order.perm_id and key not in self._lost:
-                orders[order.perm_id] = order
+                order = ended if key == perm_id else replace(order, ended_at=ended.ended_at)
+            orders[perm_id] = order
         held = (position for account in self._wrapper.positions.values() for position in account.values())
         positions = {(each.account, each.con_id): each for each in map(position_of, held)}
-        return Picture(orders, dict(self._executions), positions)
+        return Picture(orders, dict(self._executions), positions, over)
 
     def settle(self, *, knows_orders: bool) -> None:
         """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
