@@ -164,6 +164,14 @@ class TestSequences:
         assert gateway.seen.live_subscriptions(1) == ({} if data == "lost" else {5: "AAPL"})
         assert list(gateway.seen.faults) == ["nightly_reset"]
 
+    async def test_the_night_is_the_same_on_a_machine_that_is_late(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 1)
+        await gateway.fault("nightly_reset", 0.2)
+        codes = [(await client.error())[1] for _ in range(3)]
+        time.sleep(0.3)  # noqa: ASYNC251 - all that is left of the night is overdue
+        codes += [(await client.error())[1] for _ in range(9)]
+        assert codes == [2103, 2104, *[1100] * 5, 2103, 2103, 1102, 2104, 2104]
+
     async def test_what_ends_the_outage_ends_the_night(self, gateway, connect) -> None:
         client = await connect(gateway.port, 1)
         await gateway.fault("nightly_reset", 0.2)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -91,7 +90,6 @@ class Hub:
         self.streams = DataStreams(self)
         self.history = History(settings.seed, self.market.started)
         self.historical_pacing = HistoricalPacing(settings.historical_pacing)
-        self.real_time_bars_asked: deque[float] = deque()
         self.encoded: dict[tuple[int, int, int], tuple[Quote, Parts]] = {}
         self.desk = Desk(self)
         self.display_groups = DisplayGroups()

@@ -39,8 +39,3 @@ class Moments:
         waiting = self._actions.get(name)
         if waiting:
             waiting.popleft()()
-
-    @property
-    def waiting(self) -> list[str]:
-        """The names of those that were not reached yet."""
-        return [name for name, actions in self._actions.items() if actions]

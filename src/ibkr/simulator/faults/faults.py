@@ -234,7 +234,7 @@ class Faults:
 
     # --- what several of them do; nothing that goes on by itself is stopped ----------------------
 
-    def upstream_lost(self, times: int, interval: float) -> None:
+    def upstream_lost(self, times: int = 1, interval: float = 0.0) -> None:
         """The link to IB is down, and sessions are told so many times."""
         self.hub.conditions.upstream_up = False
         self.hub.notify_all(1100, _LOST)

@@ -29,7 +29,8 @@ def nightly_reset(
     interval = (back_at - lost_at) / (_REPEATS + 1)
     faults.tell_farm("usfarm", is_up=False)
     faults.timers.later(0.05 * seconds, lambda: faults.tell_farm("usfarm", is_up=True))
-    faults.timers.later(lost_at, faults.upstream_lost, _REPEATS, interval)
+    for number in range(_REPEATS):  # each from now on: on a machine that is late, the order is the same
+        faults.timers.later(lost_at + number * interval, faults.upstream_lost)
     for farm in ("usfarm", "usfuture"):
         faults.timers.later(back_at - interval / 2, lambda farm=farm: faults.tell_farm(farm, is_up=False))
     faults.timers.later(back_at, lambda: _end_of_night(faults, is_data_lost=data == _LOST))

@@ -1,7 +1,8 @@
-"""IB's limits on requests for short historical bars; beyond them TWS answers 162.
+"""IB's limits on requests for short historical bars and for real-time bars; beyond them TWS answers 162 and 420.
 
 Bars of 30 s or less: the same request twice within 15 s, six for one contract and type within 2 s, sixty in ten
-minutes; BID_ASK counts twice (IBKR Campus, "Pacing Violations for Small Bars (30 secs or less)").
+minutes; BID_ASK counts twice (IBKR Campus, "Pacing Violations for Small Bars (30 secs or less)"). Streams of real-time
+bars: sixty new ones in ten minutes.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ class HistoricalPacing:
     def __init__(self, is_on: bool) -> None:
         self._is_on = is_on
         self._asked: deque[tuple[float, tuple[object, ...], tuple[object, ...]]] = deque()
+        self._streams: deque[float] = deque()
 
     def is_within(self, query: "Query", now: float) -> bool:
         """Whether a request at `now` (the loop's clock, seconds) keeps to the limits; it counts if it does."""
@@ -36,4 +38,15 @@ class HistoricalPacing:
         if is_same or burst + weight >= _MAX_BURST or len(self._asked) + weight > _MAX:
             return False
         self._asked.extend([(now, whole, family)] * weight)
+        return True
+
+    def takes_stream(self, now: float) -> bool:
+        """Whether one more stream of real-time bars keeps to the limit; it counts if it does."""
+        if not self._is_on:
+            return True
+        while self._streams and self._streams[0] <= now - _WINDOW:
+            self._streams.popleft()
+        if len(self._streams) >= _MAX:
+            return False
+        self._streams.append(now)
         return True

@@ -1,4 +1,4 @@
-"""What many requests have in common: the contract that is asked for, and the refusals."""
+"""What many requests have in common: the contract that is asked for, the end of a stream, the refusals."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,6 +1,5 @@
 """Real-time bars (reqRealTimeBars)."""
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 REQUEST = "reqRealTimeBars"
 
-_MAX_NEW, _WINDOW = 60, 600.0
 _INVALID = "Invalid Real-time Query:"
 
 
@@ -78,7 +76,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         return
     if (what == "TRADES" and item.sec_type == "CASH") or (what != "TRADES" and item.sec_type == "IND"):
         client.send_error(req_id, 420, f"{_INVALID}No data of type {what} for {item.symbol} {item.sec_type}")
-    elif _is_paced(client):
+    elif not client.hub.historical_pacing.takes_stream(client.hub.loop.time()):
         client.send_error(req_id, 420, f"{_INVALID}Historical data request pacing violation")
     elif has_line(client, req_id, item):
         client.hub.streams.begin(RealTimeBars(client, req_id, item, what))
@@ -89,17 +87,3 @@ def cancel(client: "Client", fields: FieldReader) -> None:
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     end_stream(client, req_id, REQUEST)
-
-
-def _is_paced(client: "Client") -> bool:
-    """Whether this is one too many: at most 60 new ones in ten minutes, where pacing is asked for."""
-    if not client.hub.settings.historical_pacing:
-        return False
-    asked: deque[float] = client.hub.real_time_bars_asked
-    now = client.hub.loop.time()
-    while asked and asked[0] <= now - _WINDOW:
-        asked.popleft()
-    if len(asked) >= _MAX_NEW:
-        return True
-    asked.append(now)
-    return False
