@@ -16,6 +16,8 @@ from ibkr.session.egress import Egress
 
 KEY = "currentTime"
 """The library's key for the request."""
+_REQUEST = "49\0" + "1\0"
+"""What the library sends; not by way of it, because its calls and ours around them would be most of a probe's cost."""
 
 
 class CurrentTime:
@@ -91,8 +93,7 @@ class CurrentTime:
         self._later = None
         self._sent_at = self._loop.time()
         self._is_answered = False
-        with self._egress.telling(self._left):
-            self._ask()
+        self._egress.send(_REQUEST, self._left)
 
     def _left(self) -> None:
         assert self._loop is not None, "no session has begun"

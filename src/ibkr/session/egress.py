@@ -72,14 +72,18 @@ class Egress:
         finally:
             self._on_left = None
 
+    def send(self, message: str, on_left: Callable[[], None] | None) -> None:
+        """Send a message in its turn, then call ``on_left``. Raises ``ConnectionError`` while none can be sent."""
+        if not self._is_open:
+            raise ConnectionError("Not connected: the session is not open yet")
+        self._limiter.send(partial(self._write, message, on_left), urgency_of(message))
+        self._tell_throttle()
+
     def _send(self, message: str) -> None:
         if message.startswith(_START_API):  # one a connection: with a burst and a second's rate it is still under 50
             self._write(message, None)
-            return
-        if not self._is_open:
-            raise ConnectionError("Not connected: the session is not open yet")
-        self._limiter.send(partial(self._write, message, self._on_left), urgency_of(message))
-        self._tell_throttle()
+        else:
+            self.send(message, self._on_left)
 
     def _write(self, message: str, on_left: Callable[[], None] | None) -> None:
         client = self._client
