@@ -36,7 +36,7 @@ from ibkr.session.packet import Packet
 from ibkr.session.socket import Socket
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
-from ibkr.session.telling import TOLD_BY_STATUS, kept_apart
+from ibkr.session.telling import kept_apart
 from ibkr.session.traffic import Traffic
 
 
@@ -265,7 +265,7 @@ class Adapter:
         self.desk.code_received(req_id, reaction(code))
         if is_about_link(code):
             self.post(CodeReceived(self._attempt, code, text))
-        if reaction(code) in TOLD_BY_STATUS:
+            # The library logs each of these as ERROR, again and again and the good news too; the status says it better.
             self.ib.errorEvent.emit(req_id, code, text, None)
         else:
             self.custody.error_received(req_id, code, text, partial(self._error, req_id, code, text, advanced))

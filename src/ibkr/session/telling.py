@@ -9,21 +9,7 @@ import socket
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from ibkr.core.codes import Reaction
-
 logger = logging.getLogger("ibkr.session")
-
-TOLD_BY_STATUS = frozenset(
-    {
-        Reaction.UPSTREAM_LOST,
-        Reaction.UPSTREAM_BACK,
-        Reaction.UPSTREAM_BACK_DATA_LOST,
-        Reaction.CLIENT_ID_IN_USE,
-        Reaction.PORT_CHANGED,
-        Reaction.TOO_FAST,
-    }
-)
-"""The library logs each of these as ERROR, again and again and the good news too; the status tells them better."""
 
 
 class Subdued(logging.LoggerAdapter[logging.Logger]):
