@@ -201,7 +201,7 @@ def test_axe_finds_nothing_serious_in_any_state(live, gateway, server, scheme):
     check("the stream lost")
 
 
-def test_everything_by_keyboard(live, gateway):
+def test_everything_by_keyboard(live):
     page = live()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "To the state"

@@ -16,7 +16,7 @@ from ib_async import IB
 
 from ibkr import ConfigError, IBConnector, load_config
 from ibkr.session.backend import backend_of
-from ibkr.simulator import Gateway, ThreadedGateway
+from ibkr.simulator import ThreadedGateway
 from tests.given import Make
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_it_connects_in_a_loop_that_is_not_the_threads_own() -> None:
         assert runner.run(session(gateway.port)) >= 0.1
 
 
-async def test_the_newest_protocol_version_of_each_is_spoken(gateway: Gateway, make: Make) -> None:
+async def test_the_newest_protocol_version_of_each_is_spoken(make: Make) -> None:
     connector = make()
     await connector.connect_async()
     assert connector.status.server_version == connector.ib.client.MaxClientVersion

@@ -16,7 +16,7 @@ from ibkr.simulator import Gateway
 from ibkr.wire.fields import encode_fields
 from ibkr.wire.frame import frame
 from ibkr.wire.handshake import version_frame
-from tests.given import Make, States, Stopwatch
+from tests.given import Make, Stopwatch
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ async def test_refused(make: Make, stopwatch: Stopwatch) -> None:
     assert "7497 paper" in raised.value.advice
 
 
-async def test_a_name_that_does_not_resolve_is_unreachable(make: Make) -> None:
+async def test_a_name_that_does_not_resolve_is_unreachable() -> None:
     connector = IBConnector("no-such-host.invalid", 7497, 1, policy=ibkr.Policy(connect_attempts=1))
     with pytest.raises(ibkr.GatewayUnreachable, match=r"no-such-host\.invalid:7497.*check ibkr\.host"):
         await connector.connect_async()
@@ -108,7 +108,7 @@ async def test_what_a_retry_may_cure_is_tried_three_times(
     assert gateway.seen.connects == attempts
 
 
-async def test_a_frame_without_end_after_the_handshake_ends_the_session(make: Make, states: States) -> None:
+async def test_a_frame_without_end_after_the_handshake_ends_the_session(make: Make) -> None:
     """Nobody buffers 2 GiB because four bytes said so; the session is made anew."""
     sessions = 0
 

@@ -24,7 +24,7 @@ async def test_two_callers_at_once_get_one_answer(gateway: Gateway, make: Make) 
     assert len(gateway.seen.received("reqCurrentTime")) == 1
 
 
-async def test_one_caller_that_gives_up_takes_nothing_from_the_others(gateway: Gateway, make: Make) -> None:
+async def test_one_caller_that_gives_up_takes_nothing_from_the_others(make: Make) -> None:
     connector = make()
     await connector.connect_async()
     one = asyncio.ensure_future(connector.ib.reqCurrentTimeAsync())

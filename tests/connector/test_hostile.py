@@ -12,7 +12,7 @@ from ib_async import Stock, Ticker
 
 from ibkr import ConnectionState, GatewayUnreachable, IBConnector, NotReady, Policy, SessionState, Status
 from ibkr.simulator import Gateway, ThreadedGateway
-from tests.given import AAPL, Back, Make, NextTick, StateOf, Ticking
+from tests.given import AAPL, Back, Make, NextTick, Ticking
 
 READY = ConnectionState.READY
 
@@ -106,7 +106,7 @@ async def test_a_probe_does_not_wait_behind_the_callers_requests(gateway: Gatewa
 
 
 @pytest.mark.parametrize("turns", range(4))
-async def test_disconnect_is_over_when_somebody_connects_again(gateway: Gateway, make: Make, turns: int) -> None:
+async def test_disconnect_is_over_when_somebody_connects_again(make: Make, turns: int) -> None:
     connector = make()
     first = asyncio.ensure_future(connector.connect_async())
     for _ in range(turns):
@@ -128,9 +128,7 @@ async def test_connect_says_what_is_true_when_a_callback_went_on(make: Make) -> 
     await connecting
 
 
-async def test_a_caller_who_asks_for_positions_at_the_same_time(
-    gateway: Gateway, make: Make, state_of: StateOf
-) -> None:
+async def test_a_caller_who_asks_for_positions_at_the_same_time(gateway: Gateway, make: Make) -> None:
     connector = make()
     await connector.connect_async()
     await gateway.fault("mute", "reqPositions")
@@ -143,7 +141,7 @@ async def test_a_caller_who_asks_for_positions_at_the_same_time(
     assert await asyncio.wait_for(pending, 1)
 
 
-async def test_a_caller_who_asks_for_orders_during_start_up(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_a_caller_who_asks_for_orders_during_start_up(make: Make) -> None:
     connector = make(request_timeout=0.3)
     asked: list[asyncio.Future[object]] = []
 
@@ -157,7 +155,7 @@ async def test_a_caller_who_asks_for_orders_during_start_up(gateway: Gateway, ma
     await asyncio.wait_for(asked[0], 1)
 
 
-async def test_a_finished_ticker_does_not_come_back(gateway: Gateway, make: Make, next_tick: NextTick) -> None:
+async def test_a_finished_ticker_does_not_come_back(make: Make, next_tick: NextTick) -> None:
     connector = make()
     await connector.connect_async()
     old = connector.ib.reqMktData(AAPL)
@@ -171,9 +169,7 @@ async def test_a_finished_ticker_does_not_come_back(gateway: Gateway, make: Make
     await next_tick(new)
 
 
-async def test_an_absurd_frame_in_a_session_is_told_before_the_librarys_listeners(
-    gateway: Gateway, make: Make, back: Back
-) -> None:
+async def test_an_absurd_frame_in_a_session_is_told_before_the_librarys_listeners(make: Make, back: Back) -> None:
     connector = make()
     await connector.connect_async()
     met: list[bool] = []
@@ -183,7 +179,7 @@ async def test_an_absurd_frame_in_a_session_is_told_before_the_librarys_listener
     assert met == [False]
 
 
-async def test_cancelled_error_from_a_callback(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_cancelled_error_from_a_callback(gateway: Gateway, make: Make) -> None:
     connector = make()
 
     def fails(status: Status) -> None:

@@ -103,9 +103,7 @@ def test_messages_are_cut_and_read_as_the_library_does(bodies: list[bytes], cuts
     assert got == told(lambda ib: ib.client._onSocketHasData) or not bodies[-1]
 
 
-async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(
-    gateway: Gateway, make: Make, tiny_slices: None
-) -> None:
+async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(make: Make, tiny_slices: None) -> None:
     connector = make()
     await connector.connect_async()
     seen = Seen(connector)
@@ -121,7 +119,7 @@ async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(
     await connector.ib.reqCurrentTimeAsync()
 
 
-async def test_what_comes_while_others_wait_comes_after_them(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+async def test_what_comes_while_others_wait_comes_after_them(make: Make, tiny_slices: None) -> None:
     """A listener that turns the loop itself, and a transport that still had something on its way."""
     connector = make()
     await connector.connect_async()
@@ -160,7 +158,7 @@ def test_a_megabyte_over_a_real_socket_on_every_loop(
         runner.run(story())
 
 
-async def test_after_a_disconnect_nothing_more_is_told(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+async def test_after_a_disconnect_nothing_more_is_told(make: Make, tiny_slices: None) -> None:
     connector = make()
     await connector.connect_async()
     seen = Seen(connector)
@@ -177,7 +175,7 @@ async def test_after_a_disconnect_nothing_more_is_told(gateway: Gateway, make: M
     assert await connector.connect_async()
 
 
-async def test_all_that_came_before_the_end_is_told_before_it(gateway: Gateway, make: Make, tiny_slices: None) -> None:
+async def test_all_that_came_before_the_end_is_told_before_it(make: Make, tiny_slices: None) -> None:
     connector = make()
     await connector.connect_async()
     seen = Seen(connector)
@@ -191,9 +189,7 @@ async def test_all_that_came_before_the_end_is_told_before_it(gateway: Gateway, 
     assert at_the_end == [100]
 
 
-async def test_whole_messages_before_an_absurd_one_are_told(
-    gateway: Gateway, make: Make, state_of: StateOf, tiny_slices: None
-) -> None:
+async def test_whole_messages_before_an_absurd_one_are_told(make: Make, state_of: StateOf, tiny_slices: None) -> None:
     connector = make()
     await connector.connect_async()
     seen = Seen(connector)
@@ -204,9 +200,7 @@ async def test_whole_messages_before_an_absurd_one_are_told(
     assert "2,147,483,647 bytes" in (await lost).reason
 
 
-async def test_who_works_on_what_has_come_does_not_take_the_gateway_for_dead(
-    gateway: Gateway, make: Make, tiny_slices: None
-) -> None:
+async def test_who_works_on_what_has_come_does_not_take_the_gateway_for_dead(make: Make, tiny_slices: None) -> None:
     connector = make(probe_after=0.1, probe_apart=0.1, suspect_after=0.1, probe_timeout=0.2)
     await connector.connect_async()
     suspects: list[Status] = []
@@ -224,7 +218,6 @@ async def test_who_works_on_what_has_come_does_not_take_the_gateway_for_dead(
 
 
 async def test_a_long_pause_is_told_once(
-    gateway: Gateway,
     make: Make,
     tiny_slices: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -243,7 +236,7 @@ async def test_a_long_pause_is_told_once(
 
 
 async def test_an_unknown_version_of_the_library_reads_for_itself(
-    gateway: Gateway, make: Make, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make: Make, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ib_async, "__version__", "2.1.0+local")
     ingest._tell_unknown.cache_clear()

@@ -59,9 +59,7 @@ async def test_connect_raises_what_broke(gateway: Gateway, make: Make, mistake: 
         await connecting
 
 
-async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(
-    gateway: Gateway, make: Make, state_of: StateOf
-) -> None:
+async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Gateway, make: Make) -> None:
     """As ``ib.sleep`` in a callback does, where the loop is patched to nest: a timer comes due before it is stopped."""
     connector = make(closed_every=0.01)
     await connector.connect_async()

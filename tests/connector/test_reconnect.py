@@ -241,9 +241,7 @@ async def test_streams_end_with_the_callers_own_disconnect(gateway: Gateway, tic
     assert ticker.updateEvent.done()
 
 
-async def test_the_old_socket_has_ended_before_the_next_attempt(
-    gateway: Gateway, make: Make, state_of: StateOf
-) -> None:
+async def test_the_old_socket_has_ended_before_the_next_attempt(gateway: Gateway, make: Make) -> None:
     """A gateway that reads no more, with bytes of ours waiting: the socket is aborted, not closed for ever."""
     connector = make()
     await connector.connect_async()

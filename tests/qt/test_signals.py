@@ -16,9 +16,7 @@ from ibkr.simulator import ThreadedGateway
 S = ConnectionState
 
 
-def test_every_status_in_order_and_in_the_thread_of_the_gui(
-    gateway: ThreadedGateway, connector: IBConnector, until
-) -> None:
+def test_every_status_in_order_and_in_the_thread_of_the_gui(connector: IBConnector, until) -> None:
     threads, states, told = set(), [], []
     signals = ConnectorSignals(connector)
     assert signals.status.state is S.DISCONNECTED

@@ -32,9 +32,7 @@ async def ask(connector: IBConnector) -> BarDataList:
 
 
 @pytest.mark.parametrize("name", ["reset", "restart", "1101"])
-async def test_the_gap_is_filled_and_nothing_is_doubled(
-    name: str, gateway: Gateway, make: Make, heard: Heard, outage: Outage
-) -> None:
+async def test_the_gap_is_filled_and_nothing_is_doubled(name: str, make: Make, heard: Heard, outage: Outage) -> None:
     connector = make()
     await connector.connect_async()
     bars = await ask(connector)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ibkr import ConnectionState
-from ibkr.simulator import Gateway
 from tests.given import Ask, Heard, InStep, Make, Outage
 
 SHORT = {"probe_after": 0.2, "suspect_after": 0.1, "probe_timeout": 0.3, "timeout": 0.3, "backoff_first": 0.05}
@@ -18,7 +17,6 @@ OUTAGES = ["reset", "restart", "half-open", "1101"]
 async def test_the_same_object_goes_on(
     name: str,
     case: Any,
-    gateway: Gateway,
     make: Make,
     ask: Ask,
     heard: Heard,

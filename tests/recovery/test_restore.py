@@ -104,7 +104,7 @@ def _with_lines(gateway: Gateway, lines: int) -> Any:
     return replace(gateway._hub.settings, lines=lines)
 
 
-async def test_rows_that_come_after_the_cancel_are_in_no_book(gateway: Gateway, make: Make) -> None:
+async def test_rows_that_come_after_the_cancel_are_in_no_book(make: Make) -> None:
     connector = make()
     await connector.connect_async()
     ib = connector.ib
@@ -160,7 +160,7 @@ async def test_the_book_begins_anew(gateway: Gateway, make: Make, outage: Outage
 
 
 async def test_age_is_of_this_session(
-    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, outage: Outage, state_of: StateOf
+    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, state_of: StateOf
 ) -> None:
     connector = make()
     await connector.connect_async()

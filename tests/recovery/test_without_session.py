@@ -69,7 +69,7 @@ async def test_also_before_the_first_session(
     await in_step(connector)
 
 
-async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones(make: Make) -> None:
+async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones() -> None:
     """An open order of yesterday may have the same number, and an error of the one be taken for the other's."""
     async with Gateway(next_order_id=500, id_hold=0) as gateway:
         await gateway.fault("silent")
@@ -203,7 +203,7 @@ async def test_what_waits_for_the_first_session_is_told_of_a_disconnect(gateway:
     assert await connecting is False
 
 
-async def test_nothing_is_recorded_where_no_session_is_wanted(gateway: Gateway, make: Make) -> None:
+async def test_nothing_is_recorded_where_no_session_is_wanted(make: Make) -> None:
     connector = make(**SHORT)
     with pytest.raises(ConnectionError):
         connector.ib.reqMktData(AAPL)

@@ -143,7 +143,7 @@ class TestStrangers:
         assert json.loads((await client.reader.read()).partition(b"\r\n\r\n")[2]) == {"ok": True, "done": "delay"}
         assert control.gateway.faults.hub.conditions.flow.delay == 3
 
-    async def test_it_listens_on_loopback_alone(self, connect) -> None:
+    async def test_it_listens_on_loopback_alone(self) -> None:
         async with Gateway("0.0.0.0", control_port=0) as gateway:
             assert gateway._control is not None
             (listening,) = gateway._control._server.sockets

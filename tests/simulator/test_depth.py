@@ -34,7 +34,7 @@ class TestDepth:
         assert replay(self.rows(before), found) == self.rows(after)
 
     @pytest.mark.parametrize(("exchange", "is_smart", "message_id"), [("SMART", 1, "13"), ("ISLAND", 0, "13")])
-    async def test_the_book_stays_a_book(self, gateway, session, exchange: str, is_smart: int, message_id: str) -> None:
+    async def test_the_book_stays_a_book(self, session, exchange: str, is_smart: int, message_id: str) -> None:
         contract = (*APPLE[:7], "SMART" if is_smart else exchange, *APPLE[8:])
         session.send(10, 5, 5, *contract, 4, is_smart, "")
         books: dict[str, list[Row]] = {"0": [], "1": []}

@@ -157,7 +157,7 @@ class TestKeptUpToDate:
         assert (int(line[3]) - first[0]) % 3600 == 0
         assert first[0] % 3600 == 1800
 
-    async def test_its_cancel_is_told(self, gateway, session) -> None:
+    async def test_its_cancel_is_told(self, session) -> None:
         session.send(*ask(size="1 min", keep=1))
         await session.until(17)
         session.send(25, 1, 5)

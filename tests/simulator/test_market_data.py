@@ -78,7 +78,7 @@ class TestTypes:
         gateway.market_is_open = True
         await session.until(1, "5")
 
-    async def test_ib_async_is_told_the_type(self, gateway, connected) -> None:
+    async def test_ib_async_is_told_the_type(self, connected) -> None:
         connected.reqMarketDataType(3)
         ticker = connected.reqMktData(Contract(conId=BMW))
         await asyncio.wait_for(ticker.updateEvent, 2)
@@ -120,7 +120,7 @@ class TestGenericTicks:
 
 
 class TestKinds:
-    async def test_an_option_is_computed_and_follows_its_underlying(self, gateway, connected) -> None:
+    async def test_an_option_is_computed_and_follows_its_underlying(self, connected) -> None:
         (params, *_) = await connected.reqSecDefOptParamsAsync("AAPL", "", "STK", APPLE)
         option = Option("AAPL", params.expirations[-1], 230, "C", "SMART")
         await connected.qualifyContractsAsync(option)

@@ -36,14 +36,14 @@ class TestRefusals:
         assert [(req_id, found) for req_id, found, _ in errors] == [(order.orderId, code)]
         assert gateway.executions == []
 
-    async def test_too_much_for_the_account_is_inactive(self, gateway: Gateway, connected: IB) -> None:
+    async def test_too_much_for_the_account_is_inactive(self, connected: IB) -> None:
         errors = refusals(connected)
         trade = connected.placeOrder(APPLE, MarketOrder("BUY", 1_000_000))
         await reach(trade, "Inactive")
         await connected.reqOpenOrdersAsync()
         assert errors[0][2].startswith("Order rejected - reason:YOUR ORDER IS NOT ACCEPTED.")
 
-    async def test_an_unknown_contract(self, gateway: Gateway, connected: IB) -> None:
+    async def test_an_unknown_contract(self, connected: IB) -> None:
         errors = refusals(connected)
         connected.placeOrder(Stock("NOSUCH", "SMART", "USD"), MarketOrder("BUY", 1))
         await connected.reqOpenOrdersAsync()

@@ -43,9 +43,7 @@ class TestLimit:
         await connected.reqOpenOrdersAsync()
         assert trade.orderStatus.remaining == 50
 
-    async def test_one_that_crosses_the_market_is_filled_at_the_better_price(
-        self, gateway: Gateway, connected: IB
-    ) -> None:
+    async def test_one_that_crosses_the_market_is_filled_at_the_better_price(self, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))
         await charged(trade)
         assert 200 < trade.fills[0].execution.price < 260
@@ -101,7 +99,7 @@ class TestMarket:
         assert [kind for kind, _ in messages] == ["5", "3", "11", "5", "3", "5", "59"]
         assert [status for kind, status in messages if kind == "3"] == ["PreSubmitted", "Filled"]
 
-    async def test_it_moves_positions_cash_and_portfolio(self, gateway: Gateway, connected: IB) -> None:
+    async def test_it_moves_positions_cash_and_portfolio(self, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, MarketOrder("SELL", 150))
         await charged(trade)
         await connected.reqOpenOrdersAsync()
@@ -121,7 +119,7 @@ class TestMarket:
         assert [item.contract.symbol for item in connected.positions()] == ["ES"]
         assert [held.symbol for held in gateway.positions] == ["ES"]
 
-    async def test_partial_fills_by_the_size_that_is_quoted(self, connected: IB) -> None:
+    async def test_partial_fills_by_the_size_that_is_quoted(self) -> None:
         async with Gateway(tick_interval=0.002, partial_fills=True) as gateway:
             order = gateway.place_order("AAPL", "BUY", 2000)
             assert 0 < order.filled <= 900
@@ -195,7 +193,7 @@ class TestGroups:
         await reach(profit, "Filled")
         await reach(loss, "Cancelled")
 
-    async def test_its_children_end_with_the_parent(self, gateway: Gateway, connected: IB) -> None:
+    async def test_its_children_end_with_the_parent(self, connected: IB) -> None:
         parent, profit, loss = self.bracket(connected, 100.0, 400.0, 50.0)
         await reach(parent, "Submitted")
         connected.cancelOrder(parent.order)

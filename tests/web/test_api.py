@@ -84,7 +84,7 @@ async def test_a_gap_report_is_told_and_kept_with_its_outage(gateway, served):
     assert kept["gap"] == gap
 
 
-async def test_round_trips_are_sampled_once_each(gateway, served):
+async def test_round_trips_are_sampled_once_each(served):
     one = await served()
     async with one.visitor.events() as events:
         await one.connector.ib.reqCurrentTimeAsync()
@@ -96,7 +96,7 @@ async def test_round_trips_are_sampled_once_each(gateway, served):
     assert kept == seconds > 0
 
 
-async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(gateway, served, state_of):
+async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(served, state_of):
     one = await served()
     ask = one.visitor.ask
     assert (await ask("/api/reconnect")).status == 405
