@@ -54,8 +54,9 @@ class IBConnector:
 
     ``host``, ``port``, ``client_id``: where and as whom; ``timeout``: seconds that the gateway may stay silent in one
     attempt. ``ib``: an ``IB`` object of one's own, not connected, of either client library; without it, ``backend``
-    names the library. ``account``: the one to follow where a login has several. ``readonly``: ask for no orders.
-    ``policy``: every other number. ``show_accounts``: do not mask account ids in logs. Raises ``ConfigError``.
+    names the library. ``account``: the one to follow where a login has several; with a login that does not have it no
+    order is taken. ``readonly``: ask for no orders. ``policy``: every other number. ``show_accounts``: do not mask
+    account ids in logs. Raises ``ConfigError``.
 
     ``connector.ib`` is the client library's object and is used as ever, in the thread of the event loop that the
     connector lives in: the one in which ``connect`` was called, or a thread of its own (``start_in_thread``). While
@@ -79,7 +80,7 @@ class IBConnector:
         self._settings = Connection(host, port, client_id, timeout, account, readonly, backend, show_accounts)
         self._policy = policy or Policy()
         self._ib: IB = choose(backend, ib)
-        identity = Identity(host, port, client_id, timeout, readonly)
+        identity = Identity(host, port, client_id, timeout, readonly, account)
         limiter = Limiter(self._policy.send_rate, self._policy.send_burst)
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))

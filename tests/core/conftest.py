@@ -33,10 +33,17 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def new_rig() -> Callable[..., Rig]:
-    """Makes a rig: keywords are policy values, ``readonly``, and ``roll``, the number that chance gives."""
+    """Makes a rig: keywords are policy values, and ``roll`` the number that chance gives."""
 
-    def make(*, readonly: bool = False, roll: float = 0.0, calendar: Calendar | None = None, **policy: object) -> Rig:
-        identity = Identity("127.0.0.1", 7497, 7, 5.0, readonly)
+    def make(
+        *,
+        readonly: bool = False,
+        account: str = "",
+        roll: float = 0.0,
+        calendar: Calendar | None = None,
+        **policy: object,
+    ) -> Rig:
+        identity = Identity("127.0.0.1", 7497, 7, 5.0, readonly, account)
         return Rig(Policy(**policy), identity, lambda: roll, calendar or Calendar())
 
     return make

@@ -65,6 +65,30 @@ def test_what_the_caller_has_connected_to_himself_may_be_traded(ready):
     assert ready.status.may_trade
 
 
+@pytest.mark.parametrize(
+    ("account", "may_trade"), [("DU1234567", True), ("DU1234567A", True), ("DU123456", False), ("U7", False)]
+)
+def test_a_login_without_the_account_that_was_configured_may_not_trade(new_rig, account, may_trade):
+    rig = new_rig(account=account)
+    rig.connect()
+    rig.come_up()
+    assert rig.status.may_trade is may_trade
+    assert rig.state is (S.READY if may_trade else S.DEGRADED)
+    told = "the gateway's login does not have the account that was configured: "
+    assert rig.status.may_trade_reason.startswith(told) is not may_trade
+
+
+def test_the_account_that_was_configured_is_what_counts(new_rig):
+    rig = new_rig(account="DU1234567")
+    rig.connect()
+    rig.open_session(accounts=("U7",))
+    rig.answer()
+    assert not rig.status.may_trade
+    rig.end()
+    rig.come_up()
+    assert rig.status.may_trade
+
+
 @pytest.mark.parametrize("accounts", [("DU7", "DU1234567"), ()], ids=["one more", "none named"])
 def test_a_login_that_keeps_an_account_or_names_none_may_trade(ready, accounts):
     ready.end()

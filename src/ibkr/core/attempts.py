@@ -21,6 +21,14 @@ from ibkr.core.situation import Phase
 from ibkr.core.state import UpstreamState
 from ibkr.core.step import Step
 
+_NOT_CONFIGURED = (
+    "the gateway's login does not have the account that was configured:"
+    " correct ibkr.account, or log in as the user that has it"
+)
+_NOT_AS_BEFORE = (
+    "the gateway is logged in with other accounts than before: log in as before,"
+    " or disconnect() and connect() to go on with these"
+)
 _NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
 
 
@@ -75,7 +83,7 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.session.server_version = fact.server_version
     s.session.accounts = fact.accounts
     s.accounts = s.accounts or fact.accounts
-    s.session.is_other_login = bool(fact.accounts) and not {*s.accounts} & {*fact.accounts}
+    s.session.wrong_login = _wrong_login(step, {*fact.accounts})
     s.session.asked.update(fact.requests)
     s.session.restore_due = fact.to_restore
     s.failure = None
@@ -90,6 +98,16 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     )
     if s.session.upstream is UpstreamState.UNKNOWN:
         step.do(StartTimer(Timer.UPSTREAM, step.policy.upstream_grace))
+
+
+def _wrong_login(step: Step, accounts: set[str]) -> str:
+    """Why an order would go to an account that nobody meant; empty where none would, or nothing is known."""
+    configured = step.identity.account
+    # With an A behind it the account of an advisor stands for all of his.
+    meant = {configured, configured.removesuffix("A")} if configured else {*step.situation.accounts}
+    if not accounts or meant & accounts:
+        return ""
+    return _NOT_CONFIGURED if configured else _NOT_AS_BEFORE
 
 
 def attempt_failed(step: Step, fact: AttemptFailed) -> None:

@@ -9,11 +9,6 @@ from ibkr.core.situation import Identity, Phase, Session, Situation
 from ibkr.core.startup import TRADED
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
 
-_OTHER_LOGIN = (
-    "the gateway is logged in with other accounts than before: log in as before,"
-    " or disconnect() and connect() to go on with these"
-)
-
 _TROUBLE = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.DEGRADED)
 _IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
 
@@ -54,8 +49,8 @@ def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
         return "this program was configured with readonly = true"
     if session.read_only:
         return "the gateway's Read-Only API setting is on: switch it off in its API settings to trade"
-    if session.is_other_login:
-        return _OTHER_LOGIN
+    if session.wrong_login:
+        return session.wrong_login
     if session.compared:
         return ""
     unknown = sorted(TRADED & session.missing)
@@ -138,7 +133,7 @@ def _why_out(s: Situation) -> str:
 
 
 def _lacking(s: Situation, policy: Policy) -> str:
-    parts = [_OTHER_LOGIN] if s.session.is_other_login else []
+    parts = [s.session.wrong_login] if s.session.wrong_login else []
     if s.session.missing:
         parts.append(f"start-up unanswered: {', '.join(sorted(s.session.missing))}")
     if policy.missing_subscriptions == "degrade":

@@ -36,13 +36,14 @@ class Phase(StrEnum):
 
 
 class Identity(Value):
-    """Who connects where. ``readonly``: the program has said that it will not trade."""
+    """Who connects where. ``readonly``: the program has said that it will not trade; ``account``: what it trades."""
 
     host: str
     port: int
     client_id: int
     timeout: float = 5.0
     readonly: bool = False
+    account: str = ""
 
     def endpoint(self, port: int) -> str:
         """The address in words, with the port that is in use."""
@@ -65,8 +66,8 @@ class Session:
 
     server_version: int | None = None
     accounts: tuple[str, ...] = ()
-    is_other_login: bool = False
-    """It has none of the accounts that there were at first: orders would go to somebody else's."""
+    wrong_login: str = ""
+    """Why an order would go to an account that nobody meant, in words."""
     read_only: bool = False
     upstream: UpstreamState = UpstreamState.UNKNOWN
     asked_again: bool = False
