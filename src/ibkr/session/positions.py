@@ -1,4 +1,4 @@
-"""Positions: rows of them (message 61) and of the portfolio (7), read in a fifth of the library's time.
+"""Positions: rows of them (message 61) and of the portfolio (7), read in a quarter of the library's time.
 
 Each new session begins with one of both for every position, and the library spends most of a row on a text for its log
 that is thrown away, and on a contract made twice. Written after ib_async 2.1.0: ``Decoder.position`` and
