@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from ibkr.config import Config, Given, Section
 from ibkr.core.accounts import mask_accounts
@@ -75,8 +74,3 @@ class Patient:
         return replace(
             finding, message=mask_accounts(finding.message, known), advice=mask_accounts(finding.advice, known)
         )
-
-
-def now() -> datetime:
-    """The time by our clock."""
-    return datetime.now(UTC)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from ibkr.core.calendar import Window
 from ibkr.doctor.check import Check, ok, warn
 from ibkr.doctor.finding import Finding
-from ibkr.doctor.patient import Patient, now
+from ibkr.doctor.patient import Patient
 
 _NAME = "maintenance"
 
 
 async def _look(patient: Patient) -> list[Finding]:
     calendar = patient.ibkr.policy.calendar(ZoneInfo)
-    current, until = calendar.look(now())
+    current, until = calendar.look(datetime.now(UTC))
     if current is not None:
         advice = f"What has failed above may be due to it: look again after {current.end:%H:%M} UTC."
         return warn(_NAME, "maintenance", f"a maintenance window is on: {current}", advice)
