@@ -13,7 +13,7 @@ import time
 
 from bench.figures import Figure, plain
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import load_instruments
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
 
 SECONDS = 3.0
@@ -43,7 +43,7 @@ def read(port: int) -> float:
         connection.sendall(hello_bytes(ClientHello(100, 178)))
         connection.recv(1024)
         connection.sendall(frame(encode_fields(71, 2, 1, "")))
-        stocks = [item for item in INSTRUMENTS if item.sec_type == "STK"]
+        stocks = [item for item in load_instruments().live if item.sec_type == "STK"]
         for req_id, item in enumerate(stocks):
             contract = (item.con_id, "", "", "", "", "", "", "", "", "", "", "")
             connection.sendall(frame(encode_fields(1, 11, req_id, *contract, 0, "", 0, 0, "")))

@@ -15,7 +15,7 @@ from typing import Any
 from ib_async import Contract, Ticker
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
-from ibkr.simulator.market.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import load_instruments
 
 HOST = "127.0.0.1"
 CLIENT_ID = 7
@@ -118,7 +118,7 @@ class Rig:
         """Connect and subscribe."""
         await self.connector.connect_async()
         self.connector.on_status(self.outages.note)
-        for item in INSTRUMENTS[:SUBSCRIPTIONS]:
+        for item in load_instruments().live[:SUBSCRIPTIONS]:
             contract = Contract(item.sec_type, item.con_id, item.symbol, exchange=item.exchange, currency=item.currency)
             ticker = self.connector.ib.reqMktData(contract)
             ticker.updateEvent.connect(partial(self._count, len(self._tickers)), keep_ref=True)

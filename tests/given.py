@@ -8,14 +8,12 @@ from typing import Any
 from ib_async import Stock, Ticker
 
 from ibkr import ConnectionState, IBConnector, Status
-from ibkr.simulator.market.instruments import INSTRUMENTS
+from ibkr.simulator.market.instruments import load_instruments
 
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
 STOCKS = [
-    Stock(item.symbol, "SMART", "USD", conId=item.con_id)
-    for item in INSTRUMENTS
-    if (item.sec_type, item.market_data) == ("STK", "live")
+    Stock(item.symbol, "SMART", "USD", conId=item.con_id) for item in load_instruments().live if item.sec_type == "STK"
 ]
 """All of the simulator's that have live data."""
 

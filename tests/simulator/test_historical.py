@@ -15,8 +15,9 @@ from ibkr.simulator.history.pacing import HistoricalPacing
 from ibkr.simulator.history.past import History
 from ibkr.simulator.history.selection import OLDEST, count_bars, select_bars
 from ibkr.simulator.history.spans import BAR_SIZES, BadSpan, Duration, parse_bar_size, parse_duration
-from ibkr.simulator.market.instruments import BY_SYMBOL
+from ibkr.simulator.market.instruments import load_instruments
 
+BY_SYMBOL = load_instruments().by_symbol
 APPLE = Contract(conId=265598)
 EURO = Contract(conId=12087792)
 FIELDS = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")

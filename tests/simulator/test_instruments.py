@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import BY_SYMBOL, INSTRUMENTS, load_instruments
+from ibkr.simulator.market.instruments import load_instruments
 from ibkr.simulator.market.options import compute, implied_vol, monthlies, weeklies
 from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.toml import DataError
@@ -25,8 +25,9 @@ ONE = '[[instrument]]\ncon_id = 1\nsymbol = "XYZ"\nsec_type = "STK"\nprice = 10\
 
 class TestShipped:
     def test_contract_ids_are_ibs(self) -> None:
-        assert {symbol: BY_SYMBOL[symbol].con_id for symbol in TODAYS} == TODAYS
-        assert len(INSTRUMENTS) > 21
+        shipped = load_instruments()
+        assert {symbol: shipped.by_symbol[symbol].con_id for symbol in TODAYS} == TODAYS
+        assert len(shipped.live) > 21
 
     def test_contract_ids_are_unique_options_included(self) -> None:
         ids = [item.con_id for item in load_instruments()]

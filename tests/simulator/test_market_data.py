@@ -6,7 +6,6 @@ import pytest
 from ib_async import Contract, Forex, Index, Option, Stock
 
 from ibkr.simulator import FaultError, Gateway
-from ibkr.simulator.market.instruments import BY_SYMBOL
 from ibkr.simulator.market.walk import Quote
 
 BMW, VODAFONE, APPLE = 14094, 29612249, 265598
@@ -167,7 +166,7 @@ class TestKinds:
 
 class TestMarket:
     async def test_listeners_hear_each_move_of_what_is_followed(self, gateway) -> None:
-        market, apple = gateway._hub.market, BY_SYMBOL["AAPL"]
+        market, apple = gateway._hub.market, gateway._hub.instruments.by_symbol["AAPL"]
         heard: list[tuple[str, Quote]] = []
         market.listen(lambda instrument, quote: heard.append((instrument.symbol, quote)))
         first = market.quote_of(apple)
@@ -181,13 +180,13 @@ class TestMarket:
         market.unfollow(apple)
         count = len(heard)
         assert market.quote_of(apple) is heard[-1][1]
-        market.follow(BY_SYMBOL["SPY"])
+        market.follow(gateway._hub.instruments.by_symbol["SPY"])
         await gateway.wait_for(lambda gateway: len(heard) > count)
         assert {symbol for symbol, _ in heard[count:]} == {"SPY"}
 
     async def test_it_moves_although_no_data_flows(self, gateway) -> None:
         await gateway.fault("lose_upstream")
-        market, apple = gateway._hub.market, BY_SYMBOL["AAPL"]
+        market, apple = gateway._hub.market, gateway._hub.instruments.by_symbol["AAPL"]
         market.follow(apple)
         before = market.quote_of(apple)
         await gateway.wait_for(lambda gateway: market.quote_of(apple) is not before)

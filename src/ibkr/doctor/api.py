@@ -49,8 +49,6 @@ class Greeting:
 
     version: int
     time: str
-    at: float
-    """When it came, by ``time.time()``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ class Line:
             end = 4 + int.from_bytes(data[:4], "big")
             if opening is Opening.GATEWAY and len(data) >= end:
                 version, *rest = decode_fields(data[4:end])
-                return Greeting(int(version), rest[0] if rest else "", time.time()), data[end:]
+                return Greeting(int(version), rest[0] if rest else ""), data[end:]
 
     async def close(self) -> None:
         """End it in good order, and wait for the peer's end, but not for ever."""

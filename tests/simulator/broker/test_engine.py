@@ -11,9 +11,11 @@ from ibkr.simulator.broker.charges import commission
 from ibkr.simulator.broker.engine import Engine
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Refused
 from ibkr.simulator.broker.order import Order, Terms
-from ibkr.simulator.market.instruments import BY_SYMBOL, Instrument
+from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.instruments import load_instruments
 from ibkr.simulator.market.walk import Quote
 
+BY_SYMBOL = load_instruments().by_symbol
 APPLE = BY_SYMBOL["AAPL"]
 
 

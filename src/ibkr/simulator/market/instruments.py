@@ -56,6 +56,11 @@ class Instruments:
         for chain in self.chains:
             yield from chain.options
 
+    @property
+    def live(self) -> list[Instrument]:
+        """Those whose live data the user has, options aside."""
+        return [item for item in self.listed if item.market_data == "live"]
+
     def by_con_id(self, con_id: int) -> Instrument | None:
         """The instrument of this contract id."""
         found = self._listed_by_con_id.get(con_id)
@@ -224,11 +229,3 @@ def _is_strike(item: Instrument, query: Mapping[str, str]) -> bool:
         return False
     strike = float(query.get("strike") or 0)
     return strike == 0 or strike == item.strike
-
-
-_SHIPPED = load_instruments()
-
-INSTRUMENTS: tuple[Instrument, ...] = tuple(item for item in _SHIPPED.listed if item.market_data == "live")
-"""The instruments of the shipped file whose live data the user has, options aside."""
-
-BY_SYMBOL: dict[str, Instrument] = _SHIPPED.by_symbol
