@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import FrozenInstanceError, replace
+from datetime import timedelta
 from itertools import product
 
 import pytest
@@ -93,6 +94,13 @@ def test_the_axis_of_the_socket(rig, bring, phase, session):
 def test_it_is_frozen(ready):
     with pytest.raises(FrozenInstanceError):
         ready.status.state = S.FAILED
+
+
+def test_when_it_was_looked_at_is_not_compared(ready):
+    status = ready.status
+    assert replace(status, as_of=status.as_of + timedelta(1), upstream_notices=9) == status
+    assert replace(status, since=status.since + timedelta(1)) != status
+    assert status != str(status)
 
 
 def test_in_words(ready):

@@ -1,13 +1,18 @@
 """Values are frozen dataclasses to whoever uses them."""
 
 import copy
+import inspect
 import pickle
-from dataclasses import FrozenInstanceError, fields, replace
+from collections.abc import Mapping
+from dataclasses import MISSING, FrozenInstanceError, field, fields, is_dataclass, replace
+from types import MappingProxyType
 
 import pytest
 
 from ibkr.core.effects import Probe
 from ibkr.core.facts import Heard, SocketEnded, TimerFired
+from ibkr.core.settings import Connection
+from ibkr.core.value import Value
 
 
 def test_the_same_however_it_is_made():
@@ -47,3 +52,25 @@ def test_it_takes_its_fields_by_place_in_a_pattern():
 def test_arguments_that_are_no_fields_are_refused(args, named):
     with pytest.raises(TypeError, match="Heard takes attempt"):
         Heard(*args, **named)
+
+
+def test_what_is_asked_of_a_dataclass_is_there_for_every_value():
+    kinds = [Value]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert len(kinds) > 50
+    for kind in kinds[1:]:
+        assert is_dataclass(kind)
+        assert [field.name for field in fields(kind)] == list(kind.__match_args__)
+        assert {field.name for field in fields(kind) if field.default is not MISSING} <= kind._defaults.keys()
+
+
+def test_a_default_that_a_factory_makes_is_the_same_for_all():
+    class Made(Value):
+        row: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    assert Made().row is Made().row == {}
+
+
+def test_help_shows_how_to_make_what_a_program_makes():
+    assert str(inspect.signature(Connection)).startswith("(host='127.0.0.1', port=7497, client_id=1, timeout=5.0, ")

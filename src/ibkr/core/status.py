@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,17 @@ from ibkr.core.accounts import mask_account
 from ibkr.core.orders import SentOrder
 from ibkr.core.plain import masked, plain
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
+from ibkr.core.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ibkr.core.calendar import Window
 
+_NOT_COMPARED = {"as_of": None, "upstream_notices": None}
 
-@dataclass(frozen=True, slots=True)
-class Status:
+
+class Status(Value):
     """How the connection stands. Times are aware UTC datetimes.
 
     ``as_of`` is when the event loop last had a say; it and ``upstream_notices`` take no part in comparison: a status
@@ -30,7 +32,7 @@ class Status:
     state: ConnectionState
     reason: str
     since: datetime
-    as_of: datetime = field(compare=False)
+    as_of: datetime
     may_trade: bool
     may_trade_reason: str
     """Why orders are refused; empty when they are not."""
@@ -49,7 +51,7 @@ class Status:
     last_error: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
     """Orders whose session ended before the gateway had acknowledged them; they may be at the broker."""
-    upstream_notices: int = field(default=0, compare=False)
+    upstream_notices: int = 0
     """How often the gateway has said, the last time, that its link to IB is down."""
     maintenance: Window | None = None
     """The maintenance window that we are in: trouble is expected."""
@@ -64,6 +66,11 @@ class Status:
             for key in ("reason", "may_trade_reason", "last_error", "unconfirmed"):
                 told[key] = masked(told[key], self.accounts)
         return told
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Status:
+            return NotImplemented
+        return {**vars(self), **_NOT_COMPARED} == {**vars(other), **_NOT_COMPARED}
 
     def __str__(self) -> str:
         trade = "may trade" if self.may_trade else "may not trade"

@@ -5,24 +5,35 @@ A frozen dataclass compiles seven methods of its own, and we have so many of the
 
 from __future__ import annotations
 
-from dataclasses import Field, FrozenInstanceError, dataclass
+from dataclasses import Field, FrozenInstanceError, dataclass, field
+from inspect import Parameter, Signature
 from typing import Any, ClassVar, NoReturn, dataclass_transform
 
 
-@dataclass_transform(frozen_default=True)
+class _Fields:
+    """Makes a dataclass of a class of values when somebody asks for its fields: those of most are never asked for."""
+
+    def __get__(self, value: object, cls: type[Value]) -> dict[str, Field[Any]]:
+        dataclass(init=False, repr=False, eq=False)(cls)  # which puts the fields in this one's place
+        return cls.__dataclass_fields__
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Value:
-    """Base of a frozen dataclass whose methods are those below; a default is a plain one, never a factory.
+    """Base of a frozen dataclass whose methods are those below. A default made by a factory is the same for all.
 
     Raises ``TypeError`` for arguments that are not its fields, ``FrozenInstanceError`` when one is set.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    __match_args__: ClassVar[tuple[str, ...]]
-    _defaults: ClassVar[dict[str, Any]]
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
-        dataclass(init=False, repr=False, eq=False)(cls)
-        cls._defaults = {name: getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
+        own, given = cls.__annotations__, vars(cls)
+        cls.__dataclass_fields__ = _Fields()  # type: ignore[assignment]
+        cls.__match_args__ = tuple(dict.fromkeys((*cls.__match_args__, *own)))  # type: ignore[misc]
+        cls._defaults = cls._defaults | {name: _made(given[name]) for name in own if name in given}
 
     def __init__(self, *args: Any, **named: Any) -> None:
         names = self.__match_args__
@@ -31,7 +42,7 @@ class Value:
             return
         given = dict(zip(names, args, strict=False))
         values = self._defaults | given | named
-        if values.keys() != self.__dataclass_fields__.keys() or len(args) > len(names) or given.keys() & named.keys():
+        if values.keys() != set(names) or len(args) > len(names) or given.keys() & named.keys():
             raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; not {args} and {named}")
         self.__dict__.update(values)
 
@@ -52,8 +63,23 @@ class Value:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
+def _made(default: Any) -> Any:
+    factory: Any = getattr(default, "default_factory", None)
+    return factory() if factory else default
+
+
+class _Signature:
+    """What help and notebooks show."""
+
+    def __get__(self, value: object, cls: type[Value]) -> Signature:
+        kind, none = Parameter.POSITIONAL_OR_KEYWORD, Parameter.empty
+        return Signature([Parameter(name, kind, default=cls._defaults.get(name, none)) for name in cls.__match_args__])
+
+
 class CheckedValue(Value):
-    """A value that looks at itself when it is made."""
+    """A value that a program may make; it looks at itself when it is made."""
+
+    __signature__ = _Signature()
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
