@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from ibkr import IBConnector, Policy
 from ibkr.simulator import ThreadedGateway
+from tests.given import Make
 
 FAST = {"probe_apart": 0.01, "refused_every": 0.02, "closed_every": 0.05, "connect_pause": 0.02, "restore_grace": 0.1}
 
@@ -28,7 +29,7 @@ def gateway() -> Iterator[ThreadedGateway]:
 
 
 @pytest.fixture
-def make(library: ModuleType, gateway: ThreadedGateway) -> Iterator[Callable[..., IBConnector]]:
+def make(library: ModuleType, gateway: ThreadedGateway) -> Iterator[Make]:
     """Makes connectors to the gateway, or to another's port: ``make(client_id=8, port=..., probe_after=1)``."""
     made: list[IBConnector] = []
 

@@ -27,6 +27,7 @@ from ibkr import (
     Status,
 )
 from ibkr.simulator import ThreadedGateway
+from tests.given import Make
 
 PATIENCE = 10.0
 
@@ -124,7 +125,7 @@ if sys.platform != "win32":  # uvloop has no build for Windows
 
 
 @pytest.fixture(params=WAYS)
-def begin(request: pytest.FixtureRequest, make: Callable[..., IBConnector]) -> Iterator[Callable[..., Script]]:
+def begin(request: pytest.FixtureRequest, make: Make) -> Iterator[Callable[..., Script]]:
     """Begins a program with a connector of its own: ``begin(probe_after=1)``."""
     if request.param == "script":
         request.getfixturevalue("script_loop")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ibkr import ConnectionState, IBConnector
+from ibkr import ConnectionState
 from ibkr.simulator import ThreadedGateway
-
-Make = Callable[..., IBConnector]
+from tests.given import Make
 
 
 @pytest.mark.parametrize("ways", [(True, True), (True, False), (False, False)], ids=["threads", "mixed", "script"])

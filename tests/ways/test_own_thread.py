@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from ibkr import ConnectionState, GatewayClosed, IBConnector, NotReady, Status
+from ibkr import ConnectionState, GatewayClosed, NotReady, Status
 from ibkr.simulator import ThreadedGateway
-
-Make = Callable[..., IBConnector]
+from tests.given import Make
 
 
 def threads() -> list[str]:

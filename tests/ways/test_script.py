@@ -15,8 +15,8 @@ import pytest
 
 from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import ThreadedGateway
+from tests.given import Make
 
-Make = Callable[..., IBConnector]
 pytestmark = pytest.mark.usefixtures("script_loop")
 
 

@@ -125,9 +125,7 @@ class _ChainEntry:
 def load_instruments(path: str | Path = SHIPPED) -> Instruments:
     """The instruments of a file. Raises `DataError`, which names the file, the entry, the field and the cure."""
     entries = toml.read(path, ("instrument", "chain", "market_rule"))
-    listed: list[Instrument] = []
-    for entry in entries["instrument"]:
-        listed.append(_instrument(entry))
+    listed = [_instrument(entry) for entry in entries["instrument"]]
     toml.check_unique(path, "instrument", "con_id", [item.con_id for item in listed])
     chains: list[Chain] = []
     for entry in entries["chain"]:
