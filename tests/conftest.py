@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ib_async import IB, Ticker
 
     from ibkr import IBConnector, Status
+    from ibkr.simulator import Gateway
     from tests.given import NextTick, StateOf, Stopwatch
 
 _NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
@@ -101,6 +102,15 @@ def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
     yield loop
     loop.close()
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A simulated gateway, where a folder has none of its own. An id is free as soon as its client is gone."""
+    from ibkr.simulator import Gateway
+
+    async with Gateway(id_hold=0) as gateway:
+        yield gateway
 
 
 @pytest.fixture

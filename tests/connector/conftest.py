@@ -21,12 +21,6 @@ READY = ConnectionState.READY
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(id_hold=0) as gateway:
-        yield gateway
-
-
-@pytest.fixture
 async def make(gateway: Gateway) -> AsyncIterator[Make]:
     """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by their name."""
     made: list[IBConnector] = []

@@ -51,12 +51,6 @@ def nothing_unheard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(tick_interval=0.02, id_hold=0) as gateway:
-        yield gateway
-
-
-@pytest.fixture
 async def drill(
     nothing_unheard: None, gateway: Gateway, next_tick: NextTick
 ) -> AsyncIterator[Callable[[Any], Awaitable[None]]]:

@@ -111,12 +111,6 @@ class Served:
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(id_hold=0) as gateway:
-        yield gateway
-
-
-@pytest.fixture
 async def served(gateway: Gateway) -> AsyncIterator[Callable[..., Awaitable[Served]]]:
     """Serves: ``await served(token=..., request_time=...)``; ready, unless ``ready=False``."""
     ends = []

@@ -7,6 +7,7 @@ from ib_async.decoder import Decoder
 
 from ibkr.wire import data, frame, messages
 from ibkr.wire.layout import Field, Layout, LayoutError, Repeat
+from tests.heard import Heard
 
 
 class TestRealTraces:
@@ -164,16 +165,6 @@ def details(**changes: object) -> dict[str, object]:
         elif item.constant is None:
             values[item.name] = {"int": 1, "float": 0.5, "size": 100.0}.get(item.kind, "")
     return {**values, "symbol": "AAPL", "long_name": "Apple \\ Börse", **changes}
-
-
-class Heard:
-    """Stands for ib_async's wrapper: keeps each call."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args: self.calls.append((name, args))
 
 
 @pytest.mark.parametrize("version", [157, 176, 178])

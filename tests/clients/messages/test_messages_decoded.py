@@ -11,6 +11,7 @@ from ib_async.decoder import Decoder as AsyncDecoder
 
 from ibkr.wire import messages
 from ibkr.wire.layout import Field, Layout, Repeat
+from tests.heard import Heard
 
 VERSIONS = range(157, 201)
 CONTRACT = {
@@ -45,16 +46,6 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "name": TEXT,
 }
 Decode = Callable[[int, bytes], list[tuple[str, tuple[Any, ...]]]]
-
-
-class Heard:
-    """Stands for a client's wrapper: keeps each call."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args: self.calls.append((name, args))
 
 
 def with_ib_async() -> tuple[Sequence[int], Decode]:

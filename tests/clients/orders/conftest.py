@@ -17,18 +17,9 @@ from ib_async.decoder import Decoder as AsyncDecoder
 
 from ibkr.wire import decode_fields
 from ibkr.wire.layout import Layout
+from tests.heard import Heard
 
 VERSIONS = tuple(range(157, 201))
-
-
-class Heard:
-    """Stands for a wrapper: keeps each call."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args: self.calls.append((name, args))
 
 
 @dataclass(frozen=True, repr=False)

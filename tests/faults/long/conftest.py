@@ -12,12 +12,6 @@ from ibkr.simulator import Gateway
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    async with Gateway(id_hold=0) as gateway:
-        yield gateway
-
-
-@pytest.fixture
 async def connector(gateway: Gateway) -> AsyncIterator[IBConnector]:
     """Connected."""
     async with IBConnector("127.0.0.1", gateway.port, 7) as connector:

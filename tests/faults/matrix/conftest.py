@@ -7,12 +7,12 @@ life as a word: ``DCSR`` is a connect, ``DCSRBSR`` a connect and a recovery.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
 
-from ibkr.simulator import FAULTS, Fault
+from ibkr.simulator import FAULTS, Fault, Gateway
 
 from .rows import GROUPS, IMPOSSIBLE, LIVED, ROWS, STARTUP, Kind, Row
 
@@ -112,6 +112,12 @@ class Case:
         """Whether the session at the end has been told that the gateway is read-only: by an answer about orders."""
         asked_later = (*STARTUP[:3], "connection", "hello", "version", "startApi", "recovery")
         return self.fault.name == "read_only" and self.phase in asked_later
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    async with Gateway(tick_interval=0.02, id_hold=0) as gateway:
+        yield gateway
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
