@@ -57,14 +57,14 @@ class _Moment:
             self._retire()
 
     def _come(self) -> None:
-        """One in each turn of the loop, so that what the sockets bring meanwhile is read between them."""
         self._retire()
-        timer = next(iter(self.timers))
-        del self.timers[timer]
-        if self.timers:
-            # Before the call: if it turns the loop itself, or fails, it does not keep the others waiting.
-            self._handle = asyncio.get_running_loop().call_soon(self._come)
-        timer.call()
+        # Before the calls: one that turns the loop itself, or fails, does not keep the others waiting.
+        self._handle = asyncio.get_running_loop().call_soon(self._come)
+        while self.timers:
+            timer = next(iter(self.timers))
+            del self.timers[timer]
+            timer.call()
+        self._handle.cancel()
 
     def _retire(self) -> None:
         """Nothing more comes to this one: what is set for the same time from now on has one of its own."""

@@ -5,7 +5,6 @@ The ``IB`` object lives as long as the connector and is reconnected.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -66,7 +65,7 @@ class Adapter:
 
         self._set_events_done = tame(ib)
         self._egress = Egress(ib.client, limiter)
-        self._tap = Tap(ib.client, lambda: asyncio.get_running_loop().time())
+        self._tap = Tap(ib.client)
         self._packet = Packet(self._tap, post)
         self.custody = Custody(ib, self._egress, policy, self._tell_subscriptions)
         self._tap.on_read = self.custody.note_ticks

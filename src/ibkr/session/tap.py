@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +22,9 @@ class Tap:
     which ``is_reading`` was true, and before it, if one was set meanwhile, ``once_read``.
     """
 
-    def __init__(self, client: Any, clock: Callable[[], float]) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
-        self._clock = clock
+        self._clock: Callable[[], float] = time.monotonic
         self.on_unfit: Callable[[Failure], None] = lambda failure: None
         self.on_byte: Callable[[], None] = lambda: None
         self.on_read: Callable[[float], None] = lambda now: None
@@ -38,7 +40,8 @@ class Tap:
         self._reader = reader_for(client, self._heard, lambda: self.on_read(self.last_byte), self._reject)
 
     def reset(self) -> None:
-        """A new socket begins."""
+        """A new socket begins, in the running loop."""
+        self._clock = asyncio.get_running_loop().time
         self._reader.begin()
         self.last_byte = self._clock()
         self.any_byte = False
