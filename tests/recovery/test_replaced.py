@@ -127,3 +127,36 @@ async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
     assert len(gateway.seen.received("reqMktData")) == 4
     assert ib.cancelMktData(AAPL) is not False
     assert await in_step(connector) == set()
+
+
+@pytest.mark.parametrize("as_task", [False, True], ids=["handler", "coroutine"])
+async def test_who_subscribes_whenever_he_is_connected_has_each_stream_once(
+    make: Make, outage: Outage, in_step: InStep, heard: Heard, as_task: bool
+) -> None:
+    """As programs for the bare library do. Two handlers that want the same have a list each."""
+    connector = make()
+    ib, lists, bars = connector.ib, [], []
+    connector.ib.connectedEvent += lambda: lists.append(ib.reqRealTimeBars(AAPL, 5, "TRADES", False))
+
+    def subscribe() -> None:
+        asked = ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+        asked.updateEvent += lambda *_: bars.append(asked)
+        lists.append(asked)
+
+    async def subscribe_in_a_task() -> None:
+        subscribe()
+
+    ib.connectedEvent += subscribe_in_a_task if as_task else subscribe
+    await connector.connect_async()
+    own = ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+    for _ in range(2):
+        await outage(connector, "reset")
+    assert len(lists) == 6
+    assert len(await in_step(connector)) == 3
+    bars.clear()
+    await heard(own.updateEvent).beyond(1)
+    assert {id(each) for each in bars} == {id(lists[-1])}
+    assert len({each.reqId for each in (own, *lists[-2:])}) == 3
+    for each in (own, *lists[-2:]):
+        ib.cancelRealTimeBars(each)
+    assert await in_step(connector) == set()

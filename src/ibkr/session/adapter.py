@@ -159,7 +159,8 @@ class Adapter:
 
     def announce(self) -> None:
         """Tell the library's listeners that the session is up, as its own connect does."""
-        kept_apart(self.ib.connectedEvent.emit)
+        with self.custody.announcement():
+            kept_apart(self.ib.connectedEvent.emit)
 
     def restore(self, *, same_session: bool) -> None:
         """Ask for every subscription again."""

@@ -72,7 +72,7 @@ class InSubscribers:
         return
 
     def slot(self, held: Held) -> Hashable:
-        return None  # each request has a list of its own
+        return held.asked_on_connect  # otherwise each request has a list of its own
 
 
 class InProfits:

@@ -41,6 +41,7 @@ class Custody:
         self._ears = Ears(ib.client.decoder, self._message_came, self._heard_of)
         self._requests = Requests(ib, self._shelf, self._send, self._end_at_gateway, on_moved)
         self.start_up = self._requests.start_up
+        self.announcement = self._requests.announcement
 
     @property
     def ledger(self) -> Ledger:

@@ -113,11 +113,14 @@ class Held:
     loop's time, in this session. ``data_type``: of market data, live or delayed, which the program had asked for last
     before. ``lost_at``: wall time at which an earlier session lost it; ``filled``: how many bars
     have come over the gap since. ``is_early``: asked for before the first session, whose order ids were not known.
+    ``asked_on_connect``: by a handler of ``connectedEvent``, which asks for the same in each session: what, and a
+    number where there are several.
     """
 
     lost_at: float | None = None
     filled: int | None = None
     is_early = False
+    asked_on_connect: Hashable = None
 
     def __init__(self, kind: Kind, thing: Any, arguments: Arguments, data_type: int) -> None:
         self.kind = kind

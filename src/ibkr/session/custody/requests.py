@@ -5,10 +5,13 @@ Whichever way a subscription is asked for, one of the client's request methods i
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from typing import Any
 
@@ -20,6 +23,7 @@ from ibkr.session.custody.shelf import Shelf
 _LIVE = 1
 """The type of market data that a gateway sends until it is asked for another."""
 _UNKNOWN = 0
+_ASKED_ON_CONNECT: ContextVar[Counter[Hashable] | None] = ContextVar("asked_on_connect", default=None)
 
 
 class Requests:
@@ -44,6 +48,7 @@ class Requests:
         self.ids_are_known = False
         self.is_open = False
         self._is_starting_up = False
+        self._is_announcing = False
         self._asked_by_start_up: dict[tuple[str, Arguments], Key] = {}
         self._data_type = self._type_at_gateway = _LIVE
         asked, cancelled = self._asked, self._cancelled
@@ -65,6 +70,19 @@ class Requests:
             yield
         finally:
             self._is_starting_up = False
+
+    @contextmanager
+    def announcement(self) -> Iterator[None]:
+        """What handlers ask for meanwhile, or tasks that they make, takes the place of the same in the session before.
+
+        Two handlers may want the same, each with a list of its own: so the first of them replaces the first.
+        """
+        token, self._is_announcing = _ASKED_ON_CONNECT.set(Counter()), True
+        try:
+            yield
+        finally:
+            self._is_announcing = False
+            _ASKED_ON_CONNECT.reset(token)
 
     def send(self, key: Key, held: Held, arguments: Arguments) -> None:
         """Ask the gateway for it."""
@@ -118,6 +136,12 @@ class Requests:
 
     def _wanted(self, key: Key, held: Held) -> None:
         """A subscription. One that it replaces is ended first: the library would not find it any more to cancel it."""
+        asked = _ASKED_ON_CONNECT.get()
+        # A callback that was scheduled meanwhile has inherited it, and may call anybody: of those only tasks count.
+        if asked is not None and (self._is_announcing or asyncio.current_task() is not None):
+            what = held.kind.name, repr(held.arguments)
+            asked[what] += 1
+            held.asked_on_connect = *what, asked[what]
         replaced = self._shelf.same(held)
         if replaced is not None and replaced != key:
             self._drop(replaced, key)
