@@ -72,15 +72,21 @@ if sys.platform != "win32":
 MESSAGES = st.lists(st.binary(max_size=40), max_size=30)
 
 
-@given(MESSAGES, st.lists(st.integers(0, 1500), max_size=12))
-def test_messages_are_cut_and_read_as_the_library_does(bodies: list[bytes], cuts: list[int]) -> None:
+HANDSHAKE = [encode_fields(15, 1, "DU1,DU2"), encode_fields(9, 1, 7)]
+
+
+@given(st.permutations(HANDSHAKE), MESSAGES, st.lists(st.integers(0, 1500), max_size=12))
+def test_messages_are_cut_and_read_as_the_library_does(
+    handshake: list[bytes], bodies: list[bytes], cuts: list[int]
+) -> None:
+    bodies = [*handshake, *bodies]
     data = b"".join([frame(body) for body in bodies])
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     packets = [data[start:end] for start, end in itertools.pairwise(places)]
 
     def told(read_by: Callable[[IB], Callable[[bytes], None]]) -> tuple[list[list[str]], int, int]:
         ib = IB()
-        ib.client._apiReady, ib.client._serverVersion = True, 178
+        ib.client.connState, ib.client._serverVersion = ib.client.CONNECTED, 178
         fields: list[list[str]] = []
         ib.client.decoder.interpret = fields.append  # type: ignore[method-assign]
         take = read_by(ib)
@@ -101,6 +107,27 @@ def test_messages_are_cut_and_read_as_the_library_does(bodies: list[bytes], cuts
         got = asyncio.run(ours())
     # The library waits for one byte more before it reads an empty message, which no gateway sends.
     assert got == told(lambda ib: ib.client._onSocketHasData) or not bodies[-1]
+
+
+async def test_who_disconnects_at_the_first_news_of_a_session_gets_no_other(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gateway's notices stand behind it in the same packet."""
+    connector = make()
+    told: list[ConnectionState] = []
+
+    def leave(status: Status) -> None:
+        told.append(status.state)
+        if status.state is ConnectionState.SYNCING:
+            connector.disconnect()
+
+    connector.on_status(leave)
+    codes: list[int] = []
+    connector.ib.errorEvent.connect(lambda _, code, *rest: codes.append(code), keep_ref=True)
+    assert not await connector.connect_async()
+    assert told == [ConnectionState.CONNECTING, ConnectionState.SYNCING, ConnectionState.DISCONNECTED]
+    assert not codes
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(make: Make, tiny_slices: None) -> None:

@@ -120,12 +120,8 @@ class Ingest:
 
     def take(self, data: bytes) -> None:
         if not self._client.isReady():
-            self._handshake.take(data)
-            if not self._client.isReady():
-                return
-            data, self._client._data = self._client._data, b""
-        else:
-            self._client._numBytesRecv += len(data)
+            data = self._shake_hands(data)
+        self._client._numBytesRecv += len(data)
         try:
             self._messages.extend(self._cutter.feed(data))
         except FrameTooLong as error:
@@ -139,6 +135,18 @@ class Ingest:
             # A full read is not the last, and some loops read many times before anybody else has his turn.
             if self._messages or len(data) >= READ_SIZE:
                 self._pause()
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Give the library message by message until it is ready; returns what comes behind that."""
+        client = self._client
+        while data and not client.isReady() and client.connState != client.DISCONNECTED:
+            begun = client._data
+            prefix = (begun + data[:4])[:4]
+            rest = 4 + int.from_bytes(prefix, "big") - len(begun) if len(prefix) == 4 else len(data)
+            rest = max(1, rest)  # an empty message is one that the library reads with the next
+            self._handshake.take(data[:rest])
+            data = data[rest:]
+        return data if client.isReady() else b""
 
     def end(self) -> None:
         self._messages.clear()

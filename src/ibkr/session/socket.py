@@ -136,7 +136,7 @@ class Socket:
             self._post(AttemptFailed(self._attempt, failure))
 
     def _on_api_start(self) -> None:
-        """Accounts and next id are in. Told once that packet is read, turns of the loop before connectAsync ends."""
+        """Accounts and next id are in. Told once that message is read, turns of the loop before connectAsync ends."""
         self._tap.once_read = partial(self._opened, self._attempt)
 
     def _opened(self, attempt: int) -> None:

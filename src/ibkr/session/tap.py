@@ -19,7 +19,7 @@ class Tap:
     peer that is no gateway is known by its first bytes and costs no memory. After it, ``ingest.py`` reads.
     ``on_unfit`` is called with the failure, at most once; ``on_byte`` once after each ``listen()``; ``on_read`` when
     a packet, or a slice of it, has been read, with the time of its arrival; ``on_packet`` at the end of each during
-    which ``is_reading`` was true, and before it, if one was set meanwhile, ``once_read``.
+    which ``is_reading`` was true; ``once_read``, if one was set meanwhile, once as soon as something has been read.
     """
 
     def __init__(self, client: Any) -> None:
@@ -37,7 +37,7 @@ class Tap:
         self._opened = False
         self._unfit = False
         self._listening = False
-        self._reader = reader_for(client, self._heard, lambda: self.on_read(self.last_byte), self._reject)
+        self._reader = reader_for(client, self._heard, self._has_read, self._reject)
 
     def reset(self) -> None:
         """A new socket begins, in the running loop."""
@@ -49,6 +49,7 @@ class Tap:
         self._opened = False
         self._unfit = False
         self._listening = False
+        self.once_read = None
 
     @property
     def silence(self) -> float:
@@ -77,9 +78,6 @@ class Tap:
             self._reader.take(data)
         finally:
             self.is_reading = False
-            if self.once_read is not None:
-                once_read, self.once_read = self.once_read, None
-                once_read()
             self.on_packet()
 
     def end(self) -> None:
@@ -97,6 +95,12 @@ class Tap:
         if self._listening:
             self._listening = False
             self.on_byte()
+
+    def _has_read(self) -> None:
+        self.on_read(self.last_byte)
+        once_read, self.once_read = self.once_read, None
+        if once_read is not None:
+            once_read()
 
     def _is_fit(self) -> bool:
         """Whether the first frame is whole and one that the library can go on from."""

@@ -82,7 +82,7 @@ class Case:
                 return f"{lived}SR" if group == "ready" else f"{lived}{UNHURT[group]}"
             case Kind.DEGRADES:
                 out = out if self.drops else ""
-                start_up = "S" if row.is_late and (self.drops or group == "attempt") else ""
+                start_up = "S" if self.drops or group == "attempt" else ""
                 return f"{lived}{out}{start_up}G"
         return f"{lived}{UNHURT[group]}"
 

@@ -60,8 +60,6 @@ class Row:
     drops: tuple[str, ...] = ()
     says: str = ""
     cure: str = ""
-    is_late: bool = False
-    """What lacks is known at the end of start-up only."""
     lasts: float = 0.0
     """Seconds for which the port is shut."""
 
@@ -125,7 +123,6 @@ ROWS = {
         policy={"required_farms": ("usfarm",)},
         says="farm broken: usfarm",
         cure="mend_farm",
-        is_late=True,
     ),
     "mend_farm": Row(Kind.HARMLESS),
     "warn_of_pace": Row(Kind.HARMLESS),
@@ -150,7 +147,6 @@ ROWS = {
         drops=("ready",),
         says="start-up unanswered",
         cure="restore_upstream",
-        is_late=True,
     ),
     "delay": Row(Kind.HARMLESS, arguments=(0.03,)),
     "slow": Row(Kind.HARMLESS, arguments=(200_000,)),
@@ -164,7 +160,6 @@ ROWS = {
         drops=("ready",),
         says="start-up unanswered",
         cure="restore_upstream",
-        is_late=True,
     ),
     "duplicate_message": Row(Kind.HARMLESS, arguments=("any",)),
     "truncate_message": Row(Kind.BREAKS),
