@@ -99,7 +99,7 @@ async def test_a_small_jump_of_the_clock_is_nothing(
     await connector.connect_async()
     monkeypatch.setattr(pulse, "time", SimpleNamespace(time=lambda: time.time() + 4.0))
     connector.ib.reqMktData(AAPL)
-    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 10)  # half a second: five beats of the pulse
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 10)  # half a second: three beats of the pulse
     assert gateway.seen.received("reqCurrentTime") == []
 
 

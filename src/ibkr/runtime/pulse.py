@@ -10,9 +10,11 @@ import time
 import weakref
 from typing import Protocol
 
-PERIOD = 0.1
-"""Seconds from beat to beat; what is shorter cannot be noticed."""
+PERIOD = 0.15
+"""Seconds from beat to beat. To wake a process that sleeps is most of what an idle connector costs."""
 
+_BLOCKED = 0.2
+"""No blockage of so many seconds is missed; some that are shorter are noticed, too."""
 _WORTH_TELLING = 1.0
 
 
@@ -70,10 +72,10 @@ class Pulse:
         assert loop is not None, "a timer of the loop has fired"
         passed, by_wall = loop.time() - self._at, time.time() - self.wall
         self._beat()
-        if passed < 2 * PERIOD and by_wall - passed <= _WORTH_TELLING:
+        if passed < _BLOCKED and by_wall - passed <= _WORTH_TELLING:
             return
         for listener in list(self._listeners):
-            if passed >= 2 * PERIOD:
+            if passed >= _BLOCKED:
                 listener.blocked(passed - PERIOD / 2)  # the blockage began somewhere between two beats
             if by_wall - passed > _WORTH_TELLING:
                 listener.jumped(by_wall - passed)
