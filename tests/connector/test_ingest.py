@@ -130,6 +130,30 @@ async def test_who_disconnects_at_the_first_news_of_a_session_gets_no_other(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+async def test_what_comes_while_the_session_is_told_comes_after_what_was_there(make: Make) -> None:
+    """Who hears of the session turns the loop itself, and the packet that opened it had ended in half a message."""
+    connector = make()
+    seen = Seen(connector)
+    *whole, cut = [bulletins([number]) for number in range(3)]
+    data_received = connector._adapter._tap.data_received
+
+    def with_more(data: bytes) -> None:
+        data_received(b"".join([data, *whole, cut[:9]]) if frame(encode_fields(9, 1, 1)) in data else data)
+
+    def turn_the_loop(status: Status) -> None:
+        if status.state is ConnectionState.SYNCING and not turned:
+            turned.append(status)
+            receive(connector, cut[9:] + bulletins([3]))
+
+    turned: list[Status] = []
+    connector.ib.client.conn.data_received = with_more
+    connector.on_status(turn_the_loop)
+    await connector.connect_async()
+    await seen.are(4)
+    assert seen == [0, 1, 2, 3]
+    assert connector.status.outages == 0
+
+
 async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(make: Make, tiny_slices: None) -> None:
     connector = make()
     await connector.connect_async()

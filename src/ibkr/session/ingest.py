@@ -107,7 +107,7 @@ class Ingest:
         self._on_turn = on_turn
         self._on_read = on_read
         self._on_unfit = on_unfit
-        self._handshake = LibraryReader(client, on_read, on_unfit)
+        self._handshake = LibraryReader(client, lambda: None, on_unfit)
         self._messages: deque[bytes] = deque()
         self._cutter = FrameReader(MAX_FRAME)
         self._next: asyncio.Handle | None = None  # while reading is paused
@@ -119,15 +119,21 @@ class Ingest:
         self._longest_pause = LONG_PAUSE
 
     def take(self, data: bytes) -> None:
-        if not self._client.isReady():
+        is_opening = not self._client.isReady()
+        if is_opening:
             data = self._shake_hands(data)
         self._client._numBytesRecv += len(data)
+        failure = None
         try:
             self._messages.extend(self._cutter.feed(data))
         except FrameTooLong as error:
             self._messages.extend(error.frames)
+            failure = _too_long(error.length)
+        if is_opening:  # behind all that came: who hears of the session may turn the loop, and more comes then
+            self._on_read()
+        if failure is not None:
             self.finish()
-            self._on_unfit(_too_long(error.length))
+            self._on_unfit(failure)
             return
         if self._next is None:
             if self._messages:
