@@ -160,6 +160,16 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
     history.close()
 
 
+def test_a_claim_that_cannot_be_made_is_not_another_programs(path):
+    claim = path.with_name("history.db-owner")
+    claim.mkdir()
+    with pytest.raises(ConfigError, match=r"history.*history\.db-owner.*cannot be used.*may we write") as refused:
+        History(path)
+    assert "another program" not in str(refused.value)
+    claim.rmdir()
+    History(path).close()
+
+
 def test_a_file_that_another_writes_is_refused_and_may_be_read(at, path, monkeypatch):
     history = History(path)
     history.tell(at(0, S.READY))

@@ -208,16 +208,18 @@ def _claim(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
     Of the history itself it would shut out those who read it.
     """
     name = ":memory:" if path is None else f"{os.path.realpath(path)}-owner"
-    claim = sqlite3.connect(name, timeout=0.5, isolation_level=None, check_same_thread=False)
-    try:
-        claim.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        claim.close()
-        raise ConfigError(
-            "history",
-            str(path),
-            "another program keeps its history there (another ibkr serve?): end that one, or name another file",
-        ) from error
+    with ExitStack() as files:
+        try:
+            claim = sqlite3.connect(name, timeout=0.5, isolation_level=None, check_same_thread=False)
+            files.enter_context(closing(claim))
+            claim.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                cause = "another program keeps its history there (another ibkr serve?): end it, or name another file"
+            else:
+                cause = f"{name}, which says whose it is, cannot be used: {error}; may we write it, and its folder?"
+            raise ConfigError("history", str(path), cause) from error
+        files.pop_all()
     return claim
 
 
