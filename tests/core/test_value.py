@@ -72,5 +72,12 @@ def test_a_default_that_a_factory_makes_is_the_same_for_all():
     assert Made().row is Made().row == {}
 
 
+def test_copy_replace_needs_nobody_to_have_asked_for_the_fields():
+    class Unasked(Value):
+        number: int
+
+    assert Unasked(1).__replace__(number=2) == Unasked(2)  # what Python's copy.replace calls, from 3.13 on
+
+
 def test_help_shows_how_to_make_what_a_program_makes():
     assert str(inspect.signature(Connection)).startswith("(host='127.0.0.1', port=7497, client_id=1, timeout=5.0, ")

@@ -5,9 +5,9 @@ A frozen dataclass compiles seven methods of its own, and we have so many of the
 
 from __future__ import annotations
 
-from dataclasses import Field, FrozenInstanceError, dataclass, field
+from dataclasses import Field, FrozenInstanceError, dataclass, field, replace
 from inspect import Parameter, Signature
-from typing import Any, ClassVar, NoReturn, dataclass_transform
+from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 
 class _Fields:
@@ -58,6 +58,10 @@ class Value:
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        """For ``copy.replace``, which looks for this and does not ask for the fields."""
+        return replace(self, **changes)
 
     def __delattr__(self, name: str) -> NoReturn:
         raise FrozenInstanceError(f"cannot delete field {name!r}")
