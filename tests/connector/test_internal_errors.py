@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from ibkr import ConnectionState, IBConnector, Status
+from ibkr import ConnectionState, IBConnector, Status, UpstreamState
 from ibkr.simulator import Gateway
-from tests.given import Make, StateOf
+from ibkr.wire import encode_fields, frame
+from tests.given import AAPL, Make, NextTick, StateOf
 
 
 @pytest.fixture
@@ -80,3 +82,31 @@ async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Ga
     await gateway.fault("clear")
     await connector.wait_ready_async(5)
     assert fired
+
+
+async def test_a_socket_that_ends_behind_a_callback_that_turns_the_loop(
+    gateway: Gateway, make: Make, next_tick: NextTick
+) -> None:
+    """What came before its end waits in the queue, and asks for what cannot be asked for any more."""
+    connector = make()
+    await connector.connect_async()
+    ticker = connector.ib.reqMktData(AAPL)
+    ended: list[Status] = []
+
+    def turn_the_loop(status: Status) -> None:
+        if status.upstream is UpstreamState.DOWN and not ended:
+            ended.append(status)
+            connection = connector.ib.client.conn
+            connection.data_received(frame(encode_fields(4, 2, -1, 1101, "Connectivity restored - data lost", "")))
+            transport: Any = connection.transport
+            transport.set_protocol(asyncio.Protocol())
+            transport.abort()
+            connection.connection_lost(None)
+
+    connector.on_status(turn_the_loop)
+    await gateway.fault("1100")
+    await gateway.wait_for(lambda gateway: gateway.seen.connects == 2)
+    await gateway.fault("1102")
+    await connector.wait_ready_async(5)
+    assert ended
+    await next_tick(ticker)

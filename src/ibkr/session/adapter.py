@@ -133,6 +133,8 @@ class Adapter:
         """Send the start-up requests."""
         startup = self._startup
         assert startup is not None, "there is a session"
+        if self._has_no_session():
+            return
         self.desk.trades.start_up()
         if startup.was_asked:
             startup.with_others = self.desk.has_gap
@@ -142,7 +144,7 @@ class Adapter:
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these start-up requests once more."""
-        if self._startup is not None:
+        if self._startup is not None and not self._has_no_session():
             with self.custody.start_up():
                 self._startup.ask_again(names, shared=shared)
 
@@ -164,6 +166,8 @@ class Adapter:
 
     def restore(self, *, same_session: bool) -> None:
         """Ask for every subscription again."""
+        if self._has_no_session():
+            return
         with one_write(self.ib.client.conn):
             self.custody.restore(same_session=same_session)
         self._tell_subscriptions()
@@ -181,6 +185,8 @@ class Adapter:
 
     def ask_streams(self, req_ids: tuple[Key, ...], unless_since: float | None) -> None:
         """Ask for single streams again on the live socket."""
+        if self._has_no_session():
+            return
         with one_write(self.ib.client.conn):
             self.custody.ask_again(req_ids, unless_since)
         self._tell_subscriptions()
@@ -219,6 +225,10 @@ class Adapter:
         wrapper.connectionClosed = self._session_ended
         self._error, wrapper.error = wrapper.error, self._error_received
         self._end_request, wrapper._endReq = wrapper._endReq, self._request_ended
+
+    def _has_no_session(self) -> bool:
+        """Not any more: its end waits its turn, behind a callback that turned the loop, and what came before it."""
+        return not self.ib.client.isReady()
 
     def _stop_sending(self) -> None:
         self._time.end()
