@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from ib_async import Trade
 
 from ibkr import IBConnector
 from ibkr.simulator import Gateway
@@ -70,6 +71,21 @@ async def test_orders_of_others_that_are_not_told_after_an_outage_have_not_vanis
     report = await told.next()
     assert (report.orders_vanished, report.orders_changed) == ((), ())
     assert "not told: orders of other clients" in report.incomplete[0]
+
+
+async def test_who_asks_for_the_orders_of_others_while_our_asking_is_on_its_way_gets_them(
+    gateway: Gateway, make: Make
+) -> None:
+    stands = gateway.place_order("AAPL", "BUY", 5, limit_price=1.0, client_id=8, account=ACCOUNT)
+    connector = make()
+    asked: asyncio.Future[asyncio.Future[list[Trade]]] = asyncio.get_running_loop().create_future()
+    gateway.on_received(
+        "reqAllOpenOrders", lambda _: asked.set_result(asyncio.ensure_future(connector.ib.reqAllOpenOrdersAsync()))
+    )
+    await connector.connect_async()
+    async with asyncio.timeout(10):
+        trades = await (await asked)
+    assert [trade.order.permId for trade in trades] == [stands.perm_id]
 
 
 @pytest.mark.parametrize("client_id", [0, 9], ids=["client 0", "the master"])

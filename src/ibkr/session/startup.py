@@ -63,8 +63,9 @@ class StartUp:
 
     @property
     def awaits_others(self) -> bool:
-        """Whether the answer about orders of other clients is on its way."""
-        return OTHERS in self._pending
+        """Whether the answer about orders of other clients is on its way, and nobody but us has asked for it."""
+        futures = self._ib.wrapper._futures
+        return any(each.is_ours and futures.get(each.key) is each.future for each in self._pending.get(OTHERS, ()))
 
     @property
     def knows_others(self) -> bool:
