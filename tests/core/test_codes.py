@@ -174,6 +174,13 @@ def test_read_only_is_a_321_that_says_so():
     assert not is_read_only(322, text)
 
 
+def test_a_refusal_for_now_is_a_162_while_the_historical_service_is_away():
+    text = "Historical Market Data Service error message:HMDS connection attempt failed. Connection will be re-attempted..."
+    assert is_for_now(162, text)
+    assert not is_for_now(162, "Historical Market Data Service error message:HMDS query returned no data")
+    assert not is_for_now(321, text)
+
+
 @pytest.mark.parametrize(
     ("text", "farm"),
     [

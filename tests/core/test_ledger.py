@@ -72,6 +72,15 @@ def test_what_ran_before_and_is_refused_now_is_named(ledger):
     assert (ledger.ids(Standing.WANTED), ledger.refused) == ([11, 12], ())
 
 
+def test_what_ran_has_run_in_every_session(ledger):
+    send(ledger, 11)
+    assert not ledger.has_run(11)
+    ledger.live(11)
+    ledger.unsend()
+    assert ledger.has_run(11)
+    assert not ledger.has_run(99)
+
+
 def test_forgotten_when_cancelled(ledger):
     ledger.forget(11)
     ledger.forget(99)

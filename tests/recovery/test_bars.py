@@ -13,7 +13,7 @@ from ib_async import BarData, BarDataList
 from ibkr import IBConnector
 from ibkr.session.custody.bars import join, long_enough
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Heard, Make, Outage
+from tests.given import AAPL, Heard, Make, Outage, StateOf
 
 
 @pytest.fixture
@@ -120,6 +120,27 @@ async def test_ended_by_the_gateway_they_are_asked_for_once(
     assert codes == [code, code]
     assert [len(gateway.seen.received(name)) for name in ("reqHistoricalData", "reqRealTimeBars")] == [2, 2]
     assert set(gateway.seen.live_streams(7)) == {bars.reqId, real_time.reqId}
+
+
+async def test_restored_into_an_outage_they_run_again_when_it_is_over(
+    gateway: Gateway, make: Make, heard: Heard, state_of: StateOf
+) -> None:
+    """The historical service refuses while its own connection is away, and does not remember what it was asked."""
+    connector = make(stream_pause=0.05)
+    await connector.connect_async()
+    bars = await ask(connector)
+    news = heard(bars.updateEvent)
+    await news.beyond(1)
+    codes: list[int] = []
+    connector.ib.errorEvent.connect(lambda _, code, *__: codes.append(code), keep_ref=True)
+    await gateway.fault("lose_upstream")
+    await gateway.fault("close")
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqHistoricalData")) == 2)
+    await state_of(connector, lambda status: 162 in codes)
+    await gateway.fault("restore_upstream")
+    await connector.wait_ready_async(10)
+    await news.beyond(news.times + 2)
+    assert connector.ib.realtimeBars() == [bars]
 
 
 def bar(second: int, close: float = 1.0) -> BarData:

@@ -137,6 +137,11 @@ class Ledger:
             self._stand(entry, Standing.WANTED)
             self._withhold(entry, False)
 
+    def has_run(self, key: Key) -> bool:
+        """Whether it has been live, in this session or in another."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.ran
+
     def label(self, key: Key) -> str:
         """What it is called. Raises ``KeyError`` for a key that is not on the list."""
         return self._entries[key].label

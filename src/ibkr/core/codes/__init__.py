@@ -8,7 +8,16 @@ seen to send: the lists of deephaven-ib, Lean and @stoqey/ib, and issues of rust
 from ibkr.core.codes.catalogue import catalogue, find, search
 from ibkr.core.codes.code import Category, Code, Reaction, Scope, Severity
 from ibkr.core.codes.notices import connected_farms, farm_name, feed_of, new_port
-from ibkr.core.codes.reactions import CODES, IN_WORDS, is_about_farm, is_about_link, is_read_only, is_warning, reaction
+from ibkr.core.codes.reactions import (
+    CODES,
+    IN_WORDS,
+    is_about_farm,
+    is_about_link,
+    is_for_now,
+    is_read_only,
+    is_warning,
+    reaction,
+)
 
 __all__ = [
     "CODES",
@@ -25,6 +34,7 @@ __all__ = [
     "find",
     "is_about_farm",
     "is_about_link",
+    "is_for_now",
     "is_read_only",
     "is_warning",
     "new_port",

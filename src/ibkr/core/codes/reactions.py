@@ -241,6 +241,11 @@ def is_warning(code: int) -> bool:
     return 2100 <= code < 2200 or code in WARNINGS
 
 
+def is_for_now(code: int, text: str) -> bool:
+    """Whether a refusal lasts no longer than an outage: history is refused while its service is away (162)."""
+    return code == 162 and "connection attempt failed" in text
+
+
 def is_read_only(code: int, text: str) -> bool:
     """Whether this answer tells of the gateway's Read-Only API setting (a 321 whose text says so)."""
     return reaction(code) is Reaction.READ_ONLY and "read-only" in text.lower()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ibkr.core.codes import Reaction, is_warning, reaction
+from ibkr.core.codes import Reaction, is_for_now, is_warning, reaction
 from ibkr.core.facts import Key, WatchedStream
 from ibkr.core.ledger import Ledger, Standing
 from ibkr.core.policy import Policy
@@ -163,7 +163,7 @@ class Custody:
         if code in self._retired.get(req_id, ()):
             return  # the gateway had forgotten the stream whose old id we cancelled, as after 1101 it should
         what = reaction(code)
-        if what is Reaction.STREAM_ENDED:
+        if what is Reaction.STREAM_ENDED or (is_for_now(code, text) and self.ledger.has_run(req_id)):
             self._ended(req_id, code, text, tell)
             return
         if what is Reaction.STREAM_WITHHELD and self.ledger.withhold(req_id):
