@@ -160,6 +160,13 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
     history.close()
 
 
+@pytest.mark.parametrize("where", [None, ":memory:"])
+def test_a_history_in_memory_leaves_no_file(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    History(where).close()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_claim_that_cannot_be_made_is_not_another_programs(path):
     claim = path.with_name("history.db-owner")
     claim.mkdir()

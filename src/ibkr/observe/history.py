@@ -207,7 +207,7 @@ def _claim(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
     SQLite's own lock of an empty database, which is the operating system's: it goes with its holder, however that ends.
     Of the history itself it would shut out those who read it.
     """
-    name = ":memory:" if path is None else f"{os.path.realpath(path)}-owner"
+    name = ":memory:" if path in (None, ":memory:") else f"{os.path.realpath(path)}-owner"
     with ExitStack() as files:
         try:
             claim = sqlite3.connect(name, timeout=0.5, isolation_level=None, check_same_thread=False)
