@@ -109,27 +109,6 @@ def test_messages_are_cut_and_read_as_the_library_does(
     assert got == told(lambda ib: ib.client._onSocketHasData) or not bodies[-1]
 
 
-async def test_who_disconnects_at_the_first_news_of_a_session_gets_no_other(
-    make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The gateway's notices stand behind it in the same packet."""
-    connector = make()
-    told: list[ConnectionState] = []
-
-    def leave(status: Status) -> None:
-        told.append(status.state)
-        if status.state is ConnectionState.SYNCING:
-            connector.disconnect()
-
-    connector.on_status(leave)
-    codes: list[int] = []
-    connector.ib.errorEvent.connect(lambda _, code, *rest: codes.append(code), keep_ref=True)
-    assert not await connector.connect_async()
-    assert told == [ConnectionState.CONNECTING, ConnectionState.SYNCING, ConnectionState.DISCONNECTED]
-    assert not codes
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
 async def test_what_comes_while_the_session_is_told_comes_after_what_was_there(make: Make) -> None:
     """Who hears of the session turns the loop itself, and the packet that opened it had ended in half a message."""
     connector = make()

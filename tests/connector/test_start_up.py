@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from ib_async import IB, Ticker
@@ -173,3 +174,24 @@ async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
     assert await connecting is True
     assert connector.ib.tickers() == asked
     assert list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"]
+
+
+async def test_who_disconnects_at_the_first_news_of_a_session_gets_no_other(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gateway's notices stand behind it in the same packet."""
+    connector = make()
+    told: list[ConnectionState] = []
+
+    def leave(status: Status) -> None:
+        told.append(status.state)
+        if status.state is ConnectionState.SYNCING:
+            connector.disconnect()
+
+    connector.on_status(leave)
+    codes: list[int] = []
+    connector.ib.errorEvent.connect(lambda _, code, *rest: codes.append(code), keep_ref=True)
+    assert not await connector.connect_async()
+    assert told == [ConnectionState.CONNECTING, ConnectionState.SYNCING, ConnectionState.DISCONNECTED]
+    assert not codes
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
