@@ -38,6 +38,8 @@ _HOW = """\
   oftener, each with fewer ticks.
 - Prices and sizes of market data (messages 1 and 2) are read in one step, with the library's own values and events; all
   others, and all that is odd, by the library's decoder.
+- Start-up's first request leaves as soon as the gateway has opened the session, so that it works while the others are
+  made; rows of positions and portfolio are read without the text that the library makes of each for its log.
 - With a version of the client library that is not known (known are ib_async 2.1.0 and ib_insync 0.9.86) its own code
   reads, and a warning says so once.
 - A connector has one timer that matters while it is idle. Timers may be 1 % late, so that those of many connectors wake
