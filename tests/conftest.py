@@ -11,6 +11,7 @@ import gc
 import importlib
 import inspect
 import os
+import signal
 import sys
 import threading
 import time
@@ -32,6 +33,10 @@ _NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_NOISY)
 settings.load_profile("default")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKEND = os.environ.get("TESTED_BACKEND", "ib_async")
 if BACKEND != "ib_async":  # here, for conftests of folders are imported before any hook is called
