@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import Field, FrozenInstanceError, dataclass, field, replace
 from inspect import Parameter, Signature
-from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
 
 
 class _Fields:
@@ -83,7 +83,10 @@ class _Signature:
 class CheckedValue(Value):
     """A value that a program may make; it looks at itself when it is made."""
 
-    __signature__ = _Signature()
+    if TYPE_CHECKING:
+        __signature__: ClassVar[Signature]
+    else:  # annotated, it would be a field
+        __signature__ = _Signature()
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
