@@ -31,8 +31,8 @@ class Value:
 
     def __init_subclass__(cls) -> None:
         own, given = cls.__annotations__, vars(cls)
-        cls.__dataclass_fields__ = _Fields()  # type: ignore[assignment]
-        cls.__match_args__ = tuple(dict.fromkeys((*cls.__match_args__, *own)))  # type: ignore[misc]
+        cls.__dataclass_fields__ = _Fields()  # type: ignore[assignment]  # it gives way to them
+        cls.__match_args__ = tuple(dict.fromkeys((*cls.__match_args__, *own)))  # type: ignore[misc]  # of any length
         cls._defaults = cls._defaults | {name: _made(given[name]) for name in own if name in given}
 
     def __init__(self, *args: Any, **named: Any) -> None:
