@@ -16,9 +16,9 @@ COMMAND = [sys.executable, "-P", "-m", "ibkr"]
 
 @pytest.fixture
 def surroundings(tmp_path):
-    """Directory and environment without any setting of ours."""
+    """Directory and environment without any setting of ours; but at night, too, no outage is an expected one."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
-    env |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
+    env |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error", "IBKR_REGION": "none"}
     for key in ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
         env.pop(key, None)
     return {"cwd": tmp_path, "env": env}

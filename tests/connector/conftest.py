@@ -22,14 +22,22 @@ READY = ConnectionState.READY
 
 @pytest.fixture
 async def make(gateway: Gateway) -> AsyncIterator[Make]:
-    """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by their name."""
+    """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by their name.
+
+    At night, too, no outage is an expected one.
+    """
     made: list[IBConnector] = []
 
     def make(
         client_id: int = 7, timeout: float = 5, port: int = 0, readonly: bool = False, **policy: Any
     ) -> IBConnector:
         connector = IBConnector(
-            "127.0.0.1", port or gateway.port, client_id, timeout, readonly=readonly, policy=Policy(**policy)
+            "127.0.0.1",
+            port or gateway.port,
+            client_id,
+            timeout,
+            readonly=readonly,
+            policy=Policy(**{"region": "none"} | policy),
         )
         made.append(connector)
         return connector

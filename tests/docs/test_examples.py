@@ -13,6 +13,9 @@ from ibkr.simulator import ThreadedGateway
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+# At night, too, no outage is an expected one, of which nobody would be told.
+SURROUNDINGS = os.environ | {"PYTHONUNBUFFERED": "1", "IBKR_REGION": "none"}
+
 
 @contextmanager
 def running(name: str, *ports: int, is_endless: bool = True) -> Iterator[Callable[[str], str]]:
@@ -22,7 +25,7 @@ def running(name: str, *ports: int, is_endless: bool = True) -> Iterator[Callabl
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=SURROUNDINGS,
     )
     said: list[str] = []
 
@@ -86,7 +89,7 @@ def test_an_outage_and_its_end_are_told_by_the_command(tmp_path: Path) -> None:
     options = ["--on-outage", ring, "--outage-after", "0.1", "--http", "127.0.0.1:0"]
     with ThreadedGateway(id_hold=0) as gateway:
         command = [sys.executable, "-P", "-m", "ibkr", "-v", "serve", "--port", str(gateway.port), *options]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=SURROUNDINGS) as process:
             try:
                 wait_for_line(process.stderr, "Connected to IBKR at")
                 gateway.faults.restart(1.5)

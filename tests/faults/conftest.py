@@ -74,7 +74,7 @@ class Drill:
         self.gateway, self.case, self.row = gateway, case, case.row
         numbers = {**SHORT, **self.row.policy}
         timeout = numbers.pop("timeout", 5.0)
-        self.policy = Policy(**numbers)
+        self.policy = Policy(**{"region": "none"} | numbers)
         self.connector = IBConnector("127.0.0.1", gateway.port, CLIENT_ID, timeout, policy=self.policy)
         self.life = LETTERS[self.connector.status.state]
         self.connector.on_status(self._note)

@@ -57,6 +57,6 @@ def gateway() -> Iterator[ThreadedGateway]:
 @pytest.fixture
 def connector(gateway: ThreadedGateway) -> Iterator[IBConnector]:
     """Not connected; ends with its test."""
-    connector = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(refused_every=0.05))
+    connector = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(region="none", refused_every=0.05))
     yield connector
     connector.stop()

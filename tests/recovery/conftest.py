@@ -32,7 +32,7 @@ async def make(gateway: Gateway) -> AsyncIterator[Make]:
     made: list[IBConnector] = []
 
     def make(client_id: int = 7, timeout: float = 5, **policy: Any) -> IBConnector:
-        policies = Policy(**policy)
+        policies = Policy(**{"region": "none"} | policy)
         connector = IBConnector("127.0.0.1", gateway.port, client_id, timeout, account=ACCOUNT, policy=policies)
         made.append(connector)
         return connector

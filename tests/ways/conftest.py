@@ -36,7 +36,12 @@ def make(library: ModuleType, gateway: ThreadedGateway) -> Iterator[Make]:
     def make(client_id: int = 7, port: int = 0, timeout: float = 2, **policy: Any) -> IBConnector:
         policy = {**FAST, **policy}
         connector = IBConnector(
-            "127.0.0.1", port or gateway.port, client_id, timeout, ib=library.IB(), policy=Policy(**policy)
+            "127.0.0.1",
+            port or gateway.port,
+            client_id,
+            timeout,
+            ib=library.IB(),
+            policy=Policy(**{"region": "none"} | policy),
         )
         made.append(connector)
         return connector

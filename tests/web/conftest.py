@@ -116,7 +116,7 @@ async def served(gateway: Gateway) -> AsyncIterator[Callable[..., Awaitable[Serv
     ends = []
 
     async def start(*, ready: bool = True, history: History | None = None, **settings: Any) -> Served:
-        policy = Policy(refused_every=0.05, backoff_first=0.05, client_id_grace=0.1)
+        policy = Policy(region="none", refused_every=0.05, backoff_first=0.05, client_id_grace=0.1)
         connector = IBConnector("127.0.0.1", gateway.port, 7, policy=policy)
         web = WebSettings(port=0, **{"stats_every": 0.05, **settings})
         site = Site(connector, web, history=history)
