@@ -8,7 +8,6 @@ import math
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 
 from ibkr.core import effects as do
 from ibkr.core.facts import ClockJumped, Fact, Now, Timer, TimerFired
@@ -16,7 +15,6 @@ from ibkr.core.machine import Machine
 from ibkr.core.status import Status
 from ibkr.runtime.effects import CARRY_OUT, Session
 from ibkr.runtime.pulse import Pulse, pulse_of
-from ibkr.runtime.timers import SharedTimer, call_at
 
 logger = logging.getLogger("ibkr.runtime")
 
@@ -64,7 +62,7 @@ class Driver:
         self._pulse: Pulse | None = None
         self._queue: deque[Fact] = deque()
         self._busy = False
-        self._timers: dict[Timer, asyncio.TimerHandle | SharedTimer] = {}
+        self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._fired: set[Timer] = set()
         self._quiet: set[asyncio.Future[None]] = set()
         self.crash: Exception | None = None
@@ -165,10 +163,7 @@ class Driver:
         self._stop(timer)
         loop = asyncio.get_running_loop()
         due = _together(loop.time() + delay, delay)
-        fire = partial(self._fire, timer, due)
-        # The one that every connector always has.
-        is_shared = timer is Timer.LIVENESS
-        self._timers[timer] = call_at(loop, due, fire) if is_shared else loop.call_at(due, fire)
+        self._timers[timer] = loop.call_at(due, self._fire, timer, due)
 
     def _stop(self, timer: Timer) -> None:
         self._fired.discard(timer)
