@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import fields
 from typing import NoReturn
 
 from ibkr.core.calendar import REGIONS, Calendar, Zone, calendar_of
@@ -88,14 +87,14 @@ class Policy(CheckedValue):
     """When the gateway restarts itself (its "Lock and Exit" settings), such as '23:45 America/New_York'."""
 
     def check(self) -> None:
-        for field in fields(self):
-            if isinstance(field.default, (int, float)):
-                _check_number(field.name, getattr(self, field.name), whole=isinstance(field.default, int))
+        for name, default in self._defaults.items():
+            if isinstance(default, (int, float)):
+                _check_number(name, getattr(self, name), whole=isinstance(default, int))
         if not 0 <= self.jitter < 1:
             raise ConfigError("ibkr.jitter", self.jitter, "must be from 0 to below 1")
         if self.suspect_after > self.probe_timeout:
             self._refuse_late_suspicion()
-        for name, least in (("loop_block_warning", 0.2), ("suspend_jump", 1.0)):
+        for name, least in (("loop_block_warning", 0.25), ("suspend_jump", 1.0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), f"must be {least} or more: less is not noticed")
         self._check_words()
@@ -117,7 +116,7 @@ class Policy(CheckedValue):
 
     def _refuse_late_suspicion(self) -> NoReturn:
         """Of the two numbers that do not fit, name the one that was set."""
-        if self.suspect_after == type(self).__dataclass_fields__["suspect_after"].default:
+        if self.suspect_after == self._defaults["suspect_after"]:
             cure = f"must not be shorter than suspect_after ({self.suspect_after})"
             raise ConfigError("ibkr.probe_timeout", self.probe_timeout, cure)
         raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
