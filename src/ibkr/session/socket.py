@@ -126,7 +126,6 @@ class Socket:
     def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
         self.is_there = True
         transport.set_protocol(SmallReads(self._conn))
-        keep_alive(transport.get_extra_info("socket"), self._patience)
 
     def _on_unfit(self, failure: Failure) -> None:
         self._detail = failure.detail
@@ -144,6 +143,9 @@ class Socket:
             return
         self._is_open = True
         self._on_open()
+        # Last: meanwhile the gateway works on what it was asked. Until here the attempt's own time limit serves.
+        if self._conn.transport is not None:
+            keep_alive(self._conn.transport.get_extra_info("socket"), self._patience)
 
     def _leave(self, end: Callable[[], None]) -> None:
         """What the library's own disconnect does, in its order."""
