@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ibkr.core.errors import Failure, FailureKind
-from ibkr.session.positions import read_positions
+from ibkr.session.rows import read_rows
 from ibkr.session.telling import kept_apart, tell_cancelled
 from ibkr.session.ticks import NoTicks, TickReader, Ticks
 from ibkr.wire.frame import MAX_FRAME, FrameReader, FrameTooLong
@@ -268,7 +268,7 @@ def reader_for(
     if (package, version) in _KNOWN:
         if package != "ib_async":
             return Ingest(client, NoTicks(), on_turn, on_read, on_unfit)
-        read_positions(client)
+        read_rows(client)
         return Ingest(client, Ticks(client), on_turn, on_read, on_unfit)
     _tell_unknown(package, version)
     return LibraryReader(client, on_read, on_unfit)

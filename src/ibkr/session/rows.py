@@ -1,9 +1,10 @@
-"""Positions: rows of them (message 61) and of the portfolio (7), read in a quarter of the library's time.
+"""Rows of what an account holds, read in a part of the library's time: positions (message 61), portfolio (7), values.
 
-Each new session begins with one of both for every position, and the library spends most of a row on a text for its log
-that is thrown away, and on a contract made twice. Written after ib_async 2.1.0: ``Decoder.position`` and
-``updatePortfolio`` with the methods of ``Wrapper`` of the same names. What cannot be read, and all when something of
-that has been replaced or the text is wanted, is left to the library.
+Each new session begins with all of them, and the program waits. The library spends most of a row of positions on a text
+for its log that is thrown away, and on a contract made twice; of a value (6, and 73 of one model) on finding out how to
+call its own method. Written after ib_async 2.1.0: ``Decoder.position``, ``updatePortfolio`` and ``wrap`` with those
+methods of ``Wrapper`` that they call. What cannot be read, and all when something of that has been replaced or the
+text is wanted, is left to the library.
 """
 
 from __future__ import annotations
@@ -15,16 +16,52 @@ from typing import Any
 _Handler = Callable[[list[str]], None]
 
 
-def read_positions(client: Any) -> None:
+def read_rows(client: Any) -> None:
     """Have the decoder of an ib_async client read these rows by the functions here."""
     from ib_async.decoder import Decoder
     from ib_async.wrapper import Wrapper
 
     handlers = client.decoder.handlers
-    for message, handler_of, name in ((7, _portfolio_reader, "updatePortfolio"), (61, _position_reader, "position")):
+    for message, reader, decodes, method in (
+        (6, _value_reader, "wrap.<locals>.handler", "updateAccountValue"),
+        (7, _portfolio_reader, "updatePortfolio", "updatePortfolio"),
+        (61, _position_reader, "position", "position"),
+        (73, _model_value_reader, "wrap.<locals>.handler", "accountUpdateMulti"),
+    ):
         theirs = handlers[message]
-        if getattr(theirs, "__func__", None) is getattr(Decoder, name):
-            handlers[message] = handler_of(client.wrapper, theirs, getattr(Wrapper, name))
+        if getattr(theirs, "__module__", "") == Decoder.__module__ and theirs.__qualname__ == f"Decoder.{decodes}":
+            handlers[message] = reader(client.wrapper, theirs, getattr(Wrapper, method))
+
+
+def _value_reader(wrapper: Any, theirs: _Handler, original: object) -> _Handler:
+    from ib_async.objects import AccountValue
+
+    def read(fields: list[str]) -> None:
+        if len(fields) != 6 or getattr(wrapper.updateAccountValue, "__func__", None) is not original:
+            theirs(fields)
+            return
+        _, _, tag, text, currency, account = fields
+        value = AccountValue(account, tag, text, currency, "")
+        wrapper.accountValues[account, tag, currency, ""] = value
+        wrapper.ib.accountValueEvent.emit(value)
+
+    return read
+
+
+def _model_value_reader(wrapper: Any, theirs: _Handler, original: object) -> _Handler:
+    from ib_async.objects import AccountValue
+
+    def read(fields: list[str]) -> None:
+        method = wrapper.accountUpdateMulti
+        if len(fields) != 8 or not fields[2].isdecimal() or getattr(method, "__func__", None) is not original:
+            theirs(fields)
+            return
+        _, _, _, account, model, tag, text, currency = fields
+        value = AccountValue(account, tag, text, currency, model)
+        wrapper.accountValues[account, tag, currency, model] = value
+        wrapper.ib.accountValueEvent.emit(value)
+
+    return read
 
 
 def _position_reader(wrapper: Any, theirs: _Handler, original: object) -> _Handler:

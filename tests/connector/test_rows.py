@@ -1,4 +1,4 @@
-"""Rows of positions and portfolio are read as the client library reads them: same objects, events, complaints."""
+"""Rows of positions, portfolio and account values are read as by the client library: objects, events, complaints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ib_async import IB
 from ib_async.wrapper import Wrapper
 
-from ibkr.session.positions import read_positions
+from ibkr.session.rows import read_rows
 
 ACCOUNTS = st.sampled_from(["DU1", "DU2", ""])
 CON_IDS = st.sampled_from(["1", "2", "0", "", "x", "\u0663"])
@@ -30,7 +30,11 @@ ITEM = st.builds(
     ACCOUNTS,
     st.lists(NUMBERS, min_size=6, max_size=6),
 )
-ROWS = st.one_of(POSITION, ITEM).flatmap(lambda row: st.sampled_from([row, row, row, row, row[:-1], [*row, "1"]]))
+VALUE = st.tuples(st.just("6"), st.just("2"), TEXTS, TEXTS, TEXTS, ACCOUNTS).map(list)
+OF_MODEL = st.tuples(st.just("73"), st.just("1"), CON_IDS, ACCOUNTS, TEXTS, TEXTS, TEXTS, TEXTS).map(list)
+ROWS = st.one_of(POSITION, ITEM, VALUE, OF_MODEL).flatmap(
+    lambda row: st.sampled_from([row, row, row, row, row[:-1], [*row, "1"]])
+)
 
 
 class Told(logging.Handler):
@@ -42,7 +46,7 @@ class Told(logging.Handler):
         self.log: list[str] = []
         self.ib.wrapper.startReq("positions")
         prepare(self.ib.client)
-        for event in (self.ib.positionEvent, self.ib.updatePortfolioEvent):
+        for event in (self.ib.positionEvent, self.ib.updatePortfolioEvent, self.ib.accountValueEvent):
             event.connect(lambda row: self.log.append(self._in_full(row)), keep_ref=True)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -58,11 +62,18 @@ class Told(logging.Handler):
             logger.removeHandler(self)
         wrapper = self.ib.wrapper
         held = [*wrapper.positions.items(), *wrapper.portfolio.items(), *enumerate(wrapper._results["positions"])]
+        held += wrapper.accountValues.items()
         return [*self.log, *(f"{key}: {self._in_full(rows)}" for key, rows in held)]
 
     def _in_full(self, told: Any) -> str:
         rows = list(told.values()) if isinstance(told, dict) else [told]
-        return str([(type(row), tuple(row), vars(row.contract), type(row.contract)) for row in rows])
+        contracts = [getattr(row, "contract", None) for row in rows]
+        return str(
+            [
+                (type(row), tuple(row), type(each), each and vars(each))
+                for row, each in zip(rows, contracts, strict=True)
+            ]
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -79,30 +90,28 @@ def by_library(client: Any) -> None:
 @example([["7", "8", "1", "EUR", "CASH", "", "0", "", "", "", "USD", "", "", "5", "1", "1", "1", "1", "0", "DU1"]])
 @example([["61", "3", "DU1", "1", "A", "STK", "", "", "", "", "", "", "", "", size, ""] for size in ("5", "0", "6")])
 def test_objects_and_events_are_the_librarys(rows: list[list[str]]) -> None:
-    assert Told(read_positions).feed(rows) == Told(by_library).feed(rows)
+    assert Told(read_rows).feed(rows) == Told(by_library).feed(rows)
 
 
 POSITION_ROW = ["61", "3", "DU1", "1", "A", "STK", "", "0", "", "", "SMART", "USD", "A", "A", "5", "1.5"]
 ITEM_ROW = ["7", "8", "1", "A", "STK", "", "0", "", "", "SMART", "USD", "A", "A", "5", "1", "5", "1", "0", "0", "DU1"]
+VALUE_ROW = ["6", "2", "NetLiquidation", "100000.00", "USD", "DU1"]
+OF_MODEL_ROW = ["73", "1", "5", "DU1", "", "NetLiquidation", "100000.00", "USD"]
+METHODS = ("position", "updatePortfolio", "updateAccountValue", "accountUpdateMulti")
 
 
 def replace_methods(client: Any, seen: Callable[..., None]) -> None:
-    client.wrapper.position = client.wrapper.updatePortfolio = seen
+    for name in METHODS:
+        setattr(client.wrapper, name, seen)
 
 
 def replace_class(client: Any, seen: Callable[..., None]) -> None:
-    class Mine(Wrapper):
-        def position(self, *arguments: Any) -> None:
-            seen(*arguments)
-
-        def updatePortfolio(self, *arguments: Any) -> None:
-            seen(*arguments)
-
-    client.wrapper.__class__ = Mine
+    methods = {name: lambda self, *arguments: seen(*arguments) for name in METHODS}
+    client.wrapper.__class__ = type("Mine", (Wrapper,), methods)
 
 
 def replace_handlers(client: Any, seen: Callable[..., None]) -> None:
-    client.decoder.handlers[61] = client.decoder.handlers[7] = seen
+    client.decoder.handlers.update(dict.fromkeys((6, 7, 61, 73), seen))
 
 
 def want_the_log(client: Any, seen: Callable[..., None]) -> None:
@@ -110,11 +119,21 @@ def want_the_log(client: Any, seen: Callable[..., None]) -> None:
     client.wrapper._logger.info = seen
 
 
-@pytest.mark.parametrize("replace", [replace_methods, replace_class, replace_handlers, want_the_log])
+@pytest.mark.parametrize("replace", [replace_methods, replace_class, replace_handlers])
 @pytest.mark.parametrize("before", [True, False])
 def test_who_takes_the_librarys_place_gets_every_row(
     replace: Callable[[Any, Callable[..., None]], None], before: bool
 ) -> None:
+    assert len(told_instead(replace, before=before)) == 4
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_who_wants_the_log_gets_every_text_of_it(before: bool) -> None:
+    assert len(told_instead(want_the_log, before=before)) == 2
+
+
+def told_instead(replace: Callable[[Any, Callable[..., None]], None], *, before: bool) -> list[Any]:
+    """What reaches the one who takes the library's place, before or after ours does, of one row of each kind."""
     seen: list[Any] = []
 
     def see(*arguments: Any) -> None:
@@ -123,9 +142,9 @@ def test_who_takes_the_librarys_place_gets_every_row(
     def prepare(client: Any) -> None:
         if before:
             replace(client, see)
-        read_positions(client)
+        read_rows(client)
         if not before:
             replace(client, see)
 
-    Told(prepare).feed([POSITION_ROW, ITEM_ROW])
-    assert len(seen) == 2
+    Told(prepare).feed([POSITION_ROW, ITEM_ROW, VALUE_ROW, OF_MODEL_ROW])
+    return seen
