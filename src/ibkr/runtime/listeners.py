@@ -54,11 +54,11 @@ class Listeners(Generic[T]):
             if holds(news) and not found.done():
                 found.set_result(news)
 
-        remove = self.add(look)
+        self._callbacks.append(look)
         try:
             return await found
         finally:
-            remove()
+            self._remove(look)
 
     def _remove(self, callback: Callable[[T], object]) -> None:
         with suppress(ValueError):  # off already, perhaps by another thread

@@ -161,8 +161,9 @@ class Adapter:
 
     def announce(self) -> None:
         """Tell the library's listeners that the session is up, as its own connect does."""
-        with self.custody.announcement():
-            kept_apart(self.ib.connectedEvent.emit)
+        if len(self.ib.connectedEvent):
+            with self.custody.announcement():
+                kept_apart(self.ib.connectedEvent.emit)
 
     def restore(self, *, same_session: bool) -> None:
         """Ask for every subscription again."""

@@ -77,7 +77,8 @@ class Egress:
         if not self._is_open:
             raise ConnectionError("Not connected: the session is not open yet")
         self._limiter.send(partial(self._write, message, on_left), urgency_of(message))
-        self._tell_throttle()
+        if self._limiter.is_holding:  # otherwise it has left, and that was told
+            self._tell_throttle()
 
     def _send(self, message: str) -> None:
         if message.startswith(_START_API):  # one a connection: with a burst and a second's rate it is still under 50
