@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 # Live ids begin with U, F or I, paper ids with D before that; digits follow.
-_ACCOUNT_ID = re.compile(r"\bD?[UFI][A-Z]?\d{5,9}\b")
+_ACCOUNT_ID = r"\bD?[UFI][A-Z]?\d{5,9}\b"
 
 
 def mask_account(account: str) -> str:
@@ -18,4 +18,4 @@ def mask_accounts(text: str, known: Iterable[str] = ()) -> str:
     # The longest first: one id may begin with another.
     for account in sorted(filter(None, known), key=len, reverse=True):
         text = text.replace(account, mask_account(account))
-    return _ACCOUNT_ID.sub(lambda match: mask_account(match.group()), text)
+    return re.sub(_ACCOUNT_ID, lambda match: mask_account(match.group()), text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ibkr.core.calendar import Calendar
@@ -22,21 +21,27 @@ _SESSION_TIMERS = (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Step:
     """The situation, the moment, the rules; and the effects collected so far.
 
     ``shows_nothing``: the reaction has changed nothing that the status is made of. To look is most of a step's cost.
     """
 
-    situation: Situation
-    identity: Identity
-    policy: Policy
-    now: Now
-    roll: Callable[[], float]
-    calendar: Calendar
-    effects: list[Effect] = field(default_factory=list)
-    shows_nothing: bool = False
+    __slots__ = ("calendar", "effects", "identity", "now", "policy", "roll", "shows_nothing", "situation")
+
+    def __init__(
+        self,
+        situation: Situation,
+        identity: Identity,
+        policy: Policy,
+        now: Now,
+        roll: Callable[[], float],
+        calendar: Calendar,
+    ) -> None:
+        self.situation, self.now = situation, now
+        self.identity, self.policy, self.roll, self.calendar = identity, policy, roll, calendar
+        self.effects: list[Effect] = []
+        self.shows_nothing = False
 
     def do(self, *effects: Effect) -> None:
         """Add effects, in order."""

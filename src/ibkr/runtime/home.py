@@ -10,11 +10,13 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ibkr.runtime.blocking import outcome
-from ibkr.runtime.own_thread import OwnThread
 from ibkr.runtime.script import run_in_script, running_loop, script_loop, turn
+
+if TYPE_CHECKING:
+    from ibkr.runtime.own_thread import OwnThread
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
@@ -49,6 +51,8 @@ class Home:
         ``farewell`` is awaited in it when it is stopped, ``after_all`` called when its loop will never run again.
         Raises ``RuntimeError`` while somebody lives in another loop.
         """
+
+        from ibkr.runtime.own_thread import OwnThread  # most programs have a loop
 
         def ended() -> None:
             after_all()

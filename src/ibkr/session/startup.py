@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS, TRADED
 
@@ -13,23 +13,27 @@ _OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
 _MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses
 
 
-class _Request(NamedTuple):
+class _Request:
     """How to ask. Those on a key that the library shares have the ``key``, and ``again``, the bare message.
 
     Where somebody's asking already pends on the key, it is shared: the library would forget it for a second one.
     """
 
-    ask: Callable[[], asyncio.Future[Any]]
-    again: Callable[[], None] | None = None
-    key: str = ""
+    __slots__ = ("again", "ask", "key")
+
+    def __init__(
+        self, ask: Callable[[], asyncio.Future[Any]], again: Callable[[], None] | None = None, key: str = ""
+    ) -> None:
+        self.ask, self.again, self.key = ask, again, key
 
 
-class _Asked(NamedTuple):
+class _Asked:
     """A request that is out: the library's future for it, its key there, and whether the asking was ours."""
 
-    future: asyncio.Future[Any]
-    key: int | str
-    is_ours: bool
+    __slots__ = ("future", "is_ours", "key")
+
+    def __init__(self, future: asyncio.Future[Any], key: int | str, *, is_ours: bool) -> None:
+        self.future, self.key, self.is_ours = future, key, is_ours
 
 
 class StartUp:

@@ -121,7 +121,7 @@ class Requests:
     def _replace(self, name: str, ours: Callable[..., None], kind: Kind | None = None) -> Callable[..., None]:
         """Put ours, which takes the kind and the arguments, in the place of this method, which is returned."""
         method: Callable[..., None] = getattr(self._client, name)
-        setattr(self._client, name, _StandIn(ours, kind, _signature(getattr(method, "__func__", method))))
+        setattr(self._client, name, _StandIn(ours, kind, getattr(method, "__func__", method)))
         return method
 
     def _asked(self, kind: Kind, *every: Any) -> None:
@@ -236,20 +236,21 @@ class Requests:
 
 
 class _StandIn:
-    """In the place of one method: there are dozens for each connector, so they are small."""
+    """In the place of one method: there are dozens for each connector, so they are small. ``theirs`` takes ``self``."""
 
-    __slots__ = ("_kind", "_ours", "_signature")
+    __slots__ = ("_kind", "_ours", "_theirs")
 
-    def __init__(self, ours: Callable[..., None], kind: Kind | None, signature: inspect.Signature) -> None:
-        self._ours, self._kind, self._signature = ours, kind, signature
+    def __init__(self, ours: Callable[..., None], kind: Kind | None, theirs: Callable[..., None]) -> None:
+        self._ours, self._kind, self._theirs = ours, kind, theirs
 
     def __call__(self, *args: Any, **named: Any) -> None:
-        if named or len(args) + 1 != len(self._signature.parameters):  # to bind costs more than all the rest
-            args = self._signature.bind(None, *args, **named).args[1:]
+        signature = _signature(self._theirs)
+        if named or len(args) + 1 != len(signature.parameters):  # to bind costs more than all the rest
+            args = signature.bind(None, *args, **named).args[1:]
         self._ours(*args) if self._kind is None else self._ours(self._kind, *args)
 
 
-@functools.cache  # the same for every client; to find it out again would be most of what a connector costs to make
+@functools.cache  # the same for every client, and slow to find out
 def _signature(function: Callable[..., None]) -> inspect.Signature:
     """With ``self``."""
     return inspect.signature(function)
