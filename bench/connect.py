@@ -12,7 +12,7 @@ from bench.gateways import HOST, GatewayProcess, gateway
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
 
-WARM_UP = 5
+WARM_UP = 20
 WAITING = 10.0
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
@@ -92,7 +92,7 @@ async def refused() -> float:
 
 async def _measure(runs: int) -> list[Figure]:
     with gateway() as served:
-        pairs = [(await raw_connect(served.port), await connect(served.port)) for _ in range(WARM_UP + 3 * runs)]
+        pairs = [(await raw_connect(served.port), await connect(served.port)) for _ in range(WARM_UP + 10 * runs)]
         # So many resets in a minute are flapping to it, which it would slow down for.
         async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
             ticker = connector.ib.reqMktData(AAPL)

@@ -14,7 +14,8 @@ from bench.figures import Figure, plain, ratio
 from bench.gateways import gateway
 
 COUNT = 200
-SECONDS = 15.0
+SECONDS = 10.0
+"""Two probes of each."""
 _CLOSED = 1.0
 
 
@@ -54,7 +55,7 @@ def _round() -> dict[str, float]:
 
 
 def measure(runs: int) -> list[Figure]:
-    rounds = [_round() for _ in range(max(2, runs // 5))]
+    rounds = [_round() for _ in range(runs)]
 
     def of(name: str) -> list[float]:
         return [each[name] for each in rounds]

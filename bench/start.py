@@ -24,7 +24,7 @@ def fresh(code: str) -> float:
 
 
 def measure(runs: int) -> list[Figure]:
-    rounds = [[fresh(code) for code in (_BARE, _IMPORT, _RAW, _OURS)] for _ in range(2 + runs)][2:]
+    rounds = [[fresh(code) for code in (_BARE, _IMPORT, _RAW, _OURS)] for _ in range(2 + 3 * runs)][2:]
     bare, package, raw, ours = ([each[column] for each in rounds] for column in range(4))
     only = [after - before for after, before in zip(package, bare, strict=True)]
     return [
