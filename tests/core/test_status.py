@@ -1,6 +1,8 @@
 """The status as the design's table of states has it, line by line; and as plain data."""
 
+import copy
 import json
+import pickle
 from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
 from itertools import product
@@ -158,3 +160,13 @@ def test_account_ids_are_masked_wherever_they_stand(ready):
     assert (plain["reason"], plain["may_trade_reason"], plain["last_error"]) == (masked, masked, f"silent: {masked}")
     shown = status.to_dict(show_accounts=True)
     assert (shown["accounts"], shown["reason"]) == (["DU1234567", "X_99"], told)
+
+
+@pytest.mark.parametrize("carried", [copy.copy, copy.deepcopy, lambda status: pickle.loads(pickle.dumps(status))])
+def test_a_status_goes_to_another_process_and_stays_as_it_is(ready, carried):
+    status = ready.status
+    there = carried(status)
+    assert there == status
+    assert there.to_dict() == status.to_dict()
+    with pytest.raises(TypeError):
+        there.farms["usfarm"] = FarmState.BROKEN

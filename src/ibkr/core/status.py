@@ -67,6 +67,13 @@ class Status(Value):
                 told[key] = masked(told[key], self.accounts)
         return told
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For ``copy`` and ``pickle``: a mapping that cannot be written to cannot be told to another process either."""
+        return vars(self) | {"farms": dict(self.farms)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, farms=MappingProxyType(state["farms"]))
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not Status:
             return NotImplemented
