@@ -121,7 +121,7 @@ class Desk:
         report, self._pending = self._pending, None
         streams = self._custody.after_gap()
         confirmed = [order for order in report.orders_appeared if order.perm_id in self._found_since]
-        incomplete = [f"{label}: not filled up yet" for label in streams.unfilled]
+        incomplete = [f"{label} in the outage, still to be filled up" for label in streams.unfilled]
         self.last = replace(
             report,
             end=datetime.now(UTC),
