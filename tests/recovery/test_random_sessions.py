@@ -89,7 +89,6 @@ async def fault(gateway: Gateway, chance: random.Random) -> None:
 async def play(seed: int, in_step: InStep, gateway: Gateway) -> None:
     chance = random.Random(seed)
     policy = Policy(
-        region="none",
         send_rate=2000.0,
         send_burst=500,
         probe_after=0.05,
