@@ -144,8 +144,9 @@ class Socket:
         self._is_open = True
         self._on_open()
         # Last: meanwhile the gateway works on what it was asked. Until here the attempt's own time limit serves.
-        if self._conn.transport is not None:
-            keep_alive(self._conn.transport.get_extra_info("socket"), self._patience)
+        transport = self._conn.transport
+        if transport is not None and not transport.is_closing():  # who was told may have ended it
+            keep_alive(transport.get_extra_info("socket"), self._patience)
 
     def _leave(self, end: Callable[[], None]) -> None:
         """What the library's own disconnect does, in its order."""
