@@ -42,11 +42,12 @@ _HOW = """\
 - Prices and sizes of market data (messages 1 and 2) are read in one step, with the library's own values and events; all
   others, and all that is odd, by the library's decoder.
 - Start-up's first request leaves as soon as the gateway has opened the session, so that it works while the others are
-  made; rows of positions and portfolio are read without the text that the library makes of each for its log.
+  made; rows of positions and portfolio are read without the text that the library makes of each for its log, account
+  values without its way of calling its own methods. What can wait until the gateway is at work does.
 - With a version of the client library that is not known (known are ib_async 2.1.0 and ib_insync 0.9.86) its own code
   reads, and a warning says so once.
 - A connector has one timer that matters while it is idle. Timers may be 1 % late, so that those of many connectors wake
-  the loop together; they share one of the loop's.
+  the loop together; its pulse, which notices a blockage, beats five times a second for all of them.
 - What a program declares costs every start: an import's time is in compiling a dataclass's methods, so values are
   dataclasses for whoever asks, and compile none.
 """

@@ -14,7 +14,7 @@ from ibkr.simulator import Gateway
 from tests.given import AAPL, Back, Make, NextTick, StateOf, States, Ticking
 
 # Of ib_async's own code, which is read for it alone; with another library it is not collected.
-_OF_IB_ASYNC = ["test_ticks.py", "test_positions.py"]
+_OF_IB_ASYNC = ["test_ticks.py", "test_rows.py"]
 collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async" else _OF_IB_ASYNC
 
 READY = ConnectionState.READY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -114,12 +115,25 @@ def replace_handlers(client: Any, seen: Callable[..., None]) -> None:
     client.decoder.handlers.update(dict.fromkeys((6, 7, 61, 73), seen))
 
 
+def wrap_handlers(client: Any, seen: Callable[..., None]) -> None:
+    """One that records passes on its name with all else: only its code tells it from the library's."""
+    handlers = client.decoder.handlers
+    handlers.update(
+        {message: functools.wraps(handlers[message])(lambda fields: seen(fields)) for message in (6, 7, 61, 73)}
+    )
+
+
+def make_others(client: Any, seen: Callable[..., None]) -> None:
+    client.wrapper.mine = seen
+    client.decoder.handlers.update({message: client.decoder.wrap("mine", [str]) for message in (6, 7, 61, 73)})
+
+
 def want_the_log(client: Any, seen: Callable[..., None]) -> None:
     client.wrapper._logger = logging.Logger("rows", logging.INFO)
     client.wrapper._logger.info = seen
 
 
-@pytest.mark.parametrize("replace", [replace_methods, replace_class, replace_handlers])
+@pytest.mark.parametrize("replace", [replace_methods, replace_class, replace_handlers, wrap_handlers, make_others])
 @pytest.mark.parametrize("before", [True, False])
 def test_who_takes_the_librarys_place_gets_every_row(
     replace: Callable[[Any, Callable[..., None]], None], before: bool
@@ -130,6 +144,16 @@ def test_who_takes_the_librarys_place_gets_every_row(
 @pytest.mark.parametrize("before", [True, False])
 def test_who_wants_the_log_gets_every_text_of_it(before: bool) -> None:
     assert len(told_instead(want_the_log, before=before)) == 2
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_who_patches_the_librarys_class_gets_every_row(monkeypatch: pytest.MonkeyPatch, before: bool) -> None:
+    def patch(client: Any, seen: Callable[..., None]) -> None:
+        for name in METHODS:
+            theirs = getattr(Wrapper, name)
+            monkeypatch.setattr(Wrapper, name, functools.wraps(theirs)(lambda self, *arguments: seen(*arguments)))
+
+    assert len(told_instead(patch, before=before)) == 4
 
 
 def told_instead(replace: Callable[[Any, Callable[..., None]], None], *, before: bool) -> list[Any]:

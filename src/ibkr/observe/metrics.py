@@ -153,7 +153,12 @@ def _of_traffic(stats: Stats) -> Iterator[Metric]:
         ("ibkr_sent_messages", "Messages to the gateway.", stats.messages_out, ""),
         ("ibkr_received_bytes", "Bytes from the gateway.", stats.bytes_in, "bytes"),
         ("ibkr_sent_bytes", "Bytes to the gateway.", stats.bytes_out, "bytes"),
-        ("ibkr_loop_stalls", "Times that the event loop was blocked for 0.25 s or more.", stats.loop_stalls, ""),
+        (
+            "ibkr_loop_stalls",
+            "Times that the event loop was blocked, 0.25 s or more and some that were shorter.",
+            stats.loop_stalls,
+            "",
+        ),
         ("ibkr_loop_stall_seconds", "Time that it was blocked altogether.", stats.loop_stall_seconds, "seconds"),
     )
     for name, words, value, unit in counters:

@@ -21,18 +21,18 @@ def keep_alive(sock: Any, patience: float) -> None:
     """
     seconds = min(math.ceil(patience), _LONGEST)
     options = {
+        "SO_KEEPALIVE": 1,
         "TCP_KEEPIDLE": seconds,
         "TCP_KEEPALIVE": seconds,  # its name on macOS
         "TCP_KEEPINTVL": max(1, seconds // _PROBES),
         "TCP_KEEPCNT": _PROBES,
         "TCP_USER_TIMEOUT": 1000 * seconds,
     }
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in options.items():
         option = getattr(socket, name, None)
         if option is None:
             continue
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+            sock.setsockopt(socket.SOL_SOCKET if name == "SO_KEEPALIVE" else socket.IPPROTO_TCP, option, value)
         except OSError:
             logger.debug("%s could not be set to %s", name, value, exc_info=True)

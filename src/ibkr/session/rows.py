@@ -18,19 +18,31 @@ _Handler = Callable[[list[str]], None]
 
 def read_rows(client: Any) -> None:
     """Have the decoder of an ib_async client read these rows by the functions here."""
-    from ib_async.decoder import Decoder
-    from ib_async.wrapper import Wrapper
+    from ib_async import decoder, wrapper
 
     handlers = client.decoder.handlers
-    for message, reader, decodes, method in (
-        (6, _value_reader, "wrap.<locals>.handler", "updateAccountValue"),
-        (7, _portfolio_reader, "updatePortfolio", "updatePortfolio"),
-        (61, _position_reader, "position", "position"),
-        (73, _model_value_reader, "wrap.<locals>.handler", "accountUpdateMulti"),
+    for message, reader, name in (
+        (6, _value_reader, "updateAccountValue"),
+        (7, _portfolio_reader, "updatePortfolio"),
+        (61, _position_reader, "position"),
+        (73, _model_value_reader, "accountUpdateMulti"),
     ):
-        theirs = handlers[message]
-        if getattr(theirs, "__module__", "") == Decoder.__module__ and theirs.__qualname__ == f"Decoder.{decodes}":
-            handlers[message] = reader(client.wrapper, theirs, getattr(Wrapper, method))
+        theirs, method = handlers[message], getattr(wrapper.Wrapper, name)
+        # By what they are made of: a stand-in for either may have taken over its name.
+        is_plain = getattr(theirs, "__func__", None) is getattr(decoder.Decoder, name, theirs)
+        if (is_plain or _calls(theirs, name)) and getattr(method, "__globals__", None) is vars(wrapper):
+            handlers[message] = reader(client.wrapper, theirs, method)
+
+
+def _calls(handler: Any, name: str) -> bool:
+    """Whether it is a handler of ``Decoder.wrap`` for this method of the wrapper."""
+    from ib_async.decoder import Decoder
+
+    code, wrap = getattr(handler, "__code__", None), getattr(Decoder.wrap, "__code__", None)
+    if code is None or wrap is None or code not in wrap.co_consts:
+        return False
+    cells = dict(zip(code.co_freevars, handler.__closure__, strict=True))
+    return bool(cells["methodName"].cell_contents == name)
 
 
 def _value_reader(wrapper: Any, theirs: _Handler, original: object) -> _Handler:
