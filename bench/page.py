@@ -17,8 +17,8 @@ machine, `make bench-full` takes three times as many runs, `make bench-compare R
 revision. Ours and the bare library are measured in turn in one run. A value is that of the medians, or their ratio; in
 brackets is the middle half of the runs.
 
-Three figures lie close to what they must be, and one run holds what the next one misses: the start of a process (1.09
-to 1.16 x were read on one day), connecting (1.05 to 1.17 x), and 200 idle connectors (0.48 to 0.59 %).
+Closest to what they must be are the start of a process (1.08 to 1.14 x were read on one day) and 200 idle connectors
+(0.39 to 0.44 %), which is a share of this machine's core: a slower one, or one with other work, needs more.
 """
 
 _STAGES = """\
