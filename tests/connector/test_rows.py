@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ib_async import IB
+from ib_async.decoder import Decoder
 from ib_async.wrapper import Wrapper
 
 from ibkr.session.rows import read_rows
@@ -154,6 +155,16 @@ def test_who_patches_the_librarys_class_gets_every_row(monkeypatch: pytest.Monke
             monkeypatch.setattr(Wrapper, name, functools.wraps(theirs)(lambda self, *arguments: seen(*arguments)))
 
     assert len(told_instead(patch, before=before)) == 4
+
+
+def test_who_patches_the_decoders_class_before_gets_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def patch(client: Any, seen: Callable[..., None]) -> None:
+        for name in ("position", "updatePortfolio"):
+            monkeypatch.setattr(Decoder, name, lambda self, fields: seen(fields))
+        monkeypatch.setattr(Decoder, "wrap", lambda self, *_, **__: lambda fields: seen(fields))
+        client.decoder.__init__(client.wrapper, 0)
+
+    assert len(told_instead(patch, before=True)) == 4
 
 
 def told_instead(replace: Callable[[Any, Callable[..., None]], None], *, before: bool) -> list[Any]:

@@ -18,7 +18,7 @@ _Handler = Callable[[list[str]], None]
 
 def read_rows(client: Any) -> None:
     """Have the decoder of an ib_async client read these rows by the functions here."""
-    from ib_async import decoder, wrapper
+    from ib_async import wrapper
 
     handlers = client.decoder.handlers
     for message, reader, name in (
@@ -28,21 +28,24 @@ def read_rows(client: Any) -> None:
         (73, _model_value_reader, "accountUpdateMulti"),
     ):
         theirs, method = handlers[message], getattr(wrapper.Wrapper, name)
-        # By what they are made of: a stand-in for either may have taken over its name.
-        is_plain = getattr(theirs, "__func__", None) is getattr(decoder.Decoder, name, theirs)
-        if (is_plain or _calls(theirs, name)) and getattr(method, "__globals__", None) is vars(wrapper):
+        if _decodes(theirs, name) and _is_of(wrapper, method):
             handlers[message] = reader(client.wrapper, theirs, method)
 
 
-def _calls(handler: Any, name: str) -> bool:
-    """Whether it is a handler of ``Decoder.wrap`` for this method of the wrapper."""
-    from ib_async.decoder import Decoder
+def _decodes(handler: Any, name: str) -> bool:
+    """Whether it is the library's own, and calls this method of the wrapper."""
+    from ib_async import decoder
 
-    code, wrap = getattr(handler, "__code__", None), getattr(Decoder.wrap, "__code__", None)
-    if code is None or wrap is None or code not in wrap.co_consts:
+    if not _is_of(decoder, handler):
         return False
-    cells = dict(zip(code.co_freevars, handler.__closure__, strict=True))
-    return bool(cells["methodName"].cell_contents == name)
+    cells = dict(zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True))
+    called = cells["methodName"].cell_contents if "methodName" in cells else handler.__name__
+    return bool(called == name)
+
+
+def _is_of(module: Any, function: Any) -> bool:
+    """Whether it was written in this module: what is put in its place may have taken over its name."""
+    return getattr(function, "__globals__", None) is vars(module)
 
 
 def _value_reader(wrapper: Any, theirs: _Handler, original: object) -> _Handler:
