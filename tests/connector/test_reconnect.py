@@ -256,6 +256,18 @@ async def test_the_old_socket_has_ended_before_the_next_attempt(gateway: Gateway
     assert gateway.seen.connects == 2
 
 
+async def test_a_busy_gateway_has_half_a_second_to_read_what_was_sent_last(
+    gateway: Gateway, make: Make, stopwatch: Stopwatch
+) -> None:
+    """A socket that is aborted sooner may be reset under an order that is still unread."""
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("freeze")
+    elapsed = stopwatch()
+    assert await connector.disconnect_async()
+    assert 0.4 < elapsed() < 2
+
+
 async def test_a_gateway_that_comes_back_with_another_login_takes_no_order(
     make: Make, state_of: StateOf, gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:

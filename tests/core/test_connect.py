@@ -192,7 +192,7 @@ def test_disconnect_wins_in_every_phase(new_rig, bring, phase, abort):
 def test_a_close_in_good_order_has_its_grace_then_the_socket_is_aborted(ready):
     ready.disconnect()
     assert ready.orders == [do.Release(), do.Close(1)]  # held streams end before the library forgets them
-    ready.advance(0.049)
+    ready.advance(0.499)
     assert ready.orders[-1] == do.Close(1)
     ready.advance(0.002)
     assert ready.orders[-1] == do.Abort(1)

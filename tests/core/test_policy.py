@@ -15,7 +15,8 @@ NUMBERS = [field.name for field in fields(Policy) if isinstance(field.default, (
 
 def test_the_numbers_of_the_design():
     policy = Policy()
-    assert (policy.connect_attempts, policy.connect_pause, policy.close_grace) == (3, 1.0, 0.05)
+    assert (policy.connect_attempts, policy.connect_pause) == (3, 1.0)
+    assert (policy.close_grace, policy.disconnect_grace) == (0.05, 0.5)
     assert (policy.refused_every, policy.refused_every_later, policy.later_after) == (0.25, 1.0, 600.0)
     assert (policy.closed_every, policy.closed_every_later) == (0.5, 2.0)
     assert (policy.backoff_first, policy.backoff_cap, policy.jitter) == (1.0, 10.0, 0.1)

@@ -21,6 +21,7 @@ SLACK = 2.0
 SHORT = {
     "connect_attempts": 4,
     "connect_pause": 0.05,
+    "disconnect_grace": 0.05,
     "refused_every": 0.05,
     "closed_every": 0.05,
     "backoff_first": 30.0,
@@ -144,7 +145,7 @@ class Drill:
     async def _strike_in_disconnect(self) -> None:
         await self._connect_and_subscribe()
         self.gateway.on_received("end", self._strike)
-        async with self._allowed(self.policy.close_grace):
+        async with self._allowed(self.policy.disconnect_grace):
             assert await self.connector.disconnect_async()
         await self.gateway.wait_for(lambda gateway: self.struck)
         assert self.life == "DCSRD"

@@ -19,7 +19,9 @@ class Policy(CheckedValue):
     connect_pause: float = 1.0
     """From the end of one attempt of ``connect()`` to the start of the next."""
     close_grace: float = 0.05
-    """How long the old socket may take to end before it is aborted."""
+    """How long the old socket may take to end before it is aborted, where the next attempt waits for that."""
+    disconnect_grace: float = 0.5
+    """The same after ``disconnect()``: a busy gateway has the time to read what was sent last."""
     refused_every: float = 0.25
     refused_every_later: float = 1.0
     closed_every: float = 0.5

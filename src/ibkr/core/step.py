@@ -71,14 +71,15 @@ class Step:
         self.do(StartTimer(Timer.RETRY, seconds))
 
     def end_socket(self, *, abort: bool) -> None:
-        """End the socket now, or in good order and within ``close_grace``."""
+        """End the socket now, or in good order: within ``close_grace``, or ``disconnect_grace`` if nothing follows."""
         s = self.situation
         if not s.socket_open:
             return
         if abort:
             self.do(Abort(s.attempt), StopTimer(Timer.SOCKET_END))
         else:
-            self.do(Close(s.attempt), StartTimer(Timer.SOCKET_END, self.policy.close_grace))
+            grace = self.policy.disconnect_grace if s.phase is Phase.IDLE else self.policy.close_grace
+            self.do(Close(s.attempt), StartTimer(Timer.SOCKET_END, grace))
 
     def leave_session(self) -> None:
         """Stop what runs only while a session is up."""

@@ -244,7 +244,7 @@ class Oracle:
         policy, in_startup = self.rig.policy, self.rig.machine.phase is P.STARTUP
         whole = {
             Timer.ATTEMPT: self.rig.machine.identity.timeout,
-            Timer.SOCKET_END: policy.close_grace,
+            Timer.SOCKET_END: policy.disconnect_grace if self.rig.machine.phase is P.IDLE else policy.close_grace,
             Timer.REQUEST: policy.request_timeout if in_startup else policy.missing_every,
             Timer.UPSTREAM: policy.upstream_grace,
             Timer.RESTORE: policy.restore_grace,
