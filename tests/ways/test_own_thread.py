@@ -22,46 +22,6 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("ibkr 127")]
 
 
-def test_call_gives_result_or_exception_of_functions_and_coroutines(make: Make, apple: Any) -> None:
-    connector = make().start_in_thread()
-    assert connector.may_trade
-    assert connector.call(lambda ib: threading.current_thread().name) in threads()
-    [details] = connector.call(lambda ib: ib.reqContractDetailsAsync(apple))
-    assert details.contract.conId == 265598
-    assert connector.call(lambda ib: ib.reqPositionsAsync()), "a future is awaited, too"
-    with pytest.raises(ZeroDivisionError):
-        connector.call(lambda ib: 1 / 0)
-
-    async def fail(ib: Any) -> None:
-        raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine"):
-        connector.call(fail)
-
-
-def test_a_call_that_takes_too_long_is_cancelled(make: Make) -> None:
-    connector = make().start_in_thread()
-    cancelled = threading.Event()
-
-    async def linger(ib: Any) -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            cancelled.set()
-
-    with pytest.raises(TimeoutError, match=r"not done within 0\.05 s"):
-        connector.call(linger, 0.05)
-    assert cancelled.wait(5)
-
-
-def test_a_call_s_own_timeout_error_is_its_own(make: Make) -> None:
-    async def late(ib: Any) -> None:
-        raise TimeoutError("mine")
-
-    with pytest.raises(TimeoutError, match="mine"):
-        make().start_in_thread().call(late, 5)
-
-
 @pytest.mark.parametrize(
     ("deadlock", "cure"),
     [
@@ -200,6 +160,23 @@ def test_stop_from_a_status_callback(make: Make, gateway: ThreadedGateway) -> No
         connector.call(lambda ib: asyncio.sleep(60), 10)
     connector.stop()
     assert connector.status.state is ConnectionState.DISCONNECTED
+
+
+def test_stop_waits_for_a_thread_that_another_has_stopped(make: Make) -> None:
+    connector = make().start_in_thread()
+    loop = connector.call(lambda ib: asyncio.get_running_loop())
+    closing, close = threading.Event(), loop.close
+
+    def take_long() -> None:
+        closing.set()
+        time.sleep(0.2)
+        close()
+
+    loop.close = take_long
+    connector.call(lambda ib: connector.stop())
+    closing.wait(5)
+    connector.stop()
+    assert not threads()
 
 
 def test_what_runs_when_it_is_stopped_is_cancelled_while_the_session_stands(make: Make) -> None:

@@ -1,4 +1,7 @@
-"""Blocking one thread until another is done, in slices: on Windows a wait without an end does not hear Ctrl-C."""
+"""Work for the loop of another thread, and blocking until it is done.
+
+In slices: on Windows a wait without an end does not hear Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,42 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _SLICE = 0.25
+
+
+def submit(work: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop) -> concurrent.futures.Future[T]:
+    """Have the work done in the loop, which runs in another thread; given up before it began, it is not.
+
+    As ``asyncio.run_coroutine_threadsafe``, but that is given a coroutine: with a Ctrl-C between its making and its
+    handing over, Python's last words would be that it was never awaited.
+    """
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def begin() -> None:
+        if future.cancelled():
+            return
+        task = loop.create_task(work())
+        task.add_done_callback(tell)
+        future.add_done_callback(lambda given_up: given_up.cancelled() and loop.call_soon_threadsafe(task.cancel))
+
+    def tell(task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        error = task.exception()
+        if error is None:
+            future.set_result(task.result())
+        else:
+            future.set_exception(error)
+
+    loop.call_soon_threadsafe(begin)
+    return future
 
 
 def outcome(future: concurrent.futures.Future[T], loop: asyncio.AbstractEventLoop, timeout: float | None) -> T:

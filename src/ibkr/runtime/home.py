@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ibkr.runtime.blocking import outcome
+from ibkr.runtime.blocking import outcome, submit
 from ibkr.runtime.script import run_in_script, running_loop, script_loop, turn
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Home:
         self._thread = 0
         self._moving = threading.Lock()
         self._inherited: asyncio.AbstractEventLoop | None = None
+        self._ending: OwnThread | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.own: OwnThread | None = None
 
@@ -56,6 +57,7 @@ class Home:
 
         def ended() -> None:
             after_all()
+            self._ending = own
             self._leave()
 
         with self._moving:
@@ -70,11 +72,21 @@ class Home:
             self.own, self.loop, self._thread = own, own.loop, own.ident
             return True
 
+    def stop_thread(self, patience: float | None) -> bool:
+        """End the thread of one's own, and wait for that at most ``patience`` seconds; False without one."""
+        own = self.own
+        if own is not None:
+            own.stop(patience)
+        elif self._ending is not None:  # stopped by another, it may still be about to close its loop
+            self._ending.stop(patience)
+        return own is not None
+
     def forget(self) -> None:
         """In a forked process: the loop and the thread are the parent's."""
         # Kept, for a loop that is collected unregisters its wake-up socket with the selector that both processes share.
         self._inherited = self.loop
         self._moving = threading.Lock()
+        self._ending = None
         self._leave()
 
     def _leave(self) -> None:
@@ -141,7 +153,7 @@ class Home:
         """As ``run``, for coroutines: whatever loop runs here goes on meanwhile."""
         if not self.is_elsewhere:
             return await work()
-        future = self._submit(_within(work, None))
+        future = self._submit(lambda: _within(work, None))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError as error:
@@ -177,21 +189,20 @@ class Home:
 
     def _cross(self, work: Work[T], timeout: float | None) -> T:
         loop = self.loop
-        future = self._submit(_carried(work))
+        future = self._submit(lambda: _carried(work))
         assert loop is not None, "what was submitted has a loop"
         try:
             return outcome(future, loop, timeout)
         except _Carried as carried:
             raise carried.error from None
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         own, loop = self.own, self.loop
         if own is not None:
             return own.submit(work)
         if loop is None:
-            work.close()
             raise ConnectionError("the connector's thread was stopped")
-        return asyncio.run_coroutine_threadsafe(work, loop)
+        return submit(work, loop)
 
 
 class _Carried(Exception):

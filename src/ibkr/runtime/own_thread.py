@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from ibkr.runtime.blocking import join
+from ibkr.runtime.blocking import join, submit
 
 T = TypeVar("T")
 
@@ -46,12 +46,11 @@ class OwnThread:
         self._thread.start()
         self._begun.result()
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Have the work done there. Raises ``ConnectionError`` when the thread has been stopped."""
         with self._gate:
             if self.is_open:
-                return asyncio.run_coroutine_threadsafe(work, self.loop)
-        work.close()
+                return submit(work, self.loop)
         raise ConnectionError("the connector's thread was stopped")
 
     def stop(self, patience: float | None = None) -> None:

@@ -207,11 +207,7 @@ class Supervision:
 
     def stop_thread(self, patience: float | None = None) -> bool:
         """End the connection and its own thread, and wait for that at most ``patience`` seconds; False without one."""
-        own = self._home.own
-        if own is None:
-            return False
-        own.stop(patience)
-        return True
+        return self._home.stop_thread(patience)
 
     def exit(self) -> None:
         """The interpreter ends: so does the connection, in good order where its loop can still be run.

@@ -1,0 +1,87 @@
+"""``call``: work for the connector's own thread, from another; how it ends, is given up and interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+from tests.given import Make
+
+
+def test_call_gives_result_or_exception_of_functions_and_coroutines(make: Make, apple: Any) -> None:
+    connector = make().start_in_thread()
+    assert connector.may_trade
+    assert connector.call(lambda ib: threading.current_thread().name).startswith("ibkr 127")
+    [details] = connector.call(lambda ib: ib.reqContractDetailsAsync(apple))
+    assert details.contract.conId == 265598
+    assert connector.call(lambda ib: ib.reqPositionsAsync()), "a future is awaited, too"
+    with pytest.raises(ZeroDivisionError):
+        connector.call(lambda ib: 1 / 0)
+
+    async def fail(ib: Any) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        connector.call(fail)
+
+
+def test_an_interrupt_before_a_call_is_handed_over_leaves_nothing_to_warn_of(make: Make) -> None:
+    connector = make().start_in_thread()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        patch.setattr(connector.call(lambda ib: asyncio.get_running_loop()), "call_soon_threadsafe", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            connector.call(lambda ib: None)
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+
+
+def test_a_call_that_takes_too_long_is_cancelled(make: Make) -> None:
+    connector = make().start_in_thread()
+    cancelled = threading.Event()
+
+    async def linger(ib: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    with pytest.raises(TimeoutError, match=r"not done within 0\.05 s"):
+        connector.call(linger, 0.05)
+    assert cancelled.wait(5)
+
+
+def test_a_call_given_up_before_its_turn_is_not_made(make: Make) -> None:
+    connector = make().start_in_thread()
+    began, free, made = threading.Event(), threading.Event(), []
+
+    def block(ib: Any) -> None:
+        began.set()
+        free.wait(5)
+
+    busy = threading.Thread(target=connector.call, args=(block,))
+    busy.start()
+    began.wait(5)
+    with pytest.raises(TimeoutError):
+        connector.call(lambda ib: made.append("too late"), 0.05)
+    free.set()
+    busy.join()
+    connector.call(lambda ib: None)
+    assert not made
+
+
+def test_a_call_s_own_timeout_error_is_its_own(make: Make) -> None:
+    async def late(ib: Any) -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        make().start_in_thread().call(late, 5)
