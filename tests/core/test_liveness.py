@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.facts import ClockJumped, ProbeWanted, Timer
+from ibkr.core.facts import ClockJumped, ProbeWanted, Timer, TimerFired
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import SessionState
@@ -27,6 +27,13 @@ def test_bytes_put_the_probe_off(ready):
         ready.advance(3)
         ready.last_byte = ready.mono
     assert (probes(ready), ready.published) == (0, [])
+
+
+def test_what_is_left_of_a_wait_is_as_exact_as_the_whole(ready):
+    """Or each of many connectors would wake their loop at a moment of its own."""
+    ready.advance(4.9)
+    left = do.StartTimer(Timer.LIVENESS, pytest.approx(0.1), 5.0)
+    assert ready.fact(TimerFired(Timer.LIVENESS, 0.0, ready.last_byte, has_socket=True)) == [left]
 
 
 def test_unanswered_for_a_second_it_is_suspect(ready):

@@ -113,10 +113,11 @@ class Release(Value):
 
 
 class StartTimer(Value):
-    """(Re)start a timer, to fire ``delay`` seconds from now."""
+    """(Re)start a timer, to fire ``delay`` seconds from now: what is left of a wait of ``whole``, if that is more."""
 
     timer: Timer
     delay: float
+    whole: float = 0.0
 
 
 class StopTimer(Value):

@@ -20,6 +20,8 @@ logger = logging.getLogger("ibkr.runtime")
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_SLACK = 0.01
+"""Of the whole wait: so much later may any timer fire."""
 
 
 def now() -> Now:
@@ -27,15 +29,15 @@ def now() -> Now:
     return Now(asyncio.get_running_loop().time(), datetime.now(UTC))
 
 
-def _together(due: float, delay: float) -> float:
-    """A moment at most 1 % of ``delay`` later, at which the timers of other connectors in this loop come due, too.
+def together(due: float, slack: float) -> float:
+    """A moment at most ``slack`` seconds later, at which the timers of other connectors in this loop come due, too.
 
     Waking up costs more than what there is to do.
     """
-    if delay <= 0:
+    if slack <= 0:
         return due
-    # Each grain is twice the next smaller one, so that different delays meet; 1 % in full at the usual 5 s.
-    grain = math.ldexp(0.05, math.frexp(delay / 5.0)[1] - 1)
+    # Each grain is twice the next smaller one, so that different slacks meet; the whole of it at the usual 50 ms.
+    grain = math.ldexp(0.05, math.frexp(slack / 0.05)[1] - 1)
     return math.ceil(due / grain) * grain
 
 
@@ -150,8 +152,8 @@ class Driver:
 
     def _carry_out(self, order: do.Effect) -> None:
         match order:
-            case do.StartTimer(timer, delay):
-                self._start(timer, delay)
+            case do.StartTimer(timer, delay, whole):
+                self._start(timer, delay, _SLACK * max(delay, whole))
             case do.StopTimer(timer):
                 self._stop(timer)
             case do.Publish():
@@ -159,10 +161,10 @@ class Driver:
             case _:
                 CARRY_OUT[type(order)](self._session, order)
 
-    def _start(self, timer: Timer, delay: float) -> None:
+    def _start(self, timer: Timer, delay: float, slack: float) -> None:
         self._stop(timer)
         loop = asyncio.get_running_loop()
-        due = _together(loop.time() + delay, delay)
+        due = together(loop.time() + delay, slack)
         self._timers[timer] = loop.call_at(due, self._fire, timer, due)
 
     def _stop(self, timer: Timer) -> None:

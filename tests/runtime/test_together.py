@@ -1,0 +1,22 @@
+"""Timers of many connectors come due together, so that their loop wakes up once for all."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ibkr.runtime.driver import together
+
+
+@given(st.floats(0, 1e7), st.floats(1e-4, 100))
+def test_never_earlier_and_no_more_than_the_slack_later(due: float, slack: float) -> None:
+    assert due - 1e-6 <= together(due, slack) <= due + slack + 1e-6
+
+
+@given(st.floats(0, 1e7), st.lists(st.floats(0, 1), min_size=200, max_size=200))
+def test_two_hundred_within_a_second_wake_the_loop_some_twenty_times(began: float, after: list[float]) -> None:
+    assert len({together(began + each, 0.05) for each in after}) <= 22
+
+
+def test_what_must_be_on_time_is() -> None:
+    assert together(12.34, 0.0) == 12.34
