@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import select
 import threading
 import warnings
 from typing import Any
 
 import pytest
 
+from ibkr.simulator import ThreadedGateway
 from tests.given import Make
 
 
@@ -85,3 +87,19 @@ def test_a_call_s_own_timeout_error_is_its_own(make: Make) -> None:
 
     with pytest.raises(TimeoutError, match="mine"):
         make().start_in_thread().call(late, 5)
+
+
+def test_requests_to_a_socket_that_has_ended_leave_the_log_to_us(
+    make: Make, gateway: ThreadedGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make(send_burst=45, send_rate=1).start_in_thread()
+
+    def ask(ib: Any) -> None:
+        gateway.fault("reset")
+        select.select([ib.client.conn.transport.get_extra_info("socket")], [], [], 5)
+        for _ in range(10):
+            ib.client.reqIds(1)
+
+    connector.call(ask)
+    assert connector.wait_ready(5).may_trade
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import random
+import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,14 +25,21 @@ FAULTS += (("close_on_accept",), ("clear",), ("clear",))
 WEIGHTS = [6, 6, 2, 4, 2, 10, 2, 4, 1, 1, 1, 4]
 """How often each of the deeds is done, in their order."""
 STUCK = 20.0
-"""Seconds for a single call, over which every thread's stack is printed and the process ends."""
+"""Seconds for a single call, over which the test fails with every thread's stack."""
 
 
 @pytest.fixture
 def armed() -> Iterator[None]:
-    """What hangs shows where, and fails."""
+    """What holds even the test's own thread fails."""
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+def stacks() -> str:
+    """Where every thread is now."""
+    return "\n".join(
+        f"--- {ident}\n" + "".join(traceback.format_stack(frame)) for ident, frame in sys._current_frames().items()
+    )
 
 
 def deeds_of(connector: IBConnector, apple: Any) -> dict[str, Callable[[], Any]]:
@@ -89,7 +98,7 @@ def test_eight_threads(
                 undocumented.append(error)
 
     threads = [threading.Thread(target=hammer, args=(seed,), daemon=True) for seed in range(8)]
-    faulthandler.dump_traceback_later(seconds + STUCK, exit=True)
+    faulthandler.dump_traceback_later(seconds + 2 * STUCK, exit=True)
     for thread in threads:
         thread.start()
     roll = random.Random(0)
@@ -97,7 +106,8 @@ def test_eight_threads(
         time.sleep(0.05)
         gateway.fault(*roll.choice(FAULTS))
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, end + STUCK - time.monotonic()))
+    assert not any(thread.is_alive() for thread in threads), stacks()
     assert not undocumented, undocumented
     assert set(deeds) == {name.removesuffix(": refused") for name in done}
     comes_back(connector, gateway, apple)

@@ -88,7 +88,9 @@ class Egress:
 
     def _write(self, message: str, on_left: Callable[[], None] | None) -> None:
         client = self._client
-        client.conn.sendMsg(frame(message.encode()))
+        transport = client.conn.transport
+        if transport is not None and not transport.is_closing():  # or asyncio warns of each that is lost
+            client.conn.sendMsg(frame(message.encode()))
         if client._logger.isEnabledFor(logging.DEBUG):
             client._logger.debug(">>> %s", message[:-1].replace("\0", ","))
         if on_left is not None:
