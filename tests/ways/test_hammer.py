@@ -66,8 +66,6 @@ def deeds_of(connector: IBConnector, apple: Any) -> dict[str, Callable[[], Any]]
 
 def comes_back(connector: IBConnector, gateway: ThreadedGateway, apple: Any) -> None:
     """When nothing is in its way any more."""
-    gateway.fault("clear")
-    gateway.fault("restore_upstream")
     connector.connect(wait=True)
     assert connector.wait_ready(5).may_trade
     connector.call(lambda ib: ib.reqMktData(apple))
@@ -105,6 +103,8 @@ def test_eight_threads(
     while time.monotonic() < end:
         time.sleep(0.05)
         gateway.fault(*roll.choice(FAULTS))
+    gateway.fault("clear")  # who is in connect() would wait as long as it lasts
+    gateway.fault("restore_upstream")
     for thread in threads:
         thread.join(max(0.0, end + STUCK - time.monotonic()))
     assert not any(thread.is_alive() for thread in threads), stacks()
