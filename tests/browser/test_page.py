@@ -91,6 +91,22 @@ def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
     assert page.locator("#band rect").count() >= 8
 
 
+def test_round_trips_of_any_length_are_drawn(live):
+    drawn = live().evaluate("""async () => {
+      const { setRoundTrips } = await import("/static/chart.js");
+      const drawn = {};
+      for (let tenths = 10; tenths < 100; tenths++) {
+        for (const size of [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1]) {
+          const seconds = tenths * size;
+          setRoundTrips([[new Date().toISOString(), seconds]]);
+          drawn[seconds] = document.querySelector("#trip-plot .curve").getAttribute("d");
+        }
+      }
+      return drawn;
+    }""")
+    assert [length for length, path in drawn.items() if "NaN" in path or "-" in path] == []
+
+
 CLIENT_ID = "77"
 
 # Faults that need telling how; the others are run as they come. A new one joins by itself.
