@@ -16,7 +16,7 @@ def heard(step: Step, _fact: Heard) -> None:
     session.lateness_forgiven = False
     step.shows_nothing = not session.suspect
     session.suspect = False
-    _wait(step, step.policy.probe_after, step.policy.probe_after)
+    _wait(step, step.policy.probe_after)
 
 
 def clock_jumped(step: Step, fact: ClockJumped) -> None:
@@ -47,7 +47,7 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
         session.probe_sent_at += fact.late
         if not session.lateness_forgiven:  # what came meanwhile may still be unread
             session.lateness_forgiven = True
-            _wait(step, policy.lateness_tolerance, policy.lateness_tolerance)
+            _wait(step, policy.lateness_tolerance)
             return
     session.lateness_forgiven = False
     unanswered = now - session.probe_sent_at
@@ -56,7 +56,7 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
     else:
         session.suspect = session.suspect or unanswered >= policy.suspect_after
         due = policy.probe_timeout if session.suspect else policy.suspect_after
-        _wait(step, max(due - unanswered, 0.0), due)
+        _wait(step, max(due - unanswered, 0.0))
 
 
 def _probe(step: Step) -> None:
@@ -66,8 +66,8 @@ def _probe(step: Step) -> None:
     sent_at = last if last > now else max(now, last + policy.probe_apart)
     session.probe_sent_at = session.last_probe_at = sent_at
     step.do(Probe(step.situation.attempt))
-    _wait(step, sent_at - now + policy.suspect_after, policy.suspect_after)
+    _wait(step, sent_at - now + policy.suspect_after)
 
 
-def _wait(step: Step, seconds: float, whole: float) -> None:
+def _wait(step: Step, seconds: float, whole: float = 0.0) -> None:
     step.do(StartTimer(Timer.LIVENESS, seconds, whole))
