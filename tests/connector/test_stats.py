@@ -84,7 +84,7 @@ async def test_a_blocked_loop_is_counted(make: Make) -> None:
     connector = make()
     await connector.connect_async()
     before = connector.stats
-    time.sleep(0.6)  # noqa: ASYNC251 - the loop is to be blocked
+    time.sleep(0.7)  # noqa: ASYNC251 - the loop is to be blocked
     await connector.ib.reqCurrentTimeAsync()  # the loop has had its turns
     assert connector.stats.loop_stalls > before.loop_stalls
     assert connector.stats.loop_stall_seconds - before.loop_stall_seconds >= 0.4

@@ -40,7 +40,7 @@ async def test_a_blocked_loop_loses_no_session_and_is_told(
     connector = make(probe_after=0.1, probe_apart=0.1, suspect_after=0.1, probe_timeout=0.3)
     await connector.connect_async()
     seen = states(connector)
-    time.sleep(1.2)  # noqa: ASYNC251 - the loop is to be blocked
+    time.sleep(1.4)  # noqa: ASYNC251 - the loop is to be blocked
     await connector.ib.reqCurrentTimeAsync()
     await connector.ib.reqCurrentTimeAsync()
     assert (connector.status.state, gateway.seen.connects) == (READY, 1)
@@ -48,14 +48,14 @@ async def test_a_blocked_loop_loses_no_session_and_is_told(
     [told] = [record.getMessage() for record in caplog.records if "blocked" in record.getMessage()]
     length = re.match(r"The event loop was blocked, or not run, for (\d+\.\d) s: ", told)
     assert length is not None
-    assert 1.1 <= float(length.group(1)) <= 1.5
+    assert 1.2 <= float(length.group(1)) <= 1.8
 
 
 async def test_a_blockage_that_the_policy_allows_is_not_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "ibkr")
     connector = make(loop_block_warning=5)
     await connector.connect_async()
-    time.sleep(0.5)  # noqa: ASYNC251 - the loop is to be blocked
+    time.sleep(1.4)  # noqa: ASYNC251 - the loop is to be blocked
     await connector.ib.reqCurrentTimeAsync()
     assert "blocked" not in caplog.text
 

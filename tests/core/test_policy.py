@@ -70,7 +70,7 @@ def test_no_jitter_is_a_choice():
     assert Policy(jitter=0).jitter == 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("loop_block_warning", 0.2), ("suspend_jump", 0.5)])
+@pytest.mark.parametrize(("name", "value"), [("loop_block_warning", 0.4), ("suspend_jump", 0.5)])
 def test_what_could_not_be_noticed_is_refused(name, value):
     with pytest.raises(ConfigError, match=f"{name}.*or more"):
         Policy(**{name: value})

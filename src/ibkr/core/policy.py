@@ -96,7 +96,7 @@ class Policy(CheckedValue):
             raise ConfigError("ibkr.jitter", self.jitter, "must be from 0 to below 1")
         if self.suspect_after > self.probe_timeout:
             self._refuse_late_suspicion()
-        for name, least in (("loop_block_warning", 0.25), ("suspend_jump", 1.0)):
+        for name, least in (("loop_block_warning", 0.5), ("suspend_jump", 1.0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), f"must be {least} or more: less is not noticed")
         self._check_words()

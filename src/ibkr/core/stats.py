@@ -30,7 +30,7 @@ class Stats(Value):
 
     Bytes and messages are those that the client library has read and written: what a peer that is no gateway sent is
     not among them. ``probes``: answers to ``reqCurrentTime``, ours or the program's own; ``round_trips`` the last of
-    them, oldest first, at most ``KEPT_ROUND_TRIPS``. ``loop_stalls``: how often the event loop had no turn for 0.25 s
+    them, oldest first, at most ``KEPT_ROUND_TRIPS``. ``loop_stalls``: how often the event loop had no turn for 0.5 s
     or more, some that were shorter counted too, and ``loop_stall_seconds`` for how long altogether.
     """
 

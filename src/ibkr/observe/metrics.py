@@ -155,7 +155,7 @@ def _of_traffic(stats: Stats) -> Iterator[Metric]:
         ("ibkr_sent_bytes", "Bytes to the gateway.", stats.bytes_out, "bytes"),
         (
             "ibkr_loop_stalls",
-            "Times that the event loop was blocked, 0.25 s or more and some that were shorter.",
+            "Times that the event loop was blocked, 0.5 s or more and some that were shorter.",
             stats.loop_stalls,
             "",
         ),

@@ -10,10 +10,10 @@ import time
 import weakref
 from typing import Protocol
 
-PERIOD = 0.2
+PERIOD = 0.4
 """Seconds from beat to beat. To wake a process that sleeps is most of what an idle connector costs."""
 
-_BLOCKED = 0.25
+_BLOCKED = 0.5
 """No blockage of so many seconds is missed; some that are shorter are noticed, too."""
 _WORTH_TELLING = 1.0
 
