@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 # As many pytest workers as this: most tests wait for a socket or a clock most of their time, so more than cores.
-WORKERS ?= 4
+WORKERS ?= 6
 
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
