@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from ibkr.wire import data
 from ibkr.wire.layout import Layout
+from tests.clients import official
 
 pytestmark = pytest.mark.ibapi
-ibapi = pytest.importorskip("ibapi.decoder")
-server_versions = pytest.importorskip("ibapi.server_versions")
 
-IS_OLD = not hasattr(server_versions, "MIN_SERVER_VER_PROTOBUF")
+IS_OLD = official.is_old()
 VERSIONS = [157] if IS_OLD else [157, 176, 178, 187, 193, 200]
 UNKNOWN_TO_THE_OLD = {
     "historicalSchedule",
@@ -26,16 +25,6 @@ UNKNOWN_TO_THE_OLD = {
     "historicalDataEnd",
     "replaceFAEnd",
 }
-
-
-def interpret(heard: Any, version: int, body: bytes) -> None:
-    fields = tuple(body.split(b"\0")[:-1])
-    decoder = ibapi.Decoder(heard, version)
-    decoder.discoverParams()
-    if IS_OLD:
-        decoder.interpret(fields)
-    else:
-        decoder.interpret(fields[1:], int(fields[0]))
 
 
 LAYOUTS = [layout for layout in data.LAYOUTS.values() if not (IS_OLD and layout.name in UNKNOWN_TO_THE_OLD)]
@@ -48,5 +37,5 @@ def test_it_hears_what_was_sent(wire: Any, layout: Layout, draw: st.DataObject) 
     version = draw.draw(st.sampled_from(VERSIONS))
     values = draw.draw(wire.values_of(layout.fields))
     heard = wire.Heard()
-    interpret(heard, version, layout.encode(version, **values))
+    official.interpret(heard, version, layout.encode(version, **values))
     assert heard.values == wire.expected(layout, version, values)

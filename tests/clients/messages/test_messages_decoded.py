@@ -1,6 +1,5 @@
 """What our layouts of session, account, contract and tick messages encode, the clients' decoders hear unchanged."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from ib_async.decoder import Decoder as AsyncDecoder
 
 from ibkr.wire import messages
 from ibkr.wire.layout import Field, Layout, Repeat
+from tests.clients import official
 from tests.heard import Heard
 
 VERSIONS = range(157, 201)
@@ -58,17 +58,12 @@ def with_ib_async() -> tuple[Sequence[int], Decode]:
 
 
 def with_ibapi() -> tuple[Sequence[int], Decode]:
-    make = pytest.importorskip("ibapi.decoder").Decoder
-    is_old = "msgId" not in inspect.signature(make.interpret).parameters
-
     def decode(version: int, body: bytes) -> list[tuple[str, tuple[Any, ...]]]:
-        heard, fields = Heard(), tuple(body.split(b"\0")[:-1])
-        decoder = make(heard, version)
-        decoder.discoverParams()
-        decoder.interpret(fields) if is_old else decoder.interpret(fields[1:], int(fields[0]))
+        heard = Heard()
+        official.interpret(heard, version, body)
         return heard.calls
 
-    return VERSIONS[:1] if is_old else VERSIONS, decode
+    return VERSIONS[:1] if official.is_old() else VERSIONS, decode
 
 
 CLIENTS = {"ib_async": with_ib_async, "ibapi": with_ibapi}

@@ -4,7 +4,6 @@ ib_async is always there. `ibapi` may be the official package (9.81) or nautilus
 that name, so each needs an environment of its own.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
@@ -17,6 +16,7 @@ from ib_async.decoder import Decoder as AsyncDecoder
 
 from ibkr.wire import decode_fields
 from ibkr.wire.layout import Layout
+from tests.clients import official
 from tests.heard import Heard
 
 VERSIONS = tuple(range(157, 201))
@@ -66,21 +66,16 @@ def ib_async_library() -> Library:
 
 
 def ibapi_library() -> Library:
-    pytest.importorskip("ibapi", reason="no ibapi in this environment")
+    is_new = not official.is_old()
     from ibapi import contract, order, order_condition, server_versions, tag_value
     from ibapi.client import EClient
-    from ibapi.decoder import Decoder
     from ibapi.execution import ExecutionFilter
 
-    is_new = "msgId" in inspect.signature(Decoder.interpret).parameters
     top = getattr(server_versions, "MAX_CLIENT_VER", server_versions.MIN_SERVER_VER_PRICE_BASED_VOLATILITY + 1)
 
     def decode(layout: Layout, version: int, body: bytes) -> tuple[Any, ...]:
         heard = Heard()
-        fields = body.split(b"\0")[:-1]
-        decoder = Decoder(heard, version)
-        decoder.discoverParams()
-        decoder.interpret(fields[1:], layout.message_id) if is_new else decoder.interpret(fields)
+        official.interpret(heard, version, body)
         ((_, args),) = heard.calls
         return args
 
