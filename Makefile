@@ -23,7 +23,7 @@ WAYS := .ways
 NPM := .npm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-random test-all rest thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
+.PHONY: help demo test test-random test-all rest environments thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
 .PHONY: links package bench-recovery bench-full bench-compare bench-page
 
 help:  ## this list
@@ -41,8 +41,14 @@ test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; S
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: thorough clients insync pythons browser ways qt
+rest: environments thorough clients insync pythons browser ways qt
 rest: docs package
+
+CLIENTS_MADE := $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made
+
+# The environments of the rest, three at a time; each target makes its own where it is run alone.
+environments: $(VENV)/.developing
+	$(MAKE) -j3 $(BACKENDS)/nox/.made $(WAYS)/.made $(CLIENTS_MADE) $(BACKENDS)/ib_insync/.made $(NPM)/.made
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
@@ -50,7 +56,7 @@ thorough: $(VENV)/.developing
 	  -n $(WORKERS) --dist=worksteal \
 	  --hypothesis-profile=thorough --timeout=300
 
-clients: $(VENV)/.developing $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made  ## every client library against the simulated gateway (needs node and npm)
+clients: $(VENV)/.developing $(CLIENTS_MADE)  ## every client library against the simulated gateway (needs node and npm)
 	$(BIN)/pytest -m clients -n $(WORKERS) --dist=worksteal
 
 insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as its client library
@@ -60,10 +66,8 @@ insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as
 
 rest: export OTHER_THAN = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-# What pip has downloaded for the first serves the others.
-pythons: $(VENV)/.developing  ## its main tests on every Python that the machine has, with both client libraries
-	PIP_NO_CACHE_DIR= PIP_CACHE_DIR=$(CURDIR)/$(BACKENDS)/downloads WORKERS=$(WORKERS) \
-	  $(BIN)/nox --envdir $(BACKENDS)/nox --reuse-existing-virtualenvs
+pythons: $(BACKENDS)/nox/.made  ## its main tests on every Python that the machine has, with both client libraries
+	WORKERS=$(WORKERS) $(BIN)/nox --envdir $(BACKENDS)/nox -R
 
 browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
 	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
@@ -165,6 +169,11 @@ $(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
 	$(@D)/bin/python -m pip install --quiet --editable '.[insync,test]'
 	$(@D)/bin/python -m pip uninstall --quiet --yes eventkit
 	$(@D)/bin/python -m pip install --quiet --force-reinstall --no-deps 'aeventkit>=2.1,<3'
+	@touch $@
+
+# What pip has downloaded for the first serves the others.
+$(BACKENDS)/nox/.made: pyproject.toml noxfile.py | $(VENV)/.developing
+	PIP_NO_CACHE_DIR= PIP_CACHE_DIR=$(CURDIR)/$(BACKENDS)/downloads $(BIN)/nox --envdir $(@D) --install-only
 	@touch $@
 
 $(VENV)/.documenting: pyproject.toml | $(VENV)/.made

@@ -47,7 +47,7 @@ def connection(session: nox.Session, backend: str) -> None:
     insync = backend == "ib_insync"
     session.install("--editable", ".[insync,test]" if insync else ".[test]")
     if insync:  # as docs/backends.md has it
-        session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "eventkit")
+        session.run_install("python", "-m", "pip", "uninstall", "--quiet", "--yes", "eventkit")
         session.install("--force-reinstall", "--no-deps", "aeventkit>=2.1,<3")
     environment = {"TESTED_BACKEND": backend}
     session.run("pytest", "tests/features", env=environment)  # one after the other: all on one port
