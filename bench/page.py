@@ -47,7 +47,7 @@ _HOW = """\
   values without its way of calling its own methods. What can wait until the gateway is at work does.
 - With a version of the client library that is not known (known are ib_async 2.1.0 and ib_insync 0.9.86) its own code
   reads, and a warning says so once.
-- A connector has one timer that matters while it is idle. Timers may be late by 2 % of the whole wait, so that those
+- A connector has one timer that matters while it is idle. Timers may be late by 1 % of the whole wait, so that those
   of many connectors wake the loop together; its pulse, which notices a blockage, beats every 0.4 s for all.
 - What a program declares costs every start: an import's time is in compiling a dataclass's methods, so values are
   dataclasses for whoever asks, and compile none.

@@ -20,8 +20,8 @@ logger = logging.getLogger("ibkr.runtime")
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_SLACK = 0.02
-"""Of the whole wait: so much later may any timer fire."""
+_SLACK = 0.01
+"""Of the whole wait: so much later may any timer fire. More would break the promise of 6.1 s to a suspicion."""
 
 
 def now() -> Now:
@@ -36,7 +36,7 @@ def together(due: float, slack: float) -> float:
     """
     if slack <= 0:
         return due
-    # Each grain is twice the next smaller one, so that different slacks meet; the whole of it at the usual 0.1 s.
+    # Each grain is twice the next smaller one, so that different slacks meet; the whole of it at the usual 50 ms.
     grain = math.ldexp(0.05, math.frexp(slack / 0.05)[1] - 1)
     return math.ceil(due / grain) * grain
 
