@@ -17,9 +17,9 @@ machine, `make bench-full` takes three times as many runs, `make bench-compare R
 revision. Ours and the bare library are measured in turn in one run. A value is that of the medians, or their ratio; in
 brackets is the middle half of the runs.
 
-Closest to what they must be are the start of a process (1.08 to 1.15 x were read), connecting (1.03 to 1.05 x) and 200
-idle connectors (0.39 to 0.44 %; these before the first probes of many were sent together). The same machine has hours
-in which the bare library takes up to half as long again; then they are missed: up to 1.27 x, up to 1.19 x, and 0.50 %.
+Closest to what they must be are the start of a process (1.11 to 1.14 x were read), connecting (1.03 to 1.05 x) and 200
+idle connectors (0.44 to 0.45 %). The same machine has hours in which the bare library takes half as long again, and its
+figures scatter; then up to 1.15 x was read for connecting. On a busy machine, read several runs.
 """
 
 _STAGES = """\
