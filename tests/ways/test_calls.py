@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import select
+import sys
 import threading
 import warnings
+import weakref
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -45,6 +50,62 @@ def test_an_interrupt_before_a_call_is_handed_over_leaves_nothing_to_warn_of(mak
             connector.call(lambda ib: None)
         gc.collect()
     assert [str(warning.message) for warning in warned] == []
+
+
+def test_an_exception_of_a_call_goes_as_soon_as_it_is_caught(make: Make) -> None:
+    connector, raised = make().start_in_thread(), weakref.WeakSet[BaseException]()
+
+    class Mine(Exception):
+        def __init__(self) -> None:
+            raised.add(self)
+
+    def fail(ib: Any) -> None:
+        raise Mine
+
+    gc.disable()  # what stands in a circle would wait for it
+    try:
+        with pytest.raises(Mine):
+            connector.call(fail)
+        connector.call(lambda ib: None)  # its turn of the loop has ended
+        assert not raised
+    finally:
+        gc.enable()
+
+
+def is_interrupted(work: Callable[[], object], place: int) -> bool:
+    """Do it, with a ``KeyboardInterrupt`` at one of its places in this thread; False when it has fewer.
+
+    A place is where a function begins or ends: there, Python looks whether there was a signal. Not those of weak sets'
+    callbacks, which raise to nobody.
+    """
+    places = itertools.count()
+
+    def trace(frame: FrameType, event: str, _value: object) -> Any:
+        if frame.f_code.co_name == "_remove":
+            return None
+        if event in ("call", "return") and next(places) == place:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_wherever_a_call_is_interrupted_the_thread_of_the_connector_goes_on(make: Make) -> None:
+    connector = make().start_in_thread()
+    for place in itertools.count():
+        if not is_interrupted(lambda: connector.call(lambda ib: asyncio.sleep(0.001)), place):
+            break
+        assert connector.call(lambda ib: "alive", 5) == "alive", place
+    assert place > 30
 
 
 def test_a_call_that_takes_too_long_is_cancelled(make: Make) -> None:

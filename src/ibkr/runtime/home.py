@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from ibkr.runtime.blocking import outcome, submit
+from ibkr.runtime.errands import Errand, run_elsewhere, run_elsewhere_async
 from ibkr.runtime.script import run_in_script, running_loop, script_loop, turn
 
 if TYPE_CHECKING:
@@ -153,14 +152,7 @@ class Home:
         """As ``run``, for coroutines: whatever loop runs here goes on meanwhile."""
         if not self.is_elsewhere:
             return await work()
-        future = self._submit(lambda: _within(work, None))
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise ConnectionError("the call was cancelled in the connector's event loop, which has ended") from error
+        return await run_elsewhere_async(lambda: _within(work, None), self._hand_over)
 
     def give(self, command: Callable[[], T]) -> T:
         """A short command, which awaits nothing, given in the loop; what it returns or raises."""
@@ -188,21 +180,19 @@ class Home:
         )
 
     def _cross(self, work: Work[T], timeout: float | None) -> T:
-        loop = self.loop
-        future = self._submit(lambda: _carried(work))
-        assert loop is not None, "what was submitted has a loop"
         try:
-            return outcome(future, loop, timeout)
+            return run_elsewhere(lambda: _carried(work), self._hand_over, timeout)
         except _Carried as carried:
             raise carried.error from None
 
-    def _submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+    def _hand_over(self, errand: Errand[T]) -> None:
         own, loop = self.own, self.loop
         if own is not None:
-            return own.submit(work)
-        if loop is None:
+            own.hand_over(errand)
+        elif loop is not None:
+            errand.hand_to(loop)
+        else:
             raise ConnectionError("the connector's thread was stopped")
-        return submit(work, loop)
 
 
 class _Carried(Exception):

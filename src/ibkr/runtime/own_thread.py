@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from queue import SimpleQueue
+from typing import Any
 
-from ibkr.runtime.blocking import join, submit
-
-T = TypeVar("T")
+from ibkr.runtime.errands import Errand, join
 
 _PATIENCE = 1.0
 """Seconds that tasks of the program's may take over their cancellation."""
 
 
 class OwnThread:
-    """Runs an event loop from ``start`` to ``stop``. ``farewell`` is awaited as the last of all in it.
+    """Runs ``loop`` from ``start`` to ``stop``. ``farewell`` is awaited as the last of all in it.
 
     ``on_end`` is called in the thread when the loop will never run again, just before it is closed.
     """
@@ -25,16 +23,12 @@ class OwnThread:
     def __init__(self, name: str, farewell: Callable[[], Awaitable[object]], on_end: Callable[[], object]) -> None:
         self._farewell, self._on_end = farewell, on_end
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
-        self._begun: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._begun: SimpleQueue[BaseException | None] = SimpleQueue()
         self._stopping = asyncio.Event()
         self._gate = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop
         self.is_open = True
         self.ident = 0
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that runs in it."""
-        return self._begun.result()
 
     @property
     def is_here(self) -> bool:
@@ -42,16 +36,18 @@ class OwnThread:
         return threading.get_ident() == self.ident
 
     def start(self) -> None:
-        """Returns when the loop runs."""
+        """Returns when the loop runs. Raises what kept it from being made."""
         self._thread.start()
-        self._begun.result()
+        error = self._begun.get()
+        if error is not None:
+            raise error
 
-    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
-        """Have the work done there. Raises ``ConnectionError`` when the thread has been stopped."""
+    def hand_over(self, errand: Errand[Any]) -> None:
+        """Have it done there. Raises ``ConnectionError`` when the thread has been stopped."""
         with self._gate:
-            if self.is_open:
-                return submit(work, self.loop)
-        raise ConnectionError("the connector's thread was stopped")
+            if not self.is_open:
+                raise ConnectionError("the connector's thread was stopped")
+            errand.hand_to(self.loop)
 
     def stop(self, patience: float | None = None) -> None:
         """End the loop and the thread, and wait for that, at most ``patience`` seconds; in the thread itself, do not.
@@ -71,9 +67,9 @@ class OwnThread:
     def _main(self) -> None:
         self.ident = threading.get_ident()
         try:
-            loop = asyncio.new_event_loop()
+            self.loop = loop = asyncio.new_event_loop()
         except BaseException as error:  # no more files, for one
-            self._begun.set_exception(error)
+            self._begun.put(error)
             return
         asyncio.set_event_loop(loop)  # where the client library looks for it
         try:
@@ -85,7 +81,7 @@ class OwnThread:
             loop.close()
 
     async def _live(self) -> None:
-        self._begun.set_result(asyncio.get_running_loop())
+        self._begun.put(None)
         await self._stopping.wait()
         # All that passed the gate was handed to the loop before this turn.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
