@@ -11,6 +11,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -105,6 +106,24 @@ def test_wherever_a_call_is_interrupted_the_thread_of_the_connector_goes_on(make
         if not is_interrupted(lambda: connector.call(lambda ib: asyncio.sleep(0.001)), place):
             break
         assert connector.call(lambda ib: "alive", 5) == "alive", place
+    assert place > 30
+
+
+def test_wherever_a_call_that_fails_is_interrupted_asyncio_has_nothing_to_tell(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make().start_in_thread()
+
+    def call() -> None:
+        with suppress(ZeroDivisionError):
+            connector.call(lambda ib: 1 / 0)
+
+    for place in itertools.count():
+        if not is_interrupted(call, place):
+            break
+        connector.call(lambda ib: None)
+        gc.collect()
+        assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == [], place
     assert place > 30
 
 

@@ -54,7 +54,13 @@ class Errand(Generic[T]):
             # Made here: with a Ctrl-C between the making of a coroutine and its handing over, Python's last words would
             # be that it was never awaited.
             self._task = asyncio.get_running_loop().create_task(self._work())
-            self._task.add_done_callback(self._tell)
+            self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if not (task.cancelled() or task.cancelling()):
+            # Looked at, so that asyncio does not tell of it: the caller may have given up this moment, and was told so.
+            task.exception()
+        self._tell(task)
 
     def _cancel(self) -> None:
         if self._task is not None:
