@@ -39,7 +39,6 @@ from ibkr.session.adapter import Adapter
 from ibkr.session.backend import choose
 from ibkr.session.calls import Calls, keep_thread
 from ibkr.session.library import keep_connected
-from ibkr.session.orders.guard import Guard
 
 if TYPE_CHECKING:
     from ib_async import IB
@@ -81,7 +80,7 @@ class IBConnector:
         self._policy = policy or Policy()
         self._ib: IB = choose(backend, ib)
         identity = Identity(host, port, client_id, timeout, readonly, account)
-        limiter = Limiter(self._policy.send_rate, self._policy.send_burst)
+        limiter = Limiter(self._policy.send_rate, self._policy.send_burst, self._policy.send_limit)
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))
         self._adapter = Adapter(self._ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
@@ -91,7 +90,9 @@ class IBConnector:
         self._adapter.desk.on_gap = self._gap_listeners.tell
         self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
         self._home = Home(lambda: self._machine.is_quiet)
-        self._supervision = Supervision(self._machine, self._driver, self._listeners, self._home, limiter)
+        self._supervision = Supervision(
+            self._machine, self._driver, self._listeners, self._home, limiter, self._adapter.refuse_orders
+        )
         endings.remember(self._supervision)
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
@@ -381,7 +382,7 @@ class IBConnector:
         keep_connected(ib, self.disconnect)
         keep_thread(ib, self._home.refuse_elsewhere)
         Calls(ib, self._run_call, self.run)
-        Guard(ib, lambda: self._supervision.latest)
+        self._adapter.guard_orders(lambda: self._supervision.latest, self._supervision.send_waiting_orders)
 
     def _run_call(self, work: Callable[[], Awaitable[Any]], timeout: float | None) -> Any:
         self._home.refuse_elsewhere()

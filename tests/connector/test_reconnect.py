@@ -9,7 +9,7 @@ import socket
 import pytest
 from ib_async import MarketOrder, Stock
 
-from ibkr import ClientIdInUse, ConnectionState, NotReady, SessionState
+from ibkr import ConnectionState, NotReady, SessionState
 from ibkr.simulator import Gateway
 from tests.given import AAPL, Back, Make, NextTick, StateOf, States, Stopwatch, Ticking
 
@@ -113,17 +113,18 @@ async def test_our_own_id_that_is_still_taken_is_waited_for(gateway: Gateway, ma
     await connector.wait_ready_async(5)
 
 
-async def test_an_id_that_stays_taken_fails(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+async def test_an_id_that_stays_taken_is_an_alert_and_tried_until_it_is_free(
+    gateway: Gateway, make: Make, state_of: StateOf, back: Back
+) -> None:
     connector = make(backoff_first=0.02, backoff_cap=0.02, client_id_grace=0.1)
     await connector.connect_async()
-    await gateway.fault("occupy_client_id", 7)
+    await gateway.fault("occupy_client_id", 7, 0.5)
     await gateway.fault("reset")
-    status = await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
+    status = await state_of(connector, lambda status: bool(status.alert))
+    assert status.state is ConnectionState.RECONNECTING
+    assert "client id 7 as in use (326)" in status.alert
     assert "client_id_in_use" in status.last_error
-    with pytest.raises(NotReady, match="FAILED"):
-        await connector.wait_ready_async(1)
-    with pytest.raises(ClientIdInUse):
-        await connector.connect_async()
+    assert (await back(connector)).alert == ""
 
 
 async def test_half_open_is_suspect_then_dead_then_back(

@@ -81,7 +81,7 @@ async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Make) -> None
 @pytest.mark.parametrize(
     ("request_name", "named", "asked", "may_trade"),
     [
-        ("reqPositions", "positions", 1, True),
+        ("reqPositions", "positions", 1, False),
         ("reqOpenOrders", "open orders", 1, False),
         ("reqCompletedOrders", "completed orders", 1, True),
         ("reqAccountUpdates", "account updates", 1, True),

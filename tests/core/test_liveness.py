@@ -77,7 +77,7 @@ def test_unanswered_for_five_seconds_it_is_dead_aborted_and_the_next_attempt_fol
     assert ready.machine.phase is P.UP
     ready.advance(0.2)
     assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.CLOSING)
-    assert ready.orders == [do.Probe(1), do.Abort(1)]
+    assert ready.orders == [do.Probe(1), do.DiscardUnsent(1, True), do.Abort(1)]
     assert ready.status.reason == "session lost: the gateway answered no probe: the socket was half-open"
     assert ready.running == {}
     ready.end()

@@ -76,11 +76,14 @@ def test_an_order_without_a_reference_is_like_no_other():
 def test_the_status_names_them_and_ready_says_so(ready):
     ready.fact(OrdersUnconfirmed((SENT,)))
     assert (ready.state, ready.status.may_trade, ready.status.unconfirmed) == (S.READY, True, (SENT,))
-    assert ready.status.reason.endswith(f"orders unconfirmed, they may be at the broker: {SENT}")
+    assert ready.status.reason.endswith(f"orders not sent: {SENT}")
+    sent = replace(SENT, has_left=True)
+    ready.fact(OrdersUnconfirmed((sent,)))
+    assert ready.status.reason.endswith(f"orders unconfirmed, they may be at the broker: {sent}")
     assert ready.status.to_dict()["unconfirmed"][0]["account"] == "DU***67"
     assert ready.status.to_dict(show_accounts=True)["unconfirmed"][0]["account"] == "DU1234567"
     ready.end()
-    assert ready.status.unconfirmed == (SENT,)
+    assert ready.status.unconfirmed == (sent,)
     ready.fact(OrdersUnconfirmed(()))
     assert ready.status.unconfirmed == ()
 

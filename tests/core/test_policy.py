@@ -10,7 +10,7 @@ import pytest
 from ibkr.core.errors import ConfigError
 from ibkr.core.policy import Policy
 
-NUMBERS = [field.name for field in fields(Policy) if isinstance(field.default, (int, float))]
+NUMBERS = [field.name for field in fields(Policy) if type(field.default) in (int, float)]
 
 
 def test_the_numbers_of_the_design():
@@ -129,3 +129,9 @@ def test_its_calendar_knows_the_region_and_the_windows_of_ones_own():
     assert window.name == "backup"
     assert holds_until == datetime(2026, 11, 21, 3, 30, tzinfo=UTC)
     assert Policy(region="none").calendar(ZoneInfo).look(saturday)[0] is None
+
+
+@pytest.mark.parametrize("bad", [0, 1, "true", None])
+def test_a_switch_is_true_or_false(bad):
+    with pytest.raises(ConfigError, match="must be true or false"):
+        Policy(require_positions=bad)

@@ -112,7 +112,7 @@ def test_another_cause_begins_its_own_backoff(ready):
     assert starts(ready, ready.end, 1) == [1.0]
 
 
-def test_our_own_client_id_is_tried_again_for_its_grace_then_given_up(ready):
+def test_our_own_client_id_is_tried_again_without_end_and_a_person_is_told_after_its_grace(ready):
     ready.end()
     begun = ready.mono
 
@@ -122,12 +122,21 @@ def test_our_own_client_id_is_tried_again_for_its_grace_then_given_up(ready):
 
     assert starts(ready, in_use, 7) == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
     assert ready.state is S.RECONNECTING
+    assert ready.status.alert == ""
     in_use()
     ready.advance(10)
     in_use()
     assert ready.mono - begun >= 60
-    assert (ready.state, ready.machine.failure.kind) == (S.FAILED, K.CLIENT_ID_IN_USE)
-    assert ready.running == {}
+    assert (ready.state, ready.machine.failure.kind) == (S.RECONNECTING, K.CLIENT_ID_IN_USE)
+    assert ready.status.alert.startswith("the gateway has refused client id 7 as in use (326) for 65 s")
+    assert starts(ready, in_use, 300)[-1] == 10.0
+    ready.refuse()
+    assert "326" not in ready.status.alert, "nothing listens: that is another trouble"
+    ready.advance(1)
+    ready.open_session()
+    ready.answer()
+    ready.advance(1)
+    assert (ready.state, ready.status.alert) == (S.READY, "")
 
 
 def test_the_grace_begins_anew_when_something_else_came_between(ready):

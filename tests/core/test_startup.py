@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.facts import StartupAnswered, SubscriptionsMoved, Timer
+from ibkr.core.facts import RowsUnreadable, StartupAnswered, SubscriptionsMoved, Timer
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.sync import NOT_CONNECTED
@@ -27,7 +27,7 @@ def test_a_session_begins_with_start_up(rig):
     assert rig.delays == [(Timer.REQUEST, 10.0), (Timer.LIVENESS, 5.0), (Timer.UPSTREAM, 0.25)]
     assert (rig.state, rig.status.is_connected, rig.status.may_trade) == (S.SYNCING, False, False)
     assert rig.status.reason == "start-up: orders, positions and account values are being received"
-    assert rig.status.may_trade_reason == "start-up has not ended: orders and executions are not known yet"
+    assert rig.status.may_trade_reason == "start-up has not ended: orders, executions and positions are not known yet"
 
 
 def test_answered_in_full_it_is_announced_and_restored(starting):
@@ -151,7 +151,7 @@ def test_still_missing_it_degrades_and_is_named(starting):
     live(starting, 0.25)
     assert starting.state is S.DEGRADED
     assert starting.status.reason == "start-up unanswered: account updates, positions"
-    assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
+    assert (starting.status.is_connected, starting.status.may_trade) == (True, False)
     asked = [order for order in starting.orders if isinstance(order, do.AskAgain)]
     assert len(asked) == 1
     live(starting, 59.75)
@@ -190,8 +190,53 @@ def test_without_orders_or_executions_nothing_is_traded(starting, name):
     assert starting.status.may_trade_reason == f"not yet known: {name}"
 
 
-@pytest.mark.parametrize("name", ["positions", "completed orders", "account updates"])
-def test_may_trade_is_about_orders_alone(starting, name):
+def test_positions_hold_orders_back_and_come_late(starting):
+    starting.answer(*[each for each in starting.names if each != "positions"])
+    live(starting, 20)
+    assert (starting.state, starting.status.may_trade) == (S.DEGRADED, False)
+    assert starting.status.may_trade_reason == "not yet known: positions"
+    starting.answer("positions")
+    assert (starting.state, starting.status.may_trade) == (S.READY, True)
+
+
+@pytest.mark.parametrize("waits_for", ["policy", "accounts"])
+def test_positions_hold_no_orders_back_where_they_are_not_wanted_or_cannot_be_told(new_rig, waits_for):
+    rig = new_rig(require_positions=waits_for != "policy")
+    rig.connect()
+    rig.open_session(accounts=tuple(f"U{number}" for number in range(51 if waits_for == "accounts" else 1)))
+    rig.answer(*[each for each in rig.names if each != "positions"])
+    live(rig, 20)
+    assert (rig.state, rig.status.may_trade) == (S.DEGRADED, True)
+
+
+@pytest.mark.parametrize("name", ["open orders", "executions", "positions"])
+def test_an_answer_with_a_row_that_cannot_be_decoded_is_missing(starting, name):
+    starting.answer(*[each for each in starting.names if each != name])
+    starting.fact(RowsUnreadable(1, (name,)))
+    assert (starting.state, starting.status.may_trade) == (S.DEGRADED, False)
+    assert starting.status.reason == f"could not be decoded, the log has the rows: {name}"
+    starting.forget()
+    live(starting, 60)
+    assert starting.orders == [do.AskAgain(1, (name,), shared=True)]
+    starting.answer(name)
+    assert (starting.state, starting.status.may_trade) == (S.READY, True)
+
+
+def test_a_live_row_that_cannot_be_decoded_takes_the_permission_away_until_it_is_told_anew(ready):
+    ready.forget()
+    ready.fact(RowsUnreadable(1, ("executions",)))
+    assert (ready.state, ready.status.may_trade) == (S.DEGRADED, False)
+    live(ready, 1)
+    assert ready.orders == [do.AskAgain(1, ("executions",), shared=True)]
+    ready.fact(RowsUnreadable(1, ("executions",)))
+    live(ready, 30)
+    assert len(ready.orders) == 1, "what stays unreadable is not asked for each second"
+    ready.answer("executions")
+    assert (ready.state, ready.status.may_trade) == (S.READY, True)
+
+
+@pytest.mark.parametrize("name", ["completed orders", "account updates"])
+def test_may_trade_is_about_orders_and_positions(starting, name):
     starting.answer(*[each for each in starting.names if each != name])
     live(starting, 20)
     assert (starting.state, starting.status.may_trade, starting.status.may_trade_reason) == (S.DEGRADED, True, "")

@@ -21,6 +21,7 @@ from ibkr.core.facts import (
     ProbeWanted,
     ReconnectWanted,
     RetryWanted,
+    RowsUnreadable,
     SessionOpened,
     StartupAnswered,
     StartupAsked,
@@ -28,6 +29,7 @@ from ibkr.core.facts import (
     SubscriptionsMoved,
     Timer,
     TimerFired,
+    TransportEnded,
     WatchedStream,
 )
 from ibkr.core.situation import Phase as P
@@ -190,6 +192,8 @@ SAMPLES = {
     SessionOpened: lambda attempt: SessionOpened(attempt, 178, ("DU1234567",)),
     AttemptFailed: lambda attempt: AttemptFailed(attempt, Failure(FailureKind.SILENT, "late")),
     StartupAsked: lambda attempt: StartupAsked(attempt, ("positions",)),
+    RowsUnreadable: lambda attempt: RowsUnreadable(attempt, ("positions",)),
+    TransportEnded: lambda attempt: TransportEnded(attempt, "EOF"),
     StartupAnswered: lambda attempt: StartupAnswered(attempt, ("positions",), True),
     SubscriptionsMoved: lambda attempt: SubscriptionsMoved(attempt, 3, ("AAPL",)),
     StreamsWatched: lambda attempt: StreamsWatched(attempt, "", (WatchedStream(1, 5.0),)),

@@ -277,9 +277,9 @@ async def test_a_failing_callback_hurts_nobody(gateway: Gateway, make: Make, cap
 async def test_an_order_that_the_limiter_held_back_has_never_left(
     gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
-    connector = make(send_burst=1, send_rate=2.0)
+    connector = make(send_burst=9, send_limit=1, send_rate=1.0)
     await connector.connect_async()
-    trades = [connector.ib.placeOrder(AAPL, limit()) for _ in range(2)]
+    trades = [connector.ib.placeOrder(AAPL, limit()) for _ in range(20)]
     await gateway.stop()
     status = await state_of(connector, lambda status: bool(status.unconfirmed))
-    assert {order.order_id: order.has_left for order in status.unconfirmed}[trades[1].order.orderId] is False
+    assert {order.order_id: order.has_left for order in status.unconfirmed}[trades[-1].order.orderId] is False

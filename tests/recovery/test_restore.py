@@ -207,15 +207,15 @@ async def test_await_and_async_for_go_on(gateway: Gateway, make: Make, outage: O
 async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     end: str, gateway: Gateway, make: Make, cases: dict[str, Any], ask: Ask, outage: Outage, state_of: StateOf
 ) -> None:
-    connector = make(client_id_grace=0.05, backoff_first=0.02, backoff_cap=0.02)
+    connector = make()
     await connector.connect_async()
     names = ("market data", "real-time bars", "historical bars", "scanner")
     things = [await ask(cases[name], connector) for name in names]
     await outage(connector, "reset")
     assert [thing.updateEvent.done() for thing in things] == [False] * 4
     if end == "failed":
-        await gateway.fault("occupy_client_id", 7)
-        await gateway.fault("reset")
+        connector._adapter.desk.compare = None  # a mistake of ours
+        await gateway.fault("1101")
         await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
     elif end == "disconnect in an outage":
         await gateway.fault("silent")

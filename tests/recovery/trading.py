@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ib_async import Contract, LimitOrder, Trade
 
 from ibkr import GapReport, IBConnector
-from ibkr.simulator import Gateway
+from ibkr.simulator import Gateway, Order
 
 ACCOUNT = "DU1234567"
 
@@ -54,3 +55,19 @@ class Reports:
     def are_none(self) -> bool:
         """Whether there is none that was not taken."""
         return self._told.empty()
+
+
+def session_of(gateway: Gateway, client_id: int = 7) -> Any:
+    """The gateway's side of a session, to send what no request asks for: ``session.send_error(5, 399, "held")``."""
+    return gateway._hub.sessions[client_id]
+
+
+def say(gateway: Gateway, *fields: object, client_id: int = 7) -> None:
+    """Have the gateway send a message of these fields."""
+    session_of(gateway, client_id).send("".join(f"{field}\0" for field in fields).encode())
+
+
+def renumber(gateway: Gateway, order: Order, client_id: int, order_id: int) -> None:
+    """Give an order at the broker other ids, such as TWS tells of orders that were entered by hand."""
+    orders = gateway._hub.desk.engine.orders
+    orders[order.perm_id] = replace(orders[order.perm_id], client_id=client_id, order_id=order_id)

@@ -70,7 +70,7 @@ def overdue(step: Step, _fact: Fact) -> None:
     if s.trouble_in is not None:
         s.alert = f"this has outlived the {s.trouble_in.name}, which ended at {s.trouble_in.end:%H:%M} UTC"
     else:
-        s.alert = f"this has lasted for {_in_words(step.now.mono - s.trouble_since)} outside of any maintenance window"
+        s.alert = f"this has lasted for {in_words(step.now.mono - s.trouble_since)} outside of any maintenance window"
 
 
 def _come_back(step: Step, until: datetime | None) -> None:
@@ -79,5 +79,6 @@ def _come_back(step: Step, until: datetime | None) -> None:
         step.do(StartTimer(Timer.CALENDAR, min(left, _LONGEST_LOOK)))
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A duration for people."""
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"

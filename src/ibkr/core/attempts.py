@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ibkr.core import alarm
 from ibkr.core.backoff import wait_after
-from ibkr.core.effects import Abort, StartTimer, StartUp, StopTimer
+from ibkr.core.effects import Abort, DiscardUnsent, StartTimer, StartUp, StopTimer
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
@@ -16,6 +16,7 @@ from ibkr.core.facts import (
     SocketEnded,
     Timer,
     TimerFired,
+    TransportEnded,
 )
 from ibkr.core.situation import Phase
 from ibkr.core.state import UpstreamState
@@ -42,7 +43,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     s.failure = None
     s.broken_off = ""
     s.failures_in_a_row = 0
-    s.id_in_use_since = None
+    _id_is_free(step)
     s.lost_because = ""
     s.accounts = ()
     s.out_since = step.now.mono
@@ -88,7 +89,7 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.session.restore_due = fact.to_restore
     s.failure = None
     s.failures_in_a_row = 0
-    s.id_in_use_since = None
+    _id_is_free(step)
     s.session.lateness_forgiven = False
     step.do(  # first what the gateway has work with, so that ours is done meanwhile
         StartUp(s.attempt),
@@ -128,10 +129,16 @@ def attempt_timed_out(step: Step, fact: TimerFired) -> None:
         return
     seconds = f"{step.identity.timeout:g} s"
     if fact.has_socket:
+        step.do(DiscardUnsent(step.situation.attempt, True))
         failure = Failure(FailureKind.SILENT, f"the port accepted, then said nothing for {seconds}")
     else:
         failure = Failure(FailureKind.UNREACHABLE, f"no answer to the TCP connection for {seconds}")
     fail(step, failure)
+
+
+def transport_ended(step: Step, fact: TransportEnded) -> None:
+    """The session is over before its last messages are read: it is shown so at once, and reacted to when they are."""
+    step.situation.session.transport_ended = fact.detail
 
 
 def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
@@ -165,7 +172,9 @@ def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
 
 
 def session_dead(step: Step) -> None:
-    """The peer has not sent a byte for too long."""
+    """The peer has not sent a byte for too long. An order that it has not taken must not reach it later."""
+    if not step.situation.session.suspect:
+        step.do(DiscardUnsent(step.situation.attempt, True))
     _leave(step, Failure(FailureKind.SILENT, "the gateway answered no probe: the socket was half-open"))
 
 
@@ -192,6 +201,7 @@ def fail(step: Step, failure: Failure) -> None:
     if s.other_port is not None and s.session.server_version is None:
         s.port, s.other_port = s.other_port, s.port
     step.do(StopTimer(Timer.ATTEMPT))
+    _look_at_id(step, failure)
     if _is_final(step, failure):
         step.give_up(Phase.FAILED, abort=True)
         return
@@ -206,14 +216,29 @@ def fail(step: Step, failure: Failure) -> None:
 
 def _is_final(step: Step, failure: Failure) -> bool:
     s = step.situation
-    if s.had_session:
-        if failure.kind is not FailureKind.CLIENT_ID_IN_USE:
-            s.id_in_use_since = None
-            return False
-        if s.id_in_use_since is None:
-            s.id_in_use_since = step.now.mono
-        return step.now.mono - s.id_in_use_since >= step.policy.client_id_grace
-    return s.budget is not None and (failure.kind in _NO_CURE or s.attempts_made >= s.budget)
+    if s.had_session or s.budget is None:
+        return False
+    return failure.kind in _NO_CURE or s.attempts_made >= s.budget
+
+
+def _look_at_id(step: Step, failure: Failure) -> None:
+    """After a lost session 326 is most often that session, which the gateway still holds. A person may know better."""
+    s, now = step.situation, step.now.mono
+    if failure.kind is not FailureKind.CLIENT_ID_IN_USE or not s.had_session:
+        _id_is_free(step)
+        return
+    if s.id_in_use_since is None:
+        s.id_in_use_since = now
+    if now - s.id_in_use_since >= step.policy.client_id_grace and s.maintenance is None:
+        s.id_alert = (
+            f"the gateway has refused client id {step.identity.client_id} as in use (326) for"
+            f" {alarm.in_words(now - s.id_in_use_since)}: if no other program has it, restart the gateway"
+        )
+
+
+def _id_is_free(step: Step) -> None:
+    step.situation.id_in_use_since = None
+    step.situation.id_alert = ""
 
 
 def _leave(step: Step, failure: Failure) -> None:

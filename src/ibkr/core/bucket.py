@@ -20,12 +20,12 @@ class Bucket:
         self._tokens = float(burst)
         self._at = -math.inf
 
-    def take(self, now: float) -> bool:
-        """Take a token, if there is one."""
+    def take(self, now: float, *, may_owe: bool = False) -> bool:
+        """Take a token, if there is one. With ``may_owe`` take it in any case, and owe at most a second's worth."""
         self._fill(now)
-        if self._tokens < 1.0:
+        if self._tokens < 1.0 and not may_owe:
             return False
-        self._tokens -= 1.0
+        self._tokens = max(self._tokens - 1.0, -self.rate)
         return True
 
     def wait(self, now: float) -> float:

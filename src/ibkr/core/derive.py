@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ibkr.core.policy import Policy
-from ibkr.core.situation import Identity, Phase, Session, Situation
-from ibkr.core.startup import TRADED
+from ibkr.core.situation import IN_SESSION, Identity, Phase, Session, Situation
+from ibkr.core.startup import MAX_ACCOUNTS, POSITIONS, TRADED
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
 
 _TROUBLE = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.DEGRADED)
-_IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
+
+
+def _in_session(s: Situation) -> bool:
+    return s.phase in IN_SESSION and s.session.is_usable
 
 
 def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
@@ -19,7 +22,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
         return ConnectionState.DISCONNECTED, "disconnected" if s.ever_wanted else "connect() has not been called"
     if s.phase is Phase.FAILED:
         return ConnectionState.FAILED, s.failure.detail if s.failure else s.broken_off
-    if s.phase not in _IN_SESSION:
+    if not _in_session(s):
         return ConnectionState.RECONNECTING if s.had_session else ConnectionState.CONNECTING, _why_out(s)
     session = s.session
     if session.upstream is UpstreamState.DOWN:
@@ -38,10 +41,10 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     return ConnectionState.READY, _ready(s, policy)
 
 
-def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
+def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) -> str:
     """Why orders are refused now, in words; empty when they are not."""
     session = s.session
-    if s.phase not in _IN_SESSION:
+    if not _in_session(s):
         return reason
     if session.suspect or session.upstream is UpstreamState.DOWN:
         return reason
@@ -51,12 +54,15 @@ def why_no_trade(s: Situation, identity: Identity, reason: str) -> str:
         return "the gateway's Read-Only API setting is on: switch it off in its API settings to trade"
     if session.wrong_login:
         return session.wrong_login
-    if session.compared:
-        return ""
-    unknown = sorted(TRADED & session.missing)
+    needed = set(TRADED)
+    if policy.require_positions and len(session.accounts) <= MAX_ACCOUNTS:
+        needed.add(POSITIONS)
+    unknown = sorted(needed & session.missing)
     if unknown:
         return f"not yet known: {', '.join(unknown)}"
-    return "start-up has not ended: orders and executions are not known yet"
+    if session.compared and needed & session.asked <= session.answered:
+        return ""
+    return "start-up has not ended: orders, executions and positions are not known yet"
 
 
 def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
@@ -64,8 +70,8 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
     state, reason = derive(s, policy)
     if s.maintenance is not None and state in _TROUBLE:
         reason += f" (expected: {s.maintenance})"
-    in_session = s.phase in _IN_SESSION
-    no_trade = why_no_trade(s, identity, reason)
+    in_session = _in_session(s)
+    no_trade = why_no_trade(s, identity, policy, reason)
     session = s.session
     return {
         "state": state,
@@ -86,7 +92,7 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "outages": s.outages,
         "last_error": str(s.failure) if s.failure else "",
         "maintenance": s.maintenance if s.phase not in (Phase.IDLE, Phase.FAILED) else None,
-        "alert": s.alert,
+        "alert": s.alert or s.id_alert,
         "unconfirmed": s.unconfirmed,
     }
 
@@ -102,7 +108,7 @@ def _ready(s: Situation, policy: Policy) -> str:
     if session.read_only:
         parts.append("the gateway's API is read-only")
     if s.unconfirmed:
-        parts.append(f"orders unconfirmed, they may be at the broker: {', '.join(map(str, s.unconfirmed))}")
+        parts += _unconfirmed(s)
     if session.withheld:
         withheld = ", ".join(session.withheld)
         parts.append(f"market data withheld while this user is logged in elsewhere (10197): {withheld}")
@@ -113,6 +119,15 @@ def _ready(s: Situation, policy: Policy) -> str:
     return "; ".join(parts)
 
 
+def _unconfirmed(s: Situation) -> list[str]:
+    parts = []
+    for words, has_left in (("orders unconfirmed, they may be at the broker", True), ("orders not sent", False)):
+        orders = [str(order) for order in s.unconfirmed if order.has_left is has_left]
+        if orders:
+            parts.append(f"{words}: {', '.join(orders)}")
+    return parts
+
+
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
@@ -120,13 +135,14 @@ def _times(number: int) -> str:
 def _session_state(s: Situation) -> SessionState:
     if s.phase is Phase.OPENING:
         return SessionState.OPENING
-    if s.phase not in _IN_SESSION:
+    if not _in_session(s):
         return SessionState.NONE
     return SessionState.SUSPECT if s.session.suspect else SessionState.UP
 
 
 def _why_out(s: Situation) -> str:
-    parts = [f"session lost: {s.lost_because}"] if s.lost_because else []
+    lost_because = s.session.transport_ended or s.lost_because
+    parts = [f"session lost: {lost_because}"] if lost_because else []
     if s.failure:
         parts.append(s.failure.detail)
     return "; ".join(parts) or "the first attempt is under way"
@@ -134,8 +150,11 @@ def _why_out(s: Situation) -> str:
 
 def _lacking(s: Situation, policy: Policy) -> str:
     parts = [s.session.wrong_login] if s.session.wrong_login else []
-    if s.session.missing:
-        parts.append(f"start-up unanswered: {', '.join(sorted(s.session.missing))}")
+    unanswered = s.session.missing - s.session.unreadable
+    if unanswered:
+        parts.append(f"start-up unanswered: {', '.join(sorted(unanswered))}")
+    if s.session.unreadable:
+        parts.append(f"could not be decoded, the log has the rows: {', '.join(sorted(s.session.unreadable))}")
     if policy.missing_subscriptions == "degrade":
         parts += _missing_subscriptions(s.session)
     broken = [farm for farm in policy.required_farms if s.session.farms.get(farm) is FarmState.BROKEN]

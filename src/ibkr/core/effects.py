@@ -29,6 +29,13 @@ class Abort(Value):
     attempt: int
 
 
+class DiscardUnsent(Value):
+    """Whether bytes that have not reached the gateway when the socket ends are thrown away, or still delivered."""
+
+    attempt: int
+    discard: bool
+
+
 class StartUp(Value):
     """Send the start-up requests; ``StartupAnswered`` follows, after 1101 ``StartupAsked`` before it."""
 
@@ -136,6 +143,7 @@ SessionOrder: TypeAlias = (
     Open
     | Close
     | Abort
+    | DiscardUnsent
     | StartUp
     | AskAgain
     | Compare

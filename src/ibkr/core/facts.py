@@ -123,6 +123,13 @@ class SessionOpened(Value):
     to_restore: bool = True
 
 
+class TransportEnded(Value):
+    """Nothing can be sent any more. Messages that came before may still be unread; ``SocketEnded`` follows them."""
+
+    attempt: int
+    detail: str
+
+
 class SocketEnded(Value):
     """The socket is gone, for whatever reason; ``detail`` says it in words."""
 
@@ -159,6 +166,13 @@ class StartupAnswered(Value):
     attempt: int
     names: tuple[str, ...]
     read_only: bool = False
+
+
+class RowsUnreadable(Value):
+    """Rows of these answers could not be decoded: an answer that is awaited, or was given, is not complete."""
+
+    attempt: int
+    names: tuple[str, ...]
 
 
 class SubscriptionsMoved(Value):
@@ -206,11 +220,13 @@ Fact: TypeAlias = (
     | TimerFired
     | AttemptFailed
     | SessionOpened
+    | TransportEnded
     | SocketEnded
     | CodeReceived
     | FarmsTold
     | StartupAsked
     | StartupAnswered
+    | RowsUnreadable
     | SubscriptionsMoved
     | StreamsWatched
     | OrdersUnconfirmed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ibkr.core import alarm
 from ibkr.core.attempts import session_dead
-from ibkr.core.effects import Probe, StartTimer
+from ibkr.core.effects import DiscardUnsent, Probe, StartTimer
 from ibkr.core.facts import ClockJumped, Heard, ProbeWanted, Timer, TimerFired
 from ibkr.core.step import Step
 
@@ -15,7 +15,9 @@ def heard(step: Step, _fact: Heard) -> None:
     session.probe_sent_at = None
     session.lateness_forgiven = False
     step.shows_nothing = not session.suspect
-    session.suspect = False
+    if session.suspect:
+        session.suspect = False
+        step.do(DiscardUnsent(step.situation.attempt, False))
     _wait(step, step.policy.probe_after)
 
 
@@ -54,7 +56,10 @@ def silence_checked(step: Step, fact: TimerFired) -> None:
     if unanswered >= policy.probe_timeout:
         session_dead(step)
     else:
-        session.suspect = session.suspect or unanswered >= policy.suspect_after
+        if not session.suspect and unanswered >= policy.suspect_after:
+            # However it ends from here, an order that the gateway has not taken must not reach it later.
+            session.suspect = True
+            step.do(DiscardUnsent(step.situation.attempt, True))
         due = policy.probe_timeout if session.suspect else policy.suspect_after
         _wait(step, max(due - unanswered, 0.0))
 

@@ -14,7 +14,7 @@ from ibkr.core.effects import Effect, Publish
 from ibkr.core.errors import Failure
 from ibkr.core.facts import Fact, Now, TimerFired
 from ibkr.core.policy import Policy
-from ibkr.core.situation import Identity, Phase, Situation
+from ibkr.core.situation import IN_SESSION, Identity, Phase, Situation
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.core.step import Step
@@ -70,6 +70,11 @@ class Machine:
         return self._situation.phase not in (Phase.IDLE, Phase.FAILED)
 
     @property
+    def is_in_session(self) -> bool:
+        """Whether messages can be sent in a session, as far as it is known here."""
+        return self._situation.phase in IN_SESSION and self._situation.session.is_usable
+
+    @property
     def failure(self) -> Failure | None:
         """The last failed attempt, until a session comes."""
         return self._situation.failure
@@ -106,7 +111,7 @@ class Machine:
             return step.effects
         view = view_of(s, self.identity, self.policy)
         follow(step, view["state"])
-        view["alert"] = s.alert
+        view["alert"] = s.alert or s.id_alert
         if self._show(view, now):
             step.do(Publish(self._status))
         return step.effects
@@ -143,7 +148,7 @@ class Machine:
         self._situation.broken_off = detail
         self._situation.next_retry_at = None
         self._situation.trouble_since = None
-        self._situation.alert = ""
+        self._situation.alert = self._situation.id_alert = ""
         if socket_gone:
             self._situation.socket_open = False
         self._show(view_of(self._situation, self.identity, self.policy), now)

@@ -34,7 +34,7 @@ class Policy(CheckedValue):
     jitter: float = 0.1
     """The share of a wait that chance may take off, so that many clients do not knock in step."""
     client_id_grace: float = 60.0
-    """How long 326 may be our own lost session that the gateway has not let go yet."""
+    """After a lost session, the client id may be refused as in use (326) for this long; then there is an alert."""
     flap_limit: int = 20
     """More lost sessions than this within ``flap_window`` slow the next attempts down."""
     flap_window: float = 60.0
@@ -53,8 +53,12 @@ class Policy(CheckedValue):
     """Messages a second that are sent; a gateway allows 50 by default."""
     send_burst: int = 8
     """Messages that may be sent at once after a pause; in no second are more sent than this and ``send_rate``."""
+    send_limit: int = 50
+    """Messages that the gateway takes in any second. Orders and cancels leave at once up to this limit."""
     request_timeout: float = 10.0
     """A start-up request unanswered for this long is asked once more, then named as missing."""
+    require_positions: bool = True
+    """Whether orders have to wait until the positions of a new session are known."""
     upstream_grace: float = 0.25
     """How long a new session waits for word of the gateway's own link before it is assumed to be up."""
     restore_grace: float = 0.25
@@ -90,7 +94,9 @@ class Policy(CheckedValue):
 
     def check(self) -> None:
         for name, default in self._defaults.items():
-            if isinstance(default, (int, float)):
+            if isinstance(default, bool):
+                _check_switch(name, getattr(self, name))
+            elif isinstance(default, (int, float)):
                 _check_number(name, getattr(self, name), whole=isinstance(default, int))
         if not 0 <= self.jitter < 1:
             raise ConfigError("ibkr.jitter", self.jitter, "must be from 0 to below 1")
@@ -130,6 +136,11 @@ _calendar_of = functools.cache(calendar_of)  # it has no state, and many connect
 def _check_texts(name: str, value: object, what: str) -> None:
     if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
         raise ConfigError(f"ibkr.{name}", value, f"must be a tuple of {what}")
+
+
+def _check_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"ibkr.{name}", value, "must be true or false")
 
 
 def _check_number(name: str, value: object, *, whole: bool) -> None:

@@ -35,6 +35,10 @@ class Phase(StrEnum):
     """Given up."""
 
 
+IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
+"""The phases in which a session is up, but for the moment between the end of its transport and that of its socket."""
+
+
 class Identity(Value):
     """Who connects where. ``readonly``: the program has said that it will not trade; ``account``: what it trades."""
 
@@ -92,6 +96,8 @@ class Session:
     upstream_down_since: float | None = None
     too_fast: int = 0
     """How often the gateway has said that messages come too fast (100)."""
+    transport_ended: str | None = None
+    """Why nothing can be sent any more, in words, from the end of the transport until that of the socket."""
     probe_sent_at: float | None = None
     """When the probe was sent that is unanswered."""
     last_probe_at: float = -inf
@@ -103,12 +109,19 @@ class Session:
         self.asked: set[str] = set()
         self.answered: set[str] = set()
         self.missing: set[str] = set()
+        self.unreadable: set[str] = set()
+        """Those of the missing ones of which a row could not be decoded."""
         self.told_while_down: set[str] = set()
         """Those that were last answered while upstream was down, by a gateway that did not know what goes on."""
         self.watched: dict[tuple[Key, str], Watched] = {}
         """By request id and the farm that is back."""
         self.broken_since: dict[str, float] = {}
         """Since when each farm that is broken is so."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether messages can be sent in it."""
+        return self.transport_ended is None
 
     @property
     def pending(self) -> set[str]:
@@ -140,6 +153,8 @@ class Situation:
     """Why it was given up from outside of the table."""
     failures_in_a_row: int = 0
     id_in_use_since: float | None = None
+    id_alert: str = ""
+    """What a person should know of a client id that stays in use."""
     lost_because: str = ""
     next_retry_at: datetime | None = None
     outages: int = 0

@@ -91,6 +91,7 @@ class Step:
         s.phase = phase
         s.next_retry_at = None
         s.losses.clear()
+        s.id_alert = ""
         self.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT), StopTimer(Timer.CALENDAR))
         self.leave_session()
         self.do(Release())

@@ -14,6 +14,7 @@ from ibkr.core.effects import (
 )
 from ibkr.core.facts import (
     OrdersUnconfirmed,
+    RowsUnreadable,
     StartupAnswered,
     StartupAsked,
     SubscriptionsMoved,
@@ -26,6 +27,8 @@ from ibkr.core.state import UpstreamState
 from ibkr.core.step import Step
 from ibkr.core.streams import ask_for_ended
 
+_READ_AGAIN = 1.0
+"""Seconds from an unreadable row to the next request for the answer that it belongs to."""
 DATA_LOST = "the gateway had lost its link to IB's servers, and what it was asked for (1101)"
 NOT_CONNECTED = "the program had disconnected, or connecting had been given up"
 
@@ -41,6 +44,7 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
     is_news = session.startup_over or bool(session.missing) or fact.read_only != session.read_only
     session.answered.update(fact.names)
     session.missing.difference_update(fact.names)
+    session.unreadable.difference_update(fact.names)
     if session.upstream is not UpstreamState.DOWN:
         session.told_while_down.difference_update(fact.names)
     else:
@@ -56,6 +60,21 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
         step.shows_nothing = True
 
 
+def rows_unreadable(step: Step, fact: RowsUnreadable) -> None:
+    """Such an answer is missing, and asked for again: at most once a second, and in start-up as any that is overdue."""
+    session = step.situation.session
+    names = session.asked.intersection(fact.names)
+    is_news = not names <= session.unreadable
+    session.answered -= names
+    session.missing |= names
+    session.unreadable |= names
+    if step.situation.phase is Phase.STARTUP:
+        if not session.pending:
+            _end_startup(step)
+    elif is_news:
+        step.do(StartTimer(Timer.REQUEST, min(_READ_AGAIN, step.policy.missing_every)))
+
+
 def startup_overdue(step: Step, _fact: TimerFired) -> None:
     """Ask once more; then go on without, say what is missing, and ask for it now and then."""
     session = step.situation.session
@@ -63,7 +82,6 @@ def startup_overdue(step: Step, _fact: TimerFired) -> None:
     if session.asked_again or session.upstream is UpstreamState.DOWN:
         session.missing |= session.pending
         _end_startup(step)
-        step.do(StartTimer(Timer.REQUEST, step.policy.missing_every))
         return
     session.asked_again = True
     step.do(
@@ -118,6 +136,7 @@ def start_up_again(step: Step) -> None:
     s.session.answered.clear()
     s.session.told_while_down.clear()
     s.session.missing.clear()
+    s.session.unreadable.clear()
     s.session.asked_again = False
     s.session.data_lost = s.session.data_lost or s.session.compared
     s.session.startup_over = s.session.compared = False
@@ -140,6 +159,7 @@ def ask_for_the_rest(step: Step) -> None:
         return
     s.phase = Phase.STARTUP
     s.session.missing.clear()
+    s.session.unreadable.clear()
     s.session.asked_again = False
     step.do(
         StopTimer(Timer.RESTORE),
@@ -149,6 +169,7 @@ def ask_for_the_rest(step: Step) -> None:
 
 
 def _end_startup(step: Step) -> None:
+    """All is answered, or missing: what is missing is asked for now and then."""
     s = step.situation
     s.had_session = True
     s.session.startup_over = True
@@ -166,6 +187,8 @@ def _end_startup(step: Step) -> None:
         step.do(Announce(s.attempt))
     if not s.session.restore_due:
         _whole(step)
+    if s.session.missing:
+        step.do(StartTimer(Timer.REQUEST, step.policy.missing_every))
 
 
 def _compare(step: Step) -> None:

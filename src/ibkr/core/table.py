@@ -22,6 +22,7 @@ from ibkr.core.facts import (
     ProbeWanted,
     ReconnectWanted,
     RetryWanted,
+    RowsUnreadable,
     SessionOpened,
     SocketEnded,
     StartupAnswered,
@@ -29,6 +30,7 @@ from ibkr.core.facts import (
     StreamsWatched,
     SubscriptionsMoved,
     Timer,
+    TransportEnded,
 )
 from ibkr.core.situation import Phase
 from ibkr.core.step import Step
@@ -85,6 +87,8 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.OPENING, SessionOpened): _row(attempts.session_opened, P.STARTUP),
     # the caller may cancel a subscription that waits for its session
     (P.OPENING, SubscriptionsMoved): _row(nothing, P.OPENING),
+    (P.OPENING, TransportEnded): _row(attempts.transport_ended, P.OPENING),
+    (P.OPENING, RowsUnreadable): _row(nothing, P.OPENING),
     (P.OPENING, AttemptFailed): _row(attempts.attempt_failed, *_TRY_AGAIN),
     (P.OPENING, SocketEnded): _row(attempts.socket_ended_in_attempt, *_TRY_AGAIN),
     (P.OPENING, Timer.ATTEMPT): _row(attempts.attempt_timed_out, P.OPENING, *_TRY_AGAIN),
@@ -99,6 +103,8 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
             AttemptFailed,
             StartupAsked,
             StartupAnswered,
+            RowsUnreadable,
+            TransportEnded,
             SubscriptionsMoved,
             StreamsWatched,
             Heard,
@@ -112,6 +118,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.IDLE, Timer.SOCKET_END): _row(attempts.socket_end_overdue, P.IDLE),
     (P.FAILED, SocketEnded): _row(attempts.spent_socket_ended, P.FAILED),
     # a session
+    **{(phase, TransportEnded): _row(attempts.transport_ended, phase) for phase in _SESSION},
     (P.STARTUP, SocketEnded): _row(attempts.session_lost, P.OPENING, *_TRY_AGAIN),
     **{(phase, SocketEnded): _row(attempts.session_lost, P.OPENING, P.WAITING) for phase in _SETTLED},
     (P.STARTUP, CodeReceived): _row(upstream.code_in_session, P.STARTUP, P.CLOSING, *_TRY_AGAIN),
@@ -128,6 +135,8 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.STARTUP, StartupAnswered): _row(sync.startup_answered, P.STARTUP, P.RESTORING, P.UP),
     (P.RESTORING, StartupAnswered): _row(sync.startup_answered, P.RESTORING),
     (P.UP, StartupAnswered): _row(sync.startup_answered, P.UP),
+    (P.STARTUP, RowsUnreadable): _row(sync.rows_unreadable, P.STARTUP, P.RESTORING, P.UP),
+    **{(phase, RowsUnreadable): _row(sync.rows_unreadable, phase) for phase in _SETTLED},
     (P.STARTUP, Timer.REQUEST): _row(sync.startup_overdue, P.STARTUP, P.RESTORING, P.UP),
     **{(phase, Timer.REQUEST): _row(sync.missing_overdue, phase) for phase in _SETTLED},
     **{(phase, StreamsWatched): _row(streams.streams_watched, phase) for phase in _SESSION},

@@ -56,6 +56,7 @@ def farms_told(step: Step, fact: FarmsTold) -> None:
     """How farms are, in order. Whoever says that knows upstream."""
     for code, text in fact.notices:
         _note_farm(step, farm_name(text), _FARM_STATES[reaction(code)])
+    ask_for_ended(step)  # when all is known: the last word of a farm counts
 
 
 def _note(step: Step, fact: CodeReceived) -> None:
@@ -93,7 +94,6 @@ def _note_farm(step: Step, name: str, state: FarmState) -> None:
             farm_broke(step, name)
         elif state is FarmState.OK:
             farm_came_back(step, name)
-        ask_for_ended(step)
     if session.upstream in (UpstreamState.UNKNOWN, UpstreamState.ASSUMED):
         session.upstream = UpstreamState.UP
         step.do(StopTimer(Timer.UPSTREAM))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ibkr.core import effects as do
-from ibkr.core.facts import ClockJumped, Fact, Now, Timer, TimerFired
+from ibkr.core.facts import ClockJumped, Fact, Now, Timer, TimerFired, TransportEnded
 from ibkr.core.machine import Machine
 from ibkr.core.status import Status
 from ibkr.runtime.effects import CARRY_OUT, Session
@@ -90,6 +90,11 @@ class Driver:
         finally:
             self._busy = False
 
+    def look_at_transport(self) -> None:
+        """Show the end of the session as soon as nothing can be sent any more, before the loop tells of it."""
+        if not self._busy and self._machine.is_in_session and self._session.lost_transport:
+            self.post(TransportEnded(self._machine.attempts, self._session.lost_transport))
+
     @property
     def silence(self) -> float:
         """Seconds since the socket last brought a byte."""
@@ -111,6 +116,16 @@ class Driver:
             if fact.timer not in self._fired:
                 return  # stopped while it waited in the queue, behind a callback that turns the loop itself
             self._fired.remove(fact.timer)
+        self._take_loss()
+        self._step(fact)
+        if (self._pulse is not None) is not self._machine.is_wanted:
+            self._mind_pulse()
+        if self._quiet and (self._machine.is_quiet or self._machine.is_wanted):
+            for waiter in self._quiet:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _step(self, fact: Fact) -> None:
         try:
             orders = self._machine.step(fact, now())
             for order in orders:
@@ -122,12 +137,11 @@ class Driver:
             status = self._machine.status
         if status is not None:
             self._on_status(status)
-        if (self._pulse is not None) is not self._machine.is_wanted:
-            self._mind_pulse()
-        if self._quiet and (self._machine.is_quiet or self._machine.is_wanted):
-            for waiter in self._quiet:
-                if not waiter.done():
-                    waiter.set_result(None)
+
+    def _take_loss(self) -> None:
+        """No fact is shown in a session in which nothing can be sent any more."""
+        if self._machine.is_in_session and (why := self._session.lost_transport):
+            self._step(TransportEnded(self._machine.attempts, why))
 
     def blocked(self, seconds: float) -> None:
         """The loop's pulse has noticed a blockage."""

@@ -1,6 +1,7 @@
 """The adapter: carries out the machine's orders on an ``IB`` object, and tells what happens there as facts.
 
-The ``IB`` object lives as long as the connector and is reconnected.
+The ``IB`` object lives as long as the connector and is reconnected. Over 300 lines, because every part of a session is
+made and connected here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ibkr.core.facts import (
     Heard,
     Key,
     OrdersUnconfirmed,
+    RowsUnreadable,
     SessionOpened,
     StartupAsked,
     StreamsWatched,
@@ -25,13 +27,17 @@ from ibkr.core.facts import (
 from ibkr.core.policy import Policy
 from ibkr.core.state import Feed
 from ibkr.core.stats import Stats
+from ibkr.core.status import Status
 from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress, Limiter, one_write
+from ibkr.session.holdings import Holdings
 from ibkr.session.ids import Ids
 from ibkr.session.library import tame
 from ibkr.session.orders.desk import Desk
+from ibkr.session.orders.guard import Guard
 from ibkr.session.packet import Packet
+from ibkr.session.rows import watch_rows
 from ibkr.session.socket import Socket
 from ibkr.session.startup import StartUp
 from ibkr.session.tap import Tap
@@ -69,16 +75,29 @@ class Adapter:
         self._packet = Packet(self._tap, post)
         self.custody = Custody(ib, self._egress, policy, self._tell_subscriptions)
         self._tap.on_read = self.custody.note_ticks
-        self.desk = Desk(ib, self._egress, self.custody, lambda orders: post(OrdersUnconfirmed(orders)))
+        self.holdings = Holdings(ib.wrapper)
+        self.desk = Desk(
+            ib,
+            self._egress,
+            self.custody,
+            Ids(ib.client, lambda: self.custody.is_wanted),
+            policy,
+            ask_again=lambda names: self.ask_again(names, shared=True),
+            on_unconfirmed=lambda orders: post(OrdersUnconfirmed(orders)),
+        )
         self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
         self.desk.knows_others = lambda: self._startup is not None and self._startup.knows_others
         self._time = CurrentTime(ib, self._egress, policy.probe_apart)
-        Ids(ib.client, lambda: self.custody.is_wanted)
+        watch_rows(ib.client.decoder, self._row_unreadable)
         self._traffic = Traffic(ib.client)
         self._socket = Socket(
             ib, host, client_id, policy, self._tap, post, on_open=self._session_opened, on_end=self._stop_sending
         )
         self._take_over()
+
+    def guard_orders(self, status: Callable[[], Status], wait: Callable[[], None]) -> None:
+        """Refuse orders while ``status`` does not allow them; see ``Guard``."""
+        Guard(self.ib, self._egress, self.desk, status, wait)
 
     @property
     def last_byte(self) -> float:
@@ -89,6 +108,11 @@ class Adapter:
     def has_socket(self) -> bool:
         """Whether the newest attempt has one: the port has taken the connection."""
         return self._socket.is_there
+
+    @property
+    def lost_transport(self) -> str:
+        """Why nothing can be sent any more, before the end of the socket is told; empty while something can."""
+        return self._socket.lost_transport
 
     @property
     def has_ended(self) -> bool:
@@ -116,6 +140,7 @@ class Adapter:
         self._packet.begin(attempt)
         self.custody.begin()
         self.desk.trades.begin()
+        self.holdings.begin()
         self._time.begin()
         self._egress.begin()
         self._socket.open(attempt, port)
@@ -129,6 +154,10 @@ class Adapter:
         """End the socket now."""
         self._socket.abort()
 
+    def discard_unsent(self, discard: bool) -> None:
+        """Throw away what has not reached the gateway when the socket ends, or have it delivered."""
+        self._socket.discard_unsent(discard)
+
     def start_up(self) -> None:
         """Send the start-up requests."""
         startup = self._startup
@@ -139,14 +168,18 @@ class Adapter:
         if startup.was_asked:
             startup.with_others = self.desk.has_gap
             self.post(StartupAsked(self._attempt, startup.names))
+        self.holdings.start_up(startup.names)
         with one_write(self.ib.client.conn), self.custody.start_up():
             startup.ask()
 
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these start-up requests once more."""
-        if self._startup is not None and not self._has_no_session():
+        startup = self._startup
+        if startup is not None and not self._has_no_session():
+            known = tuple(name for name in names if name in startup.names)
+            self.holdings.asked(known)
             with self.custody.start_up():
-                self._startup.ask_again(names, shared=shared)
+                startup.ask_again(known, shared=shared)
 
     def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
         """Bring the trades up to date, and hold what is against what was known."""
@@ -192,6 +225,10 @@ class Adapter:
             self.custody.ask_again(req_ids, unless_since)
         self._tell_subscriptions()
 
+    def refuse_orders(self, why: str) -> None:
+        """Orders that wait for their turn are not sent any more; cancels are."""
+        self._egress.refuse_orders(why)
+
     def slow_down(self) -> None:
         """Send fewer messages a second in this session."""
         self._egress.slow_down()
@@ -201,6 +238,7 @@ class Adapter:
         self._set_events_done()
         self.custody.release()
         self.desk.release()
+        self.holdings.release()
 
     def hang_up(self) -> None:
         """Have the system end the socket: the loop cannot."""
@@ -241,15 +279,23 @@ class Adapter:
             self._startup.abandon()
         self.desk.session_ends(self._tap.silence)
         self.custody.session_ends()
+        self.holdings.session_ends()
         wrapper.reset()
         self.custody.session_ended()
         self.desk.trades.session_ended()
+        self.holdings.session_ended()
 
     def _session_opened(self) -> None:
         client = self.ib.client
         self._egress.opened()
         self.custody.session_opened()
-        startup = StartUp(self.ib, self._account, readonly=self._readonly, on_answer=self._answered)
+        startup = StartUp(
+            self.ib,
+            self._account,
+            readonly=self._readonly,
+            on_answer=self._answered,
+            on_unreadable=self._answer_unreadable,
+        )
         startup.with_others = self.desk.has_gap
         self._startup = startup
         version, accounts = client.serverVersion(), tuple(client.getAccounts())
@@ -267,25 +313,41 @@ class Adapter:
         """Ours first: what the library does with some of these is what we must prevent."""
         if is_about_farm(code):
             self._packet.notice(code, text)
-            self._error(req_id, code, text, advanced)
+            self._tell_library(req_id, code, text, advanced)
             return
         self._packet.tell()
         startup = self._startup
         if startup is not None and not is_warning(code):
             startup.failed(req_id)
-        self.desk.code_received(req_id, reaction(code))
+        self.desk.code_received(reaction(code))
         if is_about_link(code):
             self.post(CodeReceived(self._attempt, code, text))
             # The library logs each of these as ERROR, again and again and the good news too; the status says it better.
-            self.ib.errorEvent.emit(req_id, code, text, None)
+            if not self.desk.errors.received(req_id, code, text, advanced):
+                self.ib.errorEvent.emit(req_id, code, text, None)
         else:
-            self.custody.error_received(req_id, code, text, partial(self._error, req_id, code, text, advanced))
+            self.custody.error_received(req_id, code, text, partial(self._tell_library, req_id, code, text, advanced))
         if startup is not None and is_read_only(code, text):
             startup.read_only()
+
+    def _tell_library(self, req_id: int, code: int, text: str, advanced: str) -> None:
+        """The library hears of what names no order: those it would end."""
+        if not self.desk.errors.received(req_id, code, text, advanced):
+            self._error(req_id, code, text, advanced)
+
+    def _row_unreadable(self, name: str) -> None:
+        if self._startup is not None:
+            self._startup.row_unreadable(name)
+
+    def _answer_unreadable(self, name: str) -> None:
+        self._packet.tell()
+        self.post(RowsUnreadable(self._attempt, (name,)))
 
     def _answered(self, name: str, read_only: bool) -> None:
         """Told with others of its packet; but at once when orders are known, for what comes behind is news."""
         startup = self._startup
+        self.holdings.answered(name)
+        self.desk.answered(name)
         self._packet.answer(name, read_only=read_only, at_once=startup is None or not startup.awaits_orders)
 
     def _tell_subscriptions(self) -> None:

@@ -66,6 +66,11 @@ def contract_class(thing: object) -> type:
     return contract
 
 
+def log_entry_class(thing: object) -> Any:
+    """The class of the entries in a trade's log, of the library that this object belongs to."""
+    return importlib.import_module(f"{backend_of(thing).name}.objects").TradeLogEntry
+
+
 def spoken_versions(name: str) -> tuple[int, int]:
     """The oldest and the newest protocol version that the backend of this name speaks.
 

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from ibkr.core.stats import KEPT_ROUND_TRIPS
-from ibkr.session.egress import Egress
+from ibkr.session.egress import Egress, Sending
 
 KEY = "currentTime"
 """The library's key for the request."""
@@ -93,7 +93,7 @@ class CurrentTime:
         self._later = None
         self._sent_at = self._loop.time()
         self._is_answered = False
-        self._egress.send(_REQUEST, self._left)
+        self._egress.send(_REQUEST, Sending(self._left))
 
     def _left(self) -> None:
         assert self._loop is not None, "no session has begun"

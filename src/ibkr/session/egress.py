@@ -13,13 +13,15 @@ from ibkr.core.urgency import Urgency, urgency_of
 from ibkr.session.backend import contract_class
 from ibkr.wire.frame import frame
 
+logger = logging.getLogger("ibkr.session")
+
 _START_API = "71\0"
 _UNSET_INTEGER = 2**31 - 1
 _UNSET_DOUBLE = 1.7976931348623157e308
 
 
 class Limiter(Protocol):
-    """Decides when a write may be done; calls it at once, or later, or never when the session ends first."""
+    """Decides when a write may be done: at once, or later. If the session ends first, it calls ``drop`` instead."""
 
     @property
     def is_holding(self) -> bool: ...
@@ -27,7 +29,32 @@ class Limiter(Protocol):
     def end(self) -> None: ...
     def slow_down(self) -> None: ...
     def hurry(self) -> None: ...
-    def send(self, write: Callable[[], None], urgency: Urgency) -> None: ...
+    def sent(self) -> None: ...
+    def send(self, write: Callable[[], bool], urgency: Urgency, drop: Callable[[], None] | None = None) -> None: ...
+
+
+class Sending:
+    """What goes with a message. All of it is optional.
+
+    ``on_left`` is called when the message has been written. ``why_not`` is called when its turn has come, and says in
+    words why it may not leave any more; such messages are orders. ``on_dropped`` is called if it never leaves. ``what``
+    names it in the log.
+    """
+
+    __slots__ = ("on_dropped", "on_left", "what", "why_not")
+
+    def __init__(
+        self,
+        on_left: Callable[[], None] | None = None,
+        *,
+        why_not: Callable[[], str] | None = None,
+        on_dropped: Callable[[], None] | None = None,
+        what: str = "",
+    ) -> None:
+        self.on_left, self.why_not, self.on_dropped, self.what = on_left, why_not, on_dropped, what
+
+
+_PLAIN = Sending()
 
 
 class Egress:
@@ -36,14 +63,16 @@ class Egress:
     def __init__(self, client: Any, limiter: Limiter) -> None:
         self._client = client
         self._limiter = limiter
-        self._on_left: Callable[[], None] | None = None
+        self._sending = _PLAIN
         self._is_open = False
+        self._no_orders = ""
         client.sendMsg = self._send
         client.send = sender_of(client)
 
     def begin(self) -> None:
         """A session begins in the running loop; but for its first message, nothing is sent until it is ``opened``."""
         self._is_open = False
+        self._no_orders = ""
         self._limiter.begin()
 
     def opened(self) -> None:
@@ -59,43 +88,71 @@ class Egress:
         """The session is about to end: orders and cancels that wait leave now, for they will never be sent later."""
         self._limiter.hurry()
 
+    def refuse_orders(self, why: str) -> None:
+        """In this session no order leaves any more that waits for its turn; cancels do."""
+        self._no_orders = why
+
     def slow_down(self) -> None:
         """The gateway says that messages come too fast."""
         self._limiter.slow_down()
 
+    @property
+    def has_transport(self) -> bool:
+        """Whether bytes that are written now go anywhere."""
+        transport = self._client.conn.transport
+        return transport is not None and not transport.is_closing()
+
     @contextmanager
-    def telling(self, on_left: Callable[[], None]) -> Iterator[None]:
-        """Call ``on_left`` when the message that is sent meanwhile has left."""
-        self._on_left = on_left
+    def telling(self, sending: Sending) -> Iterator[None]:
+        """The message that is sent meanwhile is of this kind."""
+        outer, self._sending = self._sending, sending
         try:
             yield
         finally:
-            self._on_left = None
+            self._sending = outer
 
-    def send(self, message: str, on_left: Callable[[], None] | None) -> None:
-        """Send a message in its turn, then call ``on_left``. Raises ``ConnectionError`` while none can be sent."""
+    def send(self, message: str, sending: Sending) -> None:
+        """Send a message in its turn. Raises ``ConnectionError`` while none can be sent."""
         if not self._is_open:
             raise ConnectionError("Not connected: the session is not open yet")
-        self._limiter.send(partial(self._write, message, on_left), urgency_of(message))
+        drop = partial(self._drop, sending, "the session has ended")
+        self._limiter.send(partial(self._write_in_turn, message, sending), urgency_of(message), drop)
         if self._limiter.is_holding:  # otherwise it has left, and that was told
             self._tell_throttle()
 
     def _send(self, message: str) -> None:
-        if message.startswith(_START_API):  # one a connection: with a burst and a second's rate it is still under 50
-            self._write(message, None)
+        if message.startswith(_START_API):  # nothing can be sent before it
+            self._limiter.sent()
+            self._write(message)
         else:
-            self.send(message, self._on_left)
+            self.send(message, self._sending)
 
-    def _write(self, message: str, on_left: Callable[[], None] | None) -> None:
+    def _write_in_turn(self, message: str, sending: Sending) -> bool:
+        """Write a message whose turn has come, unless the situation does not allow it any more."""
+        why_not = "" if self.has_transport else "the connection has ended"
+        if sending.why_not is not None:
+            why_not = why_not or self._no_orders or sending.why_not()
+        if why_not:
+            self._drop(sending, why_not)
+            return False
+        self._write(message)
+        if sending.on_left is not None:
+            sending.on_left()
+        self._tell_throttle()
+        return True
+
+    def _write(self, message: str) -> None:
         client = self._client
-        transport = client.conn.transport
-        if transport is not None and not transport.is_closing():  # or asyncio warns of each that is lost
-            client.conn.sendMsg(frame(message.encode()))
+        client.conn.sendMsg(frame(message.encode()))
         if client._logger.isEnabledFor(logging.DEBUG):
             client._logger.debug(">>> %s", message[:-1].replace("\0", ","))
-        if on_left is not None:
-            on_left()
-        self._tell_throttle()
+
+    def _drop(self, sending: Sending, why: str) -> None:
+        """A message will never be sent: say so where it matters."""
+        if sending.what:
+            logger.warning("The %s was not sent and will not be: %s", sending.what, why)
+        if sending.on_dropped is not None:
+            sending.on_dropped()
 
     def _tell_throttle(self) -> None:
         """The library's own events, for those who listen to them."""

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+logger = logging.getLogger("ibkr.session")
+
+_LAST = 2**31 - 2
+"""IB's ids are 32-bit integers, and the greatest of those stands for no id."""
 
 
 class Ids:
@@ -11,14 +18,16 @@ class Ids:
 
     ``may_ask``: whether one is; otherwise ``getReqId`` raises ``ConnectionError`` as ever. ``client.reset`` ends each
     attempt and begins the client's sequence anew, so that is where it is made to go on; the gateway's nextValidId and
-    ids of the program's own choice only ever raise it.
+    ids of the program's own choice only ever raise it. Ids of orders of others do not count, nor impossible ones.
     """
 
     def __init__(self, client: Any, may_ask: Callable[[], bool]) -> None:
         self._client = client
         self._may_ask = may_ask
-        self._take, self._reset = client.getReqId, client.reset
+        self._take, self._reset, self._raise = client.getReqId, client.reset, client.updateReqId
+        self._is_foreign = False
         client.getReqId = self.take
+        client.updateReqId = self._raise_to
         client.reset = self._session_ended
 
     def take(self) -> int:
@@ -28,6 +37,27 @@ class Ids:
         taken = max(1, int(self._client._reqIdSeq))  # 0 is the library's word for none
         self._client._reqIdSeq = taken + 1
         return taken
+
+    def learn(self, order_id: int) -> None:
+        """Our client has used this order id."""
+        self._raise_to(order_id + 1)
+
+    @contextmanager
+    def foreign(self) -> Iterator[None]:
+        """The library reads a row about another client's order: its id is none of ours."""
+        self._is_foreign = True
+        try:
+            yield
+        finally:
+            self._is_foreign = False
+
+    def _raise_to(self, minReqId: int) -> None:
+        if self._is_foreign:
+            return
+        if minReqId > _LAST:
+            logger.warning("The gateway tells of order id %s, which is impossible: it is ignored", minReqId - 1)
+            return
+        self._raise(minReqId)
 
     def _session_ended(self) -> None:
         upcoming = self._client._reqIdSeq

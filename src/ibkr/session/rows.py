@@ -1,4 +1,6 @@
-"""Rows of what an account holds, read in a part of the library's time: positions (message 61), portfolio (7), values.
+"""Rows of answers: those that cannot be decoded are noticed, and those of what an account holds are read faster.
+
+Rows of what an account holds are in a part of the library's time: positions (message 61), portfolio (7), values.
 
 Each new session begins with all of them, and the program waits. The library spends most of a row of positions on a text
 for its log that is thrown away, and on a contract made twice; of a value (6, and 73 of one model) on finding out how to
@@ -13,7 +15,17 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, POSITIONS
+
 _Handler = Callable[[list[str]], None]
+_ROWS_OF = {
+    3: OPEN_ORDERS,  # a status
+    5: OPEN_ORDERS,
+    11: EXECUTIONS,
+    61: POSITIONS,
+    101: COMPLETED_ORDERS,
+}
+"""To which start-up request the rows belong that are told in these messages."""
 
 
 def read_rows(client: Any) -> None:
@@ -30,6 +42,26 @@ def read_rows(client: Any) -> None:
         theirs, method = handlers[message], getattr(wrapper.Wrapper, name)
         if _decodes(theirs, name) and _is_of(wrapper, method):
             handlers[message] = reader(client.wrapper, theirs, method)
+
+
+def watch_rows(decoder: Any, on_unreadable: Callable[[str], None]) -> None:
+    """Have ``on_unreadable`` called with the name of the start-up request to which a row belongs that raises.
+
+    The library only logs such a row, and ends the request as if all had been told.
+    """
+
+    def watched(read: _Handler, name: str) -> _Handler:
+        def read_row(fields: list[str]) -> None:
+            try:
+                read(fields)
+            except Exception:
+                on_unreadable(name)
+                raise
+
+        return read_row
+
+    for message, name in _ROWS_OF.items():
+        decoder.handlers[message] = watched(decoder.handlers[message], name)
 
 
 def _decodes(handler: Any, name: str) -> bool:

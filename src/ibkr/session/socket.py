@@ -6,13 +6,15 @@ import asyncio
 import logging
 import os
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ibkr.core.errors import Failure, FailureKind
-from ibkr.core.facts import AttemptFailed, Fact, SocketEnded
+from ibkr.core.facts import AttemptFailed, Fact, SocketEnded, TransportEnded
 from ibkr.core.policy import Policy
 from ibkr.session.ingest import SmallReads
 from ibkr.session.keepalive import keep_alive
@@ -20,6 +22,8 @@ from ibkr.session.tap import Tap
 from ibkr.session.telling import in_words, kept_apart, plain
 
 logger = logging.getLogger("ibkr.session")
+
+_CLOSED = "the gateway closed the connection"
 
 
 class Socket:
@@ -75,6 +79,24 @@ class Socket:
         """End it now."""
         self._leave(self._abort)
 
+    def discard_unsent(self, discard: bool) -> None:
+        """Whether bytes that have not reached the peer when the socket is closed are thrown away, or still delivered.
+
+        With ``SO_LINGER`` at 0 seconds the system resets the connection and forgets them.
+        """
+        transport = self._conn.transport
+        if transport is not None:
+            linger = struct.pack("hh" if sys.platform == "win32" else "ii", discard, 0)
+            with suppress(OSError):  # it is closed already
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    @property
+    def lost_transport(self) -> str:
+        """Why the transport of the newest attempt is closing, before that is told; empty if it is not."""
+        transport = self._conn.transport
+        is_lost = self.is_there and (transport is None or transport.is_closing())
+        return (self._detail or "the connection has ended") if is_lost else ""
+
     def shut_down(self) -> None:
         """Have the system tell the peer that this was the end, without the loop that the socket belongs to."""
         transport = self._conn.transport
@@ -107,7 +129,7 @@ class Socket:
         conn.connection_made = self._on_accepted
         conn.data_received = self._tap.data_received
         # An EOF ends the socket even if it still holds bytes that the peer will never read.
-        conn.eof_received = self._abort
+        conn.eof_received = self._on_eof
         # The library's own raises when the peer has reset the connection a moment before.
         conn.disconnect = self._disconnect
         conn.disconnected.clear()
@@ -163,14 +185,20 @@ class Socket:
             self._ib.wrapper.connectionClosed()
         self._check_end()
 
+    def _on_eof(self) -> None:
+        self._detail = self._detail or _CLOSED
+        self._abort()
+
     def _on_disconnected(self, message: str) -> None:
         """The machine knows before the library's listeners do: none of them meets a status that is no longer true."""
         client = self._client
+        self._detail = self._detail or (plain(message) or _CLOSED)
+        # First: what is read now may call the program, which must not take the session for alive.
+        self._post(TransportEnded(self._attempt, self._detail))
         self._tap.finish()
         was_ready = client.isReady()
         self.is_there = False
         self._on_end()
-        self._detail = self._detail or (plain(message) or "the gateway closed the connection")
         try:
             if was_ready:
                 self._ib.wrapper.connectionClosed()

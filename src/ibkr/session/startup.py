@@ -7,10 +7,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS, TRADED
+from ibkr.core.startup import (
+    ACCOUNT_UPDATES,
+    COMPLETED_ORDERS,
+    EXECUTIONS,
+    MAX_ACCOUNTS,
+    OPEN_ORDERS,
+    ORDER_REQUESTS,
+    OTHERS,
+    POSITIONS,
+    TRADED,
+    account_values,
+)
 
 _OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
-_MAX_ACCOUNTS = 50  # as the client library's MaxSyncedSubAccounts: beyond, the gateway refuses
 
 
 class _Request:
@@ -37,19 +47,30 @@ class _Asked:
 
 
 class StartUp:
-    """One session's start-up. ``on_answer`` gets the name of each request that was answered in full.
+    """One session's start-up. ``on_answer`` gets the name of each request that was answered in full, ``on_unreadable``
+    that of an answer with a row that could not be decoded.
 
     Answers are seen where the library ends a request, within the packet that brought them, not turns of the loop
     later: whoever owns the ``IB`` object calls ``ended`` and ``failed``.
     """
 
-    def __init__(self, ib: Any, account: str, *, readonly: bool, on_answer: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self,
+        ib: Any,
+        account: str,
+        *,
+        readonly: bool,
+        on_answer: Callable[[str, bool], None],
+        on_unreadable: Callable[[str], None],
+    ) -> None:
         self._ib = ib
         self._on_answer = on_answer
+        self._on_unreadable = on_unreadable
         self._requests = self._requests_of(account, readonly)
         # Several for one name when it was asked again under a new id: whichever is answered first serves.
         self._pending: dict[str, list[_Asked]] = {}
         self._answered: set[str] = set()
+        self._unreadable: set[str] = set()
         self._read_only = False
         self._later: asyncio.TimerHandle | None = None
         self.was_asked = False
@@ -81,6 +102,7 @@ class StartUp:
         self.was_asked = True
         self._cancel_later()
         self._answered.clear()
+        self._unreadable.clear()
         self._forget_own_ids()
         if self._ib.client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
@@ -92,6 +114,7 @@ class StartUp:
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these once more; those that pend on a shared key only if ``shared``."""
         self._answered.difference_update(names)
+        self._unreadable.difference_update(names)
         for name in names:
             is_free = shared or name not in self._pending or self._requests[name].again is None
             if is_free and not self._waits_its_turn(name):
@@ -107,8 +130,21 @@ class StartUp:
         """The library has ended the request of this key with its answer, whoever asked."""
         for name, askings in self._pending.items():
             if any(asked.key == key for asked in askings):
-                self._answer(name)
+                if name in self._unreadable:
+                    self._end_unreadable(name)
+                else:
+                    self._answer(name)
                 return
+
+    def row_unreadable(self, name: str) -> None:
+        """A row of this answer could not be decoded: the answer will be incomplete, or is not any more."""
+        if name == OPEN_ORDERS and name not in self._pending and OTHERS in self._pending:
+            name = OTHERS
+        if name in self._pending:
+            self._unreadable.add(name)
+        elif name in self._answered:
+            self._answered.remove(name)
+            self._on_unreadable(name)
 
     def failed(self, req_id: int) -> None:
         """The gateway answered this request with an error: no answer. It is asked once more when it is overdue."""
@@ -183,18 +219,28 @@ class StartUp:
             self._ask(EXECUTIONS)
 
     def _orders_pending(self) -> bool:
-        return any(name in self._requests and name not in self._answered for name in ORDER_REQUESTS)
+        over = self._answered | self._unreadable.difference(self._pending)
+        return any(name in self._requests and name not in over for name in ORDER_REQUESTS)
 
     def _answer(self, name: str) -> None:
         self._forget(name)
         self._answered.add(name)
+        self._go_on_after(name)
+        self._on_answer(name, self._read_only and name in (*ORDER_REQUESTS, OTHERS))
+
+    def _end_unreadable(self, name: str) -> None:
+        self._forget(name)
+        self._go_on_after(name)
+        self._on_unreadable(name)
+
+    def _go_on_after(self, name: str) -> None:
+        """Ask for what could not be asked for while this was under way."""
         if name == OPEN_ORDERS and self.with_others:
             self._ask(OTHERS)
-        elif name == OTHERS and not {OPEN_ORDERS} & {*self._answered, *self._pending}:
+        elif name == OTHERS and OPEN_ORDERS not in (*self._answered, *self._pending, *self._unreadable):
             self._ask(OPEN_ORDERS)
         if name in ORDER_REQUESTS:
             self._ask_executions()
-        self._on_answer(name, self._read_only and name in (*ORDER_REQUESTS, OTHERS))
 
     def _requests_of(self, account: str, readonly: bool) -> dict[str, _Request]:
         ib, client = self._ib, self._ib.client
@@ -209,14 +255,14 @@ class StartUp:
             )
             requests[OTHERS] = _Request(ib.reqAllOpenOrdersAsync, client.reqAllOpenOrders, "openOrders")
         if account:
-            requests["account updates"] = _Request(
+            requests[ACCOUNT_UPDATES] = _Request(
                 lambda: ib.reqAccountUpdatesAsync(account),
                 lambda: client.reqAccountUpdates(True, account),
                 "accountValues",
             )
-        if len(accounts) <= _MAX_ACCOUNTS:
+        if len(accounts) <= MAX_ACCOUNTS:
             for each in accounts:
-                requests[f"account values of {each}"] = _Request(partial(ib.reqAccountUpdatesMultiAsync, each))
+                requests[account_values(each)] = _Request(partial(ib.reqAccountUpdatesMultiAsync, each))
         requests[EXECUTIONS] = _Request(ib.reqExecutionsAsync)
         return requests
 

@@ -12,7 +12,7 @@ from ibkr.core.facts import Fact, Timer, TimerFired
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
 
-from .gateway import EPSILON
+from .gateway import EPSILON, ID_ALERT
 
 DAY = timedelta(days=1)
 LONGEST_LOOK = 3600.0
@@ -78,9 +78,15 @@ class Alarms:
                     left = (self.holds_until - self.rig.now.wall).total_seconds()
                     assert abs(delay - min(left, LONGEST_LOOK)) < EPSILON
 
+    def _alert(self) -> str:
+        """That of a trouble that lasts, and none about the client id."""
+        alert = self.rig.status.alert
+        return "" if ID_ALERT in alert else alert
+
     def _check_alert(self, fact: Fact) -> None:
         """Raised once in a trouble, with reason; it goes with the trouble."""
-        rig, alert, at_rest = self.rig, self.rig.status.alert, self.rig.state in REST
+        rig, alert, at_rest = self.rig, self._alert(), self.rig.state in REST
+        assert not (self.rig.status.alert and at_rest)
         assert not (alert and at_rest)
         if alert == self.alert or (not alert and at_rest):
             return
@@ -97,7 +103,7 @@ class Alarms:
     def _check_timers(self, fact: Fact, effects: list[Effect]) -> None:
         rig = self.rig
         assert (Timer.CALENDAR in rig.timers) == (rig.machine.is_wanted and bool(self.windows))
-        assert (Timer.ALERT in rig.timers) == (rig.state not in REST and not rig.status.alert)
+        assert (Timer.ALERT in rig.timers) == (rig.state not in REST and not self._alert())
         for effect in effects:
             match effect:
                 case do.StartTimer(Timer.ALERT, delay) if self.since is None:
@@ -108,7 +114,7 @@ class Alarms:
                     assert abs(delay - (self._window()[2] - rig.now.wall).total_seconds()) < EPSILON
 
     def _follow(self) -> None:
-        self.alert = self.rig.status.alert
+        self.alert = self._alert()
         if self.rig.state in REST:
             self.since = self.last_in = None
         elif self.since is None:

@@ -12,7 +12,7 @@ from ibkr.core.errors import FailureKind as K
 from ibkr.core.facts import Fact, Timer
 from ibkr.core.situation import Phase as P
 
-from .gateway import EPSILON, IN_SESSION
+from .gateway import EPSILON, ID_ALERT, IN_SESSION
 
 NO_CURE = (K.NOT_A_GATEWAY, K.UNSUPPORTED_VERSION)
 
@@ -108,15 +108,14 @@ class Attempts:
         """``FAILED`` is for what no retry cures, and for attempts used up."""
         machine = self.rig.machine
         kind = machine.failure.kind if machine.failure else None
+        if ID_ALERT in self.rig.status.alert:
+            assert self.rig.mono - self.id_in_use_since >= self.rig.policy.client_id_grace - EPSILON
         if kind is not K.CLIENT_ID_IN_USE:
             self.id_in_use_since = None
         elif self.id_in_use_since is None:
             self.id_in_use_since = self.rig.mono
         if machine.phase is not P.FAILED or phase is P.FAILED:
             return
-        if had_session:
-            assert self.id_in_use_since is not None
-            assert self.rig.mono - self.id_in_use_since >= self.rig.policy.client_id_grace
-        else:
-            assert self.budget is not None
-            assert kind in NO_CURE or machine.attempts_made >= self.budget
+        assert not had_session, "after a session it is tried without end"
+        assert self.budget is not None
+        assert kind in NO_CURE or machine.attempts_made >= self.budget

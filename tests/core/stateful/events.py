@@ -16,12 +16,14 @@ from ibkr.core.facts import (
     OrdersUnconfirmed,
     ProbeWanted,
     RetryWanted,
+    RowsUnreadable,
     SessionOpened,
     SocketEnded,
     StartupAnswered,
     StartupAsked,
     StreamsWatched,
     SubscriptionsMoved,
+    TransportEnded,
     WatchedStream,
 )
 from ibkr.core.orders import SentOrder
@@ -61,6 +63,7 @@ ATTEMPT = {
     "too fast": lambda rig: say(rig, PACE),
     "no matter": lambda rig: [say(rig, each) for each in NO_MATTER],
     "closed": lambda rig: rig.end("EOF"),
+    "the transport ends": lambda rig: end_transport(rig),
     "closed before any byte": lambda rig: rig.end("EOF", before_any_byte=True),
     **{f"fails: {kind}": lambda rig, kind=kind: fail(rig, kind) for kind in K},
     **{f"fails and ends: {kind}": lambda rig, kind=kind: rig.refuse(kind, f"it is {kind}") for kind in K},
@@ -112,6 +115,9 @@ ANSWERS = {
     "no executions while upstream is down": lambda rig: rig.machine.phase is P.STARTUP and miss(rig, "executions"),
     "all": lambda rig: rig.answer(),
     "all again": lambda rig: rig.answer(),
+    **{f"unreadable: {name}": lambda rig, name=name: unreadable(rig, name) for name in ("positions", "executions")},
+    "all but one, unreadable": lambda rig: (answer_all_but(rig, "positions"), unreadable(rig, "positions")),
+    "the transport ends": lambda rig: end_transport(rig),
     "read-only": lambda rig: rig.answer("open orders", read_only=True),
     "a byte": lambda rig: rig.hear(),
     "a moment": lambda rig: rig.advance(0.1),
@@ -192,6 +198,16 @@ def answer_all_but(rig, missing: str) -> None:
     rig.answer(*[name for name in rig.names if name != missing])
 
 
+def unreadable(rig, name: str) -> None:
+    """A row of this answer, in start-up or behind it, cannot be decoded."""
+    rig.fact(RowsUnreadable(rig.attempt, (name,)))
+
+
+def end_transport(rig) -> None:
+    """Nothing can be sent any more, and what had come is still to be read."""
+    rig.fact(TransportEnded(rig.attempt, "EOF"))
+
+
 def tell(rig, facts: list) -> None:
     for fact in facts:
         rig.fact(fact)
@@ -210,6 +226,8 @@ def news(attempt: int) -> list:
         SubscriptionsMoved(attempt, 3, ("AAPL",), (TICKER,), ("MSFT",)),
         StreamsWatched(attempt, "usfarm", (WatchedStream(1, 5.0),)),
         Heard(attempt),
+        RowsUnreadable(attempt, ("positions",)),
+        TransportEnded(attempt, "EOF"),
     ]
 
 

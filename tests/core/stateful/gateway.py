@@ -15,6 +15,7 @@ FARM = {2103: "broken", 2104: "ok", 2105: "broken", 2106: "ok", 2107: "inactive"
 FARM |= {2119: "connecting", 2157: "broken", 2158: "ok"}
 BOOKS = {"open orders", "completed orders", "positions", "executions"}
 EPSILON = 1e-5
+ID_ALERT = "as in use (326)"
 
 
 def named(text: str) -> str:
@@ -32,6 +33,7 @@ class Link:
     """What is known of one session."""
 
     up: bool = False
+    lost: bool = False
     is_other_login: bool = False
     announced: bool = False
     compared: bool = False
@@ -39,6 +41,7 @@ class Link:
     farms: dict[str, str] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     told_while_down: set[str] = field(default_factory=set)
     refused: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
@@ -73,10 +76,14 @@ class Link:
             case fact_of.StartupAnswered(_, names, read_only):
                 self.answered |= set(names)
                 told = set(names)
+                self.unreadable -= told
                 self.told_while_down -= told
                 if self.upstream == "down":
                     self.told_while_down |= told & BOOKS
                 self.read_only |= read_only
+            case fact_of.RowsUnreadable(_, names):
+                self.answered -= set(names)
+                self.unreadable |= set(names)
             case fact_of.SubscriptionsMoved(_, _, refused, _, withheld):
                 self.refused, self.withheld = refused, withheld
             case fact_of.Heard():

@@ -11,11 +11,13 @@ from ibkr.core.codes.notices import connected_farms, farm_name, feed_of, new_por
 from ibkr.core.codes.reactions import (
     CODES,
     IN_WORDS,
+    OrderWord,
     is_about_farm,
     is_about_link,
     is_for_now,
     is_read_only,
     is_warning,
+    order_word,
     reaction,
 )
 
@@ -24,6 +26,7 @@ __all__ = [
     "IN_WORDS",
     "Category",
     "Code",
+    "OrderWord",
     "Reaction",
     "Scope",
     "Severity",
@@ -38,6 +41,7 @@ __all__ = [
     "is_read_only",
     "is_warning",
     "new_port",
+    "order_word",
     "reaction",
     "search",
 ]

@@ -162,8 +162,9 @@ CODES = (
         201,
         "Order rejected; the text gives the reason.",
         advice=(
-            "The text gives the reason: margin, permission, price limits, size. Nothing works at the"
-            " exchange; correct it before sending anew."
+            "The text gives the reason: margin, permission, price limits, size. A new order is not at the exchange:"
+            " correct it before you send it again. After a refused change the order still works on its old terms:"
+            " look at its status, and do not send it again."
         ),
     ),
     _order(

@@ -5,6 +5,7 @@ They are the part of the catalogue that is loaded with every connector; nothing 
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from functools import partial
 
 from ibkr.core.codes.code import Category, Code, Reaction, Scope, Severity
@@ -200,6 +201,31 @@ WARNINGS = frozenset(
 """Besides 2100 to 2199: after these the request or order lives on. A test holds them against the catalogue."""
 
 
+_REFUSES_CANCEL = frozenset({135, 136, 161, 10147, 10148})
+_NO_WORD_OF_ORDERS = frozenset({0, 100})
+"""Of these and of those below 600 that the client side makes up (500 to 599), nothing follows for the order."""
+
+
+class OrderWord(Enum):
+    """What a code that comes with an order's id says of that order."""
+
+    NOTE = auto()
+    """Nothing: it lives on as it is."""
+    REFUSAL = auto()
+    """The broker does not take what was sent last, or the order has ended."""
+    DOUBT = auto()
+    """Something else went wrong: only the broker's list of orders tells what became of it."""
+
+
+def order_word(code: int) -> OrderWord:
+    """What this code says of the order that it names; what follows depends on whether the broker has worked it."""
+    if code in _NO_WORD_OF_ORDERS or 500 <= code < 600 or code in _REFUSES_CANCEL:
+        return OrderWord.DOUBT
+    if is_warning(code) or is_about_link(code):
+        return OrderWord.NOTE
+    return OrderWord.REFUSAL
+
+
 IN_WORDS: dict[Reaction, str] = {
     Reaction.UPSTREAM_LOST: "is DEGRADED until the link is back, and keeps the socket",
     Reaction.UPSTREAM_BACK_DATA_LOST: "asks for orders, executions and every subscription again, then is READY",
@@ -208,7 +234,7 @@ IN_WORDS: dict[Reaction, str] = {
     Reaction.FARM_OK: "shows the farm as OK, and watches that its streams go on",
     Reaction.FARM_INACTIVE: "shows the farm as inactive, which is not broken",
     Reaction.FARM_CONNECTING: "shows the farm as connecting, which is not broken",
-    Reaction.CLIENT_ID_IN_USE: "fails a first connection after connect_attempts, a lost one after client_id_grace",
+    Reaction.CLIENT_ID_IN_USE: "fails a first connection after connect_attempts; goes on trying after a lost one",
     Reaction.PORT_CHANGED: "connects to the new port, in turn with the configured one",
     Reaction.TOO_FAST: "sends more slowly, and says so",
     Reaction.STREAM_ENDED: "asks for the stream again once upstream and farm are up",

@@ -19,7 +19,7 @@ from ibkr.session.custody.ears import Ears
 from ibkr.session.custody.kind import AfterGap, Held
 from ibkr.session.custody.requests import Requests
 from ibkr.session.custody.shelf import Shelf
-from ibkr.session.egress import Egress
+from ibkr.session.egress import Egress, Sending
 
 logger = logging.getLogger("ibkr.session")
 
@@ -203,7 +203,7 @@ class Custody:
         self._listen()
         self._is_sending = True
         try:
-            with self._egress.telling(partial(self._left, key, held)):
+            with self._egress.telling(Sending(partial(self._left, key, held))):
                 self._requests.send(key, held, held.kind.prepare(self._wrapper, key, held))
         finally:
             self._is_sending = False

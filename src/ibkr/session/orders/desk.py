@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ibkr.core.codes import Reaction
 from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
 from ibkr.core.orders import Order, SentOrder, SentOrders
-from ibkr.core.startup import ORDER_REQUESTS, OTHERS, POSITIONS
+from ibkr.core.policy import Policy
+from ibkr.core.startup import COMPLETED_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS
 from ibkr.session.custody import Custody
-from ibkr.session.egress import Egress
+from ibkr.session.egress import Egress, Sending
+from ibkr.session.ids import Ids
+from ibkr.session.orders.errors import OrderErrors
 from ibkr.session.orders.trades import Trades
 from ibkr.session.orders.views import sent_order
 
@@ -23,7 +27,8 @@ _CUT_SHORT = "subscriptions: the session ended before all were restored"
 
 class Desk:
     """One for the life of the ``IB`` object. ``on_unconfirmed`` is called when not the same orders are unconfirmed as
-    before, ``on_gap`` with each report, in a turn of the loop of its own.
+    before, ``on_gap`` with each report, in a turn of the loop of its own. ``why_no_trade`` says
+    in words why new and changed orders may not be sent; ``ask_again`` sends start-up requests once more.
     """
 
     def __init__(
@@ -31,6 +36,9 @@ class Desk:
         ib: Any,
         egress: Egress,
         custody: Custody,
+        ids: Ids,
+        policy: Policy,
+        ask_again: Callable[[tuple[str, ...]], None],
         on_unconfirmed: Callable[[tuple[SentOrder, ...]], None],
     ) -> None:
         self._client, self._wrapper = ib.client, ib.wrapper
@@ -39,8 +47,12 @@ class Desk:
         self.on_gap: Callable[[GapReport], None] = lambda report: None
         self.knows_others: Callable[[], bool] = lambda: False
         self.last: GapReport | None = None
+        self.why_no_trade: Callable[[], str] = lambda: ""
         self._sent = SentOrders()
-        self.trades = Trades(ib, self._sent, self._found)
+        self.trades = Trades(ib, self._sent, ids, self._found)
+        self.errors = OrderErrors(
+            ib, self._sent, self.trades, ask_again, policy.request_timeout, on_unconfirmed=self._tell_unconfirmed
+        )
         self._is_current = False
         self._before: tuple[Picture, datetime] | None = None
         self._knew_others = False
@@ -55,10 +67,14 @@ class Desk:
         """Whether something was known before, to compare with."""
         return self._before is not None
 
-    def code_received(self, req_id: int, what: Reaction) -> None:
-        """The gateway has said something, of its own or of an order: that one it has, then, and maybe refuses it."""
-        if self._sent.acknowledged(req_id):
-            self._tell_unconfirmed()
+    def answered(self, name: str) -> None:
+        """A start-up request is answered in full."""
+        if name == COMPLETED_ORDERS:
+            self._sent.knows_ended = True
+        self.errors.answered(name)
+
+    def code_received(self, what: Reaction) -> None:
+        """The gateway says how its own link is. A code is no evidence of an order."""
         if what in (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK_DATA_LOST):
             self._upstream_lost(has_forgotten=what is Reaction.UPSTREAM_BACK_DATA_LOST)
         elif what is Reaction.UPSTREAM_BACK:
@@ -71,6 +87,7 @@ class Desk:
         if self._is_current:
             self._outage_begins(silence)
         self.trades.session_ends()
+        self.errors.session_ended()
         if self._sent.session_ended():
             self._tell_unconfirmed()
 
@@ -177,14 +194,24 @@ class Desk:
         self._on_unconfirmed(self._sent.unconfirmed)
 
     def _placed(self, orderId: int, contract: Any, order: Any) -> None:
-        is_new = (self._client.clientId, orderId) not in self._wrapper.trades
-        if order.whatIf or not (is_new or self._sent.is_pending(orderId)):
+        if order.whatIf:
             self._place(orderId, contract, order)
             return
+        is_new = (self._client.clientId, orderId) not in self._wrapper.trades
+        sent = sent_order(orderId, contract, order)
         if is_new:
-            self._sent.sent(sent_order(orderId, contract, order))
+            self._sent.sent(sent)
+        else:
+            self._sent.changed(sent)
+            self.errors.sent_again(orderId)
+        sending = Sending(
+            partial(self._left, orderId),
+            why_not=self.why_no_trade,
+            on_dropped=partial(self._dropped, sent, is_new=is_new),
+            what=f"order {sent.order_id} ({sent.action} {sent.quantity:g} {sent.symbol} {sent.order_type})",
+        )
         try:
-            with self._egress.telling(lambda: self._left(orderId)):
+            with self._egress.telling(sending):
                 self._place(orderId, contract, order)
         except Exception:  # whatever it was, the caller is told, and nothing has been sent
             if is_new:
@@ -194,6 +221,14 @@ class Desk:
     def _left(self, order_id: int) -> None:
         if self._sent.left(order_id):
             self._tell_unconfirmed()
+
+    def _dropped(self, sent: SentOrder, *, is_new: bool) -> None:
+        """An order, or a change to one, will never be sent."""
+        if is_new:
+            self._sent.dropped(sent.order_id)
+        else:
+            self._sent.change_dropped(sent)
+        self._tell_unconfirmed()
 
 
 def _older(orders: list[Order]) -> str:

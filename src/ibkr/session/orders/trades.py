@@ -1,21 +1,30 @@
 """Trades: the library's own objects kept through any loss, right again afterwards, each fill in them once.
 
 Nothing is written into them but by the library's own readers of messages: of a message that nobody was there to hear it
-is told by what start-up brought.
+is told by what start-up brought. Over 300 lines, because the readers of all order messages share what they know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import logging
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from ibkr.core.gap import Picture, revision
-from ibkr.core.orders import Execution, Order, SentOrders
+from ibkr.core.orders import Execution, Order, SentOrder, SentOrders
+from ibkr.session.ids import Ids
 from ibkr.session.orders.views import execution_of, order_of, order_of_row, order_that_ended, position_of
 from ibkr.session.telling import kept_apart
 
+logger = logging.getLogger("ibkr.session")
+
 _UNSET = 1.7976931348623157e308
+_NO_ID = 2**31 - 1
+"""What TWS tells as the order id of orders that were entered by hand."""
+_WORKING = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
+_ENDED = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
 
 
 class Trades:
@@ -26,14 +35,15 @@ class Trades:
     has not, and its own list of trades stays its own.
     """
 
-    def __init__(self, ib: Any, sent: SentOrders, on_found: Callable[[int], None]) -> None:
+    def __init__(self, ib: Any, sent: SentOrders, ids: Ids, on_found: Callable[[int], None]) -> None:
         self._client, self._wrapper, self._ib = ib.client, ib.wrapper, ib
-        self._sent, self._on_found = sent, on_found
+        self._sent, self._ids, self._on_found = sent, ids, on_found
         self.hides_others: Callable[[], bool] = lambda: False
         self._keeps = False
         self._kept: tuple[dict[Any, Any], ...] = ()
         self._told: set[Hashable] = set()
         self._lost: set[Hashable] = set()
+        self._worked: set[Hashable] = set()
         self._others: dict[int, Order] = {}
         self._ended: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
@@ -103,21 +113,44 @@ class Trades:
 
     def settle(self, *, knows_orders: bool) -> None:
         """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
-        untold, self._untold = self._untold, None
-        for trade, fill in untold or ():
-            kept_apart(self._ib.execDetailsEvent.emit, trade, fill)
-            kept_apart(trade.fillEvent.emit, trade, fill)
+        self.tell_fills()
         if knows_orders:
             self._find_by_reference()
             trades = list(self._wrapper.trades.items())
             self._lost = {key for key, trade in trades if not self._is_accounted(key, trade)}
 
+    def tell_fills(self) -> None:
+        """Executions that were told on request: now whoever listens to their trades hears of them."""
+        untold, self._untold = self._untold, None
+        for trade, fill in untold or ():
+            kept_apart(self._ib.execDetailsEvent.emit, trade, fill)
+            kept_apart(trade.fillEvent.emit, trade, fill)
+
+    def is_working(self, key: Hashable, trade: Any) -> bool:
+        """Whether the broker has worked this order: once it has, no error code alone ends it."""
+        status = trade.orderStatus
+        is_seen = status.status in ("PreSubmitted", "Submitted") or status.filled > 0 or bool(trade.fills)
+        return is_seen or key in self._worked
+
+    def look_up(self, key: Hashable, trade: Any) -> None:
+        """Open and completed orders are asked for again: only what they tell from now on counts for this one."""
+        self._told.discard(key)
+        self._ended.pop(trade.order.permId, None)
+        self.fall_behind()
+
+    def is_told(self, key: Hashable, trade: Any) -> bool:
+        """Whether the gateway has told what became of an order that was looked up, and the trade is right again."""
+        return trade.isDone() or self._is_accounted(key, trade)
+
     def _is_accounted(self, key: Hashable, trade: Any) -> bool:
         """Whether it is known what became of it. One that has ended in the outage is told so here."""
-        is_own = trade.order.clientId == self._client.clientId
-        if trade.isDone() or key in self._told or (is_own and self._sent.is_pending(trade.order.orderId)):
+        if trade.isDone() or key in self._told:
             return True
         ended = self._ended.get(trade.order.permId)
+        if trade.order.clientId == self._client.clientId and self._sent.is_pending(trade.order.orderId):
+            if ended is None:
+                return True
+            self._heard_of(trade.order.clientId, trade.order.orderId, trade.order.permId)
         shares = trade.filled() if ended is None else ended.filled
         if ended is None and shares < trade.order.totalQuantity:
             return False
@@ -140,13 +173,23 @@ class Trades:
         return True
 
     def _find_by_reference(self) -> None:
-        """Completed orders are told without their order id: the program's own reference tells which it is."""
+        """Completed orders are told without their order id: the program's own reference tells which it is.
+
+        Only if no other order has the same reference, and the row is news.
+        """
         for order in self._sent.unconfirmed:
-            found = [each for each in self._ended.values() if order.may_be(each) and self._is_bare(each.perm_id)]
-            if len(found) == 1:
+            rows = [each for each in self._ended.values() if self._is_bare(each.perm_id)]
+            found = [each for each in rows if order.has_left and self._sent.may_be_ended(order, each)]
+            if len(found) == 1 and self._is_only_one(order, found[0].perm_id):
                 trade = self._wrapper.trades.get((self._client.clientId, order.order_id))
                 self._adopt(found[0].perm_id, trade)
                 self._heard_of(self._client.clientId, order.order_id, found[0].perm_id)
+
+    def _is_only_one(self, order: SentOrder, perm_id: int) -> bool:
+        """Whether the program has given this reference to no other order, of all that is known."""
+        key = (self._client.clientId, order.order_id)
+        others = [trade for each, trade in self._wrapper.trades.items() if each not in (key, perm_id)]
+        return not any(trade.order.orderRef == order.order_ref for trade in others)
 
     def _is_bare(self, perm_id: int) -> bool:
         """Whether the library knows of it from its completed row alone."""
@@ -166,47 +209,105 @@ class Trades:
         if client_id == self._client.clientId and self._sent.acknowledged(order_id):
             self._on_found(perm_id)
 
+    def _is_anothers(self, trade: Any, perm_id: int, *, fits: bool) -> bool:
+        """Whether a row with the id of this trade is about another order, which had the same id before."""
+        if trade is None:
+            return False
+        known = trade.order.permId or trade.orderStatus.permId
+        return known != perm_id if known and perm_id else not fits
+
     def _open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
-        if not order.whatIf:
-            key = self._wrapper.orderKey(order.clientId, order.orderId, order.permId)
-            is_others = order.clientId != self._client.clientId and key not in self._wrapper.trades
-            if is_others and self.hides_others():
-                self._others[order.permId] = order_of_row(contract, order, state)
-                self._client.updateReqId(order_id + 1)
-                return
-            self._told.add(key)
-            self._lost.discard(key)
-            self._others.pop(order.permId, None)
-            self._heard_of(order.clientId, order.orderId, order.permId)
-        self._read_open(order_id, contract, order, state)
+        if order.whatIf:
+            self._read_open(order_id, contract, order, state)
+            return
+        if order.orderId == _NO_ID:
+            order_id = order.orderId = 0
+        key = self._wrapper.orderKey(order.clientId, order.orderId, order.permId)
+        trade, row = self._wrapper.trades.get(key), order_of_row(contract, order, state)
+        is_own = order.clientId == self._client.clientId
+        self._sent.told(order.permId)
+        if not is_own and trade is None and self.hides_others():
+            self._others[order.permId] = row
+            return
+        if is_own and self._is_anothers(trade, order.permId, fits=self._sent.fits_order(row)):
+            logger.warning("The gateway tells of another order with id %s: %s", order_id, row)
+            self._others[order.permId] = row
+            return
+        self._told.add(key)
+        self._lost.discard(key)
+        self._others.pop(order.permId, None)
+        if state.status in _WORKING:
+            self._worked.add(key)
+        self._heard_of(order.clientId, order.orderId, order.permId)
+        with nullcontext() if is_own else self._ids.foreign():
+            self._read_open(order_id, contract, order, state)
 
     def _order_status(self, order_id: int, status: str, filled: float, *rest: Any) -> None:
-        _, average_price, perm_id, _, _, client_id, *_ = rest
+        remaining, average_price, perm_id, _, _, client_id, *_ = rest
+        if order_id == _NO_ID:
+            order_id = 0
+        self._sent.told(perm_id)
         if perm_id in self._others:
             known = self._others[perm_id]
             self._others[perm_id] = replace(known, status=status, filled=filled, average_price=average_price)
             return
-        self._heard_of(client_id, order_id, perm_id)
+        key = self._wrapper.orderKey(client_id, order_id, perm_id)
+        if client_id == self._client.clientId:
+            is_over = status in _ENDED and not remaining
+            fits = self._sent.fits_status(order_id, perm_id, filled + remaining, is_over=is_over)
+            if self._is_anothers(self._wrapper.trades.get(key), perm_id, fits=fits):
+                logger.warning("The gateway tells the status of another order with id %s: %s", order_id, status)
+                return
+            if fits:
+                self._heard_of(client_id, order_id, perm_id)
+        if status in _WORKING or filled:
+            self._worked.add(key)
         self._read_status(order_id, status, filled, *rest)
 
     def _completed_order(self, contract: Any, order: Any, state: Any) -> None:
+        self._sent.told(order.permId)
         self._ended[order.permId] = order_that_ended(contract, order, state)
         self._read_ended(contract, order, state)
 
     def _executed(self, req_id: int, contract: Any, execution: Any) -> None:
         wrapper, exec_id, perm_id = self._wrapper, execution.execId, execution.permId
-        own = wrapper.trades.get((execution.clientId, execution.orderId))
-        self._adopt(perm_id, own)
+        if execution.orderId == _NO_ID:
+            execution.orderId = 0
+        row = execution_of(contract, execution)
+        self._sent.told(perm_id)
+        self._sent.told(exec_id)
         is_new, is_replayed = exec_id not in self._executions, req_id in wrapper._futures
-        self._read_execution(req_id, contract, execution)
-        self._heard_of(execution.clientId, execution.orderId, perm_id)
+        is_own = execution.clientId == self._client.clientId
+        fits = not is_own or self._sent.fits_execution(row, execution.cumQty)
+        key = (execution.clientId, execution.orderId)
+        with self._hidden(key, perm_id, fits=fits) as own:
+            self._adopt(perm_id, own)
+            self._read_execution(req_id, contract, execution)
+        if is_own:
+            self._ids.learn(execution.orderId)
+            if fits:
+                self._heard_of(execution.clientId, execution.orderId, perm_id)
         if not is_new:
             return
-        fill = wrapper.fills[exec_id]
-        self._executions[exec_id] = execution_of(fill)
-        trade = wrapper.permId2Trade.get(perm_id) or own
+        self._executions[exec_id] = row
+        fill, trade = wrapper.fills[exec_id], wrapper.permId2Trade.get(perm_id) or own
         if trade is not None and _replaces(trade.fills, fill) and is_replayed and self._untold is not None:
             self._untold.append((trade, fill))
+
+    @contextmanager
+    def _hidden(self, key: tuple[int, int], perm_id: int, *, fits: bool) -> Iterator[Any]:
+        """Gives the trade of this id; hides it from the library if the row is about another order."""
+        trades = self._wrapper.trades
+        trade = trades.get(key)
+        if not self._is_anothers(trade, perm_id, fits=fits):
+            yield trade
+            return
+        logger.warning("The gateway tells an execution of another order with id %s", key[1])
+        del trades[key]
+        try:
+            yield None
+        finally:
+            trades[key] = trade
 
     def _charged(self, report: Any) -> None:
         fill = self._wrapper.fills.get(report.execId)

@@ -47,9 +47,8 @@ def order_that_ended(contract: Any, order: Any, state: Any) -> Order:
     )
 
 
-def execution_of(fill: Any) -> Execution:
-    """A fill that the library keeps."""
-    found, contract = fill.execution, fill.contract
+def execution_of(contract: Any, found: Any) -> Execution:
+    """An execution as the library has decoded it."""
     return Execution(
         exec_id=found.execId,
         perm_id=found.permId,
@@ -74,8 +73,8 @@ def position_of(position: Any) -> Position:
     )
 
 
-def sent_order(order_id: int, contract: Any, order: Any) -> SentOrder:
-    """An order as it goes to the gateway."""
+def sent_order(order_id: int, contract: Any, order: Any, *, has_left: bool = False) -> SentOrder:
+    """An order as it goes to the gateway, or as it went there."""
     return SentOrder(
         order_id,
         order.account,
@@ -85,6 +84,7 @@ def sent_order(order_id: int, contract: Any, order: Any) -> SentOrder:
         float(order.totalQuantity),
         order.orderType,
         order.orderRef,
+        has_left=has_left,
     )
 
 

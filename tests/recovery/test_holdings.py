@@ -1,0 +1,99 @@
+"""Positions and account values are never empty only because a session has ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from ibkr import ConnectionState, IBConnector, Status
+from ibkr.simulator import Gateway
+from tests.given import Make, StateOf
+
+from .trading import ACCOUNT, heard
+
+
+@pytest.fixture
+async def connector(gateway: Gateway, make: Make) -> IBConnector:
+    """Connected; the account holds some MSFT, too."""
+    gateway.place_order("MSFT", "BUY", 50, account=ACCOUNT)
+    connector = make()
+    await connector.connect_async()
+    return connector
+
+
+def held(connector: IBConnector) -> dict[str, float]:
+    return {each.contract.symbol: each.position for each in connector.ib.positions(ACCOUNT)}
+
+
+def holds(gateway: Gateway) -> dict[str, float]:
+    """The broker's own record."""
+    return {
+        each.instrument.symbol: each.quantity for each in gateway.positions if each.account == ACCOUNT and each.quantity
+    }
+
+
+async def test_the_old_rows_stay_until_the_new_ones_are_complete(
+    gateway: Gateway, connector: IBConnector, state_of: StateOf
+) -> None:
+    seen: list[tuple[dict[str, float], int, int]] = []
+
+    def look(status: Status) -> None:
+        values = connector.ib.accountValues(ACCOUNT)
+        seen.append((held(connector), len(connector.ib.portfolio(ACCOUNT)), len(values)))
+
+    held_before, number = holds(gateway), len(holds(gateway))
+    assert held_before["MSFT"] == 50
+    await heard(connector, lambda: len(connector.ib.portfolio(ACCOUNT)) == number)
+    look(connector.status)
+    connector.on_status(look)
+    connector.ib.disconnectedEvent.connect(lambda: look(connector.status), keep_ref=True)
+    for kind in ("reset", "restart"):
+        before = connector.status.outages
+        await gateway.fault(kind, *((0.2,) if kind == "restart" else ()))
+        await state_of(connector, lambda status, before=before: status.outages > before)
+        await connector.wait_ready_async(5)
+    assert len(seen) > 4
+    assert [positions for positions, _, _ in seen] == [held_before] * len(seen)
+    assert {portfolio for _, portfolio, _ in seen} == {number}
+    assert min(values for _, _, values in seen) > 0
+
+
+@pytest.mark.parametrize("kind", ["reset", "1101"])
+async def test_what_was_closed_in_the_outage_goes_when_the_answer_is_complete(
+    kind: str, gateway: Gateway, connector: IBConnector, state_of: StateOf
+) -> None:
+    def close(gateway: Gateway) -> None:
+        gateway.place_order("MSFT", "SELL", 50, account=ACCOUNT)
+
+    gateway.on_received("reqPositions", close)
+    if kind == "1101":
+        await gateway.fault("1100")
+    await gateway.fault(kind)
+    await state_of(connector, lambda status: status.state is not ConnectionState.READY)
+    await connector.wait_ready_async(5)
+    assert "MSFT" not in holds(gateway)
+    assert held(connector) == holds(gateway)
+
+
+async def test_orders_wait_for_positions(gateway: Gateway, connector: IBConnector, state_of: StateOf) -> None:
+    await gateway.fault("mute", "reqPositions")
+    await gateway.fault("reset")
+    status = await state_of(connector, lambda status: status.state is ConnectionState.SYNCING)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqExecutions")) == 2)
+    await connector.ib.reqCurrentTimeAsync()
+    assert not connector.status.may_trade
+    assert "positions" in connector.status.may_trade_reason
+    assert held(connector) == holds(gateway)
+    assert status.outages == 1
+
+
+async def test_unless_the_policy_says_no(gateway: Gateway, make: Make) -> None:
+    connector = make(require_positions=False, request_timeout=0.1)
+    await gateway.fault("mute", "reqPositions")
+    await connector.connect_async()
+    assert connector.status.may_trade
+
+
+async def test_after_disconnect_there_are_none(connector: IBConnector) -> None:
+    await connector.disconnect_async()
+    assert held(connector) == {}
+    assert connector.ib.accountValues() == []
