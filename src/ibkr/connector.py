@@ -382,7 +382,7 @@ class IBConnector:
         keep_connected(ib, self.disconnect)
         keep_thread(ib, self._home.refuse_elsewhere)
         Calls(ib, self._run_call, self.run)
-        self._adapter.guard_orders(lambda: self._supervision.latest, self._supervision.send_waiting_orders)
+        self._adapter.guard_orders(lambda: self._supervision.latest, self._supervision.last_orders.sent)
 
     def _run_call(self, work: Callable[[], Awaitable[Any]], timeout: float | None) -> Any:
         self._home.refuse_elsewhere()

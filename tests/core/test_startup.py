@@ -1,4 +1,7 @@
-"""Start-up and restore: answered, overdue, asked once more, missing, late; subscriptions live or refused."""
+"""Start-up and restore: answered, overdue, asked once more, missing, late; subscriptions live or refused.
+
+Over 300 lines, because all of it begins with the same session.
+"""
 
 import pytest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,46 @@ def test_orders_that_wait_for_their_turn_at_the_end_are_sent(gateway: ThreadedGa
     _, told = process.communicate(timeout=10)
     assert process.returncode == 0, told
     gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 40)
+
+
+@pytest.mark.parametrize("number", [10, 70])
+def test_what_a_plain_script_has_sent_is_at_the_gateway_while_it_blocks(
+    gateway: ThreadedGateway, start: Start, number: int
+) -> None:
+    """The buy and its protective stop among it, also beyond the burst, and beyond the gateway's limit."""
+    process = start("ordering.py", "script", str(number), "blocked")
+    assert process.stdout.readline() == "ordered\n", process.stderr.read()
+    gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 2 + number, 2)
+    gateway.wait_for(lambda gateway: gateway.seen.received("cancelOrder"), 2)
+    assert [each.terms.order_type for each in gateway.orders[:2]] == ["MKT", "STP"]
+    times = [request.time for request in gateway.seen.requests]
+    assert max(sum(first <= at < first + 1 for at in times) for first in times) <= 50
+
+
+@pytest.mark.parametrize("way", ["script", "async", "thread"])
+@pytest.mark.parametrize(("end", "code"), [("return", 0), ("exit", 3)])
+def test_a_normal_end_sends_what_waits(gateway: ThreadedGateway, start: Start, way: str, end: str, code: int) -> None:
+    """Without ``disconnect()``, and more than the gateway takes in a second."""
+    process = start("ordering.py", way, "70", end)
+    _, told = process.communicate(timeout=10)
+    assert (process.returncode, told) == (code, "")
+    gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 72)
+    gateway.wait_for(lambda gateway: gateway.seen.received("cancelOrder"))
+
+
+@pytest.mark.parametrize("way", ["async", "thread"])
+def test_an_exception_sends_cancels_and_drops_new_orders_with_a_word(
+    gateway: ThreadedGateway, start: Start, way: str
+) -> None:
+    process = start("ordering.py", way, "70", "exception")
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 1
+    gateway.wait_for(lambda gateway: gateway.seen.received("cancelOrder"))
+    arrived = {request.fields[1] for request in gateway.seen.received("placeOrder")}
+    assert 40 <= len(arrived) < 72
+    dropped = re.findall(r"The order (\d+) .* was not sent and will not be: the program was interrupted", told)
+    assert len(dropped) == 72 - len(arrived)
+    assert not arrived & set(dropped)
 
 
 @pytest.mark.parametrize("way", ["script", "thread"])

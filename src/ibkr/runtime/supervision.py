@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,15 +16,13 @@ from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.home import Home
+from ibkr.runtime.last_orders import LAST_ORDERS, LastOrders
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import run_in_script, running_loop
 
 _AT_EXIT = 0.7
 """Seconds that the end of a connection may keep an interpreter from ending."""
-_LAST_ORDERS = 2.0
-"""Seconds that orders and cancels which wait for their turn have when the program or its event loop ends."""
-_INTERRUPTED = "the program was interrupted, and nobody would look after a new order"
 
 _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
@@ -47,9 +44,11 @@ class Supervision:
     ) -> None:
         self._machine, self._driver, self._listeners = machine, driver, listeners
         self._home = home
-        self._limiter, self._refuse_orders = limiter, refuse_orders
+        self._limiter = limiter
+        self.last_orders = LastOrders(
+            home, limiter, machine.policy.disconnect_grace, refuse_orders, driver.quiet, self._end
+        )
         self._is_exiting = False
-        self._sending: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> Status:
@@ -106,33 +105,8 @@ class Supervision:
 
     async def disconnect(self) -> bool:
         """End the connection in good order, behind orders that wait; True when its socket has ended."""
-        await self._send_last_orders(_LAST_ORDERS if self._is_exiting else None)
+        await self.last_orders.leave(LAST_ORDERS if self._is_exiting else None)
         return await self._end()
-
-    def send_waiting_orders(self) -> None:
-        """In a plain script, return when orders that wait have left; in a loop, have them leave before it ends."""
-        if not self._limiter.holds_orders:
-            return
-        loop = self._home.loop
-        if self._home.rests_here:
-            assert loop is not None
-            run_in_script(loop, self._limiter.orders_gone())
-        elif loop is not None and running_loop() is loop and (self._sending is None or self._sending.done()):
-            self._sending = loop.create_task(self._until_orders_gone(), name="ibkr-orders")
-
-    async def _until_orders_gone(self) -> None:
-        try:
-            await self._limiter.orders_gone()
-        except asyncio.CancelledError as cancelled:  # as asyncio.run does at its end, with every task
-            if _was_interrupted(cancelled.__context__):
-                self._refuse_orders(_INTERRUPTED)
-            await self._send_last_orders(_LAST_ORDERS)
-            raise
-
-    async def _send_last_orders(self, seconds: float | None) -> None:
-        with suppress(TimeoutError):  # those that are left are dropped, and said to be
-            async with asyncio.timeout(seconds):
-                await self._limiter.orders_gone()
 
     async def _end(self) -> bool:
         if not self.is_quiet:
@@ -242,12 +216,11 @@ class Supervision:
     def exit(self) -> None:
         """The interpreter ends: so does the connection, in good order where its loop can still be run.
 
-        Orders that wait have ``_LAST_ORDERS`` seconds; if an exception has ended the program, cancels alone are sent.
+        Orders that wait have ``LAST_ORDERS`` seconds; if an exception has ended the program, cancels alone are sent.
         """
         self._is_exiting = True
-        if _was_interrupted(getattr(sys, "last_value", None)):
-            self._refuse_orders(_INTERRUPTED)
-        if self.stop_thread(_AT_EXIT + (_LAST_ORDERS if self._limiter.holds_orders else 0)):
+        self.last_orders.refuse_new(getattr(sys, "last_value", None))
+        if self.stop_thread(_AT_EXIT + (LAST_ORDERS if self._limiter.holds_orders else 0)):
             return
         if self._machine.is_quiet:
             return
@@ -282,11 +255,6 @@ class Supervision:
         assert failure is not None, "FAILED without a failure"
         status = self._machine.status
         return connect_error(failure, status.endpoint, status.client_id, self._machine.attempts_made)
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether a program that ends with this error did not end of its own will."""
-    return error is not None and not isinstance(error, SystemExit)
 
 
 def _is_settled(status: Status) -> bool:

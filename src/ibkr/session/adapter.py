@@ -76,17 +76,7 @@ class Adapter:
         self.custody = Custody(ib, self._egress, policy, self._tell_subscriptions)
         self._tap.on_read = self.custody.note_ticks
         self.holdings = Holdings(ib.wrapper)
-        self.desk = Desk(
-            ib,
-            self._egress,
-            self.custody,
-            Ids(ib.client, lambda: self.custody.is_wanted),
-            policy,
-            ask_again=lambda names: self.ask_again(names, shared=True),
-            on_unconfirmed=lambda orders: post(OrdersUnconfirmed(orders)),
-        )
-        self.desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
-        self.desk.knows_others = lambda: self._startup is not None and self._startup.knows_others
+        self.desk = self._new_desk()
         self._time = CurrentTime(ib, self._egress, policy.probe_apart)
         watch_rows(ib.client.decoder, self._row_unreadable)
         self._traffic = Traffic(ib.client)
@@ -257,6 +247,20 @@ class Adapter:
         wrapper._timeoutHandle = None
         wrapper.reset()
         self.release()
+
+    def _new_desk(self) -> Desk:
+        desk = Desk(
+            self.ib,
+            self._egress,
+            self.custody,
+            Ids(self.ib.client, lambda: self.custody.is_wanted),
+            self._policy,
+            ask_again=lambda names: self.ask_again(names, shared=True),
+            on_unconfirmed=lambda orders: self.post(OrdersUnconfirmed(orders)),
+        )
+        desk.trades.hides_others = lambda: self._startup is not None and self._startup.awaits_others
+        desk.knows_others = lambda: self._startup is not None and self._startup.knows_others
+        return desk
 
     def _take_over(self) -> None:
         wrapper = self.ib.wrapper

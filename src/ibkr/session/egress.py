@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 from ibkr.core.urgency import Urgency, urgency_of
 from ibkr.session.backend import contract_class
+from ibkr.session.telling import warn_in_any_case
 from ibkr.wire.frame import frame
-
-logger = logging.getLogger("ibkr.session")
 
 _START_API = "71\0"
 _UNSET_INTEGER = 2**31 - 1
@@ -150,7 +149,7 @@ class Egress:
     def _drop(self, sending: Sending, why: str) -> None:
         """A message will never be sent: say so where it matters."""
         if sending.what:
-            logger.warning("The %s was not sent and will not be: %s", sending.what, why)
+            warn_in_any_case(f"The {sending.what} was not sent and will not be: {why}")
         if sending.on_dropped is not None:
             sending.on_dropped()
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import socket
+import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -20,6 +21,17 @@ class Subdued(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         return msg, kwargs
+
+
+def warn_in_any_case(text: str) -> None:
+    """Log a warning that a person must see: it goes to stderr if the program has set up no logging."""
+    logger.warning("%s", text)
+    each: logging.Logger | None = logger
+    while each is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in each.handlers):
+            return
+        each = each.parent if each.propagate else None
+    print(text, file=sys.stderr)
 
 
 def plain(message: str) -> str:

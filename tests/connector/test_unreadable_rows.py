@@ -1,0 +1,84 @@
+"""Rows that cannot be decoded: the answer that they belong to is missing, not complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from ib_async import LimitOrder
+
+from ibkr import ConnectionState, GapReport
+from ibkr.simulator import Gateway
+from ibkr.simulator.connection.client import Client
+from tests.given import AAPL, Back, Make, StateOf
+
+READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
+ROWS = {"open orders": b"5", "executions": b"11", "positions": b"61", "completed orders": b"101"}
+Spoil = Callable[[str], None]
+
+
+@pytest.fixture
+def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
+    """From now on the gateway sends rows of this answer with a number that is none; of nothing, with ''."""
+    spoilt: list[str] = []
+    send = Client.send
+
+    def changed(body: bytes) -> bytes:
+        kind, *fields = body.split(b"\0")
+        if not spoilt or kind != ROWS.get(spoilt[-1]):
+            return body
+        return b"\0".join([kind, *(b"12x" if field.isdigit() else field for field in fields)])
+
+    monkeypatch.setattr(Client, "send", lambda self, *bodies: send(self, *map(changed, bodies)))
+    return spoilt.append
+
+
+@pytest.mark.parametrize("name", ROWS)
+async def test_in_start_up_the_answer_is_missing_until_it_can_be_read(
+    name: str, gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
+) -> None:
+    first = make(client_id=7, missing_every=0.3)
+    await first.connect_async()
+    order = first.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
+    done = first.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
+    await gateway.wait_for(lambda gateway: len(gateway.orders) >= 2)
+    gateway.fill(done.order.orderId, price=1.0)
+    reports: list[GapReport] = []
+    first.on_gap(reports.append)
+    spoil(name)
+    await gateway.fault("reset")
+    status = await state_of(first, lambda status: status.outages == 1 and status.is_connected)
+    assert status.state is DEGRADED
+    assert f"could not be decoded, the log has the rows: {name}" in status.reason
+    assert status.may_trade is (name == "completed orders")
+    if reports:
+        assert not reports[0].complete
+    spoil("")
+    status = await state_of(first, lambda status: status.state is READY)
+    assert status.may_trade
+    assert order.orderStatus.status == "Submitted"
+
+
+async def test_a_live_row_takes_the_permission_away_until_it_is_told_anew(
+    gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    await connector.ib.reqCurrentTimeAsync()
+    spoil("executions")
+    gateway.fill(trade.order.orderId, price=1.0)
+    status = await state_of(connector, lambda status: status.state is DEGRADED)
+    assert (status.may_trade, "executions" in status.may_trade_reason) == (False, True)
+    spoil("")
+    await state_of(connector, lambda status: status.state is READY and status.may_trade)
+    assert [fill.execution.shares for fill in trade.fills] == [10]
+
+
+async def test_others_rows_are_no_reason(gateway: Gateway, make: Make, spoil: Spoil, back: Back) -> None:
+    connector = make()
+    await connector.connect_async()
+    spoil("completed orders")
+    await gateway.fault("reset")
+    assert (await back(connector)).may_trade, "there is no row to be read"
