@@ -69,7 +69,9 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
         text = text or {"region": "asia", "daily_restart": "23:45 Europe/London"}.get(key)
         text = text or {"missing_subscriptions": "report"}.get(key)
         text = text or {"maintenance": "backup: Sat 02:00-03:30 Europe/London"}.get(key)
-        text = text or {bool: "on", int: "33", float: "3.5", tuple: "usfarm, ushmds"}[type(default)]
+        text = (
+            text or {bool: "off" if default else "on", int: "33", float: "3.5", tuple: "usfarm, ushmds"}[type(default)]
+        )
         with monkeypatch.context() as only:
             only.setenv(f"IBKR_{key.upper()}", text)
             # Its own rule is that it must not be longer than probe_timeout.

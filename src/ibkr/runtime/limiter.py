@@ -15,7 +15,7 @@ from ibkr.core.urgency import Urgency
 
 # IB cuts a client that goes on sending too fast; slower than this nothing would work any more.
 _SLOWEST = 5.0
-_SECOND = 1.02
+_SECOND = 1.05
 """The second of the gateway's limit, with room for messages that arrive closer together than they were sent."""
 
 
