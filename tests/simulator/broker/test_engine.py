@@ -162,7 +162,7 @@ class TestGroups:
         world = World()
         parent, _ = world.place("BUY", 1_000_000, "MKT", transmit=False)
         child, events = world.place("SELL", 100, "STP", aux_price=200.0, parent_id=parent.order_id)
-        assert statuses(events) == ["Inactive", "Cancelled"]
+        assert statuses(events) == ["PendingSubmit", "Inactive", "Cancelled"]
         assert world.order(child).status == "Cancelled"
         parent, _ = world.place("BUY", 100, "MKT", transmit=False)
         child, events = world.place("SELL", 100, "STP", aux_price=200.0, parent_id=parent.order_id)

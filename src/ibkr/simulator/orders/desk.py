@@ -59,7 +59,14 @@ class Desk:
         """What the master client is told when it connects, unasked: the orders that are live."""
         if client.client_id != self._hub.settings.master_client_id:
             return []
-        return [body for order in self.orders.values() if order.is_live for body in bodies(client, OrderChanged(order))]
+        return [body for order in self.open_orders() for body in bodies(client, OrderChanged(order))]
+
+    def open_orders(self) -> list[Order]:
+        """The orders that are open, as far as the gateway knows; trailing stops stand where they have moved to."""
+        found = [order for order in self.orders.values() if order.is_live]
+        if self._hub.conditions.upstream_up:
+            found = [self.engine.orders[order.perm_id] for order in found]
+        return found
 
     # --- what clients ask for --------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.events import OrderChanged
 from ibkr.simulator.broker.order import Execution, Order, Terms
+from ibkr.simulator.broker.order_types import canonical
 from ibkr.simulator.orders import order_fields
 from ibkr.simulator.orders.desk import bodies
 from ibkr.simulator.requests.asking import NO_DEFINITION
@@ -65,17 +66,17 @@ def open_orders(client: "Client", fields: FieldReader) -> None:
     desk = client.hub.desk
     if client.client_id == 0:
         desk.bind(client)
-    _send_open(client, [order for order in desk.orders.values() if desk.may_see(client, order)])
+    _send_open(client, [order for order in desk.open_orders() if desk.may_see(client, order)])
 
 
 def all_open_orders(client: "Client", fields: FieldReader) -> None:
     """reqAllOpenOrders: those of all clients, and of TWS."""
     fields.int("Version")
-    _send_open(client, list(client.hub.desk.orders.values()))
+    _send_open(client, client.hub.desk.open_orders())
 
 
 def _send_open(client: "Client", orders: list[Order]) -> None:
-    rows = [body for order in orders if order.is_live for body in bodies(client, OrderChanged(order))]
+    rows = [body for order in orders for body in bodies(client, OrderChanged(order))]
     client.send(*rows, client.encode(messages.OPEN_ORDER_END))
 
 
@@ -116,14 +117,13 @@ def executions(client: "Client", fields: FieldReader) -> None:
 
 
 def _fits(execution: Execution, wanted: Mapping[str, object]) -> bool:
-    order = execution.order
     found = {
-        "client_id": order.client_id,
-        "account": order.account,
-        "symbol": order.symbol,
-        "sec_type": order.instrument.sec_type,
+        "client_id": execution.order.client_id,
+        "account": execution.order.account,
+        "symbol": execution.symbol,
+        "sec_type": execution.instrument.sec_type,
         "exchange": execution.exchange,
-        "side": order.action,
+        "side": execution.action,
     }
     return all(not wanted[name] or wanted[name] == value for name, value in found.items())
 
@@ -155,16 +155,17 @@ def _contract(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def _terms(values: Mapping[str, object]) -> Terms:
+    order_type, tif = canonical(str(values["order_type"]), str(values["tif"]))
     return Terms(
         action=str(values["action"]),
         quantity=_float(values, "total_quantity") or 0.0,
-        order_type=str(values["order_type"]),
+        order_type=order_type,
         limit_price=_float(values, "lmt_price"),
         aux_price=_float(values, "aux_price"),
         trail_stop_price=_float(values, "trail_stop_price"),
         trailing_percent=_float(values, "trailing_percent"),
         limit_offset=_float(values, "lmt_price_offset"),
-        tif=str(values["tif"]) or "DAY",
+        tif=tif,
         oca_group=str(values["oca_group"]),
         oca_type=_int(values, "oca_type"),
         parent_id=_int(values, "parent_id"),
