@@ -270,6 +270,13 @@ class Gateway:
         """The exchange rejects an order that it had taken (201), named as in `fill`. Raises `ValueError`."""
         self._trading.reject(order, reason)
 
+    def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
+        """Tell the client of an order something that does not end it (10349, 399, 2109, 404), named as in `fill`.
+
+        Without a text it is in the words of TWS. Raises `ValueError`.
+        """
+        self._trading.note(order, code, text)
+
     def on_received(self, name: str, action: "Callable[[Gateway], object]") -> None:
         """Call `action(gateway)` once, the next time this is received, and before it is answered.
 

@@ -147,14 +147,15 @@ class Engine(OrderStore):
         events.append(Refused(order.client_id, order.order_id, 202, text))
         return events + self._cancel_children(order)
 
-    def reject(self, perm_id: int, reason: str) -> list[Event]:
-        """The exchange, or the broker, does not take an order, or no longer.
+    def reject(self, perm_id: int, reason: str, error: tuple[int, str] | None = None) -> list[Event]:
+        """The exchange, or the broker, does not take an order, or no longer; `error` is told in place of a 201.
 
         Real gateways tell of an order before they reject it, and of the code before the status (ib_insync issue 554).
         """
         order = self.orders[perm_id]
         events: list[Event] = [OrderChanged(order)] if order.status == PENDING_SUBMIT else []
-        events.append(Refused(order.client_id, order.order_id, 201, f"Order rejected - reason:{reason}"))
+        error = error or (201, f"Order rejected - reason:{reason}")
+        events.append(Refused(order.client_id, order.order_id, *error))
         order = self._end(order, INACTIVE, reason)
         return [*events, OrderChanged(order), *self._cancel_children(order)]
 

@@ -14,7 +14,8 @@ from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Book
 from ibkr.simulator.broker.engine import Engine
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
-from ibkr.simulator.broker.order import PENDING_CANCEL, Execution, Order
+from ibkr.simulator.broker.order import PENDING_CANCEL, PENDING_SUBMIT, Execution, Order
+from ibkr.simulator.broker.order_errors import CANCEL, CHANGE, NEW, NOTE, error_text
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders import order_fields
@@ -72,46 +73,70 @@ class Desk:
 
     def place(self, order: Order) -> Order | Refused:
         """A new order, or a change of one, by its client."""
-        if self._hub.conditions.upstream_up:
-            return self._place_now(order)
-        if self.engine.find(order.client_id, order.order_id):
-            self._unsent.append(lambda: self._modified(order))
+        standing = self.engine.find(order.client_id, order.order_id)
+        if standing:
+            self._change(standing, order)
             return order
         placed = self.engine.place(order)
         if isinstance(placed, Refused):
             self._tell([placed])
-        elif placed.terms.transmit:
-            self._tell([OrderChanged(placed)])
-            self._unsent.append(lambda: self.engine.transmit(placed.perm_id))
-        return placed
-
-    def _place_now(self, order: Order) -> Order | Refused:
-        placed = self.engine.place(order)
-        if isinstance(placed, Refused):
-            self.do([placed])
             return placed
-        self.do(self.engine.transmit(placed.perm_id))
         zero = self._hub.sessions.get(0)
         if zero and zero.binds_orders:
-            self.bind(zero)
+            self._bind(zero, placed)
+        if placed.terms.transmit and not self._hub.conditions.upstream_up:
+            self._tell([OrderChanged(self.engine.orders[placed.perm_id])])
+        self._send(lambda: self._transmitted(placed.perm_id))
         return self.engine.orders[placed.perm_id]
 
-    def _modified(self, order: Order) -> list[Event]:
+    def _change(self, standing: Order, order: Order) -> None:
+        errors = self._hub.conditions.order_errors
+        if standing.is_live and (error := errors.take(CHANGE, standing)):
+            self._tell([Refused(order.client_id, order.order_id, *error)])
+        else:
+            self._send(lambda: self._changed(order))
+
+    def _changed(self, order: Order) -> list[Event]:
         placed = self.engine.place(order)
         return [placed] if isinstance(placed, Refused) else self.engine.transmit(placed.perm_id)
+
+    def _transmitted(self, perm_id: int) -> list[Event]:
+        order, errors = self.engine.orders[perm_id], self._hub.conditions.order_errors
+        if not order.terms.transmit or not order.is_live:
+            return []
+        # Of a bracket, it is the parent that the broker looks at first.
+        first = self.engine.orders.get(order.parent_perm_id, order)
+        is_family = first.status == order.status == PENDING_SUBMIT
+        if is_family and (error := errors.take(NEW, first)):
+            return self.engine.reject(first.perm_id, error[1], error)
+        note = errors.take(NOTE, order)
+        notes: list[Event] = [Refused(order.client_id, order.order_id, *note)] if note else []
+        return notes + self.engine.transmit(perm_id)
+
+    def _send(self, action: Callable[[], list[Event]]) -> None:
+        """Carry out at the broker what a client asks for: now, or when the upstream is back."""
+        if self._hub.conditions.upstream_up:
+            self.do(action())
+        else:
+            self._unsent.append(action)
 
     def cancel(self, client_id: int, order_id: int) -> None:
         """End an order of this client."""
         order = self.engine.find(client_id, order_id)
         if order is None:
             self._tell([Refused(client_id, order_id, *checks.not_found(order_id))])
+        elif order.is_live and (error := self._hub.conditions.order_errors.take(CANCEL, order)):
+            self._tell([Refused(client_id, order_id, *error)])
         else:
             self._cancel(order)
 
-    def cancel_all(self) -> None:
-        """Every order, whoever has placed it."""
+    def cancel_all(self, client_id: int) -> None:
+        """Every order, whoever has placed it; the client hears of its own ones that have ended already."""
+        ended = [order for order in self.engine.orders.values() if not order.is_live and order.client_id == client_id]
         for order in self.engine.live():
             self._cancel(order)
+        errors = [Refused(client_id, order.order_id, *checks.cancel_attempted(order)) for order in reversed(ended)]
+        self._tell(errors)
 
     def _cancel(self, order: Order) -> None:
         known = self.orders.get(order.perm_id, order)
@@ -121,20 +146,27 @@ class Desk:
             self._tell([OrderChanged(replace(known, status=PENDING_CANCEL), is_status_only=True)])
             self._unsent.append(lambda: self.engine.cancel(order.perm_id))
         else:
-            self._tell([Refused(order.client_id, order.order_id, *checks.not_cancellable(known))])
+            refuse = checks.cancel_attempted if known.is_live else checks.not_cancellable
+            self._tell([Refused(order.client_id, order.order_id, *refuse(known))])
+
+    def note(self, order: Order, code: int, text: str) -> None:
+        """Tell the client of an order something about it; nothing else happens to the order."""
+        self.do([Refused(order.client_id, order.order_id, code, text or error_text(code, order))])
 
     def bind(self, client: "Client") -> None:
         """Give the orders that were entered in TWS ids of client 0: negative ones."""
-        for order in list(self.orders.values()):
-            if order.is_live and order.is_from_tws and not order.order_id:
-                lowest = min((item.order_id for item in self.orders.values()), default=0)
-                bound = self.engine.bind(order.perm_id, min(lowest, 0) - 1)
-                self.orders[order.perm_id] = replace(order, order_id=bound.order_id)
-                client.send(
-                    client.encode(
-                        order_messages.ORDER_BOUND, perm_id=order.perm_id, client_id=0, order_id=bound.order_id
-                    )
-                )
+        for order in self.open_orders():
+            self._bind(client, order)
+
+    def _bind(self, client: "Client", order: Order) -> None:
+        if not order.is_live or not order.is_from_tws or order.order_id:
+            return
+        lowest = min(item.order_id for item in self.engine.orders.values())
+        bound = self.engine.bind(order.perm_id, min(lowest, 0) - 1)
+        if known := self.orders.get(order.perm_id):
+            self.orders[order.perm_id] = replace(known, order_id=bound.order_id)
+        values = {"perm_id": order.perm_id, "client_id": 0, "order_id": bound.order_id}
+        client.send(client.encode(order_messages.ORDER_BOUND, **values))
 
     # --- what happens ----------------------------------------------------------------------------
 

@@ -55,9 +55,9 @@ def cancel(client: "Client", fields: FieldReader) -> None:
 
 
 def cancel_all(client: "Client", fields: FieldReader) -> None:
-    """reqGlobalCancel: ends the orders of all clients, and those entered in TWS."""
+    """reqGlobalCancel: ends the orders of all clients, and those entered in TWS; 161 for those that have ended."""
     read_layout(fields, order_requests.GLOBAL_CANCEL, client.server_version)
-    client.hub.desk.cancel_all()
+    client.hub.desk.cancel_all(client.client_id)
 
 
 def open_orders(client: "Client", fields: FieldReader) -> None:

@@ -87,6 +87,10 @@ class Trading:
         """The exchange does not take an order, or no longer; see `find` for which."""
         self._hub.desk.do(self._hub.desk.engine.reject(self.find(which).perm_id, reason))
 
+    def note(self, which: int | str, code: int, text: str) -> None:
+        """The client of an order is told something about it; see `find` for which."""
+        self._hub.desk.note(self.find(which), code, text)
+
     def find(self, which: int | str) -> Order:
         """The live order with this order id, or the oldest one for this symbol."""
         live = self._hub.desk.engine.live()
