@@ -1,8 +1,5 @@
 """Orders, changes and cancels that are refused, and notes about orders that live on: natural ones and by command."""
 
-import asyncio
-import json
-
 import pytest
 from ib_async import IB, LimitOrder
 
@@ -10,7 +7,7 @@ from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire.order_messages import OPEN_ORDER
 
 from .conftest import Connect, RawClient
-from .trading import APPLE, order_request, reach, read, refusals
+from .trading import APPLE, order_request, post, reach, read, refusals
 
 PRESET = "Order TIF was set to DAY based on order preset."
 OUTSIDE = (
@@ -246,13 +243,7 @@ async def test_all_of_it_over_the_control_port(connect: Connect, fault: str, arg
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0))
         await client.until(3, "Submitted")
-        body = json.dumps({"args": args}).encode()
-        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.control_port)
-        head = f"POST /faults/{fault} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.control_port}\r\n"
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answer = await reader.read()
-        writer.close()
-        assert b'"ok": true' in answer
+        await post(gateway, fault, **args)
         client.send_raw(order_request(2, lmt_price=100.0))
         client.send_raw(order_request(1, lmt_price=101.0))
         client.send(4, 1, 1, "")

@@ -1,10 +1,12 @@
 """Orders in tests: what a real client has heard of them, and messages of a raw client field by field."""
 
 import asyncio
+import json
 from typing import Any
 
 from ib_async import IB, Stock, Trade
 
+from ibkr.simulator import Gateway
 from ibkr.wire import encode_fields, frame
 from ibkr.wire.layout import Layout, Repeat, flat
 from ibkr.wire.order_requests import PLACE_ORDER
@@ -54,3 +56,14 @@ def order_request(order_id: int, version: int = 178, **terms: object) -> bytes:
 def read(layout: Layout, line: list[str], version: int = 178) -> dict[str, Any]:
     """The values of a message that a raw client has received."""
     return layout.decode(version, encode_fields(*line))
+
+
+async def post(gateway: Gateway, fault: str, **args: object) -> None:
+    """Carry out a fault over the gateway's control port."""
+    body = json.dumps({"args": args}).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.control_port)
+    head = f"POST /faults/{fault} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.control_port}\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    answer = await reader.read()
+    writer.close()
+    assert b'"ok": true' in answer

@@ -192,6 +192,7 @@ class Gateway:
         self._hub.conditions.frozen = False
         self.faults.stop()
         self._hub.market.stop()
+        self._hub.desk.stop()
         for client in list(self._hub.clients):
             client.abort()
 

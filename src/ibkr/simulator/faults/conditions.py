@@ -55,7 +55,8 @@ class Conditions:
 
     `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
     happens to messages by their names, `order_errors` what the next requests about orders get. `denied_by` is the code
-    that refuses market data, `clock_off` is in seconds. None: as the gateway's settings have it, or not at all.
+    that refuses market data, `clock_off` and `late_executions` are in seconds. None: as the gateway's settings have
+    it, or not at all.
     """
 
     greeting: str = "session"
@@ -67,6 +68,7 @@ class Conditions:
     flow: Flow = AT_ONCE
     twists: dict[str, Twist] = field(default_factory=dict)
     clock_off: float = 0.0
+    late_executions: float = 0.0
     next_order_id: int | None = None
     rate_limit: RateLimit | None = None
     order_errors: OrderErrors = field(default_factory=OrderErrors)

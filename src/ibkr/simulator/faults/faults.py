@@ -208,6 +208,11 @@ class Faults:
         self.hub.conditions.read_only = True
 
     @fault()
+    def end_read_only(self) -> None:
+        """The Read-Only API setting is switched off again: requests about orders are answered."""
+        self.hub.conditions.read_only = False
+
+    @fault()
     def mute(self, request: Annotated[str, one_of(REQUESTS, "request")]) -> None:
         """Requests of this name, such as reqPositions, get no answer."""
         self.hub.conditions.muted.add(request)

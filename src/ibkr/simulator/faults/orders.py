@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from ibkr.simulator.broker.order_errors import CANCEL, CHANGE, NEW, NOTE
-from ibkr.simulator.faults.registry import Times, fault, number_from
+from ibkr.simulator.faults.registry import Seconds, Times, fault, number_from
 
 if TYPE_CHECKING:
     from ibkr.simulator.faults.faults import Faults
@@ -41,3 +41,9 @@ def note_orders(faults: "Faults", code: Code = 10349, text: str = "") -> None:
 def note_new_orders(faults: "Faults", code: Code = 10349, times: Times = math.inf, text: str = "") -> None:
     """The next new orders get a note with this code (10349, 399, 2109), which does not end them."""
     faults.hub.conditions.order_errors.add(NOTE, code, text, times)
+
+
+@fault()
+def late_executions(faults: "Faults", seconds: Seconds = 2.0) -> None:
+    """Executions of an outage are told so many seconds after its end, behind the status; 0 ends it."""
+    faults.hub.conditions.late_executions = seconds

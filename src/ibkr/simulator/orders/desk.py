@@ -16,9 +16,10 @@ from ibkr.simulator.broker.engine import Engine
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
 from ibkr.simulator.broker.order import PENDING_CANCEL, PENDING_SUBMIT, Execution, Order
 from ibkr.simulator.broker.order_errors import CANCEL, CHANGE, NEW, NOTE, error_text
+from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.orders import order_fields
+from ibkr.simulator.orders.order_reports import bodies
 from ibkr.wire import order_messages
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """`engine` is what is so at the broker; `orders`, `executions` and `book` what the gateway has heard of it."""
+    """`engine` is what is so at the broker; `orders`, `executions` and `book` what the gateway has heard of it.
+
+    `_booked` are executions that come late: the positions have them already.
+    """
 
     def __init__(self, hub: "Hub") -> None:
         prices: dict[int, float] = {}
@@ -41,6 +45,8 @@ class Desk:
         self.executions: list[Execution] = []
         self._untold: deque[Event] = deque()
         self._unsent: deque[Callable[[], list[Event]]] = deque()
+        self._booked: list[Execution] = []
+        self._timers = Timers()
         self._followed: dict[int, Instrument] = {}
         self._refresh_at = 0.0
         hub.market.listen(self._quoted)
@@ -172,21 +178,46 @@ class Desk:
 
     def do(self, events: Iterable[Event]) -> None:
         """Something has happened at the broker: it is told now, or when the upstream is back."""
-        self._untold.extend(events)
         self.catch_up()
+        if self._hub.conditions.upstream_up:
+            self._tell(events)
+        else:
+            self._untold.extend(events)
         self.follow()
         self._hub.changed()
 
     def catch_up(self) -> None:
-        """Tell what is to be told, and send what is to be sent, if the upstream is up."""
+        """Tell what has happened in an outage, and send what has waited for its end, if the upstream is up."""
         while self._hub.conditions.upstream_up and (self._untold or self._unsent):
             if self._untold:
                 events = list(self._untold)
                 self._untold.clear()
-                self._tell(events)
+                self._tell_of_outage(events)
             else:
-                self._untold.extend(self._unsent.popleft()())
+                self._tell(self._unsent.popleft()())
                 self.follow()
+
+    def _tell_of_outage(self, events: list[Event]) -> None:
+        seconds = self._hub.conditions.late_executions
+        fills = [event for event in events if seconds and isinstance(event, Executed | Charged)]
+        for event in fills:
+            if isinstance(event, Executed) and event.execution not in self._booked:
+                self._booked.append(event.execution)
+                self.book.apply(event.execution)
+        self._tell(event for event in events if event not in fills)
+        if fills:
+            self._timers.later(seconds, self._tell_late, fills)
+            self._book_changed()
+
+    def _tell_late(self, fills: list[Event]) -> None:
+        if self._hub.conditions.upstream_up:
+            self._tell(fills)
+        else:
+            self._untold.extend(fills)
+
+    def stop(self) -> None:
+        """Nothing comes late any more."""
+        self._timers.stop()
 
     def follow(self) -> None:
         """Let those instruments move that orders wait for, or whose profit somebody looks at."""
@@ -220,7 +251,8 @@ class Desk:
         for event in events:
             if isinstance(event, Executed):
                 has_fills = True
-                self.book.apply(event.execution)
+                if event.execution not in self._booked:
+                    self.book.apply(event.execution)
                 self.executions.append(event.execution)
             elif isinstance(event, OrderChanged):
                 self.orders[event.order.perm_id] = event.order
@@ -229,8 +261,11 @@ class Desk:
         for client, messages in outgoing.items():
             client.send(*messages)
         if has_fills:
-            for client in list(self._hub.sessions.values()):
-                client.account_streams.book_changed()
+            self._book_changed()
+
+    def _book_changed(self) -> None:
+        for client in list(self._hub.sessions.values()):
+            client.account_streams.book_changed()
 
     def _hearing(self, event: Event) -> "list[Client]":
         sessions = list(self._hub.sessions.values())
@@ -240,25 +275,3 @@ class Desk:
             return [client for client in sessions if client.client_id == event.order.client_id]
         order = event.order if isinstance(event, OrderChanged) else event.execution.order
         return [client for client in sessions if self.may_see(client, order)]
-
-
-def bodies(client: "Client", event: Event) -> list[bytes]:
-    """The messages by which a client is told of an event."""
-    match event:
-        case OrderChanged(order, is_status_only):
-            report = client.encode(order_messages.ORDER_STATUS, **order_fields.status(order))
-            if is_status_only:
-                return [report]
-            return [client.encode(order_messages.OPEN_ORDER, **order_fields.open_order(order)), report]
-        case Executed(execution):
-            values = order_fields.execution_details(execution, client.server_version)
-            return [client.encode(order_messages.EXEC_DETAILS, **values)]
-        case Charged(execution):
-            return [
-                client.encode(order_messages.OPEN_ORDER, **order_fields.charged_order(execution)),
-                client.encode(order_messages.COMMISSION_REPORT, **order_fields.commission_report(execution)),
-            ]
-        case Previewed():
-            return [client.encode(order_messages.OPEN_ORDER, **order_fields.preview(event))]
-        case Refused(_, order_id, code, text):
-            return [client.error(order_id, code, text)]

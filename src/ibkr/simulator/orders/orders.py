@@ -10,7 +10,7 @@ from ibkr.simulator.broker.events import OrderChanged
 from ibkr.simulator.broker.order import Execution, Order, Terms
 from ibkr.simulator.broker.order_types import canonical
 from ibkr.simulator.orders import order_fields
-from ibkr.simulator.orders.desk import bodies
+from ibkr.simulator.orders.order_reports import bodies
 from ibkr.simulator.requests.asking import NO_DEFINITION
 from ibkr.simulator.requests.reader import FieldReader, Malformed, read_layout
 from ibkr.wire import messages, order_messages, order_requests
