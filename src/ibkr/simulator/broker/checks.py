@@ -1,9 +1,9 @@
 """What TWS refuses before an order leaves it: code and text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ibkr.simulator.broker.book import Book
-from ibkr.simulator.broker.order import Order, Terms
+from ibkr.simulator.broker.order import EXERCISE, LAPSE, Order, Terms
 from ibkr.simulator.broker.order_types import ALGOS, NEED_LIMIT, NEED_TRIGGER, ORDER_TYPES, TIMES_IN_FORCE
 from ibkr.simulator.broker.pricing import on_tick
 from ibkr.simulator.market.instrument import Instrument
@@ -16,6 +16,8 @@ IS_FILLED = (104, "Can't modify a filled order.")
 NOT_THE_SAME = (105, "Order being modified does not match original order.")
 NO_PARENT = (10006, "Missing parent order.")
 EXERCISE_FAILED = (322, "Error processing request.Exercise/Lapse failed due to server rejection.")
+_NOT_IN_MONEY = (322, "Error processing request.Exercise ignored because option is not in-the-money.")
+_IN_MONEY = (322, "Error processing request.Lapse ignored because option is in-the-money.")
 OCA_REVISED = (10326, "OCA group revision is not allowed.")
 
 _HIGHEST = 1e9
@@ -89,6 +91,32 @@ def _price_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | No
     for price in prices:
         if price and abs(on_tick(price, instrument) - price) > 1e-9:
             return _OFF_TICK
+    return None
+
+
+def exercise_refusal(order: Order, held: float, may_exercise: bool, may_lapse: bool) -> tuple[int, str] | None:
+    """What is wrong with an instruction about an option, None if nothing is."""
+    if order.exercise not in (EXERCISE, LAPSE):
+        return invalid(f"Invalid exercise action: {order.exercise}")
+    if order.quantity < 1:
+        return invalid(f"Invalid exercise quantity: {order.quantity:g}")
+    if held <= 0:
+        text = f"No unlapsed position exists in this option in account {order.account}."
+        return 322, f"Error processing request.{text}"
+    if order.exercise == EXERCISE:
+        return None if may_exercise else _NOT_IN_MONEY
+    return None if may_lapse else _IN_MONEY
+
+
+def legs_refusal(rows: Sequence[Mapping[str, object]]) -> tuple[int, str] | None:
+    """What is wrong with the legs of a combination, as a request names them, None if nothing is."""
+    if not rows:
+        return invalid("Security type 'BAG' requires combo leg details.")
+    for row in rows:
+        if row["action"] not in ("BUY", "SELL"):
+            return invalid(f"Invalid leg action: {str(row['action'])[:20]}")
+        if not isinstance(row["ratio"], int) or row["ratio"] < 1:
+            return invalid(f"Invalid leg ratio: {row['ratio']}")
     return None
 
 

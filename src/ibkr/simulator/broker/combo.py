@@ -12,16 +12,16 @@ _CON_ID = 28812380
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One leg: `ratio` contracts for each unit of the combination, bought or sold when the combination is bought."""
+    """One leg: `ratio` contracts for each unit of the combination, to buy (`sign` 1) or to sell (-1) with it."""
 
     instrument: Instrument
     ratio: int
-    action: str
+    sign: int
 
     @property
     def signed_ratio(self) -> int:
         """The ratio, negative for a leg that is sold."""
-        return self.ratio if self.action == "BUY" else -self.ratio
+        return self.sign * self.ratio
 
 
 def combo_contract(symbol: str, exchange: str, currency: str) -> Instrument:

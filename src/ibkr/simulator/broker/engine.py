@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Book
-from ibkr.simulator.broker.charges import commission
+from ibkr.simulator.broker.charges import commission, multiplier_of
 from ibkr.simulator.broker.combo import Leg, combo_quote
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
 from ibkr.simulator.broker.fills import executions_of
 from ibkr.simulator.broker.order import (
     CANCELLED,
+    EXERCISE,
     FILLED,
     INACTIVE,
     PENDING_SUBMIT,
@@ -99,9 +100,9 @@ class Engine(OrderStore):
         """What a whatIf order would do to the margin; it is not kept."""
         if wrong := checks.refusal(order.terms, order.instrument):
             return [Refused(order.client_id, order.order_id, *wrong)]
-        price = order.terms.limit_price or self.book.price(order.instrument)
-        legs = order.legs or (Leg(order.instrument, 1, order.action),)
-        fees = [commission(leg.instrument, order.quantity * leg.ratio, price) for leg in legs]
+        parts = [(item, abs(count)) for item, count in order.changes(order.quantity)]
+        limit = None if order.legs else order.terms.limit_price
+        fees = [commission(item, count, limit or self.book.price(item)) for item, count in parts]
         return [
             Previewed(
                 replace(order, perm_id=next(self._perm_ids), status=PRE_SUBMITTED),
@@ -128,10 +129,30 @@ class Engine(OrderStore):
                 events += self._submit(item)
         return events
 
-    def exercise(self, order: Order) -> list[Event]:
-        """Take an instruction about an option that is held; it is carried out when it is filled by hand."""
-        placed = self._keep(replace(order, perm_id=next(self._perm_ids), status=PRE_SUBMITTED))
-        return [OrderChanged(placed)]
+    def exercise(self, order: Order, underlying: Instrument, is_forced: bool) -> list[Event]:
+        """Take an instruction about an option that is held; it is carried out when it is filled by hand.
+
+        `is_forced` lets an option that is not in the money be exercised, or one that is lapse.
+        """
+        held = self.book.position(order.account, order.instrument.con_id)
+        quantity = held.quantity if held else 0.0
+        above = self._quote_of(underlying).last - order.instrument.strike
+        is_in_money = above > 0 if order.instrument.right == "C" else above < 0
+        wrong = checks.exercise_refusal(order, quantity, is_in_money or is_forced, not is_in_money or is_forced)
+        if self.find(order.client_id, order.order_id):
+            wrong = checks.DUPLICATE
+        if wrong:
+            return [Refused(order.client_id, order.order_id, *wrong)]
+        leg = Leg(underlying, int(multiplier_of(order.instrument)), 1 if order.instrument.right == "C" else -1)
+        placed = replace(
+            order,
+            perm_id=next(self._perm_ids),
+            status=PRE_SUBMITTED,
+            limit_price=0.0,
+            terms=replace(order.terms, quantity=min(order.quantity, quantity)),
+            legs=(leg,) if order.exercise == EXERCISE else (),
+        )
+        return [OrderChanged(self._keep(placed))]
 
     def cancel(self, perm_id: int, reason: str = "") -> list[Event]:
         """End an order, and the children that wait for it."""

@@ -50,7 +50,9 @@ def _parts(
     sign, legs = order.terms.sign, order.legs
     if order.exercise:  # the option that was held is given back, for its underlying or for nothing
         rows = [(order.instrument, "SELL", shares, 0.0, 0.0)]
-        rows += [(leg.instrument, leg.action, shares * leg.ratio, order.instrument.strike, 0.0) for leg in legs]
+        for leg in legs:
+            action = "BUY" if leg.sign > 0 else "SELL"
+            rows.append((leg.instrument, action, shares * leg.ratio, order.instrument.strike, 0.0))
     else:
         # IB charges for the legs of a combination, not for the combination.
         fee = 0.0 if legs else commission(order.instrument, shares, price)

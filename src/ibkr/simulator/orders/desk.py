@@ -126,6 +126,10 @@ class Desk:
         else:
             self._unsent.append(action)
 
+    def exercise(self, order: Order, underlying: Instrument, *, is_forced: bool) -> None:
+        """An instruction about an option that is held, see `Engine.exercise`."""
+        self._send(lambda: self.engine.exercise(order, underlying, is_forced))
+
     def cancel(self, client_id: int, order_id: int) -> None:
         """End an order of this client."""
         order = self.engine.find(client_id, order_id)
@@ -221,7 +225,8 @@ class Desk:
 
     def follow(self) -> None:
         """Let those instruments move that orders wait for, or whose profit somebody looks at."""
-        wanted = {item.instrument.con_id: item.instrument for item in self.engine.live() if item.is_working}
+        working = [item for item in self.engine.live() if item.is_working]
+        wanted = {item.con_id: item for order in working for item in order.instruments}
         if any(client.account_streams.needs_market for client in self._hub.sessions.values()):
             for account in self._hub.settings.accounts:
                 held = self.book.positions(account)

@@ -2,13 +2,15 @@
 
 import calendar
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.broker import checks
+from ibkr.simulator.broker.combo import Leg, combo_contract
 from ibkr.simulator.broker.events import OrderChanged
 from ibkr.simulator.broker.order import Execution, Order, Terms
 from ibkr.simulator.broker.order_types import canonical
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.orders import order_fields
 from ibkr.simulator.orders.order_reports import bodies
 from ibkr.simulator.requests.asking import NO_DEFINITION
@@ -29,19 +31,37 @@ def place(client: "Client", fields: FieldReader) -> None:
     if order_id == 0 or (order_id < 0 and client.client_id != 0):
         client.send_error(order_id, *checks.invalid_id(order_id))
         return
-    found = client.hub.instruments.find(_contract(values))
-    account, wrong = _account(client, str(values["account"]))
-    if len(found) != 1:
-        client.send_error(order_id, 200, NO_DEFINITION)
-    elif wrong:
-        client.send_error(order_id, *wrong)
+    try:
+        account = _account(client, str(values["account"]))
+        instrument, legs = _instrument(client, values)
+    except _Refusal as refusal:
+        client.send_error(order_id, *refusal.error)
+        return
+    exchange = str(values["exchange"]) or instrument.exchange
+    order = Order(0, client.client_id, order_id, account, instrument, exchange, _terms(values), legs=legs)
+    if values["what_if"]:
+        desk.do(desk.engine.preview(order))
     else:
-        exchange = str(values["exchange"]) or found[0].exchange
-        order = Order(0, client.client_id, order_id, account, found[0], exchange, _terms(values))
-        if values["what_if"]:
-            desk.do(desk.engine.preview(order))
-        else:
-            desk.place(order)
+        desk.place(order)
+
+
+def exercise(client: "Client", fields: FieldReader) -> None:
+    """exerciseOptions: openOrder and orderStatus under the request's id, or an error."""
+    values = read_layout(fields, order_requests.EXERCISE_OPTIONS, client.server_version)
+    req_id, instruments = _int(values, "req_id"), client.hub.instruments
+    try:
+        account = _account(client, str(values["account"]))
+        option, _ = _instrument(client, values)
+        underlying = instruments.by_con_id(option.under_con_id)
+        if option.sec_type not in ("OPT", "FOP") or underlying is None:
+            raise _Refusal(*checks.invalid("Only options can be exercised"))
+    except _Refusal as refusal:
+        client.send_error(req_id, *refusal.error)
+        return
+    terms = Terms("BUY", float(_int(values, "exercise_quantity")), "LMT", 0.0)
+    exchange, action = str(values["exchange"]) or option.exchange, _int(values, "exercise_action")
+    order = Order(0, client.client_id, req_id, account, option, exchange, terms, exercise=action)
+    client.hub.desk.exercise(order, underlying, is_forced=bool(values["override"]))
 
 
 def cancel(client: "Client", fields: FieldReader) -> None:
@@ -140,18 +160,55 @@ def _since(text: str) -> float:
     return calendar.timegm(found) if is_utc else time.mktime(found)
 
 
-def _account(client: "Client", wanted: str) -> tuple[str, tuple[int, str] | None]:
+class _Refusal(Exception):
+    """An order cannot be taken; `error` is code and text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.error = code, text
+
+
+def _account(client: "Client", wanted: str) -> str:
+    """The account of an order. Raises `_Refusal`."""
     accounts = client.hub.settings.accounts
     if not wanted and len(accounts) > 1:
-        return "", (435, "You must specify an account.")
+        raise _Refusal(435, "You must specify an account.")
     if wanted and wanted not in accounts:
-        return "", checks.invalid(f"Invalid account code '{wanted[:40]}'")
-    return wanted or accounts[0], None
+        raise _Refusal(*checks.invalid(f"Invalid account code '{wanted[:40]}'"))
+    return wanted or accounts[0]
+
+
+def _instrument(client: "Client", values: Mapping[str, object]) -> tuple[Instrument, tuple[Leg, ...]]:
+    """The instrument of an order, and its legs if it is a combination. Raises `_Refusal`."""
+    instruments = client.hub.instruments
+    if values["sec_type"] != "BAG":
+        found = instruments.find(_contract(values))
+        if len(found) != 1:
+            raise _Refusal(200, NO_DEFINITION)
+        return found[0], ()
+    rows = values["combo_legs"]
+    assert isinstance(rows, Sequence)
+    if wrong := checks.legs_refusal(rows):
+        raise _Refusal(*wrong)
+    legs: list[Leg] = []
+    for row in rows:
+        item = instruments.by_con_id(row["con_id"] or 0)
+        if item is None:
+            raise _Refusal(200, NO_DEFINITION)
+        legs.append(Leg(item, row["ratio"], 1 if row["action"] == "BUY" else -1))
+    symbol, exchange = str(values["symbol"]) or legs[0].instrument.symbol, str(values["exchange"]) or "SMART"
+    return combo_contract(symbol, exchange, str(values["currency"]) or "USD"), tuple(legs)
 
 
 def _contract(values: Mapping[str, object]) -> dict[str, str]:
     found = {name: str(values[name]) for name in _CONTRACT_FIELDS}
-    return {**found, "con_id": str(values["con_id"] or ""), "local_symbol": str(values["local_symbol"])}
+    return {
+        **found,
+        "con_id": str(values["con_id"] or ""),
+        "local_symbol": str(values["local_symbol"]),
+        "strike": str(values["strike"] or ""),
+        "trading_class": str(values["trading_class"]),
+    }
 
 
 def _terms(values: Mapping[str, object]) -> Terms:
