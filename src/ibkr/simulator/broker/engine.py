@@ -21,6 +21,7 @@ from ibkr.simulator.broker.order import (
     Order,
 )
 from ibkr.simulator.broker.order_store import OrderStore
+from ibkr.simulator.broker.order_types import MARKET_TO_LIMIT
 from ibkr.simulator.broker.pricing import is_reached, trade_price, trade_size, with_prices
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
@@ -204,6 +205,8 @@ class Engine(OrderStore):
         order = self._keep(
             replace(order, filled=filled, average_price=round(average, 8), last_price=price, status=SUBMITTED)
         )
+        if order.order_type == MARKET_TO_LIMIT and order.limit_price is None:
+            order = self._keep(replace(order, limit_price=price))
         if not order.remaining:
             order = self._end(order, FILLED, "")
         number = next(self._execution_ids)
@@ -267,7 +270,7 @@ class Engine(OrderStore):
                 continue
             if other.parent_perm_id == order.perm_id and order.status == FILLED:
                 other = self._keep(replace(other, is_held=False))
-                if other.is_working and other.terms.has_trigger:
+                if other.is_working and (other.terms.has_trigger or other.terms.is_held_back):
                     events.append(OrderChanged(other))
                 events += self._work(other)
             elif _is_one_group(other, order):

@@ -11,7 +11,8 @@ TOUCHED: Final = ("MIT", "LIT")
 
 ON_CLOSE: Final = ("MOC", "LOC")
 
-MARKET: Final = ("MKT", "MTL", "MKT PRT", "STP", "STP PRT", "TRAIL", "MIT", "MOC")
+MARKET_TO_LIMIT: Final = "MTL"
+MARKET: Final = ("MKT", MARKET_TO_LIMIT, "MKT PRT", "STP", "STP PRT", "TRAIL", "MIT", "MOC")
 """Trade without a limit, once they trade."""
 
 SNAPPED: Final = ("SNAP MKT", "SNAP MID", "SNAP PRIM")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ibkr.simulator.broker.order import Order
-from ibkr.simulator.broker.order_types import MARKET, SNAPPED
+from ibkr.simulator.broker.order_types import MARKET, MARKET_TO_LIMIT, SNAPPED
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 
@@ -26,8 +26,8 @@ def _limit(order: Order, quote: Quote) -> float | None:
     terms = order.terms
     if terms.order_type in SNAPPED:
         return order.limit_price if order.limit_price is not None else _snapped(order, quote)
-    if terms.order_type == "MTL":  # what the market's first price leaves rests at that price
-        return order.last_price if order.filled else None
+    if terms.order_type == MARKET_TO_LIMIT:  # what the first fill leaves rests at the price of that fill
+        return order.limit_price
     if terms.order_type in MARKET:
         return None
     return terms.limit_price or None if terms.is_pegged else terms.limit_price
