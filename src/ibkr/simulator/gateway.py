@@ -1,4 +1,7 @@
-"""The simulated gateway, for programs that run an event loop."""
+"""The simulated gateway, for programs that run an event loop.
+
+Over 300 lines by its docstrings, which docs/simulator.md is made of.
+"""
 
 import asyncio
 import math
@@ -272,9 +275,16 @@ class Gateway:
         self._trading.reject(order, reason)
 
     def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
-        """Tell the client of an order something that does not end it (10349, 399, 2109, 404), named as in `fill`.
+        """Send the client of a live order a note about it. The order stays as it is.
 
-        Without a text it is in the words of TWS. Raises `ValueError`.
+        Args:
+            order: The order id, or a symbol for its oldest live order.
+            code: The code of the note: 10349 (the time in force was set to DAY), 399 (the order waits for the
+                opening), 2109 (outsideRth is ignored), 404 (shares are located), or any other.
+            text: The text of the note; without it, the words of TWS.
+
+        Raises:
+            ValueError: There is no such live order.
         """
         self._trading.note(order, code, text)
 

@@ -162,7 +162,7 @@ class ThreadedGateway:
         self.call(lambda gateway: gateway.reject_order(order, reason))
 
     def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
-        """As `Gateway.note_order`."""
+        """Send the client of an order a note about it; see `Gateway.note_order`."""
         self.call(lambda gateway: gateway.note_order(order, code, text))
 
     def wait_for(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:

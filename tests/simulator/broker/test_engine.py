@@ -154,6 +154,15 @@ class TestTimeInForce:
         order, _ = world.place("BUY", 100, "MKT", tif="FOK")
         assert world.order(order).status == "Filled"
 
+    def test_nothing_trades_with_an_empty_book(self) -> None:
+        world = World(partial_fills=True)
+        world.size = 0
+        order, events = world.place("BUY", 250, "MKT")
+        assert statuses(events) == ["PreSubmitted", "Submitted"]
+        world.size = 250
+        assert statuses(world.move(231.0)) == ["Filled"]
+        assert world.order(order).filled == 250
+
     def test_partial_fills_go_on_with_each_quote(self) -> None:
         world = World(partial_fills=True)
         order, events = world.place("BUY", 250, "MKT")

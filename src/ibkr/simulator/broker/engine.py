@@ -249,7 +249,7 @@ class Engine(OrderStore):
             order = self._keep(replace(order, is_triggered=True))
         price = trade_price(order, quote)
         shares = trade_size(order, quote) if self._partial_fills else order.remaining
-        if price is not None and not (order.terms.tif == "FOK" and shares < order.remaining):
+        if price is not None and shares and not (order.terms.tif == "FOK" and shares < order.remaining):
             events += self.fill(order.perm_id, shares, price)
         elif order.status == PRE_SUBMITTED:
             events.append(OrderChanged(self._keep(replace(order, status=SUBMITTED))))

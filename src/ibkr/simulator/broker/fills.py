@@ -58,7 +58,7 @@ def _parts(
         fee = 0.0 if legs else commission(order.instrument, shares, price)
         rows = [(order.instrument, order.action, shares, price, fee)]
         for leg, own in zip(legs, leg_prices(legs, sign, price, quote_of), strict=True):
-            action = "BUY" if sign * leg.signed_ratio > 0 else "SELL"
+            action = "BUY" if sign * leg.sign > 0 else "SELL"
             count = shares * leg.ratio
             rows.append((leg.instrument, action, count, own, commission(leg.instrument, count, own)))
     return rows

@@ -114,7 +114,7 @@ class Order:
         signed = self.terms.sign * quantity
         if not self.legs:
             return [(self.instrument, signed)]
-        return [(leg.instrument, signed * leg.signed_ratio) for leg in self.legs]
+        return [(leg.instrument, signed * leg.sign * leg.ratio) for leg in self.legs]
 
     @property
     def action(self) -> str:
