@@ -83,6 +83,16 @@ class TestRejectedOrders:
         await client.caught_up()
         assert [order.status for order in gateway.orders] == ["Inactive", "Cancelled"]
 
+    async def test_a_child_of_an_order_that_works(self, gateway: Gateway, connect: Connect) -> None:
+        client = await connect(gateway.port, 1)
+        client.send_raw(order_request(1, lmt_price=100.0))
+        await client.until(3, "Submitted")
+        await gateway.fault("reject_orders")
+        client.send_raw(order_request(2, action="SELL", lmt_price=400.0, parent_id=1))
+        assert (await client.error())[:2] == (2, 201)
+        await client.caught_up()
+        assert await open_prices(client) == {1: 100.0}
+
     async def test_an_order_that_worked_already(self, gateway: Gateway, connect: Connect) -> None:
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0))

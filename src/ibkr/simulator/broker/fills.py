@@ -65,6 +65,8 @@ def _parts(
 
 
 def _average(order: Order, instrument: Instrument, shares: float, price: float, earlier: Sequence[Execution]) -> float:
+    if instrument is order.instrument:
+        return order.average_price
     fills = [(shares, price)]
     for item in earlier:
         if (item.order.perm_id, item.instrument.con_id) == (order.perm_id, instrument.con_id):

@@ -110,10 +110,10 @@ class Desk:
         order, errors = self.engine.orders[perm_id], self._hub.conditions.order_errors
         if not order.terms.transmit or not order.is_live:
             return []
-        # Of a bracket, it is the parent that the broker looks at first.
-        first = self.engine.orders.get(order.parent_perm_id, order)
-        is_family = first.status == order.status == PENDING_SUBMIT
-        if is_family and (error := errors.take(NEW, first)):
+        # Of a bracket that leaves as a whole, the broker looks at the parent first.
+        parent = self.engine.orders.get(order.parent_perm_id)
+        first = parent if parent and parent.status == PENDING_SUBMIT else order
+        if order.status == PENDING_SUBMIT and (error := errors.take(NEW, first)):
             return self.engine.reject(first.perm_id, error[1], error)
         note = errors.take(NOTE, order)
         notes: list[Event] = [Refused(order.client_id, order.order_id, *note)] if note else []
