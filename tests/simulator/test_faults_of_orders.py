@@ -3,7 +3,7 @@
 import pytest
 from ib_async import IB, LimitOrder
 
-from ibkr.simulator import Gateway, ThreadedGateway
+from ibkr.simulator import FaultError, Gateway, ThreadedGateway
 from ibkr.wire.order_messages import OPEN_ORDER
 
 from .conftest import Connect, RawClient
@@ -258,6 +258,15 @@ async def test_all_of_it_over_the_control_port(connect: Connect, fault: str, arg
         client.send_raw(order_request(1, lmt_price=101.0))
         client.send(4, 1, 1, "")
         assert (await client.error())[1] == args["code"]
+
+
+@pytest.mark.parametrize(
+    "fault", ["reject_orders", "refuse_changes", "refuse_cancels", "note_orders", "note_new_orders"]
+)
+@pytest.mark.parametrize("args", [{"code": 2**31}, {"code": 0}, {"text": "a\0b"}])
+async def test_what_no_message_can_hold_is_refused(gateway: Gateway, fault: str, args: dict[str, object]) -> None:
+    with pytest.raises(FaultError, match="needed"):
+        await gateway.fault(fault, **args)
 
 
 async def test_clear_ends_them(gateway: Gateway, connect: Connect) -> None:

@@ -9,36 +9,43 @@ from ibkr.simulator.faults.registry import Seconds, Times, fault, number_from
 if TYPE_CHECKING:
     from ibkr.simulator.faults.faults import Faults
 
-Code: TypeAlias = Annotated[int, number_from(1, "codes")]
+
+def _a_text(text: str) -> str:
+    return "a text without NUL is needed" if "\0" in text else ""
+
+
+Code: TypeAlias = Annotated[int, number_from(1, "codes", 2**31 - 1)]
+Text: TypeAlias = Annotated[str, _a_text]
+"""Empty: in the words of TWS."""
 
 
 @fault()
-def reject_orders(faults: "Faults", code: Code = 201, times: Times = 1, text: str = "") -> None:
+def reject_orders(faults: "Faults", code: Code = 201, times: Times = 1, text: Text = "") -> None:
     """The next new orders are rejected with this code, after openOrder has told them PendingSubmit."""
     faults.hub.conditions.order_errors.add(NEW, code, text, times)
 
 
 @fault()
-def refuse_changes(faults: "Faults", code: Code = 201, times: Times = 1, text: str = "") -> None:
+def refuse_changes(faults: "Faults", code: Code = 201, times: Times = 1, text: Text = "") -> None:
     """The next changes of orders are refused with this code; the orders work on with their old terms."""
     faults.hub.conditions.order_errors.add(CHANGE, code, text, times)
 
 
 @fault()
-def refuse_cancels(faults: "Faults", code: Code = 161, times: Times = 1, text: str = "") -> None:
+def refuse_cancels(faults: "Faults", code: Code = 161, times: Times = 1, text: Text = "") -> None:
     """The next cancels are refused with this code (161, 10147, 10148, 135); the orders work on."""
     faults.hub.conditions.order_errors.add(CANCEL, code, text, times)
 
 
 @fault()
-def note_orders(faults: "Faults", code: Code = 10349, text: str = "") -> None:
+def note_orders(faults: "Faults", code: Code = 10349, text: Text = "") -> None:
     """Every working order gets a note with this code (10349, 399, 2109), which does not end it."""
     for order in faults.hub.desk.engine.live():
         faults.hub.desk.note(order, code, text)
 
 
 @fault()
-def note_new_orders(faults: "Faults", code: Code = 10349, times: Times = math.inf, text: str = "") -> None:
+def note_new_orders(faults: "Faults", code: Code = 10349, times: Times = math.inf, text: Text = "") -> None:
     """The next new orders get a note with this code (10349, 399, 2109), which does not end them."""
     faults.hub.conditions.order_errors.add(NOTE, code, text, times)
 
