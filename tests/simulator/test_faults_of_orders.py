@@ -83,6 +83,15 @@ class TestRejectedOrders:
         await client.caught_up()
         assert [order.status for order in gateway.orders] == ["Inactive", "Cancelled"]
 
+    async def test_one_that_was_staged_first(self, gateway: Gateway, connect: Connect) -> None:
+        client = await connect(gateway.port, 1)
+        client.send_raw(order_request(1, lmt_price=100.0, transmit=False))
+        await client.caught_up()
+        await gateway.fault("reject_orders")
+        await gateway.fault("refuse_changes", 110)
+        client.send_raw(order_request(1, lmt_price=100.0))
+        assert story([await client.receive() for _ in REJECTED]) == REJECTED
+
     async def test_a_child_of_an_order_that_works(self, gateway: Gateway, connect: Connect) -> None:
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0))

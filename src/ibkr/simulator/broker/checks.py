@@ -48,13 +48,13 @@ def not_cancellable(order: Order) -> tuple[int, str]:
 
 
 def cancel_attempted(order: Order) -> tuple[int, str]:
-    """What a cancel gets that is of no use: one of many at once, or a second one while the first is under way."""
+    """The error of a global cancel for an order that has ended, and of a second cancel before the first has ended."""
     text = "Cancel attempted when order is not in a cancellable state.  Order permId ="
     return 161, f"{text}{order.perm_id}"
 
 
 def no_such_order(order_id: int) -> tuple[int, str]:
-    """What a change gets that names an order which is not there."""
+    """The error of a change that names an unknown order."""
     return 135, f"Can't find order with id = {order_id}"
 
 

@@ -131,9 +131,9 @@ class Engine(OrderStore):
         return events
 
     def exercise(self, order: Order, underlying: Instrument, is_forced: bool) -> list[Event]:
-        """Take an instruction about an option that is held; it is carried out when it is filled by hand.
+        """Take an instruction about an option that is held. A fill by hand carries it out.
 
-        `is_forced` lets an option that is not in the money be exercised, or one that is lapse.
+        With `is_forced`, an option out of the money can be exercised, and one in the money can lapse.
         """
         held = self.book.position(order.account, order.instrument.con_id)
         quantity = held.quantity if held else 0.0
@@ -170,9 +170,9 @@ class Engine(OrderStore):
         return events + self._cancel_children(order)
 
     def reject(self, perm_id: int, reason: str, error: tuple[int, str] | None = None) -> list[Event]:
-        """The exchange, or the broker, does not take an order, or no longer; `error` is told in place of a 201.
+        """Reject an order at the exchange or the broker, with 201 or another error.
 
-        Real gateways tell of an order before they reject it, and of the code before the status (ib_insync issue 554).
+        Real gateways report an order before they reject it, and the code before the status (ib_insync issue 554).
         """
         order = self.orders[perm_id]
         events: list[Event] = [OrderChanged(order)] if order.status == PENDING_SUBMIT else []

@@ -209,7 +209,7 @@ class Faults:
 
     @fault()
     def end_read_only(self) -> None:
-        """The Read-Only API setting is switched off again: requests about orders are answered."""
+        """Switch the Read-Only API setting off: requests about orders are answered again."""
         self.hub.conditions.read_only = False
 
     @fault()

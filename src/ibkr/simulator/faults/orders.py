@@ -1,4 +1,4 @@
-"""Faults of orders: rejected, refused to change or to cancel, noted."""
+"""Faults of orders: rejections, refused changes and cancels, notes, late executions."""
 
 import math
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -21,36 +21,36 @@ Text: TypeAlias = Annotated[str, _a_text]
 
 @fault()
 def reject_orders(faults: "Faults", code: Code = 201, times: Times = 1, text: Text = "") -> None:
-    """The next new orders are rejected with this code, after openOrder has told them PendingSubmit."""
+    """Reject the next new orders with this code, after an openOrder with PendingSubmit."""
     faults.hub.conditions.order_errors.add(NEW, code, text, times)
 
 
 @fault()
 def refuse_changes(faults: "Faults", code: Code = 201, times: Times = 1, text: Text = "") -> None:
-    """The next changes of orders are refused with this code; the orders work on with their old terms."""
+    """Refuse the next changes of orders with this code. The orders keep their old terms."""
     faults.hub.conditions.order_errors.add(CHANGE, code, text, times)
 
 
 @fault()
 def refuse_cancels(faults: "Faults", code: Code = 161, times: Times = 1, text: Text = "") -> None:
-    """The next cancels are refused with this code (161, 10147, 10148, 135); the orders work on."""
+    """Refuse the next cancels with this code (161, 10147, 10148, 135). The orders stay open."""
     faults.hub.conditions.order_errors.add(CANCEL, code, text, times)
 
 
 @fault()
 def note_orders(faults: "Faults", code: Code = 10349, text: Text = "") -> None:
-    """Every working order gets a note with this code (10349, 399, 2109), which does not end it."""
+    """Send a note with this code (10349, 399, 2109) about every open order. The orders stay open."""
     for order in faults.hub.desk.engine.live():
         faults.hub.desk.note(order, code, text)
 
 
 @fault()
 def note_new_orders(faults: "Faults", code: Code = 10349, times: Times = math.inf, text: Text = "") -> None:
-    """The next new orders get a note with this code (10349, 399, 2109), which does not end them."""
+    """Send a note with this code (10349, 399, 2109) about the next new orders. They stay open."""
     faults.hub.conditions.order_errors.add(NOTE, code, text, times)
 
 
 @fault()
 def late_executions(faults: "Faults", seconds: Seconds = 2.0) -> None:
-    """Executions of an outage are told so many seconds after its end, behind the status; 0 ends it."""
+    """Report executions of an outage so many seconds after its end, after the status. 0 ends it."""
     faults.hub.conditions.late_executions = seconds

@@ -69,7 +69,7 @@ class Desk:
         return [body for order in self.open_orders() for body in bodies(client, OrderChanged(order))]
 
     def open_orders(self) -> list[Order]:
-        """The orders that are open, as far as the gateway knows; trailing stops stand where they have moved to."""
+        """The orders that are open as far as the gateway knows, with trailing stops where they are now."""
         found = [order for order in self.orders.values() if order.is_live]
         if self._hub.conditions.upstream_up:
             found = [self.engine.orders[order.perm_id] for order in found]
@@ -97,14 +97,19 @@ class Desk:
 
     def _change(self, standing: Order, order: Order) -> None:
         errors = self._hub.conditions.order_errors
-        if standing.is_live and (error := errors.take(CHANGE, standing)):
+        is_at_broker = standing.is_live and standing.status != PENDING_SUBMIT
+        if is_at_broker and (error := errors.take(CHANGE, standing)):
             self._tell([Refused(order.client_id, order.order_id, *error)])
         else:
             self._send(lambda: self._changed(order))
 
     def _changed(self, order: Order) -> list[Event]:
         placed = self.engine.place(order)
-        return [placed] if isinstance(placed, Refused) else self.engine.transmit(placed.perm_id)
+        if isinstance(placed, Refused):
+            return [placed]
+        # One that was staged with transmit=False is new to the broker.
+        is_new = placed.status == PENDING_SUBMIT
+        return self._transmitted(placed.perm_id) if is_new else self.engine.transmit(placed.perm_id)
 
     def _transmitted(self, perm_id: int) -> list[Event]:
         order, errors = self.engine.orders[perm_id], self._hub.conditions.order_errors
@@ -141,7 +146,7 @@ class Desk:
             self._cancel(order)
 
     def cancel_all(self, client_id: int) -> None:
-        """Every order, whoever has placed it; the client hears of its own ones that have ended already."""
+        """Cancel every order of every client. The client gets 161 for its own orders that have ended."""
         ended = [order for order in self.engine.orders.values() if not order.is_live and order.client_id == client_id]
         for order in self.engine.live():
             self._cancel(order)
@@ -160,7 +165,7 @@ class Desk:
             self._tell([Refused(order.client_id, order.order_id, *refuse(known))])
 
     def note(self, order: Order, code: int, text: str) -> None:
-        """Tell the client of an order something about it; nothing else happens to the order."""
+        """Send the client of an order a note about it. The order stays as it is."""
         self.do([Refused(order.client_id, order.order_id, code, text or error_text(code, order))])
 
     def bind(self, client: "Client") -> None:
@@ -181,7 +186,7 @@ class Desk:
     # --- what happens ----------------------------------------------------------------------------
 
     def do(self, events: Iterable[Event]) -> None:
-        """Something has happened at the broker: it is told now, or when the upstream is back."""
+        """Report what has happened at the broker: now, or when the upstream is back."""
         self.catch_up()
         if self._hub.conditions.upstream_up:
             self._tell(events)
@@ -191,7 +196,7 @@ class Desk:
         self._hub.changed()
 
     def catch_up(self) -> None:
-        """Tell what has happened in an outage, and send what has waited for its end, if the upstream is up."""
+        """If the upstream is up, report what has happened in an outage and send what has waited for its end."""
         while self._hub.conditions.upstream_up and (self._untold or self._unsent):
             if self._untold:
                 events = list(self._untold)
@@ -220,7 +225,7 @@ class Desk:
             self._untold.extend(fills)
 
     def stop(self) -> None:
-        """Nothing comes late any more."""
+        """Drop the executions that would still come late."""
         self._timers.stop()
 
     def follow(self) -> None:
