@@ -20,8 +20,8 @@ HELD_BACK, TRIGGERED, RESTS, FILLED = (
 TYPES = [
     ("MOC", {}, HELD_BACK),
     ("LOC", {"lmt_price": 300.0}, HELD_BACK),
-    ("MIT", {"aux_price": 100.0}, TRIGGERED),
-    ("LIT", {"aux_price": 100.0, "lmt_price": 101.0}, TRIGGERED),
+    ("MIT", {"aux_price": 100.0}, HELD_BACK),
+    ("LIT", {"aux_price": 100.0, "lmt_price": 101.0}, HELD_BACK),
     ("STP", {"aux_price": 400.0}, TRIGGERED),
     ("STP LMT", {"aux_price": 400.0, "lmt_price": 401.0}, TRIGGERED),
     ("STP PRT", {"aux_price": 400.0}, TRIGGERED),
@@ -33,8 +33,8 @@ TYPES = [
     ("MIDPRICE", {"lmt_price": 300.0}, RESTS),
     ("PEG MID", {}, RESTS),
     ("PEG BEST", {}, RESTS),
-    ("PEG MKT", {"aux_price": 0.05}, RESTS),
-    ("PEG BENCH", {"starting_price": 100.0}, RESTS),
+    ("PEG STK", {"delta": 0.5}, RESTS),
+    ("PEG BENCH", {"reference_contract_id": 272093, "starting_price": 100.0}, RESTS),
     ("SNAP MID", {}, RESTS),
     ("SNAP PRIM", {}, RESTS),
     ("SNAP MKT", {}, FILLED),
@@ -69,6 +69,29 @@ class TestTypes:
         if wanted != FILLED:
             assert gateway.fill(1).shares == 100
             await client.until(3, "Filled")
+
+    async def test_a_relative_order_without_an_offset_gets_one(self, gateway: Gateway, connect: Connect) -> None:
+        """As ibkr-go has recorded it, and what else it has recorded of order types: MIT is not held by a trigger."""
+        client = await connect(gateway.port, 1)
+        client.send_raw(order_request(1, order_type="REL", lmt_price=100.0))
+        assert read(OPEN_ORDER, await client.receive())["aux_price"] == 0.01
+
+    @pytest.mark.parametrize(
+        ("kind", "code", "text"),
+        [
+            ("FEELINGS", 321, "Error validating request.-'bN' : cause - Invalid order type was entered"),
+            ("PEG PRI", 321, "Error validating request.-'bN' : cause - Invalid order type was entered"),
+            ("PEG MKT", 387, "Unsupported order type for this exchange and security type."),
+            ("PEG BENCH", 321, "Error validating request.-'bN' : cause - Missing reference financial instrument"),
+        ],
+    )
+    async def test_those_that_are_refused(
+        self, gateway: Gateway, connect: Connect, kind: str, code: int, text: str
+    ) -> None:
+        """The codes and texts that ibkr-go has recorded for AAPL at SMART."""
+        client = await connect(gateway.port, 1)
+        client.send_raw(order_request(1, order_type=kind, lmt_price=100.0))
+        assert await client.error() == (1, code, text)
 
     @pytest.mark.parametrize(
         ("written", "told"),

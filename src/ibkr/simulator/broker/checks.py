@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from ibkr.simulator.broker.book import Book
 from ibkr.simulator.broker.order import EXERCISE, LAPSE, Order, Terms
-from ibkr.simulator.broker.order_types import ALGOS, NEED_LIMIT, NEED_TRIGGER, ORDER_TYPES, TIMES_IN_FORCE
+from ibkr.simulator.broker.order_types import (
+    ALGOS,
+    NEED_LIMIT,
+    NEED_TRIGGER,
+    ORDER_TYPES,
+    TIMES_IN_FORCE,
+    TO_BENCHMARK,
+    UNSUPPORTED,
+)
 from ibkr.simulator.broker.pricing import on_tick
 from ibkr.simulator.market.instrument import Instrument
 
@@ -23,6 +31,7 @@ OCA_REVISED = (10326, "OCA group revision is not allowed.")
 _HIGHEST = 1e9
 _OFF_TICK = (110, "The price does not conform to the minimum price variation for this contract.")
 _NO_SIZE = (434, "The order size cannot be zero.")
+_UNSUPPORTED = (387, "Unsupported order type for this exchange and security type.")
 _NO_ALGO = (439, "The order processing failed. Algorithm definition not found.")
 _FRACTION = (10243, "Fractional-sized order cannot be placed via API. Please use desktop version to revise this order.")
 
@@ -68,10 +77,14 @@ def refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
         return invalid("Total quantity is negative")
     if not terms.quantity.is_integer():
         return _FRACTION
+    if terms.order_type in UNSUPPORTED:
+        return _UNSUPPORTED
     if terms.order_type not in ORDER_TYPES:
         return invalid("Invalid order type was entered")
     if terms.tif not in TIMES_IN_FORCE:
         return 10052, f"Invalid time in force: {terms.tif[:20]}"
+    if terms.order_type == TO_BENCHMARK and not terms.sent.get("reference_contract_id"):
+        return invalid("Missing reference financial instrument")
     algo = str(terms.sent.get("algo_strategy") or "")
     if algo and algo not in ALGOS:
         return _NO_ALGO

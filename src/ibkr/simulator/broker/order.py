@@ -46,11 +46,16 @@ class Terms:
     @property
     def has_trigger(self) -> bool:
         """Whether it waits for a price before it works."""
-        return self.order_type in order_types.STOPS or self.is_touched
+        return self.is_stop or self.is_touched
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether the price that it waits for is worse than the market's."""
+        return self.order_type in order_types.STOPS
 
     @property
     def is_touched(self) -> bool:
-        """Whether the price that it waits for is better than the market's, not worse as that of a stop."""
+        """Whether the price that it waits for is better than the market's."""
         return self.order_type in order_types.TOUCHED
 
     @property
@@ -149,7 +154,7 @@ class Order:
     @property
     def why_held(self) -> str:
         """What it waits for, in the words of orderStatus."""
-        is_waiting = self.status == PRE_SUBMITTED and self.terms.has_trigger and not self.is_triggered
+        is_waiting = self.status == PRE_SUBMITTED and self.terms.is_stop and not self.is_triggered
         return ",".join(["child"] * self.is_held + ["trigger"] * is_waiting)
 
     @property

@@ -18,11 +18,16 @@ MARKET: Final = ("MKT", MARKET_TO_LIMIT, "MKT PRT", "STP", "STP PRT", "TRAIL", "
 SNAPPED: Final = ("SNAP MKT", "SNAP MID", "SNAP PRIM")
 """Become limit orders at the market's price of the moment."""
 
-PEGGED: Final = ("REL", "MIDPRICE", "PEG MID", "PEG BEST", "PEG MKT", "PEG STK", "PEG BENCH", "VOL")
+RELATIVE: Final = "REL"
+TO_BENCHMARK: Final = "PEG BENCH"
+PEGGED: Final = (RELATIVE, "MIDPRICE", "PEG MID", "PEG BEST", "PEG STK", TO_BENCHMARK, "VOL")
 """Follow the market without crossing it: they rest until they are filled by hand. Their limit is a cap."""
 
 NEED_LIMIT: Final = ("LMT", "STP LMT", "LIT", "LOC")
 NEED_TRIGGER: Final = ("STP", "STP LMT", "STP PRT", "MIT", "LIT")
+
+UNSUPPORTED: Final = ("PEG MKT",)
+"""TWS knows them, and no exchange here takes them (recorded by ibkr-go for AAPL at SMART)."""
 
 ORDER_TYPES: Final = frozenset((*STOPS, *TOUCHED, *ON_CLOSE, *MARKET, *SNAPPED, *PEGGED, "LMT"))
 """All that are taken."""

@@ -8,6 +8,7 @@ from ibkr.simulator.broker.charges import MAINTENANCE
 from ibkr.simulator.broker.combo import describe_legs
 from ibkr.simulator.broker.events import Previewed
 from ibkr.simulator.broker.order import CANCELLED, FILLED, Execution, Order
+from ibkr.simulator.broker.order_types import RELATIVE
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.wire import order_messages
 from ibkr.wire.layout import flat
@@ -124,6 +125,13 @@ def _second_trail_stop(order: Order) -> float:
     return UNSET_DOUBLE if order.order_type != "LMT" or limit is None else limit + order.terms.sign
 
 
+def _aux_price(order: Order) -> float:
+    """TWS gives a relative order without an offset one of a tick."""
+    if order.order_type == RELATIVE and not order.terms.sent.get("percent_offset"):
+        return order.terms.aux_price or order.instrument.min_tick
+    return order.terms.aux_price or 0.0
+
+
 def _common(order: Order) -> dict[str, object]:
     terms = order.terms
     limit = terms.limit_price if order.limit_price is None else order.limit_price
@@ -134,7 +142,7 @@ def _common(order: Order) -> dict[str, object]:
         "action": terms.action,
         "order_type": terms.order_type,
         "lmt_price": limit or 0.0,
-        "aux_price": terms.aux_price or 0.0,
+        "aux_price": _aux_price(order),
         "trail_stop_price": order.stop_price if terms.is_trailing else terms.trail_stop_price,
         "trailing_percent": terms.trailing_percent,
         "stop_price": _second_trail_stop(order),
