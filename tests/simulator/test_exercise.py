@@ -8,7 +8,7 @@ from ibkr.simulator.market.instrument import Instrument
 from ibkr.wire.order_messages import EXEC_DETAILS, OPEN_ORDER
 
 from .conftest import Connect, RawClient
-from .trading import read
+from .trading import order_request, read
 
 EXERCISE, LAPSE = 1, 2
 
@@ -21,21 +21,9 @@ def option(gateway: Gateway, strike: float, right: str) -> Instrument:
 async def held_option(gateway: Gateway, client: RawClient, strike: float, right: str = "C") -> Instrument:
     """Buy two of an option, and return it."""
     item = option(gateway, strike, right)
-    contract = (item.con_id, "AAPL", "OPT", "", 0.0, "", "", "SMART", "", "USD", "", "", "", "")
-    client.send(3, 1, *contract, *_MARKET_ORDER)
+    client.send_raw(order_request(1, con_id=item.con_id, sec_type="OPT", order_type="MKT", total_quantity=2.0))
     await client.until(59)
     return item
-
-
-_MARKET_ORDER: list[object] = []
-
-
-@pytest.fixture(autouse=True)
-def market_order(plain_order) -> None:
-    """Fill `_MARKET_ORDER` with a placeOrder's fields behind the contract: two to buy at the market."""
-    fields = plain_order("MKT", "")[14:]
-    fields[1] = 2
-    _MARKET_ORDER[:] = fields
 
 
 def exercise(client: RawClient, req_id: int, item: Instrument, action: int, count: int = 1, override: int = 0) -> None:

@@ -1,12 +1,14 @@
 """Executions of an outage that come some time after the link is back."""
 
+import asyncio
+
 import pytest
-from ib_async import IB, LimitOrder
+from ib_async import IB, Fill, LimitOrder
 
 from ibkr.simulator import Gateway
 
 from .conftest import Connect
-from .trading import APPLE, order_request, reach
+from .trading import APPLE, TIMEOUT, order_request, reach
 
 
 async def test_the_status_comes_at_once_and_the_execution_later(gateway: Gateway, connected: IB) -> None:
@@ -19,9 +21,9 @@ async def test_the_status_comes_at_once_and_the_execution_later(gateway: Gateway
     await reach(trade, "Filled")
     positions = {item.contract.symbol: item.position for item in await connected.reqPositionsAsync()}
     assert (positions["AAPL"], trade.fills, await connected.reqExecutionsAsync()) == (200, [], [])
-    arrived = gateway._hub.loop.create_future()
+    arrived: asyncio.Future[Fill] = asyncio.get_running_loop().create_future()
     connected.execDetailsEvent += lambda _, fill: arrived.set_result(fill)
-    fill = await arrived
+    fill = await asyncio.wait_for(arrived, TIMEOUT)
     assert (fill.execution.shares, fill.execution.price) == (100, 100.0)
     assert len(await connected.reqExecutionsAsync()) == 1
 

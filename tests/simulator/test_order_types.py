@@ -209,7 +209,9 @@ class TestTransmit:
         assert read(OPEN_ORDER, await client.receive())["lmt_price"] == 101.0
         await client.until(3, "Submitted")
 
-    async def test_a_bracket_in_an_oca_group_of_a_client(self, gateway: Gateway, connect: Connect) -> None:
+    async def test_an_oca_group_keeps_the_types_of_its_orders_and_ends_with_a_fill(
+        self, gateway: Gateway, connect: Connect
+    ) -> None:
         client = await connect(gateway.port, 1)
         for order_id, kind in ((1, 1), (2, 2), (3, 3)):
             client.send_raw(order_request(order_id, lmt_price=100.0, oca_group="g", oca_type=kind))

@@ -29,7 +29,7 @@ _IN_MONEY = (322, "Error processing request.Lapse ignored because option is in-t
 OCA_REVISED = (10326, "OCA group revision is not allowed.")
 
 _HIGHEST = 1e9
-_OFF_TICK = (110, "The price does not conform to the minimum price variation for this contract.")
+OFF_TICK = (110, "The price does not conform to the minimum price variation for this contract.")
 _NO_SIZE = (434, "The order size cannot be zero.")
 _UNSUPPORTED = (387, "Unsupported order type for this exchange and security type.")
 _NO_ALGO = (439, "The order processing failed. Algorithm definition not found.")
@@ -103,7 +103,7 @@ def _price_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | No
         return invalid("A price is out of range")
     for price in prices:
         if price and abs(on_tick(price, instrument) - price) > 1e-9:
-            return _OFF_TICK
+            return OFF_TICK
     return None
 
 

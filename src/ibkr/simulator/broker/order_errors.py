@@ -1,4 +1,4 @@
-"""Errors and notes about orders that come by command, in the words of TWS."""
+"""Errors and notes about orders by command, in the words of TWS."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.order import Order
 
 NEW, CHANGE, CANCEL, NOTE = "new", "change", "cancel", "note"
-"""What the next errors are about: new orders, changes, cancels; and notes about new orders, which live on."""
+"""What an error is about: a new order, a change, a cancel. A note is about a new order too, and does not end it."""
 
 _TEXTS = {
-    110: "The price does not conform to the minimum price variation for this contract.",
+    110: checks.OFF_TICK[1],
     201: "Order rejected - reason:The order is refused.",
     404: (
         "Shares for this order are not immediately available for short sale. "
@@ -38,7 +38,7 @@ def error_text(code: int, order: Order) -> str:
         return _held_until_opening(order)
     if code in _OF_ORDER:
         return _OF_ORDER[code](order)
-    return _TEXTS.get(code, "The order is refused.")
+    return _TEXTS.get(code, f"Order message {code}.")
 
 
 def _held_until_opening(order: Order) -> str:
