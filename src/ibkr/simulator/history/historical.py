@@ -55,7 +55,7 @@ class Query:
 
     def date(self, bar: Bar) -> str:
         """The date of a bar."""
-        return self.style.day(bar.start + DAY // 4) if self.size >= DAY else self.style.moment(bar.start)
+        return self.style.day(bar.start + DAY // 3) if self.size >= DAY else self.style.moment(bar.start)
 
 
 class KeptUpToDate(DataStream):

@@ -37,14 +37,19 @@ _noise_once = functools.lru_cache(maxsize=1024)(_noise)
 
 class History:
     """Prices of the past. When the market `began` (seconds since the epoch), or when the last session before that had
-    ended, they meet the market's first price.
+    ended, they meet the market's first price. A market that `never_closes` has sessions without end from then on.
     """
 
-    def __init__(self, seed: int, began: float) -> None:
+    def __init__(self, seed: int, began: float, never_closes: bool = False) -> None:
         self._seed = seed
         self._began = began
+        self._never_closes_from = began if never_closes else None
         self._anchors: dict[int, float] = {}
         self._price = functools.lru_cache(maxsize=4096)(self._price_at)
+
+    def sessions(self, item: Instrument, until: float, regular: bool) -> Iterator[sessions.Session]:
+        """The sessions of an instrument that had begun by `until`, the latest first, the running one cut off there."""
+        return sessions.sessions_before(item, until, regular, self._never_closes_from)
 
     def price(self, item: Instrument, time: float) -> float:
         """The last price at a time."""
@@ -57,7 +62,7 @@ class History:
 
     def _anchor(self, item: Instrument) -> float:
         if item.con_id not in self._anchors:
-            self._anchors[item.con_id] = next(sessions.sessions_before(item, self._began, False)).end
+            self._anchors[item.con_id] = next(self.sessions(item, self._began, False)).end
         return self._anchors[item.con_id]
 
     def bar(self, item: Instrument, start: int, end: int) -> Bar:
@@ -75,7 +80,7 @@ class History:
 
     def bars(self, item: Instrument, size: int, begin: float, end: float, regular: bool) -> Iterator[Bar]:
         """The bars of less than a day within sessions, from the latest back to `begin`."""
-        for session in sessions.sessions_before(item, end, regular):
+        for session in self.sessions(item, end, regular):
             if session.end <= begin:
                 return
             last = session.start + (session.end - 1 - session.start) // size * size

@@ -1,10 +1,11 @@
 """The instruments that the simulated gateway knows, from a TOML file that a user can replace.
 
 The file that ships with the package is `data/instruments.toml`. Its stocks, currency pairs and indices have IB's own
-contract ids; those of futures and options are samples.
+contract ids; most of the others are samples.
 """
 
 import datetime as dt
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,23 +13,48 @@ from typing import Final
 
 from ibkr.simulator import toml
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.calendars import CALENDARS
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.options import Chain, monthlies, weeklies
 
 SHIPPED: Final = Path(__file__).parents[1] / "data" / "instruments.toml"
 
+_US_EXCHANGES: Final = (
+    "SMART,AMEX,NYSE,CBOE,PHLX,ISE,CHX,ARCA,NASDAQ,DRCTEDGE,BEX,BATS,EDGEA,BYX,IEX,EDGX,FOXRIVER,PEARL,NYSENAT,LTSE,"
+    "MEMX,IBEOS,OVERNIGHT,TPLUS0,PSX,IBKRATS,JEFFALGO,CSFBALGO"
+)
+
 _KINDS: Final[dict[str, dict[str, object]]] = {
-    "STK": {"exchange": "SMART", "min_tick": 0.01, "market_rule_id": 26, "stock_type": "COMMON"},
-    "CASH": {"exchange": "IDEALPRO", "min_tick": 0.00005, "market_rule_id": 59, "farm": "usfarm"},
-    "FUT": {"min_tick": 0.25, "market_rule_id": 67, "farm": "usfuture", "under_sec_type": "IND", "multiplier": "50"},
-    "IND": {"min_tick": 0.01},
+    "STK": {"exchange": "SMART", "min_tick": 0.01, "stock_type": "COMMON"},
+    "CASH": {"exchange": "IDEALPRO", "min_tick": 0.00005, "market_rule_id": 59, "calendar": "FOREX"},
+    "FUT": {
+        "min_tick": 0.25,
+        "market_rule_id": 67,
+        "farm": "usfuture",
+        "under_sec_type": "IND",
+        "multiplier": "50",
+        "time_zone_id": "US/Central",
+        "last_trade_time": "08:30",
+        "calendar": "CME",
+    },
+    "IND": {"min_tick": 0.01, "calendar": "CBOE"},
+    "BOND": {"exchange": "SMART", "min_tick": 0.001, "market_rule_id": 2399, "calendar": "BOND"},
+    "CFD": {"exchange": "SMART", "min_tick": 0.01},
+    "CMDTY": {"exchange": "SMART", "min_tick": 0.01, "calendar": "FOREX"},
+    "CRYPTO": {"exchange": "PAXOS", "min_tick": 0.01, "calendar": "CRYPTO"},
+    "IOPT": {"exchange": "SMART", "min_tick": 0.01},
+    "WAR": {"exchange": "SMART", "min_tick": 0.01},
 }
 """What an entry of the file that does not say otherwise has, by its `sec_type`."""
 
 _BY_RULE: Final = ("strike", "right")
-"""Fields that only options have, which chains make."""
+"""Fields that only warrants and options have; options are made by chains."""
 
-_LISTED = ("SMART", "", "BEST")
+_LISTED: Final = ("SMART", "", "BEST")
+_OTHER_NAMES: Final = {"ISLAND": "NASDAQ", "GLOBEX": "CME", "ECBOT": "CBOT"}
+"""Exchanges that TWS has renamed; it takes the old names too."""
+
+_NUMBERS: Final = ("isin", "cusip", "figi")
 
 
 @dataclass(frozen=True)
@@ -67,9 +93,12 @@ class Instruments:
         chains = (chain for chain in self.chains if con_id in chain.con_ids and con_id in chain.by_con_id)
         return found or next((chain.by_con_id[con_id] for chain in chains), None)
 
-    def by_isin(self, isin: str) -> list[Instrument]:
-        """The instruments of this ISIN."""
-        return [item for item in self.listed if item.isin and item.isin == isin.upper()]
+    def by_number(self, kind: str, number: str) -> list[Instrument]:
+        """The instruments of this ISIN, CUSIP or FIGI."""
+        name = kind.lower()
+        if name not in _NUMBERS or not number:
+            return []
+        return [item for item in self.listed if getattr(item, name) == number.upper()]
 
     def chain_of(self, option: Instrument) -> Chain:
         """The chain that an option belongs to."""
@@ -80,14 +109,21 @@ class Instruments:
 
         A contract id is enough by itself, as it is for TWS.
         """
-        con_id = query.get("con_id", "")
+        con_id, kind = query.get("con_id", ""), query.get("sec_type", "").upper()
         if con_id not in ("", "0"):
             found = self.by_con_id(int(con_id))
+            if found and found.sec_type == "FUT" and kind == "CONTFUT":
+                return [replace(found, sec_type="CONTFUT")]
             return [found] if found else []
         if not (query.get("symbol") or query.get("local_symbol")):
             return []
-        if query.get("sec_type", "").upper() != "OPT":
-            return [item for item in self.listed if _fits(item, query)]
+        if kind in ("CONTFUT", "FUT+CONTFUT"):
+            futures = [item for item in self.listed if _fits(item, {**query, "sec_type": "FUT"})]
+            return [*(futures if kind != "CONTFUT" else []), *_continuous(futures)]
+        if kind not in ("OPT", "FOP"):
+            found_all = [item for item in self.listed if _fits(item, query)]
+            # Without a kind a symbol means the first kind that has it.
+            return [item for item in found_all if kind or item.sec_type == found_all[0].sec_type]
         symbol = query.get("symbol", "").upper()
         chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
         return [item for chain in chains for item in chain.options if _fits(item, query)]
@@ -95,16 +131,18 @@ class Instruments:
     def matching(self, pattern: str) -> list[Instrument]:
         """Up to 16 listed instruments for what somebody has typed: by symbol, else by a word of the name."""
         wanted = pattern.upper()
-        found = [item for item in self.listed if item.sec_type in ("STK", "IND", "CASH")]
+        found = [item for item in self.listed if item.sec_type in ("STK", "IND", "CASH", "CRYPTO")]
         by_symbol = [item for item in found if item.symbol.upper().startswith(wanted)]
         by_name = [item for item in found if wanted in item.long_name.upper() and item not in by_symbol]
         return [*sorted(by_symbol, key=lambda item: len(item.symbol)), *by_name][:16]
 
     def derivatives_of(self, item: Instrument) -> list[str]:
         """The kinds of derivative that there are on an instrument."""
+        if item.sec_type == "STK":
+            return ["CFD", "OPT", "IOPT", "WAR", "BAG"] if item.currency == "USD" else ["CFD", "IOPT"]
         futures = any(other.sec_type == "FUT" and other.under_con_id == item.con_id for other in self.listed)
         options = any(chain.under.con_id == item.con_id for chain in self.chains)
-        return [*(["OPT"] if options else []), *(["FUT"] if futures else [])]
+        return [*(["OPT"] if options else []), *(["FUT"] if futures else []), *(["BAG"] if futures or options else [])]
 
 
 @dataclass(frozen=True)
@@ -124,6 +162,16 @@ class _ChainEntry:
 
 def load_instruments(path: str | Path = SHIPPED) -> Instruments:
     """The instruments of a file. Raises `DataError`, which names the file, the entry, the field and the cure."""
+    return _shipped(sessions.today()) if path == SHIPPED else _read(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _shipped(today: dt.date) -> Instruments:
+    """The shipped file, read once a day: the expiries of its chains depend on the date."""
+    return _read(SHIPPED)
+
+
+def _read(path: str | Path) -> Instruments:
     entries = toml.read(path, ("instrument", "chain", "market_rule"))
     listed = [_instrument(entry) for entry in entries["instrument"]]
     toml.check_unique(path, "instrument", "con_id", [item.con_id for item in listed])
@@ -143,28 +191,46 @@ def _rule(entry: toml.Entry) -> Rule:
 
 def _instrument(entry: toml.Entry) -> Instrument:
     kind = entry.choice("sec_type", _KINDS)
-    for name in _BY_RULE:
+    for name in _BY_RULE if kind not in ("WAR", "IOPT") else ():
         entry.refuse(name, "options are made by a [[chain]]")
     defaults = {"exchange": "", "local_symbol": entry.text("symbol"), **_KINDS[kind]}
     item = entry.build(Instrument, **defaults)
     if not item.price > 0 or not item.min_tick > 0:
         raise entry.error("price" if item.min_tick > 0 else "min_tick", "more than 0 is needed")
     entry.choice("market_data", ("live", "delayed", "none"), "live")
+    entry.choice("calendar", CALENDARS, item.calendar)
     if not sessions.is_zone(item.time_zone_id):
         raise entry.error("time_zone_id", "no such time zone, write one such as US/Eastern")
     if not item.exchange:
         raise entry.error("exchange", f"is missing: a {kind} needs one, such as CME or CBOE")
     return replace(
         item,
-        trading_class=item.trading_class or item.local_symbol if kind == "CASH" else item.trading_class or item.symbol,
-        valid_exchanges=item.valid_exchanges or item.exchange,
-        contract_month=item.contract_month or item.last_trade_date[:6],
+        trading_class=item.trading_class or _trading_class(item),
+        valid_exchanges=item.valid_exchanges or _exchanges(item),
+        contract_month=item.contract_month or (item.last_trade_date[:6] if kind == "FUT" else ""),
     )
+
+
+def _trading_class(item: Instrument) -> str:
+    if item.sec_type == "STK" and item.primary_exchange == "NASDAQ":
+        return "NMS"
+    return item.local_symbol if item.sec_type == "CASH" else item.symbol
+
+
+def _exchanges(item: Instrument) -> str:
+    is_american = item.sec_type == "STK" and item.currency == "USD" and item.exchange == "SMART"
+    return _US_EXCHANGES if is_american else item.exchange
+
+
+def _underlying(name: str, listed: list[Instrument]) -> Instrument | None:
+    """The instrument of this symbol, futures aside, or the future of this local symbol."""
+    names = {item.local_symbol if item.sec_type == "FUT" else item.symbol: item for item in reversed(listed)}
+    return names.get(name)
 
 
 def _chain(entry: toml.Entry, listed: list[Instrument], others: list[Chain]) -> Chain:
     rule = entry.build(_ChainEntry)
-    under = next((item for item in listed if item.symbol == rule.underlying and item.sec_type != "FUT"), None)
+    under = _underlying(rule.underlying, listed)
     if under is None:
         raise entry.error("underlying", f"{rule.underlying!r} is none of the instruments in this file")
     if not rule.strike_step > 0:
@@ -205,20 +271,38 @@ def _is_date(text: str) -> bool:
         return False
 
 
+def _continuous(futures: list[Instrument]) -> list[Instrument]:
+    """The continuous future of each trading class: the first that still trades, under its own contract id."""
+    today = f"{sessions.today():%Y%m%d}"
+    front: dict[str, Instrument] = {}
+    for item in sorted(futures, key=lambda item: item.last_trade_date):
+        if item.last_trade_date >= today:
+            front.setdefault(item.trading_class, item)
+    return [replace(item, sec_type="CONTFUT") for item in front.values()]
+
+
 def _fits(item: Instrument, query: Mapping[str, str]) -> bool:
-    for name in ("symbol", "sec_type", "currency", "local_symbol", "multiplier", "trading_class"):
+    for name in ("sec_type", "currency", "local_symbol", "multiplier", "trading_class"):
         wanted = query.get(name, "")
         if wanted and wanted.upper() != str(getattr(item, name)).upper():
             return False
+    symbol = query.get("symbol", "").upper()
+    if symbol and symbol not in (item.symbol.upper(), *((item.cusip, item.isin) if item.sec_type == "BOND" else ())):
+        return False
     if not item.last_trade_date.startswith(query.get("last_trade_date", "")):
         return False
-    if item.sec_type == "OPT" and not _is_strike(item, query):
+    if item.strike and not _is_strike(item, query):
         return False
-    listed = query.get("primary_exchange", "")
+    listed = renamed(query.get("primary_exchange", ""))
     if listed and item.primary_exchange and listed not in (item.primary_exchange, item.exchange):
         return False
-    exchange = query.get("exchange", "")
+    exchange = renamed(query.get("exchange", ""))
     return exchange in _LISTED or exchange in {*item.valid_exchanges.split(","), item.exchange}
+
+
+def renamed(exchange: str) -> str:
+    """An exchange by its name of today."""
+    return _OTHER_NAMES.get(exchange, exchange)
 
 
 def _is_strike(item: Instrument, query: Mapping[str, str]) -> bool:

@@ -107,6 +107,6 @@ class Market:
         return OptionWalk(instrument, self._walk(under), self._hub.instruments.chain_of(instrument).implied_vol)
 
     def _under(self, instrument: Instrument) -> Instrument | None:
-        if instrument.sec_type != "OPT":
+        if instrument.sec_type not in ("OPT", "FOP"):
             return None
         return self._hub.instruments.by_con_id(instrument.under_con_id)

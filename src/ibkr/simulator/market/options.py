@@ -55,7 +55,7 @@ class Chain:
         """Its contracts by their ids."""
         return {option.con_id: option for option in self.options}
 
-    @property
+    @cached_property
     def con_ids(self) -> range:
         """Those that its contracts' ids are among."""
         return range(self.first_con_id, self._con_id(max(self.expiries, default="20200101"), len(self.strikes), 0))
@@ -72,12 +72,13 @@ class Chain:
 
     def _option(self, con_id: int, expiry: str, strike: float, right: str) -> Instrument:
         under = self.under
+        is_on_future = under.sec_type == "FUT"
         value = compute(under.price, strike, right, years_to(expiry), self.implied_vol).option_price
         return Instrument(
             con_id=con_id,
             symbol=under.symbol,
-            sec_type="OPT",
-            exchange="SMART",
+            sec_type="FOP" if is_on_future else "OPT",
+            exchange=under.exchange if is_on_future else "SMART",
             currency=under.currency,
             # OCC: the symbol in six places, date, right, strike in thousandths.
             local_symbol=f"{self.trading_class:<6}{expiry[2:]}{right}{round(strike * 1000):08d}",
@@ -98,6 +99,10 @@ class Chain:
             market_rule_id=32,
             market_data=under.market_data,
             time_zone_id=under.time_zone_id,
+            calendar=under.calendar if is_on_future else "CBOE",
+            industry=under.industry,
+            category=under.category,
+            subcategory=under.subcategory,
         )
 
 

@@ -25,6 +25,11 @@ def current_time(client: "Client", fields: FieldReader) -> None:
     client.send(client.encode(messages.CURRENT_TIME, time=int(client.hub.time())))
 
 
+def current_time_in_millis(client: "Client", fields: FieldReader) -> None:
+    """reqCurrentTimeInMillis: milliseconds since the epoch."""
+    client.send(client.encode(messages.CURRENT_TIME_IN_MILLIS, time=int(client.hub.time() * 1000)))
+
+
 def managed_accounts(client: "Client", fields: FieldReader) -> None:
     """reqManagedAccts: the account ids, joined by commas."""
     accounts = ",".join(client.hub.settings.accounts)
