@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ibkr.simulator.history.spans import DAY
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.bar import Bar
+from ibkr.simulator.market.combos import Combo, total
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import decimals_of
 
@@ -53,6 +54,8 @@ class History:
 
     def price(self, item: Instrument, time: float) -> float:
         """The last price at a time."""
+        if isinstance(item, Combo):
+            return total(item.legs, lambda leg: self.price(leg, time))
         return self._price(item.con_id, item.price, item.min_tick, self._anchor(item), time)
 
     def _price_at(self, con_id: int, price: float, min_tick: float, anchor: float, time: float) -> float:
@@ -76,7 +79,8 @@ class History:
         count = 1 + wick % 50
         volume = lot * count * max(1, (end - start) // 20)
         wap = round(sum(prices) / len(prices), 6)
-        return Bar(start, prices[0], high, max(low, item.min_tick), prices[-1], volume, wap, count)
+        lowest = low if isinstance(item, Combo) else max(low, item.min_tick)
+        return Bar(start, prices[0], high, lowest, prices[-1], volume, wap, count)
 
     def bars(self, item: Instrument, size: int, begin: float, end: float, regular: bool) -> Iterator[Bar]:
         """The bars of less than a day within sessions, from the latest back to `begin`."""

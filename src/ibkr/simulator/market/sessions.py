@@ -14,7 +14,6 @@ from ibkr.simulator.market.calendars import CALENDARS, Calendar, Hours
 from ibkr.simulator.market.instrument import Instrument
 
 _DAY: Final = dt.timedelta(days=1)
-_DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,10 @@ def session_of(item: Instrument, day: dt.date, regular: bool, never_closes_from:
     """
     calendar = _calendar_of(item)
     if never_closes_from is not None:
-        start, _ = _times(item, day, calendar.all_hours)
-        if start + _DAY_SECONDS > never_closes_from:
+        start, following = (_times(item, at, calendar.all_hours)[0] for at in (day, day + _DAY))
+        if following > never_closes_from:
             usual = Session(day, *_times(item, day, calendar.regular_hours))
-            return usual if regular else Session(day, start, start + _DAY_SECONDS)
+            return usual if regular else Session(day, start, following)
     if not calendar.is_trading_day(day):
         return None
     return Session(day, *_times(item, day, calendar.hours(day, regular)))
