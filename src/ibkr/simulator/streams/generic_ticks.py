@@ -90,8 +90,8 @@ def _fund(*kinds: int) -> _Maker:
 _STOCK = ("STK",)
 _OPTIONED = ("STK", "IND", "OPT")
 _VOLATILE = ("STK", "IND")
-_TRADED = ("STK", "FUT", "CONTFUT", "OPT", "FOP", "CFD", "CRYPTO", "BOND", "WAR", "IOPT")
-_PRICED = (*_TRADED, "IND", "CASH", "CMDTY", "BAG")
+_TRADED = ("STK", "FUT", "CONTFUT", "OPT", "FOP", "CRYPTO", "BOND", "WAR", "IOPT")
+_PRICED = (*_TRADED, "CFD", "IND", "CASH", "CMDTY", "BAG")
 _NONE: tuple[str, ...] = ()
 
 GENERICS: Final[dict[int, Generic]] = {
@@ -138,7 +138,7 @@ _ALIASES: Final = {47: 258, 59: 456, 220: 221, 221: 232}
 _LEGAL_FOR: Final = {
     162: ("IND",),
     456: ("STK", "CFD", "OPT", "FOP", "FUT", "CONTFUT", "IND"),
-    595: _TRADED,
+    595: (*_TRADED, "CFD"),
 }
 """The kinds of instrument that a number is legal for; those that are not here are legal for all."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import end_stream, is_free, refuse, skip_legs, the_one
+from ibkr.simulator.requests.asking import end_stream, is_free, read_legs, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
 from ibkr.simulator.streams import generic_ticks
 from ibkr.simulator.streams.data_streams import DataStream
@@ -81,7 +81,7 @@ class MarketData(DataStream):
                 snapshot_permissions=3,
             ),
         ]
-        is_known = self._market.is_open or self._data_type in (FROZEN, DELAYED_FROZEN)
+        is_known = self._market.trades(item) or self._data_type in (FROZEN, DELAYED_FROZEN)
         computation = self._market.computation_of(item)
         if self._has_standard_ticks:
             bodies += self._encoded(
@@ -128,7 +128,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
-    skip_legs(fields, contract)
+    legs = read_legs(fields, contract)
     if fields.bool("Delta Neutral"):
         fields.int("Delta Neutral Con Id")
         fields.float("Delta")
@@ -139,7 +139,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         is_snapshot |= fields.bool("Regulatory Snapshot")
     if not is_free(client, req_id):
         return
-    item = the_one(client, req_id, contract)
+    item = the_one(client, req_id, contract, legs)
     if item is None or not _are_legal(client, req_id, item, generics, is_snapshot):
         return
     data_type = _data_type(client, req_id, item)
@@ -198,7 +198,7 @@ def _are_legal(client: "Client", req_id: int, item: Instrument, generics: list[s
 
 def _data_type(client: "Client", req_id: int, item: Instrument) -> int | None:
     """What of live, frozen and delayed the client gets: live if it may, whatever it has asked for."""
-    wanted, is_open = client.market_data_type, client.hub.market.is_open
+    wanted, is_open = client.market_data_type, client.hub.market.trades(item)
     if (code := client.hub.conditions.denied_by) is not None:
         client.send_error(req_id, code, DENIALS[code])
         return None
