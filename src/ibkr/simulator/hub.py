@@ -13,7 +13,7 @@ from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.faults.conditions import Conditions
 from ibkr.simulator.history.pacing import HistoricalPacing
 from ibkr.simulator.history.past import History
-from ibkr.simulator.market.instruments import Instruments
+from ibkr.simulator.market.catalog import Instruments
 from ibkr.simulator.market.market import Market
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders.desk import Desk

@@ -126,7 +126,7 @@ BOND_CONTRACT_DETAILS = Layout(
         Field("coupon", "size"),
         *texts("maturity issue_date ratings bond_type coupon_type"),
         *fields("bool", "convertible callable putable"),
-        *texts("description exchange currency market_name trading_class"),
+        *texts("desc_append exchange currency market_name trading_class"),
         Field("con_id", "int"),
         Field("min_tick", "float"),
         Field("size_multiplier", "int", since=110, before=164),

@@ -35,7 +35,6 @@ DETAILS = {
     "sec_ids": "secIdList",
     "id": "id_",
     "last_trade_date": "lastTradeDate",
-    "description": "descAppend",
 }
 # Without letters that make a number of it, and without blanks and dashes, which part a date from its time.
 TEXT = st.text("bcgXYZ:;", min_size=1, max_size=8)

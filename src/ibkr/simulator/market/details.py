@@ -54,7 +54,7 @@ def bond_details(item: Instrument) -> dict[str, object]:
         "convertible": False,
         "callable": False,
         "putable": False,
-        "description": f"{item.trading_class} {item.coupon:g} {item.last_trade_date}",
+        "desc_append": f"{item.trading_class} {item.coupon:g} {item.last_trade_date}",
         "next_option_date": "",
         "next_option_type": "",
         "next_option_partial": False,

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.catalog import renamed
 from ibkr.simulator.market.details import bond_details, contract_details
 from ibkr.simulator.market.instrument import Instrument
-from ibkr.simulator.market.instruments import renamed
 from ibkr.simulator.requests.asking import NO_DEFINITION, refuse
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.wire import data, messages
@@ -26,10 +26,11 @@ def details(client: "Client", fields: FieldReader) -> None:
     if not found:
         client.send_error(req_id, 200, NO_DEFINITION)
         return
-    hours = {item.calendar: (sessions.hours_text(item, False), sessions.hours_text(item, True)) for item in found}
+    samples = {(item.calendar, item.time_zone_id): item for item in found}
+    hours = {key: (sessions.hours_text(item, False), sessions.hours_text(item, True)) for key, item in samples.items()}
     exchange = renamed(contract["exchange"])
     client.send(
-        *[_encoded(client, req_id, item, exchange, *hours[item.calendar]) for item in found],
+        *[_encoded(client, req_id, item, exchange, *hours[item.calendar, item.time_zone_id]) for item in found],
         client.encode(messages.CONTRACT_DETAILS_END, req_id=req_id),
     )
 
