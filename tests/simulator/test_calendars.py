@@ -120,6 +120,18 @@ class TestHistory:
         )
         assert [f"{bar.date:%H%M}" for bar in bars] == ["0930", "1030", "1130", "1230"]
 
+    @pytest.mark.parametrize(
+        ("start", "end", "first", "last"),
+        [
+            ("", "20240902 12:00:00 US/Eastern", "0830 15:59:50", "0830 15:59:59"),
+            ("20240902 12:00:00 US/Eastern", "", "0903 09:30:00", "0903 09:30:09"),
+        ],
+    )
+    async def test_ticks_skip_a_holiday(self, connected, start: str, end: str, first: str, last: str) -> None:
+        ticks = await connected.reqHistoricalTicksAsync(APPLE_CONTRACT, start, end, 10, "TRADES", True)
+        times = [f"{tick.time.astimezone(NEW_YORK):%m%d %H:%M:%S}" for tick in ticks]
+        assert (len(times), times[0], times[-1]) == (10, first, last)
+
     async def test_the_schedule_has_no_holiday(self, connected) -> None:
         found = await connected.reqHistoricalScheduleAsync(APPLE_CONTRACT, 2, "20240903 16:00:00 US/Eastern")
         assert [session.refDate for session in found.sessions] == ["20240830", "20240903"]

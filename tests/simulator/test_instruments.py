@@ -29,6 +29,10 @@ class TestShipped:
         assert {symbol: shipped.by_symbol[symbol].con_id for symbol in TODAYS} == TODAYS
         assert len(shipped.live) > 21
 
+    def test_it_is_read_once_for_all_gateways(self) -> None:
+        assert load_instruments() is load_instruments()
+        assert len(load_instruments().listed) > 120
+
     def test_contract_ids_are_unique_options_included(self) -> None:
         ids = [item.con_id for item in load_instruments()]
         assert len(ids) == len(set(ids)) > 1000

@@ -52,6 +52,16 @@ class History:
         """The sessions of an instrument that had begun by `until`, the latest first, the running one cut off there."""
         return sessions.sessions_before(item, until, regular, self._never_closes_from)
 
+    def seconds_before(self, item: Instrument, end: int, regular: bool) -> Iterator[int]:
+        """The seconds of trading up to `end`, the latest first."""
+        for session in self.sessions(item, end + 1, regular):
+            yield from range(session.end - 1, session.start - 1, -1)
+
+    def seconds_after(self, item: Instrument, begin: int, until: float, regular: bool) -> Iterator[int]:
+        """The seconds of trading from `begin` on, the earliest first."""
+        for session in sessions.sessions_after(item, begin, until, regular, self._never_closes_from):
+            yield from range(session.start, session.end)
+
     def price(self, item: Instrument, time: float) -> float:
         """The last price at a time."""
         if isinstance(item, Combo):

@@ -29,6 +29,11 @@ class Leg:
     ratio: int
     sign: int
 
+    @property
+    def signed_ratio(self) -> int:
+        """The ratio, negative for a leg that is sold."""
+        return self.sign * self.ratio
+
 
 @dataclass(frozen=True, slots=True)
 class Combo(Instrument):
@@ -39,7 +44,7 @@ class Combo(Instrument):
 
 def total(legs: Iterable[Leg], price_of: Callable[[Instrument], float]) -> float:
     """The price of one unit of a combination, from a price of each leg."""
-    return round(sum(leg.sign * leg.ratio * price_of(leg.instrument) for leg in legs), 6)
+    return round(sum(leg.signed_ratio * price_of(leg.instrument) for leg in legs), 6)
 
 
 def combo_of(
@@ -55,7 +60,7 @@ def combo_of(
     if not known or len(known) < len(legs):
         return None
     first = known[0].instrument
-    key = ";".join(f"{leg.instrument.con_id}*{leg.sign * leg.ratio}" for leg in known)
+    key = ";".join(f"{leg.instrument.con_id}*{leg.signed_ratio}" for leg in known)
     access = max((leg.instrument.market_data for leg in known), key=_ACCESS.index)
     return Combo(
         con_id=-1 - zlib.crc32(f"{key}@{exchange}".encode()) // 2,
@@ -87,7 +92,7 @@ class ComboWalk:
     """The quote of a combination: what its legs cost at their own quotes. They move by themselves."""
 
     def __init__(self, combo: Combo, walks: Sequence[Moving]) -> None:
-        self._legs = [(leg.sign * leg.ratio, walk) for leg, walk in zip(combo.legs, walks, strict=True)]
+        self._legs = [(leg.signed_ratio, walk) for leg, walk in zip(combo.legs, walks, strict=True)]
         self._high = self._low = combo.price
         self.quote = self.step()
 

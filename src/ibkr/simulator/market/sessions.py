@@ -92,6 +92,19 @@ def sessions_before(
         day -= _DAY
 
 
+def sessions_after(
+    item: Instrument, begin: float, until: float, regular: bool, never_closes_from: float | None = None
+) -> Iterator[Session]:
+    """The sessions between two times, the earliest first, those at the ends cut off there."""
+    day = dt.datetime.fromtimestamp(begin, zone_of(item)).date() - _DAY
+    last = dt.datetime.fromtimestamp(until, zone_of(item)).date() + _DAY
+    while day <= last:
+        found = session_of(item, day, regular, never_closes_from)
+        if found and found.end > begin and found.start < until:
+            yield Session(day, max(found.start, int(begin)), min(found.end, int(until)))
+        day += _DAY
+
+
 def is_in_session(item: Instrument, time: float) -> bool:
     """Whether the exchange trades an instrument at a time, in or outside regular hours."""
     day = dt.datetime.fromtimestamp(time, zone_of(item)).date()
