@@ -19,6 +19,8 @@ from ib_async import (
     Stock,
 )
 
+from ibkr.simulator import Gateway
+
 APPLE, MICROSOFT, INTERACTIVE, MCDONALDS = 265598, 272093, 43645865, 9408
 
 # The official Testbed (ContractSamples), ib_async's notebooks, stoqey's and nautilus's tests, rust-ibapi's examples.
@@ -40,6 +42,9 @@ SAMPLES = [
     (Stock("SPY", "IBKRATS", "USD"), "SPY"),
     (Stock("QQQ", "SMART", "USD"), "QQQ"),
     (Stock("BRK B", "SMART", "USD"), "BRK B"),
+    (Contract(secType="FUND", symbol="VINIX", exchange="FUNDSERV", currency="USD"), "VINIX"),
+    (Contract(secType="NEWS", exchange="BRFG"), "BRFG:BRFG_ALL"),
+    (Contract(secType="NEWS", symbol="DJNL:DJNL_ALL", exchange="DJNL"), "DJNL:DJNL_ALL"),
     (Commodity("XAUUSD", "SMART", "USD"), "XAUUSD"),
     (Crypto("ETH", "PAXOS", "USD"), "ETH"),
     (Crypto("BTC", "PAXOS", "USD"), "BTC"),
@@ -159,6 +164,34 @@ class TestContractsForDifference:
         assert ticker.last != ticker.last
         assert await connected.reqHistoricalDataAsync(contract, "", "5 D", "1 day", "MIDPOINT", True)
         assert not await connected.reqHistoricalDataAsync(contract, "", "5 D", "1 day", "TRADES", True)
+
+
+class TestNews:
+    async def test_a_contract_for_news_brings_that_alone(self, connected) -> None:
+        contract = Contract(secType="NEWS", symbol="BRFG:BRFG_ALL", exchange="BRFG")
+        await connected.qualifyContractsAsync(contract)
+        connected.reqMktData(contract, "mdoff,292")
+        while not connected.newsTicks():
+            await asyncio.wait_for(connected.tickNewsEvent, 2)
+        assert {news.providerCode for news in connected.newsTicks()} == {"BRFG"}
+
+
+class TestFunds:
+    @pytest.mark.parametrize("version", [178, 193])
+    async def test_details(self, connect, version: int) -> None:
+        async with Gateway(server_version=version) as gateway:
+            client = await connect(gateway.port, 7, highest=200)
+            client.ask_details(5, "VINIX", "FUND", exchange="FUNDSERV")
+            line = (await client.until(52))[0]
+            assert ("VANGUARD" in line) is (version >= 179)
+
+
+class TestEuropeanOptions:
+    async def test_they_are_at_eurex(self, connected) -> None:
+        (found, *_) = await connected.reqContractDetailsAsync(
+            Contract(secType="OPT", symbol="BMW", exchange="EUREX", currency="EUR")
+        )
+        assert (found.contract.exchange, found.contract.currency) == ("EUREX", "EUR")
 
 
 class TestOptionsOnFutures:

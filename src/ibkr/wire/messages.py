@@ -4,7 +4,9 @@ Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on a
 numbers in `since` and `before` are the server versions named in ibapi's `server_versions.py`.
 """
 
-from ibkr.wire.layout import REQ_ID, Field, Layout, Repeat, fields, texts, version_field
+from collections.abc import Mapping
+
+from ibkr.wire.layout import REQ_ID, Field, Given, Layout, Repeat, fields, texts, version_field
 
 _CONTRACT_HEAD = (
     Field("con_id", "int"),
@@ -88,6 +90,19 @@ EXECUTION_DATA_END = Layout("execDetailsEnd", 55, (version_field(1), REQ_ID))
 
 _LOTS = fields("size", "min_size size_increment suggested_size_increment", since=164)
 
+_FUND = (
+    *texts("fund_name fund_family fund_type fund_front_load fund_back_load fund_back_load_time_interval"),
+    Field("fund_management_fee"),
+    *fields("bool", "fund_closed fund_closed_for_new_investors fund_closed_for_new_money"),
+    *texts("fund_notify_amount fund_minimum_initial_purchase fund_subsequent_minimum_purchase"),
+    *texts("fund_blue_sky_states fund_blue_sky_territories fund_distribution_policy fund_asset_type"),
+)
+
+
+def _is_fund(values: Mapping[str, object]) -> bool:
+    return values["sec_type"] == "FUND"
+
+
 CONTRACT_DETAILS = Layout(
     "contractDetails",
     10,
@@ -113,6 +128,7 @@ CONTRACT_DETAILS = Layout(
         *texts("under_symbol under_sec_type market_rule_ids real_expiration_date stock_type"),
         Field("suggested_size", "size", since=163, before=164),
         *_LOTS,
+        Given(_is_fund, _FUND, since=179),
         Repeat("ineligibility_reasons", texts("id description"), since=186),
     ),
 )

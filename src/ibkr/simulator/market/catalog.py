@@ -73,7 +73,7 @@ class Instruments:
             if found and found.sec_type == "FUT" and kind == "CONTFUT":
                 return [replace(found, sec_type="CONTFUT")]
             return [found] if found else []
-        if not (query.get("symbol") or query.get("local_symbol")):
+        if not (query.get("symbol") or query.get("local_symbol") or kind == "NEWS"):
             return []
         if kind in ("CONTFUT", "FUT+CONTFUT"):
             futures = [item for item in self.listed if _fits(item, {**query, "sec_type": "FUT"})]

@@ -10,7 +10,7 @@ _TIME_WITH_SECONDS: Final = 182
 
 _AGG_GROUP: Final = {"STK": 1, "OPT": 2, "CASH": 4}
 _NO_GROUP: Final = 2147483647
-_LOTS: Final = {"STK": (1.0, 1.0, 100.0), "CRYPTO": (1e-8, 1e-8, 1e-8)}
+_LOTS: Final = {"STK": (1.0, 1.0, 100.0), "CRYPTO": (1e-8, 1e-8, 1e-8), "FUND": (0.001, 0.001, 0.001)}
 """Smallest size, size increment and suggested increment, by kind of instrument; 1 for the others."""
 
 
@@ -37,6 +37,25 @@ def contract_details(item: Instrument, server_version: int, exchange: str = "") 
         "stock_type": item.stock_type,
         "suggested_size": _lots(item)["suggested_size_increment"],
         "ineligibility_reasons": (),
+        **(_fund(item) if item.sec_type == "FUND" else {}),
+    }
+
+
+def _fund(item: Instrument) -> dict[str, object]:
+    """The fields that only funds have, from version 179 on."""
+    texts = (
+        "front_load back_load back_load_time_interval management_fee notify_amount minimum_initial_purchase "
+        "subsequent_minimum_purchase blue_sky_states blue_sky_territories"
+    )
+    flags = "closed closed_for_new_investors closed_for_new_money"
+    return {
+        **{f"fund_{name}": "" for name in texts.split()},
+        **{f"fund_{name}": False for name in flags.split()},
+        "fund_name": item.long_name,
+        "fund_family": item.long_name.partition(" ")[0],
+        "fund_type": "Equity",
+        "fund_distribution_policy": "N",
+        "fund_asset_type": "Equity",
     }
 
 

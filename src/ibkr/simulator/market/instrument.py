@@ -58,7 +58,7 @@ class Instrument:
     @property
     def has_trades(self) -> bool:
         """Whether it is traded by size: a currency pair is only quoted, an index is computed."""
-        return self.sec_type not in ("CASH", "IND", "CFD", "CMDTY", "BAG")
+        return self.sec_type not in ("CASH", "IND", "CFD", "CMDTY", "FUND", "BAG")
 
     def position_fields(self) -> dict[str, object]:
         """The contract as positions and portfolio lines give it, the exchange aside."""

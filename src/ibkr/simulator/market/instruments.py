@@ -42,7 +42,9 @@ _KINDS: Final[dict[str, dict[str, object]]] = {
     "CFD": {"exchange": "SMART", "min_tick": 0.01},
     "CMDTY": {"exchange": "SMART", "min_tick": 0.01, "calendar": "FOREX"},
     "CRYPTO": {"exchange": "PAXOS", "min_tick": 0.01, "calendar": "CRYPTO"},
+    "FUND": {"exchange": "FUNDSERV", "min_tick": 0.01},
     "IOPT": {"exchange": "SMART", "min_tick": 0.01},
+    "NEWS": {"min_tick": 0.01, "calendar": "CRYPTO"},
     "WAR": {"exchange": "SMART", "min_tick": 0.01},
 }
 """What an entry of the file that does not say otherwise has, by its `sec_type`."""

@@ -78,7 +78,7 @@ class Chain:
             con_id=con_id,
             symbol=under.symbol,
             sec_type="FOP" if is_on_future else "OPT",
-            exchange=under.exchange if is_on_future else "SMART",
+            exchange=self.exchanges[0],
             currency=under.currency,
             # OCC: the symbol in six places, date, right, strike in thousandths.
             local_symbol=f"{self.trading_class:<6}{expiry[2:]}{right}{round(strike * 1000):08d}",

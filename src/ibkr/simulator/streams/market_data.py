@@ -61,7 +61,8 @@ class MarketData(DataStream):
         self._data_type = data_type
         self._ticks = Ticks(instrument, data_type in (DELAYED, DELAYED_FROZEN))
         self._market = client.hub.market
-        self._has_standard_ticks = _STANDARD_OFF not in map(str.lower, generics)
+        # A contract for news has no quotes.
+        self._has_standard_ticks = _STANDARD_OFF not in map(str.lower, generics) and instrument.sec_type != "NEWS"
         found = (generic_ticks.find(word, instrument.sec_type) for word in generics)
         self._generics = [generic for generic in found if generic]
         self._repeated = [generic for generic in self._generics if generic.is_repeated]
