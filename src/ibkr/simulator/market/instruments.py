@@ -1,7 +1,7 @@
 """The instruments that the simulated gateway knows, from a TOML file that a user can replace.
 
-The file that ships with the package is `data/instruments.toml`. Its stocks, currency pairs and indices have IB's own
-contract ids; most of the others are samples.
+The file that ships with the package is `data/instruments.toml`. Most of its stocks, currency pairs, indices, coins and
+index CFDs have IB's own contract ids; those of futures, options, bonds and the rest are samples.
 """
 
 import datetime as dt
