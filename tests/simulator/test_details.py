@@ -34,6 +34,11 @@ class TestRecorded:
         assert {"SMART", "NASDAQ", "ARCA", "IEX", "IBKRATS"} <= set(line[16].split(","))
         assert line[36].split(",") == ["26"] * len(line[16].split(","))
 
+    async def test_every_stock_has_its_industry(self, gateway) -> None:
+        stocks = [item for item in gateway._hub.instruments.listed if item.sec_type == "STK"]
+        assert len(stocks) > 40
+        assert [item.symbol for item in stocks if not (item.industry and item.category and item.subcategory)] == []
+
     async def test_a_future(self, session) -> None:
         session.send(9, 8, 5, 495512563, *[""] * 3, 0, *[""] * 7, 0, "", "", "")
         line = (await session.until(52))[0]
@@ -95,6 +100,10 @@ class TestRight:
 
 
 class TestTime:
+    async def test_before_197_there_is_no_such_request(self, session) -> None:
+        session.send(105)
+        assert (await session.error())[:2] == (-1, 321)
+
     async def test_in_milliseconds(self, connect) -> None:
         async with Gateway(server_version=200) as gateway:
             client = await connect(gateway.port, 7, highest=200)

@@ -62,6 +62,12 @@ def test_numbers_round_trip(real: float, whole: int) -> None:
     assert (float(first), int(second)) == (real, whole)
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_no_number_has_an_exponent(real: float) -> None:
+    if abs(real) < sys.float_info.max:
+        assert b"e" not in encode_fields(real).lower()
+
+
 @given(st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"])))
 def test_escaped_texts_round_trip_whatever_they_hold(text: str) -> None:
     (field,) = decode_fields(encode_fields(escape_text(text)))
