@@ -118,7 +118,7 @@ class TestHistory:
         bars = await connected.reqHistoricalDataAsync(
             APPLE_CONTRACT, "20241129 20:00:00 US/Eastern", "1 D", "1 hour", "TRADES", True
         )
-        assert [f"{bar.date:%H%M}" for bar in bars] == ["0930", "1030", "1130", "1230"]
+        assert [f"{bar.date:%H%M}" for bar in bars] == ["0930", "1000", "1100", "1200"]
 
     @pytest.mark.parametrize(
         ("start", "end", "first", "last"),

@@ -68,6 +68,7 @@ class KeptUpToDate(DataStream):
         super().__init__(client, query.req_id, query.item, FARM)
         self._query = query
         self._bar = last
+        self._next_start = sessions.on_the_clock(query.item, last.start, query.size) + query.size
         self._told = int(client.hub.market.now()) // SECONDS
 
     def opening(self, quote: Quote) -> list[bytes]:
@@ -76,9 +77,9 @@ class KeptUpToDate(DataStream):
     def moved(self, quote: Quote) -> list[bytes]:
         query, now = self._query, self.client.hub.market.now()
         price = price_of(quote, query.what)
-        if now >= self._bar.start + query.size and query.size < DAY:
-            passed = int(now - self._bar.start) // query.size  # hours begin with the session, not with the clock's
-            self._bar = Bar(self._bar.start + passed * query.size, price, price, price, price)
+        if now >= self._next_start and query.size < DAY:
+            self._bar = Bar(sessions.on_the_clock(query.item, now, query.size), price, price, price, price)
+            self._next_start = self._bar.start + query.size
         self._bar.add(price, quote.last_size if query.what in _TRADES else 0)
         if int(now) // SECONDS == self._told:
             return []

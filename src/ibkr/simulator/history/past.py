@@ -93,12 +93,16 @@ class History:
         return Bar(start, prices[0], high, lowest, prices[-1], volume, wap, count)
 
     def bars(self, item: Instrument, size: int, begin: float, end: float, regular: bool) -> Iterator[Bar]:
-        """The bars of less than a day within sessions, from the latest back to `begin`."""
+        """The bars of less than a day within sessions, from the latest back to `begin`.
+
+        They begin on the clock: of hours the first is shorter if the session begins at half past nine.
+        """
         for session in self.sessions(item, end, regular):
             if session.end <= begin:
                 return
-            last = session.start + (session.end - 1 - session.start) // size * size
-            for start in range(last, session.start - 1, -size):
+            first = sessions.on_the_clock(item, session.start, size)
+            last = first + (session.end - 1 - first) // size * size
+            for start in range(last, first - 1, -size):
                 if start + size <= begin:
                     return
-                yield self.bar(item, start, min(start + size, session.end))
+                yield self.bar(item, max(start, session.start), min(start + size, session.end))

@@ -112,6 +112,13 @@ def is_in_session(item: Instrument, time: float) -> bool:
     return any(session is not None and session.start <= time < session.end for session in found)
 
 
+def on_the_clock(item: Instrument, time: float, size: int) -> int:
+    """The latest time on the clock of an instrument's zone, in steps of `size` seconds from midnight."""
+    midnight = dt.datetime.fromtimestamp(time, zone_of(item)).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = int(midnight.timestamp())
+    return since + int(time - since) // size * size
+
+
 def hours_text(item: Instrument, regular: bool) -> str:
     """The sessions of six days from today on, as contractDetails gives them."""
     zone, words = zone_of(item), []
