@@ -60,7 +60,7 @@ class Instruments:
 
     def chain_of(self, option: Instrument) -> Chain:
         """The chain that an option belongs to."""
-        return next(chain for chain in self.chains if chain.by_con_id.get(option.con_id) == option)
+        return next(chain for chain in self.chains if option.con_id in chain.con_ids)
 
     def find(self, query: Mapping[str, str]) -> list[Instrument]:
         """The instruments that a request's contract fields fit; a field left empty fits all.
@@ -79,9 +79,9 @@ class Instruments:
             futures = [item for item in self.listed if _fits(item, {**query, "sec_type": "FUT"})]
             return [*(futures if kind != "CONTFUT" else []), *_continuous(futures)]
         if kind not in ("OPT", "FOP"):
-            found_all = [item for item in self.listed if _fits(item, query)]
-            # Without a kind a symbol means the first kind that has it.
-            return [item for item in found_all if kind or item.sec_type == found_all[0].sec_type]
+            fitting = [item for item in self.listed if _fits(item, query)]
+            # Without a kind, a symbol means the first kind that has it.
+            return [item for item in fitting if kind or item.sec_type == fitting[0].sec_type]
         symbol = query.get("symbol", "").upper()
         chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
         return [item for chain in chains for item in chain.options if _fits(item, query)]
