@@ -72,6 +72,8 @@ class Entry:
         return kind(**values)
 
     def _checked(self, name: str, value: object, wanted: Any) -> object:
+        if type(value) is wanted:
+            return value
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         plain = typing.get_origin(wanted) or wanted

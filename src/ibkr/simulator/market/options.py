@@ -61,7 +61,7 @@ class Chain:
         return range(self.first_con_id, self._con_id(max(self.expiries, default="20200101"), len(self.strikes), 0))
 
     def _con_id(self, expiry: str, at: int, side: int) -> int:
-        days = dt.datetime.strptime(expiry, "%Y%m%d").toordinal() - _EPOCH
+        days = _date(expiry).toordinal() - _EPOCH
         return self.first_con_id + 2 * (days * len(self.strikes) + at) + side
 
     def _made(self) -> Iterator[Instrument]:
@@ -124,9 +124,13 @@ def weeklies(today: dt.date, count: int) -> list[str]:
     return [f"{friday + dt.timedelta(weeks=week):%Y%m%d}" for week in range(count)]
 
 
+def _date(expiry: str) -> dt.date:
+    return dt.date(int(expiry[:4]), int(expiry[4:6]), int(expiry[6:]))
+
+
 def years_to(expiry: str) -> float:
     """Years from now to the end of an expiry day, at least one day: an expired option still has a value here."""
-    left = dt.datetime.strptime(expiry, "%Y%m%d") - dt.datetime.now()
+    left = dt.datetime.combine(_date(expiry), dt.time()) - dt.datetime.now()
     return max(1.0, left.total_seconds() / 86_400 + 0.7) / _YEAR
 
 
