@@ -103,8 +103,10 @@ class TestSessions:
     async def test_of_the_details_of_a_future_sunday_is_the_evening_of_monday(self, session) -> None:
         session.send(9, 8, 5, MINI.con_id, *[""] * 3, 0, *[""] * 7, 0, "", "", "")
         words = (await session.until(52))[0][26].split(";")
-        closed = {dt.datetime.strptime(word[:8], "%Y%m%d").weekday() for word in words if "CLOSED" in word}
-        assert closed <= {5, 4}, "Saturday, and Good Friday or Christmas"
+        closed = [dt.datetime.strptime(word[:8], "%Y%m%d").date() for word in words if "CLOSED" in word]
+        for day in closed:
+            following = day + dt.timedelta(days=1)
+            assert not any(CALENDARS["CME"].is_trading_day(at) for at in (day, following))
 
 
 class TestHistory:

@@ -119,8 +119,11 @@ def histogram(client: "Client", fields: FieldReader) -> None:
         return
     if not is_served(client, req_id, item):
         return
-    now, sizes = client.hub.market.now(), dict[float, int]()
-    for bar in client.hub.history.bars(item, 1800, now - int(words[0]) * period, now, regular):
+    now, history, sizes = client.hub.market.now(), client.hub.history, dict[float, int]()
+    begin = now - int(words[0]) * period
+    if period == DAY:  # days of trading
+        begin = [day.start for day in itertools.islice(history.sessions(item, now, regular), int(words[0]) or 1)][-1]
+    for bar in history.bars(item, 1800, begin, now, regular):
         sizes[bar.close] = sizes.get(bar.close, 0) + bar.volume
     points = [{"price": price, "size": size} for price, size in sorted(sizes.items())]
     client.send(client.encode(data.HISTOGRAM_DATA, req_id=req_id, points=points))
