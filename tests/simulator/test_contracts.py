@@ -12,7 +12,7 @@ from ibkr.simulator import Gateway
 class TestDetails:
     async def test_a_family_of_futures(self, connected) -> None:
         found = await connected.reqContractDetailsAsync(Future("ES", exchange="CME"))
-        assert [details.contract.localSymbol for details in found] == ["ESZ7", "ESH8", "ESM8"]
+        assert [details.contract.localSymbol for details in found][-3:] == ["ESZ7", "ESH8", "ESM8"]
         assert {details.underConId for details in found} == {11004968}
         (one,) = await connected.reqContractDetailsAsync(Future("ES", "202803", "CME"))
         assert one.realExpirationDate == "20280317"

@@ -77,11 +77,11 @@ class Instruments:
             return []
         if kind in ("CONTFUT", "FUT+CONTFUT"):
             futures = [item for item in self.listed if _fits(item, {**query, "sec_type": "FUT"})]
-            return [*(futures if kind != "CONTFUT" else []), *_continuous(futures)]
+            return [*(_by_date(futures) if kind != "CONTFUT" else []), *_continuous(futures)]
         if kind not in ("OPT", "FOP"):
             fitting = [item for item in self.listed if _fits(item, query)]
             # Without a kind, a symbol means the first kind that has it.
-            return [item for item in fitting if kind or item.sec_type == fitting[0].sec_type]
+            return _by_date([item for item in fitting if kind or item.sec_type == fitting[0].sec_type])
         symbol = query.get("symbol", "").upper()
         chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
         return [item for chain in chains for item in chain.options if _fits(item, query)]
@@ -103,11 +103,16 @@ class Instruments:
         return [*(["OPT"] if options else []), *(["FUT"] if futures else []), *(["BAG"] if futures or options else [])]
 
 
+def _by_date(found: list[Instrument]) -> list[Instrument]:
+    """Futures by their last trade, all else as it is listed."""
+    return sorted(found, key=lambda item: item.last_trade_date if item.sec_type == "FUT" else "")
+
+
 def _continuous(futures: list[Instrument]) -> list[Instrument]:
     """The continuous future of each trading class: the first that still trades, under its own contract id."""
     today = f"{sessions.today():%Y%m%d}"
     front: dict[str, Instrument] = {}
-    for item in sorted(futures, key=lambda item: item.last_trade_date):
+    for item in _by_date(futures):
         if item.last_trade_date >= today:
             front.setdefault(item.trading_class, item)
     return [replace(item, sec_type="CONTFUT") for item in front.values()]

@@ -15,7 +15,7 @@ from ibkr.simulator.market import sessions
 from ibkr.simulator.market.calendars import CALENDARS
 from ibkr.simulator.market.catalog import Instruments, Rule
 from ibkr.simulator.market.instrument import Instrument
-from ibkr.simulator.market.options import Chain, monthlies, weeklies
+from ibkr.simulator.market.options import Chain, monthlies, quarterlies, weeklies
 
 SHIPPED: Final = Path(__file__).parents[1] / "data" / "instruments.toml"
 
@@ -52,6 +52,9 @@ _KINDS: Final[dict[str, dict[str, object]]] = {
 _BY_RULE: Final = ("strike", "right")
 """Fields that only warrants and options have; options are made by chains."""
 
+_QUARTERS: Final = {"03": "H", "06": "M", "09": "U", "12": "Z"}
+"""The letters of the months of quarterly futures."""
+
 
 @dataclass(frozen=True)
 class _ChainEntry:
@@ -68,6 +71,14 @@ class _ChainEntry:
     implied_vol: float = 0.3
 
 
+@dataclass(frozen=True)
+class _QuarterlyEntry:
+    local_symbol: str
+    root: str
+    first_con_id: int
+    count: int = 4
+
+
 def load_instruments(path: str | Path = SHIPPED) -> Instruments:
     """The instruments of a file. Raises `DataError`, which names the file, the entry, the field and the cure."""
     return _shipped(sessions.today()) if path == SHIPPED else _read(path)
@@ -80,8 +91,10 @@ def _shipped(today: dt.date) -> Instruments:
 
 
 def _read(path: str | Path) -> Instruments:
-    entries = toml.read(path, ("instrument", "chain", "market_rule"))
+    entries = toml.read(path, ("instrument", "chain", "market_rule", "quarterly"))
     listed = [_instrument(entry) for entry in entries["instrument"]]
+    for entry in entries["quarterly"]:
+        listed += _quarterly(entry, listed)
     toml.check_unique(path, "instrument", "con_id", [item.con_id for item in listed])
     chains: list[Chain] = []
     for entry in entries["chain"]:
@@ -117,6 +130,26 @@ def _instrument(entry: toml.Entry) -> Instrument:
         valid_exchanges=item.valid_exchanges or _exchanges(item),
         contract_month=item.contract_month or (item.last_trade_date[:6] if kind == "FUT" else ""),
     )
+
+
+def _quarterly(entry: toml.Entry, listed: list[Instrument]) -> list[Instrument]:
+    """The next futures that are like a listed one, as far as they are not listed themselves."""
+    rule = entry.build(_QuarterlyEntry)
+    model = next((item for item in listed if item.sec_type == "FUT" and item.local_symbol == rule.local_symbol), None)
+    if model is None:
+        raise entry.error("local_symbol", f"{rule.local_symbol!r} is none of the futures in this file")
+    months = {item.contract_month for item in listed if item.trading_class == model.trading_class}
+    return [
+        replace(
+            model,
+            con_id=rule.first_con_id + 12 * (int(date[:4]) - 2020) + int(date[4:6]),
+            local_symbol=f"{rule.root}{_QUARTERS[date[4:6]]}{date[3]}",
+            last_trade_date=date,
+            contract_month=date[:6],
+        )
+        for date in quarterlies(sessions.today(), rule.count)
+        if date[:6] not in months
+    ]
 
 
 def _trading_class(item: Instrument) -> str:

@@ -118,6 +118,11 @@ def monthlies(today: dt.date, count: int) -> list[str]:
     return found
 
 
+def quarterlies(today: dt.date, count: int) -> list[str]:
+    """The next so many third Fridays of March, June, September and December."""
+    return [date for date in monthlies(today, 3 * count + 2) if int(date[4:6]) % 3 == 0][:count]
+
+
 def weeklies(today: dt.date, count: int) -> list[str]:
     """The next so many Fridays."""
     friday = today + dt.timedelta(days=(_FRIDAY - today.weekday()) % 7)
