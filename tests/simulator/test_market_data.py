@@ -149,6 +149,11 @@ class TestGenericTicks:
         assert {number for number in (*map(int, ALL.split(",")), 162) if find(str(number), kind) is None} == refused
         assert find("104", kind) is None
 
+    async def test_a_number_and_its_alias_come_once(self, session) -> None:
+        session.send(*request(5, APPLE, "mdoff,221,232,318"))
+        lines = [await session.receive() for _ in range(4)]
+        assert [line[3] for line in lines[2:]] == ["37", "57"]
+
     async def test_what_a_fund_has_to_say(self, session) -> None:
         session.send(*request(5, SPY, "mdoff,577,614,619,623,595,375,586,587"))
         types = {line[3] for line in [await session.receive() for _ in range(11)] if line[0] in ("1", "2", "46")}

@@ -64,7 +64,7 @@ class MarketData(DataStream):
         # A contract for news has no quotes.
         self._has_standard_ticks = _STANDARD_OFF not in map(str.lower, generics) and instrument.sec_type != "NEWS"
         found = (generic_ticks.find(word, instrument.sec_type) for word in generics)
-        self._generics = [generic for generic in found if generic]
+        self._generics = list(dict.fromkeys(generic for generic in found if generic))  # 221 and 232 are the same
         self._repeated = [generic for generic in self._generics if generic.is_repeated]
         self._has_news = generic_ticks.GENERICS[generic_ticks.NEWS] in self._generics
 
