@@ -35,8 +35,9 @@ class Gateway:
     client id stays taken after a session that the client did not end itself) are in seconds. Above `rate` messages in
     any second from one client they wait (`on_rate` "pace"), or get error 100 and the third time a cut ("reject"), or
     are taken all the same ("off"). `lines` is the number of market data lines; `speed` makes the market's time pass
-    faster, 2 twice as fast; `historical_pacing` turns on IB's limits on requests for bars. `instruments` and `answers`
-    are data files in place of the package's own. `master_client_id` sees the orders of all clients. With
+    faster, 2 twice as fast; `historical_pacing` turns on IB's limits on requests for bars. The market never closes,
+    unless `market_hours` makes it keep to the hours and holidays of each exchange. `instruments` and `answers` are
+    data files in place of the package's own. `master_client_id` sees the orders of all clients. With
     `partial_fills` an order is filled by no more at once than the size that is quoted. `control_port` opens a control
     port on loopback, 0 for any. Raises `OSError` from `start` if an address cannot be bound, `ValueError` at once for
     what cannot be.
@@ -59,6 +60,7 @@ class Gateway:
         lines: int = 100,
         speed: float = 1.0,
         historical_pacing: bool = False,
+        market_hours: bool = False,
         instruments: str | Path = SHIPPED_INSTRUMENTS,
         answers: str | Path = SHIPPED_ANSWERS,
         master_client_id: int | None = None,
@@ -78,6 +80,7 @@ class Gateway:
             lines=lines,
             speed=speed,
             historical_pacing=historical_pacing,
+            market_hours=market_hours,
             master_client_id=master_client_id,
             partial_fills=partial_fills,
         )

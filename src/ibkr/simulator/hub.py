@@ -13,7 +13,7 @@ from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.faults.conditions import Conditions
 from ibkr.simulator.history.pacing import HistoricalPacing
 from ibkr.simulator.history.past import History
-from ibkr.simulator.market.instruments import Instruments
+from ibkr.simulator.market.catalog import Instruments
 from ibkr.simulator.market.market import Market
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders.desk import Desk
@@ -51,6 +51,7 @@ class Settings:
     lines: int
     speed: float
     historical_pacing: bool
+    market_hours: bool
     master_client_id: int | None
     partial_fills: bool
 
@@ -88,7 +89,7 @@ class Hub:
         self.moments = Moments()
         self.market = Market(self)
         self.streams = DataStreams(self)
-        self.history = History(settings.seed, self.market.started)
+        self.history = History(settings.seed, self.market.started, never_closes=not settings.market_hours)
         self.historical_pacing = HistoricalPacing(settings.historical_pacing)
         self.encoded: dict[tuple[int, int, int], tuple[Quote, Parts]] = {}
         self.desk = Desk(self)
