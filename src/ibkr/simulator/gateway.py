@@ -8,8 +8,10 @@ from typing import Self
 
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
+from ibkr.simulator.connection.latency import parse_latency
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.pacer import RateLimit
+from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.control import Control
 from ibkr.simulator.faults.faults import Faults
 from ibkr.simulator.hub import ID_HOLD, Hub, Settings
@@ -61,6 +63,9 @@ class Gateway:
         master_client_id: int | None = None,
         partial_fills: bool = False,
         control_port: int | None = None,
+        latency: str | None = None,
+        time_zone: str | None = None,
+        time_zone_encoding: str = "utf-8",
     ) -> None:
         # Over 40 lines by its parameters, each of which stands here twice.
         self._settings = Settings(
@@ -77,6 +82,8 @@ class Gateway:
             historical_pacing=historical_pacing,
             master_client_id=master_client_id,
             partial_fills=partial_fills,
+            latency=parse_latency(latency),
+            time_zone=TimeZone(time_zone, time_zone_encoding),
         )
         self._instruments, self._answers = load_instruments(instruments), load_answers(answers)
         self._hub = self._new_hub()

@@ -60,14 +60,14 @@ class Outbox:
         self._frozen = False
         self._closing = False
 
-    def put(self, data: bytes, flow: Flow = AT_ONCE) -> None:
-        """Send `data` as the flow wants it."""
+    def put(self, data: bytes, flow: Flow = AT_ONCE, later: float = 0.0) -> None:
+        """Send `data` as the flow wants it, not before `later` seconds, and after all that was put before."""
         if self._closing or self._transport.is_closing():
             return
-        if flow is AT_ONCE and not self._queue and not self._frozen:
+        if flow is AT_ONCE and not later and not self._queue and not self._frozen:
             self._transport.write(data)
             return
-        self._queue.append(_Waiting(flow.due(self._loop.time()), memoryview(data), flow))
+        self._queue.append(_Waiting(flow.due(self._loop.time() + later), memoryview(data), flow))
         self.waiting += len(data)
         if self._timer is None:
             self._flush()

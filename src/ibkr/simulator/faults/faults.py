@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.timers import Timers
-from ibkr.simulator.faults import limits, messages, sequence, streams  # noqa: F401  (they register themselves)
+from ibkr.simulator.faults import limits, messages, opening, sequence, streams  # noqa: F401  (they register themselves)
 from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice, known_farms
 from ibkr.simulator.faults.registry import FAULTS, Endless, FaultError, Seconds, fault, find_fault, number_from, one_of
 from ibkr.simulator.hub import Hub

@@ -55,5 +55,16 @@ def truncate_message(faults: "Faults", message: Message = ANY, times: Times = 1)
     _twist(faults, message, Kind.TRUNCATE, times)
 
 
+@fault()
+def extra_separators(
+    faults: "Faults",
+    message: Message = ANY,
+    count: Annotated[int, number_from(1, "separators", 1000)] = 1,
+    times: Times = math.inf,
+) -> None:
+    """Messages of this name end with so many separators more: empty fields, as some gateways send them."""
+    faults.hub.conditions.twists[message] = Twist(Kind.PAD, times, count=count)
+
+
 def _twist(faults: "Faults", message: str, kind: Kind, times: float, seconds: float = 0.0) -> None:
     faults.hub.conditions.twists[message] = Twist(kind, times, seconds)
