@@ -12,8 +12,19 @@ from typing import Annotated, TypeAlias
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.faults import limits, messages, opening, sequence, streams  # noqa: F401  (they register themselves)
-from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice, known_farms
-from ibkr.simulator.faults.registry import FAULTS, Endless, FaultError, Seconds, fault, find_fault, number_from, one_of
+from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice
+from ibkr.simulator.faults.farms import Farm
+from ibkr.simulator.faults.registry import (
+    FAULTS,
+    MOST,
+    Endless,
+    FaultError,
+    Seconds,
+    fault,
+    find_fault,
+    number_from,
+    one_of,
+)
 from ibkr.simulator.hub import Hub
 from ibkr.simulator.requests.registry import REQUESTS
 
@@ -24,8 +35,8 @@ _MOVED = "Socket port has been reset and this connection is being dropped. Pleas
 _RESTORED = "Connectivity between IB and Trader Workstation has been restored - "
 
 Port: TypeAlias = Annotated[int, number_from(0, "port numbers", 65535)]
-ClientId: TypeAlias = Annotated[int, number_from(0, "client ids")]
-Repeats: TypeAlias = Annotated[int, number_from(1, "repeats")]
+ClientId: TypeAlias = Annotated[int, number_from(0, "client ids", MOST)]
+Repeats: TypeAlias = Annotated[int, number_from(1, "repeats", MOST)]
 
 
 class Faults:
@@ -147,12 +158,12 @@ class Faults:
         self.hub.conditions.upstream_up = False
 
     @fault()
-    def break_farm(self, farm: str = "usfarm") -> None:
+    def break_farm(self, farm: Farm = "usfarm") -> None:
         """One data farm breaks (2103, 2105 or 2157 by its kind); its ticks stop."""
         self.tell_farm(farm, is_up=False)
 
     @fault()
-    def mend_farm(self, farm: str = "usfarm") -> None:
+    def mend_farm(self, farm: Farm = "usfarm") -> None:
         """One data farm is back (2104, 2106 or 2158 by its kind); its ticks go on."""
         self.tell_farm(farm, is_up=True)
 
@@ -255,10 +266,7 @@ class Faults:
             self.hub.notify_all(1102, f"{_RESTORED}data maintained. All data farms are connected: {farms}.")
 
     def tell_farm(self, farm: str, *, is_up: bool) -> None:
-        """A farm is broken or mended, and sessions are told. Raises `FaultError` for one that there is not."""
-        known = known_farms(self.hub.instruments.listed)
-        if farm not in known:
-            raise FaultError(f"no farm {farm!r}; known: {', '.join(known)}")
+        """A farm is broken or mended, and sessions are told."""
         farms = self.hub.conditions.broken_farms
         if is_up:
             farms.discard(farm)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 from ibkr.simulator.connection.pacer import OnRate, RateLimit
-from ibkr.simulator.faults.registry import fault, number_from, one_of
+from ibkr.simulator.faults.registry import MOST, fault, number_from, one_of
 
 if TYPE_CHECKING:
     from ibkr.simulator.faults.faults import Faults
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @fault()
 def limit_rate(
     faults: "Faults",
-    rate: Annotated[int, number_from(1, "messages a second")] = 50,
+    rate: Annotated[int, number_from(1, "messages a second", MOST)] = 50,
     on_rate: Annotated[str, one_of([str(way) for way in OnRate], "way")] = "reject",
 ) -> None:
     """More messages a second than this wait (pace), or get 100 and the third time a cut (reject)."""
@@ -26,7 +26,7 @@ def warn_of_pace(faults: "Faults") -> None:
 
 
 @fault()
-def roll_back_order_id(faults: "Faults", order_id: Annotated[int, number_from(0, "order ids")] = 1) -> None:
+def roll_back_order_id(faults: "Faults", order_id: Annotated[int, number_from(0, "order ids", MOST)] = 1) -> None:
     """New sessions are told this next order id, lower than the one that they had."""
     faults.hub.conditions.next_order_id = order_id
 

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from ibkr.simulator.connection.twists import ANY, Kind, Twist
-from ibkr.simulator.faults.registry import Seconds, Times, fault, number_from, one_of
+from ibkr.simulator.faults.registry import MOST, Seconds, Times, fault, number_from, one_of
 from ibkr.wire.names import MESSAGE_NAMES
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ Message: TypeAlias = Annotated[str, one_of(MESSAGE_NAMES | {ANY}, "message")]
 
 
 @fault()
-def slow(faults: "Faults", bytes_per_second: Annotated[int, number_from(0, "bytes")]) -> None:
+def slow(faults: "Faults", bytes_per_second: Annotated[int, number_from(0, "bytes", MOST)]) -> None:
     """So many bytes a second are sent on each connection, however many there are to send; 0 ends it."""
     faults.hub.conditions.change_flow(rate=bytes_per_second or math.inf)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.connection.web_server import ENDS, WebServer
-from ibkr.simulator.faults.registry import FaultError, Seconds, fault, one_of
+from ibkr.simulator.faults.registry import FAULTS, FaultError, Seconds, fault, one_of
 
 if TYPE_CHECKING:
     from ibkr.simulator.faults.faults import Faults
@@ -23,4 +23,4 @@ def time_zone(faults: "Faults", name: str = "British Summer Time", encoding: str
     try:
         faults.hub.conditions.time_zone = TimeZone(name, encoding)
     except ValueError as error:
-        raise FaultError(f"time_zone: {error}") from None
+        raise FaultError(f"{error}; write: {FAULTS['time_zone'].usage}") from None

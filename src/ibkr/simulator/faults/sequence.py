@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
+from ibkr.simulator.faults.farms import Farm
 from ibkr.simulator.faults.registry import Seconds, fault, one_of
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ _REPEATS = 5
 
 
 @fault()
-def flap_farm(faults: "Faults", farm: str = "usfarm", seconds: Seconds = 0.7) -> None:
+def flap_farm(faults: "Faults", farm: Farm = "usfarm", seconds: Seconds = 0.7) -> None:
     """One data farm breaks and is mended after so many seconds (2103, 2104)."""
     faults.tell_farm(farm, is_up=False)
     faults.timers.later(seconds, lambda: faults.tell_farm(farm, is_up=True))

@@ -1,8 +1,8 @@
 """Faults of single streams."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from ibkr.simulator.faults.registry import FaultError, fault, number_from, one_of
+from ibkr.simulator.faults.registry import MOST, ByGateway, fault, number_from, one_of
 from ibkr.simulator.streams.data_streams import LOST
 from ibkr.simulator.streams.market_data import COMPETING, DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
@@ -18,22 +18,24 @@ _ENDED = {
 }
 
 
-def _known(faults: "Faults", symbol: str) -> str:
-    if complaint := one_of(faults.hub.instruments.by_symbol, "symbol")(symbol):
-        raise FaultError(complaint)
-    return symbol
+def _a_symbol(faults: "Faults", symbol: str) -> str:
+    return one_of(faults.hub.instruments.by_symbol, "symbol")(symbol)
+
+
+Symbol: TypeAlias = Annotated[str, ByGateway(_a_symbol)]
+Code: TypeAlias = Annotated[int, number_from(1, "codes", MOST)]
 
 
 @fault()
-def stall_stream(faults: "Faults", symbol: str = "AAPL") -> None:
+def stall_stream(faults: "Faults", symbol: Symbol = "AAPL") -> None:
     """The streams of one symbol stop in silence, until they are asked for again."""
-    faults.hub.streams.stall(_known(faults, symbol))
+    faults.hub.streams.stall(symbol)
 
 
 @fault()
-def end_stream(faults: "Faults", symbol: str = "AAPL", code: Annotated[int, number_from(1, "codes")] = 10182) -> None:
+def end_stream(faults: "Faults", symbol: Symbol = "AAPL", code: Code = 10182) -> None:
     """All that streams of one symbol ends, with this error code for each request."""
-    faults.hub.streams.lose(_known(faults, symbol), code, _ENDED.get(code, "The stream has ended."))
+    faults.hub.streams.lose(symbol, code, _ENDED.get(code, "The stream has ended."))
 
 
 @fault()

@@ -68,4 +68,4 @@ class Player:
         try:
             step.fault.method(self._faults, **step.fault.at_speed(step.arguments, self._speed))
         except FaultError as error:  # what only the gateway knows: its farms, its symbols, a port that is taken
-            log.error("scenario: %s: %s", step, error)
+            log.error("scenario: %s: %s", step, str(error).removeprefix(f"{step.fault.name}: "))
