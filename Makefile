@@ -113,8 +113,9 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md from the catalogue of codes
+docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md and docs/simulator.md from the code
 	$(BIN)/python tools/codes.py > docs/codes.md
+	$(BIN)/python tools/simulator.py > docs/simulator.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(call check-links,--offline)
 

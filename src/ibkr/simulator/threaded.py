@@ -172,7 +172,7 @@ class ThreadedGateway:
         self._run(self._gateway.wait_for(predicate, timeout))
 
     async def wait_for_async(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """The same for coroutines: their event loop runs on."""
+        """`wait_for` for coroutines, whose event loop runs on; see `Gateway.wait_for`."""
         await asyncio.wrap_future(self._submit(self._gateway.wait_for(predicate, timeout)))
 
     def call(self, function: Callable[[Gateway], _T]) -> _T:

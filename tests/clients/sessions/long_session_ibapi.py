@@ -162,57 +162,56 @@ def news(app: App) -> dict[str, Any]:
     }
 
 
-def orders(app: App) -> dict[str, Any]:
+def opened(app: App, order_id: int) -> list[float]:
+    """Price and quantity of an order, as the gateway tells them when it is asked."""
+    app.heard["openOrder"].clear()
+    app.heard["openOrderEnd"].clear()
+    app.reqOpenOrders()
+    app.until("openOrderEnd")
+    found = [args[2] for args in app.heard["openOrder"] if args[0] == order_id][-1]
+    return [found.lmtPrice, float(found.totalQuantity)]
+
+
+def changes(app: App) -> dict[str, Any]:
     [first] = app.until("nextValidId")
-    apple = stock("AAPL")
-
-    def status(order_id: int, name: str) -> Any:
-        return app.until("orderStatus", order_id, name)
-
-    def opened(order_id: int) -> list[Any]:
-        app.heard["openOrder"].clear()
-        app.heard["openOrderEnd"].clear()
-        app.reqOpenOrders()
-        app.until("openOrderEnd")
-        found = [args[2] for args in app.heard["openOrder"] if args[0] == order_id][-1]
-        return [found.lmtPrice, float(found.totalQuantity)]
-
-    app.placeOrder(first, apple, order("LMT", 100, 100.0))
-    status(first, "Submitted")
-    changes = [opened(first)]
-    app.placeOrder(first, apple, order("LMT", 100, 101.5))
-    changes.append(opened(first))
-    app.placeOrder(first, apple, order("LMT", 60, 101.5))
-    changes.append(opened(first))
+    app.placeOrder(first, stock("AAPL"), order("LMT", 100, 100.0))
+    app.until("orderStatus", first, "Submitted")
+    found = [opened(app, first)]
+    for quantity, price in ((100, 101.5), (60, 101.5)):
+        app.placeOrder(first, stock("AAPL"), order("LMT", quantity, price))
+        found.append(opened(app, first))
     app.cancelOrder(first, OrderCancel())
-    status(first, "Cancelled")
+    app.until("orderStatus", first, "Cancelled")
+    return {"changes": found}
 
-    bracket = range(first + 1, first + 4)
-    parent, target, stop = bracket
-    app.placeOrder(parent, apple, order("LMT", 10, 100.0, transmit=False))
-    app.placeOrder(target, apple, order("LMT", 10, 500.0, action="SELL", parentId=parent, transmit=False))
-    app.placeOrder(stop, apple, order("STP", 10, action="SELL", auxPrice=50.0, parentId=parent))
-    status(parent, "Submitted")
-    held = [status(order_id, "PreSubmitted")[1] for order_id in (target, stop)]
+
+def bracket(app: App) -> dict[str, Any]:
+    [first] = app.until("nextValidId")
+    parent, target, stop = range(first + 1, first + 4)
+    app.placeOrder(parent, stock("AAPL"), order("LMT", 10, 100.0, transmit=False))
+    app.placeOrder(target, stock("AAPL"), order("LMT", 10, 500.0, action="SELL", parentId=parent, transmit=False))
+    app.placeOrder(stop, stock("AAPL"), order("STP", 10, action="SELL", auxPrice=50.0, parentId=parent))
+    app.until("orderStatus", parent, "Submitted")
+    held = [app.until("orderStatus", order_id, "PreSubmitted")[1] for order_id in (target, stop)]
     app.cancelOrder(parent, OrderCancel())
-    for order_id in bracket:
-        status(order_id, "Cancelled")
+    for order_id in (parent, target, stop):
+        app.until("orderStatus", order_id, "Cancelled")
+    return {"bracket": held}
 
-    what_if = first + 4
-    app.placeOrder(what_if, apple, order("MKT", 10, whatIf=True))
+
+def fill(app: App) -> dict[str, Any]:
+    [first] = app.until("nextValidId")
+    what_if, bought = first + 4, first + 5
+    app.placeOrder(what_if, stock("AAPL"), order("MKT", 10, whatIf=True))
     state = app.until("openOrder", what_if)[3]
-
-    bought = first + 5
-    app.placeOrder(bought, apple, order("MKT", 10))
-    status(bought, "Filled")
+    app.placeOrder(bought, stock("AAPL"), order("MKT", 10))
+    app.until("orderStatus", bought, "Filled")
     run = app.until("execDetails", -1)[2]
     [report] = app.until("commissionAndFeesReport")
     app.reqCompletedOrders(False)
     app.until("completedOrdersEnd")
     done = [[args[1].orderType, args[2].status] for args in app.heard["completedOrder"]]
     return {
-        "changes": changes,
-        "bracket": held,
         "what_if": float(state.initMarginAfter) > 0,
         "fill": [run.side, float(run.shares), report.execId == run.execId, report.commissionAndFees > 0],
         "completed": sorted(done),
@@ -223,7 +222,7 @@ def main() -> None:
     app, thread, kept = connected(int(sys.argv[1]))
     got: dict[str, Any] = {"server_version": app.serverVersion()}
     try:
-        for step in (session, contracts, market_data, history, news, orders):
+        for step in (session, contracts, market_data, history, news, changes, bracket, fill):
             got |= step(app)
     finally:
         disconnected(app, thread)

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @fault()
 def web_server(faults: "Faults", seconds: Seconds = 5.0, end: Annotated[str, one_of(ENDS, "end")] = ENDS[0]) -> None:
-    """New connections meet a web server that waits so many seconds for a request, then says 400 or closes."""
+    """New connections meet a web server that waits this long for a request, then sends 400 or closes."""
     faults.hub.conditions.greeting = "web_server"
     faults.hub.conditions.web_server = WebServer(seconds, end)
 
 
 @fault()
 def time_zone(faults: "Faults", name: str = "British Summer Time", encoding: str = "utf-8") -> None:
-    """New connections are told the time in this zone: British Summer Time, America/New_York."""
+    """Tell new connections this time zone: British Summer Time, America/New_York."""
     try:
         faults.hub.conditions.time_zone = TimeZone(name, encoding)
     except ValueError as error:
