@@ -186,6 +186,15 @@ $(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
 	$(CLIENTS)/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
+# Its package needs a newer Python than ours may be: the first that is on the PATH or in pyenv.
+$(CLIENTS)/ib-gateway-mcp/.made: $(WANTED)/ib-gateway-mcp.txt
+	@for python in "$(PYTHON)" python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	    "$$python" -m venv --clear $(@D) && exit 0; fi; done; \
+	  echo "ib-gateway-mcp needs Python 3.12 or newer: install one, or name it with PYTHON=" >&2; exit 1
+	$(@D)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 $(CLIENTS)/stoqey/.made: $(WANTED)/package.json
 	@for tool in node npm; do command -v $$tool >/dev/null || { \
 	  echo "$$tool is missing, which the client library @stoqey/ib needs; on Debian and Ubuntu: apt install nodejs npm" >&2; \

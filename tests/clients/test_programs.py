@@ -125,3 +125,25 @@ def test_thetagang_writes_options_by_open_interest(
     assert "NoValidContractsError" not in done.stdout
     written = [order for order in gateway.orders if order.instrument.sec_type == "OPT"]
     assert {order.action for order in written} == {"SELL"}
+
+
+@pytest.fixture
+def mcp(run_program: Callable[..., Any], gateway: ThreadedGateway) -> Callable[[str], Any]:
+    """Plays a step of ib-gateway-mcp's order tools."""
+    return lambda step: run_program("ib-gateway-mcp", "session_mcp.py", gateway, step)
+
+
+def test_ib_gateway_mcp_changes_an_order_and_cancels_it(mcp: Callable[[str], Any], gateway: ThreadedGateway) -> None:
+    got = mcp("changes")
+    expected = [(100, 10), (101.5, 10), (101.5, 6), (101.5, 6)]
+    assert got["told"] == [["Submitted", price, quantity] for price, quantity in expected]
+    assert got["cancelled"] == "Cancelled"
+    assert [order.status for order in gateway.orders] == ["Cancelled"]
+
+
+def test_ib_gateway_mcp_places_a_bracket(mcp: Callable[[str], Any]) -> None:
+    assert mcp("bracket") == {"status": "Submitted", "opened": ["LMT", "LMT", "STP"]}
+
+
+def test_ib_gateway_mcp_places_a_combo(mcp: Callable[[str], Any]) -> None:
+    assert mcp("combo") == {"placed": "Submitted", "cancelled": "Cancelled"}
