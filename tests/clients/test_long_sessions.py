@@ -27,6 +27,18 @@ def got(request: pytest.FixtureRequest, run_program: Callable[..., Any]) -> dict
     return found
 
 
+@pytest.mark.parametrize("client", ["ibapi-latest", "ibapi-stable"])
+def test_the_synchronous_wrapper_with_the_answer_times_of_real_gateways(
+    client: str, run_program: Callable[..., Any]
+) -> None:
+    with ThreadedGateway(server_version=200, latency="20-300ms") as gateway:
+        got = run_program(client, "session_sync.py", gateway)
+    assert len(got["times"]) == 10
+    assert set(got["details"]) == {265598}
+    assert got["held"] == ["AAPL", "ES"]
+    assert got["bars"] == 5
+
+
 def test_a_long_session(got: dict[str, Any]) -> None:
     assert got["server_version"] == 200
     check_session(got)
