@@ -119,6 +119,20 @@ class TestClientIds:
             again = await connect(gateway.port, 7, welcomed=False)
             assert (await again.receive())[0] == "15"
 
+    @pytest.mark.parametrize("fault", ["reset", "restart", "close", "clear"])
+    async def test_a_frozen_gateway_lets_go_of_what_its_kernel_has_ended(self, connect, fault: str) -> None:
+        async with Gateway(id_hold=0) as gateway:
+            first = await connect(gateway.port, 7)
+            await gateway.fault("freeze")
+            first.reset()
+            await asyncio.sleep(0.05)  # nothing tells when the kernel has seen it
+            assert gateway.client_ids == [7]
+            await gateway.fault(fault)
+            await gateway.wait_for(lambda gateway: gateway.client_ids == [])
+            await gateway.fault("freeze")
+            await gateway.reset()
+            await connect(gateway.port, 7)
+
     async def test_one_is_held_as_long_as_the_kernel_holds_its_connection(self, connect) -> None:
         async with Gateway(id_hold=0) as gateway:
             await connect(gateway.port, 7)
