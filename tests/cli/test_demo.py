@@ -19,12 +19,15 @@ NOT_PLAYED = {
     "delay_message": "no connection notices",
     "deny_market_data": "a matter of the login, not of the connection",
     "duplicate_message": "no connection notices",
+    "extra_separators": "no connection notices",
     "limit_rate": "a connector that keeps the limit does not notice",
     "merge_frames": "no connection notices",
     "nightly_reset": "made of others",
     "roll_back_order_id": "no connection notices",
     "slow": "no connection notices",
     "split_frames": "no connection notices",
+    "time_zone": "no connection notices",
+    "web_server": "to a connection the same as silent",
 }
 
 
