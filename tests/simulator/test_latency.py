@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ibkr.simulator import Gateway, ThreadedGateway
+from ibkr.simulator import Gateway, ThreadedGateway, load_scenario
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -57,6 +58,18 @@ async def test_the_gateway_itself_acts_at_once(connect: Connect, plain_order: Ca
         await client.start_api(1)
         client.send(3, 5, *plain_order("LMT", 1.0))
         await gateway.wait_for(lambda gateway: [order.order_id for order in gateway.orders] == [5])
+
+
+async def test_what_a_scenario_does_after_a_request_comes_after_its_answer(connect: Connect, tmp_path: Path) -> None:
+    (file := tmp_path / "mine.toml").write_text(
+        'about = "Mine."\n[[step]]\nafter = "reqCurrentTime"\nfault = "reset"\n'
+    )
+    async with Gateway(latency="reqCurrentTime=50ms", id_hold=0) as gateway:
+        gateway.play(load_scenario(file))
+        client = await connect(gateway.port, 1)
+        client.send(49, 1)
+        assert (await client.receive())[0] == "49"
+        assert await client.ended() == "reset"
 
 
 @pytest.mark.parametrize(

@@ -246,9 +246,15 @@ class Client(asyncio.Protocol):
             log.info("client %s: %s", self.client_id, request_text(name, fields))
         self.hub.seen.request(self.client_id, name, fields, self.hub.loop.time())
         self.hub.moments.reached(name)
-        if self.is_ignored:
-            return
-        self._answer_delay = self.hub.settings.latency.draw(name, self.hub.chance)
+        delay = self.hub.settings.latency.draw(name, self.hub.chance)
+        if not self.is_ignored:
+            self._answer_delay = delay
+            self._answer(name, fields)
+            self._answer_delay = 0.0
+            self.hub.changed()
+        self.hub.moments.answered(name, self.outbox.last_due if delay else 0.0)
+
+    def _answer(self, name: str, fields: list[str]) -> None:
         try:
             if name in self.hub.conditions.muted:
                 pass
@@ -261,6 +267,3 @@ class Client(asyncio.Protocol):
         except Malformed as error:
             self.hub.log_once(f"client {self.client_id} sent a malformed {name}: {error}")
             self.send_error(-1, 320, f"Error reading request. {error}")
-        finally:
-            self._answer_delay = 0.0
-        self.hub.changed()

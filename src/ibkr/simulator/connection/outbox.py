@@ -72,6 +72,11 @@ class Outbox:
         if self._timer is None:
             self._flush()
 
+    @property
+    def last_due(self) -> float:
+        """The time of the loop at which all that waits may have left; 0 if nothing waits."""
+        return max((item.due for item in self._queue), default=0.0)
+
     def freeze(self) -> None:
         """Hold everything back."""
         self._frozen = True
