@@ -69,12 +69,19 @@ class Settings:
             raise ValueError(f"accounts: a sequence of account ids is needed, not {self.accounts!r}")
         if not 100 <= self.server_version <= 200:
             raise ValueError(f"server_version: {self.server_version} is not a text version, choose 100 to 200")
-        if self.tick_interval <= 0:
+        if not 0 < self.tick_interval < math.inf:
             raise ValueError(f"tick_interval: more than 0 s is needed, not {self.tick_interval}")
         if self.lines < 1:
             raise ValueError(f"lines: at least 1 market data line is needed, not {self.lines}")
         if not 0 < self.speed < math.inf:
             raise ValueError(f"speed: more than 0 is needed, 1 is real time, not {self.speed}")
+        for name, value, least in (
+            ("id_hold", self.id_hold, 0),
+            ("max_clients", self.max_clients, 1),
+            ("next_order_id", self.next_order_id, 0),
+        ):
+            if not least <= value < math.inf:
+                raise ValueError(f"{name}: {least} or more is needed, not {value}")
 
 
 class Hub:
