@@ -6,8 +6,8 @@ import pytest
 
 from ibkr.simulator import FAULTS, FaultError, Gateway
 
-ALLOWED = {("seconds", 10**12), ("interval", 10**12), ("times", 10**12), ("name", "no-such")}
-"""Values that are right: time can be long, and a time zone can have any name."""
+ALLOWED = {("seconds", 10**12), ("interval", 10**12), ("times", 10**12), ("name", "no-such"), ("text", "no-such")}
+"""Values that are right: time can be long, and a time zone can have any name, a code any text."""
 
 
 class TestRegistry:
