@@ -187,3 +187,15 @@ def test_by_default_the_id_of_a_client_that_was_cut_stays_taken(simulated):
         simulated.fault("reset")
     with hello(simulated.port, 7) as again:
         assert b"\x00326\x00" in again.recv(1000)
+
+
+def test_with_market_hours_a_coin_moves_at_any_time(simulating):
+    _, port = simulating("--market-hours")
+    with hello(port, 7) as raw:
+        fields = ["1", "11", "5", "479624278", *[""] * 3, "0", *[""] * 7, "0", "", "0", "0", ""]
+        body = "".join(f"{field}\0" for field in fields).encode()
+        raw.sendall(len(body).to_bytes(4, "big") + body)
+        received = b""
+        while received.count(b"1\x006\x005\x001\x00") < 3:  # tickPrice of the bid
+            received += raw.recv(65536)
+            assert b"\x00200\x00" not in received

@@ -12,7 +12,7 @@ from ibkr.simulator import Gateway
 class TestDetails:
     async def test_a_family_of_futures(self, connected) -> None:
         found = await connected.reqContractDetailsAsync(Future("ES", exchange="CME"))
-        assert [details.contract.localSymbol for details in found] == ["ESZ7", "ESH8", "ESM8"]
+        assert [details.contract.localSymbol for details in found][-3:] == ["ESZ7", "ESH8", "ESM8"]
         assert {details.underConId for details in found} == {11004968}
         (one,) = await connected.reqContractDetailsAsync(Future("ES", "202803", "CME"))
         assert one.realExpirationDate == "20280317"
@@ -35,9 +35,8 @@ class TestDetails:
         assert (details.underSymbol, details.underSecType, details.underConId) == ("AAPL", "STK", apple.conId)
 
     async def test_parameters_of_one_exchange_of_none_and_of_a_wrong_contract(self, connected, session) -> None:
-        assert [row.exchange for row in await connected.reqSecDefOptParamsAsync("SPX", "CBOE", "IND", 416904)] == [
-            "CBOE"
-        ]
+        rows = await connected.reqSecDefOptParamsAsync("SPX", "CBOE", "IND", 416904)
+        assert [(row.exchange, row.tradingClass) for row in rows] == [("CBOE", "SPX"), ("CBOE", "SPXW")]
         assert await connected.reqSecDefOptParamsAsync("KO", "", "STK", 8894) == []
         session.send(78, 5, "AAPL", "", "STK", 8894)
         assert (await session.error())[:2] == (5, 321)
@@ -46,7 +45,7 @@ class TestDetails:
         (details,) = await connected.reqContractDetailsAsync(Stock("AAPL", "SMART", "USD"))
         days = details.tradingHours.split(";")
         assert len(days) == len(details.liquidHours.split(";")) == 6
-        assert all(re.fullmatch(r"\d{8}:(CLOSED|0400-\d{8}:2000)", day) for day in days)
+        assert all(re.fullmatch(r"\d{8}:(CLOSED|0400-\d{8}:(2000|1700))", day) for day in days)
         assert any("CLOSED" in day for day in days)
         assert details.tradingSessions()
 
@@ -76,7 +75,7 @@ class TestSymbols:
         assert len(found) <= 16
         (apple,) = await connected.reqMatchingSymbolsAsync("AAPL")
         assert (apple.contract.conId, apple.contract.description) == (265598, "APPLE INC")
-        assert apple.derivativeSecTypes == ["OPT"]
+        assert apple.derivativeSecTypes == ["CFD", "OPT", "IOPT", "WAR", "BAG"]
         found = await connected.reqMatchingSymbolsAsync("microsoft")
         assert [item.contract.symbol for item in found] == ["MSFT"]
         assert await connected.reqMatchingSymbolsAsync("zzzz") == []
@@ -85,12 +84,15 @@ class TestSymbols:
         async with Gateway(server_version=157) as gateway:
             client = await connect(gateway.port, 7)
             client.send(81, 5, "AAPL")
-            assert await client.receive() == ["79", "5", "1", "265598", "AAPL", "STK", "NASDAQ", "USD", "1", "OPT"]
+            apple = ["265598", "AAPL", "STK", "NASDAQ", "USD", "5", "CFD", "OPT", "IOPT", "WAR", "BAG"]
+            assert await client.receive() == ["79", "5", "1", *apple]
 
 
 class TestRules:
     async def test_those_that_contracts_name_are_known(self, gateway, connected) -> None:
         for item in gateway._hub.instruments.listed:
+            if not item.coupon.is_integer():
+                continue  # ib_async 2.1.0 cannot read such a bond, neither from a real gateway
             (details,) = await connected.reqContractDetailsAsync(Stock(conId=item.con_id))
             ids = details.marketRuleIds.split(",")
             assert len(ids) == len(details.validExchanges.split(","))

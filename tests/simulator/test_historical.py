@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import itertools
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from ibkr.simulator.market.instruments import load_instruments
 
 BY_SYMBOL = load_instruments().by_symbol
 APPLE = Contract(conId=265598)
+OPENING = dt.timedelta(hours=4)
 EURO = Contract(conId=12087792)
 FIELDS = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 
@@ -50,8 +52,13 @@ class TestBars:
         dates = [bar.date for bar in bars]
         assert dates == sorted(set(dates))
         if seconds < 86_400:
-            assert all(bar.date.weekday() < 5 for bar in bars)
-            assert min(b - a for a, b in itertools.pairwise(dates)) == dt.timedelta(seconds=seconds)
+            # The simulated market does not close from the day on which it began; a day begins at 4:00.
+            began = (dt.datetime.now(ZoneInfo("US/Eastern")) - dt.timedelta(hours=4)).date()
+            assert all(bar.date.weekday() < 5 or bar.date.date() >= began for bar in bars)
+            assert dt.timedelta(seconds=seconds) in {b - a for a, b in itertools.pairwise(dates)}
+            # The first bar of a session begins with it, at 4:00, the others on the clock.
+            times = {dt.timedelta(hours=date.hour, minutes=date.minute, seconds=date.second) for date in dates}
+            assert not any(time % dt.timedelta(seconds=seconds) for time in times - {OPENING})
 
     async def test_they_meet_the_market(self, connected) -> None:
         (ticker,) = await connected.reqTickersAsync(APPLE)
@@ -66,8 +73,14 @@ class TestBars:
             await connected.reqHistoricalDataAsync(APPLE, end, "5 D", "1 hour", "TRADES", True) for _ in range(2)
         ]
         assert list(first) == list(second)
-        assert first[-1].date.strftime("%Y%m%d %H:%M") == "20240628 15:30"
+        assert first[-1].date.strftime("%Y%m%d %H:%M") == "20240628 15:00"
         assert len({bar.date.date() for bar in first}) == 5
+
+    async def test_hours_of_a_pair_as_they_were_recorded(self, connected) -> None:
+        # Public transcripts of GBP.USD: 20250303 17:15:00, 18:00:00, 19:00:00 US/Eastern
+        end = "20250303 20:30:00 US/Eastern"
+        bars = await connected.reqHistoricalDataAsync(EURO, end, "1 D", "1 hour", "MIDPOINT", True)
+        assert [f"{bar.date:%H%M}" for bar in bars] == ["1715", "1800", "1900", "2000"]
 
     @pytest.mark.parametrize("what", ["MIDPOINT", "BID", "ASK", "BID_ASK", "HISTORICAL_VOLATILITY"])
     async def test_what_is_not_traded_has_no_volume(self, connected, what: str) -> None:
@@ -151,12 +164,13 @@ class TestKeptUpToDate:
         dates = [bar.date for bar in bars[-3:]]
         assert all(a < b and b.second % 5 == 0 for a, b in itertools.pairwise(dates))
 
-    async def test_hours_begin_where_the_session_did(self, session) -> None:
+    async def test_hours_are_those_of_the_clock(self, session) -> None:
         session.send(*ask(size="1 hour", keep=1, format=2, duration="2 D"))
         first = [int(text) for text in (await session.until(17))[-1][5::8]]
         line = (await session.until(90, "5"))[-1]
-        assert (int(line[3]) - first[0]) % 3600 == 0
         assert first[0] % 3600 == 1800
+        assert [start % 3600 for start in first[1:4]] == [0] * 3
+        assert int(line[3]) % 3600 == 0 or int(line[3]) == first[-1]
 
     async def test_its_cancel_is_told(self, session) -> None:
         session.send(*ask(size="1 min", keep=1))

@@ -1,7 +1,9 @@
 """The file of instruments: what it gives, what is said of one that cannot be used."""
 
 import datetime as dt
+import re
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from ibkr.simulator import Gateway
 from ibkr.simulator.market.instruments import load_instruments
-from ibkr.simulator.market.options import compute, implied_vol, monthlies, weeklies
+from ibkr.simulator.market.options import compute, implied_vol, monthlies, quarterlies, weeklies
 from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.toml import DataError
 
@@ -29,6 +31,10 @@ class TestShipped:
         assert {symbol: shipped.by_symbol[symbol].con_id for symbol in TODAYS} == TODAYS
         assert len(shipped.live) > 21
 
+    def test_it_is_read_once_for_all_gateways(self) -> None:
+        assert load_instruments() is load_instruments()
+        assert len(load_instruments().listed) > 120
+
     def test_contract_ids_are_unique_options_included(self) -> None:
         ids = [item.con_id for item in load_instruments()]
         assert len(ids) == len(set(ids)) > 1000
@@ -36,9 +42,20 @@ class TestShipped:
 
     def test_a_family_has_many_members(self) -> None:
         futures = load_instruments().find({"symbol": "ES", "sec_type": "FUT", "exchange": "CME"})
-        assert [item.last_trade_date[:6] for item in futures] == ["202712", "202803", "202806"]
+        assert [item.last_trade_date[:6] for item in futures][-3:] == ["202712", "202803", "202806"]
         (one,) = load_instruments().find({"symbol": "ES", "sec_type": "FUT", "last_trade_date": "202803"})
         assert one.local_symbol == "ESH8"
+
+    @pytest.mark.parametrize("symbol", ["ES", "NQ", "MES", "MNQ", "RTY"])
+    def test_the_next_quarterly_futures_are_there_on_any_day(self, symbol: str) -> None:
+        found = load_instruments().find({"symbol": symbol, "sec_type": "FUT", "exchange": "CME"})
+        dates = [item.last_trade_date for item in found]
+        today = dt.datetime.now(ZoneInfo("US/Eastern")).date()
+        assert dates[:4] == quarterlies(today, 4)
+        assert dates == sorted(set(dates))
+        assert re.fullmatch(f"{symbol}[HMUZ]{dates[0][3]}", found[0].local_symbol)
+        (continuous,) = load_instruments().find({"symbol": symbol, "sec_type": "CONTFUT"})
+        assert (continuous.con_id, continuous.sec_type) == (found[0].con_id, "CONTFUT")
 
     def test_options_are_found_by_any_of_their_fields(self) -> None:
         book = load_instruments()
@@ -58,10 +75,11 @@ class TestShipped:
 class TestExpiries:
     @given(st.dates(dt.date(2020, 1, 1), dt.date(2040, 1, 1)), st.integers(0, 24))
     def test_they_are_fridays_to_come(self, today: dt.date, count: int) -> None:
-        for made in (monthlies, weeklies):
+        for made in (monthlies, quarterlies, weeklies):
             dates = [dt.datetime.strptime(text, "%Y%m%d").date() for text in made(today, count)]
             assert len(set(dates)) == count
             assert all(date >= today and date.weekday() == 4 for date in dates)
+        assert all(int(text[4:6]) in (3, 6, 9, 12) for text in quarterlies(today, count))
         assert all(15 <= int(text[6:]) <= 21 for text in monthlies(today, count))
 
 
@@ -108,7 +126,8 @@ class TestOwnFile:
             (ONE.replace("10", '"ten"'), ["price = 'ten'", "a number is needed"]),
             (ONE.replace("10", "-1"), ["price = -1", "more than 0 is needed"]),
             (ONE.replace("10", "true"), ["price = True", "a number is needed"]),
-            (ONE.replace("STK", "BOND"), ["sec_type = 'BOND'", "write one of STK, CASH, FUT, IND"]),
+            (ONE.replace("STK", "OPT"), ["sec_type = 'OPT'", "write one of STK, CASH, FUT, IND, BOND"]),
+            (ONE + 'calendar = "MARS"', ["calendar = 'MARS'", "write one of NYSE, CBOE, CME"]),
             (ONE + "strik = 5", ["strik = 5", "no such field, perhaps: strike"]),
             (ONE + "strike = 5", ["strike = 5", "options are made by a [[chain]]"]),
             (ONE + 'market_data = "free"', ["market_data = 'free'", "write one of live, delayed, none"]),
@@ -116,6 +135,10 @@ class TestOwnFile:
             (ONE.replace("STK", "FUT"), ["exchange", "is missing: a FUT needs one"]),
             ('[[chain]]\nunderlying = "XYZ"\nfirst_con_id = 1\nstrike_step = 1', ["'XYZ' is none of the instruments"]),
             ("[[bond]]\nx = 1", ["[[bond]]", "no such kind of entry, write one of: instrument, chain, market_rule"]),
+            (
+                ONE + '[[quarterly]]\nlocal_symbol = "XYZ"\nroot = "X"\nfirst_con_id = 9',
+                ["local_symbol = 'XYZ'", "is none of the futures in this file"],
+            ),
             ("instrument = 5", ["write its entries under [[instrument]]"]),
             ("price = ", ["is not TOML"]),
             ('[[market_rule]]\nid = 1\nincrements = [["a"]]', ["increments = 'a'", "a number is needed"]),

@@ -7,8 +7,19 @@ from ib_async import Contract, Forex, Index, Option, Stock
 
 from ibkr.simulator import FaultError, Gateway
 from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.streams.generic_ticks import find
 
-BMW, VODAFONE, APPLE = 14094, 29612249, 265598
+BMW, VODAFONE, APPLE, SPY, MINI = 14094, 29612249, 265598, 756733, 495512563
+ALL = "100,101,105,106,165,221,225,232,233,236,258,292,293,294,295,318,375,411,456,460,577,586,587,588,595,614,619,623"
+REFUSAL = (  # recorded from a gateway of 2026-10 by the project ibx, issue 450
+    "Incorrect generic tick list of mdoff,292:.  Legal ones for (STK) are: 100(Option Volume),101(Option Open Interest)"
+    ",105(Average Opt Volume),106(impvolat),165(Misc. Stats),221/220(Creditman Mark Price),225(Auction),"
+    "232/221(Pl Price),233(RTVolume),236(inventory),258/47(Fundamentals),292(Wide_news),293(TradeCount),294(TradeRate),"
+    "295(VolumeRate),318(LastRTHTrade),375(RTTrdVolume),411(rthistvol),456/59(IBDividends),460(Bond Factor Multiplier),"
+    "577(EtfNavLast(navlast)),586(IPOHLMPRC),587(Pl Price Delayed),588(Futures Open Interest),"
+    "595(Short-Term Volume X Mins),614(EtfNavMisc(high/low)),619(Creditman Slow Mark Price),"
+    "623(EtfFrozenNavLast(fznavlast))"
+)
 
 
 def request(req_id: int, con_id: int, generics: str = "", snapshot: int = 0) -> tuple[object, ...]:
@@ -87,10 +98,10 @@ class TestTypes:
 
 class TestGenericTicks:
     async def test_ib_async_gets_them(self, connected, caplog) -> None:
-        ticker = connected.reqMktData(Contract(conId=APPLE), "100,101,104,105,106,165,221,225,233,236,258,292,293,456")
+        ticker = connected.reqMktData(Contract(conId=APPLE), "100,101,105,106,165,221,225,233,236,258,292,293,411,456")
         while not ticker.rtVolume or not ticker.dividends:
             await asyncio.wait_for(ticker.updateEvent, 2)
-        assert (ticker.shortableShares, ticker.putVolume, ticker.histVolatility) == (1_000_000, 9_000, 0.25)
+        assert (ticker.shortableShares, ticker.putVolume, ticker.rtHistVolatility) == (1_000_000, 9_000, 0.25)
         assert ticker.low52week < ticker.low13week < ticker.high13week < ticker.high52week
         assert ticker.fundamentalRatios.NPRICE == 230
         assert ticker.dividends.nextAmount == 0.25
@@ -98,13 +109,50 @@ class TestGenericTicks:
         assert connected.newsTicks()[0].timeStamp == 1767623460000
         assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
-    @pytest.mark.parametrize("generics", ["999", "233,4", "x", "233;236", "٣", "588"])
+    @pytest.mark.parametrize("generics", ["999", "233,4", "x", "233;236", "٣", "104", "162", "292:", "mdoff"])
     async def test_others_are_321_with_the_legal_ones(self, session, generics: str) -> None:
         session.send(*request(5, APPLE, generics))
         req_id, code, text = await session.error()
         assert (req_id, code) == (5, 321)
         assert "Incorrect generic tick list" in text
         assert "Legal ones for (STK) are: 100(Option Volume),101(Option Open Interest)" in text
+
+    async def test_the_refusal_is_the_one_of_real_gateways(self, session) -> None:
+        session.send(*request(5, APPLE, "mdoff,292:"))
+        assert (await session.error())[2].partition(" : cause - ")[2] == REFUSAL
+
+    @pytest.mark.parametrize(("con_id", "sec_type"), [(APPLE, "STK"), (SPY, "STK"), (MINI, "FUT"), (None, "OPT")])
+    async def test_all_are_legal_for_stocks_futures_and_options(self, gateway, session, con_id, sec_type: str) -> None:
+        if con_id is None:
+            con_id = gateway._hub.instruments.chains[0].options[0].con_id
+        session.send(*request(5, con_id, ALL))
+        assert (await session.receive())[:4] == ["58", "1", "5", "1"]
+        await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
+        assert gateway._hub.instruments.by_con_id(con_id).sec_type == sec_type
+
+    @pytest.mark.parametrize(
+        ("kind", "refused"),
+        [
+            ("STK", {162}),
+            ("OPT", {162}),
+            ("FUT", {162}),
+            ("IND", {595}),
+            ("CASH", {162, 456, 595}),
+            ("BOND", {162, 456}),
+            ("CRYPTO", {162, 456}),
+            ("CFD", {162}),
+            ("WAR", {162, 456}),
+            ("BAG", {162, 456, 595}),
+        ],
+    )
+    def test_which_are_refused_by_kind(self, kind: str, refused: set[int]) -> None:
+        assert {number for number in (*map(int, ALL.split(",")), 162) if find(str(number), kind) is None} == refused
+        assert find("104", kind) is None
+
+    async def test_what_a_fund_has_to_say(self, session) -> None:
+        session.send(*request(5, SPY, "mdoff,577,614,619,623,595,375,586,587"))
+        types = {line[3] for line in [await session.receive() for _ in range(11)] if line[0] in ("1", "2", "46")}
+        assert types == {"96", "97", "98", "99", "79", "63", "64", "65", "77"}
 
     async def test_they_alone(self, session) -> None:
         session.send(*request(5, APPLE, "mdoff,292:BRFG"))

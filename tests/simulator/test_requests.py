@@ -172,8 +172,10 @@ class TestMarketData:
 
     async def test_bag_and_delta_neutral_fields_are_read(self, session) -> None:
         legs = (265598, 1, "BUY", "SMART", 272093, 1, "SELL", "SMART")
+        session.send(1, 11, 4, 0, "X", "BAG", *APPLE[3:], 2, *legs[:4], 4711, *legs[5:], 0, "", 0, 0, "")
+        assert (await session.error())[:2] == (4, 200)
         session.send(1, 11, 5, 0, "X", "BAG", *APPLE[3:], 2, *legs, 0, "", 0, 0, "")
-        assert (await session.error())[:2] == (5, 200)
+        await session.until(58, "5")
         session.send(1, 11, 6, *APPLE, 1, 265598, 0.5, 230.0, "233", 0, 0, "")
         await session.until(58, "6")
 

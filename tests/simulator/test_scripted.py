@@ -76,13 +76,13 @@ class TestReports:
     async def test_fundamentals(self, connected, session) -> None:
         assert "Apple Inc" in await connected.reqFundamentalDataAsync(APPLE, "ReportSnapshot")
         session.send(52, 2, 5, 8894, "", "", "", "", "", "", "ReportSnapshot", 0, "")
-        assert (await session.error())[:2] == (5, 430)
+        assert await session.error() == (5, 10358, "Fundamentals data is not allowed")
 
     async def test_calendar(self, connected, session) -> None:
         assert "wshe_ed" in await connected.getWshMetaDataAsync()
         assert "20270128" in await connected.getWshEventDataAsync(WshEventData(conId=265598))
         session.send(102, 5, 8894, "", 0, 0, 0, "", "", "")
-        assert (await session.error())[:2] == (5, 10277)
+        assert await session.error() == (5, 10276, "News feed is not allowed")
 
     async def test_advisors(self, session) -> None:
         session.send(18, 1, 1)

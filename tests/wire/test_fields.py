@@ -1,6 +1,7 @@
 """The field codec: values out as TWS writes them, texts in as they stand."""
 
 import math
+import sys
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,11 @@ ascii_text = st.text(st.characters(min_codepoint=1, max_codepoint=127))
         (2147483647, "2147483647"),
         (0.0, "0.0"),
         (0.01, "0.01"),
+        (0.00005, "0.00005"),
+        (-0.00001234, "-0.00001234"),
+        (1e-8, "0.00000001"),
+        (1e16, "10000000000000000"),
+        (sys.float_info.max, "1.7976931348623157E308"),
         (math.inf, "Infinity"),
         (-math.inf, "-Infinity"),
         ("Börse", "B\\u00f6rse"),
@@ -54,6 +60,12 @@ def test_ascii_texts_round_trip(texts: list[str]) -> None:
 def test_numbers_round_trip(real: float, whole: int) -> None:
     first, second = decode_fields(encode_fields(real, whole))
     assert (float(first), int(second)) == (real, whole)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_no_number_has_an_exponent(real: float) -> None:
+    if abs(real) < sys.float_info.max:
+        assert b"e" not in encode_fields(real).lower()
 
 
 @given(st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"])))

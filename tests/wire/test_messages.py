@@ -6,7 +6,7 @@ import pytest
 from ib_async.decoder import Decoder
 
 from ibkr.wire import data, frame, messages
-from ibkr.wire.layout import Field, Layout, LayoutError, Repeat
+from ibkr.wire.layout import Field, Layout, LayoutError, Repeat, flat
 from tests.heard import Heard
 
 
@@ -129,6 +129,13 @@ class TestVersions:
     def test_contract_details_count(self, version: int, count: int) -> None:
         assert len(self.fields(messages.CONTRACT_DETAILS, version, **details())) == count
 
+    def test_a_fund_has_seventeen_fields_more_from_179_on(self) -> None:
+        counts = [
+            len(self.fields(messages.CONTRACT_DETAILS, version, **details(sec_type="FUND")))
+            for version in (178, 179, 186)
+        ]
+        assert counts == [40, 57, 59]
+
     @pytest.mark.parametrize(
         ("layout", "version", "count"),
         [
@@ -159,7 +166,7 @@ def one_of_each(fields: tuple[Field | Repeat, ...]) -> dict[str, object]:
 
 def details(**changes: object) -> dict[str, object]:
     values: dict[str, object] = {}
-    for item in messages.CONTRACT_DETAILS.fields:
+    for item in flat(messages.CONTRACT_DETAILS.fields):
         if isinstance(item, Repeat):
             values[item.name] = ()
         elif item.constant is None:

@@ -59,6 +59,14 @@ def simulate(
             "--answers", rich_help_panel=_LIMITS, show_default=_OWN, help="TOML file of news, scanners and their like."
         ),
     ] = SHIPPED_ANSWERS,
+    market_hours: Annotated[
+        bool,
+        typer.Option(
+            "--market-hours",
+            rich_help_panel=_LIMITS,
+            help="Keep to the hours and holidays of the exchanges; else the market never closes.",
+        ),
+    ] = False,
     rate: Annotated[
         int, typer.Option("--rate", rich_help_panel=_LIMITS, help="Messages a second that it takes from a client.")
     ] = 50,
@@ -113,6 +121,7 @@ def simulate(
             lines=lines,
             instruments=instruments,
             answers=answers,
+            market_hours=market_hours,
             rate=rate,
             on_rate=on_rate,
             id_hold=id_hold,

@@ -51,6 +51,7 @@ class Gateway:
         lines: Instruments that may stream at one time; one more gets error 101.
         speed: How fast the time of the market passes: 2 is twice as fast.
         historical_pacing: Whether IB's limits on requests for historical bars apply.
+        market_hours: Whether quotes move only while the exchange is open. Without it, the market never closes.
         instruments: A TOML file of instruments, in place of the package's own.
         answers: A TOML file of news, scanners and their like, in place of the package's own.
         master_client_id: The client id that sees the orders of all clients.
@@ -84,6 +85,7 @@ class Gateway:
         lines: int = 100,
         speed: float = 1.0,
         historical_pacing: bool = False,
+        market_hours: bool = False,
         instruments: str | Path = SHIPPED_INSTRUMENTS,
         answers: str | Path = SHIPPED_ANSWERS,
         master_client_id: int | None = None,
@@ -106,6 +108,7 @@ class Gateway:
             lines=lines,
             speed=speed,
             historical_pacing=historical_pacing,
+            market_hours=market_hours,
             master_client_id=master_client_id,
             partial_fills=partial_fills,
             latency=parse_latency(latency),

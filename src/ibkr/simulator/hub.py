@@ -16,7 +16,7 @@ from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.faults.conditions import Conditions
 from ibkr.simulator.history.pacing import HistoricalPacing
 from ibkr.simulator.history.past import History
-from ibkr.simulator.market.instruments import Instruments
+from ibkr.simulator.market.catalog import Instruments
 from ibkr.simulator.market.market import Market
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders.desk import Desk
@@ -54,6 +54,7 @@ class Settings:
     lines: int
     speed: float
     historical_pacing: bool
+    market_hours: bool
     master_client_id: int | None
     partial_fills: bool
     latency: Latency
@@ -100,7 +101,7 @@ class Hub:
         self.moments = Moments()
         self.market = Market(self)
         self.streams = DataStreams(self)
-        self.history = History(settings.seed, self.market.started)
+        self.history = History(settings.seed, self.market.started, never_closes=not settings.market_hours)
         self.historical_pacing = HistoricalPacing(settings.historical_pacing)
         self.encoded: dict[tuple[int, int, int], tuple[Quote, Parts]] = {}
         self.desk = Desk(self)

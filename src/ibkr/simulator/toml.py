@@ -5,10 +5,11 @@ What is wrong is told with the file, the entry, the field and what to write inst
 
 import dataclasses
 import difflib
+import functools
 import tomllib
 import typing
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,7 +57,7 @@ class Entry:
 
     def build(self, kind: type[_T], **defaults: object) -> _T:
         """The entry as a dataclass: every field known, of its type, and none missing."""
-        types = typing.get_type_hints(kind)
+        types = _types_of(typing.cast("Hashable", kind))
         fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for name in self.values:
             if name not in fields:
@@ -71,6 +72,8 @@ class Entry:
         return kind(**values)
 
     def _checked(self, name: str, value: object, wanted: Any) -> object:
+        if type(value) is wanted:
+            return value
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         plain = typing.get_origin(wanted) or wanted
@@ -106,6 +109,11 @@ def check_unique(path: str | Path, kind: str, field: str, values: Sequence[objec
     for value, count in Counter(values).items():
         if count > 1:
             raise DataError(f"{path}: [[{kind}]]: {field} = {value!r} stands {count} times, each must be unique")
+
+
+@functools.cache
+def _types_of(kind: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _word(kind: Any) -> str:

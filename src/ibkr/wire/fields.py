@@ -5,10 +5,13 @@ Sources: ibapi 10.46 `comm.py` (`make_field`, `read_fields`), ib_async 2.1.0 `cl
 
 import math
 import re
+import sys
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 _NON_ASCII = r"[^\x00-\x7f]"
+_UNSET_DOUBLE: Final = "1.7976931348623157E308"
 _ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|\\)"
 
 
@@ -64,9 +67,11 @@ def _encode_text(value: str) -> str:
 
 def _encode_float(value: float) -> str:
     if math.isfinite(value):
-        # As Java writes an exponent: an unset double is 1.7976931348623157E308 on the wire.
         text = float.__repr__(value)
-        return text.replace("e+", "E").replace("e", "E") if "e" in text else text
+        if "e" not in text:
+            return text
+        # TWS writes 0.00005, not 5E-05. An exponent is only in its text for an unset double.
+        return _UNSET_DOUBLE if value == sys.float_info.max else f"{Decimal(text):f}"
     if math.isnan(value):
         raise ValueError("a field cannot hold NaN: send None for a value that is not set")
     return "Infinity" if value > 0 else "-Infinity"

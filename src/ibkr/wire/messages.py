@@ -4,7 +4,9 @@ Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on a
 numbers in `since` and `before` are the server versions named in ibapi's `server_versions.py`.
 """
 
-from ibkr.wire.layout import REQ_ID, Field, Layout, Repeat, texts, version_field
+from collections.abc import Mapping
+
+from ibkr.wire.layout import REQ_ID, Field, Given, Layout, Repeat, fields, texts, version_field
 
 _CONTRACT_HEAD = (
     Field("con_id", "int"),
@@ -19,6 +21,7 @@ _CONTRACT_TAIL = texts("currency local_symbol trading_class")
 MANAGED_ACCOUNTS = Layout("managedAccounts", 15, (version_field(1), Field("accounts")))
 NEXT_VALID_ID = Layout("nextValidId", 9, (version_field(1), Field("order_id", "int")))
 CURRENT_TIME = Layout("currentTime", 49, (version_field(1), Field("time", "int")))
+CURRENT_TIME_IN_MILLIS = Layout("currentTimeInMillis", 109, (Field("time", "int"),))
 ERROR = Layout(
     "error",
     4,
@@ -85,6 +88,21 @@ EXECUTION_DATA_END = Layout("execDetailsEnd", 55, (version_field(1), REQ_ID))
 
 # --- contracts -----------------------------------------------------------------------------------
 
+_LOTS = fields("size", "min_size size_increment suggested_size_increment", since=164)
+
+_FUND = (
+    *texts("fund_name fund_family fund_type fund_front_load fund_back_load fund_back_load_time_interval"),
+    Field("fund_management_fee"),
+    *fields("bool", "fund_closed fund_closed_for_new_investors fund_closed_for_new_money"),
+    *texts("fund_notify_amount fund_minimum_initial_purchase fund_subsequent_minimum_purchase"),
+    *texts("fund_blue_sky_states fund_blue_sky_territories fund_distribution_policy fund_asset_type"),
+)
+
+
+def _is_fund(values: Mapping[str, object]) -> bool:
+    return values["sec_type"] == "FUND"
+
+
 CONTRACT_DETAILS = Layout(
     "contractDetails",
     10,
@@ -93,7 +111,7 @@ CONTRACT_DETAILS = Layout(
         REQ_ID,
         *texts("symbol sec_type last_trade_date_and_time"),
         Field("last_trade_date", since=182),
-        Field("strike", "float"),
+        Field("strike", "size"),
         *texts("right exchange currency local_symbol market_name trading_class"),
         Field("con_id", "int"),
         Field("min_tick", "float"),
@@ -109,10 +127,36 @@ CONTRACT_DETAILS = Layout(
         Field("agg_group", "int"),
         *texts("under_symbol under_sec_type market_rule_ids real_expiration_date stock_type"),
         Field("suggested_size", "size", since=163, before=164),
-        Field("min_size", "size", since=164),
-        Field("size_increment", "size", since=164),
-        Field("suggested_size_increment", "size", since=164),
+        *_LOTS,
+        Given(_is_fund, _FUND, since=179),
         Repeat("ineligibility_reasons", texts("id description"), since=186),
+    ),
+)
+BOND_CONTRACT_DETAILS = Layout(
+    "bondContractDetails",
+    18,
+    (
+        version_field(6, before=164),
+        REQ_ID,
+        *texts("symbol sec_type cusip"),
+        Field("coupon", "size"),
+        *texts("maturity issue_date ratings bond_type coupon_type"),
+        *fields("bool", "convertible callable putable"),
+        *texts("desc_append exchange currency market_name trading_class"),
+        Field("con_id", "int"),
+        Field("min_tick", "float"),
+        Field("size_multiplier", "int", since=110, before=164),
+        *texts("order_types valid_exchanges next_option_date next_option_type"),
+        Field("next_option_partial", "bool"),
+        Field("notes"),
+        Field("long_name", "name"),
+        *fields("text", "time_zone_id trading_hours liquid_hours", since=188),
+        Field("ev_rule"),
+        Field("ev_multiplier", "int"),
+        Repeat("sec_ids", texts("tag value")),
+        Field("agg_group", "int"),
+        Field("market_rule_ids"),
+        *_LOTS,
     ),
 )
 CONTRACT_DETAILS_END = Layout("contractDetailsEnd", 52, (version_field(1), REQ_ID))

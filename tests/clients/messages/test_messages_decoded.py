@@ -42,6 +42,7 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(0, 2**31 - 2),
     "float": st.floats(0.01, 1e9),
     "size": st.integers(1, 2**31 - 2),
+    "bool": st.booleans(),
     "text": TEXT,
     "name": TEXT,
 }
@@ -109,7 +110,13 @@ def arguments(layout: Layout, version: int, args: tuple[Any, ...]) -> Iterator[A
             yield plain(arg)
 
 
-SPECIAL = {messages.ERROR.name, messages.TICK_PRICE.name, messages.CONTRACT_DETAILS.name}
+DETAILS_LAYOUTS = (messages.CONTRACT_DETAILS, messages.BOND_CONTRACT_DETAILS)
+SPECIAL = {
+    messages.ERROR.name,
+    messages.TICK_PRICE.name,
+    messages.CURRENT_TIME_IN_MILLIS.name,
+    *(layout.name for layout in DETAILS_LAYOUTS),
+}
 
 
 @pytest.mark.parametrize(
@@ -166,16 +173,27 @@ def test_a_price_and_its_size(client: Any, draw: st.DataObject, tick_type: int) 
 
 
 @settings(max_examples=10)
-@given(draw=st.data())
-def test_contract_details(client: Any, draw: st.DataObject) -> None:
+@given(millis=st.integers(0, 2**52))
+def test_the_time_in_milliseconds_from_the_version_that_brought_it(client: Any, millis: int) -> None:
     versions, decode = client
-    values = draw.draw(values_of(messages.CONTRACT_DETAILS))
+    for version in (version for version in versions if version >= 197):
+        assert decode(version, messages.CURRENT_TIME_IN_MILLIS.encode(version, time=millis)) == [
+            ("currentTimeInMillis", (millis,))
+        ]
+
+
+@pytest.mark.parametrize("layout", DETAILS_LAYOUTS, ids=lambda layout: layout.name)
+@settings(max_examples=10)
+@given(draw=st.data())
+def test_contract_details(client: Any, layout: Layout, draw: st.DataObject) -> None:
+    versions, decode = client
+    values = draw.draw(values_of(layout))
     values["size_multiplier"] = 1  # ib_async skips it
     for version in versions:
-        ((name, (req_id, found)),) = decode(version, messages.CONTRACT_DETAILS.encode(version, **values))
-        assert (name, req_id) == ("contractDetails", values["req_id"])
+        ((name, (req_id, found)),) = decode(version, layout.encode(version, **values))
+        assert (name, req_id) == (layout.name, values["req_id"])
         missing = set()
-        for key in there(messages.CONTRACT_DETAILS, version)[1:]:
+        for key in there(layout, version)[1:]:
             holder = next((item for item in (found.contract, found) if hasattr(item, attribute(key))), None)
             if holder is None:
                 missing.add(key)

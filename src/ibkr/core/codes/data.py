@@ -248,4 +248,5 @@ CODES = (
         advice="Close the instrument in the other client, then ask again.",
         retry_helps=True,
     ),
+    _data(10358, "Fundamentals data is not allowed.", advice="Subscribe to fundamentals in Client Portal."),
 )

@@ -88,7 +88,7 @@ def _download(client: "Client", account: str) -> Iterator[bytes]:
     for key, value, currency in account_values(book, account):
         yield client.encode(messages.ACCOUNT_VALUE, key=key, value=value, currency=currency, account=account)
     for held in book.positions(account):
-        price = book.price(held.instrument)
+        price, contract = book.price(held.instrument), held.instrument.position_fields()
         yield client.encode(
             messages.PORTFOLIO_VALUE,
             primary_exchange=held.instrument.primary_exchange,
@@ -99,7 +99,7 @@ def _download(client: "Client", account: str) -> Iterator[bytes]:
             unrealized_pnl=round(held.unrealized_pnl(price), 2),
             realized_pnl=round(held.realized_pnl, 2),
             account=account,
-            **held.instrument.position_fields(),
+            **{**contract, "right": held.instrument.right or "0"},
         )
     yield client.encode(messages.ACCOUNT_TIME, time=time.strftime("%H:%M"))
 

@@ -10,7 +10,7 @@ from ibkr.simulator.market import sessions
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import BAD_WHAT, end_stream, is_free, not_had, refuse, skip_legs, the_one
+from ibkr.simulator.requests.asking import BAD_WHAT, end_stream, is_free, not_had, read_legs, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
@@ -35,7 +35,7 @@ WHAT: Final = (
 )
 MAX_BARS = 20_000
 _SHORT_BARS, _SHORT_BARS_KEPT = 30, 183 * DAY
-_TRADES: Final = ("TRADES", "ADJUSTED_LAST")
+_TRADES: Final = ("TRADES", "ADJUSTED_LAST", "AGGTRADES")
 _VOLATILITIES: Final = ("HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY")
 
 
@@ -55,7 +55,7 @@ class Query:
 
     def date(self, bar: Bar) -> str:
         """The date of a bar."""
-        return self.style.day(bar.start + DAY // 4) if self.size >= DAY else self.style.moment(bar.start)
+        return self.style.day(bar.start + DAY // 3) if self.size >= DAY else self.style.moment(bar.start)
 
 
 class KeptUpToDate(DataStream):
@@ -68,6 +68,7 @@ class KeptUpToDate(DataStream):
         super().__init__(client, query.req_id, query.item, FARM)
         self._query = query
         self._bar = last
+        self._next_start = sessions.on_the_clock(query.item, last.start, query.size) + query.size
         self._told = int(client.hub.market.now()) // SECONDS
 
     def opening(self, quote: Quote) -> list[bytes]:
@@ -76,9 +77,9 @@ class KeptUpToDate(DataStream):
     def moved(self, quote: Quote) -> list[bytes]:
         query, now = self._query, self.client.hub.market.now()
         price = price_of(quote, query.what)
-        if now >= self._bar.start + query.size and query.size < DAY:
-            passed = int(now - self._bar.start) // query.size  # hours begin with the session, not with the clock's
-            self._bar = Bar(self._bar.start + passed * query.size, price, price, price, price)
+        if now >= self._next_start and query.size < DAY:
+            self._bar = Bar(sessions.on_the_clock(query.item, now, query.size), price, price, price, price)
+            self._next_start = self._bar.start + query.size
         self._bar.add(price, quote.last_size if query.what in _TRADES else 0)
         if int(now) // SECONDS == self._told:
             return []
@@ -98,13 +99,13 @@ def request(client: "Client", fields: FieldReader) -> None:
     regular = fields.bool("Use RTH")
     what = fields.text("What To Show").upper()
     format_date = fields.int("Format Date")
-    skip_legs(fields, contract)
+    legs = read_legs(fields, contract)
     is_kept = client.server_version >= 124 and fields.bool("Keep Up To Date")
     if not 1 <= format_date <= 2:
         raise Malformed("Format Date", str(format_date))
     if not is_free(client, req_id):
         return
-    item = the_one(client, req_id, contract)
+    item = the_one(client, req_id, contract, legs)
     if item is None:
         return
     style = DateStyle(format_date, client.server_version, sessions.zone_of(item))
@@ -117,7 +118,9 @@ def request(client: "Client", fields: FieldReader) -> None:
     except BadSpan as error:
         refuse(client, req_id, 321, str(error))
         return
-    if not client.hub.historical_pacing.is_within(query, client.hub.loop.time()):
+    if refusal := _refusal(query):
+        client.send_error(req_id, *refusal)
+    elif not client.hub.historical_pacing.is_within(query, client.hub.loop.time()):
         not_had(client, req_id, "Historical data request pacing violation")
     elif is_served(client, req_id, item):
         _answer(client, query)
@@ -146,13 +149,24 @@ def is_served(client: "Client", req_id: int, item: Instrument) -> bool:
 
 def is_shown(item: Instrument, what: str) -> bool:
     """Whether an instrument has history of this `whatToShow`."""
-    if what in ("AGGTRADES", "FEE_RATE"):
+    if what == "AGGTRADES":
+        return item.sec_type == "CRYPTO"
+    if what == "FEE_RATE":
         return False
     if what in _VOLATILITIES:
         return item.sec_type in ("STK", "IND")
     if what in _TRADES:
-        return item.sec_type != "CASH"
+        return item.sec_type not in ("CASH", "CFD", "CMDTY")
     return item.sec_type != "IND" or what == "SCHEDULE"
+
+
+def _refusal(query: Query) -> tuple[int, str] | None:
+    """The code and text by which a kind of instrument refuses what is asked for."""
+    if query.item.sec_type == "CONTFUT" and query.end is not None:
+        return 10339, "Setting end date/time for continuous future security type is not allowed."
+    if query.item.sec_type == "CRYPTO" and query.what == "TRADES":
+        return 10299, "Expected what to show is AGGTRADES, please use that instead of TRADES."
+    return None
 
 
 def _check(query: Query) -> None:

@@ -1,9 +1,13 @@
 """Ticks of the past (reqHistoricalTicks), first timestamps, histograms."""
 
 import datetime as dt
+import itertools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from ibkr.simulator.history.historical import WHAT, is_served, is_shown
+from ibkr.simulator.history.past import History
+from ibkr.simulator.history.selection import OLDEST
 from ibkr.simulator.history.spans import DAY, BadSpan, parse_time
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.instrument import Instrument
@@ -19,14 +23,11 @@ _LISTED: Final = {"STK": (1980, 12, 12), "CASH": (2005, 3, 9), "IND": (1990, 1, 
 _PERIODS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
 
-def past_ticks(
-    client: "Client", req_id: int, item: Instrument, what: str, count: int, end: int, begin: int | None = None
-) -> bytes:
-    """The body with so many ticks, a second apart, up to `end`, or from `begin` on."""
-    first = end - count + 1 if begin is None else begin
+def past_ticks(client: "Client", req_id: int, item: Instrument, what: str, times: Iterable[int]) -> bytes:
+    """The body with a tick for each of these times, in seconds since the epoch."""
     history, tick = client.hub.history, item.min_tick
     rows: list[dict[str, object]] = []
-    for time in range(first, first + count):
+    for time in times:
         price, size = history.price(item, time), 100 * (1 + time % 7)
         row: dict[str, object] = {"time": time, "attributes": 0}
         if what == "BID_ASK":
@@ -40,15 +41,21 @@ def past_ticks(
     return client.encode(layouts.get(what, data.HISTORICAL_TICKS), req_id=req_id, ticks=rows, done=True)
 
 
+def last_seconds(history: History, item: Instrument, end: int, count: int, regular: bool) -> list[int]:
+    """The last so many seconds of trading up to `end`, in their order; none before 1990."""
+    found = itertools.islice(history.seconds_before(item, end, regular), count) if end >= OLDEST else ()
+    return list(found)[::-1]
+
+
 def ticks(client: "Client", fields: FieldReader) -> None:
-    """reqHistoricalTicks: up to 1000 from a start or up to an end, in one message (96, 97 or 98)."""
+    """reqHistoricalTicks: up to 1000, a second apart, from a start or up to an end, in one message (96, 97 or 98)."""
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
     fields.bool("Include Expired")
     start_text, end_text = fields.text("Start Date Time"), fields.text("End Date Time")
     count = fields.int("Number Of Ticks")
     what = fields.text("What To Show").upper()
-    fields.bool("Use RTH")
+    regular = fields.bool("Use RTH")
     fields.bool("Ignore Size")
     item = the_one(client, req_id, contract)
     if item is None:
@@ -67,10 +74,12 @@ def ticks(client: "Client", fields: FieldReader) -> None:
     elif not is_shown(item, what):
         client.send_error(req_id, 10187, f"Failed to request historical ticks:No data of type {what} for {item.symbol}")
     elif is_served(client, req_id, item):
-        now = int(client.hub.market.now())
-        begin = None if start is None else int(start)
-        count = count if begin is None else min(count, max(0, now - begin))
-        client.send(past_ticks(client, req_id, item, what, count, min(int(end or now), now), begin))
+        history, now = client.hub.history, int(client.hub.market.now())
+        if start is None:
+            times = last_seconds(history, item, min(int(end or now), now), count, regular)
+        else:
+            times = list(itertools.islice(history.seconds_after(item, int(start), now, regular), count))
+        client.send(past_ticks(client, req_id, item, what, times))
 
 
 def head_timestamp(client: "Client", fields: FieldReader) -> None:
@@ -110,8 +119,11 @@ def histogram(client: "Client", fields: FieldReader) -> None:
         return
     if not is_served(client, req_id, item):
         return
-    now, sizes = client.hub.market.now(), dict[float, int]()
-    for bar in client.hub.history.bars(item, 1800, now - int(words[0]) * period, now, regular):
+    now, history, sizes = client.hub.market.now(), client.hub.history, dict[float, int]()
+    begin = now - int(words[0]) * period
+    if period == DAY:  # days of trading
+        begin = [day.start for day in itertools.islice(history.sessions(item, now, regular), int(words[0]) or 1)][-1]
+    for bar in history.bars(item, 1800, begin, now, regular):
         sizes[bar.close] = sizes.get(bar.close, 0) + bar.volume
     points = [{"price": price, "size": size} for price, size in sorted(sizes.items())]
     client.send(client.encode(data.HISTOGRAM_DATA, req_id=req_id, points=points))

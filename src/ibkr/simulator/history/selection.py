@@ -26,7 +26,9 @@ def select_bars(
     found: Iterable[Bar]
     if size >= DAY:
         days = max(1, count // DAY) if unit == "S" else count if unit == "D" else None
-        taken = itertools.islice(trading_days(item, regular, end, begin if days is None else OLDEST), days)
+        taken = itertools.islice(
+            _sessions(history.sessions(item, end, regular), begin if days is None else OLDEST), days
+        )
         found = (history.bar(item, session.start, session.end) for session in taken)
         if size > DAY:
             return list(_merged(list(found)[::-1], size, item))
@@ -34,7 +36,7 @@ def select_bars(
         found = itertools.islice(history.bars(item, size, OLDEST, end, regular), max(1, count // size))
     else:
         if unit == "D":
-            days_back = list(itertools.islice(trading_days(item, regular, end), count))
+            days_back = list(itertools.islice(_sessions(history.sessions(item, end, regular)), count))
             begin = days_back[-1].start if days_back else end
         found = history.bars(item, size, begin, end, regular)
     return list(found)[::-1]
@@ -49,10 +51,14 @@ def count_bars(item: Instrument, size: int, duration: Duration, regular: bool) -
     return int(days * max(1, session // size)) if size < DAY else int(days * DAY // size)
 
 
-def trading_days(item: Instrument, regular: bool, end: float, begin: float = OLDEST) -> Iterator[sessions.Session]:
-    """The sessions between two times, the latest first."""
-    every = sessions.sessions_before(item, end, regular)
-    return itertools.takewhile(lambda session: session.end > begin, every)
+def trading_days(item: Instrument, regular: bool, end: float) -> Iterator[sessions.Session]:
+    """The sessions of the exchange before a time, the latest first."""
+    return _sessions(sessions.sessions_before(item, end, regular))
+
+
+def _sessions(found: Iterator[sessions.Session], begin: float = OLDEST) -> Iterator[sessions.Session]:
+    """Those of the sessions, the latest first, that had not ended by `begin`."""
+    return itertools.takewhile(lambda session: session.end > begin, found)
 
 
 def _merged(days: list[Bar], size: int, item: Instrument) -> Iterator[Bar]:

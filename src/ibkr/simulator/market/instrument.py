@@ -2,26 +2,14 @@
 
 from dataclasses import dataclass
 
-_SAME_FOR_ALL: dict[str, object] = {
-    "size_multiplier": 1,
-    "order_types": "ACTIVETIM,ADJUST,ALERT,ALLOC,BASKET,COND,DAY,GTC,LMT,MKT,STP,TRAIL",
-    "price_magnifier": 1,
-    "ev_rule": "",
-    "ev_multiplier": 0,
-    "agg_group": 1,
-    "suggested_size": 100,
-    "min_size": 1,
-    "size_increment": 1,
-    "ineligibility_reasons": (),
-}
-"""Fields of contractDetails that no instrument here differs in."""
-
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """One contract with the details that TWS gives of it, and where its price starts.
 
     `market_data` is what the simulated user is subscribed to: live, delayed (may have it delayed) or none.
+    `last_trade_time` is `HH:MM` in the instrument's zone. The fields from `cusip` on are those of bonds, of which
+    `last_trade_date` is the maturity and `coupon` is in percent.
     """
 
     con_id: int
@@ -37,6 +25,7 @@ class Instrument:
     long_name: str = ""
     farm: str = "usfarm"
     last_trade_date: str = ""
+    last_trade_time: str = ""
     contract_month: str = ""
     multiplier: str = ""
     strike: float = 0.0
@@ -49,10 +38,17 @@ class Instrument:
     market_rule_id: int = 26
     market_data: str = "live"
     time_zone_id: str = "US/Eastern"
+    calendar: str = "NYSE"
     industry: str = ""
     category: str = ""
     subcategory: str = ""
     isin: str = ""
+    figi: str = ""
+    cusip: str = ""
+    coupon: float = 0.0
+    issue_date: str = ""
+    ratings: str = ""
+    bond_type: str = ""
 
     @property
     def venue(self) -> str:
@@ -61,8 +57,8 @@ class Instrument:
 
     @property
     def has_trades(self) -> bool:
-        """Whether it is traded by size: a currency pair is quoted only, an index is computed."""
-        return self.sec_type not in ("CASH", "IND")
+        """Whether it is traded by size: a currency pair is only quoted, an index is computed."""
+        return self.sec_type not in ("CASH", "IND", "CFD", "CMDTY", "FUND", "BAG")
 
     def position_fields(self) -> dict[str, object]:
         """The contract as positions and portfolio lines give it, the exchange aside."""
@@ -72,47 +68,9 @@ class Instrument:
             "sec_type": self.sec_type,
             "last_trade_date": self.last_trade_date,
             "strike": self.strike,
-            "right": "0" if self.sec_type == "FUT" else self.right,
-            "multiplier": self.multiplier,
-            "currency": self.currency,
-            "local_symbol": self.local_symbol,
-            "trading_class": self.trading_class,
-        }
-
-    def details_fields(self) -> dict[str, object]:
-        """The fields of contractDetails (message 10); request id and trading hours aside."""
-        exchanges = self.valid_exchanges.split(",")
-        return {
-            **_SAME_FOR_ALL,
-            "symbol": self.symbol,
-            "sec_type": self.sec_type,
-            "last_trade_date_and_time": self.last_trade_date,
-            "last_trade_date": self.last_trade_date,
-            "strike": self.strike,
             "right": self.right,
-            "exchange": self.exchange,
+            "multiplier": self.multiplier,
             "currency": self.currency,
             "local_symbol": self.local_symbol,
-            "market_name": self.trading_class,
             "trading_class": self.trading_class,
-            "con_id": self.con_id,
-            "min_tick": self.min_tick,
-            "multiplier": self.multiplier,
-            "valid_exchanges": self.valid_exchanges,
-            "under_con_id": self.under_con_id,
-            "long_name": self.long_name,
-            "primary_exchange": self.primary_exchange,
-            "contract_month": self.contract_month,
-            "industry": self.industry,
-            "category": self.category,
-            "subcategory": self.subcategory,
-            "time_zone_id": self.time_zone_id,
-            "sec_ids": [{"tag": "ISIN", "value": self.isin}] if self.isin else (),
-            "under_symbol": self.under_symbol,
-            "under_sec_type": self.under_sec_type,
-            # One for each exchange, in their order.
-            "market_rule_ids": ",".join(str(self.market_rule_id) for _ in exchanges),
-            "real_expiration_date": self.last_trade_date,
-            "stock_type": self.stock_type,
-            "suggested_size_increment": 100 if self.sec_type == "STK" else 1,
         }

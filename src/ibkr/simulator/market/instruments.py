@@ -1,110 +1,59 @@
 """The instruments that the simulated gateway knows, from a TOML file that a user can replace.
 
-The file that ships with the package is `data/instruments.toml`. Its stocks, currency pairs and indices have IB's own
-contract ids; those of futures and options are samples.
+The file that ships with the package is `data/instruments.toml`. Most of its stocks, currency pairs, indices, coins and
+index CFDs have IB's own contract ids; those of futures, options, bonds and the rest are samples.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+import functools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from ibkr.simulator import toml
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.calendars import CALENDARS
+from ibkr.simulator.market.catalog import Instruments, Rule
 from ibkr.simulator.market.instrument import Instrument
-from ibkr.simulator.market.options import Chain, monthlies, weeklies
+from ibkr.simulator.market.options import Chain, monthlies, quarterlies, weeklies
 
 SHIPPED: Final = Path(__file__).parents[1] / "data" / "instruments.toml"
 
+_US_EXCHANGES: Final = (
+    "SMART,AMEX,NYSE,CBOE,PHLX,ISE,CHX,ARCA,NASDAQ,DRCTEDGE,BEX,BATS,EDGEA,BYX,IEX,EDGX,FOXRIVER,PEARL,NYSENAT,LTSE,"
+    "MEMX,IBEOS,OVERNIGHT,TPLUS0,PSX,IBKRATS,JEFFALGO,CSFBALGO"
+)
+
 _KINDS: Final[dict[str, dict[str, object]]] = {
-    "STK": {"exchange": "SMART", "min_tick": 0.01, "market_rule_id": 26, "stock_type": "COMMON"},
-    "CASH": {"exchange": "IDEALPRO", "min_tick": 0.00005, "market_rule_id": 59, "farm": "usfarm"},
-    "FUT": {"min_tick": 0.25, "market_rule_id": 67, "farm": "usfuture", "under_sec_type": "IND", "multiplier": "50"},
-    "IND": {"min_tick": 0.01},
+    "STK": {"exchange": "SMART", "min_tick": 0.01, "stock_type": "COMMON"},
+    "CASH": {"exchange": "IDEALPRO", "min_tick": 0.00005, "market_rule_id": 59, "calendar": "FOREX"},
+    "FUT": {
+        "min_tick": 0.25,
+        "market_rule_id": 67,
+        "farm": "usfuture",
+        "under_sec_type": "IND",
+        "multiplier": "50",
+        "time_zone_id": "US/Central",
+        "last_trade_time": "08:30",
+        "calendar": "CME",
+    },
+    "IND": {"min_tick": 0.01, "calendar": "CBOE"},
+    "BOND": {"exchange": "SMART", "min_tick": 0.001, "market_rule_id": 2399, "calendar": "BOND"},
+    "CFD": {"exchange": "SMART", "min_tick": 0.01},
+    "CMDTY": {"exchange": "SMART", "min_tick": 0.01, "calendar": "FOREX"},
+    "CRYPTO": {"exchange": "PAXOS", "min_tick": 0.01, "calendar": "CRYPTO"},
+    "FUND": {"exchange": "FUNDSERV", "min_tick": 0.01},
+    "IOPT": {"exchange": "SMART", "min_tick": 0.01},
+    "NEWS": {"min_tick": 0.01, "calendar": "CRYPTO"},
+    "WAR": {"exchange": "SMART", "min_tick": 0.01},
 }
 """What an entry of the file that does not say otherwise has, by its `sec_type`."""
 
 _BY_RULE: Final = ("strike", "right")
-"""Fields that only options have, which chains make."""
+"""Fields that only warrants and options have; options are made by chains."""
 
-_LISTED = ("SMART", "", "BEST")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A market rule: the price increment from each price on."""
-
-    id: int
-    increments: list[list[float]]
-
-
-class Instruments:
-    """All instruments of one gateway. Option chains are made when they are first asked for."""
-
-    def __init__(self, listed: list[Instrument], chains: list[Chain], rules: list[Rule]) -> None:
-        self.listed = tuple(listed)
-        self.chains = tuple(chains)
-        self.rules = {rule.id: rule for rule in rules}
-        self._listed_by_con_id = {item.con_id: item for item in listed}
-        self.by_symbol: dict[str, Instrument] = {}
-        for item in listed:
-            self.by_symbol.setdefault(item.symbol, item)
-
-    def __iter__(self) -> Iterator[Instrument]:
-        yield from self.listed
-        for chain in self.chains:
-            yield from chain.options
-
-    @property
-    def live(self) -> list[Instrument]:
-        """Those whose live data the user has, options aside."""
-        return [item for item in self.listed if item.market_data == "live"]
-
-    def by_con_id(self, con_id: int) -> Instrument | None:
-        """The instrument of this contract id."""
-        found = self._listed_by_con_id.get(con_id)
-        chains = (chain for chain in self.chains if con_id in chain.con_ids and con_id in chain.by_con_id)
-        return found or next((chain.by_con_id[con_id] for chain in chains), None)
-
-    def by_isin(self, isin: str) -> list[Instrument]:
-        """The instruments of this ISIN."""
-        return [item for item in self.listed if item.isin and item.isin == isin.upper()]
-
-    def chain_of(self, option: Instrument) -> Chain:
-        """The chain that an option belongs to."""
-        return next(chain for chain in self.chains if chain.by_con_id.get(option.con_id) == option)
-
-    def find(self, query: Mapping[str, str]) -> list[Instrument]:
-        """The instruments that a request's contract fields fit; a field left empty fits all.
-
-        A contract id is enough by itself, as it is for TWS.
-        """
-        con_id = query.get("con_id", "")
-        if con_id not in ("", "0"):
-            found = self.by_con_id(int(con_id))
-            return [found] if found else []
-        if not (query.get("symbol") or query.get("local_symbol")):
-            return []
-        if query.get("sec_type", "").upper() != "OPT":
-            return [item for item in self.listed if _fits(item, query)]
-        symbol = query.get("symbol", "").upper()
-        chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
-        return [item for chain in chains for item in chain.options if _fits(item, query)]
-
-    def matching(self, pattern: str) -> list[Instrument]:
-        """Up to 16 listed instruments for what somebody has typed: by symbol, else by a word of the name."""
-        wanted = pattern.upper()
-        found = [item for item in self.listed if item.sec_type in ("STK", "IND", "CASH")]
-        by_symbol = [item for item in found if item.symbol.upper().startswith(wanted)]
-        by_name = [item for item in found if wanted in item.long_name.upper() and item not in by_symbol]
-        return [*sorted(by_symbol, key=lambda item: len(item.symbol)), *by_name][:16]
-
-    def derivatives_of(self, item: Instrument) -> list[str]:
-        """The kinds of derivative that there are on an instrument."""
-        futures = any(other.sec_type == "FUT" and other.under_con_id == item.con_id for other in self.listed)
-        options = any(chain.under.con_id == item.con_id for chain in self.chains)
-        return [*(["OPT"] if options else []), *(["FUT"] if futures else [])]
+_QUARTERS: Final = {"03": "H", "06": "M", "09": "U", "12": "Z"}
+"""The letters of the months of quarterly futures."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +71,30 @@ class _ChainEntry:
     implied_vol: float = 0.3
 
 
+@dataclass(frozen=True)
+class _QuarterlyEntry:
+    local_symbol: str
+    root: str
+    first_con_id: int
+    count: int = 4
+
+
 def load_instruments(path: str | Path = SHIPPED) -> Instruments:
     """The instruments of a file. Raises `DataError`, which names the file, the entry, the field and the cure."""
-    entries = toml.read(path, ("instrument", "chain", "market_rule"))
+    return _shipped(sessions.today()) if path == SHIPPED else _read(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _shipped(today: dt.date) -> Instruments:
+    """The shipped file, read once a day: the expiries of its chains depend on the date."""
+    return _read(SHIPPED)
+
+
+def _read(path: str | Path) -> Instruments:
+    entries = toml.read(path, ("instrument", "chain", "market_rule", "quarterly"))
     listed = [_instrument(entry) for entry in entries["instrument"]]
+    for entry in entries["quarterly"]:
+        listed += _quarterly(entry, listed)
     toml.check_unique(path, "instrument", "con_id", [item.con_id for item in listed])
     chains: list[Chain] = []
     for entry in entries["chain"]:
@@ -143,28 +112,66 @@ def _rule(entry: toml.Entry) -> Rule:
 
 def _instrument(entry: toml.Entry) -> Instrument:
     kind = entry.choice("sec_type", _KINDS)
-    for name in _BY_RULE:
+    for name in _BY_RULE if kind not in ("WAR", "IOPT") else ():
         entry.refuse(name, "options are made by a [[chain]]")
     defaults = {"exchange": "", "local_symbol": entry.text("symbol"), **_KINDS[kind]}
     item = entry.build(Instrument, **defaults)
     if not item.price > 0 or not item.min_tick > 0:
         raise entry.error("price" if item.min_tick > 0 else "min_tick", "more than 0 is needed")
     entry.choice("market_data", ("live", "delayed", "none"), "live")
+    entry.choice("calendar", CALENDARS, item.calendar)
     if not sessions.is_zone(item.time_zone_id):
         raise entry.error("time_zone_id", "no such time zone, write one such as US/Eastern")
     if not item.exchange:
         raise entry.error("exchange", f"is missing: a {kind} needs one, such as CME or CBOE")
     return replace(
         item,
-        trading_class=item.trading_class or item.local_symbol if kind == "CASH" else item.trading_class or item.symbol,
-        valid_exchanges=item.valid_exchanges or item.exchange,
-        contract_month=item.contract_month or item.last_trade_date[:6],
+        trading_class=item.trading_class or _trading_class(item),
+        valid_exchanges=item.valid_exchanges or _exchanges(item),
+        contract_month=item.contract_month or (item.last_trade_date[:6] if kind == "FUT" else ""),
     )
+
+
+def _quarterly(entry: toml.Entry, listed: list[Instrument]) -> list[Instrument]:
+    """The next futures that are like a listed one, as far as they are not listed themselves."""
+    rule = entry.build(_QuarterlyEntry)
+    model = next((item for item in listed if item.sec_type == "FUT" and item.local_symbol == rule.local_symbol), None)
+    if model is None:
+        raise entry.error("local_symbol", f"{rule.local_symbol!r} is none of the futures in this file")
+    months = {item.contract_month for item in listed if item.trading_class == model.trading_class}
+    return [
+        replace(
+            model,
+            con_id=rule.first_con_id + 12 * (int(date[:4]) - 2020) + int(date[4:6]),
+            local_symbol=f"{rule.root}{_QUARTERS[date[4:6]]}{date[3]}",
+            last_trade_date=date,
+            contract_month=date[:6],
+        )
+        for date in quarterlies(sessions.today(), rule.count)
+        if date[:6] not in months
+    ]
+
+
+def _trading_class(item: Instrument) -> str:
+    if item.sec_type == "STK" and item.primary_exchange == "NASDAQ":
+        return "NMS"
+    return item.local_symbol if item.sec_type == "CASH" else item.symbol
+
+
+def _exchanges(item: Instrument) -> str:
+    is_american = item.sec_type == "STK" and item.currency == "USD" and item.exchange == "SMART"
+    return _US_EXCHANGES if is_american else item.exchange
+
+
+def _underlying(name: str, listed: list[Instrument]) -> Instrument | None:
+    """The instrument of this symbol, futures aside, or the future of this local symbol."""
+    names = {item.local_symbol if item.sec_type == "FUT" else item.symbol: item for item in reversed(listed)}
+    return names.get(name)
 
 
 def _chain(entry: toml.Entry, listed: list[Instrument], others: list[Chain]) -> Chain:
     rule = entry.build(_ChainEntry)
-    under = next((item for item in listed if item.symbol == rule.underlying and item.sec_type != "FUT"), None)
+    under = _underlying(rule.underlying, listed)
     if under is None:
         raise entry.error("underlying", f"{rule.underlying!r} is none of the instruments in this file")
     if not rule.strike_step > 0:
@@ -203,27 +210,3 @@ def _is_date(text: str) -> bool:
         return len(text) == 8 and dt.datetime.strptime(text, "%Y%m%d").year >= 2020
     except ValueError:
         return False
-
-
-def _fits(item: Instrument, query: Mapping[str, str]) -> bool:
-    for name in ("symbol", "sec_type", "currency", "local_symbol", "multiplier", "trading_class"):
-        wanted = query.get(name, "")
-        if wanted and wanted.upper() != str(getattr(item, name)).upper():
-            return False
-    if not item.last_trade_date.startswith(query.get("last_trade_date", "")):
-        return False
-    if item.sec_type == "OPT" and not _is_strike(item, query):
-        return False
-    listed = query.get("primary_exchange", "")
-    if listed and item.primary_exchange and listed not in (item.primary_exchange, item.exchange):
-        return False
-    exchange = query.get("exchange", "")
-    return exchange in _LISTED or exchange in {*item.valid_exchanges.split(","), item.exchange}
-
-
-def _is_strike(item: Instrument, query: Mapping[str, str]) -> bool:
-    right = query.get("right", "").upper()[:1]
-    if right in ("C", "P") and right != item.right:
-        return False
-    strike = float(query.get("strike") or 0)
-    return strike == 0 or strike == item.strike

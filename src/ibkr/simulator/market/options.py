@@ -55,13 +55,13 @@ class Chain:
         """Its contracts by their ids."""
         return {option.con_id: option for option in self.options}
 
-    @property
+    @cached_property
     def con_ids(self) -> range:
         """Those that its contracts' ids are among."""
         return range(self.first_con_id, self._con_id(max(self.expiries, default="20200101"), len(self.strikes), 0))
 
     def _con_id(self, expiry: str, at: int, side: int) -> int:
-        days = dt.datetime.strptime(expiry, "%Y%m%d").toordinal() - _EPOCH
+        days = _date(expiry).toordinal() - _EPOCH
         return self.first_con_id + 2 * (days * len(self.strikes) + at) + side
 
     def _made(self) -> Iterator[Instrument]:
@@ -72,12 +72,13 @@ class Chain:
 
     def _option(self, con_id: int, expiry: str, strike: float, right: str) -> Instrument:
         under = self.under
+        is_on_future = under.sec_type == "FUT"
         value = compute(under.price, strike, right, years_to(expiry), self.implied_vol).option_price
         return Instrument(
             con_id=con_id,
             symbol=under.symbol,
-            sec_type="OPT",
-            exchange="SMART",
+            sec_type="FOP" if is_on_future else "OPT",
+            exchange=self.exchanges[0],
             currency=under.currency,
             # OCC: the symbol in six places, date, right, strike in thousandths.
             local_symbol=f"{self.trading_class:<6}{expiry[2:]}{right}{round(strike * 1000):08d}",
@@ -98,6 +99,10 @@ class Chain:
             market_rule_id=32,
             market_data=under.market_data,
             time_zone_id=under.time_zone_id,
+            calendar=under.calendar if is_on_future else "CBOE",
+            industry=under.industry,
+            category=under.category,
+            subcategory=under.subcategory,
         )
 
 
@@ -113,15 +118,24 @@ def monthlies(today: dt.date, count: int) -> list[str]:
     return found
 
 
+def quarterlies(today: dt.date, count: int) -> list[str]:
+    """The next so many third Fridays of March, June, September and December."""
+    return [date for date in monthlies(today, 3 * count + 2) if int(date[4:6]) % 3 == 0][:count]
+
+
 def weeklies(today: dt.date, count: int) -> list[str]:
     """The next so many Fridays."""
     friday = today + dt.timedelta(days=(_FRIDAY - today.weekday()) % 7)
     return [f"{friday + dt.timedelta(weeks=week):%Y%m%d}" for week in range(count)]
 
 
+def _date(expiry: str) -> dt.date:
+    return dt.date(int(expiry[:4]), int(expiry[4:6]), int(expiry[6:]))
+
+
 def years_to(expiry: str) -> float:
     """Years from now to the end of an expiry day, at least one day: an expired option still has a value here."""
-    left = dt.datetime.strptime(expiry, "%Y%m%d") - dt.datetime.now()
+    left = dt.datetime.combine(_date(expiry), dt.time()) - dt.datetime.now()
     return max(1.0, left.total_seconds() / 86_400 + 0.7) / _YEAR
 
 

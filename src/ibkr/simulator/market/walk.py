@@ -51,7 +51,7 @@ class Walk:
         self._decimals = decimals_of(instrument.min_tick)
         self._level = round(instrument.price / instrument.min_tick)
         self._floor = max(2, self._level // 2)
-        self._lot = 100 if instrument.sec_type != "FUT" else 1
+        self._lot = 100 if instrument.sec_type in ("STK", "CASH", "IND", "CFD") else 1
         self._volume = 10_000 * self._lot
         self._high = self._low = self._price(self._level)
         self.quote = self.step()

@@ -164,7 +164,7 @@ class Answers:
         return [asdict(entry) for entry in self.all(kind)]  # type: ignore[call-overload]
 
     def tick_news(self, item: Instrument) -> list[dict[str, object]]:
-        """The fields of message 84 for the live news of an instrument."""
+        """The fields of message 84 for the live news of an instrument, or of a provider for a contract for news."""
         return [
             {
                 "time": news.milliseconds,
@@ -174,7 +174,8 @@ class Answers:
                 "extra": "",
             }
             for news in self.all(Article)
-            if news.live and item.symbol in news.symbols
+            if news.live
+            and (news.provider == item.exchange if item.sec_type == "NEWS" else item.symbol in news.symbols)
         ]
 
 

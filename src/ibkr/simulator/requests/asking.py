@@ -1,8 +1,9 @@
 """What many requests have in common: the contract that is asked for, the end of a stream, the refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.market.combos import LegRequest, combo_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.reader import FieldReader
 
@@ -15,19 +16,29 @@ AMBIGUOUS = "The contract description specified for {} is ambiguous."
 BAD_WHAT = "What to show field is missing or incorrect."
 """Of `whatToShow`."""
 
-_BAG_LEG_FIELDS = 4
+
+def read_legs(fields: FieldReader, contract: Mapping[str, str]) -> list[LegRequest]:
+    """The legs that a request about a combination has here."""
+    if contract["sec_type"] != "BAG":
+        return []
+    return [
+        LegRequest(
+            fields.int("Leg Con Id"), fields.int("Leg Ratio"), fields.text("Leg Action"), fields.text("Exchange")
+        )
+        for _ in range(fields.int("Legs"))
+    ]
 
 
-def skip_legs(fields: FieldReader, contract: Mapping[str, str]) -> None:
-    """The legs that a request about a BAG has here."""
-    if contract["sec_type"] == "BAG":
-        for _ in range(fields.int("Legs") * _BAG_LEG_FIELDS):
-            fields.text("Leg")
-
-
-def the_one(client: "Client", req_id: int, contract: Mapping[str, str]) -> Instrument | None:
+def the_one(
+    client: "Client", req_id: int, contract: Mapping[str, str], legs: Sequence[LegRequest] = ()
+) -> Instrument | None:
     """The only instrument that a contract fits; else the client is told 200, and it is None."""
-    found = client.hub.instruments.find(contract)
+    instruments = client.hub.instruments
+    found: list[Instrument] = []
+    if contract["sec_type"] != "BAG":
+        found = instruments.find(contract)
+    elif combo := combo_of(contract["symbol"], contract["exchange"], contract["currency"], legs, instruments.by_con_id):
+        found = [combo]
     if len(found) == 1:
         return found[0]
     text = NO_DEFINITION if not found else AMBIGUOUS.format(contract["symbol"][:20])

@@ -3,6 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.market import sessions
+from ibkr.simulator.market.catalog import renamed
+from ibkr.simulator.market.details import bond_details, contract_details
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.asking import NO_DEFINITION, refuse
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.wire import data, messages
@@ -19,24 +22,27 @@ def details(client: "Client", fields: FieldReader) -> None:
     fields.bool("Include Expired")
     kind, number = fields.text("Sec Id Type"), fields.text("Sec Id")
     book = client.hub.instruments
-    found = book.by_isin(number) if kind == "ISIN" else book.find(contract)
+    found = book.by_number(kind, number) if kind and number else book.find(contract)
     if not found:
         client.send_error(req_id, 200, NO_DEFINITION)
         return
-    hours = {item.sec_type: (sessions.hours_text(item, False), sessions.hours_text(item, True)) for item in found}
+    samples = {(item.calendar, item.time_zone_id): item for item in found}
+    hours = {key: (sessions.hours_text(item, False), sessions.hours_text(item, True)) for key, item in samples.items()}
+    exchange = renamed(contract["exchange"])
     client.send(
-        *[
-            client.encode(
-                messages.CONTRACT_DETAILS,
-                req_id=req_id,
-                trading_hours=hours[item.sec_type][0],
-                liquid_hours=hours[item.sec_type][1],
-                **item.details_fields(),
-            )
-            for item in found
-        ],
+        *[_encoded(client, req_id, item, exchange, *hours[item.calendar, item.time_zone_id]) for item in found],
         client.encode(messages.CONTRACT_DETAILS_END, req_id=req_id),
     )
+
+
+def _encoded(client: "Client", req_id: int, item: Instrument, exchange: str, trading: str, liquid: str) -> bytes:
+    """Details of an instrument at the exchange that was asked for, if it is traded there."""
+    hours = {"trading_hours": trading, "liquid_hours": liquid}
+    if item.sec_type == "BOND":
+        return client.encode(messages.BOND_CONTRACT_DETAILS, req_id=req_id, **hours, **bond_details(item))
+    exchange = exchange if exchange in item.valid_exchanges.split(",") else ""
+    values = contract_details(item, client.server_version, exchange)
+    return client.encode(messages.CONTRACT_DETAILS, req_id=req_id, **hours, **values)
 
 
 def matching_symbols(client: "Client", fields: FieldReader) -> None:

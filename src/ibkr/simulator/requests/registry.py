@@ -125,7 +125,7 @@ _ALL = (
     Request(102, "reqWshEventData", 1, scripted.wsh_event_data),
     Request(103, "cancelWshEventData", 1, scripted.accept_cancel),
     Request(104, "reqUserInfo", 1, scripted.user_info),
-    Request(105, "reqCurrentTimeInMillis"),
+    Request(105, "reqCurrentTimeInMillis", None, session.current_time_in_millis),
 )
 
 REQUESTS: dict[str, Request] = {request.name: request for request in _ALL}

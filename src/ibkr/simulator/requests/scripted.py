@@ -138,7 +138,7 @@ def scanner_parameters(client: "Client", fields: FieldReader) -> None:
 
 
 def fundamental_data(client: "Client", fields: FieldReader) -> None:
-    """reqFundamentalData: a report, or 430."""
+    """reqFundamentalData: a report, or 10358."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     contract = fields.contract(_FUNDAMENTAL_FIELDS)
@@ -149,12 +149,11 @@ def fundamental_data(client: "Client", fields: FieldReader) -> None:
         if (report.symbol, report.report) == (symbol, wanted):
             client.send(client.encode(data.FUNDAMENTAL_DATA, req_id=req_id, xml=report.xml))
             return
-    text = "We are sorry, but fundamentals data for the security specified is not available.Not allowed"
-    _missing(client, req_id, 430, text, f"{wanted} of {symbol}")
+    _missing(client, req_id, 10358, "Fundamentals data is not allowed", f"{wanted} of {symbol}")
 
 
 def wsh_meta_data(client: "Client", fields: FieldReader) -> None:
-    """reqWshMetaData: or 10277 without a subscription."""
+    """reqWshMetaData: or 10276 without a subscription."""
     _send_calendar(client, fields.int("Client Req Id"), "", data.WSH_META_DATA.name)
 
 
@@ -197,7 +196,7 @@ def _send_calendar(client: "Client", req_id: int, symbol: str, name: str) -> Non
         if entry.symbol == symbol:
             client.send(client.encode(data.LAYOUTS[name], req_id=req_id, json=entry.json))
             return
-    _missing(client, req_id, 10277, "WSH subscription is not available", f"the calendar of {symbol or 'all'}")
+    _missing(client, req_id, 10276, "News feed is not allowed", f"the calendar of {symbol or 'all'}")
 
 
 def _missing(client: "Client", req_id: int, code: int, text: str, what: str) -> None:

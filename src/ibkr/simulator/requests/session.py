@@ -9,6 +9,9 @@ from ibkr.wire import messages
 if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
 
+_TIME_IN_MILLIS = 197
+"""The server version that brought reqCurrentTimeInMillis."""
+
 
 def accept(client: "Client", fields: FieldReader) -> None:
     """A request that TWS takes without an answer."""
@@ -23,6 +26,14 @@ def start_again(client: "Client", fields: FieldReader) -> None:
 def current_time(client: "Client", fields: FieldReader) -> None:
     """reqCurrentTime: seconds since the epoch."""
     client.send(client.encode(messages.CURRENT_TIME, time=int(client.hub.time())))
+
+
+def current_time_in_millis(client: "Client", fields: FieldReader) -> None:
+    """reqCurrentTimeInMillis: milliseconds since the epoch, from the version that brought it."""
+    if client.server_version < _TIME_IN_MILLIS:
+        refuse(client, -1, 321, "reqCurrentTimeInMillis: no such request")
+        return
+    client.send(client.encode(messages.CURRENT_TIME_IN_MILLIS, time=int(client.hub.time() * 1000)))
 
 
 def managed_accounts(client: "Client", fields: FieldReader) -> None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.history.historical import is_shown
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
@@ -28,6 +29,7 @@ class RealTimeBars(DataStream):
     def __init__(self, client: "Client", req_id: int, instrument: Instrument, what: str) -> None:
         super().__init__(client, req_id, instrument)
         self._what = what
+        self._is_traded = what in ("TRADES", "AGGTRADES")
         self._bar: Bar | None = None
 
     def opening(self, quote: Quote) -> list[bytes]:
@@ -39,11 +41,11 @@ class RealTimeBars(DataStream):
         finished = self._bar if self._bar and self._bar.start < start else None
         if self._bar is None or finished:
             self._bar = Bar(start, price, price, price, price)
-        self._bar.add(price, quote.last_size if self._what == "TRADES" else 0)
+        self._bar.add(price, quote.last_size if self._is_traded else 0)
         return [] if finished is None else [self._encoded(finished)]
 
     def _encoded(self, bar: Bar) -> bytes:
-        is_traded = self._what == "TRADES"
+        is_traded = self._is_traded
         return self.client.encode(
             data.REAL_TIME_BAR,
             req_id=self.req_id,
@@ -68,13 +70,13 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     fields.bool("Use RTH")
     if not is_free(client, req_id):
         return
-    if what not in ("TRADES", "MIDPOINT", "BID", "ASK"):
+    if what not in ("TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK"):
         refuse(client, req_id, 321, BAD_WHAT)
         return
     item = the_one(client, req_id, contract)
     if item is None or no_permission(client, req_id, 420, _INVALID, item):
         return
-    if (what == "TRADES" and item.sec_type == "CASH") or (what != "TRADES" and item.sec_type == "IND"):
+    if not is_shown(item, what) or (what == "TRADES" and item.sec_type == "CRYPTO"):
         client.send_error(req_id, 420, f"{_INVALID}No data of type {what} for {item.symbol} {item.sec_type}")
     elif not client.hub.historical_pacing.takes_stream(client.hub.loop.time()):
         client.send_error(req_id, 420, f"{_INVALID}Historical data request pacing violation")

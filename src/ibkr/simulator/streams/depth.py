@@ -100,7 +100,7 @@ class Depth(DataStream):
 
 
 def subscribe(client: "Client", fields: FieldReader) -> None:
-    """reqMktDepth: message 13 for smart depth and for ISLAND, 12 for the rest; 309 for one too many."""
+    """reqMktDepth: message 13 for smart depth and for NASDAQ, 12 for the rest; 309 for one too many."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
@@ -120,7 +120,9 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     elif sum(stream.kind == REQUEST for stream in client.hub.streams) >= limit:
         client.send_error(req_id, 309, f"Max number ({limit}) of market depth requests has been reached")
     else:
-        stream = Depth(client, req_id, item, min(max(rows, 1), _MAX_ROWS), is_smart or contract["exchange"] == "ISLAND")
+        stream = Depth(
+            client, req_id, item, min(max(rows, 1), _MAX_ROWS), is_smart or contract["exchange"] in ("ISLAND", "NASDAQ")
+        )
         stream.is_smart = is_smart
         client.hub.streams.begin(stream)
 

@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING, Final
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.requests.asking import end_stream, is_free, refuse, skip_legs, the_one
+from ibkr.simulator.requests.asking import end_stream, is_free, read_legs, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
+from ibkr.simulator.streams import generic_ticks
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.simulator.streams.ticks import (
     DELAYED,
     DELAYED_FROZEN,
     FROZEN,
-    GENERICS,
     LIVE,
     Tick,
     Ticks,
-    legal_generics,
 )
 from ibkr.wire import data, messages
 
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqMktData"
-_NEWS: Final = 292
+_STANDARD_OFF: Final = "mdoff"
+"""The word in a list of generic ticks that turns off all others."""
 _REGULATORY: Final = 114
 """The server version that brought regulatory snapshots."""
 _NOT_SUBSCRIBED = (
@@ -61,11 +61,12 @@ class MarketData(DataStream):
         self._data_type = data_type
         self._ticks = Ticks(instrument, data_type in (DELAYED, DELAYED_FROZEN))
         self._market = client.hub.market
-        self._has_standard_ticks = "mdoff" not in generics
-        numbers = [int(word.partition(":")[0]) for word in generics if word != "mdoff"]
-        self._generics = [GENERICS[number] for number in numbers]
-        self._repeated = [item for item in self._generics if item.is_repeated]
-        self._has_news = _NEWS in numbers
+        # A contract for news has no quotes.
+        self._has_standard_ticks = _STANDARD_OFF not in map(str.lower, generics) and instrument.sec_type != "NEWS"
+        found = (generic_ticks.find(word, instrument.sec_type) for word in generics)
+        self._generics = [generic for generic in found if generic]
+        self._repeated = [generic for generic in self._generics if generic.is_repeated]
+        self._has_news = generic_ticks.GENERICS[generic_ticks.NEWS] in self._generics
 
     def opening(self, quote: Quote) -> list[bytes]:
         # The order seen from a real TWS: 58, 81, then ticks (rust-ibapi issue 236).
@@ -81,14 +82,14 @@ class MarketData(DataStream):
                 snapshot_permissions=3,
             ),
         ]
-        is_known = self._market.is_open or self._data_type in (FROZEN, DELAYED_FROZEN)
+        is_known = self._market.trades(item) or self._data_type in (FROZEN, DELAYED_FROZEN)
         computation = self._market.computation_of(item)
         if self._has_standard_ticks:
             bodies += self._encoded(
                 self._ticks.first(quote, computation, int(now)) if is_known else self._ticks.close()
             )
         for generic in self._generics:
-            bodies += self._encoded(generic.make(item, quote, now))
+            bodies += self._encoded(generic.ticks(item, quote, now))
         if self._has_news:
             bodies += [
                 client.encode(data.TICK_NEWS, req_id=req_id, **row) for row in client.hub.answers.tick_news(item)
@@ -103,7 +104,7 @@ class MarketData(DataStream):
             number = b"%d" % self.req_id
             bodies = [head + number + tail for head, tail in self._parts(quote)]
         for generic in self._repeated:
-            bodies += self._encoded(generic.make(self.instrument, quote, self._market.now()))
+            bodies += self._encoded(generic.ticks(self.instrument, quote, self._market.now()))
         return bodies
 
     def _parts(self, quote: Quote) -> Parts:
@@ -128,7 +129,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
-    skip_legs(fields, contract)
+    legs = read_legs(fields, contract)
     if fields.bool("Delta Neutral"):
         fields.int("Delta Neutral Con Id")
         fields.float("Delta")
@@ -139,7 +140,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         is_snapshot |= fields.bool("Regulatory Snapshot")
     if not is_free(client, req_id):
         return
-    item = the_one(client, req_id, contract)
+    item = the_one(client, req_id, contract, legs)
     if item is None or not _are_legal(client, req_id, item, generics, is_snapshot):
         return
     data_type = _data_type(client, req_id, item)
@@ -179,13 +180,16 @@ def _snapshot(stream: MarketData) -> None:
 
 
 def _are_legal(client: "Client", req_id: int, item: Instrument, generics: list[str], is_snapshot: bool) -> bool:
-    wrong = [word for word in generics if not _is_legal(word, item.sec_type)]
-    if wrong:
-        legal = legal_generics(item.sec_type)
-        cause = (
-            f"Incorrect generic tick list of {','.join(generics)[:80]}. Legal ones for ({item.sec_type}) are: {legal}"
+    wanted = [word for word in generics if word.lower() != _STANDARD_OFF]
+    if generics and not (wanted and all(generic_ticks.find(word, item.sec_type) for word in wanted)):
+        legal = generic_ticks.legal_generics(item.sec_type)
+        given = ",".join(generics)[:200]
+        refuse(
+            client,
+            req_id,
+            321,
+            f"Incorrect generic tick list of {given}.  Legal ones for ({item.sec_type}) are: {legal}",
         )
-        refuse(client, req_id, 321, cause)
     elif generics and is_snapshot:
         refuse(client, req_id, 321, _SNAPSHOT_WITH_GENERICS)
     else:
@@ -193,16 +197,9 @@ def _are_legal(client: "Client", req_id: int, item: Instrument, generics: list[s
     return False
 
 
-def _is_legal(word: str, sec_type: str) -> bool:
-    number = word.partition(":")[0]
-    if not (number.isascii() and number.isdigit() and len(number) < 5):
-        return word == "mdoff"
-    return int(number) in GENERICS and sec_type in GENERICS[int(number)].kinds
-
-
 def _data_type(client: "Client", req_id: int, item: Instrument) -> int | None:
     """What of live, frozen and delayed the client gets: live if it may, whatever it has asked for."""
-    wanted, is_open = client.market_data_type, client.hub.market.is_open
+    wanted, is_open = client.market_data_type, client.hub.market.trades(item)
     if (code := client.hub.conditions.denied_by) is not None:
         client.send_error(req_id, code, DENIALS[code])
         return None

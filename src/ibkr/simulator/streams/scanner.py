@@ -37,7 +37,7 @@ class Scanner(DataStream):
                 "sec_type": item.sec_type,
                 "last_trade_date": item.last_trade_date,
                 "strike": item.strike,
-                "right": item.right or "0",
+                "right": item.right,
                 "exchange": item.exchange,
                 "currency": item.currency,
                 "local_symbol": item.local_symbol,

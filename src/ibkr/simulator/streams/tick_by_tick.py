@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ibkr.simulator.history.past_ticks import past_ticks
+from ibkr.simulator.history.past_ticks import last_seconds, past_ticks
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.asking import end_stream, is_free, no_permission, refuse, the_one
@@ -33,8 +33,9 @@ class TickByTick(DataStream):
     def opening(self, quote: Quote) -> list[bytes]:
         if not self._past:
             return []
-        now = int(self.client.hub.market.now())
-        return [past_ticks(self.client, self.req_id, self.instrument, KINDS[self._tick_kind], self._past, now)]
+        client, item, now = self.client, self.instrument, int(self.client.hub.market.now())
+        times = last_seconds(client.hub.history, item, now, self._past, regular=False)
+        return [past_ticks(client, self.req_id, item, KINDS[self._tick_kind], times)]
 
     def moved(self, quote: Quote) -> list[bytes]:
         client, req_id, time = self.client, self.req_id, int(self.client.hub.market.now())

@@ -1,10 +1,9 @@
-"""The ticks of market data: which ones an instrument has, live and delayed, and those asked for by number.
+"""The ticks of market data: which ones an instrument has, live and delayed.
 
-Tick ids are those of ibapi's `TickTypeEnum`; what a generic tick number brings, and which kinds of instrument have it,
-is from IB's page on tick types.
+Tick ids are those of ibapi's `TickTypeEnum`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from ibkr.simulator.market.instrument import Instrument
@@ -109,83 +108,3 @@ class Ticks:
     def _computation(self, tick_type: int, computation: Computation) -> Tick:
         values = {"tick_type": self._id(tick_type), "tick_attribute": 0, **computation._asdict()}
         return Tick(data.OPTION_COMPUTATION, values)
-
-
-def _sizes(*pairs: tuple[int, int]) -> list[Tick]:
-    return [Tick(messages.TICK_SIZE, {"tick_type": kind, "size": size}) for kind, size in pairs]
-
-
-def _generics(*pairs: tuple[int, float]) -> list[Tick]:
-    return [Tick(messages.TICK_GENERIC, {"tick_type": kind, "value": value}) for kind, value in pairs]
-
-
-def _prices(*pairs: tuple[int, float]) -> list[Tick]:
-    return [
-        Tick(messages.TICK_PRICE, {"tick_type": kind, "price": round(price, 2), "size": 0, "attributes": 0})
-        for kind, price in pairs
-    ]
-
-
-def _text(kind: int, value: str) -> list[Tick]:
-    return [Tick(messages.TICK_STRING, {"tick_type": kind, "value": value})]
-
-
-def _misc(item: Instrument, quote: Quote, time: float) -> list[Tick]:
-    price = item.price
-    lows = [(kind, price * share) for kind, share in ((15, 0.9), (17, 0.85), (19, 0.7))]
-    highs = [(kind, price * share) for kind, share in ((16, 1.1), (18, 1.2), (20, 1.3))]
-    return [*_prices(*lows, *highs), *_sizes((21, 1_500_000))]
-
-
-def _rt_volume(item: Instrument, quote: Quote, time: float) -> list[Tick]:
-    fields = (quote.last, f"{quote.last_size:.1f}", int(time * 1000), quote.volume, f"{quote.mid:.4f}", "true")
-    return _text(48, ";".join(map(str, fields)))
-
-
-_Maker = Callable[[Instrument, Quote, float], list[Tick]]
-
-
-class Generic(NamedTuple):
-    """A generic tick: its name in the error text, the kinds of instrument that have it, what makes it."""
-
-    name: str
-    kinds: tuple[str, ...]
-    make: _Maker
-    is_repeated: bool = False
-    """Whether it comes with every move, not once."""
-
-
-_STOCKS = ("STK", "IND")
-_ALL = ("STK", "IND", "CASH", "FUT", "OPT")
-_TRADED = ("STK", "FUT", "OPT")
-
-GENERICS: Final[dict[int, Generic]] = {
-    100: Generic("Option Volume", _STOCKS, lambda item, quote, time: _sizes((29, 12_000), (30, 9_000))),
-    101: Generic("Option Open Interest", _STOCKS, lambda item, quote, time: _sizes((27, 150_000), (28, 120_000))),
-    104: Generic("Historical Volatility", _STOCKS, lambda item, quote, time: _generics((23, 0.25))),
-    105: Generic("Average Opt Volume", _STOCKS, lambda item, quote, time: _sizes((87, 20_000))),
-    106: Generic("Option Implied Volatility", _STOCKS, lambda item, quote, time: _generics((24, 0.3))),
-    165: Generic("Misc. Stats", ("STK",), _misc),
-    221: Generic("Mark Price", _ALL, lambda item, quote, time: _prices((37, quote.last)), True),
-    225: Generic(
-        "Auction", ("STK",), lambda item, quote, time: [*_sizes((34, 900), (36, 100)), *_prices((35, quote.mid))]
-    ),
-    232: Generic("Mark Price", _ALL, lambda item, quote, time: _prices((37, quote.last)), True),
-    233: Generic("RTVolume", _TRADED, _rt_volume, True),
-    236: Generic("Shortable", ("STK",), lambda item, quote, time: [*_generics((46, 3.0)), *_sizes((89, 1_000_000))]),
-    258: Generic(
-        "Fundamental Ratios", ("STK",), lambda item, quote, time: _text(47, f"PEEXCLXOR=25.5;NPRICE={item.price};")
-    ),
-    292: Generic("News", ("STK", "IND", "FUT", "CASH"), lambda item, quote, time: []),
-    293: Generic("Trade Count", _TRADED, lambda item, quote, time: _generics((54, quote.volume // 100)), True),
-    294: Generic("Trade Rate", _TRADED, lambda item, quote, time: _generics((55, 120.0))),
-    295: Generic("Volume Rate", _TRADED, lambda item, quote, time: _generics((56, 30_000.0))),
-    318: Generic("Last RTH Trade", _TRADED, lambda item, quote, time: _prices((57, quote.last))),
-    456: Generic("IB Dividends", ("STK",), lambda item, quote, time: _text(59, "0.96,1.00,20270209,0.25")),
-    588: Generic("Futures Open Interest", ("FUT",), lambda item, quote, time: _sizes((86, 2_000_000))),
-}
-
-
-def legal_generics(sec_type: str) -> str:
-    """The generic ticks that a kind of instrument has, as TWS lists them in its refusal."""
-    return ",".join(f"{number}({item.name})" for number, item in GENERICS.items() if sec_type in item.kinds)
