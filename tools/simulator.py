@@ -16,7 +16,7 @@ from ibkr.simulator.fixture import FixtureGateway
 from ibkr.simulator.history.historical import WHAT
 from ibkr.simulator.history.spans import BAR_SIZES
 from ibkr.simulator.requests.registry import REQUESTS
-from ibkr.simulator.streams.ticks import legal_generics
+from ibkr.simulator.streams.generic_ticks import legal_generics
 from ibkr.wire import data, messages, order_messages
 from ibkr.wire.layout import Layout
 from ibkr.wire.names import MESSAGE_NAMES

@@ -8,6 +8,8 @@ from ib_async import IB
 from ibkr.simulator import Gateway
 from ibkr.wire import Opening, classify_opening
 
+from .trading import order_request, post
+
 
 class TestGreetings:
     async def first_bytes(self, gateway: Gateway, connect, fault: str) -> bytes:
@@ -132,6 +134,46 @@ class TestAnswers:
         assert await client.error() == (42, 321, text)
         client.send(7, 3, 9, 0, "", "", "", "", "", "")
         await client.until(55, "9")
+
+    async def test_read_only_in_the_middle_of_a_session_and_off_again(self, connect) -> None:
+        async with Gateway(control_port=0) as gateway:
+            client = await connect(gateway.port, 1)
+            client.send_raw(order_request(1, lmt_price=100.0))
+            await client.until(3, "Submitted")
+            await post(gateway, "read_only")
+            client.send_raw(order_request(2, lmt_price=100.0))
+            client.send_raw(order_request(1, lmt_price=101.0))
+            client.send(4, 1, 1, "")
+            client.send(58, 1)
+            client.send(5, 1)
+            assert [(await client.error())[:2] for _ in range(5)] == [
+                (2, 321),
+                (1, 321),
+                (1, 321),
+                (2147483647, 321),
+                (2147483647, 321),
+            ]
+            assert [(order.limit_price, order.status) for order in gateway.orders] == [(100.0, "Submitted")]
+            await post(gateway, "end_read_only")
+            client.send_raw(order_request(1, lmt_price=101.0))
+            client.send_raw(order_request(2, lmt_price=102.0))
+            client.send(4, 1, 1, "")
+            assert (await client.error())[:2] == (1, 202)
+            assert [(order.limit_price, order.status) for order in gateway.orders] == [
+                (101.0, "Cancelled"),
+                (102.0, "Submitted"),
+            ]
+
+    async def test_fills_are_told_in_read_only_mode_too(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 1)
+        client.send_raw(order_request(1, lmt_price=100.0))
+        await client.until(3, "Submitted")
+        gateway.faults.read_only()
+        gateway.fill(1)
+        await client.until(59)
+        gateway.faults.end_read_only()
+        client.send(99, 0)
+        assert len(await client.until(102)) == 2
 
     async def test_read_only_finds_the_id_of_a_cancel_at_any_version(self, connect) -> None:
         async with Gateway(server_version=200) as gateway:

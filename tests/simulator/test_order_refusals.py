@@ -20,7 +20,7 @@ class TestRefusals:
             (321, MarketOrder("HOLD", 100)),
             (321, MarketOrder("BUY", 100, account="DU999")),
             (321, StopOrder("BUY", 100, 0.0)),
-            (387, Order(action="BUY", totalQuantity=1, orderType="PEG MID")),
+            (321, Order(action="BUY", totalQuantity=1, orderType="FEELINGS")),  # as ibkr-go has recorded it
             (434, MarketOrder("BUY", 0)),
             (10006, LimitOrder("BUY", 100, 100.0, parentId=4711)),
             (10052, LimitOrder("BUY", 100, 100.0, tif="XYZ")),

@@ -42,6 +42,7 @@ class TestLimit:
         assert (order.quantity, order.status) == (50, "Submitted")
         await connected.reqOpenOrdersAsync()
         assert trade.orderStatus.remaining == 50
+        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # what the next change would send
 
     async def test_one_that_crosses_the_market_is_filled_at_the_better_price(self, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))

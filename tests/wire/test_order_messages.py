@@ -23,6 +23,7 @@ _LAYOUTS = [
     *order_messages.LAYOUTS.values(),
     order_requests.PLACE_ORDER,
     order_requests.CANCEL_ORDER,
+    order_requests.EXERCISE_OPTIONS,
     order_requests.GLOBAL_CANCEL,
     order_requests.EXECUTIONS,
 ]

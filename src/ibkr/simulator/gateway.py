@@ -233,6 +233,7 @@ class Gateway:
         self._hub.conditions.frozen = False
         self.faults.stop()
         self._hub.market.stop()
+        self._hub.desk.stop()
         for client in list(self._hub.clients):
             client.abort()
 
@@ -355,6 +356,20 @@ class Gateway:
             ValueError: There is no such live order.
         """
         self._trading.reject(order, reason)
+
+    def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
+        """Send the client of a live order a note about it. The order stays as it is.
+
+        Args:
+            order: The order id, or a symbol for its oldest live order.
+            code: The code of the note: 10349 (the time in force was set to DAY), 399 (the order waits for the
+                opening), 2109 (outsideRth is ignored), 404 (shares are located), or any other.
+            text: The text of the note; without it, the words of TWS.
+
+        Raises:
+            ValueError: There is no such live order.
+        """
+        self._trading.note(order, code, text)
 
     def on_received(self, name: str, action: "Callable[[Gateway], object]") -> None:
         """Call `action(gateway)` once, the next time that this is received, before it is answered.

@@ -167,6 +167,10 @@ class ThreadedGateway:
         """Reject an order at the exchange (201); see `Gateway.reject_order`."""
         self.call(lambda gateway: gateway.reject_order(order, reason))
 
+    def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
+        """Send the client of an order a note about it; see `Gateway.note_order`."""
+        self.call(lambda gateway: gateway.note_order(order, code, text))
+
     def wait_for(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:
         """Return as soon as `predicate(gateway)` is true; see `Gateway.wait_for`."""
         self._run(self._gateway.wait_for(predicate, timeout))

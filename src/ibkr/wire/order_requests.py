@@ -1,10 +1,10 @@
 """Requests about orders that are too long, or change too often, to be read by hand: one layout each.
 
-Read off `EClient.placeOrder`, `cancelOrder` and `reqExecutions` of ibapi 9.81 / 10.46 and ib_async
+Read off `EClient.placeOrder`, `cancelOrder`, `exerciseOptions` and `reqExecutions` of ibapi 9.81 / 10.46 and ib_async
 2.1.0, for server versions from 151 on.
 """
 
-from ibkr.wire.layout import Field, Given, Item, Layout, Repeat, fields, texts, version_field
+from ibkr.wire.layout import REQ_ID, Field, Given, Item, Layout, Repeat, fields, texts, version_field
 from ibkr.wire.order_parts import (
     ALGO,
     COMBO_LEGS,
@@ -143,6 +143,21 @@ CANCEL_ORDER = Layout(
         Field("rfq_indicator", "int", since=187, before=190),
         Field("ext_operator", since=192),
         Field("manual_order_indicator", "int", since=192),
+    ),
+)
+EXERCISE_OPTIONS = Layout(
+    "exerciseOptions",
+    21,
+    (
+        version_field(2),
+        REQ_ID,
+        *(item for item in _CONTRACT if item.name not in ("primary_exchange", "sec_id_type", "sec_id")),
+        *fields("int", "exercise_action exercise_quantity"),
+        Field("account"),
+        Field("override", "bool"),
+        Field("manual_order_time", since=180),
+        Field("customer_account", since=183),
+        Field("professional_customer", "bool", since=184),
     ),
 )
 GLOBAL_CANCEL = Layout(

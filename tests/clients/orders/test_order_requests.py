@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ibkr.simulator.requests.reader import FieldReader, read_layout
-from ibkr.wire.order_requests import CANCEL_ORDER, EXECUTIONS, GLOBAL_CANCEL, PLACE_ORDER
+from ibkr.wire.order_requests import CANCEL_ORDER, EXECUTIONS, EXERCISE_OPTIONS, GLOBAL_CANCEL, PLACE_ORDER
 
 ORDER_TYPES = ("MKT", "LMT", "TRAIL LIMIT", "PEG BENCH", "PEG BEST", "PEG MID")
 WORDS = st.text("ABCabc019 .-", max_size=6)
@@ -142,3 +142,15 @@ def test_cancels_and_executions(library) -> None:
         assert read_layout(FieldReader(fields), CANCEL_ORDER, version)["order_id"] == 7
         fields = library.sent(version, lambda client: client.reqGlobalCancel(*library.cancel_arguments))
         read_layout(FieldReader(fields), GLOBAL_CANCEL, version)
+
+
+def test_exercise_of_an_option(library) -> None:
+    contract = library.classes.Contract()
+    contract.conId, contract.symbol, contract.secType, contract.strike = 7, "AAPL", "OPT", 200.0
+    more = ("", "", False) if library.cancel_arguments else ()
+    for version in library.spoken:
+        fields = library.sent(version, lambda client: client.exerciseOptions(5, contract, 2, 3, "DU1", 1, *more))
+        values = read_layout(FieldReader(fields), EXERCISE_OPTIONS, version)
+        wanted = {"req_id": 5, "con_id": 7, "strike": 200.0, "exercise_action": 2, "exercise_quantity": 3}
+        assert {name: values[name] for name in wanted} == wanted
+        assert (values["account"], values["override"]) == ("DU1", True)

@@ -61,6 +61,10 @@ class TestTriggers:
             ("BUY", "STP", {"aux_price": 231.0}, 230.99, 231.0, 231.01),
             ("SELL", "STP", {"aux_price": 229.0}, 229.01, 229.0, 228.99),
             ("BUY", "STP LMT", {"aux_price": 231.0, "limit_price": 231.5}, 230.9, 231.2, 231.21),
+            ("BUY", "MIT", {"aux_price": 229.0}, 229.01, 229.0, 229.01),
+            ("SELL", "MIT", {"aux_price": 231.0}, 230.99, 231.0, 230.99),
+            ("BUY", "LIT", {"aux_price": 229.0, "limit_price": 229.5}, 229.01, 229.0, 229.01),
+            ("SELL", "LIT", {"aux_price": 231.0, "limit_price": 230.5}, 230.99, 231.2, 231.19),
             ("SELL", "TRAIL", {"aux_price": 1.0}, 229.01, 229.0, 228.99),
             ("SELL", "TRAIL", {"trailing_percent": 1.0}, 227.71, 227.7, 227.69),
             ("SELL", "TRAIL", {"aux_price": 1.0, "trail_stop_price": 229.5}, 229.51, 229.5, 229.49),
@@ -102,6 +106,32 @@ class TestTriggers:
         world.engine.fill(order.perm_id, 100, 100.0)
         assert world.order(order).status == "Filled"
 
+    @pytest.mark.parametrize(
+        ("kind", "action", "limit"),
+        [
+            ("SNAP MKT", "BUY", 230.01),
+            ("SNAP MKT", "SELL", 229.99),
+            ("SNAP PRIM", "BUY", 229.99),
+            ("SNAP PRIM", "SELL", 230.01),
+            ("SNAP MID", "BUY", 230.0),
+        ],
+    )
+    def test_a_snapped_order_keeps_the_price_that_it_began_with(self, kind: str, action: str, limit: float) -> None:
+        world = World()
+        order, _ = world.place(action, 100, kind)
+        world.move(230.0)
+        assert world.order(order).limit_price == limit
+        other, _ = world.place(action, 100, kind, aux_price=0.1)  # an offset away from the market
+        away = -0.1 if action == "BUY" else 0.1
+        world.move(230.0 + 3 * away)
+        assert world.order(other).limit_price == pytest.approx(limit + away)
+
+    def test_a_pegged_order_does_not_trade_by_itself(self) -> None:
+        world = World()
+        order, _ = world.place("BUY", 100, "MIDPRICE", limit_price=235.0)
+        world.move(200.0)
+        assert world.order(order).status == "Submitted"
+
     def test_a_stop_limit_that_is_passed_by_rests_at_its_limit(self) -> None:
         world = World()
         order, _ = world.place("BUY", 100, "STP LMT", aux_price=231.0, limit_price=231.1)
@@ -123,6 +153,15 @@ class TestTimeInForce:
         assert (world.order(order).filled, world.order(order).status) == (0, "Cancelled")
         order, _ = world.place("BUY", 100, "MKT", tif="FOK")
         assert world.order(order).status == "Filled"
+
+    def test_nothing_trades_with_an_empty_book(self) -> None:
+        world = World(partial_fills=True)
+        world.size = 0
+        order, events = world.place("BUY", 250, "MKT")
+        assert statuses(events) == ["PreSubmitted", "Submitted"]
+        world.size = 250
+        assert statuses(world.move(231.0)) == ["Filled"]
+        assert world.order(order).filled == 250
 
     def test_partial_fills_go_on_with_each_quote(self) -> None:
         world = World(partial_fills=True)
@@ -162,7 +201,7 @@ class TestGroups:
         world = World()
         parent, _ = world.place("BUY", 1_000_000, "MKT", transmit=False)
         child, events = world.place("SELL", 100, "STP", aux_price=200.0, parent_id=parent.order_id)
-        assert statuses(events) == ["Inactive", "Cancelled"]
+        assert statuses(events) == ["PendingSubmit", "Inactive", "Cancelled"]
         assert world.order(child).status == "Cancelled"
         parent, _ = world.place("BUY", 100, "MKT", transmit=False)
         child, events = world.place("SELL", 100, "STP", aux_price=200.0, parent_id=parent.order_id)

@@ -1,6 +1,6 @@
 """Positions and cash by account, and what executions do to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ibkr.simulator.broker.charges import initial_margin, multiplier_of
@@ -78,11 +78,12 @@ class Book:
         return self._held.get((account, con_id))
 
     def apply(self, execution: Execution) -> Execution:
-        """Enter an execution; it is returned with the profit that it realized."""
-        order = execution.order
-        key = order.account, order.instrument.con_id
-        before = self._held.get(key) or Position(order.account, order.instrument)
-        after, realized = _after(before, order.terms.sign * execution.shares, execution)
+        """Enter an execution; it is returned with the profit that it realized. Of a combination, the legs are held."""
+        if execution.is_combo:
+            return execution
+        account, instrument = execution.order.account, execution.instrument
+        before = self._held.get((account, instrument.con_id)) or Position(account, instrument)
+        after, realized = _after(before, execution.signed_shares, execution)
         self._keep(after)
         return replace(execution, realized_pnl=realized)
 
@@ -115,14 +116,13 @@ class Book:
             if held.instrument.sec_type != "FUT"
         )
 
-    def margin(self, account: str, instrument: Instrument | None = None, change: float = 0.0) -> float:
-        """Initial margin of what it holds, after a change in the quantity of one instrument."""
-        rows = [(held.instrument, held.quantity) for held in self.positions(account)]
-        if instrument is not None:
-            held = self.position(account, instrument.con_id)
-            rows = [row for row in rows if row[0].con_id != instrument.con_id]
-            rows.append((instrument, (held.quantity if held else 0.0) + change))
-        return sum(initial_margin(item, quantity, self.price(item)) for item, quantity in rows)
+    def margin(self, account: str, changes: Iterable[tuple[Instrument, float]] = ()) -> float:
+        """Initial margin of what it holds, after these changes in the quantities of instruments."""
+        rows = {held.instrument.con_id: (held.instrument, held.quantity) for held in self.positions(account)}
+        for instrument, change in changes:
+            _, quantity = rows.get(instrument.con_id, (instrument, 0.0))
+            rows[instrument.con_id] = instrument, quantity + change
+        return sum(initial_margin(item, quantity, self.price(item)) for item, quantity in rows.values())
 
     def net_liquidation(self, account: str) -> float:
         """Cash and the value of all but futures."""

@@ -1,13 +1,20 @@
 """What TWS refuses before an order leaves it: code and text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ibkr.simulator.broker.book import Book
-from ibkr.simulator.broker.order import ORDER_TYPES, Order, Terms
+from ibkr.simulator.broker.order import EXERCISE, LAPSE, Order, Terms
+from ibkr.simulator.broker.order_types import (
+    ALGOS,
+    NEED_LIMIT,
+    NEED_TRIGGER,
+    ORDER_TYPES,
+    TIMES_IN_FORCE,
+    TO_BENCHMARK,
+    UNSUPPORTED,
+)
 from ibkr.simulator.broker.pricing import on_tick
 from ibkr.simulator.market.instrument import Instrument
-
-TIMES_IN_FORCE = ("DAY", "GTC", "GTD", "IOC", "FOK")
 
 MAX_ALIKE = 20
 """Active orders per contract, side and account (IB's page on order limitations)."""
@@ -16,12 +23,16 @@ DUPLICATE = (103, "Duplicate order id")
 IS_FILLED = (104, "Can't modify a filled order.")
 NOT_THE_SAME = (105, "Order being modified does not match original order.")
 NO_PARENT = (10006, "Missing parent order.")
+EXERCISE_FAILED = (322, "Error processing request.Exercise/Lapse failed due to server rejection.")
+_NOT_IN_MONEY = (322, "Error processing request.Exercise ignored because option is not in-the-money.")
+_IN_MONEY = (322, "Error processing request.Lapse ignored because option is in-the-money.")
 OCA_REVISED = (10326, "OCA group revision is not allowed.")
 
 _HIGHEST = 1e9
-_OFF_TICK = (110, "The price does not conform to the minimum price variation for this contract.")
+OFF_TICK = (110, "The price does not conform to the minimum price variation for this contract.")
 _NO_SIZE = (434, "The order size cannot be zero.")
 _UNSUPPORTED = (387, "Unsupported order type for this exchange and security type.")
+_NO_ALGO = (439, "The order processing failed. Algorithm definition not found.")
 _FRACTION = (10243, "Fractional-sized order cannot be placed via API. Please use desktop version to revise this order.")
 
 
@@ -42,7 +53,18 @@ def not_found(order_id: int) -> tuple[int, str]:
 
 def not_cancellable(order: Order) -> tuple[int, str]:
     """What a cancel gets that comes too late."""
-    return 10148, f"OrderId {order.order_id} that needs to be cancelled can not be cancelled, state: {order.status}."
+    return 10148, f"OrderId {order.order_id} that needs to be cancelled cannot be cancelled, state: {order.status}."
+
+
+def cancel_attempted(order: Order) -> tuple[int, str]:
+    """The error of a global cancel for an order that has ended, and of a second cancel before the first has ended."""
+    text = "Cancel attempted when order is not in a cancellable state.  Order permId ="
+    return 161, f"{text}{order.perm_id}"
+
+
+def no_such_order(order_id: int) -> tuple[int, str]:
+    """The error of a change that names an unknown order."""
+    return 135, f"Can't find order with id = {order_id}"
 
 
 def refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
@@ -55,17 +77,24 @@ def refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
         return invalid("Total quantity is negative")
     if not terms.quantity.is_integer():
         return _FRACTION
-    if terms.order_type not in ORDER_TYPES:
+    if terms.order_type in UNSUPPORTED:
         return _UNSUPPORTED
+    if terms.order_type not in ORDER_TYPES:
+        return invalid("Invalid order type was entered")
     if terms.tif not in TIMES_IN_FORCE:
         return 10052, f"Invalid time in force: {terms.tif[:20]}"
+    if terms.order_type == TO_BENCHMARK and not terms.sent.get("reference_contract_id"):
+        return invalid("Missing reference financial instrument")
+    algo = str(terms.sent.get("algo_strategy") or "")
+    if algo and algo not in ALGOS:
+        return _NO_ALGO
     return _price_refusal(terms, instrument)
 
 
 def _price_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
-    if terms.order_type in ("LMT", "STP LMT") and terms.limit_price is None:
+    if terms.order_type in NEED_LIMIT and terms.limit_price is None:
         return invalid("Limit price is missing")
-    if terms.order_type in ("STP", "STP LMT") and not terms.aux_price:
+    if terms.order_type in NEED_TRIGGER and not terms.aux_price:
         return invalid("Stop price is missing")
     if terms.is_trailing and not terms.aux_price and not terms.trailing_percent:
         return invalid("Trailing amount or percent is missing")
@@ -74,14 +103,40 @@ def _price_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | No
         return invalid("A price is out of range")
     for price in prices:
         if price and abs(on_tick(price, instrument) - price) > 1e-9:
-            return _OFF_TICK
+            return OFF_TICK
+    return None
+
+
+def exercise_refusal(order: Order, held: float, may_exercise: bool, may_lapse: bool) -> tuple[int, str] | None:
+    """What is wrong with an instruction about an option, None if nothing is."""
+    if order.exercise not in (EXERCISE, LAPSE):
+        return invalid(f"Invalid exercise action: {order.exercise}")
+    if order.quantity < 1:
+        return invalid(f"Invalid exercise quantity: {order.quantity:g}")
+    if held <= 0:
+        text = f"No unlapsed position exists in this option in account {order.account}."
+        return 322, f"Error processing request.{text}"
+    if order.exercise == EXERCISE:
+        return None if may_exercise else _NOT_IN_MONEY
+    return None if may_lapse else _IN_MONEY
+
+
+def legs_refusal(rows: Sequence[Mapping[str, object]]) -> tuple[int, str] | None:
+    """What is wrong with the legs of a combination, as a request names them, None if nothing is."""
+    if not rows:
+        return invalid("Security type 'BAG' requires combo leg details.")
+    for row in rows:
+        if row["action"] not in ("BUY", "SELL"):
+            return invalid(f"Invalid leg action: {str(row['action'])[:20]}")
+        if not isinstance(row["ratio"], int) or row["ratio"] < 1:
+            return invalid(f"Invalid leg ratio: {row['ratio']}")
     return None
 
 
 def limit_refusal(order: Order, live: Sequence[Order]) -> str:
     """Why there are too many orders like this one already, empty if there are not: the reason of a 201."""
-    wanted = order.account, order.instrument.con_id, order.action
-    alike = [item for item in live if item.is_working and (item.account, item.instrument.con_id, item.action) == wanted]
+    wanted = order.account, order.instruments, order.action
+    alike = [item for item in live if item.is_working and (item.account, item.instruments, item.action) == wanted]
     if len(alike) < MAX_ALIKE:
         return ""
     return f"The maximum of {MAX_ALIKE} active orders for this contract, side and account has been reached"
@@ -91,7 +146,7 @@ def margin_refusal(order: Order, book: Book) -> str:
     """Why the broker does not take this order, empty if it does: the reason of a 201."""
     # Less of what is held costs no margin.
     before = book.margin(order.account)
-    after = book.margin(order.account, order.instrument, order.terms.sign * order.remaining)
+    after = book.margin(order.account, order.changes(order.remaining))
     equity = book.net_liquidation(order.account)
     if after <= max(before, equity):
         return ""

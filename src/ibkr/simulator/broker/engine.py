@@ -6,19 +6,23 @@ from dataclasses import replace
 
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Book
-from ibkr.simulator.broker.charges import commission
+from ibkr.simulator.broker.charges import commission, multiplier_of
+from ibkr.simulator.broker.combo import Leg, combo_quote
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
+from ibkr.simulator.broker.fills import executions_of
 from ibkr.simulator.broker.order import (
     CANCELLED,
+    EXERCISE,
     FILLED,
     INACTIVE,
     PENDING_SUBMIT,
     PRE_SUBMITTED,
     SUBMITTED,
-    Execution,
     Order,
 )
-from ibkr.simulator.broker.pricing import is_reached, trade_price, trade_size, with_stop
+from ibkr.simulator.broker.order_store import OrderStore
+from ibkr.simulator.broker.order_types import MARKET_TO_LIMIT
+from ibkr.simulator.broker.pricing import is_reached, trade_price, trade_size, with_prices
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 
@@ -28,8 +32,8 @@ _FIRST_EXECUTION = 0x63F8F39C
 _OCA_CANCEL, _OCA_REDUCE = 1, 3
 
 
-class Engine:
-    """All orders and executions since it was made, and the book they leave.
+class Engine(OrderStore):
+    """What happens to orders, and the book that their executions leave.
 
     With `partial_fills` an order gets no more at once than the size that is quoted. `clock` gives
     seconds since the epoch.
@@ -38,35 +42,12 @@ class Engine:
     def __init__(
         self, book: Book, quote_of: Callable[[Instrument], Quote], clock: Callable[[], float], partial_fills: bool
     ) -> None:
+        super().__init__(clock)
         self.book = book
-        self.orders: dict[int, Order] = {}
-        self.executions: list[Execution] = []
-        self._live: dict[int, None] = {}
-        self._newest: dict[tuple[int, int], int] = {}
-        self._highest: dict[int, int] = {}
         self._quote_of = quote_of
-        self._clock = clock
         self._partial_fills = partial_fills
         self._perm_ids = itertools.count(_FIRST_PERM_ID)
         self._execution_ids = itertools.count(_FIRST_EXECUTION)
-
-    # --- looking things up -----------------------------------------------------------------------
-
-    def find(self, client_id: int, order_id: int) -> Order | None:
-        """The newest order of this client with this id."""
-        perm_id = self._newest.get((client_id, order_id))
-        return None if perm_id is None else self.orders[perm_id]
-
-    def highest_id(self, client_id: int) -> int:
-        """The highest order id that this client has used, 0 if none."""
-        return self._highest.get(client_id, 0)
-
-    def live(self) -> list[Order]:
-        """The orders that have been transmitted and have not ended, oldest first."""
-        return [item for item in self._not_ended() if _is_known(item)]
-
-    def _not_ended(self) -> list[Order]:
-        return [self.orders[perm_id] for perm_id in self._live]
 
     # --- what clients ask for --------------------------------------------------------------------
 
@@ -85,8 +66,8 @@ class Engine:
             return standing  # the change stays in TWS
         if standing:
             terms = replace(order.terms, oca_group=standing.terms.oca_group, oca_type=standing.terms.oca_type)
-            # The stop is found anew, and so is a limit that hangs on it.
-            return self._keep(replace(standing, terms=terms, stop_price=None))
+            # Stop and limit are found anew, since they may follow from the terms.
+            return self._keep(replace(standing, terms=terms, stop_price=None, limit_price=None))
         parent = self.find(order.client_id, order.terms.parent_id) if order.terms.parent_id else None
         if parent:
             group = order.terms.oca_group or str(parent.perm_id)
@@ -106,25 +87,30 @@ class Engine:
             return checks.NOT_THE_SAME
         if not standing and order.order_id and order.order_id <= self.highest_id(order.client_id):
             return checks.DUPLICATE
-        if not standing and terms.parent_id:
-            parent = self.find(order.client_id, terms.parent_id)
-            if parent is None or parent.status in (CANCELLED, INACTIVE):
-                return checks.NO_PARENT
+        if terms.parent_id and (wrong := self._parent_refusal(order, standing)):
+            return wrong
         return checks.refusal(terms, order.instrument)
+
+    def _parent_refusal(self, order: Order, standing: Order | None) -> tuple[int, str] | None:
+        parent = self.find(order.client_id, order.terms.parent_id)
+        if standing:
+            return None if parent else checks.no_such_order(order.terms.parent_id)
+        return checks.NO_PARENT if parent is None or parent.status in (CANCELLED, INACTIVE) else None
 
     def preview(self, order: Order) -> list[Event]:
         """What a whatIf order would do to the margin; it is not kept."""
         if wrong := checks.refusal(order.terms, order.instrument):
             return [Refused(order.client_id, order.order_id, *wrong)]
-        change = order.terms.sign * order.quantity
-        price = order.terms.limit_price or self.book.price(order.instrument)
+        parts = [(item, abs(count)) for item, count in order.changes(order.quantity)]
+        limit = None if order.legs else order.terms.limit_price
+        fees = [commission(item, count, limit or self.book.price(item)) for item, count in parts]
         return [
             Previewed(
                 replace(order, perm_id=next(self._perm_ids), status=PRE_SUBMITTED),
                 self.book.margin(order.account),
-                self.book.margin(order.account, order.instrument, change),
+                self.book.margin(order.account, order.changes(order.quantity)),
                 self.book.net_liquidation(order.account),
-                commission(order.instrument, order.quantity, price),
+                round(sum(fees), 4),
             )
         ]
 
@@ -134,6 +120,7 @@ class Engine:
         if not order.terms.transmit:
             return []
         if order.status != PENDING_SUBMIT:
+            order = self._keep(with_prices(order, self.quote_for(order)))
             return [OrderChanged(order), *self._work(order)]
         family = order.parent_perm_id or order.perm_id
         events: list[Event] = []
@@ -143,6 +130,31 @@ class Engine:
                 events += self._submit(item)
         return events
 
+    def exercise(self, order: Order, underlying: Instrument, is_forced: bool) -> list[Event]:
+        """Take an instruction about an option that is held. A fill by hand carries it out.
+
+        With `is_forced`, an option out of the money can be exercised, and one in the money can lapse.
+        """
+        held = self.book.position(order.account, order.instrument.con_id)
+        quantity = held.quantity if held else 0.0
+        above = self._quote_of(underlying).last - order.instrument.strike
+        is_in_money = above > 0 if order.instrument.right == "C" else above < 0
+        wrong = checks.exercise_refusal(order, quantity, is_in_money or is_forced, not is_in_money or is_forced)
+        if self.find(order.client_id, order.order_id):
+            wrong = checks.DUPLICATE
+        if wrong:
+            return [Refused(order.client_id, order.order_id, *wrong)]
+        leg = Leg(underlying, int(multiplier_of(order.instrument)), 1 if order.instrument.right == "C" else -1)
+        placed = replace(
+            order,
+            perm_id=next(self._perm_ids),
+            status=PRE_SUBMITTED,
+            limit_price=0.0,
+            terms=replace(order.terms, quantity=min(order.quantity, quantity)),
+            legs=(leg,) if order.exercise == EXERCISE else (),
+        )
+        return [OrderChanged(self._keep(placed))]
+
     def cancel(self, perm_id: int, reason: str = "") -> list[Event]:
         """End an order, and the children that wait for it."""
         order = self.orders[perm_id]
@@ -150,16 +162,24 @@ class Engine:
             return [Refused(order.client_id, order.order_id, *checks.not_cancellable(order))]
         order = self._end(order, CANCELLED, reason)
         text = f"Order Canceled - reason:{reason}"
-        events: list[Event] = [OrderChanged(order, is_status_only=True)]
+        events: list[Event] = []
+        if order.exercise:
+            events.append(Refused(order.client_id, order.order_id, *checks.EXERCISE_FAILED))
+        events.append(OrderChanged(order, is_status_only=True))
         events.append(Refused(order.client_id, order.order_id, 202, text))
         return events + self._cancel_children(order)
 
-    def reject(self, perm_id: int, reason: str) -> list[Event]:
-        """The exchange, or the broker, does not take an order, or no longer."""
-        order = self._end(self.orders[perm_id], INACTIVE, reason)
-        text = f"Order rejected - reason:{reason}"
-        events: list[Event] = [OrderChanged(order), Refused(order.client_id, order.order_id, 201, text)]
-        return events + self._cancel_children(order)
+    def reject(self, perm_id: int, reason: str, error: tuple[int, str] | None = None) -> list[Event]:
+        """Reject an order at the exchange or the broker, with 201 or another error.
+
+        Real gateways report an order before they reject it, and the code before the status (ib_insync issue 554).
+        """
+        order = self.orders[perm_id]
+        events: list[Event] = [OrderChanged(order)] if order.status == PENDING_SUBMIT else []
+        error = error or (201, f"Order rejected - reason:{reason}")
+        events.append(Refused(order.client_id, order.order_id, *error))
+        order = self._end(order, INACTIVE, reason)
+        return [*events, OrderChanged(order), *self._cancel_children(order)]
 
     def bind(self, perm_id: int, order_id: int) -> Order:
         """Give an order that was entered in TWS an id, by which client 0 can change it."""
@@ -172,7 +192,7 @@ class Engine:
         working = [
             item.perm_id
             for item in self._not_ended()
-            if item.is_working and item.instrument.con_id == instrument.con_id
+            if item.is_working and instrument.con_id in [traded.con_id for traded in item.instruments]
         ]
         # By id: the fill of one may have ended another of them.
         return [event for perm_id in working for event in self._work(self.orders[perm_id])]
@@ -185,61 +205,51 @@ class Engine:
         order = self._keep(
             replace(order, filled=filled, average_price=round(average, 8), last_price=price, status=SUBMITTED)
         )
+        if order.order_type == MARKET_TO_LIMIT and order.limit_price is None:
+            order = self._keep(replace(order, limit_price=price))
         if not order.remaining:
             order = self._end(order, FILLED, "")
-        execution = self.book.apply(
-            Execution(
-                f"0000e0d5.{next(self._execution_ids):08x}.01.01",
-                self._clock(),
-                order,
-                shares,
-                price,
-                commission(order.instrument, shares, price),
-                "NASDAQ" if order.exchange == "SMART" else order.exchange,
-            )
-        )
-        self.executions.append(execution)
-        events: list[Event] = [Executed(execution), OrderChanged(order), Charged(execution)]
+        number = next(self._execution_ids)
+        found = executions_of(order, shares, price, self._quote_of, self.executions)
+        executions = [
+            self.book.apply(replace(item, exec_id=f"0000e0d5.{number:08x}.{part:02}.01", time=self._clock()))
+            for part, item in enumerate(found, start=1)
+        ]
+        self.executions += executions
+        charged = executions[1:] if order.legs and not order.exercise else executions
+        events: list[Event] = [Executed(execution) for execution in executions]
+        events += [OrderChanged(order), *(Charged(execution) for execution in charged)]
         return events + self._after_fill(order, shares)
 
     # --- parts -----------------------------------------------------------------------------------
 
-    def _keep(self, order: Order) -> Order:
-        self.orders[order.perm_id] = order
-        if order.order_id:  # those entered in TWS have none
-            self._newest[order.client_id, order.order_id] = order.perm_id
-        self._highest[order.client_id] = max(order.order_id, self.highest_id(order.client_id))
-        if order.is_live:
-            self._live[order.perm_id] = None
-        else:
-            self._live.pop(order.perm_id, None)
-        return order
-
-    def _end(self, order: Order, status: str, reason: str) -> Order:
-        return self._keep(replace(order, status=status, reason=reason, ended_at=self._clock()))
+    def quote_for(self, order: Order) -> Quote:
+        """What the market quotes for an order: of a combination, that of all its legs."""
+        if order.legs and not order.exercise:
+            return combo_quote(order.legs, self._quote_of)
+        return self._quote_of(order.instrument)
 
     def _submit(self, order: Order) -> list[Event]:
         if reason := checks.limit_refusal(order, self.live()) or checks.margin_refusal(order, self.book):
             return self.reject(order.perm_id, reason)
-        order = with_stop(order, self._quote_of(order.instrument))
+        order = with_prices(order, self.quote_for(order))
         order = self._keep(replace(order, status=PRE_SUBMITTED, is_held=self._has_to_wait(order)))
         return [OrderChanged(order), *self._work(order)]
 
     def _work(self, order: Order) -> list[Event]:
-        if not order.is_working or order.is_held or order.terms.is_conditional:
+        if not order.is_working or order.is_held or order.terms.is_held_back or order.exercise:
             return []
-        quote = self._quote_of(order.instrument)
+        quote = self.quote_for(order)
         events: list[Event] = []
-        if order.terms.is_stop and not order.is_triggered:
-            order = self._keep(with_stop(order, quote))
+        if not order.is_triggered:
+            order = self._keep(with_prices(order, quote))
+        if order.terms.has_trigger and not order.is_triggered:
             if not is_reached(order, quote):
                 return []
             order = self._keep(replace(order, is_triggered=True))
-        elif not order.terms.is_stop:
-            order = self._keep(with_stop(order, quote))
         price = trade_price(order, quote)
         shares = trade_size(order, quote) if self._partial_fills else order.remaining
-        if price is not None and not (order.terms.tif == "FOK" and shares < order.remaining):
+        if price is not None and shares and not (order.terms.tif == "FOK" and shares < order.remaining):
             events += self.fill(order.perm_id, shares, price)
         elif order.status == PRE_SUBMITTED:
             events.append(OrderChanged(self._keep(replace(order, status=SUBMITTED))))
@@ -260,7 +270,7 @@ class Engine:
                 continue
             if other.parent_perm_id == order.perm_id and order.status == FILLED:
                 other = self._keep(replace(other, is_held=False))
-                if other.is_working and other.terms.is_stop:
+                if other.is_working and (other.terms.has_trigger or other.terms.is_held_back):
                     events.append(OrderChanged(other))
                 events += self._work(other)
             elif _is_one_group(other, order):
@@ -279,11 +289,6 @@ class Engine:
     def _cancel_children(self, order: Order) -> list[Event]:
         children = [item for item in self._not_ended() if item.parent_perm_id == order.perm_id]
         return [event for child in children for event in self.cancel(child.perm_id)]
-
-
-def _is_known(order: Order) -> bool:
-    """Orders that wait in TWS to be transmitted are not told of (ib_insync issues 346, 416)."""
-    return order.terms.transmit or order.status != PENDING_SUBMIT
 
 
 def _is_one_group(one: Order, other: Order) -> bool:

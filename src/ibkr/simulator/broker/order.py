@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ibkr.simulator.broker import order_types
+from ibkr.simulator.broker.combo import Leg
 from ibkr.simulator.market.instrument import Instrument
 
 PENDING_SUBMIT, PENDING_CANCEL, PRE_SUBMITTED = "PendingSubmit", "PendingCancel", "PreSubmitted"
 SUBMITTED, FILLED, CANCELLED, INACTIVE = "Submitted", "Filled", "Cancelled", "Inactive"
 
 _ENDED = (FILLED, CANCELLED, INACTIVE)
-_TRAILING = ("TRAIL", "TRAIL LIMIT")
-_STOPS = ("STP", "STP LMT", *_TRAILING)
-ORDER_TYPES = ("MKT", "LMT", *_STOPS)
-"""Those that are simulated."""
+EXERCISE, LAPSE = 1, 2
+"""What `exerciseOptions` asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +44,43 @@ class Terms:
         return 1 if self.action == "BUY" else -1
 
     @property
-    def is_stop(self) -> bool:
+    def has_trigger(self) -> bool:
         """Whether it waits for a price before it works."""
-        return self.order_type in _STOPS
+        return self.is_stop or self.is_touched
 
     @property
-    def is_conditional(self) -> bool:
-        """Whether it waits for conditions or a time, which are not simulated: it rests until it is filled by hand."""
-        return bool(self.sent.get("conditions") or self.sent.get("good_after_time"))
+    def is_stop(self) -> bool:
+        """Whether the price that it waits for is worse than the market's."""
+        return self.order_type in order_types.STOPS
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the price that it waits for is better than the market's."""
+        return self.order_type in order_types.TOUCHED
 
     @property
     def is_trailing(self) -> bool:
         """Whether its stop follows the market."""
-        return self.order_type in _TRAILING
+        return self.order_type in order_types.TRAILING
+
+    @property
+    def is_pegged(self) -> bool:
+        """Whether its price follows the market and never crosses it."""
+        return self.order_type in order_types.PEGGED
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether it waits for what is not simulated: an auction, a condition, a time. It is filled by hand."""
+        is_auction = self.order_type in order_types.ON_CLOSE or self.tif == order_types.AT_OPENING
+        return is_auction or bool(self.sent.get("conditions") or self.sent.get("good_after_time"))
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """An order. `order_id` 0 and `client_id` 0: entered in TWS itself, and not bound yet.
 
-    `stop_price` is where its stop stands now; `is_held` is one whose parent has to be filled first.
+    `stop_price` is where its stop stands now; `is_held` is one whose parent has to be filled first. Combinations have
+    `legs`. `exercise` is `EXERCISE` or `LAPSE` for an instruction about an option that is held.
     """
 
     perm_id: int
@@ -84,11 +101,25 @@ class Order:
     parent_perm_id: int = 0
     reason: str = ""
     ended_at: float = 0.0
+    legs: tuple[Leg, ...] = ()
+    exercise: int = 0
 
     @property
     def symbol(self) -> str:
         """The symbol of its contract."""
         return self.instrument.symbol
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """What it trades: its legs, or else its own instrument."""
+        return tuple(leg.instrument for leg in self.legs) or (self.instrument,)
+
+    def changes(self, quantity: float) -> list[tuple[Instrument, float]]:
+        """What a fill of this quantity does to positions: instruments and signed quantities."""
+        signed = self.terms.sign * quantity
+        if not self.legs:
+            return [(self.instrument, signed)]
+        return [(leg.instrument, signed * leg.sign * leg.ratio) for leg in self.legs]
 
     @property
     def action(self) -> str:
@@ -102,7 +133,7 @@ class Order:
 
     @property
     def order_type(self) -> str:
-        """MKT, LMT, STP, STP LMT, TRAIL or TRAIL LIMIT."""
+        """MKT, LMT, STP or any other of `order_types.ORDER_TYPES`."""
         return self.terms.order_type
 
     @property
@@ -134,26 +165,41 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A fill. `shares` is its own quantity, `cumulative` and `average_price` those of the order after it.
+    """A fill of an order, or of one leg of a combination: `instrument` and `action` are its own.
 
-    `time` is in seconds since the epoch; `realized_pnl` is None for one that closes nothing.
+    `shares` is its own quantity, `cumulative` and `average_price` are those of the order (or leg) after it. `time` is
+    in seconds since the epoch; `realized_pnl` is None for one that closes nothing.
     """
 
     exec_id: str
     time: float
     order: Order
+    instrument: Instrument
+    action: str
     shares: float
     price: float
     commission: float
     exchange: str
+    cumulative: float
+    average_price: float
     realized_pnl: float | None = None
 
     @property
     def symbol(self) -> str:
         """The symbol of its contract."""
-        return self.order.symbol
+        return self.instrument.symbol
 
     @property
     def side(self) -> str:
         """BOT or SLD."""
-        return "BOT" if self.order.action == "BUY" else "SLD"
+        return "BOT" if self.action == "BUY" else "SLD"
+
+    @property
+    def signed_shares(self) -> float:
+        """The shares, negative if they are sold."""
+        return self.shares if self.action == "BUY" else -self.shares
+
+    @property
+    def is_combo(self) -> bool:
+        """Whether it is of a combination as a whole, whose legs have executions of their own."""
+        return self.instrument.sec_type == "BAG"

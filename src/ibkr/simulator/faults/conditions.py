@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ibkr.simulator.broker.order_errors import OrderErrors
 from ibkr.simulator.connection.outbox import AT_ONCE, Flow
 from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.connection.time_zone import TimeZone
@@ -55,9 +56,9 @@ class Conditions:
     """Fresh ones are those of a healthy gateway.
 
     `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
-    happens to messages by their names. `denied_by` is the code that refuses market data, `clock_off` is in seconds.
-    `web_server` says how the greeting of that name behaves.
-    None: as the gateway's settings have it, or not at all.
+    happens to messages by their names, `order_errors` what the next requests about orders get. `denied_by` is the code
+    that refuses market data, `clock_off` and `late_executions` are in seconds. `web_server` says how the greeting of
+    that name behaves. None: as the gateway's settings have it, or not at all.
     """
 
     greeting: str = "session"
@@ -69,8 +70,10 @@ class Conditions:
     flow: Flow = AT_ONCE
     twists: dict[str, Twist] = field(default_factory=dict)
     clock_off: float = 0.0
+    late_executions: float = 0.0
     next_order_id: int | None = None
     rate_limit: RateLimit | None = None
+    order_errors: OrderErrors = field(default_factory=OrderErrors)
     muted: set[str] = field(default_factory=set)
     broken_farms: set[str] = field(default_factory=set)
     time_zone: TimeZone | None = None

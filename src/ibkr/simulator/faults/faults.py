@@ -1,6 +1,6 @@
 """Every fault that the gateway can be put through: those of sockets, upstream and answers stand here as methods.
 
-Those of bytes, messages, streams, limits and sequences stand in modules of their own, as functions of `Faults`.
+Those of bytes, messages, orders, streams, limits and sequences stand in modules of their own, as functions of `Faults`.
 """
 
 import functools
@@ -11,7 +11,14 @@ from typing import Annotated, TypeAlias
 
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.timers import Timers
-from ibkr.simulator.faults import limits, messages, opening, sequence, streams  # noqa: F401  (they register themselves)
+from ibkr.simulator.faults import (  # noqa: F401  (they register themselves)
+    limits,
+    messages,
+    opening,
+    orders,
+    sequence,
+    streams,
+)
 from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice
 from ibkr.simulator.faults.farms import Farm
 from ibkr.simulator.faults.registry import (
@@ -217,6 +224,11 @@ class Faults:
     def read_only(self) -> None:
         """Requests about orders get error 321, as with the Read-Only API setting."""
         self.hub.conditions.read_only = True
+
+    @fault()
+    def end_read_only(self) -> None:
+        """Switch the Read-Only API setting off: requests about orders are answered again."""
+        self.hub.conditions.read_only = False
 
     @fault()
     def mute(self, request: Annotated[str, one_of(REQUESTS, "request")]) -> None:

@@ -1,20 +1,26 @@
 """What openOrder, orderStatus, completedOrder, execDetails and commissionReport say of an order."""
 
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from ibkr.simulator.broker.charges import MAINTENANCE
+from ibkr.simulator.broker.combo import describe_legs
 from ibkr.simulator.broker.events import Previewed
 from ibkr.simulator.broker.order import CANCELLED, FILLED, Execution, Order
+from ibkr.simulator.broker.order_types import RELATIVE
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.wire import order_messages
 from ibkr.wire.layout import flat
 
 UNSET_INTEGER = 2147483647
 UNSET_DOUBLE = 1.7976931348623157e308
+UNSET_LONG = 9223372036854775807
 _UNSET_MARGIN = "1.7976931348623157E308"
 
-_ZONES_SINCE = 174
-"""The server version from which times have a zone (ibapi `MIN_SERVER_VER_INSTRUMENT_TIMEZONE`)."""
+_UTC_SINCE = 174
+"""The server version from which times are in UTC (ibapi `MIN_SERVER_VER_INSTRUMENT_TIMEZONE`)."""
+_NEW_YORK = "America/New_York"
 
 _MARGINS = [
     f"{kind}_{when}"
@@ -54,9 +60,10 @@ _AS_TWS_SENDS_THEM: dict[str, object] = {
             "duration",
             "post_to_ats",
             "min_trade_qty",
-            "manual_order_indicator",
         )
     ),
+    **dict.fromkeys((f"{margin}_outside_rth" for margin in _MARGINS), UNSET_DOUBLE),
+    "suggested_size": -UNSET_LONG - 1,
     "min_compete_size": 100,
     "compete_against_best_offset": 0.02,
 }
@@ -74,7 +81,8 @@ def _defaults() -> dict[str, object]:
 
 
 _DEFAULTS = _defaults()
-_OURS = {"order_id", "exchange", "transmit", "what_if", "aux_price", "lmt_price", "trail_stop_price", "account"}
+_OURS = {"order_id", "exchange", "transmit", "what_if", "lmt_price", "account"}
+"""What the client has sent and the gateway decides."""
 
 
 def contract_fields(instrument: Instrument, exchange: str) -> dict[str, object]:
@@ -83,31 +91,66 @@ def contract_fields(instrument: Instrument, exchange: str) -> dict[str, object]:
     return found if found["right"] in ("C", "P") else {**found, "right": "?"}
 
 
-def when(seconds: float, server_version: int) -> str:
-    """A time as executions and completed orders have it; older clients get that of the gateway's host."""
-    if server_version < _ZONES_SINCE:
+def execution_time(seconds: float, server_version: int) -> str:
+    """A time as executions have it: UTC, and that of the gateway's host for older clients."""
+    if server_version < _UTC_SINCE:
         return time.strftime("%Y%m%d  %H:%M:%S", time.localtime(seconds))
     return time.strftime("%Y%m%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
+def completed_time(seconds: float, server_version: int) -> str:
+    """A time as completed orders have it, with its zone: UTC, and that of New York for older clients."""
+    zone = _NEW_YORK if server_version < _UTC_SINCE else "UTC"
+    return f"{datetime.fromtimestamp(seconds, ZoneInfo(zone)):%Y%m%d %H:%M:%S} {zone}"
+
+
+def _sent(order: Order) -> dict[str, object]:
+    """The terms that the client has set, by the names of openOrder.
+
+    What it has left at 0 or false stays as TWS sends it unset, unless that is empty.
+    """
+    return {
+        name: value
+        for name, value in order.terms.sent.items()
+        if name in _DEFAULTS and name not in _OURS
+        if value or (value == 0 and _DEFAULTS[name] is None)
+    }
+
+
+def _second_trail_stop(order: Order) -> float:
+    """The second field of `trailStopPrice`. TWS fills it for limit orders too: one beyond their limit."""
+    if order.terms.has_trigger:
+        return order.stop_price or order.terms.aux_price or UNSET_DOUBLE
+    limit = order.terms.limit_price
+    return UNSET_DOUBLE if order.order_type != "LMT" or limit is None else limit + order.terms.sign
+
+
+def _aux_price(order: Order) -> float:
+    """TWS gives a relative order without an offset one of a tick."""
+    if order.order_type == RELATIVE and not order.terms.sent.get("percent_offset"):
+        return order.terms.aux_price or order.instrument.min_tick
+    return order.terms.aux_price or 0.0
+
+
 def _common(order: Order) -> dict[str, object]:
     terms = order.terms
-    sent = {name: value for name, value in terms.sent.items() if name in _DEFAULTS and name not in _OURS and value}
+    limit = terms.limit_price if order.limit_price is None else order.limit_price
     return {
         **_DEFAULTS,
-        **sent,
+        **_sent(order),
         **contract_fields(order.instrument, order.exchange),
         "action": terms.action,
         "order_type": terms.order_type,
-        "lmt_price": order.limit_price or terms.limit_price or 0.0,
-        "aux_price": terms.aux_price or 0.0,
-        "trail_stop_price": order.stop_price if terms.is_trailing else None,
+        "lmt_price": limit or 0.0,
+        "aux_price": _aux_price(order),
+        "trail_stop_price": order.stop_price if terms.is_trailing else terms.trail_stop_price,
         "trailing_percent": terms.trailing_percent,
-        "stop_price": order.stop_price or terms.aux_price or UNSET_DOUBLE,
+        "stop_price": _second_trail_stop(order),
         "lmt_price_offset": UNSET_DOUBLE if terms.limit_offset is None else terms.limit_offset,
         "tif": terms.tif,
         "oca_group": terms.oca_group,
         "oca_type": terms.oca_type or 3,
+        "combo_legs_descrip": describe_legs(order.legs) if not order.exercise else "",
         "account": order.account,
         "order_ref": terms.order_ref,
         "perm_id": order.perm_id,
@@ -129,7 +172,7 @@ def open_order(order: Order) -> dict[str, object]:
 
 def charged_order(execution: Execution) -> dict[str, object]:
     """openOrder as it follows a fill: with what it has cost."""
-    cost = {"commission": execution.commission, "commission_currency": execution.order.instrument.currency}
+    cost = {"commission": execution.commission, "commission_currency": execution.instrument.currency}
     return {**open_order(execution.order), **cost}
 
 
@@ -180,25 +223,28 @@ def completed_order(order: Order, server_version: int) -> dict[str, object]:
     words = {FILLED: f"Filled Size: {order.filled:g}", CANCELLED: "Cancelled by Trader"}
     return {
         **_known(order_messages.COMPLETED_ORDER.name, _common(order)),
-        "rule_80a": "0",
         "total_quantity": order.remaining,
         "filled_quantity": order.filled,
-        "parent_perm_id": order.parent_perm_id,
-        "completed_time": when(order.ended_at, server_version),
+        "parent_perm_id": order.parent_perm_id or UNSET_LONG,
+        "completed_time": completed_time(order.ended_at, server_version),
         "completed_status": order.reason or words.get(order.status, order.status),
     }
 
 
 def execution_details(execution: Execution, server_version: int, req_id: int = -1) -> dict[str, object]:
-    """The values of execDetails; the request id is -1 for one that happens now."""
-    order = execution.order
+    """The values of execDetails; the request id is -1 for one that happens now.
+
+    The order id of an order that was entered in TWS itself is unset, 2147483647.
+    """
+    order, instrument = execution.order, execution.instrument
     return {
-        **order.instrument.position_fields(),
+        **instrument.position_fields(),
+        "right": instrument.right,
         "req_id": req_id,
-        "order_id": order.order_id,
+        "order_id": order.order_id or UNSET_INTEGER,
         "exchange": execution.exchange,
         "exec_id": execution.exec_id,
-        "time": when(execution.time, server_version),
+        "time": execution_time(execution.time, server_version),
         "account": order.account,
         "execution_exchange": execution.exchange,
         "side": execution.side,
@@ -207,8 +253,8 @@ def execution_details(execution: Execution, server_version: int, req_id: int = -
         "perm_id": order.perm_id,
         "client_id": order.client_id,
         "liquidation": 0,
-        "cum_qty": order.filled,
-        "avg_price": order.average_price,
+        "cum_qty": execution.cumulative,
+        "avg_price": execution.average_price,
         "order_ref": order.terms.order_ref,
         "ev_rule": "",
         "ev_multiplier": None,
@@ -225,7 +271,7 @@ def commission_report(execution: Execution) -> dict[str, object]:
     return {
         "exec_id": execution.exec_id,
         "commission": execution.commission,
-        "currency": execution.order.instrument.currency,
+        "currency": execution.instrument.currency,
         "realized_pnl": UNSET_DOUBLE if realized is None else round(realized, 6),
         "yield": UNSET_DOUBLE,
         "yield_redemption_date": None,

@@ -2,14 +2,17 @@
 
 import calendar
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.broker import checks
+from ibkr.simulator.broker.combo import Leg, combo_contract
 from ibkr.simulator.broker.events import OrderChanged
 from ibkr.simulator.broker.order import Execution, Order, Terms
+from ibkr.simulator.broker.order_types import canonical
+from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.orders import order_fields
-from ibkr.simulator.orders.desk import bodies
+from ibkr.simulator.orders.order_reports import bodies
 from ibkr.simulator.requests.asking import NO_DEFINITION
 from ibkr.simulator.requests.reader import FieldReader, Malformed, read_layout
 from ibkr.wire import messages, order_messages, order_requests
@@ -28,19 +31,37 @@ def place(client: "Client", fields: FieldReader) -> None:
     if order_id == 0 or (order_id < 0 and client.client_id != 0):
         client.send_error(order_id, *checks.invalid_id(order_id))
         return
-    found = client.hub.instruments.find(_contract(values))
-    account, wrong = _account(client, str(values["account"]))
-    if len(found) != 1:
-        client.send_error(order_id, 200, NO_DEFINITION)
-    elif wrong:
-        client.send_error(order_id, *wrong)
+    try:
+        account = _account(client, str(values["account"]))
+        instrument, legs = _instrument(client, values)
+    except _Refusal as refusal:
+        client.send_error(order_id, *refusal.error)
+        return
+    exchange = str(values["exchange"]) or instrument.exchange
+    order = Order(0, client.client_id, order_id, account, instrument, exchange, _terms(values), legs=legs)
+    if values["what_if"]:
+        desk.do(desk.engine.preview(order))
     else:
-        exchange = str(values["exchange"]) or found[0].exchange
-        order = Order(0, client.client_id, order_id, account, found[0], exchange, _terms(values))
-        if values["what_if"]:
-            desk.do(desk.engine.preview(order))
-        else:
-            desk.place(order)
+        desk.place(order)
+
+
+def exercise(client: "Client", fields: FieldReader) -> None:
+    """exerciseOptions: openOrder and orderStatus under the request's id, or an error."""
+    values = read_layout(fields, order_requests.EXERCISE_OPTIONS, client.server_version)
+    req_id, instruments = _int(values, "req_id"), client.hub.instruments
+    try:
+        account = _account(client, str(values["account"]))
+        option, _ = _instrument(client, values)
+        underlying = instruments.by_con_id(option.under_con_id)
+        if option.sec_type not in ("OPT", "FOP") or underlying is None:
+            raise _Refusal(*checks.invalid("Only options can be exercised"))
+    except _Refusal as refusal:
+        client.send_error(req_id, *refusal.error)
+        return
+    terms = Terms("BUY", float(_int(values, "exercise_quantity")), "LMT", 0.0)
+    exchange, action = str(values["exchange"]) or option.exchange, _int(values, "exercise_action")
+    order = Order(0, client.client_id, req_id, account, option, exchange, terms, exercise=action)
+    client.hub.desk.exercise(order, underlying, is_forced=bool(values["override"]))
 
 
 def cancel(client: "Client", fields: FieldReader) -> None:
@@ -54,9 +75,9 @@ def cancel(client: "Client", fields: FieldReader) -> None:
 
 
 def cancel_all(client: "Client", fields: FieldReader) -> None:
-    """reqGlobalCancel: ends the orders of all clients, and those entered in TWS."""
+    """reqGlobalCancel: ends the orders of all clients, and those entered in TWS; 161 for those that have ended."""
     read_layout(fields, order_requests.GLOBAL_CANCEL, client.server_version)
-    client.hub.desk.cancel_all()
+    client.hub.desk.cancel_all(client.client_id)
 
 
 def open_orders(client: "Client", fields: FieldReader) -> None:
@@ -65,17 +86,17 @@ def open_orders(client: "Client", fields: FieldReader) -> None:
     desk = client.hub.desk
     if client.client_id == 0:
         desk.bind(client)
-    _send_open(client, [order for order in desk.orders.values() if desk.may_see(client, order)])
+    _send_open(client, [order for order in desk.open_orders() if desk.may_see(client, order)])
 
 
 def all_open_orders(client: "Client", fields: FieldReader) -> None:
     """reqAllOpenOrders: those of all clients, and of TWS."""
     fields.int("Version")
-    _send_open(client, list(client.hub.desk.orders.values()))
+    _send_open(client, client.hub.desk.open_orders())
 
 
 def _send_open(client: "Client", orders: list[Order]) -> None:
-    rows = [body for order in orders if order.is_live for body in bodies(client, OrderChanged(order))]
+    rows = [body for order in orders for body in bodies(client, OrderChanged(order))]
     client.send(*rows, client.encode(messages.OPEN_ORDER_END))
 
 
@@ -116,14 +137,13 @@ def executions(client: "Client", fields: FieldReader) -> None:
 
 
 def _fits(execution: Execution, wanted: Mapping[str, object]) -> bool:
-    order = execution.order
     found = {
-        "client_id": order.client_id,
-        "account": order.account,
-        "symbol": order.symbol,
-        "sec_type": order.instrument.sec_type,
+        "client_id": execution.order.client_id,
+        "account": execution.order.account,
+        "symbol": execution.symbol,
+        "sec_type": execution.instrument.sec_type,
         "exchange": execution.exchange,
-        "side": order.action,
+        "side": execution.action,
     }
     return all(not wanted[name] or wanted[name] == value for name, value in found.items())
 
@@ -140,31 +160,69 @@ def _since(text: str) -> float:
     return calendar.timegm(found) if is_utc else time.mktime(found)
 
 
-def _account(client: "Client", wanted: str) -> tuple[str, tuple[int, str] | None]:
+class _Refusal(Exception):
+    """An order cannot be taken; `error` is code and text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.error = code, text
+
+
+def _account(client: "Client", wanted: str) -> str:
+    """The account of an order. Raises `_Refusal`."""
     accounts = client.hub.settings.accounts
     if not wanted and len(accounts) > 1:
-        return "", (435, "You must specify an account.")
+        raise _Refusal(435, "You must specify an account.")
     if wanted and wanted not in accounts:
-        return "", checks.invalid(f"Invalid account code '{wanted[:40]}'")
-    return wanted or accounts[0], None
+        raise _Refusal(*checks.invalid(f"Invalid account code '{wanted[:40]}'"))
+    return wanted or accounts[0]
+
+
+def _instrument(client: "Client", values: Mapping[str, object]) -> tuple[Instrument, tuple[Leg, ...]]:
+    """The instrument of an order, and its legs if it is a combination. Raises `_Refusal`."""
+    instruments = client.hub.instruments
+    if values["sec_type"] != "BAG":
+        found = instruments.find(_contract(values))
+        if len(found) != 1:
+            raise _Refusal(200, NO_DEFINITION)
+        return found[0], ()
+    rows = values["combo_legs"]
+    assert isinstance(rows, Sequence)
+    if wrong := checks.legs_refusal(rows):
+        raise _Refusal(*wrong)
+    legs: list[Leg] = []
+    for row in rows:
+        item = instruments.by_con_id(row["con_id"] or 0)
+        if item is None:
+            raise _Refusal(200, NO_DEFINITION)
+        legs.append(Leg(item, row["ratio"], 1 if row["action"] == "BUY" else -1))
+    symbol, exchange = str(values["symbol"]) or legs[0].instrument.symbol, str(values["exchange"]) or "SMART"
+    return combo_contract(symbol, exchange, str(values["currency"]) or "USD"), tuple(legs)
 
 
 def _contract(values: Mapping[str, object]) -> dict[str, str]:
     found = {name: str(values[name]) for name in _CONTRACT_FIELDS}
-    return {**found, "con_id": str(values["con_id"] or ""), "local_symbol": str(values["local_symbol"])}
+    return {
+        **found,
+        "con_id": str(values["con_id"] or ""),
+        "local_symbol": str(values["local_symbol"]),
+        "strike": str(values["strike"] or ""),
+        "trading_class": str(values["trading_class"]),
+    }
 
 
 def _terms(values: Mapping[str, object]) -> Terms:
+    order_type, tif = canonical(str(values["order_type"]), str(values["tif"]))
     return Terms(
         action=str(values["action"]),
         quantity=_float(values, "total_quantity") or 0.0,
-        order_type=str(values["order_type"]),
+        order_type=order_type,
         limit_price=_float(values, "lmt_price"),
         aux_price=_float(values, "aux_price"),
         trail_stop_price=_float(values, "trail_stop_price"),
         trailing_percent=_float(values, "trailing_percent"),
         limit_offset=_float(values, "lmt_price_offset"),
-        tif=str(values["tif"]) or "DAY",
+        tif=tif,
         oca_group=str(values["oca_group"]),
         oca_type=_int(values, "oca_type"),
         parent_id=_int(values, "parent_id"),

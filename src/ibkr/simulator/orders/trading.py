@@ -71,11 +71,13 @@ class Trading:
         shares = order.remaining if quantity is None else float(quantity)
         if not 0 < shares <= order.remaining:
             raise ValueError(f"quantity: more than 0 and at most {order.remaining:g} can be filled, not {quantity!r}")
-        quote = self._hub.market.quote_of(order.instrument)
-        market = quote.ask if order.terms.sign > 0 else quote.bid
         engine = self._hub.desk.engine
-        self._hub.desk.do(engine.fill(order.perm_id, shares, price or order.limit_price or market))
-        return next(item for item in reversed(engine.executions) if item.order.perm_id == order.perm_id)
+        quote = engine.quote_for(order)
+        market = quote.ask if order.terms.sign > 0 else quote.bid
+        paid = next(value for value in (price, order.limit_price, market) if value is not None)
+        count = len(engine.executions)
+        self._hub.desk.do(engine.fill(order.perm_id, shares, paid))
+        return engine.executions[count]
 
     def cancel(self, which: int | str, reason: str) -> None:
         """The exchange ends an order; see `find` for which."""
@@ -84,6 +86,10 @@ class Trading:
     def reject(self, which: int | str, reason: str) -> None:
         """The exchange does not take an order, or no longer; see `find` for which."""
         self._hub.desk.do(self._hub.desk.engine.reject(self.find(which).perm_id, reason))
+
+    def note(self, which: int | str, code: int, text: str) -> None:
+        """The client of an order is told something about it; see `find` for which."""
+        self._hub.desk.note(self.find(which), code, text)
 
     def find(self, which: int | str) -> Order:
         """The live order with this order id, or the oldest one for this symbol."""

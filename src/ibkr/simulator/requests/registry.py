@@ -69,7 +69,7 @@ _ALL = (
     Request(18, "requestFA", None, scripted.request_fa),
     Request(19, "replaceFA", 4, scripted.replace_fa),
     Request(20, "reqHistoricalData", 1, historical.request),
-    Request(21, "exerciseOptions", 2, is_order=True),
+    Request(21, "exerciseOptions", 2, orders.exercise, is_order=True),
     Request(22, "reqScannerSubscription", 1, scanner.subscribe),
     Request(23, "cancelScannerSubscription", 2, scanner.cancel),
     Request(24, "reqScannerParameters", None, scripted.scanner_parameters),
