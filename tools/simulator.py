@@ -59,8 +59,10 @@ def _knows() -> Iterator[str]:
     yield f"It has option chains of {_names(options)}.\n"
     yield "### Generic ticks\n"
     yield "These numbers are accepted in the generic tick list, by the kind of instrument; others get error 321.\n"
-    generics = {kind: ", ".join(re.findall(r"(\d+)\(", legal_generics(kind))) for kind in by_kind}
-    yield from _table("kind", "generic ticks", {kind: found for kind, found in generics.items() if found})
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for kind in [*by_kind, "OPT"]:
+        kinds[", ".join(re.findall(r"(\d+)\(", legal_generics(kind)))].append(kind)
+    yield from _table("kinds", "generic ticks", {_names(same): found for found, same in kinds.items() if found})
     yield "### Orders\n"
     yield f"Types: {_names(sorted(ORDER_TYPES))}. Others get error 387.\n"
     yield f"Times in force: {_names(TIMES_IN_FORCE)}. Others get error 10052.\n"

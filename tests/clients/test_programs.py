@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ibkr.simulator import ThreadedGateway
+from ibkr.simulator import Gateway, Order, ThreadedGateway
 
 pytestmark = pytest.mark.clients
 
@@ -111,20 +112,28 @@ dte = 15
 """
 
 
+@pytest.mark.timeout(120)
 def test_thetagang_writes_options_by_open_interest(
     command_of: Callable[..., subprocess.CompletedProcess[str]], gateway: ThreadedGateway, tmp_path: Path
 ) -> None:
     (tmp_path / "thetagang.toml").write_text(THETAGANG.format(port=gateway.port), encoding="utf-8")
-    done = command_of("thetagang", "thetagang", "-c", "thetagang.toml", "--without-ibc")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(command_of, "thetagang", "thetagang", "-c", "thetagang.toml", "--without-ibc")
+        gateway.wait_for(lambda gateway: running.done() or options_of(gateway), TIMEOUT)
+        for order in options_of(gateway):
+            gateway.fill(order.order_id)  # until then, it waits
+        done = running.result()
     assert done.returncode == 0, done.stdout + done.stderr
-    seen = gateway.seen
     # It asks options for generic tick 101, their open interest, which real gateways have for them.
-    asked = [request.fields for request in seen.received("reqMktData") if "OPT" in request.fields]
+    asked = [request.fields for request in gateway.seen.received("reqMktData") if "OPT" in request.fields]
     assert asked
     assert all("101" in fields for fields in asked)
-    assert "NoValidContractsError" not in done.stdout
-    written = [order for order in gateway.orders if order.instrument.sec_type == "OPT"]
-    assert {order.action for order in written} == {"SELL"}
+    assert [(order.action, order.status) for order in options_of(gateway)] == [("SELL", "Filled")]
+
+
+def options_of(gateway: Gateway | ThreadedGateway) -> list[Order]:
+    """The orders for options that have come."""
+    return [order for order in gateway.orders if order.instrument.sec_type == "OPT"]
 
 
 @pytest.fixture
