@@ -113,8 +113,9 @@ lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md from the catalogue of codes
+docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md and docs/simulator.md from the code
 	$(BIN)/python tools/codes.py > docs/codes.md
+	$(BIN)/python tools/simulator.py > docs/simulator.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(call check-links,--offline)
 
@@ -183,6 +184,15 @@ $(VENV)/.documenting: pyproject.toml | $(VENV)/.made
 $(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
 	$(BIN)/python -m venv --clear $(CLIENTS)/$*
 	$(CLIENTS)/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+# Its package needs a newer Python than ours may be: the first that is on the PATH or in pyenv.
+$(CLIENTS)/ib-gateway-mcp/.made: $(WANTED)/ib-gateway-mcp.txt
+	@for python in "$(PYTHON)" python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	    "$$python" -m venv --clear $(@D) && exit 0; fi; done; \
+	  echo "ib-gateway-mcp needs Python 3.12 or newer: install one, or name it with PYTHON=" >&2; exit 1
+	$(@D)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
 $(CLIENTS)/stoqey/.made: $(WANTED)/package.json

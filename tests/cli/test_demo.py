@@ -20,6 +20,7 @@ NOT_PLAYED = {
     "deny_market_data": "a matter of the login, not of the connection",
     "duplicate_message": "no connection notices",
     "end_read_only": "ends another one; the demo resets instead",
+    "extra_separators": "no connection notices",
     "late_executions": "about orders, and the demo places none",
     "limit_rate": "a connector that keeps the limit does not notice",
     "merge_frames": "no connection notices",
@@ -32,6 +33,8 @@ NOT_PLAYED = {
     "roll_back_order_id": "no connection notices",
     "slow": "no connection notices",
     "split_frames": "no connection notices",
+    "time_zone": "no connection notices",
+    "web_server": "to a connection the same as silent",
 }
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sys
+import time
 
 import pytest
 
@@ -143,6 +144,9 @@ def test_a_scenario_is_played(simulating, tmp_path):
         (["--answers", "nowhere.toml"], "nowhere.toml"),
         (["--accounts", ","], "accounts"),
         (["--on-rate", "drop"], "choose pace"),
+        (["--server-version", "201"], "choose 100 to 200"),
+        (["--latency", "quick"], "latency: 'quick'"),
+        (["--time-zone", "UTC", "--time-zone-encoding", "klingon"], "unknown encoding 'klingon'"),
     ],
 )
 def test_what_it_cannot_do_is_2_and_says_why(ibkr, options, words):
@@ -163,6 +167,18 @@ def hello(port, client_id):
     body = f"71\x002\x00{client_id}\x00\x00".encode()
     raw.sendall(len(body).to_bytes(4, "big") + body)
     return raw
+
+
+def test_version_answer_times_and_time_zone(simulating):
+    _, port = simulating("--server-version", 187, "--latency", "60ms", "--time-zone", "British Summer Time")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        raw.sendall(b"API\0\0\0\0\tv100..200")
+        version, told, _ = raw.recv(100)[4:].split(b"\0")
+        assert (version, told[17:]) == (b"187", b" British Summer Time")
+        began = time.monotonic()
+        raw.sendall(b"\0\0\0\x0871\x002\x007\0\0")
+        assert raw.recv(1000)
+        assert time.monotonic() - began >= 0.06
 
 
 def test_by_default_the_id_of_a_client_that_was_cut_stays_taken(simulated):

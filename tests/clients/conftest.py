@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from ibkr.simulator import ThreadedGateway
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,3 +44,24 @@ def node() -> str:
     if not found:
         pytest.fail("node is missing, which @stoqey/ib needs; on Debian and Ubuntu: apt install nodejs", pytrace=False)
     return found
+
+
+@pytest.fixture
+def run_program(python_of: Callable[[str], Path]) -> Callable[..., Any]:
+    """Runs a program of the folder `sessions` in a client's environment: `run_program(client, file, gateway, *words)`.
+
+    Returns what it prints, as JSON. A failure, or anything on stderr, fails the test.
+    """
+
+    def run(client: str, file: str, gateway: ThreadedGateway, *words: str) -> Any:
+        done = subprocess.run(
+            [str(python_of(client)), str(Path(__file__).parent / "sessions" / file), str(gateway.port), *words],
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), f"{done.stderr}\n{gateway.seen}"
+        return json.loads(done.stdout)
+
+    return run

@@ -15,6 +15,12 @@ def is_old() -> bool:
     return "msgId" not in inspect.signature(decoder.Decoder.interpret).parameters
 
 
+def has_fundamentals() -> bool:
+    """Whether it knows fundamental data, which IB has removed from 10.50 on."""
+    wrapper = pytest.importorskip("ibapi.wrapper", reason="no ibapi in this environment")
+    return hasattr(wrapper.EWrapper, "fundamentalData")
+
+
 def interpret(heard: Any, version: int, body: bytes) -> None:
     """Have it decode this message, and tell ``heard``, in place of its wrapper."""
     fields = tuple(body.split(b"\0")[:-1])

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.clients
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("client", ["ibapi", "nautilus-ibapi"])
+@pytest.mark.parametrize("client", ["ibapi", "nautilus-ibapi", "ibapi-latest", "ibapi-stable"])
 def test_with(client: str, python_of: Callable[[str], Path], request: pytest.FixtureRequest) -> None:
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = subprocess.run(

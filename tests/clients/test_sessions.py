@@ -24,6 +24,8 @@ OFFERED = {
     "ib_insync": (157, 176),
     "ibapi": (157,),
     "nautilus-ibapi": (157, 176, 178, 187, 193, 200),
+    "ibapi-latest": (157, 178, 187, 193, 200),
+    "ibapi-stable": (157, 178, 200),
     "stoqey": (157, 176, 178, 187, 193),
 }
 ACCOUNT = "DU1234567"

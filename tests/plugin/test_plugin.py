@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ib_async  # noqa: F401 - pytester forgets what its files import, and numpy cannot be imported twice
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -44,10 +45,10 @@ def test_the_example(run) -> None:
     assert len(code) <= 25
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_what_the_documentation_shows(run, number: int) -> None:
     blocks = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     if "def test_" in blocks[number]:
         run(blocks[number], passed=1)
     else:
@@ -112,6 +113,55 @@ def test_its_options_come_from_a_fixture(run) -> None:
     )
 
 
+def test_a_connector_that_is_ready(run) -> None:
+    run(
+        """
+        import asyncio
+
+        def test_it_is_connected(ib_connector, ib_gateway):
+            assert ib_connector.may_trade
+            assert ib_gateway.client_ids == [1]
+            assert {item.contract.symbol for item in ib_connector.call(lambda ib: ib.positions())} == {"AAPL", "ES"}
+
+        def test_it_comes_back_by_itself(ib_connector, ib_gateway):
+            ib_gateway.faults.reset()
+            ib_gateway.wait_for(lambda gateway: len(gateway.seen.sessions) == 2, 10)
+            ib_connector.wait_ready(10)
+            assert ib_connector.last_gap is not None
+
+        def test_in_a_coroutine(ib_connector, ib_gateway):
+            async def main():
+                await ib_connector.wait_ready_async(10)
+                return ib_connector.call(lambda ib: ib.reqCurrentTimeAsync(), 5)
+
+            assert asyncio.run(main()).year >= 2024
+
+        def test_nothing_is_left_of_it(ib_gateway):
+            assert ib_gateway.client_ids == []
+        """,
+        'import pytest\n\n@pytest.fixture(scope="session")\ndef ib_gateway_options():\n    return {"id_hold": 0}\n',
+        passed=4,
+    )
+
+
+def test_its_connector_takes_options_from_a_fixture(run) -> None:
+    run(
+        """
+        def test_client_id(ib_connector, ib_gateway):
+            assert ib_gateway.client_ids == [9]
+            ib_gateway.assert_not_received("reqOpenOrders")
+        """,
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def ib_connector_options():
+            return {"client_id": 9, "readonly": True}
+        """,
+        passed=1,
+    )
+
+
 def test_an_assertion_says_what_there_was(run) -> None:
     result = run("def test_it(ib_gateway):\n    ib_gateway.assert_received('placeOrder', timeout=0.01)", failed=1)
     result.stdout.fnmatch_lines(["*placeOrder was not received within 0.01 s; seen: 0 connects*"])
@@ -120,6 +170,7 @@ def test_an_assertion_says_what_there_was(run) -> None:
 def test_it_is_listed_with_what_it_is(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--fixtures", *AS_A_USERS)
     result.stdout.fnmatch_lines(["*ib_gateway*", "*A simulated gateway on a free port of this machine*"])
+    result.stdout.fnmatch_lines(["*ib_connector*", "*An ``IBConnector`` that is connected to ``ib_gateway``*"])
 
 
 def test_unused_it_loads_neither_a_client_library_nor_the_simulator() -> None:

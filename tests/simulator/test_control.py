@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from ibkr.simulator import FAULTS, Gateway
+from ibkr.simulator.control import MAX_CONNECTIONS
 
 
 @dataclass
@@ -148,3 +149,39 @@ class TestStrangers:
             assert gateway._control is not None
             (listening,) = gateway._control._server.sockets
             assert listening.getsockname()[0] == "127.0.0.1"
+
+
+class TestVisitors:
+    async def test_half_requests_hold_neither_the_port_nor_memory(self, control, connect) -> None:
+        half = b"POST /faults/reset HTTP/1.1\r\nX: " + b"x" * 60_000
+        for _ in range(100):
+            client = await connect(control.gateway.control_port)
+            client.send_raw(half)
+        assert (await control.ask("GET /seen"))[0] == 200
+        own = control.gateway._control
+        assert len(own.connections) <= MAX_CONNECTIONS
+        assert control.gateway.seen.connects == 0
+
+    async def test_one_that_is_not_complete_in_time_is_told_so(self, control, connect) -> None:
+        control.gateway._control.patience = 0.05
+        status, answer = await control.send(b"GET / HT")
+        assert (status, answer) == (408, {"ok": False, "error": "no complete request within 0.05 s"})
+
+    async def test_one_that_says_nothing_is_ended(self, control, connect) -> None:
+        control.gateway._control.patience = 0.05
+        client = await connect(control.gateway.control_port)
+        assert (await client.reader.read()).startswith(b"HTTP/1.1 408 ")
+
+    async def test_one_that_does_not_read_its_answer_is_ended(self, control, connect) -> None:
+        control.gateway._control.patience = 0.2
+        for number in range(9000):  # an answer that no socket buffer takes
+            control.gateway.seen.request(1, f"{number}" * 500, ["1"], 0.0)
+        client = await connect(control.gateway.control_port)
+        client.writer.transport.pause_reading()
+        host = f"127.0.0.1:{control.gateway.control_port}"
+        client.send_raw(f"GET /seen HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        await asyncio.sleep(0.4)  # longer than a connection may take
+        client.writer.transport.resume_reading()
+        head, _, body = (await asyncio.wait_for(client.reader.read(), 3)).partition(b"\r\n\r\n")
+        assert b"200 OK" in head
+        assert f"Content-Length: {len(body)}".encode() not in head

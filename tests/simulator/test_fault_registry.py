@@ -6,6 +6,9 @@ import pytest
 
 from ibkr.simulator import FAULTS, FaultError, Gateway
 
+ALLOWED = {("seconds", 10**12), ("interval", 10**12), ("times", 10**12), ("name", "no-such"), ("text", "no-such")}
+"""Values that are right: time can be long, and a time zone can have any name, a code any text."""
+
 
 class TestRegistry:
     def test_every_fault_has_one_line_of_doc_and_a_usage(self) -> None:
@@ -62,6 +65,30 @@ class TestRegistry:
         assert words in str(caught.value)
         assert not gateway.seen.faults
         assert gateway.is_listening
+
+    @pytest.mark.parametrize(
+        ("name", "parameter", "value"),
+        [
+            (name, item.name, value)
+            for name, fault in FAULTS.items()
+            for item in fault.parameters
+            for value in (["no-such"] if item.kind is str else ["x", "nan", -(10**12), 10**12])
+            if (item.name, value) not in ALLOWED
+        ],
+    )
+    async def test_every_wrong_argument_is_named_with_its_value_and_the_cure(
+        self, gateway, name: str, parameter: str, value: object
+    ) -> None:
+        samples = {"seconds": 1, "client_id": 7, "request": "reqIds", "bytes_per_second": 1, "message": "error"}
+        required = {item.name: samples[item.name] for item in FAULTS[name].parameters if item.is_required}
+        with pytest.raises(FaultError) as caught:
+            await gateway.fault(name, **{**required, parameter: value})
+        text = str(caught.value)
+        assert text.startswith(f"{name}: ")
+        assert parameter.upper() in text
+        assert str(value) in text
+        assert f"write: {FAULTS[name].usage}" in text
+        assert not gateway.seen.faults
 
     async def test_an_unknown_named_argument(self, gateway) -> None:
         with pytest.raises(FaultError, match="restart has no argument 'minutes'"):

@@ -137,6 +137,22 @@ class TestMessages:
         other.send(61, 1)
         await other.until(62)
 
+    async def test_extra_separators_at_the_end(self, gateway, connect) -> None:
+        client = await connect(gateway.port, 1)
+        await gateway.fault("extra_separators", "currentTime", 2, 1)
+        for _ in range(2):
+            client.send(49, 1)
+        [[_, version, time, *more], plain] = [await client.receive() for _ in range(2)]
+        assert (version, time.isdigit(), more) == ("1", True, ["", ""])
+        assert len(plain) == 3
+
+    async def test_extra_separators_of_every_message(self, gateway, connect) -> None:
+        await gateway.fault("extra_separators")
+        client = await connect(gateway.port, 1, welcomed=False)
+        assert await client.receive() == ["15", "1", "DU1234567", ""]
+        with pytest.raises(FaultError, match="separators from 1 to 1000 are needed, not 0"):
+            await gateway.fault("extra_separators", "any", 0)
+
     async def test_any_message(self, gateway, connect) -> None:
         client = await connect(gateway.port, 1)
         await gateway.fault("drop_message", "any", 1)

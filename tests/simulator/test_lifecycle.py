@@ -119,6 +119,11 @@ class TestStart:
             ({"server_version": 201}, "choose 100 to 200"),
             ({"server_version": 76}, "choose 100 to 200"),
             ({"tick_interval": 0}, "tick_interval"),
+            ({"tick_interval": float("nan")}, "tick_interval: more than 0 s is needed, not nan"),
+            ({"id_hold": -1.0}, "id_hold: 0 or more is needed, not -1"),
+            ({"id_hold": float("nan")}, "id_hold: 0 or more is needed, not nan"),
+            ({"max_clients": 0}, "max_clients: 1 or more is needed, not 0"),
+            ({"next_order_id": -3}, "next_order_id: 0 or more is needed, not -3"),
         ],
     )
     def test_wrong_options_are_refused(self, options: dict[str, object], words: str) -> None:

@@ -35,6 +35,33 @@ class TestGreetings:
         head, body = answer.split(b"\r\n\r\n")
         assert f"Content-Length: {len(body)}\r\n".encode() in head + b"\r\n"
 
+    async def test_a_web_server_waits_for_a_request(self, gateway, connect) -> None:
+        await gateway.fault("web_server", 100)
+        client = await connect(gateway.port)
+        client.send_raw(b"API\0\0\0\0\tv100..178")
+        assert await client.hears_nothing()
+        client.send_raw(b"\r\n\r\n")
+        assert (await client.reader.read()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        asking = await connect(gateway.port)
+        asking.send_raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asking.reader.read()
+        assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
+        assert classify_opening(answer) is Opening.HTTP
+
+    @pytest.mark.parametrize(("end", "start"), [("400", b"HTTP/1.1 400 Bad Request\r\n"), ("close", b"")])
+    async def test_a_web_server_waits_so_long(self, gateway, connect, end: str, start: bytes) -> None:
+        await gateway.fault("web_server", 0.05, end)
+        client = await connect(gateway.port)
+        client.send_raw(b"API\0\0\0\0\tv100..178")
+        answer = await asyncio.wait_for(client.reader.read(), 3)
+        assert answer[: len(start) or None] == start
+
+    async def test_a_web_server_takes_no_more_than_a_request_may_have(self, gateway, connect) -> None:
+        await gateway.fault("web_server", 100, "close")
+        client = await connect(gateway.port)
+        client.send_raw(b"x" * 9000)
+        assert await client.ended() in ("closed", "reset")
+
     async def test_ssh(self, gateway, connect) -> None:
         await gateway.fault("ssh")
         client = await connect(gateway.port)
@@ -74,7 +101,17 @@ class TestGreetings:
 
     @pytest.mark.parametrize(
         "fault",
-        ["silent", "http", "ssh", "garbage", "close_on_accept", "close_after_handshake", "old_version", "freeze"],
+        [
+            "silent",
+            "http",
+            "web_server",
+            "ssh",
+            "garbage",
+            "close_on_accept",
+            "close_after_handshake",
+            "old_version",
+            "freeze",
+        ],
     )
     async def test_ib_async_does_not_connect(self, gateway, ib: IB, fault: str) -> None:
         await gateway.fault(fault)

@@ -106,6 +106,52 @@ class TestClientIds:
             refused = await connect(gateway.port, 7, welcomed=False)
             assert (await refused.error())[1] == 326
 
+    async def test_one_is_held_from_the_moment_when_the_kernel_saw_its_connection_end(self, connect) -> None:
+        async with Gateway(id_hold=0.2) as gateway:
+            first = await connect(gateway.port, 7)
+            await gateway.fault("freeze")
+            first.send(61, 1)
+            first.reset()
+            await asyncio.sleep(0.3)  # longer than the id is held; nothing tells when that is over
+            await gateway.fault("thaw")
+            assert [request.client_id for request in gateway.seen.received("reqPositions")] == [7]
+            assert gateway.client_ids == []
+            again = await connect(gateway.port, 7, welcomed=False)
+            assert (await again.receive())[0] == "15"
+
+    @pytest.mark.parametrize("fault", ["reset", "restart", "close", "clear"])
+    async def test_a_frozen_gateway_lets_go_of_what_its_kernel_has_ended(self, connect, fault: str) -> None:
+        async with Gateway(id_hold=0) as gateway:
+            first = await connect(gateway.port, 7)
+            await gateway.fault("freeze")
+            first.reset()
+            await asyncio.sleep(0.05)  # nothing tells when the kernel has seen it
+            assert gateway.client_ids == [7]
+            await gateway.fault(fault)
+            await gateway.wait_for(lambda gateway: gateway.client_ids == [])
+            await gateway.fault("freeze")
+            await gateway.reset()
+            await connect(gateway.port, 7)
+
+    async def test_one_is_held_as_long_as_the_kernel_holds_its_connection(self, connect) -> None:
+        async with Gateway(id_hold=0) as gateway:
+            await connect(gateway.port, 7)
+            await gateway.fault("freeze")
+            late = await connect(gateway.port)
+            late.send_raw(b"API\0\0\0\0\tv100..178" + b"\0\0\0\x0771\x002\x007\0\0")
+            await gateway.fault("thaw")
+            await late.until(4, "326")
+            assert gateway.client_ids == [7]
+
+    async def test_one_that_is_occupied_is_not_let_go_by_the_end_of_its_session(self, connect) -> None:
+        async with Gateway(id_hold=0.01) as gateway:
+            await connect(gateway.port, 7)
+            await gateway.fault("occupy_client_id", 7)
+            await gateway.fault("reset")
+            await asyncio.sleep(0.05)
+            refused = await connect(gateway.port, 7, welcomed=False)
+            assert (await refused.error())[1] == 326
+
 
 class TestIbAsync:
     async def test_connect_and_what_it_then_knows(self, gateway, ib: IB, caplog) -> None:

@@ -76,6 +76,25 @@ def simulate(
     id_hold: Annotated[
         float, typer.Option("--id-hold", rich_help_panel=_LIMITS, help="Seconds that a cut client's id stays taken.")
     ] = ID_HOLD,
+    server_version: Annotated[
+        int,
+        typer.Option("--server-version", rich_help_panel=_LIMITS, help="Highest API version that it speaks, 100-200."),
+    ] = 178,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            "--latency",
+            rich_help_panel=_LIMITS,
+            help="Answer times: 20-300ms, or 20-300ms,reqHistoricalData=0.5-2s. Real gateways need 20-300ms.",
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option("--time-zone", rich_help_panel=_LIMITS, help="Zone that it tells clients: British Summer Time."),
+    ] = None,
+    time_zone_encoding: Annotated[
+        str, typer.Option("--time-zone-encoding", rich_help_panel=_LIMITS, help="Encoding of that name: gb2312.")
+    ] = "utf-8",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every message that it sends, too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -106,6 +125,10 @@ def simulate(
             rate=rate,
             on_rate=on_rate,
             id_hold=id_hold,
+            server_version=server_version,
+            latency=latency,
+            time_zone=time_zone,
+            time_zone_encoding=time_zone_encoding,
         )
     except ValueError as error:  # a ScenarioError is one
         hint = "--scenario" if isinstance(error, ScenarioError) else None

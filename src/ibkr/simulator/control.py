@@ -23,6 +23,12 @@ HOST = "127.0.0.1"
 MAX_REQUEST = 64 * 1024
 """Bytes of one request, head and body."""
 
+MAX_CONNECTIONS = 32
+"""Connections at one time. One more ends the oldest, so that nobody can keep others out."""
+
+PATIENCE = 5.0
+"""Seconds that a connection may take, from its first byte to its end."""
+
 _ROUTES = {
     "GET /": "this",
     "GET /faults": "every fault, with its usage",
@@ -40,12 +46,16 @@ class Refused(Exception):
 
 
 class Control:
-    """Serves the control port of one gateway. `port` is the chosen one once it was started."""
+    """Serves the control port of one gateway.
 
-    def __init__(self, gateway: "Gateway", port: int) -> None:
+    `port` is the chosen one once it was started; `patience` is the number of seconds that one connection may take.
+    """
+
+    def __init__(self, gateway: "Gateway", port: int, patience: float = PATIENCE) -> None:
         self.gateway = gateway
         self.port = port
-        self.connections: set[asyncio.Transport] = set()
+        self.patience = patience
+        self.connections: dict[asyncio.Transport, None] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -64,6 +74,14 @@ class Control:
             transport.abort()
         await self._server.wait_closed()
         self._server = None
+
+    def add(self, transport: asyncio.Transport) -> None:
+        """Count a new connection; the oldest ends if there are too many."""
+        self.connections[transport] = None
+        if len(self.connections) > MAX_CONNECTIONS:
+            oldest = next(iter(self.connections))
+            del self.connections[oldest]
+            oldest.abort()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, object]:
         """What a request answers; the fault it names has been carried out then. Raises `Refused`."""
@@ -133,15 +151,17 @@ def _arguments(body: bytes) -> list[object] | dict[str, object]:
 class _Connection(asyncio.Protocol):
     def __init__(self, control: Control) -> None:
         self._control = control
-        self._data = b""
+        self._data = bytearray()
         self._is_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
-        self._control.connections.add(self._transport)
+        self._control.add(self._transport)
+        self._timer = asyncio.get_running_loop().call_later(self._control.patience, self._out_of_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._control.connections.discard(self._transport)
+        self._timer.cancel()
+        self._control.connections.pop(self._transport, None)
 
     def data_received(self, data: bytes) -> None:
         if self._is_answered:
@@ -150,16 +170,23 @@ class _Connection(asyncio.Protocol):
         try:
             answer = self._answer()
         except Refused as error:
-            self._send(error.status, {"ok": False, "error": str(error)})
+            self._refuse(error)
         else:
             if answer is not None:
                 self._send(HTTPStatus.OK, answer)
 
+    def _out_of_time(self) -> None:
+        if self._is_answered:  # and the answer is not read
+            self._transport.abort()
+            return
+        text = f"no complete request within {self._control.patience:g} s"
+        self._refuse(Refused(HTTPStatus.REQUEST_TIMEOUT, text))
+
     def _answer(self) -> dict[str, object] | None:
-        """The answer to the request that has come; None while it is short."""
+        """The answer to the request that has come; None while it is incomplete."""
         if len(self._data) > MAX_REQUEST:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request of more than {MAX_REQUEST} bytes")
-        head, end, body = self._data.partition(b"\r\n\r\n")
+        head, end, body = bytes(self._data).partition(b"\r\n\r\n")
         line, _, rest = head.partition(b"\r\n")
         if line.count(b" ") != 2 and (end or b"\r\n" in self._data):
             raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request; write: GET / HTTP/1.1")
@@ -174,8 +201,12 @@ class _Connection(asyncio.Protocol):
             return None
         return self._control.answer(method, path, headers, body[: int(length)])
 
+    def _refuse(self, error: Refused) -> None:
+        self._send(error.status, {"ok": False, "error": str(error)})
+
     def _send(self, status: HTTPStatus, answer: dict[str, object]) -> None:
         self._is_answered = True
+        self._data.clear()
         body = json.dumps(answer).encode() + b"\n"
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"

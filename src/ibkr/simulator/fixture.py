@@ -1,4 +1,4 @@
-"""The gateway as tests use it: what a `ThreadedGateway` does, and assertions about what it saw."""
+"""The simulated gateway for tests: a `ThreadedGateway`, with assertions about what it has seen."""
 
 import difflib
 from collections.abc import Callable
@@ -12,25 +12,41 @@ _TIMEOUT = 2.0
 
 
 class FixtureGateway(ThreadedGateway):
-    """What the fixture `ib_gateway` gives. Assertions wait until they hold, at most `timeout` seconds.
+    """The fixture `ib_gateway`. Its assertions wait until they are true, for `timeout` seconds at most.
 
-    They block their thread meanwhile: in a coroutine, `await ib_gateway.wait_for_async(...)` first for what your own
-    event loop has yet to send.
+    They block the thread that calls them. In a coroutine, first `await ib_gateway.wait_for_async(...)` for what your
+    own event loop has not sent yet.
     """
 
     def received(self, request: str, *values: object) -> list[SeenRequest]:
-        """The requests of this name up to now whose fields hold all these values, oldest first.
+        """The requests that have come until now, oldest first.
 
-        Names are those of ibapi's `EClient`: placeOrder. Raises `ValueError` for one that there is not.
+        Args:
+            request: The name of the request, as in ibapi's `EClient`: "placeOrder".
+            values: Only requests whose fields contain all of these: "AAPL", 100, `True`.
+
+        Raises:
+            ValueError: There is no request of this name.
         """
         return self.call(lambda gateway: _matching(gateway, request, values))
 
     def assert_received(
         self, request: str, *values: object, times: int | None = None, timeout: float = _TIMEOUT
     ) -> list[SeenRequest]:
-        """The request has come, with fields that hold these values; exactly so many `times`, if that is given.
+        """Assert that a request has come, or comes within `timeout` seconds.
 
-        Gives what has come. Raises `AssertionError` with what did, `ValueError` for a name that there is not.
+        Args:
+            request: The name of the request, as in ibapi's `EClient`: "placeOrder".
+            values: Values that its fields contain: "AAPL", 100, `True`.
+            times: Exactly so many of them; without it, one or more.
+            timeout: How many seconds to wait at most.
+
+        Returns:
+            The requests, oldest first.
+
+        Raises:
+            AssertionError: It has not come. The text says what has.
+            ValueError: There is no request of this name.
         """
         least = 1 if times is None else times
         self._wait(lambda gateway: len(_matching(gateway, request, values)) >= least, timeout)
@@ -43,18 +59,27 @@ class FixtureGateway(ThreadedGateway):
         return found
 
     def assert_not_received(self, request: str, *values: object) -> None:
-        """No such request has come up to now. Raises as `assert_received` does."""
+        """Assert that no such request has come until now; the arguments are those of `assert_received`."""
         found = self.received(request, *values)
         assert not found, f"{request} was received: {_text(found)}"
 
     def assert_subscribed(self, symbol: str, *, client_id: int | None = None, timeout: float = _TIMEOUT) -> None:
-        """A client, or this one, is subscribed to market data of this symbol. Raises `AssertionError`."""
+        """Assert that somebody is subscribed to market data of a symbol.
+
+        Args:
+            symbol: The symbol: "AAPL".
+            client_id: Only this client counts.
+            timeout: How many seconds to wait at most.
+
+        Raises:
+            AssertionError: Nobody is. The text says which symbols have subscribers.
+        """
         self._wait(lambda gateway: symbol in _subscribed(gateway, client_id), timeout)
         symbols = self.call(lambda gateway: _subscribed(gateway, client_id))
         assert symbol in symbols, f"nobody is subscribed to {symbol}; to: {', '.join(symbols) or 'nothing'}"
 
     def assert_not_subscribed(self, symbol: str, *, client_id: int | None = None, timeout: float = _TIMEOUT) -> None:
-        """No client, or not this one, is subscribed to market data of this symbol. Raises `AssertionError`."""
+        """Assert the opposite; the arguments are those of `assert_subscribed`."""
         self._wait(lambda gateway: symbol not in _subscribed(gateway, client_id), timeout)
         assert symbol not in self.call(lambda gateway: _subscribed(gateway, client_id)), f"{symbol} is subscribed to"
 

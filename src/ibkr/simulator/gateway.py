@@ -11,8 +11,10 @@ from typing import Self
 
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
+from ibkr.simulator.connection.latency import parse_latency
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.pacer import RateLimit
+from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.control import Control
 from ibkr.simulator.faults.faults import Faults
 from ibkr.simulator.hub import ID_HOLD, Hub, Settings
@@ -29,18 +31,41 @@ _STOP_TIMEOUT = 5.0
 
 
 class Gateway:
-    """A TCP server that speaks the text protocol of TWS / IB Gateway, and fails on demand.
+    """A TCP server that speaks the text protocol of TWS and IB Gateway, and fails on demand.
 
-    `port` 0 chooses a free one, kept over restarts. `tick_interval` and `id_hold` (how long a
-    client id stays taken after a session that the client did not end itself) are in seconds. Above `rate` messages in
-    any second from one client they wait (`on_rate` "pace"), or get error 100 and the third time a cut ("reject"), or
-    are taken all the same ("off"). `lines` is the number of market data lines; `speed` makes the market's time pass
-    faster, 2 twice as fast; `historical_pacing` turns on IB's limits on requests for bars. The market never closes,
-    unless `market_hours` makes it keep to the hours and holidays of each exchange. `instruments` and `answers` are
-    data files in place of the package's own. `master_client_id` sees the orders of all clients. With
-    `partial_fills` an order is filled by no more at once than the size that is quoted. `control_port` opens a control
-    port on loopback, 0 for any. Raises `OSError` from `start` if an address cannot be bound, `ValueError` at once for
-    what cannot be.
+    Args:
+        host: The address to listen on. Anybody who can reach it can use the gateway.
+        port: The API port. 0 takes a free one, which the gateway keeps over restarts.
+        accounts: The account ids of the login.
+        server_version: The highest API version that it speaks, from 100 to 200. The version of a session is the
+            highest that the client speaks too.
+        tick_interval: Seconds between two prices of an instrument.
+        seed: Another seed gives other prices.
+        next_order_id: The first order id that clients are told.
+        id_hold: Seconds for which a client id stays taken (326) after the kernel has seen the end of its connection,
+            if the client did not close it in good order.
+        max_clients: Sessions at one time. More connections are closed.
+        rate: Messages per second that it takes from one client.
+        on_rate: What happens to messages above the rate. "pace": they wait. "reject": error 100, and at the third
+            time the connection ends. "off": there is no limit.
+        lines: Instruments that may stream at one time; one more gets error 101.
+        speed: How fast the time of the market passes: 2 is twice as fast.
+        historical_pacing: Whether IB's limits on requests for historical bars apply.
+        market_hours: Whether quotes move only while the exchange is open. Without it, the market never closes.
+        instruments: A TOML file of instruments, in place of the package's own.
+        answers: A TOML file of news, scanners and their like, in place of the package's own.
+        master_client_id: The client id that sees the orders of all clients.
+        partial_fills: Whether an order is filled by no more at a time than the size that is quoted.
+        control_port: The port for faults by HTTP, on loopback. 0 takes a free one; without it there is none.
+        latency: How long answers take: "20-300ms", or by request "20-300ms,reqHistoricalData=0.5-2s". The answers to
+            one client keep their order, and what is sent meanwhile waits behind them.
+        time_zone: The time zone that clients are told when they connect: "British Summer Time", "America/New_York".
+            Without it, the zone of this machine.
+        time_zone_encoding: The encoding of that name: "utf-8", "gb2312".
+
+    Raises:
+        ValueError: A value that cannot be. The text names it and says what to write.
+        OSError: An address cannot be bound. `start` raises it.
     """
 
     def __init__(
@@ -66,6 +91,9 @@ class Gateway:
         master_client_id: int | None = None,
         partial_fills: bool = False,
         control_port: int | None = None,
+        latency: str | None = None,
+        time_zone: str | None = None,
+        time_zone_encoding: str = "utf-8",
     ) -> None:
         # Over 40 lines by its parameters, each of which stands here twice.
         self._settings = Settings(
@@ -83,6 +111,8 @@ class Gateway:
             market_hours=market_hours,
             master_client_id=master_client_id,
             partial_fills=partial_fills,
+            latency=parse_latency(latency),
+            time_zone=TimeZone(time_zone, time_zone_encoding),
         )
         self._instruments, self._answers = load_instruments(instruments), load_answers(answers)
         self._hub = self._new_hub()
@@ -98,37 +128,37 @@ class Gateway:
 
     @property
     def host(self) -> str:
-        """The address that it was told to bind."""
+        """The address that it listens on."""
         return self._listener.host
 
     @property
     def port(self) -> int:
-        """The API port; 0 as long as none was chosen."""
+        """The API port. 0 until it has started, if it takes a free one."""
         return self._listener.port
 
     @property
     def control_port(self) -> int | None:
-        """The control port, if there is one."""
+        """The control port, or `None`."""
         return self._control.port if self._control else None
 
     @property
     def seen(self) -> Seen:
-        """What it saw since it was made."""
+        """What it has seen: connections, sessions, requests, subscriptions, faults."""
         return self._hub.seen
 
     @property
     def is_listening(self) -> bool:
-        """Whether the API port takes connections now."""
+        """Whether the API port accepts connections now."""
         return self._hub.is_accepting
 
     @property
     def client_ids(self) -> list[int]:
-        """The client ids of the sessions that stand."""
+        """The client ids of the sessions that are up, in order."""
         return sorted(self._hub.sessions)
 
     @property
     def market_is_open(self) -> bool:
-        """Whether quotes move; may be set. While the market is shut there is frozen data for those who ask for it."""
+        """Whether quotes move. You can set it. While it is false, only frozen data is available."""
         return self._hub.market.is_open
 
     @market_is_open.setter
@@ -137,21 +167,26 @@ class Gateway:
 
     @property
     def orders(self) -> list[Order]:
-        """All orders that it has taken, oldest first, as they are at the broker."""
+        """All orders, oldest first, as the broker has them."""
         return self._trading.orders
 
     @property
     def executions(self) -> list[Execution]:
-        """All executions, oldest first, whether or not a client was there to hear of them."""
+        """All executions, oldest first, also those of which no client was told."""
         return self._trading.executions
 
     @property
     def positions(self) -> list[Position]:
-        """What its accounts hold at the broker."""
+        """The positions of all accounts, as the broker has them."""
         return self._trading.positions
 
     async def start(self) -> None:
-        """Listen. Raises `OSError` if an address cannot be bound, `RuntimeError` if it runs already."""
+        """Listen.
+
+        Raises:
+            OSError: An address cannot be bound.
+            RuntimeError: It runs already.
+        """
         if self._hub.is_accepting:
             raise RuntimeError(f"the simulated gateway already listens on port {self.port}")
         self._hub.loop = asyncio.get_running_loop()
@@ -164,7 +199,7 @@ class Gateway:
             raise
 
     async def stop(self) -> None:
-        """End the listening, all connections and timers; returns when they are gone."""
+        """Stop listening, and end all connections and timers. Returns when they are gone."""
         self._end_all()
         self._listener.shut()
         if self._control:
@@ -174,9 +209,9 @@ class Gateway:
         self._hub.release_ids()
 
     async def reset(self) -> None:
-        """As if new, on the same port: no client, no fault, no scenario, nothing seen, the market at its start.
+        """Make it as new, on the same port: no client, no fault, no scenario, nothing seen, the first prices.
 
-        Actions of `on_received` that wait are dropped.
+        Actions of `on_received` that still wait are dropped.
         """
         self._end_all()
         await self.wait_for(lambda gateway: not gateway._hub.clients, _STOP_TIMEOUT)
@@ -210,9 +245,14 @@ class Gateway:
         await self.stop()
 
     async def fault(self, name: str, /, *args: object, **named: object) -> None:
-        """Carry out a fault by its name; `FAULTS` has them. Raises `FaultError`.
+        """Carry out a fault. When this returns, the sockets that it ends have ended, and a port that it opens is open.
 
-        Sockets that it ends have ended when this returns, and a port that it opens is open.
+        Args:
+            name: The name of the fault; `FAULTS` lists them.
+            args: The arguments of the fault in order. You can also give them by name.
+
+        Raises:
+            FaultError: There is no such fault, or an argument is wrong.
         """
         self.faults.call(name, *args, **named)
         # An aborted transport closes its socket in the loop's next round, before we go on.
@@ -221,9 +261,14 @@ class Gateway:
             await self.wait_for(lambda gateway: gateway.is_listening)
 
     def play(self, scenario: Scenario, speed: float = 1.0) -> None:
-        """Begin a scenario, in place of the one that is played, `speed` times as fast. To be called in the loop.
+        """Begin a scenario. The one that is running ends. Call it in the gateway's event loop.
 
-        Raises `ValueError` for a speed that is not above 0.
+        Args:
+            scenario: What `load_scenario` returns.
+            speed: How many times as fast it runs as it is written.
+
+        Raises:
+            ValueError: The speed is not above 0.
         """
         if not 0 < speed < math.inf:
             raise ValueError(f"speed: more than 0 is needed, not {speed}")
@@ -231,7 +276,7 @@ class Gateway:
         self._player = Player(self.faults, self._hub.moments, scenario, speed)
 
     def end_scenario(self) -> None:
-        """Nothing more of the scenario happens; what it has done stays, until `clear`."""
+        """Stop the scenario. What it has done stays as it is until the fault `clear`."""
         if self._player:
             self._player.stop()
             self._player = None
@@ -247,9 +292,20 @@ class Gateway:
         client_id: int = 0,
         account: str | None = None,
     ) -> Order:
-        """Place an order as another client does, or by hand in TWS: `client_id` 0.
+        """Place an order at the broker, as another client or a person in TWS does.
 
-        Its type follows from the prices that are given: MKT, LMT, STP or STP LMT. Raises `ValueError`.
+        Args:
+            symbol: The symbol of the instrument: "AAPL".
+            action: "BUY" or "SELL".
+            quantity: How many.
+            limit_price: The limit price, for an order of type LMT.
+            stop_price: The stop price, for an order of type STP; with both prices, of type STP LMT. With neither,
+                the type is MKT.
+            client_id: The client that it belongs to; 0 is TWS itself.
+            account: The account; without it, the first one.
+
+        Raises:
+            ValueError: Something of it is not known, or cannot be.
         """
         return self._trading.place(
             symbol,
@@ -262,19 +318,43 @@ class Gateway:
         )
 
     def fill(self, order: int | str, quantity: float | None = None, price: float | None = None) -> Execution:
-        """Fill a live order at the exchange, whatever the market says.
+        """Fill a live order at the exchange, at any price. The client gets the messages of a real fill.
 
-        `order` is an order id, or a symbol for the oldest order of it. All that remains is filled, at the order's
-        limit or the market's price, unless quantity and price are given. Raises `ValueError`.
+        Args:
+            order: The order id, or a symbol for its oldest live order.
+            quantity: How many to fill; without it, all that remains.
+            price: The price of the fill; without it, the limit price of the order or the price of the market.
+
+        Returns:
+            The execution.
+
+        Raises:
+            ValueError: There is no such live order, or less remains of it.
         """
         return self._trading.fill(order, quantity, price)
 
     def cancel_order(self, order: int | str, reason: str = "") -> None:
-        """The exchange cancels an order (202), named as in `fill`. Raises `ValueError`."""
+        """Cancel a live order at the exchange: code 202.
+
+        Args:
+            order: The order id, or a symbol for its oldest live order.
+            reason: The text that goes with the code.
+
+        Raises:
+            ValueError: There is no such live order.
+        """
         self._trading.cancel(order, reason)
 
     def reject_order(self, order: int | str, reason: str = "Rejected by the exchange") -> None:
-        """The exchange rejects an order that it had taken (201), named as in `fill`. Raises `ValueError`."""
+        """Reject an order that the exchange had accepted: code 201.
+
+        Args:
+            order: The order id, or a symbol for its oldest live order.
+            reason: The text that goes with the code.
+
+        Raises:
+            ValueError: There is no such live order.
+        """
         self._trading.reject(order, reason)
 
     def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
@@ -292,10 +372,17 @@ class Gateway:
         self._trading.note(order, code, text)
 
     def on_received(self, name: str, action: "Callable[[Gateway], object]") -> None:
-        """Call `action(gateway)` once, the next time this is received, and before it is answered.
+        """Call `action(gateway)` once, the next time that this is received, before it is answered.
 
-        `name` is that of a request, or one of: connection (accepted, no byte read), hello, version (just sent as the
-        hello's answer), end (of what a client sends). Raises `ValueError` for any other, `TypeError` for no function.
+        Args:
+            name: The name of a request, such as "reqPositions", or one of "connection" (accepted, nothing read),
+                "hello" (received), "version" (sent as the answer to the hello) and "end" (the client has closed its
+                side).
+            action: A function of one argument, the gateway. It runs in the gateway's event loop.
+
+        Raises:
+            ValueError: There is no such moment.
+            TypeError: The action is not a function.
         """
         if not callable(action):
             raise TypeError(f"on_received() takes a function that is called with the gateway, not {action!r}")
@@ -306,8 +393,13 @@ class Gateway:
         predicate: "Callable[[Gateway], object]",
         timeout: float = 5.0,  # noqa: ASYNC109 - its error says what was seen, which asyncio.timeout's cannot
     ) -> None:
-        """Return as soon as `predicate(gateway)` is true; it is asked after every event.
+        """Return as soon as `predicate(gateway)` is true. It is called after every event.
 
-        Raises `TimeoutError`, which says what was seen, after `timeout` seconds.
+        Args:
+            predicate: A function of one argument, the gateway.
+            timeout: How many seconds to wait at most.
+
+        Raises:
+            TimeoutError: It was not true in time. The text says what was seen.
         """
         await self._hub.watch.wait(lambda: bool(predicate(self)), timeout, lambda: f"seen: {self.seen}")

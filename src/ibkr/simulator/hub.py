@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import math
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.connection.latency import Latency
 from ibkr.simulator.connection.moments import Moments
 from ibkr.simulator.connection.pacer import RateLimit
+from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.faults.conditions import Conditions
 from ibkr.simulator.history.pacing import HistoricalPacing
 from ibkr.simulator.history.past import History
@@ -54,6 +57,8 @@ class Settings:
     market_hours: bool
     master_client_id: int | None
     partial_fills: bool
+    latency: Latency
+    time_zone: TimeZone
 
     @property
     def streams(self) -> int:
@@ -65,12 +70,19 @@ class Settings:
             raise ValueError(f"accounts: a sequence of account ids is needed, not {self.accounts!r}")
         if not 100 <= self.server_version <= 200:
             raise ValueError(f"server_version: {self.server_version} is not a text version, choose 100 to 200")
-        if self.tick_interval <= 0:
+        if not 0 < self.tick_interval < math.inf:
             raise ValueError(f"tick_interval: more than 0 s is needed, not {self.tick_interval}")
         if self.lines < 1:
             raise ValueError(f"lines: at least 1 market data line is needed, not {self.lines}")
         if not 0 < self.speed < math.inf:
             raise ValueError(f"speed: more than 0 is needed, 1 is real time, not {self.speed}")
+        for name, value, least in (
+            ("id_hold", self.id_hold, 0),
+            ("max_clients", self.max_clients, 1),
+            ("next_order_id", self.next_order_id, 0),
+        ):
+            if not least <= value < math.inf:
+                raise ValueError(f"{name}: {least} or more is needed, not {value}")
 
 
 class Hub:
@@ -99,11 +111,17 @@ class Hub:
         self.sessions: dict[int, Client] = {}
         self._ids_taken_until: dict[int, float] = {}
         self._told: set[str] = set()
+        self.chance = random.Random(settings.seed)
 
     @property
     def rate_limit(self) -> RateLimit:
         """How many messages a second are taken from each client now."""
         return self.conditions.rate_limit or self.settings.rate_limit
+
+    @property
+    def time_zone(self) -> TimeZone:
+        """The time zone that new connections are told."""
+        return self.conditions.time_zone or self.settings.time_zone
 
     def time(self) -> float:
         """The gateway's wall clock, in seconds since the epoch."""
@@ -138,8 +156,11 @@ class Hub:
         """A client has completed startApi."""
         self.sessions[client.client_id] = client
 
-    def remove(self, client: "Client") -> None:
-        """A connection has ended: its subscriptions go, and its id; after `id_hold`, if the client did not end it."""
+    def remove(self, client: "Client", ended_at: float) -> None:
+        """A connection has ended, as the kernel saw it at this time of the loop; its subscriptions end with it.
+
+        If the client did not end it in good order, its id stays taken for `id_hold` seconds from then on.
+        """
         self.clients.pop(client, None)
         if self.sessions.get(client.client_id) is client:
             del self.sessions[client.client_id]
@@ -147,7 +168,8 @@ class Hub:
             self.desk.follow()
             log.info("client %s: the session has ended", client.client_id)
             if self.settings.id_hold and not client.has_left:
-                self.take_id(client.client_id, self.settings.id_hold)
+                taken_until = self._ids_taken_until.get(client.client_id, -math.inf)
+                self._ids_taken_until[client.client_id] = max(taken_until, ended_at + self.settings.id_hold)
         self.changed()
 
     def notify_all(self, code: int, text: str) -> None:

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class ThreadedFaults:
-    """Every fault as a method, for any thread: `faults.restart(2)`. What it ends has ended when it returns."""
+    """Every fault as a method, for any thread: `faults.restart(2)`. When it returns, what it ends has ended."""
 
     def __init__(self, gateway: "ThreadedGateway") -> None:
         self._gateway = gateway
@@ -35,9 +35,10 @@ class ThreadedFaults:
 
 
 class ThreadedGateway:
-    """Takes the arguments of `Gateway`; every method may be called from any thread.
+    """A simulated gateway in a thread of its own. It takes the arguments of `Gateway`.
 
-    Predicates given to `wait_for` run in the gateway's thread.
+    You can call its methods from any thread; each returns when it is done. Functions that you pass to it run in the
+    gateway's thread.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -52,7 +53,7 @@ class ThreadedGateway:
 
     @property
     def host(self) -> str:
-        """The address that it was told to bind."""
+        """The address that it listens on."""
         return self._gateway.host
 
     @property
@@ -62,41 +63,46 @@ class ThreadedGateway:
 
     @property
     def control_port(self) -> int | None:
-        """The control port, if there is one."""
+        """The control port, or `None`."""
         return self._gateway.control_port
 
     @property
     def is_listening(self) -> bool:
-        """Whether the API port takes connections now."""
+        """Whether the API port accepts connections now."""
         return self._gateway.is_listening
 
     @property
     def client_ids(self) -> list[int]:
-        """The client ids of the sessions that stand."""
+        """The client ids of the sessions that are up, in order."""
         return self.call(lambda gateway: gateway.client_ids)
 
     @property
     def seen(self) -> Seen:
-        """What it saw up to now, in a copy that stands still."""
+        """What it has seen until now, as a copy that does not change."""
         return self.call(lambda gateway: gateway.seen.snapshot())
 
     @property
     def orders(self) -> list[Order]:
-        """As `Gateway.orders`."""
+        """See `Gateway.orders`."""
         return self.call(lambda gateway: gateway.orders)
 
     @property
     def executions(self) -> list[Execution]:
-        """As `Gateway.executions`."""
+        """See `Gateway.executions`."""
         return self.call(lambda gateway: gateway.executions)
 
     @property
     def positions(self) -> list[Position]:
-        """As `Gateway.positions`."""
+        """See `Gateway.positions`."""
         return self.call(lambda gateway: gateway.positions)
 
     def start(self) -> None:
-        """Start the thread and listen. Raises what `Gateway.start` raises."""
+        """Start the thread, and listen.
+
+        Raises:
+            OSError: An address cannot be bound.
+            RuntimeError: It runs already.
+        """
         if self._thread is not None:
             raise RuntimeError("this gateway is already started")
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -112,7 +118,7 @@ class ThreadedGateway:
             raise
 
     def stop(self) -> None:
-        """End the gateway and its thread; nothing is left. Harmless when it does not run."""
+        """Stop the gateway and its thread. It does nothing if it does not run."""
         if self._thread is None:
             return
         assert self._loop is not None
@@ -130,11 +136,11 @@ class ThreadedGateway:
         self.stop()
 
     def fault(self, name: str, /, *args: object, **named: object) -> None:
-        """Carry out a fault by its name. Raises `FaultError`."""
+        """Carry out a fault; see `Gateway.fault`."""
         self._run(self._gateway.fault(name, *args, **named))
 
     def reset(self) -> None:
-        """As if new, on the same port; see `Gateway.reset`."""
+        """Make it as new, on the same port; see `Gateway.reset`."""
         self._run(self._gateway.reset())
 
     def play(self, scenario: Scenario, speed: float = 1.0) -> None:
@@ -142,23 +148,23 @@ class ThreadedGateway:
         self.call(lambda gateway: gateway.play(scenario, speed))
 
     def on_received(self, name: str, action: Callable[[Gateway], object]) -> None:
-        """Call `action(gateway)` in the gateway's thread, the next time this is received; see `Gateway.on_received`."""
+        """Call `action(gateway)` the next time that this is received; see `Gateway.on_received`."""
         self.call(lambda gateway: gateway.on_received(name, action))
 
     def place_order(self, symbol: str, action: str, quantity: float, **options: Any) -> Order:
-        """As `Gateway.place_order`, with the same options."""
+        """Place an order at the broker; see `Gateway.place_order`."""
         return self.call(lambda gateway: gateway.place_order(symbol, action, quantity, **options))
 
     def fill(self, order: int | str, quantity: float | None = None, price: float | None = None) -> Execution:
-        """As `Gateway.fill`."""
+        """Fill a live order; see `Gateway.fill`."""
         return self.call(lambda gateway: gateway.fill(order, quantity, price))
 
     def cancel_order(self, order: int | str, reason: str = "") -> None:
-        """As `Gateway.cancel_order`."""
+        """Cancel a live order at the exchange (202); see `Gateway.cancel_order`."""
         self.call(lambda gateway: gateway.cancel_order(order, reason))
 
     def reject_order(self, order: int | str, reason: str = "Rejected by the exchange") -> None:
-        """As `Gateway.reject_order`."""
+        """Reject an order at the exchange (201); see `Gateway.reject_order`."""
         self.call(lambda gateway: gateway.reject_order(order, reason))
 
     def note_order(self, order: int | str, code: int = 10349, text: str = "") -> None:
@@ -166,15 +172,19 @@ class ThreadedGateway:
         self.call(lambda gateway: gateway.note_order(order, code, text))
 
     def wait_for(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:
-        """Return as soon as `predicate(gateway)` is true. Raises `TimeoutError`."""
+        """Return as soon as `predicate(gateway)` is true; see `Gateway.wait_for`."""
         self._run(self._gateway.wait_for(predicate, timeout))
 
     async def wait_for_async(self, predicate: Callable[[Gateway], object], timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """`wait_for` for coroutines: their loop goes on meanwhile."""
+        """`wait_for` for coroutines, whose event loop runs on; see `Gateway.wait_for`."""
         await asyncio.wrap_future(self._submit(self._gateway.wait_for(predicate, timeout)))
 
     def call(self, function: Callable[[Gateway], _T]) -> _T:
-        """The result of `function(gateway)`, run in the gateway's thread."""
+        """Run `function(gateway)` in the gateway's thread.
+
+        Returns:
+            What the function returns.
+        """
 
         async def run() -> _T:
             return function(self._gateway)

@@ -74,13 +74,13 @@ def parse_hello(data: bytes) -> tuple[ClientHello, int] | None:
     return ClientHello(lowest, int(match[2] or lowest), options), 8 + length
 
 
-def version_frame(version: int, connection_time: str) -> bytes:
-    """The gateway's answer to the hello, whole.
+def version_frame(version: int, connection_time: str, encoding: str = "utf-8") -> bytes:
+    """The gateway's answer to the hello, complete.
 
-    `connection_time` is `yyyymmdd HH:MM:SS ZONE`, the zone as the gateway's host names it: it may
-    hold blanks and characters beyond ASCII, sent as UTF-8 since no encoding is agreed upon yet.
+    `connection_time` is `yyyymmdd HH:MM:SS ZONE`, the zone as the gateway's host names it. It can
+    contain blanks and characters beyond ASCII, in the `encoding` of that host.
     """
-    return frame(f"{version}\0{connection_time}\0".encode())
+    return frame(f"{version}\0{connection_time}\0".encode(encoding))
 
 
 def classify_opening(data: bytes) -> Opening:

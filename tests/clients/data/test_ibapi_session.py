@@ -135,9 +135,11 @@ def ask_for_news_and_scans(app: App, apple: Any) -> None:
     app.reqNewsArticle(20, "BRFG", "BRFG$00000001", [])
     app.reqHistoricalNews(21, 265598, "BRFG", "", "", 5, [])
     app.reqNewsBulletins(True)
-    app.reqFundamentalData(22, apple, "ReportSnapshot", [])
     app.wait_for("scannerData", "scannerDataEnd", "scannerParameters", "newsProviders", "newsArticle", "historicalNews")
-    app.wait_for("historicalNewsEnd", "updateNewsBulletin", "fundamentalData")
+    app.wait_for("historicalNewsEnd", "updateNewsBulletin")
+    if hasattr(client_module.EClient, "reqFundamentalData"):  # no more from 10.50 on
+        app.reqFundamentalData(22, apple, "ReportSnapshot", [])
+        app.wait_for("fundamentalData")
 
 
 def ask_for_what_there_is(app: App) -> None:

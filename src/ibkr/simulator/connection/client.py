@@ -5,12 +5,12 @@ import logging
 import os
 import socket
 import struct
-import time
 from typing import TYPE_CHECKING, cast
 
 from ibkr.simulator.accounts.streams import AccountStreams
 from ibkr.simulator.connection.greetings import GREETINGS
-from ibkr.simulator.connection.moments import CONNECTION, END, HELLO, VERSION
+from ibkr.simulator.connection.handshake import Handshake, start_session
+from ibkr.simulator.connection.moments import CONNECTION, END
 from ibkr.simulator.connection.outbox import Outbox
 from ibkr.simulator.connection.pacer import Pacer
 from ibkr.simulator.connection.talk import request_text, tell_sent
@@ -18,26 +18,13 @@ from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.connection.twists import send_twisted
 from ibkr.simulator.requests.reader import FieldReader, Malformed
 from ibkr.simulator.requests.registry import START_API, answer, request_name
-from ibkr.simulator.seen import SeenSession
-from ibkr.wire import (
-    BadHello,
-    ClientHello,
-    FrameReader,
-    FrameTooLong,
-    decode_fields,
-    frame,
-    messages,
-    parse_hello,
-    version_frame,
-)
+from ibkr.wire import FrameReader, FrameTooLong, decode_fields, frame, messages
 from ibkr.wire.layout import Layout
 
 if TYPE_CHECKING:
     from ibkr.simulator.hub import Hub
 
 log = logging.getLogger("ibkr.simulator")
-
-_ID_IN_USE = "Unable to connect as the client id is already in use. Retry with a unique client id."
 
 MAX_REQUEST = 1024 * 1024
 """Bytes of one request."""
@@ -50,8 +37,9 @@ class Client(asyncio.Protocol):
     """The gateway's side of one TCP connection.
 
     `client_id` is -1 until `startApi`; `server_version` is 0 until the hello. `has_left` says that the client has
-    ended its side in good order. `timers` end with the connection. `account` is the one whose updates it asked for
-    last; with `binds_orders` client 0 has the orders of TWS bound as they come.
+    ended its side in good order (FIN). With `is_ignored` nothing more that comes in is looked at. `timers` end with the
+    connection. `account` is the one whose updates it asked for last; with `binds_orders` client 0 has the orders of TWS
+    bound as they come. `opening` holds what a greeting that is not the API's has received.
     """
 
     transport: asyncio.Transport
@@ -66,21 +54,26 @@ class Client(asyncio.Protocol):
         self.account = ""
         self.has_left = False
         self.binds_orders = False
-        self._hello = b""
+        self.opening = bytearray()
+        self._handshake = Handshake(self)
         self.timers = Timers()
         self._pacer = Pacer(self, self._handle)
         self._frames = FrameReader(MAX_REQUEST)
-        self._unread = b""
-        self._is_ignored = False
-        self._greeting = GREETINGS[hub.conditions.greeting]
+        self._unread = bytearray()
+        self._end_is_unread = False
+        self._ended_at: float | None = None
+        self._answer_delay = 0.0
+        self.is_ignored = False
+        self.greeting = GREETINGS[hub.conditions.greeting]
 
     def __repr__(self) -> str:
         return f"<Client id={self.client_id} version={self.server_version}>"
 
     @property
     def is_reading(self) -> bool:
-        """Whether what has come in is looked at now."""
-        return not (self._is_ignored or self.hub.conditions.frozen or self.transport.is_closing())
+        """Whether the gateway acts on what has come in."""
+        is_closing = self.transport.is_closing() and self._ended_at is None
+        return not (self.is_ignored or self.hub.conditions.frozen or is_closing)
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
@@ -98,31 +91,47 @@ class Client(asyncio.Protocol):
         if self.hub.conditions.frozen:
             self.freeze()
         self.hub.moments.reached(CONNECTION)
-        if not self._is_ignored:
-            self._greeting.accepted(self)
+        if not self.is_ignored:
+            self.greeting.accepted(self)
         self.hub.changed()
 
     def data_received(self, data: bytes) -> None:
-        if self.hub.conditions.frozen:  # it was on its way when reading was paused
+        if self.hub.conditions.frozen:  # the kernel takes it, the gateway reads it when it is thawed
             self._unread += data
-        elif not self._is_ignored:
-            self._greeting.received(self, data)
+            if len(self._unread) > MAX_REQUEST:
+                self.transport.pause_reading()
+        elif not self.is_ignored:
+            self.greeting.received(self, data)
 
     def eof_received(self) -> bool:
         self.has_left = True
-        self.hub.moments.reached(END)
-        return self._pacer.is_waiting  # then the gateway has not read that far, and closes when it has
+        if self.hub.conditions.frozen:
+            self._end_is_unread = True
+            return True
+        return self._read_end()
 
     def pause_writing(self) -> None:
         log.warning("client %s does not read: cut with %s bytes waiting", self.client_id, MAX_UNREAD)
-        self.transport.abort()
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_ignored = True
         self.timers.stop()
-        self._pacer.stop()
         self.outbox.drop()
-        self.hub.remove(self)
+        self._ended_at = self.hub.loop.time()
+        # A frozen gateway does not learn that its kernel has ended the connection, nor what came before that.
+        if self.is_ignored or not self.hub.conditions.frozen:
+            self._finish()
+
+    def _read_end(self) -> bool:
+        """The client has ended its side. Whether earlier messages of it still wait for the rate limit."""
+        self.hub.moments.reached(END)
+        return self._pacer.is_waiting
+
+    def _finish(self) -> None:
+        self.is_ignored = True
+        self._pacer.stop()
+        assert self._ended_at is not None
+        self.hub.remove(self, self._ended_at)
 
     # --- what goes out ---------------------------------------------------------------------------
 
@@ -141,7 +150,7 @@ class Client(asyncio.Protocol):
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
-        self.outbox.put(data, self.hub.conditions.flow)
+        self.outbox.put(data, self.hub.conditions.flow, self._answer_delay)
         if self.outbox.waiting > MAX_UNREAD:
             self.pause_writing()
 
@@ -164,27 +173,28 @@ class Client(asyncio.Protocol):
 
     def close(self) -> None:
         """Close in good order (FIN) once all is sent; what still comes in is not looked at."""
-        self._is_ignored = True
+        self.is_ignored = True
         self.outbox.close_after()
 
     def ignore(self) -> None:
         """Look at nothing more that comes in."""
-        self._is_ignored = True
+        self.is_ignored = True
 
     def abort(self, is_reset: bool = False) -> None:
         """End at once: as when the process ends (FIN), or with a reset (RST)."""
+        self.is_ignored = True
+        if self._ended_at is not None:
+            self._finish()
+            return
         if is_reset:
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
             raw = self.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._is_ignored = True
         self.transport.abort()
 
     def freeze(self) -> None:
-        """Neither read nor write."""
+        """Neither read nor write. The kernel goes on: it takes what comes, and sees the connection end."""
         self.outbox.freeze()
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
 
     def clear(self) -> None:
         """No fault holds any more: what waits leaves, what was not read is."""
@@ -193,14 +203,21 @@ class Client(asyncio.Protocol):
 
     def thaw(self) -> None:
         """Read what has arrived, write what has waited."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() and self._ended_at is None:
             return
         self.outbox.thaw()
         self._pacer.go_on()
-        data, self._unread = self._unread, b""
+        data, self._unread = bytes(self._unread), bytearray()
         if data:
             self.data_received(data)
-        self.transport.resume_reading()
+        if self._ended_at is not None:
+            self._finish()
+        elif self._end_is_unread:
+            self._end_is_unread = False
+            if not self._read_end():
+                self.close()
+        else:
+            self.transport.resume_reading()
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -210,22 +227,10 @@ class Client(asyncio.Protocol):
         `announce` is a version to announce in place of the negotiated one.
         """
         if not self.server_version:
-            self._hello += data
-            try:
-                parsed = parse_hello(self._hello)
-            except BadHello as error:
-                log.warning("not an API client, closed: %s", str(error))  # kept as text: an error keeps its frames
-                self.close()
+            rest = self._handshake.feed(data, announce)
+            if rest is None:
                 return
-            if parsed is None:
-                return
-            hello, used = parsed
-            data, self._hello = self._hello[used:], b""
-            self.hub.moments.reached(HELLO)
-            if self._is_ignored:
-                return
-            self._negotiate(hello, announce)
-            self.hub.moments.reached(VERSION)
+            data = rest
         try:
             frames = self._frames.feed(data)
         except FrameTooLong as error:
@@ -234,17 +239,6 @@ class Client(asyncio.Protocol):
             return
         self._pacer.put(frames)
 
-    def _negotiate(self, hello: ClientHello, announce: int | None) -> None:
-        settings = self.hub.settings
-        version = min(hello.max_version, settings.server_version)
-        if version < hello.min_version:
-            log.warning("no common version: client %s, gateway %s", hello, settings.server_version)
-            self.close()
-            return
-        self.server_version = version
-        now = time.strftime("%Y%m%d %H:%M:%S %Z", time.localtime(self.hub.time()))
-        self.send_raw(version_frame(version if announce is None else announce, now))
-
     def _handle(self, body: bytes) -> None:
         fields = decode_fields(body)
         name = request_name(fields)
@@ -252,48 +246,24 @@ class Client(asyncio.Protocol):
             log.info("client %s: %s", self.client_id, request_text(name, fields))
         self.hub.seen.request(self.client_id, name, fields, self.hub.loop.time())
         self.hub.moments.reached(name)
-        if self._is_ignored:
-            return
+        delay = self.hub.settings.latency.draw(name, self.hub.chance)
+        if not self.is_ignored:
+            self._answer_delay = delay
+            self._answer(name, fields)
+            self._answer_delay = 0.0
+            self.hub.changed()
+        self.hub.moments.answered(name, self.outbox.last_due if delay else 0.0)
+
+    def _answer(self, name: str, fields: list[str]) -> None:
         try:
             if name in self.hub.conditions.muted:
                 pass
             elif self.client_id >= 0:
                 answer(self, name, fields)
             elif name == START_API:
-                self._start(FieldReader(fields))
+                start_session(self, FieldReader(fields))
             else:
                 self.hub.log_once(f"{name} before startApi, not answered")
         except Malformed as error:
             self.hub.log_once(f"client {self.client_id} sent a malformed {name}: {error}")
             self.send_error(-1, 320, f"Error reading request. {error}")
-        self.hub.changed()
-
-    def _start(self, fields: FieldReader) -> None:
-        fields.int("Version")
-        client_id = fields.int("Client Id")
-        if client_id < 0:
-            raise Malformed("Client Id", str(client_id))
-        if len(self.hub.sessions) >= self.hub.settings.max_clients:
-            log.warning("client %s closed: %s are connected", client_id, len(self.hub.sessions))
-            self.close()
-        elif not self.hub.is_id_free(client_id):
-            log.info("client id %s is in use: refused with 326", client_id)
-            self.hub.seen.refused_client_ids += 1
-            self.send_error(-1, 326, _ID_IN_USE)
-            self.close()
-        else:
-            self.client_id = client_id
-            log.info("client %s: a session at version %s", client_id, self.server_version)
-            self.hub.add_session(self)
-            self.hub.seen.sessions.append(SeenSession(client_id, self.hub.loop.time(), self.server_version))
-            self._greeting.started(self)
-
-    def send_welcome(self) -> None:
-        """What follows startApi, in one write: 15 before 9, as the official Testbed needs it."""
-        notices = self.hub.conditions.farm_notices()
-        self.send(
-            self.encode(messages.MANAGED_ACCOUNTS, accounts=",".join(self.hub.settings.accounts)),
-            self.encode(messages.NEXT_VALID_ID, order_id=self.hub.desk.next_order_id(self.client_id)),
-            *[self.error(-1, code, text) for code, text in notices],
-            *self.hub.desk.welcome(self),
-        )

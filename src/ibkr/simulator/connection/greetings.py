@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ibkr.simulator.connection import web_server
+from ibkr.simulator.connection.handshake import send_welcome
+
 if TYPE_CHECKING:
     from ibkr.simulator.connection.client import Client
 
@@ -12,11 +15,6 @@ _JUNK = b"junk" * 16384
 _JUNK_TOTAL = 128 * 1024 * 1024
 _JUNK_EVERY = 0.002
 _OLD_VERSION = 100
-_PAGE = b"<html><body>400 Bad Request</body></html>"
-_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (
-    len(_PAGE),
-    _PAGE,
-)
 
 
 def _nothing(client: "Client") -> None:
@@ -27,17 +25,13 @@ def _session(client: "Client", data: bytes) -> None:
     client.session_received(data)
 
 
-def _welcome(client: "Client") -> None:
-    client.send_welcome()
-
-
 @dataclass(frozen=True, slots=True)
 class Greeting:
     """Reactions to: the connection accepted, bytes received, startApi completed."""
 
     accepted: "Callable[[Client], None]" = _nothing
     received: "Callable[[Client, bytes], None]" = _session
-    started: "Callable[[Client], None]" = _welcome
+    started: "Callable[[Client], None]" = send_welcome
 
 
 def _discard(client: "Client", data: bytes) -> None:
@@ -45,7 +39,7 @@ def _discard(client: "Client", data: bytes) -> None:
 
 
 def _http(client: "Client", data: bytes) -> None:
-    client.send_raw(_HTTP)
+    client.send_raw(web_server.page("400 Bad Request"))
     client.close()
 
 
@@ -82,6 +76,7 @@ GREETINGS: dict[str, Greeting] = {
     "session": Greeting(),
     "silent": Greeting(received=_discard),
     "http": Greeting(received=_http),
+    "web_server": Greeting(accepted=web_server.accepted, received=web_server.received),
     "ssh": Greeting(accepted=_ssh_banner, received=_ssh),
     "garbage": Greeting(received=_garbage),
     "close_on_accept": Greeting(accepted=lambda client: client.close()),

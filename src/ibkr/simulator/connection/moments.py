@@ -18,7 +18,7 @@ class Moments:
 
     def __init__(self) -> None:
         self._actions: dict[str, deque[Callable[[], object]]] = {}
-        self._listeners: list[Callable[[str], object]] = []
+        self._listeners: list[tuple[Callable[[str], object], Callable[[str, float], object]]] = []
 
     def add(self, name: str, action: Callable[[], object]) -> None:
         """Do this the next time; behind those that wait for the same. Raises `ValueError` for an unknown name."""
@@ -27,15 +27,27 @@ class Moments:
             raise ValueError(f"no moment {name!r}; perhaps: {', '.join(near)}")
         self._actions.setdefault(name, deque()).append(action)
 
-    def listen(self, listener: Callable[[str], object]) -> Callable[[], None]:
-        """Call `listener(name)` each time that the gateway has got anywhere; returns what ends that."""
+    def listen(self, reached: Callable[[str], object], answered: Callable[[str, float], object]) -> Callable[[], None]:
+        """Call `reached(name)` at every moment, and `answered(name, at)` when a request has been worked on.
+
+        `at` is the time of the loop at which its answer leaves; 0 is now.
+
+        Returns:
+            A function that ends both.
+        """
+        listener = reached, answered
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def answered(self, name: str, at: float) -> None:
+        """A request has been worked on, and its answer leaves at this time of the loop."""
+        for _, answered in tuple(self._listeners):
+            answered(name, at)
+
     def reached(self, name: str) -> None:
         """The gateway has got so far."""
-        for listener in tuple(self._listeners):
-            listener(name)
+        for reached, _ in tuple(self._listeners):
+            reached(name)
         waiting = self._actions.get(name)
         if waiting:
             waiting.popleft()()

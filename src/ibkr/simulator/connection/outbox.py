@@ -60,17 +60,22 @@ class Outbox:
         self._frozen = False
         self._closing = False
 
-    def put(self, data: bytes, flow: Flow = AT_ONCE) -> None:
-        """Send `data` as the flow wants it."""
+    def put(self, data: bytes, flow: Flow = AT_ONCE, later: float = 0.0) -> None:
+        """Send `data` as the flow wants it, not before `later` seconds, and after all that was put before."""
         if self._closing or self._transport.is_closing():
             return
-        if flow is AT_ONCE and not self._queue and not self._frozen:
+        if flow is AT_ONCE and not later and not self._queue and not self._frozen:
             self._transport.write(data)
             return
-        self._queue.append(_Waiting(flow.due(self._loop.time()), memoryview(data), flow))
+        self._queue.append(_Waiting(flow.due(self._loop.time() + later), memoryview(data), flow))
         self.waiting += len(data)
         if self._timer is None:
             self._flush()
+
+    @property
+    def last_due(self) -> float:
+        """The time of the loop at which all that waits may have left; 0 if nothing waits."""
+        return max((item.due for item in self._queue), default=0.0)
 
     def freeze(self) -> None:
         """Hold everything back."""

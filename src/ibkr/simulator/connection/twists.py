@@ -1,4 +1,4 @@
-"""What faults do to single messages on their way out, by name: drop, send twice, send late, cut short."""
+"""What faults do to single messages on their way out, by name: drop, send twice, send late, cut short, pad."""
 
 import enum
 from collections.abc import Sequence
@@ -21,15 +21,20 @@ class Kind(enum.Enum):
     DUPLICATE = "duplicate"
     DELAY = "delay"
     TRUNCATE = "truncate"
+    PAD = "pad"
 
 
 @dataclass
 class Twist:
-    """Done to so many messages of a name, over all connections. `seconds` are those of a delay."""
+    """Done to so many messages of a name, over all connections.
+
+    `seconds` belongs to a delay; `count` is the number of separators that a padded message gets.
+    """
 
     kind: Kind
     times: float
     seconds: float = 0.0
+    count: int = 0
 
 
 def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
@@ -43,6 +48,9 @@ def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
                 plain += data
             case Kind.DUPLICATE:
                 plain += data * 2
+            case Kind.PAD:
+                assert twist is not None
+                plain += frame(body + b"\0" * twist.count)
             case Kind.DELAY:
                 assert twist is not None
                 client.timers.later(twist.seconds, client.send_raw, data)

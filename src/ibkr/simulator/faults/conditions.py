@@ -7,7 +7,9 @@ from typing import Any
 from ibkr.simulator.broker.order_errors import OrderErrors
 from ibkr.simulator.connection.outbox import AT_ONCE, Flow
 from ibkr.simulator.connection.pacer import RateLimit
+from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.connection.twists import Twist
+from ibkr.simulator.connection.web_server import WebServer
 from ibkr.simulator.market.instrument import Instrument
 
 FARMS: dict[str, str] = {
@@ -55,8 +57,8 @@ class Conditions:
 
     `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
     happens to messages by their names, `order_errors` what the next requests about orders get. `denied_by` is the code
-    that refuses market data, `clock_off` and `late_executions` are in seconds. None: as the gateway's settings have
-    it, or not at all.
+    that refuses market data, `clock_off` and `late_executions` are in seconds. `web_server` says how the greeting of
+    that name behaves. None: as the gateway's settings have it, or not at all.
     """
 
     greeting: str = "session"
@@ -74,6 +76,8 @@ class Conditions:
     order_errors: OrderErrors = field(default_factory=OrderErrors)
     muted: set[str] = field(default_factory=set)
     broken_farms: set[str] = field(default_factory=set)
+    time_zone: TimeZone | None = None
+    web_server: WebServer = field(default_factory=WebServer)
 
     def change_flow(self, **changes: Any) -> None:
         """Change how bytes leave, of what is put from now on."""

@@ -11,9 +11,27 @@ from typing import Annotated, TypeAlias
 
 from ibkr.simulator.connection.listener import Listener
 from ibkr.simulator.connection.timers import Timers
-from ibkr.simulator.faults import limits, messages, orders, sequence, streams  # noqa: F401  (they register themselves)
-from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice, known_farms
-from ibkr.simulator.faults.registry import FAULTS, Endless, FaultError, Seconds, fault, find_fault, number_from, one_of
+from ibkr.simulator.faults import (  # noqa: F401  (they register themselves)
+    limits,
+    messages,
+    opening,
+    orders,
+    sequence,
+    streams,
+)
+from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice
+from ibkr.simulator.faults.farms import Farm
+from ibkr.simulator.faults.registry import (
+    FAULTS,
+    MOST,
+    Endless,
+    FaultError,
+    Seconds,
+    fault,
+    find_fault,
+    number_from,
+    one_of,
+)
 from ibkr.simulator.hub import Hub
 from ibkr.simulator.requests.registry import REQUESTS
 
@@ -24,8 +42,8 @@ _MOVED = "Socket port has been reset and this connection is being dropped. Pleas
 _RESTORED = "Connectivity between IB and Trader Workstation has been restored - "
 
 Port: TypeAlias = Annotated[int, number_from(0, "port numbers", 65535)]
-ClientId: TypeAlias = Annotated[int, number_from(0, "client ids")]
-Repeats: TypeAlias = Annotated[int, number_from(1, "repeats")]
+ClientId: TypeAlias = Annotated[int, number_from(0, "client ids", MOST)]
+Repeats: TypeAlias = Annotated[int, number_from(1, "repeats", MOST)]
 
 
 class Faults:
@@ -74,7 +92,7 @@ class Faults:
 
     @fault()
     def close(self) -> None:
-        """Close every connection in good order (FIN); the port goes on listening."""
+        """Close every connection in good order (FIN). The port stays open."""
         for client in list(self.hub.clients):
             if self.hub.conditions.frozen:  # nothing waiting can be sent first
                 client.abort()
@@ -83,7 +101,7 @@ class Faults:
 
     @fault()
     def restart(self, seconds: Seconds = 2.0) -> None:
-        """End every connection, refuse for so many seconds, then listen again: the daily restart."""
+        """The daily restart: end every connection, refuse new ones for this many seconds, then listen again."""
         self.listener.shut()
         self.stop()
         for client in list(self.hub.clients):
@@ -95,7 +113,7 @@ class Faults:
 
     @fault()
     def change_port(self, port: Port = 0) -> None:
-        """The API port is changed, 0 takes any: code 1300 with the new port, then every connection ends."""
+        """Change the API port (0 takes a free one): send 1300 with the new port, then end every connection."""
         try:
             self.listener.check(port)
         except OSError as error:
@@ -110,14 +128,14 @@ class Faults:
 
     @fault()
     def freeze(self) -> None:
-        """Neither read nor write, on connections that stand and on new ones: half-open."""
+        """Stop reading and writing on all connections, old and new: they are half-open."""
         self.hub.conditions.frozen = True
         for client in list(self.hub.clients):
             client.freeze()
 
     @fault()
     def thaw(self) -> None:
-        """End a freeze: what arrived in it is read and acted on now."""
+        """End a freeze. What has arrived meanwhile is read now."""
         self.hub.conditions.frozen = False
         for client in list(self.hub.clients):
             client.thaw()
@@ -126,53 +144,53 @@ class Faults:
 
     @fault("1100")
     def lose_upstream(self, repeats: Repeats = 1, interval: Seconds = 2.0) -> None:
-        """Lose the link to IB: code 1100, so many times, interval seconds apart; ticks stop."""
+        """Lose the connection to IB: 1100, this many times, interval seconds apart. Ticks stop."""
         self.stop()
         self.upstream_lost(repeats, interval)
 
     @fault("1101")
     def restore_upstream_data_lost(self) -> None:
-        """The link to IB is back, all subscriptions are forgotten: code 1101."""
+        """The connection to IB is back and all subscriptions are lost: 1101."""
         self.upstream_back(is_data_lost=True)
 
     @fault("1102")
     def restore_upstream(self) -> None:
-        """The link to IB is back, subscriptions go on: code 1102 with the list of farms."""
+        """The connection to IB is back and subscriptions go on: 1102, with the list of farms."""
         self.upstream_back(is_data_lost=False)
 
     @fault("2110")
     def upstream_down_at_connect(self) -> None:
-        """New sessions are told 2110 in place of the farms; those that stand are told nothing."""
+        """New sessions get 2110 instead of the list of farms. Existing sessions get no message."""
         self.stop()
         self.hub.conditions.upstream_up = False
 
     @fault()
-    def break_farm(self, farm: str = "usfarm") -> None:
-        """One data farm breaks (2103, 2105 or 2157 by its kind); its ticks stop."""
+    def break_farm(self, farm: Farm = "usfarm") -> None:
+        """A data farm breaks: 2103, 2105 or 2157, by its kind. Its ticks stop."""
         self.tell_farm(farm, is_up=False)
 
     @fault()
-    def mend_farm(self, farm: str = "usfarm") -> None:
-        """One data farm is back (2104, 2106 or 2158 by its kind); its ticks go on."""
+    def mend_farm(self, farm: Farm = "usfarm") -> None:
+        """A data farm works again: 2104, 2106 or 2158, by its kind. Its ticks go on."""
         self.tell_farm(farm, is_up=True)
 
     # --- client ids ------------------------------------------------------------------------------
 
     @fault()
     def occupy_client_id(self, client_id: ClientId, seconds: Endless = math.inf) -> None:
-        """Somebody else has this client id, for so many seconds: new sessions with it get 326."""
+        """Another program has this client id for this many seconds. New sessions with it get 326."""
         self.hub.take_id(client_id, seconds)
 
     # --- what a new connection meets -------------------------------------------------------------
 
     @fault()
     def silent(self) -> None:
-        """New connections are accepted, then nothing: a login or dialog is waiting."""
+        """New connections are accepted and get no answer, as when a login or a dialog waits."""
         self._greet("silent")
 
     @fault()
     def http(self) -> None:
-        """New connections meet a web server: 400 Bad Request once bytes arrive."""
+        """New connections meet a web server that answers 400 Bad Request to the first bytes."""
         self._greet("http")
 
     @fault()
@@ -182,12 +200,12 @@ class Faults:
 
     @fault()
     def garbage(self) -> None:
-        """New connections are answered with an absurd frame length and junk after it."""
+        """New connections get an impossible frame length as answer, and random bytes after it."""
         self._greet("garbage")
 
     @fault()
     def close_on_accept(self) -> None:
-        """New connections are closed before any byte: a forwarder with nothing behind it."""
+        """New connections are closed at once, as by a port forwarder without a server behind it."""
         self._greet("close_on_accept")
 
     @fault()
@@ -197,7 +215,7 @@ class Faults:
 
     @fault()
     def old_version(self) -> None:
-        """New connections are told server version 100, below what current clients take."""
+        """New connections are told server version 100, which is too low for current clients."""
         self._greet("old_version")
 
     # --- how requests are answered ---------------------------------------------------------------
@@ -219,12 +237,12 @@ class Faults:
 
     @fault()
     def delay(self, seconds: Seconds) -> None:
-        """Everything is sent so many seconds later; 0 ends it."""
+        """Send everything this many seconds later. 0 ends it."""
         self.hub.conditions.change_flow(delay=seconds)
 
     @fault()
     def clear(self) -> None:
-        """End all modes, thaw, upstream and port back, silently; sessions and ticks go on."""
+        """End all faults, without a message. Sessions and subscriptions go on."""
         self.stop()
         self.hub.conditions = Conditions()
         self.hub.streams.resume()
@@ -260,10 +278,7 @@ class Faults:
             self.hub.notify_all(1102, f"{_RESTORED}data maintained. All data farms are connected: {farms}.")
 
     def tell_farm(self, farm: str, *, is_up: bool) -> None:
-        """A farm is broken or mended, and sessions are told. Raises `FaultError` for one that there is not."""
-        known = known_farms(self.hub.instruments.listed)
-        if farm not in known:
-            raise FaultError(f"no farm {farm!r}; known: {', '.join(known)}")
+        """A farm is broken or mended, and sessions are told."""
         farms = self.hub.conditions.broken_farms
         if is_up:
             farms.discard(farm)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 from ibkr.simulator.connection.pacer import OnRate, RateLimit
-from ibkr.simulator.faults.registry import fault, number_from, one_of
+from ibkr.simulator.faults.registry import MOST, fault, number_from, one_of
 
 if TYPE_CHECKING:
     from ibkr.simulator.faults.faults import Faults
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 @fault()
 def limit_rate(
     faults: "Faults",
-    rate: Annotated[int, number_from(1, "messages a second")] = 50,
+    rate: Annotated[int, number_from(1, "messages a second", MOST)] = 50,
     on_rate: Annotated[str, one_of([str(way) for way in OnRate], "way")] = "reject",
 ) -> None:
-    """More messages a second than this wait (pace), or get 100 and the third time a cut (reject)."""
+    """Take this many messages a second. More of them wait (pace), or get 100 and then a cut (reject)."""
     faults.hub.conditions.rate_limit = RateLimit(rate, on_rate)
 
 
 @fault()
 def warn_of_pace(faults: "Faults") -> None:
-    """Every session is told once that its messages come too fast: code 100."""
+    """Tell every session once that its messages come too fast: 100."""
     faults.hub.notify_all(100, "Max rate of messages per second has been exceeded")
 
 
 @fault()
-def roll_back_order_id(faults: "Faults", order_id: Annotated[int, number_from(0, "order ids")] = 1) -> None:
-    """New sessions are told this next order id, lower than the one that they had."""
+def roll_back_order_id(faults: "Faults", order_id: Annotated[int, number_from(0, "order ids", MOST)] = 1) -> None:
+    """Tell new sessions this next order id, which is lower than before."""
     faults.hub.conditions.next_order_id = order_id
 
 
 @fault()
 def clock_off(faults: "Faults", seconds: Annotated[float, number_from(-1e9, "seconds", 1e9)]) -> None:
-    """The gateway's clock is wrong by so many seconds, in what it says of the time; 0 ends it."""
+    """Set the gateway's clock wrong by this many seconds. 0 ends it."""
     faults.hub.conditions.clock_off = seconds

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Concatenate, ParamSpec, Protocol, TypeAlias, 
 
 _P = ParamSpec("_P")
 
+MOST = 2**31 - 1
+"""The largest number that a field of the protocol holds."""
+
 
 class FaultError(ValueError):
     """No such fault, or arguments that it does not take; says what to write instead."""
@@ -32,9 +35,9 @@ def number_from(
     least: float, what: str, most: float = math.inf, *, endless: bool = False, whole: bool = False
 ) -> Check:
     """A check for numbers of `what` from `least` to `most`; infinity only where it is `endless`."""
-    upward = "" if most == math.inf else f" to {most:g}"
 
     def check(value: float) -> str:
+        upward = f" to {most:.15g}" if most < MOST or most < value < math.inf else ""
         is_fine = least <= value <= most and (endless if value == math.inf else not whole or value == int(value))
         return "" if is_fine else f"{what} from {least:g}{upward} are needed, not {value!r}"
 
@@ -49,6 +52,13 @@ def one_of(known: Collection[str], what: str) -> Check:
         return "" if value in known else f"no {what} {value!r}; perhaps: {', '.join(near)}"
 
     return check
+
+
+@dataclass(frozen=True, slots=True)
+class ByGateway:
+    """A check that needs the running gateway, whose `Faults` it is given with the value."""
+
+    check: Callable[[Any, Any], str]
 
 
 Seconds: TypeAlias = Annotated[float, number_from(0, "seconds")]
@@ -67,8 +77,14 @@ class Parameter:
     kind: type
     default: object = None
     is_required: bool = True
-    check: Check | None = None
+    check: Check | ByGateway | None = None
     is_duration: bool = False
+
+    def complaint(self, value: object, gateway: object) -> str:
+        """What is wrong with a converted value, or "". Without a gateway, only what is wrong for each of them."""
+        if isinstance(self.check, ByGateway):
+            return "" if gateway is None else self.check.check(gateway, value)
+        return self.check(value) if self.check else ""
 
     def convert(self, value: object) -> object:
         """`value`, or the text for it, as `kind`. Raises `ValueError`."""
@@ -100,8 +116,10 @@ class Fault:
         ]
         return " ".join([self.name, *words])
 
-    def arguments(self, given: Sequence[object], named: Mapping[str, object]) -> dict[str, object]:
-        """Arguments by name, of their kinds. Raises `FaultError`."""
+    def arguments(
+        self, given: Sequence[object], named: Mapping[str, object], gateway: object = None
+    ) -> dict[str, object]:
+        """Arguments by name, of their kinds; `gateway` is the `Faults` that they are for. Raises `FaultError`."""
         if len(given) > len(self.parameters):
             raise FaultError(f"{self.name}: too many arguments, write: {self.usage}")
         in_order = dict(zip((item.name for item in self.parameters), given, strict=False))
@@ -114,7 +132,7 @@ class Fault:
         result: dict[str, object] = {}
         for item in self.parameters:
             if item.name in values:
-                result[item.name] = self._converted(item, values[item.name])
+                result[item.name] = self._converted(item, values[item.name], gateway)
             elif item.is_required:
                 raise FaultError(f"{self.name}: {item.name.upper()} is missing, write: {self.usage}")
         return result
@@ -125,7 +143,7 @@ class Fault:
         shorter = {name: seconds / speed for name, seconds in lasting.items() if isinstance(seconds, float)}
         return {**arguments, **shorter}
 
-    def _converted(self, item: Parameter, given: object) -> object:
+    def _converted(self, item: Parameter, given: object, gateway: object) -> object:
         try:
             value = item.convert(given)
         except (ValueError, OverflowError):
@@ -133,8 +151,8 @@ class Fault:
             raise FaultError(
                 f"{self.name}: {item.name.upper()} is of kind {kind}, not {given!r}; write: {self.usage}"
             ) from None
-        if item.check and (complaint := item.check(value)):
-            raise FaultError(f"{self.name}: {complaint}")
+        if complaint := item.complaint(value, gateway):
+            raise FaultError(f"{self.name}: {complaint}, as {item.name.upper()}; write: {self.usage}")
         return value
 
 
@@ -158,7 +176,7 @@ def fault(
 
         @functools.wraps(method)
         def carried_out(self: _R, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-            cast(Callable[..., None], method)(self, **FAULTS[name].arguments(args, kwargs))
+            cast(Callable[..., None], method)(self, **FAULTS[name].arguments(args, kwargs, self))
             self.recorded(name)
 
         doc = (method.__doc__ or "").strip().splitlines()[0]

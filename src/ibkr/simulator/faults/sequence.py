@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
+from ibkr.simulator.faults.farms import Farm
 from ibkr.simulator.faults.registry import Seconds, fault, one_of
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ _REPEATS = 5
 
 
 @fault()
-def flap_farm(faults: "Faults", farm: str = "usfarm", seconds: Seconds = 0.7) -> None:
-    """One data farm breaks and is mended after so many seconds (2103, 2104)."""
+def flap_farm(faults: "Faults", farm: Farm = "usfarm", seconds: Seconds = 0.7) -> None:
+    """A data farm breaks and works again after this many seconds: 2103, then 2104."""
     faults.tell_farm(farm, is_up=False)
     faults.timers.later(seconds, lambda: faults.tell_farm(farm, is_up=True))
 
@@ -22,7 +23,7 @@ def flap_farm(faults: "Faults", farm: str = "usfarm", seconds: Seconds = 0.7) ->
 def nightly_reset(
     faults: "Faults", seconds: Seconds = 15.0, data: Annotated[str, one_of([_KEPT, _LOST], "end")] = _KEPT
 ) -> None:
-    """IB's nightly cut within so many seconds: a farm flaps, 1100 repeats, farms break, 1102 (or 1101)."""
+    """IB's nightly reset in this many seconds: a farm flaps, 1100 repeats, farms break, 1102 (or 1101)."""
     # The order of events is that of IBC issues 143 (New York) and 251 (London), which differ in their lengths.
     faults.stop()
     lost_at, back_at = 0.1 * seconds, seconds

@@ -1,8 +1,8 @@
 """Faults of single streams."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from ibkr.simulator.faults.registry import FaultError, fault, number_from, one_of
+from ibkr.simulator.faults.registry import MOST, ByGateway, fault, number_from, one_of
 from ibkr.simulator.streams.data_streams import LOST
 from ibkr.simulator.streams.market_data import COMPETING, DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
@@ -18,27 +18,29 @@ _ENDED = {
 }
 
 
-def _known(faults: "Faults", symbol: str) -> str:
-    if complaint := one_of(faults.hub.instruments.by_symbol, "symbol")(symbol):
-        raise FaultError(complaint)
-    return symbol
+def _a_symbol(faults: "Faults", symbol: str) -> str:
+    return one_of(faults.hub.instruments.by_symbol, "symbol")(symbol)
+
+
+Symbol: TypeAlias = Annotated[str, ByGateway(_a_symbol)]
+Code: TypeAlias = Annotated[int, number_from(1, "codes", MOST)]
 
 
 @fault()
-def stall_stream(faults: "Faults", symbol: str = "AAPL") -> None:
-    """The streams of one symbol stop in silence, until they are asked for again."""
-    faults.hub.streams.stall(_known(faults, symbol))
+def stall_stream(faults: "Faults", symbol: Symbol = "AAPL") -> None:
+    """The streams of a symbol stop without a message, until they are requested again."""
+    faults.hub.streams.stall(symbol)
 
 
 @fault()
-def end_stream(faults: "Faults", symbol: str = "AAPL", code: Annotated[int, number_from(1, "codes")] = 10182) -> None:
-    """All that streams of one symbol ends, with this error code for each request."""
-    faults.hub.streams.lose(_known(faults, symbol), code, _ENDED.get(code, "The stream has ended."))
+def end_stream(faults: "Faults", symbol: Symbol = "AAPL", code: Code = 10182) -> None:
+    """All streams of a symbol end, each with an error of this code."""
+    faults.hub.streams.lose(symbol, code, _ENDED.get(code, "The stream has ended."))
 
 
 @fault()
 def competing_login(faults: "Faults") -> None:
-    """The user logs in elsewhere: 10197 to every stream of market data, old or new, and no more ticks."""
+    """The user logs in at another place: every stream of market data gets 10197 and stops."""
     faults.hub.conditions.competing = True
     for stream in faults.hub.streams:
         if stream.kind == MARKET_DATA:
@@ -47,7 +49,7 @@ def competing_login(faults: "Faults") -> None:
 
 @fault()
 def end_competing_login(faults: "Faults") -> None:
-    """The user has logged out elsewhere: the ticks go on."""
+    """The user has logged out at the other place. Ticks go on."""
     faults.hub.conditions.competing = False
 
 
@@ -57,5 +59,5 @@ def _a_denial(code: Any) -> str:
 
 @fault()
 def deny_market_data(faults: "Faults", code: Annotated[int, _a_denial] = 354) -> None:
-    """The user has no market data: subscriptions from now on are refused, with 354, 10089, 10168 or 10186."""
+    """The user has no market data: new subscriptions get 354, 10089, 10168 or 10186."""
     faults.hub.conditions.denied_by = code

@@ -30,7 +30,7 @@ class Player:
         self._received: Counter[str] = Counter()
         self._handles: dict[Step, asyncio.Handle] = {}
         self._loop = asyncio.get_running_loop()
-        self._leave = moments.listen(self._reached)
+        self._leave = moments.listen(self._reached, self._answered)
         log.info("scenario %s: %s", scenario.name, scenario.about)
         began = self._loop.time()
         for number, step in enumerate(self._steps):
@@ -56,16 +56,19 @@ class Player:
     def _reached(self, name: str) -> None:
         self._received[name] += 1
         for step in self._steps:
-            if self._received[name] != step.count:
-                continue
-            if step.when == name:
+            if step.when == name and self._received[name] == step.count:
                 self._carry_out(step)
-            elif step.after == name:  # the answer is on its way before the loop's next round
-                self._handles[step] = self._loop.call_soon(self._carry_out, step)
+
+    def _answered(self, name: str, at: float) -> None:
+        for step in self._steps:
+            if step.after == name and self._received[name] == step.count:
+                # In the loop's next round, or when the answer has left.
+                later = self._loop.call_at(at + _IN_ORDER, self._carry_out, step) if at else None
+                self._handles[step] = later or self._loop.call_soon(self._carry_out, step)
 
     def _carry_out(self, step: Step) -> None:
         log.info("scenario: %s", step)
         try:
             step.fault.method(self._faults, **step.fault.at_speed(step.arguments, self._speed))
         except FaultError as error:  # what only the gateway knows: its farms, its symbols, a port that is taken
-            log.error("scenario: %s: %s", step, error)
+            log.error("scenario: %s: %s", step, str(error).removeprefix(f"{step.fault.name}: "))
