@@ -1,22 +1,13 @@
 """Combinations (security type BAG): their legs, their contract, and what they are worth."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from ibkr.simulator.market.combos import Leg
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 
 _CON_ID = 28812380
 """IB's contract id of every combination in US dollars."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One leg: `ratio` contracts for each unit of the combination, to buy (`sign` 1) or to sell (-1) with it."""
-
-    instrument: Instrument
-    ratio: int
-    sign: int
 
 
 def combo_contract(symbol: str, exchange: str, currency: str) -> Instrument:
@@ -36,12 +27,12 @@ def combo_contract(symbol: str, exchange: str, currency: str) -> Instrument:
 
 def describe_legs(legs: Sequence[Leg]) -> str:
     """The legs as `comboLegsDescrip` names them: `9408|-1,43645865|1`."""
-    return ",".join(f"{leg.instrument.con_id}|{leg.sign * leg.ratio}" for leg in legs)
+    return ",".join(f"{leg.instrument.con_id}|{leg.signed_ratio}" for leg in legs)
 
 
 def combo_quote(legs: Sequence[Leg], quote_of: Callable[[Instrument], Quote]) -> Quote:
     """The quote of a combination: the sum of its legs' quotes, where a leg that is sold trades on the other side."""
-    quotes = [(leg.sign * leg.ratio, quote_of(leg.instrument)) for leg in legs]
+    quotes = [(leg.signed_ratio, quote_of(leg.instrument)) for leg in legs]
     bid = sum(ratio * (quote.bid if ratio > 0 else quote.ask) for ratio, quote in quotes)
     ask = sum(ratio * (quote.ask if ratio > 0 else quote.bid) for ratio, quote in quotes)
     last = sum(ratio * quote.last for ratio, quote in quotes)
@@ -60,6 +51,6 @@ def leg_prices(legs: Sequence[Leg], sign: int, price: float, quote_of: Callable[
     quotes = [quote_of(leg.instrument) for leg in legs]
     buys = [sign * leg.sign > 0 for leg in legs]
     prices = [quote.ask if is_buy else quote.bid for quote, is_buy in zip(quotes, buys, strict=True)]
-    total = sum(leg.sign * leg.ratio * own for leg, own in zip(legs, prices, strict=True))
+    total = sum(leg.signed_ratio * own for leg, own in zip(legs, prices, strict=True))
     prices[0] = round(prices[0] + (price - total) / (legs[0].sign * legs[0].ratio), 6)
     return prices

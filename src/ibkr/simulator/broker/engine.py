@@ -7,7 +7,7 @@ from dataclasses import replace
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Book
 from ibkr.simulator.broker.charges import commission, multiplier_of
-from ibkr.simulator.broker.combo import Leg, combo_quote
+from ibkr.simulator.broker.combo import combo_quote
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
 from ibkr.simulator.broker.fills import executions_of
 from ibkr.simulator.broker.order import (
@@ -23,6 +23,7 @@ from ibkr.simulator.broker.order import (
 from ibkr.simulator.broker.order_store import OrderStore
 from ibkr.simulator.broker.order_types import MARKET_TO_LIMIT
 from ibkr.simulator.broker.pricing import is_reached, trade_price, trade_size, with_prices
+from ibkr.simulator.market.combos import Leg
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 

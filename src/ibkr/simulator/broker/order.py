@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ibkr.simulator.broker import order_types
-from ibkr.simulator.broker.combo import Leg
+from ibkr.simulator.market.combos import Leg
 from ibkr.simulator.market.instrument import Instrument
 
 PENDING_SUBMIT, PENDING_CANCEL, PRE_SUBMITTED = "PendingSubmit", "PendingCancel", "PreSubmitted"

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ibkr.simulator.broker import checks
-from ibkr.simulator.broker.combo import Leg, combo_contract
+from ibkr.simulator.broker.combo import combo_contract
 from ibkr.simulator.broker.events import OrderChanged
 from ibkr.simulator.broker.order import Execution, Order, Terms
 from ibkr.simulator.broker.order_types import canonical
+from ibkr.simulator.market.combos import Leg
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.orders import order_fields
 from ibkr.simulator.orders.order_reports import bodies
