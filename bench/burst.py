@@ -152,6 +152,15 @@ def in_turn(port: int, subscriptions: int, loop: str, runs: int) -> tuple[list[B
     return bursts[ours][1:], bursts[raw][1:]
 
 
+def ours_alone(port: int, subscriptions: int, runs: int) -> list[float]:
+    """Ticks a second of ours, after one burst to warm up."""
+    rates = []
+    for _ in range(1 + runs):
+        gc.collect()
+        rates.append(asyncio.run(ours(port, subscriptions)).rate)
+    return rates[1:]
+
+
 def _figures(name: str, what: str, mine: list[Burst], bare: list[Burst]) -> list[Figure]:
     def of(part: str) -> tuple[list[float], list[float]]:
         return [getattr(burst, part) for burst in mine], [getattr(burst, part) for burst in bare]

@@ -1,12 +1,17 @@
-"""``make bench-compare REV=...``: the package as it was at a revision, and as it is, group by group in turn.
+"""``make bench-compare REV=...``: the package as it was at a revision, and as it is, pair by pair in turn.
 
-``python -m bench.compare REV [GROUP ...]``. The figures of today's bench are taken of both.
+``python -m bench.compare REV [--pairs N]``. Each pair plays both, each in a process of its own. The table shows how
+fast the package is now, as a multiple of what it was: the mean of all pairs, and a lower bound of 95 % certainty.
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
+import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,50 +20,94 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.__main__ import GROUPS
-from bench.figures import Figure
+from bench import burst, connect
+from bench.gateways import HOST, gateway
+from ibkr import IBConnector, Policy
 
-ROUNDS = 2
-
-
-def figures_of(source: Path, group: str, runs: int) -> dict[str, Figure]:
-    """What the bench finds with the package in this folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder, "figures.json")
-        command = [sys.executable, "-m", "bench", group, "--runs", str(runs), "--json", str(saved)]
-        environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{os.getcwd()}"}
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        figures = [Figure.from_dict(each) for each in json.loads(saved.read_text())["figures"]]
-    return {figure.name: figure for figure in figures}
+WARM_UP, RUNS = 5, 15
+# One-sided, of Student's t, for so many degrees of freedom.
+_T95 = {9: 1.833, 14: 1.761, 19: 1.729, 29: 1.699, 39: 1.685}
 
 
-def compare(before: Path, now: Path, groups: list[str], runs: int) -> None:
-    table = Table(title="Before and now: medians; 1 is no change")
-    for column in ("what", "before", "now", "now / before"):
+def speeds() -> dict[str, float]:
+    """How often a second, of the package that is imported here: the median of some runs each."""
+    return {**asyncio.run(_connections()), **_bursts()}
+
+
+async def _connections() -> dict[str, float]:
+    with gateway() as served:
+        connects = [await connect.connect(served.port) for _ in range(WARM_UP + RUNS)]
+        async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
+            ticker = connector.ib.reqMktData(connect.AAPL)
+            resets = [await connect.reset(served, connector, ticker) for _ in range(WARM_UP + RUNS)]
+    return {
+        "connect to READY": 1 / statistics.median(connects[WARM_UP:]),
+        "reset to READY and ticking": 1 / statistics.median(resets[WARM_UP:]),
+    }
+
+
+def _bursts() -> dict[str, float]:
+    with burst.firehose() as port:
+        return {
+            f"burst, {number} subscription{'s' * (number > 1)}": max(burst.ours_alone(port, number, runs=2))
+            for number in (1, 50)
+        }
+
+
+def speeds_of(source: Path) -> dict[str, float]:
+    """The same with the package in this folder."""
+    environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{os.getcwd()}"}
+    command = [sys.executable, "-m", "bench.compare", "--speeds"]
+    found = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+    told: dict[str, float] = json.loads(found.stdout)
+    return told
+
+
+def bound(ratios: list[float]) -> tuple[float, float]:
+    """The mean of these ratios, and what their true mean is above with 95 % certainty."""
+    logs = [math.log(each) for each in ratios]
+    mean = statistics.fmean(logs)
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    t = next((value for freedom, value in _T95.items() if freedom >= len(logs) - 1), 1.645)
+    return math.exp(mean), math.exp(mean - t * error)
+
+
+def compare(before: Path, now: Path, pairs: int) -> None:
+    """Play the pairs, each in the other order than the one before, and show what came out."""
+    played: list[tuple[dict[str, float], dict[str, float]]] = []
+    for number in range(pairs):
+        print(f"pair {number + 1} of {pairs}", file=sys.stderr, flush=True)
+        if number % 2:
+            new, old = speeds_of(now), speeds_of(before)
+        else:
+            old, new = speeds_of(before), speeds_of(now)
+        played.append((old, new))
+    table = Table(title=f"Speed now / before, {pairs} pairs")
+    for column in ("what", "mean", "95 % bound"):
         table.add_column(column)
-    for group in groups:
-        rounds = [(figures_of(before, group, runs), figures_of(now, group, runs)) for _ in range(ROUNDS)]
-        for name, figure in rounds[0][1].items():
-            old, new = (
-                [each[column][name].ours.median for each in rounds if name in each[column]] for column in (0, 1)
-            )
-            if old:
-                was, is_ = sum(old) / len(old), sum(new) / len(new)
-                unit = figure.measured_in
-                table.add_row(figure.what, f"{was:.4g} {unit}", f"{is_:.4g} {unit}", f"{is_ / was:.2f}")
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    for what in played[0][0]:
+        mean, least = bound([new[what] / old[what] for old, new in played])
+        table.add_row(what, f"{mean:.3f}", f"{least:.3f}")
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
 def main() -> int:
-    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
-        print(__doc__, file=sys.stderr)
-        return 2
-    revision, groups = sys.argv[1], sys.argv[2:] or [group for group in GROUPS if group != "stages"]
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description="The package then and now.")
+    parser.add_argument("revision", nargs="?", help="what to compare with, such as main~5 or v0.1.0")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--speeds", action="store_true", help="print the speeds of the package that is imported")
+    arguments = parser.parse_args()
+    if arguments.speeds:
+        print(json.dumps(speeds()))
+        return 0
+    if not arguments.revision or arguments.pairs < 2:
+        parser.error("a revision is needed, such as main~5, and two pairs or more")
     with tempfile.TemporaryDirectory() as folder:
         checkout = Path(folder, "before")
-        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(checkout), revision], check=True)
+        command = ["git", "worktree", "add", "--quiet", "--detach", str(checkout), arguments.revision]
+        subprocess.run(command, check=True)
         try:
-            compare(checkout / "src", Path("src").resolve(), groups, runs=5)
+            compare(checkout / "src", Path("src").resolve(), arguments.pairs)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(checkout)], check=True)
     return 0
