@@ -18,6 +18,7 @@ from ibkr.core.facts import (
     SubscriptionsMoved,
     Timer,
     TimerFired,
+    TransportEnded,
 )
 from ibkr.core.machine import IllegalFact
 from ibkr.core.situation import Phase as P
@@ -135,3 +136,15 @@ def test_after_breaking_off_a_connect_starts_over(ready):
     ready.connect()
     ready.come_up()
     assert ready.state is S.READY
+
+
+def test_a_session_that_has_lost_its_transport_is_shown_as_lost_until_its_socket_ends(ready):
+    assert ready.machine.is_in_session
+    ready.fact(TransportEnded(1, "reset by peer"))
+    assert (ready.state, ready.status.may_trade, ready.status.is_connected) == (S.RECONNECTING, False, False)
+    assert ready.status.reason == "session lost: reset by peer"
+    assert not ready.machine.is_in_session
+    ready.code(1102)
+    assert ready.state is S.RECONNECTING, "its last words change nothing"
+    ready.end("reset by peer")
+    assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.OPENING)

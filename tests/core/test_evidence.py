@@ -1,0 +1,162 @@
+"""What is evidence of an order that nobody has acknowledged, and what a code with its id says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from ibkr.core.codes import OrderWord, order_word
+from ibkr.core.orders import Execution, Order, SentOrder, SentOrders
+from ibkr.core.startup import ACCOUNT_UPDATES, POSITIONS, account_values, is_about_account
+
+SENT = SentOrder(5, "DU1234567", 265598, "AAPL", "BUY", 100.0, "LMT", "mine", has_left=True)
+ROW = Order(
+    9, 7, 5, "DU1234567", 265598, "AAPL", "BUY", 100.0, "LMT", 1.0, None, "mine", "Submitted", 0.0, 0.0, is_live=True
+)
+FILL = Execution(
+    "0001.01", 9, 7, 5, "DU1234567", 265598, "AAPL", "BOT", 40.0, 1.0, datetime(2026, 3, 2, tzinfo=UTC), "mine"
+)
+
+
+@pytest.fixture
+def orders() -> SentOrders:
+    """One was sent, after orders with permanent id 8 and an execution of it had been told."""
+    found = SentOrders()
+    found.told(8)
+    found.told("0000.01")
+    found.knows_ended = True
+    found.sent(SENT)
+    return found
+
+
+def test_ids_are_told_once(orders):
+    assert [orders.told(9), orders.told(9), orders.told(8), orders.told(0), orders.told("")] == [True, *[False] * 4]
+
+
+@pytest.mark.parametrize(
+    ("row", "fits"),
+    [
+        (ROW, True),
+        (replace(ROW, order_type="MKT"), True),
+        (replace(ROW, con_id=0), True),
+        (replace(ROW, perm_id=8), False),
+        (replace(ROW, con_id=1), False),
+        (replace(ROW, action="SELL"), False),
+        (replace(ROW, quantity=99.0), False),
+        (replace(ROW, order_id=6, con_id=1), True),
+    ],
+)
+def test_an_open_order_fits_if_it_is_newer_and_the_same(orders, row, fits):
+    assert orders.fits_order(row) is fits
+
+
+def test_any_of_the_terms_that_were_sent_may_be_at_the_broker(orders):
+    orders.changed(replace(SENT, quantity=70.0))
+    orders.changed(replace(SENT, order_id=6))
+    assert orders.fits_order(ROW)
+    assert orders.fits_order(replace(ROW, quantity=70.0))
+    assert not orders.fits_order(replace(ROW, quantity=80.0))
+
+
+def test_a_quantity_that_is_left_to_the_broker_is_any():
+    orders = SentOrders()
+    orders.sent(replace(SENT, quantity=0.0))
+    assert orders.fits_order(replace(ROW, quantity=12.0))
+    assert orders.fits_execution(FILL, 12.0)
+    assert orders.fits_status(5, 9, 12.0, is_over=False)
+
+
+@pytest.mark.parametrize(
+    ("perm_id", "total", "is_over", "fits"),
+    [
+        (9, 100.0, False, True),
+        (0, 100.0, False, True),
+        (9, 50.0, False, False),
+        (9, 50.0, True, True),
+        (8, 100.0, True, False),
+    ],
+)
+def test_a_status_fits_by_its_size(orders, perm_id, total, is_over, fits):
+    assert orders.fits_status(5, perm_id, total, is_over=is_over) is fits
+    assert orders.fits_status(6, perm_id, total, is_over=is_over)
+
+
+def test_a_status_alone_is_no_evidence_of_an_order_of_another_session(orders):
+    orders.session_ended()
+    assert not orders.fits_status(5, 9, 100.0, is_over=False)
+
+
+@pytest.mark.parametrize(
+    ("fill", "so_far", "fits"),
+    [
+        (FILL, 40.0, True),
+        (FILL, 140.0, False),
+        (replace(FILL, side="SLD"), 40.0, False),
+        (replace(FILL, con_id=1), 40.0, False),
+        (replace(FILL, perm_id=8), 40.0, False),
+        (replace(FILL, exec_id="0000.01"), 40.0, False),
+        (replace(FILL, order_id=6, con_id=1), 40.0, True),
+    ],
+)
+def test_an_execution_fits_by_contract_side_and_size(orders, fill, so_far, fits):
+    assert orders.fits_execution(fill, so_far) is fits
+
+
+def test_a_completed_order_may_be_one_that_was_sent_when_those_before_were_known(orders):
+    assert not orders.may_be_ended(SENT, ROW), "its session still lives"
+    orders.session_ended()
+    assert orders.may_be_ended(SENT, ROW)
+    assert not orders.may_be_ended(SENT, replace(ROW, perm_id=8))
+    assert not orders.may_be_ended(SENT, replace(ROW, order_ref="other"))
+    unknown = SentOrders()
+    unknown.sent(SENT)
+    unknown.session_ended()
+    assert not unknown.may_be_ended(SENT, ROW)
+
+
+def test_an_order_that_the_gateway_tells_of_no_more_is_known_by_its_permanent_id():
+    orders = SentOrders()
+    orders.told(9)
+    orders.lost_sight(SENT, 9)
+    assert orders.unconfirmed == (SENT,)
+    assert orders.may_be_ended(SENT, replace(ROW, order_ref=""))
+    assert not orders.may_be_ended(SENT, replace(ROW, perm_id=10))
+    assert orders.fits_order(ROW)
+    assert not orders.fits_order(replace(ROW, perm_id=10))
+    assert orders.fits_status(5, 9, 1.0, is_over=False)
+    assert not orders.fits_status(5, 0, 1.0, is_over=False)
+
+
+def test_what_never_left_is_told_until_it_is_sent_anew_or_cleared(orders):
+    orders.sent(replace(SENT, order_id=6, has_left=False))
+    orders.dropped(6)
+    orders.dropped(7)
+    orders.change_dropped(SENT)
+    assert [(each.order_id, each.has_left, each.is_change) for each in orders.unconfirmed] == [
+        (6, False, False),
+        (5, False, True),
+    ]
+    assert orders.left(5), "the change was sent again"
+    assert orders.clear([6])
+    assert orders.unconfirmed == ()
+    assert not orders.left(99)
+
+
+@pytest.mark.parametrize(
+    ("word", "codes"),
+    [
+        (OrderWord.NOTE, (399, 404, 2100, 2109, 10349, 1100, 2104)),
+        (OrderWord.DOUBT, (0, 100, 504, 135, 136, 161, 10147, 10148)),
+        (OrderWord.REFUSAL, (103, 105, 110, 201, 202, 321, 99999)),
+    ],
+)
+def test_what_a_code_says_of_the_order_that_it_names(word, codes):
+    assert {order_word(code) for code in codes} == {word}
+
+
+def test_which_requests_are_about_an_account():
+    assert is_about_account(ACCOUNT_UPDATES)
+    assert is_about_account(account_values("DU1"))
+    assert not is_about_account(POSITIONS)
