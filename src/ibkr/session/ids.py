@@ -10,7 +10,7 @@ from typing import Any
 logger = logging.getLogger("ibkr.session")
 
 _LAST = 2**31 - 2
-"""IB's ids are 32-bit integers, and the greatest of those stands for no id."""
+"""IB's ids are signed 32-bit integers, and the largest one means "no id"."""
 
 
 class Ids:
@@ -44,7 +44,7 @@ class Ids:
 
     @contextmanager
     def foreign(self) -> Iterator[None]:
-        """The library reads a row about another client's order: its id is none of ours."""
+        """Ignore order ids meanwhile: the library reads a row about another client's order."""
         self._is_foreign = True
         try:
             yield
