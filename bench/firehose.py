@@ -35,8 +35,8 @@ _ANSWERS = {
 
 
 @functools.cache
-def burst_over(req_ids: tuple[int, ...]) -> bytes:
-    """The bytes of a burst."""
+def burst_over(req_ids: tuple[int, ...]) -> list[bytes]:
+    """The bytes of a burst, in pieces of whole messages: between two of them an answer may be sent."""
     made = []
     for number, req_id in zip(range(TICKS - 1), itertools.cycle(req_ids), strict=False):
         step = number // len(req_ids)
@@ -47,7 +47,8 @@ def burst_over(req_ids: tuple[int, ...]) -> bytes:
         else:
             made.append(frame(encode_fields(1, 6, req_id, tick_type, price, size, 0)))
     made.append(frame(encode_fields(1, 6, req_ids[0], 4, LAST_PRICE, 1, 0)))
-    return b"".join(made)
+    length = len(made[0])
+    return [b"".join(made[at : at + _PIECE // length]) for at in range(0, len(made), _PIECE // length)]
 
 
 class Session(threading.Thread):
@@ -100,14 +101,13 @@ class Session(threading.Thread):
         self._write(b"".join([frame(encode_fields(*fields)) for fields in messages]))
 
     def _burst(self) -> None:
-        data = memoryview(burst_over(tuple(self._req_ids)))
         try:
-            for start in range(0, len(data), _PIECE):
-                self._write(data[start : start + _PIECE])
+            for piece in burst_over(tuple(self._req_ids)):
+                self._write(piece)
         except OSError:
             pass  # as above
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: bytes) -> None:
         with self._turn:
             self._connection.sendall(data)
 

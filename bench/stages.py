@@ -20,7 +20,7 @@ from ibkr.session.ingest import Ingest, SmallReads
 from ibkr.session.ticks import NoTicks, TickReader, Ticks
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
 
-_LENGTH = len(burst_over((1,)))
+_LENGTH = sum(map(len, burst_over((1,))))
 
 
 class _Reader:

@@ -8,7 +8,7 @@ import pytest
 from ib_async import LimitOrder, Trade
 
 from ibkr import ConnectionState, IBConnector
-from ibkr.simulator import Gateway
+from ibkr.simulator import Gateway, ThreadedGateway
 from tests.given import AAPL, Make, StateOf
 
 from .test_pace import most_in_a_second
@@ -138,3 +138,65 @@ async def test_what_waits_at_the_end_of_a_session_is_reported(
     arrived = {int(request.fields[1]) for request in gateway.seen.received("placeOrder")}
     assert not arrived & {order_id for order_id, has_left in reported.items() if not has_left}
     assert f"The cancel of order {trades[0].order.orderId} was not sent" in caplog.text
+
+
+async def test_cancelling_the_programs_tasks_does_not_end_the_connection(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    (trade,) = place(connector, 1)
+    for task in asyncio.all_tasks():
+        if task.get_name() == "ibkr-orders":
+            task.cancel()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    assert connector.is_connected()
+    connector.ib.cancelOrder(trade.order)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("cancelOrder"))
+
+
+def test_an_emergency_run_inside_an_except_block_is_a_normal_one() -> None:
+    with ThreadedGateway(id_hold=0) as gateway:
+
+        async def flatten() -> None:
+            connector = IBConnector("127.0.0.1", gateway.port, 7)
+            await connector.connect_async()
+            place(connector, 80)
+
+        try:
+            raise ValueError("the strategy failed")
+        except ValueError:
+            asyncio.run(flatten())
+        gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 80)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_loop_that_is_closed_under_waiting_orders_tells_of_them() -> None:
+    with ThreadedGateway(id_hold=0) as gateway:
+        connector = IBConnector("127.0.0.1", gateway.port, 7)
+
+        async def main() -> None:
+            await connector.connect_async()
+            place(connector, 80)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        loop.close()
+        assert connector.status.state is ConnectionState.FAILED
+        reported = left(connector)
+        never_left = {order_id for order_id, has_left in reported.items() if not has_left}
+        gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 80 - len(never_left))
+        received = {int(request.fields[1]) for request in gateway.seen.received("placeOrder")}
+        assert never_left
+        assert not received & never_left
+        connector.clear_unconfirmed()
+        assert left(connector) == {}
+
+
+async def test_after_too_many_messages_cancels_are_slower_but_not_for_long(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    for _ in range(8):
+        await gateway.fault("warn_of_pace")
+    await connector.ib.reqCurrentTimeAsync()
+    place(connector, 20)
+    connector.ib.reqGlobalCancel()
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqGlobalCancel"), 3)

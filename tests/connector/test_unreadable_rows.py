@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,7 @@ from ibkr.simulator.connection.client import Client
 from tests.given import AAPL, Back, Make, StateOf
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
-ROWS = {"open orders": b"5", "executions": b"11", "positions": b"61", "completed orders": b"101"}
+ROWS = {"open orders": b"5", "statuses": b"3", "executions": b"11", "positions": b"61", "completed orders": b"101"}
 Spoil = Callable[[str], None]
 
 
@@ -33,7 +34,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
     return spoilt.append
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "statuses"])
 async def test_in_start_up_the_answer_is_missing_until_it_can_be_read(
     name: str, gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
 ) -> None:
@@ -74,6 +75,44 @@ async def test_a_live_row_takes_the_permission_away_until_it_is_told_anew(
     spoil("")
     await state_of(connector, lambda status: status.state is READY and status.may_trade)
     assert [fill.execution.shares for fill in trade.fills] == [10]
+
+
+async def test_a_live_status_that_cannot_be_read_is_found_out_by_asking(
+    gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    await connector.ib.reqCurrentTimeAsync()
+    filled: list[object] = []
+    trade.filledEvent += filled.append
+    spoil("statuses")
+    gateway.fill(trade.order.orderId, price=1.0)
+    await state_of(connector, lambda status: status.state is DEGRADED)
+    spoil("")
+    await state_of(connector, lambda status: status.state is READY and status.may_trade)
+    async with asyncio.timeout(5):
+        while not filled:
+            await connector.ib.updateEvent
+    assert (trade.orderStatus.status, trade.filled()) == ("Filled", 10)
+
+
+async def test_an_answer_whose_end_is_late_keeps_its_mark(
+    gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
+) -> None:
+    first = make()
+    await first.connect_async()
+    first.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    await first.disconnect_async()
+    await gateway.fault("delay_message", "openOrderEnd", 0.5, 1)
+    spoil("open orders")
+    connector = make(request_timeout=0.2)
+    await connector.connect_async()
+    await connector.ib.reqCurrentTimeAsync()
+    await state_of(connector, lambda status: "could not be decoded" in status.reason)
+    assert not connector.may_trade
 
 
 async def test_others_rows_are_no_reason(gateway: Gateway, make: Make, spoil: Spoil, back: Back) -> None:

@@ -49,15 +49,38 @@ def test_ids_are_told_once(orders):
     ],
 )
 def test_an_open_order_fits_if_it_is_newer_and_the_same(orders, row, fits):
+    orders.session_ended()
     assert orders.fits_order(row) is fits
 
 
 def test_any_of_the_terms_that_were_sent_may_be_at_the_broker(orders):
     orders.changed(replace(SENT, quantity=70.0))
     orders.changed(replace(SENT, order_id=6))
+    orders.session_ended()
     assert orders.fits_order(ROW)
     assert orders.fits_order(replace(ROW, quantity=70.0))
     assert not orders.fits_order(replace(ROW, quantity=80.0))
+
+
+def test_in_the_same_session_its_size_may_be_another_but_not_its_contract_or_side(orders):
+    assert orders.fits_order(replace(ROW, quantity=99.0))
+    assert not orders.fits_order(replace(ROW, quantity=99.0, perm_id=8))
+    assert not orders.fits_order(replace(ROW, con_id=1))
+    assert not orders.fits_order(replace(ROW, action="SELL"))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "told", "fits"),
+    [
+        ("AAPL", "AAPL", True),
+        ("AAPL", "AAPL  260320C00200000", True),
+        ("ESM6", "ES", True),
+        ("IBKR,MCD", "28812380", True),
+        ("AAPL", "MSFT", False),
+    ],
+)
+def test_without_a_contract_id_the_symbols_are_compared(symbol, told, fits):
+    assert replace(SENT, con_id=0, symbol=symbol).fits(replace(ROW, symbol=told)) is fits
 
 
 def test_a_quantity_that_is_left_to_the_broker_is_any():
@@ -114,6 +137,12 @@ def test_a_completed_order_may_be_one_that_was_sent_when_those_before_were_known
     unknown.sent(SENT)
     unknown.session_ended()
     assert not unknown.may_be_ended(SENT, ROW)
+
+
+def test_what_is_unconfirmed_is_known_as_such(orders):
+    assert not orders.is_unconfirmed(5)
+    orders.session_ended()
+    assert orders.is_unconfirmed(5)
 
 
 def test_an_order_that_the_gateway_tells_of_no_more_is_known_by_its_permanent_id():

@@ -8,6 +8,7 @@ from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
 from tests.given import Make, StateOf
 
+from .kinds import OTHER
 from .trading import ACCOUNT, heard
 
 
@@ -97,3 +98,38 @@ async def test_after_disconnect_there_are_none(connector: IBConnector) -> None:
     await connector.disconnect_async()
     assert held(connector) == {}
     assert connector.ib.accountValues() == []
+
+
+@pytest.mark.parametrize("missing_every", [60.0, 0.5])
+async def test_a_late_end_of_the_answer_is_no_flat_account(
+    missing_every: float, gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    """It is asked again when it is overdue, and its rows were there already."""
+    connector = make(request_timeout=0.2, missing_every=missing_every)
+    await connector.connect_async()
+    for message in ("positionEnd", "accountDownloadEnd"):
+        await gateway.fault("delay_message", message, 0.6)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1)
+    await state_of(connector, lambda status: status.state is ConnectionState.READY)
+    assert held(connector) == holds(gateway)
+    assert len(connector.ib.portfolio(ACCOUNT)) == len(holds(gateway))
+    assert connector.ib.accountValues(ACCOUNT)
+
+
+async def test_the_portfolio_of_an_account_that_the_program_has_asked_for(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    """Start-up does not ask for it, and the restore brings it later."""
+    gateway.place_order("MSFT", "BUY", 50, account=OTHER)
+    connector = make()
+    await connector.connect_async()
+    connector.ib.client.reqAccountUpdates(True, OTHER)
+    await heard(connector, lambda: connector.ib.portfolio(OTHER))
+    number = len(connector.ib.portfolio(OTHER))
+    seen: list[int] = []
+    connector.on_status(lambda status: seen.append(len(connector.ib.portfolio(OTHER))))
+    await gateway.fault("delay_message", "updatePortfolio", 0.2)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is ConnectionState.READY)
+    assert set(seen) == {number}

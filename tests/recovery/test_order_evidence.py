@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ib_async import Trade
+from ib_async import Order, Trade
 
 from ibkr import IBConnector
 from ibkr.simulator import Gateway
@@ -171,3 +171,54 @@ async def test_manual_executions_do_not_block_orders(gateway: Gateway, connector
     assert connector.ib.client._reqIdSeq == before
     trade = connector.ib.placeOrder(AAPL, limit())
     await heard(connector, lambda: trade.orderStatus.status == "Submitted")
+
+
+async def test_a_fill_of_another_clients_order_with_the_same_reference_is_no_evidence(
+    gateway: Gateway, connector: IBConnector, make: Make
+) -> None:
+    other = make(client_id=8)
+    await other.connect_async()
+    await gateway.fault("mute", "placeOrder")
+    trade = connector.ib.placeOrder(AAPL, limit(orderRef="rebalance"))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    await gateway.fault("clear")
+    await filled(gateway, other, orderRef="rebalance")
+    told = Reports(connector)
+    await gateway.fault("reset")
+    await told.next()
+    assert (trade.orderStatus.status, trade.fills) == ("PendingSubmit", [])
+    assert unconfirmed(connector) == [trade.order.orderId]
+
+
+async def test_an_order_without_a_quantity_is_not_filled_by_nothing(gateway: Gateway, connector: IBConnector) -> None:
+    await gateway.fault("mute", "placeOrder")
+    order = Order(action="BUY", orderType="MKT", totalQuantity=0, cashQty=1000.0, account=ACCOUNT)
+    trade = connector.ib.placeOrder(AAPL, order)
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    say(gateway, 3, order.orderId, "PreSubmitted", 0, 0, 0, 99887766, 0, 0, 7, "", 0)
+    await heard(connector, lambda: trade.orderStatus.status == "PreSubmitted")
+    told = Reports(connector)
+    await gateway.fault("reset")
+    await told.next()
+    assert not trade.isDone()
+
+
+async def test_a_code_does_not_end_an_unconfirmed_order_of_an_earlier_session(
+    gateway: Gateway, connector: IBConnector
+) -> None:
+    trade = await lose(gateway, connector)
+    session_of(gateway).send_error(trade.order.orderId, 201, "Order rejected")
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqOpenOrders")) == 3)
+    await connector.ib.reqCurrentTimeAsync()
+    assert not trade.isDone()
+    assert unconfirmed(connector) == [trade.order.orderId]
+
+
+async def test_ids_end_with_the_last_that_there_is(gateway: Gateway, make: Make) -> None:
+    await gateway.fault("roll_back_order_id", LARGEST - 60)
+    connector = make()
+    await connector.connect_async()
+    ids = range(connector.ib.client.getReqId() + 1, LARGEST)
+    assert [connector.ib.client.getReqId() for _ in ids] == list(ids)
+    with pytest.raises(RuntimeError, match="reset the API order ID sequence"):
+        connector.ib.client.getReqId()

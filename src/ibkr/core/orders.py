@@ -109,11 +109,18 @@ class SentOrder(Value):
         A quantity of 0 leaves it to the broker, as with a cash quantity.
         """
         is_same_size = not self.quantity or abs(self.quantity - order.quantity) < _ROUNDING
-        return is_same_size and self.trades(order.con_id, is_buy=order.action == "BUY")
+        return is_same_size and self.trades(order.con_id, order.symbol, is_buy=order.action == "BUY")
 
-    def trades(self, con_id: int, *, is_buy: bool) -> bool:
-        """Whether this is its contract, so far as both ids are known, and its side."""
-        is_same_contract = not self.con_id or not con_id or self.con_id == con_id
+    def trades(self, con_id: int, symbol: str, *, is_buy: bool) -> bool:
+        """Whether this is its contract and its side.
+
+        Where one of the contract ids is not known, the symbols are compared: the local one of an option or a future
+        begins with that of what is under it. That of a combination is a number.
+        """
+        if self.con_id and con_id:
+            is_same_contract = self.con_id == con_id
+        else:
+            is_same_contract = symbol.isdigit() or symbol.startswith(self.symbol) or self.symbol.startswith(symbol)
         return is_same_contract and is_buy is (self.action == "BUY")
 
 
@@ -189,6 +196,10 @@ class SentOrders:
         """Whether it was sent, in this session or an earlier one, and nothing was heard of it."""
         return self._get(order_id) is not None
 
+    def is_unconfirmed(self, order_id: int) -> bool:
+        """Whether it was sent in an earlier session, or lost sight of, and nothing was heard of it since."""
+        return order_id in self._unconfirmed
+
     def told(self, row_id: int | str) -> bool:
         """The gateway tells of an order or execution with this id; True if for the first time."""
         if not row_id or row_id in self._told:
@@ -197,9 +208,19 @@ class SentOrders:
         return True
 
     def fits_order(self, row: Order) -> bool:
-        """Whether an open order with the id of one that is not acknowledged is that one."""
-        sent = self._get(row.order_id)
-        return sent is None or (self._is_newer(row.perm_id, sent) and any(each.fits(row) for each in sent.terms))
+        """Whether an open order with the id of one that is not acknowledged is that one.
+
+        In the session in which it was sent nobody else can have our client id: its size may be another, as TWS may
+        round it.
+        """
+        sent, is_buy = self._get(row.order_id), row.action == "BUY"
+        if sent is None:
+            return True
+        if row.order_id in self._pending:
+            fits = any(each.trades(row.con_id, row.symbol, is_buy=is_buy) for each in sent.terms)
+        else:
+            fits = any(each.fits(row) for each in sent.terms)
+        return fits and self._is_newer(row.perm_id, sent)
 
     def fits_status(self, order_id: int, perm_id: int, total: float, *, is_over: bool) -> bool:
         """Whether a status is that of an order sent in this session. ``total``: what is filled and what remains.
@@ -224,7 +245,7 @@ class SentOrders:
             return True
         is_newer = self._is_newer(row.perm_id, sent) and self._told.get(row.exec_id, self._sendings) >= sent.number
         return is_newer and any(
-            each.trades(row.con_id, is_buy=row.side == "BOT")
+            each.trades(row.con_id, row.symbol, is_buy=row.side == "BOT")
             and (not each.quantity or so_far <= each.quantity + _ROUNDING)
             for each in sent.terms
         )

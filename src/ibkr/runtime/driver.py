@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from ibkr.core.machine import Machine
 from ibkr.core.status import Status
 from ibkr.runtime.effects import CARRY_OUT, Session
 from ibkr.runtime.pulse import Pulse, pulse_of
+from ibkr.runtime.script import running_loop
 
 logger = logging.getLogger("ibkr.runtime")
 
@@ -26,7 +28,12 @@ _SLACK = 0.01
 
 def now() -> Now:
     """The moment, for the machine; monotonic time is the running loop's, so that a test can hand in its own."""
-    return Now(asyncio.get_running_loop().time(), datetime.now(UTC))
+    loop = running_loop()  # none runs when the program's has ended, and it still wants to know what became of orders
+    return Now(time.monotonic() if loop is None else loop.time(), datetime.now(UTC))
+
+
+def _nobody(_status: Status) -> None:
+    """In a forked process nobody is called."""
 
 
 def together(due: float, slack: float) -> float:
@@ -214,7 +221,13 @@ class Driver:
         else:
             self._session.hang_up()
         self._machine.break_off(why, Now(0.0, datetime.now(UTC)), socket_gone=True)
-        self._session.abandon()
+        on_status = self._on_status
+        if forked:
+            self._on_status = _nobody
+        try:
+            self._session.abandon()
+        finally:
+            self._on_status = on_status
         if not forked:
             self._on_status(self._machine.status)
 

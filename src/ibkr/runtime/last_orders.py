@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -32,6 +33,7 @@ class LastOrders:
         self._home, self._limiter, self._grace = home, limiter, grace
         self._refuse_orders, self._quiet, self._end = refuse_orders, quiet, end
         self._sent_at = 0.0
+        self._handled: tuple[BaseException | None, ...] = ()
         self._task: asyncio.Task[None] | None = None
 
     def sent(self) -> None:
@@ -42,6 +44,8 @@ class LastOrders:
         loop = self._home.loop
         if loop is None:
             return
+        # What the program handles while it sends orders is not what ends it.
+        self._handled = sys.exc_info()[1], getattr(sys, "last_value", None)
         if self._home.rests_here:
             if self._limiter.holds_orders:
                 run_in_script(loop, self._limiter.orders_gone())
@@ -60,7 +64,8 @@ class LastOrders:
 
     def refuse_new(self, error: BaseException | None) -> None:
         """The program ends. With an error that is not ``SystemExit`` nobody would look after a new order."""
-        if error is not None and not isinstance(error, SystemExit):
+        is_news = not any(error is each for each in self._handled)
+        if error is not None and is_news and not isinstance(error, SystemExit):
             self._refuse_orders(_INTERRUPTED)
 
     async def _until_read(self) -> None:
@@ -77,7 +82,14 @@ class LastOrders:
                     async with asyncio.timeout(left):
                         return await self._quiet()
         except asyncio.CancelledError as cancelled:
+            if not _loop_ends():
+                raise
             self.refuse_new(cancelled.__context__)
             await self.leave(LAST_ORDERS)
             await self._end()
             raise
+
+
+def _loop_ends() -> bool:
+    """Whether every task is being cancelled, as at the end of ``asyncio.run``, and not some of them by another."""
+    return all(task.cancelling() for task in asyncio.all_tasks() if task is not asyncio.current_task())

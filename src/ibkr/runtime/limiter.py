@@ -100,9 +100,9 @@ class Limiter:
                 self._waiters.discard(waiter)
 
     def slow_down(self) -> None:
-        """Half the pace, of orders too, for the rest of this session."""
+        """Half the pace for the rest of this session. Orders slow down less: cancels must not be held up for long."""
         self._bucket.rate = max(_SLOWEST, self._bucket.rate / 2)
-        self._limit = max(math.ceil(_SLOWEST), self._limit // 2)
+        self._limit = max(math.ceil(self._usual_limit / 2), self._limit * 4 // 5)
 
     def sent(self) -> None:
         """Count a message that was written without the limiter."""
@@ -154,7 +154,7 @@ class Limiter:
     def _tell_waiters(self) -> None:
         if self._waiters and not self.holds_orders:
             for waiter in self._waiters:
-                if not waiter.done():
+                if not waiter.done() and not waiter.get_loop().is_closed():
                     waiter.set_result(None)
 
     def _now(self) -> float:

@@ -25,6 +25,7 @@ from ibkr.core.facts import (
     SubscriptionsMoved,
 )
 from ibkr.core.policy import Policy
+from ibkr.core.startup import ACCOUNT_UPDATES
 from ibkr.core.state import Feed
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
@@ -242,6 +243,7 @@ class Adapter:
         """The loop is gone, and the socket with it: forget both, so that another loop can begin anew."""
         wrapper = self.ib.wrapper
         self._stop_sending()
+        self.desk.abandon()
         self._socket.forget()
         wrapper._futures.clear()
         wrapper._timeoutHandle = None
@@ -340,12 +342,15 @@ class Adapter:
             self._error(req_id, code, text, advanced)
 
     def _row_unreadable(self, name: str) -> None:
+        if name == ACCOUNT_UPDATES:
+            self.holdings.portfolio_unreadable()
         if self._startup is not None:
             self._startup.row_unreadable(name)
 
     def _answer_unreadable(self, name: str) -> None:
         self._packet.tell()
         self.post(RowsUnreadable(self._attempt, (name,)))
+        self.desk.row_unreadable(name)
 
     def _answered(self, name: str, read_only: bool) -> None:
         """Told with others of its packet; but at once when orders are known, for what comes behind is news."""

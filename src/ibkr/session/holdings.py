@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from ibkr.core.startup import ACCOUNT_UPDATES, POSITIONS, is_about_account
+from ibkr.core.startup import POSITIONS, is_about_account
 
 _MAPS = ("positions", "portfolio", "accountValues", "acctSummary")
 
@@ -18,7 +18,7 @@ class Holdings:
     """Keeps these maps of the library's wrapper over the end of a session.
 
     When start-up asks for them, every row that is there is noted as old. When the answer is complete, the old rows that
-    it has not replaced are removed.
+    it has not replaced are removed. The portfolio is told account by account.
     """
 
     def __init__(self, wrapper: Any) -> None:
@@ -27,6 +27,7 @@ class Holdings:
         self._kept: dict[str, Any] = {}
         self._old: dict[str, dict[Hashable, Any]] = {}
         self._awaited: set[str] = set()
+        self._end_download, wrapper.accountDownloadEnd = wrapper.accountDownloadEnd, self._download_ended
 
     def begin(self) -> None:
         """An attempt begins: what there is will be kept."""
@@ -49,42 +50,38 @@ class Holdings:
         self._old.clear()
 
     def start_up(self, names: tuple[str, ...]) -> None:
-        """A start-up asks for these answers. Rows that none of them will bring again are not kept."""
+        """A start-up asks for these answers: all that is there is old."""
         self._awaited.clear()
-        if ACCOUNT_UPDATES not in names:
-            self._wrapper.portfolio.clear()
-        if not any(map(is_about_account, names)):
-            self._wrapper.accountValues.clear()
+        self._old.clear()
+        self._old["portfolio"] = _rows(self._wrapper.portfolio)
         self.asked(names)
 
     def asked(self, names: tuple[str, ...]) -> None:
-        """These answers are asked for, for the first time or again."""
-        wrapper = self._wrapper
+        """These answers are asked for. For one that is still under way, rows that it has brought are not old."""
         self._awaited.update(name for name in names if is_about_account(name))
         if POSITIONS in names:
-            self._old["positions"] = _rows(wrapper.positions)
-        if ACCOUNT_UPDATES in names:
-            self._old["portfolio"] = _rows(wrapper.portfolio)
+            self._old.setdefault("positions", _rows(self._wrapper.positions))
         if self._awaited:
-            self._old["accountValues"] = dict(wrapper.accountValues)
+            self._old.setdefault("accountValues", dict(self._wrapper.accountValues))
 
     def answered(self, name: str) -> None:
         """This answer is complete."""
-        wrapper = self._wrapper
         if name == POSITIONS:
-            self._remove_old("positions", wrapper.positions)
-        elif name == ACCOUNT_UPDATES:
-            self._remove_old("portfolio", wrapper.portfolio)
+            old = self._old.pop("positions", {})
+            for account in self._wrapper.positions:
+                _remove(self._wrapper.positions, account, old)
         if name in self._awaited:
             self._awaited.remove(name)
             if not self._awaited:
                 self._remove_old_values()
 
-    def _remove_old(self, name: str, now: dict[str, dict[int, Any]]) -> None:
-        old = self._old.pop(name, {})
-        for account, rows in now.items():
-            for con_id in [key for key, row in rows.items() if old.get((account, key)) is row]:
-                del rows[con_id]
+    def portfolio_unreadable(self) -> None:
+        """A row of the portfolio could not be decoded: which rows are gone is not known."""
+        self._old.pop("portfolio", None)
+
+    def _download_ended(self, account: str) -> None:
+        _remove(self._wrapper.portfolio, account, self._old.get("portfolio", {}))
+        self._end_download(account)
 
     def _remove_old_values(self) -> None:
         values, old = self._wrapper.accountValues, self._old.pop("accountValues", {})
@@ -95,3 +92,10 @@ class Holdings:
 
 def _rows(accounts: dict[str, dict[int, Any]]) -> dict[Hashable, Any]:
     return {(account, con_id): row for account, rows in accounts.items() for con_id, row in rows.items()}
+
+
+def _remove(accounts: dict[str, dict[int, Any]], account: str, old: dict[Hashable, Any]) -> None:
+    """Remove the rows of this account that are still the old ones."""
+    rows = accounts.get(account, {})
+    for con_id in [key for key, row in rows.items() if old.get((account, key)) is row]:
+        del rows[con_id]

@@ -31,7 +31,9 @@ class Ids:
         client.reset = self._session_ended
 
     def take(self) -> int:
-        """The next id."""
+        """The next id. Raises ``RuntimeError`` when none is left."""
+        if self._client._reqIdSeq > _LAST:
+            raise RuntimeError("no order id is left: reset the API order ID sequence in the gateway's API settings")
         if self._client.isReady() or not self._may_ask():
             return int(self._take())
         taken = max(1, int(self._client._reqIdSeq))  # 0 is the library's word for none

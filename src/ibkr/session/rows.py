@@ -15,12 +15,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, POSITIONS
+from ibkr.core.startup import ACCOUNT_UPDATES, COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, POSITIONS
 
 _Handler = Callable[[list[str]], None]
 _ROWS_OF = {
     3: OPEN_ORDERS,  # a status
     5: OPEN_ORDERS,
+    7: ACCOUNT_UPDATES,  # the portfolio
     11: EXECUTIONS,
     61: POSITIONS,
     101: COMPLETED_ORDERS,

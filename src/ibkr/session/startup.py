@@ -114,7 +114,7 @@ class StartUp:
     def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these once more; those that pend on a shared key only if ``shared``."""
         self._answered.difference_update(names)
-        self._unreadable.difference_update(names)
+        self._unreadable.difference_update(name for name in names if name not in self._pending)
         for name in names:
             is_free = shared or name not in self._pending or self._requests[name].again is None
             if is_free and not self._waits_its_turn(name):
@@ -138,8 +138,8 @@ class StartUp:
 
     def row_unreadable(self, name: str) -> None:
         """A row of this answer could not be decoded: the answer will be incomplete, or is not any more."""
-        if name == OPEN_ORDERS and name not in self._pending and OTHERS in self._pending:
-            name = OTHERS
+        if name == OPEN_ORDERS and OTHERS in self._pending:  # it may belong to either
+            self._unreadable.add(OTHERS)
         if name in self._pending:
             self._unreadable.add(name)
         elif name in self._answered:

@@ -14,7 +14,7 @@ from ibkr.core.codes import Reaction
 from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
 from ibkr.core.orders import Order, SentOrder, SentOrders
 from ibkr.core.policy import Policy
-from ibkr.core.startup import COMPLETED_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS
+from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS
 from ibkr.session.custody import Custody
 from ibkr.session.egress import Egress, Sending
 from ibkr.session.ids import Ids
@@ -72,6 +72,17 @@ class Desk:
         if name == COMPLETED_ORDERS:
             self._sent.knows_ended = True
         self.errors.answered(name)
+
+    def row_unreadable(self, name: str) -> None:
+        """What became of an order may have been in it: all that live are looked up."""
+        if self._is_current and name in (OPEN_ORDERS, EXECUTIONS):
+            self.errors.doubt_all()
+
+    def abandon(self) -> None:
+        """The loop is gone: nothing more will be heard of what was sent."""
+        self.errors.session_ended()
+        if self._sent.session_ended():
+            self._tell_unconfirmed()
 
     def code_received(self, what: Reaction) -> None:
         """The gateway says how its own link is. A code is no evidence of an order."""

@@ -79,6 +79,14 @@ class OrderErrors:
             if not self._awaited:
                 self._stop_timer()
                 self._compare()
+        elif self._looks and self._timer is None:  # it was late, or unreadable
+            self._ask_in_turn()
+
+    def doubt_all(self) -> None:
+        """Something about an order of ours was missed: look all of them up that live."""
+        for key, trade in list(self._wrapper.trades.items()):
+            if trade.order.clientId == self._client.clientId and not trade.isDone():
+                self._look_up(key, trade)
 
     def session_ended(self) -> None:
         """The next start-up tells what became of orders."""
@@ -89,7 +97,8 @@ class OrderErrors:
         self._asked_at = -math.inf
 
     def _heard(self, key: tuple[int, int], trade: Any, word: OrderWord, code: int, words: str) -> None:
-        is_new = not self._trades.is_working(key, trade) and key[1] not in self._changed
+        is_known = self._trades.is_working(key, trade) or self._sent.is_unconfirmed(key[1])
+        is_new = not is_known and key[1] not in self._changed
         if word is OrderWord.REFUSAL and is_new:
             self._end(key[1], trade, code, words)
             return
@@ -148,12 +157,14 @@ class OrderErrors:
                 continue
             if left > 1 and is_answered:
                 self._looks[key] = left - 1
-            else:
+            elif not self._sent.is_pending(trade.order.orderId):
                 order = sent_order(trade.order.orderId, trade.contract, trade.order, has_left=True)
                 self._sent.lost_sight(order, trade.order.permId)
                 self._on_unconfirmed()
         if self._looks:
             self._ask_in_turn()
+        if not is_answered:
+            self._looks = looks
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -48,6 +48,7 @@ class Trades:
         self._ended: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
         self._untold: list[tuple[Any, Any]] | None = None
+        self._is_behind = False
         self._read_open, ib.wrapper.openOrder = ib.wrapper.openOrder, self._open_order
         self._read_status, ib.wrapper.orderStatus = ib.wrapper.orderStatus, self._order_status
         self._read_ended, ib.wrapper.completedOrder = ib.wrapper.completedOrder, self._completed_order
@@ -70,11 +71,13 @@ class Trades:
 
     def fall_behind(self) -> None:
         """From now on executions may be missed; those that are told afterwards are told to the trades by ``settle``."""
+        self._is_behind = True
         if self._untold is None:
             self._untold = []
 
     def keep_up(self) -> None:
         """Nothing was missed after all."""
+        self._is_behind = False
         self._untold = None
 
     def start_up(self) -> None:
@@ -85,7 +88,7 @@ class Trades:
 
     def release(self) -> None:
         """Nothing will be kept any more; as after the library's own disconnect there are no trades."""
-        self._keeps = False
+        self._keeps = self._is_behind = False
         self._untold = None
         if not self._client.isReady():
             wrapper = self._wrapper
@@ -113,6 +116,7 @@ class Trades:
 
     def settle(self, *, knows_orders: bool) -> None:
         """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
+        self._is_behind = False
         self.tell_fills()
         if knows_orders:
             self._find_by_reference()
@@ -120,7 +124,9 @@ class Trades:
             self._lost = {key for key, trade in trades if not self._is_accounted(key, trade)}
 
     def tell_fills(self) -> None:
-        """Executions that were told on request: now whoever listens to their trades hears of them."""
+        """Tell listeners of executions that came on request. In an outage they wait until orders may be placed."""
+        if self._is_behind:
+            return
         untold, self._untold = self._untold, None
         for trade, fill in untold or ():
             kept_apart(self._ib.execDetailsEvent.emit, trade, fill)
@@ -136,7 +142,8 @@ class Trades:
         """Open and completed orders are asked for again: only what they tell from now on counts for this one."""
         self._told.discard(key)
         self._ended.pop(trade.order.permId, None)
-        self.fall_behind()
+        if self._untold is None:
+            self._untold = []
 
     def is_told(self, key: Hashable, trade: Any) -> bool:
         """Whether the gateway has told what became of an order that was looked up, and the trade is right again."""
@@ -152,7 +159,8 @@ class Trades:
                 return True
             self._heard_of(trade.order.clientId, trade.order.orderId, trade.order.permId)
         shares = trade.filled() if ended is None else ended.filled
-        if ended is None and shares < trade.order.totalQuantity:
+        told = trade.orderStatus.filled + trade.orderStatus.remaining  # the terms may be new, and not the broker's
+        if ended is None and not shares >= max(told, trade.order.totalQuantity) > 0:
             return False
         last = max((fill.execution for fill in trade.fills), key=lambda each: each.cumQty, default=None)
         status, order = trade.orderStatus, trade.order
@@ -180,16 +188,22 @@ class Trades:
         for order in self._sent.unconfirmed:
             rows = [each for each in self._ended.values() if self._is_bare(each.perm_id)]
             found = [each for each in rows if order.has_left and self._sent.may_be_ended(order, each)]
-            if len(found) == 1 and self._is_only_one(order, found[0].perm_id):
+            if len(found) == 1 and self._is_only_one(order, found[0]):
                 trade = self._wrapper.trades.get((self._client.clientId, order.order_id))
                 self._adopt(found[0].perm_id, trade)
                 self._heard_of(self._client.clientId, order.order_id, found[0].perm_id)
 
-    def _is_only_one(self, order: SentOrder, perm_id: int) -> bool:
-        """Whether the program has given this reference to no other order, of all that is known."""
+    def _is_only_one(self, order: SentOrder, row: Order) -> bool:
+        """Whether the program has given this reference to no other order, of all that is known.
+
+        Another client may have. A fill is ours only if an execution of our own says so.
+        """
         key = (self._client.clientId, order.order_id)
-        others = [trade for each, trade in self._wrapper.trades.items() if each not in (key, perm_id)]
-        return not any(trade.order.orderRef == order.order_ref for trade in others)
+        others = [trade for each, trade in self._wrapper.trades.items() if each not in (key, row.perm_id)]
+        if any(trade.order.orderRef == order.order_ref for trade in others):
+            return False
+        own = (each for each in self._executions.values() if each.client_id == self._client.clientId)
+        return not row.filled or any(each.perm_id == row.perm_id for each in own)
 
     def _is_bare(self, perm_id: int) -> bool:
         """Whether the library knows of it from its completed row alone."""
