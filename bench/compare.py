@@ -1,7 +1,8 @@
 """``make bench-compare REV=...``: the package as it was at a revision, and as it is, pair by pair in turn.
 
 ``python -m bench.compare REV [--pairs N]``. Each pair plays both, each in a process of its own. The table shows how
-fast the package is now, as a multiple of what it was: the mean of all pairs, and a lower bound of 95 % certainty.
+fast the package is now, as a multiple of what it was: the mean of all pairs, and a lower bound of 95 % certainty. Both
+connect to the same gateways, which are of the package as it is.
 """
 
 from __future__ import annotations
@@ -21,43 +22,43 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import burst, connect
-from bench.gateways import HOST, gateway
+from bench.gateways import HOST, GatewayProcess, firehose, gateway
 from ibkr import IBConnector, Policy
 
-WARM_UP, RUNS = 5, 15
+WARM_UP, RUNS = 5, 25
 # One-sided, of Student's t, for so many degrees of freedom.
 _T95 = {9: 1.833, 14: 1.761, 19: 1.729, 29: 1.699, 39: 1.685}
 
 
-def speeds() -> dict[str, float]:
-    """How often a second, of the package that is imported here: the median of some runs each."""
-    return {**asyncio.run(_connections()), **_bursts()}
+def speeds(port: int, control: int, firehose_port: int) -> dict[str, float]:
+    """Of the package that is imported here: the median of some runs each, beside the bare library's in turn."""
+    return {**asyncio.run(_connections(GatewayProcess(port, control))), **_bursts(firehose_port)}
 
 
-async def _connections() -> dict[str, float]:
-    with gateway() as served:
-        connects = [await connect.connect(served.port) for _ in range(WARM_UP + RUNS)]
-        async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
-            ticker = connector.ib.reqMktData(connect.AAPL)
-            resets = [await connect.reset(served, connector, ticker) for _ in range(WARM_UP + RUNS)]
+async def _connections(served: GatewayProcess) -> dict[str, float]:
+    connects = [(await connect.raw_connect(served.port), await connect.connect(served.port)) for _ in range(RUNS)]
+    async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
+        ticker = connector.ib.reqMktData(connect.AAPL)
+        resets = []
+        for _ in range(RUNS):
+            resets.append((await connect.raw_connect(served.port), await connect.reset(served, connector, ticker)))
     return {
-        "connect to READY": 1 / statistics.median(connects[WARM_UP:]),
-        "reset to READY and ticking": 1 / statistics.median(resets[WARM_UP:]),
+        name: statistics.median(raw / ours for raw, ours in runs[WARM_UP:])
+        for name, runs in (("connect to READY", connects), ("reset to READY and ticking", resets))
     }
 
 
-def _bursts() -> dict[str, float]:
-    with burst.firehose() as port:
-        return {
-            f"burst, {number} subscription{'s' * (number > 1)}": max(burst.ours_alone(port, number, runs=2))
-            for number in (1, 50)
-        }
+def _bursts(port: int) -> dict[str, float]:
+    return {
+        f"burst, {number} subscription{'s' * (number > 1)}": max(burst.ours_alone(port, number, runs=3))
+        for number in (1, 50)
+    }
 
 
-def speeds_of(source: Path) -> dict[str, float]:
+def speeds_of(source: Path, ports: tuple[int, int, int]) -> dict[str, float]:
     """The same with the package in this folder."""
     environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{os.getcwd()}"}
-    command = [sys.executable, "-m", "bench.compare", "--speeds"]
+    command = [sys.executable, "-m", "bench.compare", "--speeds", *map(str, ports)]
     found = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
     told: dict[str, float] = json.loads(found.stdout)
     return told
@@ -75,13 +76,15 @@ def bound(ratios: list[float]) -> tuple[float, float]:
 def compare(before: Path, now: Path, pairs: int) -> None:
     """Play the pairs, each in the other order than the one before, and show what came out."""
     played: list[tuple[dict[str, float], dict[str, float]]] = []
-    for number in range(pairs):
-        print(f"pair {number + 1} of {pairs}", file=sys.stderr, flush=True)
-        if number % 2:
-            new, old = speeds_of(now), speeds_of(before)
-        else:
-            old, new = speeds_of(before), speeds_of(now)
-        played.append((old, new))
+    with gateway() as served, firehose() as firehose_port:
+        ports = served.port, served.control, firehose_port
+        for number in range(pairs):
+            print(f"pair {number + 1} of {pairs}", file=sys.stderr, flush=True)
+            if number % 2:
+                new, old = speeds_of(now, ports), speeds_of(before, ports)
+            else:
+                old, new = speeds_of(before, ports), speeds_of(now, ports)
+            played.append((old, new))
     table = Table(title=f"Speed now / before, {pairs} pairs")
     for column in ("what", "mean", "95 % bound"):
         table.add_column(column)
@@ -95,10 +98,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description="The package then and now.")
     parser.add_argument("revision", nargs="?", help="what to compare with, such as main~5 or v0.1.0")
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--speeds", action="store_true", help="print the speeds of the package that is imported")
+    parser.add_argument(
+        "--speeds", nargs=3, type=int, metavar="PORT", help="print those of the package that is imported"
+    )
     arguments = parser.parse_args()
     if arguments.speeds:
-        print(json.dumps(speeds()))
+        print(json.dumps(speeds(*arguments.speeds)))
         return 0
     if not arguments.revision or arguments.pairs < 2:
         parser.error("a revision is needed, such as main~5, and two pairs or more")

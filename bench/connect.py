@@ -41,13 +41,13 @@ async def connect(port: int) -> float:
 
 
 async def reset(served: GatewayProcess, connector: IBConnector, ticker: Ticker) -> float:
-    """Seconds from the moment that the reset is seen to ``READY`` with the ticker ticking again."""
-    lost: list[float] = []
+    """Seconds from the gateway's reset, which the loop has yet to see, to ``READY`` with the ticker ticking again."""
+    lost: list[Status] = []
     ticked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def see(status: Status) -> None:
         if status.state is ConnectionState.RECONNECTING and not lost:
-            lost.append(time.perf_counter())
+            lost.append(status)
 
     def tick(_: Ticker) -> None:
         if lost and not ticked.done():
@@ -56,10 +56,11 @@ async def reset(served: GatewayProcess, connector: IBConnector, ticker: Ticker) 
     unsubscribe = connector.on_status(see)
     ticker.updateEvent.connect(tick)
     try:
-        served.fault("reset")
+        served.fault("reset")  # which blocks the loop until it is done
+        began = time.perf_counter()
         at = await asyncio.wait_for(ticked, 10)
         await connector.wait_ready_async(10)
-        return max(at, time.perf_counter()) - lost[0]
+        return max(at, time.perf_counter()) - began
     finally:
         ticker.updateEvent.disconnect(tick)
         unsubscribe()

@@ -20,12 +20,11 @@ class GatewayProcess:
     """The simulated gateway, for many clients and without a hold on their ids."""
 
     def __init__(self, port: int, control: int) -> None:
-        self.port = port
-        self._control = control
+        self.port, self.control = port, control
 
     def fault(self, name: str, *args: object) -> None:
         """Carry out a fault. Blocks for a moment. Raises ``RuntimeError`` if it is refused."""
-        control = http.client.HTTPConnection(HOST, self._control)
+        control = http.client.HTTPConnection(HOST, self.control)
         control.request("POST", f"/faults/{name}", json.dumps({"args": args}), {"Content-Type": "application/json"})
         answer = control.getresponse()
         text = answer.read().decode()
