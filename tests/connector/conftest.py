@@ -11,13 +11,16 @@ from ib_async import Ticker
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Back, Make, NextTick, StateOf, States, Ticking
+from ibkr.simulator.connection.client import Client
+from tests.given import AAPL, Back, Make, NextTick, Spoil, StateOf, States, Ticking
 
 # Of ib_async's own code, which is read for it alone; with another library it is not collected.
-_OF_IB_ASYNC = ["test_ticks.py", "test_rows.py"]
+_OF_IB_ASYNC = ["test_ticks.py", "test_rows.py", "test_unreadable_status.py"]
 collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async" else _OF_IB_ASYNC
 
 READY = ConnectionState.READY
+ROWS = {"open orders": b"5", "statuses": b"3", "executions": b"11", "positions": b"61", "completed orders": b"101"}
+"""The messages in which a gateway tells the rows of an answer."""
 
 
 @pytest.fixture
@@ -86,3 +89,19 @@ def ticking(make: Make, next_tick: NextTick) -> Ticking:
         return connector, ticker
 
     return begin
+
+
+@pytest.fixture
+def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
+    """From now on the gateway sends rows of this answer with a number that is none; of nothing, with ''."""
+    spoilt: list[str] = []
+    send = Client.send
+
+    def changed(body: bytes) -> bytes:
+        kind, *fields = body.split(b"\0")
+        if not spoilt or kind != ROWS.get(spoilt[-1]):
+            return body
+        return b"\0".join([kind, *(b"12x" if field.isdigit() else field for field in fields)])
+
+    monkeypatch.setattr(Client, "send", lambda self, *bodies: send(self, *map(changed, bodies)))
+    return spoilt.append

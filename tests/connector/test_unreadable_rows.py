@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 from ib_async import LimitOrder
 
 from ibkr import ConnectionState, GapReport
 from ibkr.simulator import Gateway
-from ibkr.simulator.connection.client import Client
-from tests.given import AAPL, Back, Make, StateOf
+from tests.given import AAPL, Back, Make, Spoil, StateOf
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
-ROWS = {"open orders": b"5", "statuses": b"3", "executions": b"11", "positions": b"61", "completed orders": b"101"}
-Spoil = Callable[[str], None]
+ROWS = ("open orders", "executions", "positions", "completed orders")
 
 
-@pytest.fixture
-def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
-    """From now on the gateway sends rows of this answer with a number that is none; of nothing, with ''."""
-    spoilt: list[str] = []
-    send = Client.send
-
-    def changed(body: bytes) -> bytes:
-        kind, *fields = body.split(b"\0")
-        if not spoilt or kind != ROWS.get(spoilt[-1]):
-            return body
-        return b"\0".join([kind, *(b"12x" if field.isdigit() else field for field in fields)])
-
-    monkeypatch.setattr(Client, "send", lambda self, *bodies: send(self, *map(changed, bodies)))
-    return spoilt.append
-
-
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "statuses"])
+@pytest.mark.parametrize("name", ROWS)
 async def test_in_start_up_the_answer_is_missing_until_it_can_be_read(
     name: str, gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
 ) -> None:
@@ -75,27 +54,6 @@ async def test_a_live_row_takes_the_permission_away_until_it_is_told_anew(
     spoil("")
     await state_of(connector, lambda status: status.state is READY and status.may_trade)
     assert [fill.execution.shares for fill in trade.fills] == [10]
-
-
-async def test_a_live_status_that_cannot_be_read_is_found_out_by_asking(
-    gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
-) -> None:
-    connector = make()
-    await connector.connect_async()
-    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
-    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
-    await connector.ib.reqCurrentTimeAsync()
-    filled: list[object] = []
-    trade.filledEvent += filled.append
-    spoil("statuses")
-    gateway.fill(trade.order.orderId, price=1.0)
-    await state_of(connector, lambda status: status.state is DEGRADED)
-    spoil("")
-    await state_of(connector, lambda status: status.state is READY and status.may_trade)
-    async with asyncio.timeout(5):
-        while not filled:
-            await connector.ib.updateEvent
-    assert (trade.orderStatus.status, trade.filled()) == ("Filled", 10)
 
 
 async def test_an_answer_whose_end_is_late_keeps_its_mark(

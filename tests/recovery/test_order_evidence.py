@@ -166,7 +166,8 @@ async def test_manual_executions_do_not_block_orders(gateway: Gateway, connector
     contract = (265598, "AAPL", "STK", "", 0, "", "", "SMART", "USD", "AAPL", "NMS")
     execution = ("0000e1a7.1", "20260302 14:30:00 UTC", ACCOUNT, "NASDAQ", "BOT", 5, 190.5, 777, 7, 0, 5, 190.5)
     before = connector.ib.client._reqIdSeq
-    say(gateway, 11, -1, LARGEST, *contract, *execution, "", "", "", "", 1, 0)
+    newest = [0] if session_of(gateway).server_version >= 178 else []
+    say(gateway, 11, -1, LARGEST, *contract, *execution, "", "", "", "", 1, *newest)
     await heard(connector, connector.ib.fills)
     assert connector.ib.client._reqIdSeq == before
     trade = connector.ib.placeOrder(AAPL, limit())
