@@ -41,6 +41,14 @@ class App(wrapper_module.EWrapper, client_module.EClient):
 
         return call if callable(found) else found
 
+    def run(self) -> None:
+        """As the library's own, whose thread meets a version that ``disconnect`` has already forgotten."""
+        try:
+            super().run()
+        except TypeError:
+            if self.isConnected():
+                raise
+
     def wait_for(self, *names: str) -> None:
         with self.changed:
             found = self.changed.wait_for(lambda: all(name in self.heard for name in names), 10)
