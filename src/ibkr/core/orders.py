@@ -251,7 +251,7 @@ class SentOrders:
         )
 
     def may_be_ended(self, order: SentOrder, row: Order) -> bool:
-        """Whether a completed order, which is told without its order id, may be this unconfirmed one."""
+        """Whether a completed order, which comes without its order id, may be this unconfirmed one."""
         sent = self._unconfirmed.get(order.order_id)
         if sent is None:
             return False

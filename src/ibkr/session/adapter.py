@@ -102,7 +102,7 @@ class Adapter:
 
     @property
     def lost_transport(self) -> str:
-        """Why nothing can be sent any more, before the end of the socket is told; empty while something can."""
+        """Why the connection is ending, before the loop reports its end; empty while messages can be sent."""
         return self._socket.lost_transport
 
     @property

@@ -18,7 +18,7 @@ class Holdings:
     """Keeps these maps of the library's wrapper over the end of a session.
 
     When start-up asks for them, every row that is there is noted as old. When the answer is complete, the old rows that
-    it has not replaced are removed. The portfolio is told account by account.
+    it has not replaced are removed. The portfolio arrives account by account.
     """
 
     def __init__(self, wrapper: Any) -> None:

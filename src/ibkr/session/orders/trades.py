@@ -181,7 +181,7 @@ class Trades:
         return True
 
     def _find_by_reference(self) -> None:
-        """Completed orders are told without their order id: the program's own reference tells which it is.
+        """Completed orders come without their order id: the program's own reference says which one it is.
 
         Only if no other order has the same reference, and the row is news.
         """
