@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ib_async import IB, Stock
+from ibkr.session.ingest import Ingest, SmallReads
+from ibkr.session.ticks import NoTicks, TickReader, Ticks
 
 from bench.burst import ours, raw
 from bench.figures import Figure, plain
 from bench.firehose import TICKS, burst_over
 from bench.gateways import HOST, firehose
-from ibkr.session.ingest import Ingest, SmallReads
-from ibkr.session.ticks import NoTicks, TickReader, Ticks
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
 
 _LENGTH = sum(map(len, burst_over((1,))))

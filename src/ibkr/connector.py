@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Self, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
 from ibkr.core.errors import NotReady
@@ -29,16 +29,13 @@ from ibkr.observe.log_filter import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, m
 from ibkr.observe.stalls import tell_stall
 from ibkr.observe.status_log import StatusLog
 from ibkr.runtime import endings
-from ibkr.runtime.driver import Driver
 from ibkr.runtime.home import Home
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import running_loop
 from ibkr.runtime.supervision import Supervision
-from ibkr.session.adapter import Adapter
-from ibkr.session.backend import choose
-from ibkr.session.calls import Calls, keep_thread
-from ibkr.session.library import keep_connected
+from ibkr.session.library.packages import new_ib
+from ibkr.session.session import Session
 
 if TYPE_CHECKING:
     from ib_async import IB
@@ -78,28 +75,31 @@ class IBConnector:
     ) -> None:
         self._settings = Connection(host, port, client_id, timeout, account, readonly, backend, show_accounts)
         self._policy = policy or Policy()
-        self._ib: IB = choose(backend, ib)
+        self._ib: IB = new_ib(backend) if ib is None else ib
         identity = Identity(host, port, client_id, timeout, readonly, account)
         limiter = Limiter(self._policy.send_rate, self._policy.send_burst, self._policy.send_limit)
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))
-        self._adapter = Adapter(self._ib, host, client_id, self._policy, limiter, account=account, readonly=readonly)
         self._listeners = Listeners[Status]("status", "use 'async for status in connector.changes()', or ")
         self._gap_listeners = Listeners[GapReport]("gap")
         self._gap_listeners.add(tell_gap)
-        self._adapter.desk.on_gap = self._gap_listeners.tell
-        self._driver = Driver(self._machine, self._adapter, self._listeners.tell, tell_stall)
         self._home = Home(lambda: self._machine.is_quiet)
-        self._supervision = Supervision(
-            self._machine, self._driver, self._listeners, self._home, limiter, self._adapter.refuse_orders
+        self._supervision: Supervision[Session] = Supervision(
+            self._machine,
+            self._listeners,
+            self._gap_listeners,
+            tell_stall,
+            self._home,
+            limiter,
+            lambda owner: Session(self._ib, self._settings, self._policy, limiter, owner),
         )
+        self._session, self._driver = self._supervision.session, self._supervision.driver
         endings.remember(self._supervision)
         self._listeners.add(StatusLog())
         mask = AccountMask(show_accounts=show_accounts)
         self._listeners.add(lambda status: mask.learn(status.accounts))
         mask.learn([account])
         mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask)
-        self._guard_ib()
 
     @classmethod
     def from_config(cls, cfg: Config) -> Self:
@@ -157,7 +157,7 @@ class IBConnector:
         """Counts since the connector was made, and the last measures."""
         return self._home.give(
             lambda: replace(
-                self._adapter.stats(),
+                self._session.stats(),
                 attempts=self._machine.attempts,
                 loop_stalls=self._driver.stalls,
                 loop_stall_seconds=self._driver.stall_seconds,
@@ -185,7 +185,7 @@ class IBConnector:
         """
         self._home.look()
         loop = self._home.loop
-        return None if loop is None else self._adapter.custody.age(thing, loop.time())
+        return None if loop is None else self._session.age(thing, loop.time())
 
     def connect(self, *, wait: bool = False) -> bool:
         """Connect, and block until that is done; for plain scripts, and for a connector in a thread of its own.
@@ -208,15 +208,11 @@ class IBConnector:
         It returns when the socket has ended, but in the running event loop's own thread, where it ends the socket at
         once and does not wait: use ``disconnect_async`` there if what was sent last must still arrive.
         """
-        if self._supervision.is_quiet:
-            return True
-        if self._home.is_elsewhere or self._home.rests_here:
-            return self._home.run("disconnect()", "'await connector.disconnect_async()'", self._supervision.disconnect)
-        return self._supervision.disconnect_now()
+        return self._supervision.disconnect()
 
     async def disconnect_async(self) -> bool:
         """End the connection in good order and wait for the end of its socket."""
-        return await self._home.join(self._supervision.disconnect)
+        return await self._home.join(self._supervision.disconnect_async)
 
     def start_in_thread(self, *, background: bool = False) -> Self:
         """Connect as ``connect`` does, with event loop, supervision and client in a daemon thread of their own.
@@ -272,8 +268,7 @@ class IBConnector:
 
         Raises the cause when the connection is given up, ``NotReady`` when none is wanted.
         """
-        self._supervision.require_wanted("run()")
-        self._home.run("run()", "'async for status in connector.changes()'", self._supervision.until_over)
+        self._supervision.run_until_over()
 
     def sleep(self, seconds: float) -> bool:
         """Wait, while supervision goes on; True, for ``while connector.sleep(1):``."""
@@ -322,11 +317,11 @@ class IBConnector:
     def last_gap(self) -> GapReport | None:
         """What changed at the broker during the last outage; None before the first has ended."""
         self._home.look()
-        return self._adapter.desk.last
+        return self._session.gaps.last
 
     def clear_unconfirmed(self, *order_ids: int) -> None:
         """Take these orders off ``status.unconfirmed``, all if none are named: you have seen what became of them."""
-        self._home.give(lambda: self._adapter.desk.clear_unconfirmed(order_ids))
+        self._home.give(lambda: self._session.gaps.clear_unconfirmed(order_ids))
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""
@@ -375,17 +370,4 @@ class IBConnector:
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
 
     async def _ensure_fresh(self, max_age: float) -> None:
-        await self._supervision.ensure_fresh(max_age, self._ib.reqCurrentTimeAsync)
-
-    def _guard_ib(self) -> None:
-        ib: Any = self._ib
-        keep_connected(ib, self.disconnect)
-        keep_thread(ib, self._home.refuse_elsewhere)
-        Calls(ib, self._run_call, self.run)
-        self._adapter.guard_orders(lambda: self._supervision.latest, self._supervision.last_orders.sent)
-
-    def _run_call(self, work: Callable[[], Awaitable[Any]], timeout: float | None) -> Any:
-        self._home.refuse_elsewhere()
-        return self._home.run(
-            "this blocking call of the client library", "its coroutine: 'await ib.req...Async(...)'", work, timeout
-        )
+        await self._supervision.ensure_fresh(max_age, self._session.current_time_answer)

@@ -13,14 +13,14 @@ from pathlib import Path
 import eventkit
 import pytest
 from ib_async import IB
+from ibkr.session.library.packages import package_of
 
 from ibkr import ConfigError, IBConnector, load_config
-from ibkr.session.backend import backend_of
 from ibkr.simulator import ThreadedGateway
 from tests.given import Make
 
 ROOT = Path(__file__).parents[2]
-CONNECTOR = f"IBConnector('127.0.0.1', 7497, 1, backend={backend_of(IB()).name!r})"
+CONNECTOR = f"IBConnector('127.0.0.1', 7497, 1, backend={package_of(IB()).name!r})"
 
 
 def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def test_an_object_decides_by_its_type(backend: str) -> None:
     other = {"ib_async": "ib_insync", "ib_insync": "ib_async"}[backend]
     connector = IBConnector("127.0.0.1", 7497, 1, ib=own, backend=other)
     assert connector.ib is own
-    assert backend_of(own).name == backend_of(own.client).name == backend
+    assert package_of(own).name == package_of(own.client).name == backend
 
 
 def test_an_object_of_no_client_library_is_refused() -> None:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ib_async import IB, Forex, Option, Stock, TagValue
-
 from ibkr.session.egress import sender_of
 
 OPTION = Option("SPY", "20261218", 450.0, "C", "SMART")

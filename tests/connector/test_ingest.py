@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ib_async import IB, NewsBulletin
+from ibkr.session.ingest import Ingest
 
 from ibkr import ConnectionState, IBConnector, SessionState, Status
 from ibkr.session import ingest
-from ibkr.session.ingest import Ingest
 from ibkr.simulator import Gateway
 from ibkr.wire import encode_fields, frame
 from tests.given import Back, Make, StateOf
@@ -114,7 +114,7 @@ async def test_what_comes_while_the_session_is_told_comes_after_what_was_there(m
     connector = make()
     seen = Seen(connector)
     *whole, cut = [bulletins([number]) for number in range(3)]
-    data_received = connector._adapter._tap.data_received
+    data_received = connector._session._library.reader.data_received
 
     def with_more(data: bytes) -> None:
         data_received(b"".join([data, *whole, cut[:9]]) if frame(encode_fields(9, 1, 1)) in data else data)

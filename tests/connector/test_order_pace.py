@@ -41,7 +41,7 @@ async def test_they_pass_other_requests_that_wait_and_these_make_room(gateway: G
     for _ in range(60):
         connector.ib.client.reqMarketDataType(1)
     place(connector, 20)
-    assert not connector._adapter._egress._limiter.holds_orders
+    assert not connector._session.sender._limiter.holds_orders
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 20)
     assert len(gateway.seen.received("reqMarketDataType")) <= 10
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 60)
@@ -69,7 +69,7 @@ async def test_after_a_1100_no_order_leaves_that_waited(gateway: Gateway, make: 
     await gateway.fault("1100")
     await state_of(connector, lambda status: status.state is ConnectionState.DEGRADED)
     arrived = len(gateway.seen.received("placeOrder"))
-    await state_of(connector, lambda _: not connector._adapter._egress._limiter.holds_orders)
+    await state_of(connector, lambda _: not connector._session.sender._limiter.holds_orders)
     await connector.ib.reqCurrentTimeAsync()
     assert len(gateway.seen.received("placeOrder")) == arrived < 100
     reported = left(connector)
@@ -93,7 +93,7 @@ async def test_nor_into_a_suspect_session_while_cancels_do(gateway: Gateway, mak
     for trade in resting:
         connector.ib.cancelOrder(trade.order)
     await state_of(connector, lambda status: status.session == "suspect")
-    await state_of(connector, lambda _: not connector._adapter._egress._limiter.holds_orders)
+    await state_of(connector, lambda _: not connector._session.sender._limiter.holds_orders)
     reported = left(connector)
     assert set(reported.values()) == {False}
     await gateway.fault("thaw")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from ib_async import IB
 from ib_async.decoder import Decoder
 from ib_async.wrapper import Wrapper
-
 from ibkr.session.rows import read_rows
 
 ACCOUNTS = st.sampled_from(["DU1", "DU2", ""])

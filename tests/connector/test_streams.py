@@ -167,7 +167,7 @@ async def test_too_many_messages_slow_us_down_for_this_session(
 ) -> None:
     connector = make()
     await connector.connect_async()
-    limiter = connector._adapter._egress._limiter
+    limiter = connector._session.sender._limiter
     usual = limiter.rate
     await gateway.fault("warn_of_pace")
     status = await state_of(connector, lambda status: "(100)" in status.reason)

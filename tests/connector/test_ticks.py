@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ib_async import IB, IBDefaults, NewsBulletin, Stock, Ticker
 from ib_async.wrapper import PRICE_TICK_MAP, SIZE_TICK_MAP, Wrapper
-
-from ibkr.session import ingest
 from ibkr.session.ingest import Ingest
 from ibkr.session.ticks import Ticks
+
+from ibkr.session import ingest
 from ibkr.wire import frame
 
 NUMBERS = st.sampled_from(["", "0", "0.0", "-1", "1", "2", "2.50", "100", "nan", "inf", "1_0", " 3", "x", "\u0663"])

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
+from ibkr.session.library.packages import is_older_eventkit
 
 from ibkr.config import config_of, read_settings
 from ibkr.doctor import CHECKS, Check, Level, Patient, examine
@@ -11,7 +12,6 @@ from ibkr.doctor.api import dialled
 from ibkr.doctor.check import fail
 from ibkr.doctor.checks import accounts, exposure, libraries
 from ibkr.doctor.redaction import redacted
-from ibkr.session.packages import is_older_eventkit
 from ibkr.simulator import Gateway
 
 

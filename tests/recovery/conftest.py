@@ -110,11 +110,11 @@ def _standing(gateway: Gateway, client_id: int) -> set[tuple[str, int]]:
 
 def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
     """What the ledger has as sent or live, in the gateway's words."""
-    shelf = connector._adapter.custody._shelf
+    shelf = connector._session.subscriptions._registry
     return {
-        (shelf.held[key].kind.request, key)
+        (shelf.active[key].kind.request, key)
         for key in shelf.ledger.ids(Standing.SENT, Standing.LIVE)
-        if isinstance(key, int) and not shelf.held[key].kind.name.startswith("WSH")  # answered, and over
+        if isinstance(key, int) and not shelf.active[key].kind.name.startswith("WSH")  # answered, and over
     }
 
 
@@ -124,7 +124,7 @@ def in_step(gateway: Gateway) -> InStep:
 
     async def wait(connector: IBConnector, gateway: Gateway = gateway) -> set[tuple[str, int]]:
         def holds(gateway: Gateway) -> bool:
-            held_back = connector._adapter.custody.ledger.held_back
+            held_back = connector._session.subscriptions.ledger.held_back
             return not held_back and _standing(gateway, connector.client_id) == _recorded(connector)
 
         try:

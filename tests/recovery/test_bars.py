@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 from ib_async import BarData, BarDataList
+from ibkr.session.subscriptions.bars import join, long_enough
 
 from ibkr import IBConnector
-from ibkr.session.custody.bars import join, long_enough
 from ibkr.simulator import Gateway
 from tests.given import AAPL, Heard, Make, Outage, StateOf
 
@@ -91,10 +91,10 @@ async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway
     )
     await gateway.wait_for(lambda gateway: gateway.seen.received("reqHistoricalData"))
     await outage(connector, "1101")
-    assert len(connector._adapter.custody.ledger.ids()) == 1
+    assert len(connector._session.subscriptions.ledger.ids()) == 1
     assert not waiting.done()
     assert not await waiting
-    assert connector._adapter.custody.ledger.ids() == []
+    assert connector._session.subscriptions.ledger.ids() == []
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("cancelHistoricalData")) == 2)
     asked, cancelled = (gateway.seen.received(name) for name in ("reqHistoricalData", "cancelHistoricalData"))
     assert [request.fields[1] for request in asked] == [request.fields[2] for request in cancelled]

@@ -40,5 +40,5 @@ async def test_the_same_object_goes_on(
     assert connector.status.state is ConnectionState.READY
     case.cancel(connector.ib, thing)
     if case.cancels:
-        assert connector._adapter.custody.ledger.ids() == []
+        assert connector._session.subscriptions.ledger.ids() == []
         assert await in_step(connector) == set()

@@ -129,7 +129,7 @@ async def play(seed: int, in_step: InStep, gateway: Gateway) -> None:
 
 
 def check(connector: IBConnector, gateway: Gateway, program: Program) -> None:
-    custody = connector._adapter.custody
+    custody = connector._session.subscriptions
     assert len(custody.ledger.ids()) == len(program.held), "wanted is what the program holds"
     wrapper = connector.ib.wrapper
     by_type = sorted(key for ids in wrapper.ticker2ReqId.values() for key in ids.values())

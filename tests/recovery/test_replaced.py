@@ -109,7 +109,7 @@ async def test_what_is_refused_at_first_may_be_asked_for_again(gateway: Gateway,
         await gateway.wait_for(lambda gateway, times=times: len(gateway.seen.received("reqPnL")) == times)
         await connector.ib.reqCurrentTimeAsync()
         assert not connector.ib.wrapper.reqId2PnL
-    assert connector._adapter.custody.ledger.ids() == []
+    assert connector._session.subscriptions.ledger.ids() == []
 
 
 async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(

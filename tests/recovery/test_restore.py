@@ -49,7 +49,7 @@ async def test_300_subscriptions_are_back_at_the_pace_that_a_gateway_allows(
         times = [request.time for request in gateway.seen.requests if request.time >= gateway.seen.attempts[-1]]
         most = max(sum(start <= at < start + 1 for at in times) for start in times)
         assert most <= 50
-        assert set(gateway.seen.live_subscriptions(7)) == set(connector._adapter.custody.ledger.ids())
+        assert set(gateway.seen.live_subscriptions(7)) == set(connector._session.subscriptions.ledger.ids())
         await connector.disconnect_async()
 
 
@@ -125,7 +125,7 @@ async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gatewa
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAutoOpenOrders")) == 4)
     asked = [request.fields[-1] for request in gateway.seen.received("reqAutoOpenOrders")]
     assert asked == ["1", "0", "1", "0"]
-    assert connector._adapter.custody.ledger.pending == 0
+    assert connector._session.subscriptions.ledger.pending == 0
 
 
 def plant(ticker: Any, side: str) -> DOMLevel:
@@ -214,7 +214,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     await outage(connector, "reset")
     assert [thing.updateEvent.done() for thing in things] == [False] * 4
     if end == "failed":
-        connector._adapter.desk.compare = None  # a mistake of ours
+        connector._session.gaps.compare = None  # a mistake of ours
         await gateway.fault("1101")
         await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
     elif end == "disconnect in an outage":

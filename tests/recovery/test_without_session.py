@@ -49,7 +49,7 @@ async def test_it_is_recorded_and_sent_at_restore(
     await in_step(connector)
     case.cancel(connector.ib, thing)
     if case.cancels:
-        assert connector._adapter.custody.ledger.ids() == []
+        assert connector._session.subscriptions.ledger.ids() == []
         assert await in_step(connector) == set()
 
 
@@ -117,7 +117,7 @@ async def test_a_cancel_sends_nothing_and_leaves_nothing(
     thing = await ask(case, connector)
     await lose(connector)
     case.cancel(connector.ib, thing)
-    assert connector._adapter.custody.ledger.ids() == []
+    assert connector._session.subscriptions.ledger.ids() == []
     assert left_in(connector) == {}
     asked = len(gateway.seen.received(case.request))
     await come_back(gateway, connector)
@@ -167,7 +167,7 @@ async def test_what_pends_when_the_session_ends_gets_an_error_at_once(
     if end == "reset":
         await gateway.fault("clear")
         await connector.wait_ready_async(5)
-    assert connector._adapter.custody.ledger.ids() == []
+    assert connector._session.subscriptions.ledger.ids() == []
 
 
 @pytest.mark.parametrize("name", ["contract details", "snapshot", "bars", "open orders"])
@@ -213,7 +213,7 @@ async def test_nothing_is_recorded_where_no_session_is_wanted(make: Make) -> Non
     with pytest.raises(ConnectionError):
         connector.ib.reqMktData(AAPL)
     await connector.connect_async()
-    assert connector._adapter.custody.ledger.ids() == []
+    assert connector._session.subscriptions.ledger.ids() == []
     assert connector.ib.tickers() == []
 
 

@@ -111,7 +111,7 @@ async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(served, stat
 
 async def test_a_service_does_not_stay_failed(gateway, served, state_of):
     one = await served(again_after=0.5)
-    desk = one.connector._adapter.desk
+    desk = one.connector._session.gaps
     desk.compare = None  # a mistake of ours
     await gateway.fault("1101")
     await state_of(one.connector, lambda status: status.state is ConnectionState.FAILED)

@@ -77,7 +77,6 @@ class Driver:
         self.crash: Exception | None = None
         self.stalls = 0
         self.stall_seconds = 0.0
-        session.post = self.post
 
     @property
     def last_beat(self) -> datetime:
@@ -200,9 +199,9 @@ class Driver:
         late = max(0.0, asyncio.get_running_loop().time() - due)
         self.post(TimerFired(timer, late, self._session.last_byte, self._session.has_socket))
 
-    def hang_up(self) -> None:
+    def shut_down(self) -> None:
         """Have the system end the socket, whatever the loop does; nothing else is changed."""
-        self._session.hang_up()
+        self._session.shut_down()
 
     def abandon(self, why: str, *, forked: bool = False) -> None:
         """The loop is gone, with a live connection: nothing of it can be awaited or called any more.
@@ -217,9 +216,9 @@ class Driver:
         self._queue.clear()
         self._busy = False
         if forked:
-            self._session.let_go()
+            self._session.detach()
         else:
-            self._session.hang_up()
+            self._session.shut_down()
         self._machine.break_off(why, Now(0.0, datetime.now(UTC)), socket_gone=True)
         on_status = self._on_status
         if forked:

@@ -8,18 +8,24 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from ibkr.core.errors import NotReady, connect_error
 from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, ProbeWanted, ReconnectWanted, RetryWanted
+from ibkr.core.gap import GapReport
 from ibkr.core.machine import Machine
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.runtime.driver import Driver
+from ibkr.runtime.effects import Session
 from ibkr.runtime.home import Home
 from ibkr.runtime.last_orders import LAST_ORDERS, LastOrders
 from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import run_in_script, running_loop
+
+S = TypeVar("S", bound=Session)
+T = TypeVar("T")
 
 _AT_EXIT = 0.7
 """Seconds that the end of a connection may keep an interpreter from ending."""
@@ -27,7 +33,7 @@ _AT_EXIT = 0.7
 _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
-class Supervision:
+class Supervision(Generic[S]):
     """What a connector does, in the event loop of its last ``connect``.
 
     Every coroutine and every command runs in the loop of ``home``, which knows how a caller gets there.
@@ -36,19 +42,62 @@ class Supervision:
     def __init__(
         self,
         machine: Machine,
-        driver: Driver,
         listeners: Listeners[Status],
+        gap_listeners: Listeners[GapReport],
+        on_blocked: Callable[[asyncio.AbstractEventLoop, float], None],
         home: Home,
         limiter: Limiter,
-        refuse_orders: Callable[[str], None],
+        make_session: Callable[[Supervision[S]], S],
     ) -> None:
-        self._machine, self._driver, self._listeners = machine, driver, listeners
+        self._machine, self._listeners, self._gap_listeners = machine, listeners, gap_listeners
         self._home = home
         self._limiter = limiter
-        self.last_orders = LastOrders(
-            home, limiter, machine.policy.disconnect_grace, refuse_orders, driver.quiet, self._end
+        self.session = session = make_session(self)
+        self.driver = Driver(machine, session, listeners.tell, on_blocked)
+        self._last_orders = LastOrders(
+            home, limiter, machine.policy.disconnect_grace, session.refuse_orders, self.driver.quiet, self._end
         )
         self._is_exiting = False
+
+    # What the session asks.
+
+    def post(self, fact: Fact) -> None:
+        """Take an event of the session."""
+        self.driver.post(fact)
+
+    def gap_found(self, report: GapReport) -> None:
+        """Take a gap report."""
+        self._gap_listeners.tell(report)
+
+    def orders_sent(self) -> None:
+        """Orders or cancels were sent, or wait for their turn. In a plain script, returns when they have left."""
+        self._last_orders.sent()
+
+    def refuse_elsewhere(self) -> None:
+        """Raises ``RuntimeError`` in another thread than that of the event loop."""
+        self._home.refuse_elsewhere()
+
+    def run_blocking(self, work: Callable[[], Awaitable[T]], timeout: float | None) -> T:
+        """Run a blocking call of the client library in the event loop."""
+        self._home.refuse_elsewhere()
+        return self._home.run(
+            "this blocking call of the client library", "its coroutine: 'await ib.req...Async(...)'", work, timeout
+        )
+
+    def run_until_over(self) -> None:
+        """Block until no connection is wanted any more; see ``IBConnector.run``."""
+        self.require_wanted("run()")
+        self._home.run("run()", "'async for status in connector.changes()'", self._until_over)
+
+    def disconnect(self) -> bool:
+        """End the connection, from any thread; see ``IBConnector.disconnect``."""
+        if self.is_quiet:
+            return True
+        if self._home.is_elsewhere or self._home.rests_here:
+            return self._home.run("disconnect()", "'await connector.disconnect_async()'", self.disconnect_async)
+        return self._disconnect_now()
+
+    # What the program asks.
 
     @property
     def status(self) -> Status:
@@ -56,16 +105,16 @@ class Supervision:
         status = self.latest
         if self._home.is_here or self._machine.is_quiet:
             return replace(status, as_of=datetime.now(UTC))
-        return replace(status, as_of=max(status.as_of, self._driver.last_beat))
+        return replace(status, as_of=max(status.as_of, self.driver.last_beat))
 
     @property
     def latest(self) -> Status:
         """The status; a loop that was closed under a live connection has ended it, and nobody was there to say so."""
         loop = self._home.loop
         if loop is not None and loop.is_closed() and not self._machine.is_quiet:
-            self._driver.abandon("the event loop that it lived in was closed")
+            self.driver.abandon("the event loop that it lived in was closed")
         elif self._home.is_here and running_loop() is loop:
-            self._driver.look_at_transport()
+            self.driver.look_at_transport()
         return self._machine.status
 
     @property
@@ -85,8 +134,8 @@ class Supervision:
             self._home.settle()
         was_over = self.is_over
         if was_over:
-            self._driver.crash = None
-        self.post(ConnectWanted(None if wait else self._machine.policy.connect_attempts))
+            self.driver.crash = None
+        self._tell(ConnectWanted(None if wait else self._machine.policy.connect_attempts))
         return was_over
 
     async def connect(self, *, wait: bool) -> bool:
@@ -96,32 +145,32 @@ class Supervision:
             await self._until(_is_settled)
         except asyncio.CancelledError:
             if began:
-                self.post(DisconnectWanted(abort=True))
+                self._tell(DisconnectWanted(abort=True))
             raise
         status = self._machine.status  # a callback may have gone on from there
         if status.state is ConnectionState.FAILED:
             raise self._connect_error()
         return status.is_connected
 
-    async def disconnect(self) -> bool:
+    async def disconnect_async(self) -> bool:
         """End the connection in good order, behind orders that wait; True when its socket has ended."""
-        await self.last_orders.leave(LAST_ORDERS if self._is_exiting else None)
+        await self._last_orders.leave(LAST_ORDERS if self._is_exiting else None)
         return await self._end()
 
     async def _end(self) -> bool:
         if not self.is_quiet:
-            self.post(DisconnectWanted(abort=False))
-            await self._driver.quiet()
+            self._tell(DisconnectWanted(abort=False))
+            await self.driver.quiet()
         return not self.latest.is_connected
 
-    def disconnect_now(self) -> bool:
+    def _disconnect_now(self) -> bool:
         """End the socket at once, and every attempt at one; True when that is so.
 
         Orders and cancels that wait for their turn are written first.
         """
         self._limiter.hurry()
         if not self.is_quiet:
-            self.post(DisconnectWanted(abort=True))
+            self._tell(DisconnectWanted(abort=True))
         return not self.latest.is_connected
 
     def reconnect(self) -> None:
@@ -139,12 +188,12 @@ class Supervision:
         """
         if not self.latest.is_connected:
             raise NotReady(f"there is no session: {self.status}", self.status)
-        if self._driver.silence <= max_age:
+        if self.driver.silence <= max_age:
             return
         policy = self._machine.policy
         try:
             async with asyncio.timeout(policy.probe_apart + policy.suspect_after):
-                self.post(ProbeWanted())
+                self._tell(ProbeWanted())
                 await ask()
         except (TimeoutError, ConnectionError) as error:
             raise NotReady(f"the session may be dead, do not send an order: {self.status}", self.status) from error
@@ -182,7 +231,7 @@ class Supervision:
         finally:
             remove()
 
-    async def until_over(self) -> None:
+    async def _until_over(self) -> None:
         """Until no connection is wanted any more. Raises the cause when it was given up."""
         while not self.is_over:
             await self._until(lambda status: status.state in _OVER)
@@ -195,7 +244,7 @@ class Supervision:
             status = self._machine.status
             raise NotReady(f"{what} needs a connection: call connect() first. {status}", status)
 
-    def post(self, fact: Fact) -> None:
+    def _tell(self, fact: Fact) -> None:
         """Tell the machine. Raises ``RuntimeError`` in another loop than its own."""
         if running_loop() is not self._home.loop:
             status = self._machine.status
@@ -203,11 +252,11 @@ class Supervision:
                 f"the connection to {status.endpoint} ({status}) belongs to another event loop: call it where connect()"
                 " was called, or disconnect first"
             )
-        self._driver.post(fact)
+        self.driver.post(fact)
 
     def start_thread(self, name: str) -> bool:
         """Live in a thread of this name; False when that is so already. See ``IBConnector.start_in_thread``."""
-        return self._home.start_thread(name, self.disconnect, self._thread_ended)
+        return self._home.start_thread(name, self.disconnect_async, self._thread_ended)
 
     def stop_thread(self, patience: float | None = None) -> bool:
         """End the connection and its own thread, and wait for that at most ``patience`` seconds; False without one."""
@@ -219,38 +268,38 @@ class Supervision:
         Orders that wait have ``LAST_ORDERS`` seconds; if an exception has ended the program, cancels alone are sent.
         """
         self._is_exiting = True
-        self.last_orders.refuse_new(getattr(sys, "last_value", None))
+        self._last_orders.refuse_new(getattr(sys, "last_value", None))
         if self.stop_thread(_AT_EXIT + (LAST_ORDERS if self._limiter.holds_orders else 0)):
             return
         if self._machine.is_quiet:
             return
         if self._home.rests_here:
             assert self._home.loop is not None
-            run_in_script(self._home.loop, self.disconnect())
+            run_in_script(self._home.loop, self.disconnect_async())
         else:
-            self._driver.hang_up()
+            self.driver.shut_down()
 
     def forked(self) -> None:
         """A forked process has no connection: the socket that it has inherited is its parent's."""
         self._home.forget()
         if not self._machine.is_quiet:
-            self._driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
+            self.driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
 
     def _thread_ended(self) -> None:
         if not self._machine.is_quiet:  # broken off, by a SystemExit in a callback for one
-            self._driver.abandon("the thread that it lived in was broken off")
+            self.driver.abandon("the thread that it lived in was broken off")
 
     def _command(self, name: str, fact: Fact) -> None:
         self.require_wanted(name)
-        self.post(fact)
+        self._tell(fact)
 
     async def _until(self, holds: Callable[[Status], bool]) -> Status:
         """The first status, from now on, of which ``holds`` is true."""
         return self.status if holds(self._machine.status) else await self._listeners.first(holds)
 
     def _connect_error(self) -> Exception:
-        if self._driver.crash is not None:
-            return RuntimeError(f"internal error, please report it: {self._driver.crash!r}")
+        if self.driver.crash is not None:
+            return RuntimeError(f"internal error, please report it: {self.driver.crash!r}")
         failure = self._machine.failure
         assert failure is not None, "FAILED without a failure"
         status = self._machine.status

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import Any
+from datetime import datetime
 
 from ibkr.core.stats import KEPT_ROUND_TRIPS
-from ibkr.session.egress import Egress, Sending
+from ibkr.session.library import Library
+from ibkr.session.sender import Sender, Sending
 
 KEY = "currentTime"
 """The library's key for the request."""
@@ -21,26 +22,23 @@ _REQUEST = "49\0" + "1\0"
 
 
 class CurrentTime:
-    """Stands in for the request on the ``IB`` object and on its client, for one session after the other.
+    """For one session after the other.
 
     ``apart``: seconds from one sending to the next. ``answers`` counts, ``round_trips`` has the last ones' seconds,
     from the message's leaving to its answer.
     """
 
-    def __init__(self, ib: Any, egress: Egress, apart: float) -> None:
-        self._egress = egress
+    def __init__(self, library: Library, sender: Sender, apart: float) -> None:
+        self._client, self._wrapper = library.client, library.wrapper
+        self._sender = sender
         self._apart = apart
         self.answers = 0
         self.round_trips: deque[float] = deque(maxlen=KEPT_ROUND_TRIPS)
         self._left_at: float | None = None
-        self._client, self._wrapper = ib.client, ib.wrapper
-        self._ask = ib.client.reqCurrentTime
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sent_at = -math.inf
         self._is_answered = True
         self._later: asyncio.TimerHandle | None = None
-        ib.reqCurrentTimeAsync = self._request
-        ib.client.reqCurrentTime = self._request_alone
 
     def begin(self) -> None:
         """A session begins in the running loop."""
@@ -72,28 +70,29 @@ class CurrentTime:
             self._later = self._loop.call_later(wait, self._send)
         # Otherwise one is on its way, or waits to be sent: its answer serves.
 
-    def _request(self) -> asyncio.Future[Any]:
+    def request(self) -> asyncio.Future[datetime]:
         """As the library's ``reqCurrentTimeAsync``, but all who wait at once get the one answer."""
         if not self._client.isConnected():
             raise ConnectionError("Not connected")
-        future = self._wrapper._futures.get(KEY)
+        future = self._wrapper.futures.get(KEY)
         if future is None or future.done():
             future = self._wrapper.startReq(KEY)
         self._client.reqCurrentTime()
         return asyncio.shield(future)
 
-    def _request_alone(self) -> None:
+    def request_alone(self) -> None:
+        """As the client's ``reqCurrentTime``."""
         if self._client.isConnected():
             self.probe()
         else:
-            self._ask()  # raises as ever
+            self._client.call_library("reqCurrentTime", {})  # raises
 
     def _send(self) -> None:
         assert self._loop is not None, "no session has begun"
         self._later = None
         self._sent_at = self._loop.time()
         self._is_answered = False
-        self._egress.send(_REQUEST, Sending(self._left))
+        self._sender.send(_REQUEST, Sending(self._left))
 
     def _left(self) -> None:
         assert self._loop is not None, "no session has begun"

@@ -1,213 +1,143 @@
-"""The socket that the client library talks through: begun, seen to open, and ended, all in one place."""
+"""One attempt at a session after the other: how its socket is opened, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import socket
-import struct
-import sys
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
-from typing import Any
 
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import AttemptFailed, Fact, SocketEnded, TransportEnded
 from ibkr.core.policy import Policy
-from ibkr.session.ingest import SmallReads
-from ibkr.session.keepalive import keep_alive
-from ibkr.session.tap import Tap
-from ibkr.session.telling import in_words, kept_apart, plain
-
-logger = logging.getLogger("ibkr.session")
-
-_CLOSED = "the gateway closed the connection"
+from ibkr.session.errors import address_error, shielded, without_number
+from ibkr.session.library import Library
+from ibkr.session.library.connection import CLOSED_BY_PEER
 
 
 class Socket:
-    """One attempt at a socket after the other; each ends in exactly one ``SocketEnded``.
+    """Each attempt ends in exactly one ``SocketEnded``.
 
-    ``post`` takes the facts. ``on_open`` is called once in an attempt, when the gateway has told accounts and next id;
-    ``on_end`` when nothing can be sent any more, before the client forgets the session. That a session is over, the
-    wrapper's ``connectionClosed`` is told, as by the library. ``is_there``: the port has taken the newest attempt's
-    connection; ``has_ended``: that attempt is over, and its socket gone.
+    ``post`` takes the events. ``on_open`` is called once in an attempt, when the gateway has sent accounts and next id;
+    ``end_session`` when nothing can be sent any more, with whether that is by our own will. ``is_there``: the port has taken the newest
+    attempt's connection. ``has_ended``: that attempt is over, and its socket gone.
     """
 
     def __init__(
         self,
-        ib: Any,
+        library: Library,
         host: str,
         client_id: int,
         policy: Policy,
-        tap: Tap,
         post: Callable[[Fact], None],
         *,
         on_open: Callable[[], None],
-        on_end: Callable[[], None],
+        end_session: Callable[[bool], None],
     ) -> None:
-        self._ib, self._client, self._conn = ib, ib.client, ib.client.conn
+        self._client, self._wrapper = library.client, library.wrapper
+        self._conn, self._reader = library.conn, library.reader
         self._host, self._client_id = host, client_id
         self._patience = policy.probe_after + policy.probe_timeout
-        self._tap = tap
-        self._post, self._on_open, self._on_end = post, on_open, on_end
+        self._post, self._on_open, self._end_session = post, on_open, end_session
         self._attempt = 0
         self._opening: asyncio.Task[None] | None = None
         self._is_open = False
-        self._detail = ""
         self.is_there = False
         self.has_ended = True
-        self._take_over()
 
     def open(self, attempt: int, port: int) -> None:
         """Begin an attempt, in the running loop."""
         self._attempt = attempt
         self._is_open = False
-        self._detail = ""
+        self._conn.end_reason = ""
         self.has_ended = False
-        self._tap.reset()
+        self._reader.begin()
         loop = asyncio.get_running_loop()
         self._opening = loop.create_task(self._open(attempt, port), name=f"ibkr-attempt-{attempt}")
         self._opening.add_done_callback(lambda _: self._check_end())
 
     def close(self) -> None:
         """End it in good order: what was written is sent first."""
-        self._leave(self._say_goodbye)
+        self._leave(self._conn.finish_writing)
 
     def abort(self) -> None:
         """End it now."""
-        self._leave(self._abort)
-
-    def discard_unsent(self, discard: bool) -> None:
-        """Whether bytes that have not reached the peer when the socket is closed are thrown away, or still delivered.
-
-        With ``SO_LINGER`` at 0 seconds the system resets the connection and forgets them.
-        """
-        transport = self._conn.transport
-        if transport is not None:
-            linger = struct.pack("hh" if sys.platform == "win32" else "ii", discard, 0)
-            with suppress(OSError):  # it is closed already
-                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._leave(self._conn.abort)
 
     @property
     def lost_transport(self) -> str:
         """Why the transport of the newest attempt is closing, before that is told; empty if it is not."""
-        transport = self._conn.transport
-        is_lost = self.is_there and (transport is None or transport.is_closing())
-        return (self._detail or "the connection has ended") if is_lost else ""
-
-    def shut_down(self) -> None:
-        """Have the system tell the peer that this was the end, without the loop that the socket belongs to."""
-        transport = self._conn.transport
-        if transport is not None:
-            with suppress(OSError):  # the gateway may have closed it long ago
-                transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-    def let_go(self) -> None:
-        """In a forked process: put nothing in the place of the inherited socket, which would outlive its end otherwise.
-
-        Closed under its transport, the descriptor's number could be another file's by the time that the transport goes.
-        """
-        transport = self._conn.transport
-        if transport is not None:
-            with open(os.devnull, "r+b") as nothing:
-                os.dup2(nothing.fileno(), transport.get_extra_info("socket").fileno(), inheritable=False)
+        is_lost = self.is_there and not self._conn.can_write
+        return (self._conn.end_reason or "the connection has ended") if is_lost else ""
 
     def forget(self) -> None:
-        """The loop is gone that it belonged to: let another begin anew."""
+        """The loop that it belonged to is gone: let another begin anew."""
         self._client.reset()
         self._conn.reset()
         self._opening = None
         self.is_there = False
         self.has_ended = True
 
-    def _take_over(self) -> None:
-        conn = self._conn
-        self._tap.on_unfit = self._on_unfit
-        self._client.apiStart.connect(self._on_api_start, keep_ref=True)
-        conn.connection_made = self._on_accepted
-        conn.data_received = self._tap.data_received
-        # An EOF ends the socket even if it still holds bytes that the peer will never read.
-        conn.eof_received = self._on_eof
-        # The library's own raises when the peer has reset the connection a moment before.
-        conn.disconnect = self._disconnect
-        conn.disconnected.clear()
-        conn.disconnected.connect(self._on_disconnected, keep_ref=True)
+    # What the connection tells.
 
-    async def _open(self, attempt: int, port: int) -> None:
-        self._ib.wrapper.clientId = self._client_id
-        try:
-            await self._client.connectAsync(self._host, port, self._client_id, None)
-        except (OSError, UnicodeError) as error:
-            self._detail = in_words(error)
-            self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
-            return
-        self._opened(attempt)
-
-    def _on_accepted(self, transport: asyncio.BaseTransport) -> None:
+    def accepted(self) -> None:
+        """The port has taken the connection."""
         self.is_there = True
-        transport.set_protocol(SmallReads(self._conn))
 
-    def _on_unfit(self, failure: Failure) -> None:
-        self._detail = failure.detail
-        if self._is_open:
-            self._abort()
-        else:
-            self._post(AttemptFailed(self._attempt, failure))
-
-    def _on_api_start(self) -> None:
-        """Accounts and next id are in. Told once that message is read, turns of the loop before connectAsync ends."""
-        self._tap.once_read = partial(self._opened, self._attempt)
-
-    def _opened(self, attempt: int) -> None:
-        if attempt != self._attempt or self._is_open or not self._client.isReady():
+    def opened(self) -> None:
+        """Accounts and next id are there."""
+        if self._is_open or not self._client.isReady():
             return
         self._is_open = True
         self._on_open()
         # Last: meanwhile the gateway works on what it was asked. Until here the attempt's own time limit serves.
-        transport = self._conn.transport
-        if transport is not None and not transport.is_closing():  # who was told may have ended it
-            keep_alive(transport.get_extra_info("socket"), self._patience)
+        self._conn.keep_alive(self._patience)
 
-    def _leave(self, end: Callable[[], None]) -> None:
-        """What the library's own disconnect does, in its order."""
-        client = self._client
-        self._cancel_opening()
-        was_ready = client.isReady()
-        self._tap.end()
-        client.connState = client.DISCONNECTED
-        end()
-        self._on_end()
-        client.reset()
-        if was_ready:
-            kept_apart(self._ib.disconnectedEvent.emit)
-            self._ib.wrapper.connectionClosed()
-        self._check_end()
+    def unfit(self, failure: Failure) -> None:
+        """The peer is no gateway that can be talked to, or not any more."""
+        self._conn.end_reason = failure.detail
+        if self._is_open:
+            self._conn.abort()
+        else:
+            self._post(AttemptFailed(self._attempt, failure))
 
-    def _on_eof(self) -> None:
-        self._detail = self._detail or _CLOSED
-        self._abort()
+    def transport_ended(self, message: str) -> None:
+        """The socket is closed. The machine knows before the library's listeners do.
 
-    def _on_disconnected(self, message: str) -> None:
-        """The machine knows before the library's listeners do: none of them meets a status that is no longer true."""
-        client = self._client
-        self._detail = self._detail or (plain(message) or _CLOSED)
+        So none of them meets a status that is no longer true.
+        """
+        conn = self._conn
+        conn.end_reason = conn.end_reason or without_number(message) or CLOSED_BY_PEER
         # First: what is read now may call the program, which must not take the session for alive.
-        self._post(TransportEnded(self._attempt, self._detail))
-        self._tap.finish()
-        was_ready = client.isReady()
+        self._post(TransportEnded(self._attempt, conn.end_reason))
+        self._reader.finish()
+        was_ready = self._client.isReady()
         self.is_there = False
-        self._on_end()
         try:
-            if was_ready:
-                self._ib.wrapper.connectionClosed()
-            client.reset()
+            self._end_session(False)
         finally:  # whatever else may fail, the end of the socket is told
             self._cancel_opening()
             self._check_end()
         if was_ready:
-            kept_apart(client.apiEnd.emit)
+            shielded(self._client.apiEnd.emit)
+
+    async def _open(self, attempt: int, port: int) -> None:
+        self._wrapper.clientId = self._client_id
+        try:
+            await self._client.connectAsync(self._host, port, self._client_id, None)
+        except (OSError, UnicodeError) as error:
+            self._conn.end_reason = address_error(error)
+            self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._conn.end_reason)))
+            return
+        if attempt == self._attempt:
+            self.opened()
+
+    def _leave(self, end: Callable[[], None]) -> None:
+        """The session ends by our own will, and its socket after it."""
+        self._cancel_opening()
+        self._reader.end()
+        self._client.connState = self._client.DISCONNECTED
+        end()
+        self._end_session(True)
+        self._check_end()
 
     def _cancel_opening(self) -> None:
         if self._opening is not None and not self._opening.done():
@@ -219,40 +149,4 @@ class Socket:
         if self._opening is not None and not self._opening.done():
             return
         self.has_ended = True
-        self._post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
-
-    def _abort(self) -> None:
-        if self._conn.transport is not None:
-            self._conn.transport.abort()
-
-    def _disconnect(self) -> None:
-        transport = self._conn.transport
-        if transport is None:
-            return
-        try:
-            transport.write_eof()
-            transport.close()
-        except OSError:
-            _tell_gone_before()
-            transport.abort()
-
-    def _say_goodbye(self) -> None:
-        """End it as far as we write to it, behind what was written; the peer ends the rest.
-
-        Closed at once, what the gateway still sends would make the system reset the connection, and the gateway lose
-        the orders that it has not read yet.
-        """
-        transport = self._conn.transport
-        if transport is None:
-            return
-        try:
-            transport.write_eof()
-            if not transport.is_reading():  # the end would not be seen
-                transport.resume_reading()
-        except OSError:
-            _tell_gone_before()
-            transport.abort()
-
-
-def _tell_gone_before() -> None:
-    logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
+        self._post(SocketEnded(self._attempt, self._conn.end_reason, before_any_byte=not self._reader.any_byte))

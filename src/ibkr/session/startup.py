@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ibkr.core.startup import (
     ACCOUNT_UPDATES,
@@ -19,6 +19,7 @@ from ibkr.core.startup import (
     TRADED,
     account_values,
 )
+from ibkr.session.library import Library
 
 _OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
 
@@ -32,7 +33,7 @@ class _Request:
     __slots__ = ("again", "ask", "key")
 
     def __init__(
-        self, ask: Callable[[], asyncio.Future[Any]], again: Callable[[], None] | None = None, key: str = ""
+        self, ask: Callable[[], Awaitable[object]], again: Callable[[], None] | None = None, key: str = ""
     ) -> None:
         self.ask, self.again, self.key = ask, again, key
 
@@ -56,14 +57,14 @@ class StartUp:
 
     def __init__(
         self,
-        ib: Any,
+        library: Library,
         account: str,
         *,
         readonly: bool,
         on_answer: Callable[[str, bool], None],
         on_unreadable: Callable[[str], None],
     ) -> None:
-        self._ib = ib
+        self._ib, self._client, self._wrapper = library.ib, library.client, library.wrapper
         self._on_answer = on_answer
         self._on_unreadable = on_unreadable
         self._requests = self._requests_of(account, readonly)
@@ -89,7 +90,7 @@ class StartUp:
     @property
     def awaits_others(self) -> bool:
         """Whether the answer about orders of other clients is on its way, and nobody but us has asked for it."""
-        futures = self._ib.wrapper._futures
+        futures = self._wrapper.futures
         return any(each.is_ours and futures.get(each.key) is each.future for each in self._pending.get(OTHERS, ()))
 
     @property
@@ -104,7 +105,7 @@ class StartUp:
         self._answered.clear()
         self._unreadable.clear()
         self._forget_own_ids()
-        if self._ib.client.clientId == 0:
+        if self._client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
         for name in self._requests:
             if name not in (OTHERS, EXECUTIONS) and not self._waits_its_turn(name):
@@ -126,7 +127,7 @@ class StartUp:
             self.with_others = True
             self._later = asyncio.get_running_loop().call_later(delay, self._ask_others, delay)
 
-    def ended(self, key: int | str) -> None:
+    def ended(self, key: Hashable) -> None:
         """The library has ended the request of this key with its answer, whoever asked."""
         for name, askings in self._pending.items():
             if any(asked.key == key for asked in askings):
@@ -162,7 +163,7 @@ class StartUp:
         self._read_only = True
         for name in (*ORDER_REQUESTS, OTHERS):
             if name in self._pending:
-                self._ib.wrapper._endReq(self._requests[name].key)
+                self._wrapper.end_request(self._requests[name].key)
 
     def abandon(self) -> None:
         """The session is over: nobody waits for these any more."""
@@ -182,14 +183,14 @@ class StartUp:
 
     def _ask(self, name: str) -> None:
         request = self._requests[name]
-        shared = self._ib.wrapper._futures.get(request.key) if request.key else None
+        shared = self._wrapper.futures.get(request.key) if request.key else None
         if request.again is not None and shared is not None and not shared.done():
             if name not in self._pending:
                 self._pending[name] = [_Asked(shared, request.key, is_ours=False)]
             request.again()
             return
-        key = request.key or self._ib.client._reqIdSeq
-        future = request.ask()
+        key = request.key or self._client.next_req_id
+        future = cast("asyncio.Future[Any]", request.ask())  # the library says no more than that it can be awaited
         if self._ib.RaiseRequestErrors:
             future.add_done_callback(_taken)
         self._pending.setdefault(name, []).append(_Asked(future, key, is_ours=True))
@@ -200,7 +201,7 @@ class StartUp:
         """If that was not done yet, and where orders are asked for; not while somebody's asking is on the key."""
         if OTHERS not in self._requests or self._read_only or OTHERS in (*self._answered, *self._pending):
             return
-        if self._requests[OTHERS].key in self._ib.wrapper._futures:
+        if self._requests[OTHERS].key in self._wrapper.futures:
             self._later = asyncio.get_running_loop().call_later(delay, self._ask_others, delay)
         else:
             self._ask(OTHERS)
@@ -243,7 +244,7 @@ class StartUp:
             self._ask_executions()
 
     def _requests_of(self, account: str, readonly: bool) -> dict[str, _Request]:
-        ib, client = self._ib, self._ib.client
+        ib, client = self._ib, self._client
         accounts = client.getAccounts()
         if not account and len(accounts) == 1:
             account = accounts[0]

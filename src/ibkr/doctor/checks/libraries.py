@@ -9,8 +9,7 @@ from ibkr.core.errors import ConfigError
 from ibkr.doctor.check import Check, fail, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
-from ibkr.session.backend import spoken_versions
-from ibkr.session.packages import CURE, is_older_eventkit
+from ibkr.session.library.packages import CURE, is_older_eventkit, spoken_versions
 
 _NAME = "libraries"
 _SHOWN = ("ibkr-connector", "ib_async", "aeventkit", "ib_insync", "eventkit")

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ibkr.core.codes import OrderWord, order_word
 from ibkr.core.orders import SentOrders
 from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS
-from ibkr.session.backend import log_entry_class
-from ibkr.session.orders.trades import Trades
-from ibkr.session.orders.views import sent_order
-from ibkr.session.telling import kept_apart
+from ibkr.session.errors import shielded
+from ibkr.session.library import Library
+from ibkr.session.orders.convert import sent_order
+from ibkr.session.orders.trades import OrderKey, Trades
+
+if TYPE_CHECKING:
+    from ib_async import Trade
 
 _ASKED = frozenset({OPEN_ORDERS, COMPLETED_ORDERS, EXECUTIONS})
 _EVERY = 1.0
@@ -37,19 +40,19 @@ class OrderErrors:
 
     def __init__(
         self,
-        ib: Any,
+        library: Library,
         sent: SentOrders,
         trades: Trades,
         ask: Callable[[tuple[str, ...]], None],
         patience: float,
         on_unconfirmed: Callable[[], None],
     ) -> None:
-        self._ib, self._client, self._wrapper = ib, ib.client, ib.wrapper
+        self._ib, self._client, self._wrapper = library.ib, library.client, library.wrapper
         self._sent, self._trades = sent, trades
         self._ask, self._patience, self._on_unconfirmed = ask, patience, on_unconfirmed
-        self._log_entry = log_entry_class(ib)
+        self._log_entry = library.log_entry
         self._changed: set[int] = set()
-        self._looks: dict[Hashable, int] = {}
+        self._looks: dict[OrderKey, int] = {}
         self._awaited: set[str] = set()
         self._asked_at = -math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -62,14 +65,14 @@ class OrderErrors:
         """Take an error; False if it names no order of ours, so that the library may have it."""
         key = (self._client.clientId, req_id)
         trade = self._wrapper.trades.get(key)
-        if trade is None or req_id in self._wrapper._futures:
+        if trade is None or req_id in self._wrapper.futures:
             return False
         word = order_word(code)
         if advanced:
             trade.advancedError = advanced
         if not trade.isDone():
             self._heard(key, trade, word, code, f"{_TITLES[word]} {code}, reqId {req_id}: {text}")
-        kept_apart(self._ib.errorEvent.emit, req_id, code, text, trade.contract)
+        shielded(self._ib.errorEvent.emit, req_id, code, text, trade.contract)
         return True
 
     def answered(self, name: str) -> None:
@@ -80,6 +83,11 @@ class OrderErrors:
                 self._stop_timer()
                 self._compare()
         elif self._looks and self._timer is None:  # it was late, or unreadable
+            self._ask_in_turn()
+
+    def caught_up(self) -> None:
+        """Start-up has told what became of orders, or nothing was missed: look up those that are still in doubt."""
+        if self._looks and self._timer is None:
             self._ask_in_turn()
 
     def doubt_all(self) -> None:
@@ -96,7 +104,7 @@ class OrderErrors:
         self._awaited.clear()
         self._asked_at = -math.inf
 
-    def _heard(self, key: tuple[int, int], trade: Any, word: OrderWord, code: int, words: str) -> None:
+    def _heard(self, key: tuple[int, int], trade: Trade, word: OrderWord, code: int, words: str) -> None:
         is_known = self._trades.is_working(key, trade) or self._sent.is_unconfirmed(key[1])
         is_new = not is_known and key[1] not in self._changed
         if word is OrderWord.REFUSAL and is_new:
@@ -106,31 +114,38 @@ class OrderErrors:
         if word is not OrderWord.NOTE:
             self._look_up(key, trade)
 
-    def _end(self, order_id: int, trade: Any, code: int, words: str) -> None:
+    def _end(self, order_id: int, trade: Trade, code: int, words: str) -> None:
         """The broker has not taken the order."""
         self._sent.acknowledged(order_id)
         trade.orderStatus.status = "Cancelled"
         self._log(trade, code, words)
         for event in (self._ib.orderStatusEvent, trade.statusEvent, trade.cancelledEvent):
-            kept_apart(event.emit, trade)
+            shielded(event.emit, trade)
 
-    def _log(self, trade: Any, code: int, words: str) -> None:
+    def _log(self, trade: Trade, code: int, words: str) -> None:
         trade.log.append(self._log_entry(self._wrapper.lastTime, trade.orderStatus.status, words, code))
-        self._wrapper._logger.warning("%s, %s", words, trade.order)
+        self._wrapper.logger.warning("%s, %s", words, trade.order)
 
-    def _look_up(self, key: Hashable, trade: Any) -> None:
+    def _look_up(self, key: OrderKey, trade: Trade) -> None:
         self._looks[key] = _LOOKS
         self._trades.look_up(key, trade)
         if self._timer is None:
             self._ask_in_turn()
 
     def _ask_in_turn(self) -> None:
-        """Ask in a moment, but not within a second after the last time."""
+        """Ask in a moment, but not within a second after the last time; in an outage, once start-up has told its part.
+
+        To ask anew while the answers of start-up arrive would take them for outdated.
+        """
+        if self._trades.is_behind:
+            return
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(max(_AT_FIRST, self._asked_at + _EVERY - loop.time()), self._ask_now)
 
     def _ask_now(self) -> None:
         self._timer = None
+        if self._trades.is_behind:
+            return
         trades = {key: trade for key in self._looks if (trade := self._wrapper.trades.get(key)) and not trade.isDone()}
         self._looks = {key: self._looks[key] for key in trades}
         if not self._looks:

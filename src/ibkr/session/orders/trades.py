@@ -7,18 +7,26 @@ is told by what start-up brought. Over 300 lines, because the readers of all ord
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from ibkr.core.gap import Picture, revision
 from ibkr.core.orders import Execution, Order, SentOrder, SentOrders
-from ibkr.session.ids import Ids
-from ibkr.session.orders.views import execution_of, order_of, order_of_row, order_that_ended, position_of
-from ibkr.session.telling import kept_apart
+from ibkr.session.errors import shielded
+from ibkr.session.library import Library
+from ibkr.session.orders.convert import execution_of, order_of, order_of_row, order_that_ended, position_of
+
+if TYPE_CHECKING:
+    from ib_async import CommissionReport, Contract, Fill, OrderState, Trade
+    from ib_async import Execution as LibraryExecution
+    from ib_async import Order as LibraryOrder
 
 logger = logging.getLogger("ibkr.session")
+
+OrderKey: TypeAlias = int | tuple[int, int]
+"""The library's key of a trade: client id and order id, or the permanent id of an order placed by hand."""
 
 _UNSET = 1.7976931348623157e308
 _NO_ID = 2**31 - 1
@@ -28,56 +36,52 @@ _ENDED = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
 
 
 class Trades:
-    """Stands in for the wrapper's readers of order messages.
+    """Reads rows about orders before the library does.
 
     ``sent``: what waits for a word of the gateway; ``on_found(perm_id)``: an unconfirmed order is at the broker after
     all. ``hides_others``: whether rows of other clients' orders come now because we have asked for them: the program
-    has not, and its own list of trades stays its own.
+    has not, and its own list of trades stays its own. ``is_behind``: in an outage, until start-up has told all.
     """
 
-    def __init__(self, ib: Any, sent: SentOrders, ids: Ids, on_found: Callable[[int], None]) -> None:
-        self._client, self._wrapper, self._ib = ib.client, ib.wrapper, ib
-        self._sent, self._ids, self._on_found = sent, ids, on_found
-        self.hides_others: Callable[[], bool] = lambda: False
+    def __init__(
+        self, library: Library, sent: SentOrders, on_found: Callable[[int], None], hides_others: Callable[[], bool]
+    ) -> None:
+        self._client, self._wrapper, self._ib = library.client, library.wrapper, library.ib
+        self._sent, self._on_found, self._hides_others = sent, on_found, hides_others
         self._keeps = False
-        self._kept: tuple[dict[Any, Any], ...] = ()
-        self._told: set[Hashable] = set()
-        self._lost: set[Hashable] = set()
-        self._worked: set[Hashable] = set()
+        self._kept: tuple[dict[OrderKey, Trade], dict[int, Trade], dict[str, Fill]] | None = None
+        self._told: set[OrderKey] = set()
+        self._lost: set[OrderKey] = set()
+        self._worked: set[OrderKey] = set()
         self._others: dict[int, Order] = {}
         self._ended: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
-        self._untold: list[tuple[Any, Any]] | None = None
-        self._is_behind = False
-        self._read_open, ib.wrapper.openOrder = ib.wrapper.openOrder, self._open_order
-        self._read_status, ib.wrapper.orderStatus = ib.wrapper.orderStatus, self._order_status
-        self._read_ended, ib.wrapper.completedOrder = ib.wrapper.completedOrder, self._completed_order
-        self._read_execution, ib.wrapper.execDetails = ib.wrapper.execDetails, self._executed
-        self._read_charge, ib.wrapper.commissionReport = ib.wrapper.commissionReport, self._charged
+        self._untold: list[tuple[Trade, Fill]] | None = None
+        self.is_behind = False
 
     def begin(self) -> None:
         """An attempt begins: what there is will be kept."""
         self._keeps = True
 
-    def session_ends(self) -> None:
+    def before_reset(self) -> None:
         """The library is about to forget."""
         wrapper = self._wrapper
         self._kept = (wrapper.trades, wrapper.permId2Trade, wrapper.fills)
 
-    def session_ended(self) -> None:
+    def after_reset(self) -> None:
         """It has forgotten."""
-        if self._keeps:
+        if self._keeps and self._kept is not None:
             self._wrapper.trades, self._wrapper.permId2Trade, self._wrapper.fills = self._kept
 
     def fall_behind(self) -> None:
         """From now on executions may be missed; those that are told afterwards are told to the trades by ``settle``."""
-        self._is_behind = True
+        self.is_behind = True
         if self._untold is None:
             self._untold = []
 
     def keep_up(self) -> None:
         """Nothing was missed after all."""
-        self._is_behind = False
+        self.is_behind = False
         self._untold = None
 
     def start_up(self) -> None:
@@ -88,7 +92,7 @@ class Trades:
 
     def release(self) -> None:
         """Nothing will be kept any more; as after the library's own disconnect there are no trades."""
-        self._keeps = self._is_behind = False
+        self._keeps = self.is_behind = False
         self._untold = None
         if not self._client.isReady():
             wrapper = self._wrapper
@@ -116,7 +120,7 @@ class Trades:
 
     def settle(self, *, knows_orders: bool) -> None:
         """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
-        self._is_behind = False
+        self.is_behind = False
         self.tell_fills()
         if knows_orders:
             self._find_by_reference()
@@ -125,31 +129,31 @@ class Trades:
 
     def tell_fills(self) -> None:
         """Tell listeners of executions that came on request. In an outage they wait until orders may be placed."""
-        if self._is_behind:
+        if self.is_behind:
             return
         untold, self._untold = self._untold, None
         for trade, fill in untold or ():
-            kept_apart(self._ib.execDetailsEvent.emit, trade, fill)
-            kept_apart(trade.fillEvent.emit, trade, fill)
+            shielded(self._ib.execDetailsEvent.emit, trade, fill)
+            shielded(trade.fillEvent.emit, trade, fill)
 
-    def is_working(self, key: Hashable, trade: Any) -> bool:
+    def is_working(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the broker has worked this order: once it has, no error code alone ends it."""
         status = trade.orderStatus
         is_seen = status.status in ("PreSubmitted", "Submitted") or status.filled > 0 or bool(trade.fills)
         return is_seen or key in self._worked
 
-    def look_up(self, key: Hashable, trade: Any) -> None:
+    def look_up(self, key: OrderKey, trade: Trade) -> None:
         """Open and completed orders are asked for again: only what they tell from now on counts for this one."""
         self._told.discard(key)
         self._ended.pop(trade.order.permId, None)
         if self._untold is None:
             self._untold = []
 
-    def is_told(self, key: Hashable, trade: Any) -> bool:
+    def is_told(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the gateway has told what became of an order that was looked up, and the trade is right again."""
         return trade.isDone() or self._is_accounted(key, trade)
 
-    def _is_accounted(self, key: Hashable, trade: Any) -> bool:
+    def _is_accounted(self, key: OrderKey, trade: Trade) -> bool:
         """Whether it is known what became of it. One that has ended in the outage is told so here."""
         if trade.isDone() or key in self._told:
             return True
@@ -164,8 +168,8 @@ class Trades:
             return False
         last = max((fill.execution for fill in trade.fills), key=lambda each: each.cumQty, default=None)
         status, order = trade.orderStatus, trade.order
-        kept_apart(
-            self._read_status,
+        shielded(
+            self._wrapper.read_order_status,
             order.orderId,
             "Filled" if ended is None else ended.status,
             shares,
@@ -209,7 +213,7 @@ class Trades:
         """Whether the library knows of it from its completed row alone."""
         return self._wrapper.trades.get(perm_id) is self._wrapper.permId2Trade.get(perm_id)
 
-    def _adopt(self, perm_id: int, trade: Any) -> None:
+    def _adopt(self, perm_id: int, trade: Trade | None) -> None:
         """This trade's order is the one of this permanent id; what the library made of its completed row goes."""
         by_id = self._wrapper.permId2Trade
         if trade is None or by_id.get(perm_id) is trade:
@@ -223,16 +227,17 @@ class Trades:
         if client_id == self._client.clientId and self._sent.acknowledged(order_id):
             self._on_found(perm_id)
 
-    def _is_anothers(self, trade: Any, perm_id: int, *, fits: bool) -> bool:
+    def _is_anothers(self, trade: Trade | None, perm_id: int, *, fits: bool) -> bool:
         """Whether a row with the id of this trade is about another order, which had the same id before."""
         if trade is None:
             return False
         known = trade.order.permId or trade.orderStatus.permId
         return known != perm_id if known and perm_id else not fits
 
-    def _open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
+    def open_order(self, order_id: int, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
+        """A row about an open order."""
         if order.whatIf:
-            self._read_open(order_id, contract, order, state)
+            self._wrapper.read_open_order(order_id, contract, order, state)
             return
         if order.orderId == _NO_ID:
             order_id = order.orderId = 0
@@ -240,7 +245,7 @@ class Trades:
         trade, row = self._wrapper.trades.get(key), order_of_row(contract, order, state)
         is_own = order.clientId == self._client.clientId
         self._sent.told(order.permId)
-        if not is_own and trade is None and self.hides_others():
+        if not is_own and trade is None and self._hides_others():
             self._others[order.permId] = row
             return
         if is_own and self._is_anothers(trade, order.permId, fits=self._sent.fits_order(row)):
@@ -253,11 +258,24 @@ class Trades:
         if state.status in _WORKING:
             self._worked.add(key)
         self._heard_of(order.clientId, order.orderId, order.permId)
-        with nullcontext() if is_own else self._ids.foreign():
-            self._read_open(order_id, contract, order, state)
+        with nullcontext() if is_own else self._client.ignoring_ids():
+            self._wrapper.read_open_order(order_id, contract, order, state)
 
-    def _order_status(self, order_id: int, status: str, filled: float, *rest: Any) -> None:
-        remaining, average_price, perm_id, _, _, client_id, *_ = rest
+    def order_status(
+        self,
+        order_id: int,
+        status: str,
+        filled: float,
+        remaining: float,
+        average_price: float,
+        perm_id: int,
+        parent_id: int,
+        last_price: float,
+        client_id: int,
+        why_held: str,
+        cap_price: float,
+    ) -> None:
+        """A row about an order's status."""
         if order_id == _NO_ID:
             order_id = 0
         self._sent.told(perm_id)
@@ -276,29 +294,43 @@ class Trades:
                 self._heard_of(client_id, order_id, perm_id)
         if status in _WORKING or filled:
             self._worked.add(key)
-        self._read_status(order_id, status, filled, *rest)
+        self._wrapper.read_order_status(
+            order_id,
+            status,
+            filled,
+            remaining,
+            average_price,
+            perm_id,
+            parent_id,
+            last_price,
+            client_id,
+            why_held,
+            cap_price,
+        )
 
-    def _completed_order(self, contract: Any, order: Any, state: Any) -> None:
+    def completed_order(self, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
+        """A row about an order that has ended."""
         self._sent.told(order.permId)
         self._ended[order.permId] = order_that_ended(contract, order, state)
-        self._read_ended(contract, order, state)
+        self._wrapper.read_completed_order(contract, order, state)
 
-    def _executed(self, req_id: int, contract: Any, execution: Any) -> None:
+    def execution(self, req_id: int, contract: Contract, execution: LibraryExecution) -> None:
+        """A row about an execution."""
         wrapper, exec_id, perm_id = self._wrapper, execution.execId, execution.permId
         if execution.orderId == _NO_ID:
             execution.orderId = 0
         row = execution_of(contract, execution)
         self._sent.told(perm_id)
         self._sent.told(exec_id)
-        is_new, is_replayed = exec_id not in self._executions, req_id in wrapper._futures
+        is_new, is_replayed = exec_id not in self._executions, req_id in wrapper.futures
         is_own = execution.clientId == self._client.clientId
         fits = not is_own or self._sent.fits_execution(row, execution.cumQty)
         key = (execution.clientId, execution.orderId)
         with self._hidden(key, perm_id, fits=fits) as own:
             self._adopt(perm_id, own)
-            self._read_execution(req_id, contract, execution)
+            self._wrapper.read_execution(req_id, contract, execution)
         if is_own:
-            self._ids.learn(execution.orderId)
+            self._client.updateReqId(execution.orderId + 1)
             if fits:
                 self._heard_of(execution.clientId, execution.orderId, perm_id)
         if not is_new:
@@ -309,7 +341,7 @@ class Trades:
             self._untold.append((trade, fill))
 
     @contextmanager
-    def _hidden(self, key: tuple[int, int], perm_id: int, *, fits: bool) -> Iterator[Any]:
+    def _hidden(self, key: tuple[int, int], perm_id: int, *, fits: bool) -> Iterator[Trade | None]:
         """Gives the trade of this id; hides it from the library if the row is about another order."""
         trades = self._wrapper.trades
         trade = trades.get(key)
@@ -321,9 +353,11 @@ class Trades:
         try:
             yield None
         finally:
-            trades[key] = trade
+            if trade is not None:
+                trades[key] = trade
 
-    def _charged(self, report: Any) -> None:
+    def commission(self, report: CommissionReport) -> None:
+        """A row about a commission."""
         fill = self._wrapper.fills.get(report.execId)
         known = None if fill is None else fill.commissionReport
         realized = 0.0 if report.realizedPNL == _UNSET else report.realizedPNL
@@ -332,10 +366,10 @@ class Trades:
             report.commission,
             realized,
         ):  # what is replayed is no second charge
-            self._read_charge(report)
+            self._wrapper.read_commission(report)
 
 
-def _replaces(fills: list[Any], fill: Any) -> bool:
+def _replaces(fills: list[Fill], fill: Fill) -> bool:
     """A correction takes the place of what it corrects; False if a later one is there already."""
     root, _ = revision(fill.execution.execId)
     same = [each for each in fills if revision(each.execution.execId)[0] == root]

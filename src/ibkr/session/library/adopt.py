@@ -1,0 +1,107 @@
+"""An ``IB`` object of the client library becomes ours, with all that belongs to it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ibkr.session.library.client import ClientOverrides
+from ibkr.session.library.connection import ConnectionOverrides
+from ibkr.session.library.contract import check
+from ibkr.session.library.decoder import DecoderOverrides
+from ibkr.session.library.hooks import Hooks
+from ibkr.session.library.ib import IBOverrides
+from ibkr.session.library.packages import IB_ASYNC, IB_INSYNC, Package, package_of, warn_of_two_eventkits
+from ibkr.session.library.reader import MessageReader
+from ibkr.session.library.tick_decoder import NoTicks, TickDecoder
+from ibkr.session.library.wrapper import WrapperOverrides
+
+if TYPE_CHECKING:
+    from ib_async import IB, Contract, TradeLogEntry
+
+T = TypeVar("T")
+
+_SUBCLASSES: dict[tuple[type[Any], type[Any]], type[Any]] = {}
+
+
+@dataclass(frozen=True)
+class Library:
+    """The objects of one ``IB``, each an instance of our subclass, and the classes of the library that it is from."""
+
+    ib: IBOverrides
+    client: ClientOverrides
+    wrapper: WrapperOverrides
+    decoder: DecoderOverrides
+    conn: ConnectionOverrides
+    reader: MessageReader
+    log_entry: Callable[..., TradeLogEntry]
+    """The class of the entries in a trade's log."""
+
+
+def adopt(ib: IB, hooks: Hooks) -> Library:
+    """Make this object ours: it, and its parts, become instances of our subclasses of their own classes.
+
+    The object stays the same, also one of the caller's own subclass. Raises ``ConfigError`` if it is no ``IB`` object, or
+    if the installed library is not what we rely on.
+    """
+    package = package_of(ib)
+    is_known = check(package, ib)
+    warn_of_two_eventkits()
+    client, wrapper = ib.client, ib.wrapper
+    _detach(ib)
+    library = Library(
+        ib=_become(ib, IBOverrides),
+        client=_become(client, ClientOverrides),
+        wrapper=_become(wrapper, WrapperOverrides),
+        decoder=(decoder := _become(client.decoder, DecoderOverrides)),
+        conn=_become(client.conn, ConnectionOverrides),
+        reader=(
+            reader := MessageReader(
+                cast("ClientOverrides", client),
+                decoder,
+                _tick_reader(cast("WrapperOverrides", wrapper), decoder, package, is_known=is_known),
+                hooks,
+            )
+        ),
+        log_entry=importlib.import_module(f"{package.name}.objects").TradeLogEntry,
+    )
+    contract: type[Contract] = importlib.import_module(package.name).Contract
+    library.ib.adopt(hooks)
+    library.client.adopt(hooks, contract)
+    library.wrapper.adopt(hooks, keys_are_ids=package is IB_INSYNC)
+    library.decoder.adopt(hooks, is_known=is_known and package is IB_ASYNC)
+    library.conn.adopt(hooks, reader)
+    return library
+
+
+def _tick_reader(
+    wrapper: WrapperOverrides, decoder: DecoderOverrides, package: Package, *, is_known: bool
+) -> TickDecoder | NoTicks:
+    return TickDecoder(wrapper, decoder) if is_known and package is IB_ASYNC else NoTicks()
+
+
+def _detach(ib: IB) -> None:
+    """Disconnect the library's own listeners from events whose work is ours."""
+    client = ib.client
+    # Its only work is to ask for the account summary at each 1102, a subscription more every time.
+    ib.errorEvent.disconnect(ib._onError)
+    client.conn.hasData.clear()
+    client.conn.disconnected.clear()
+
+
+def _become(obj: object, overrides: type[T]) -> T:
+    """Give the object the subclass of its class in which our overrides go first."""
+    if not isinstance(obj, overrides):
+        cls: type[Any] = type(obj)
+        obj.__class__ = _subclass(cls, overrides)
+    return cast(T, obj)
+
+
+def _subclass(cls: type[Any], overrides: type[Any]) -> type[Any]:
+    found = _SUBCLASSES.get((cls, overrides))
+    if found is None:
+        names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        found = _SUBCLASSES[cls, overrides] = type(cls.__name__, (overrides, cls), names)
+    return found

@@ -1,0 +1,143 @@
+"""Where the client library keeps what streams: the maps of its wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from ibkr.session.library import Arguments
+from ibkr.session.library.wrapper import WrapperOverrides
+from ibkr.session.subscriptions.subscription import Subscription
+
+
+class InTickers:
+    """A ``Ticker``, shared by all that streams about one contract; ``type_of`` gives the library's word for the rest.
+
+    The library finds it by the contract, each in its own way.
+    """
+
+    def __init__(self, type_of: Callable[[Arguments], str]) -> None:
+        self._type_of = type_of
+
+    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
+        return wrapper.reqId2Ticker.get(key)
+
+    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        if sub.obj is None:  # asked for at the client, past the library
+            return
+        contract = sub.arguments["contract"]
+        wrapper.tickers[wrapper.ticker_key(sub.obj, contract)] = sub.obj
+        wrapper.reqId2Ticker[key] = sub.obj
+        wrapper.ticker2ReqId[self._type_of(sub.arguments)][sub.obj] = key
+        wrapper.contracts[key] = contract
+
+    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        wrapper.contracts.pop(key, None)
+        for of_type in wrapper.ticker2ReqId.values():
+            if of_type.get(sub.obj) == key:
+                del of_type[sub.obj]
+
+    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        wrapper.reqId2Ticker.pop(key, None)
+        if sub.obj is None or any(ticker is sub.obj for ticker in wrapper.reqId2Ticker.values()):
+            return
+        for place in [place for place, ticker in wrapper.tickers.items() if ticker is sub.obj]:
+            del wrapper.tickers[place]
+
+    def slot(self, sub: Subscription) -> Hashable:
+        return None if sub.obj is None else (self._type_of(sub.arguments), id(sub.obj))
+
+
+class InSubscribers:
+    """A list of bars or of scan results, by request id, which the list itself knows too."""
+
+    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
+        return wrapper.reqId2Subscriber.get(key)
+
+    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        if sub.obj is None:
+            return
+        sub.obj.reqId = key
+        wrapper.startSubscription(key, sub.obj, getattr(sub.obj, "contract", None))
+
+    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        wrapper.reqId2Subscriber.pop(key, None)
+        wrapper.contracts.pop(key, None)
+        wrapper.results.pop(key, None)
+
+    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def slot(self, sub: Subscription) -> Hashable:
+        return sub.asked_on_connect  # otherwise each request has a list of its own
+
+
+class InPnL:
+    """A ``PnL`` or ``PnLSingle``, in the map ``objects``; ``keys`` has its id by account, model and contract."""
+
+    def __init__(self, objects: str, keys: str) -> None:
+        self._objects, self._keys = objects, keys
+
+    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
+        return getattr(wrapper, self._objects).get(key)
+
+    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        if sub.obj is None:
+            return
+        getattr(wrapper, self._objects)[key] = sub.obj
+        getattr(wrapper, self._keys)[tuple(sub.arguments.values())] = key
+
+    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        getattr(wrapper, self._objects).pop(key, None)
+        keys = getattr(wrapper, self._keys)
+        of_whom = tuple(sub.arguments.values())
+        if keys.get(of_whom) == key:
+            del keys[of_whom]
+
+    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def slot(self, sub: Subscription) -> Hashable:
+        return None  # the library refuses a second one
+
+
+class InAttribute:
+    """No object: the library keeps nothing but the request id, in an attribute, 0 for none."""
+
+    def __init__(self, attribute: str) -> None:
+        self._attribute = attribute
+
+    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
+        return None
+
+    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        setattr(wrapper, self._attribute, key)
+
+    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        if getattr(wrapper, self._attribute) == key:
+            setattr(wrapper, self._attribute, 0)
+
+    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def slot(self, sub: Subscription) -> Hashable:
+        return (sub.kind.name,)
+
+
+class Nowhere:
+    """The library keeps values, but nothing of the request: a second one for the same is not wanted twice."""
+
+    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
+        return None
+
+    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def slot(self, sub: Subscription) -> Hashable:
+        return (sub.kind.name, *sub.arguments.values()) if sub.kind.has_id else None
