@@ -34,7 +34,7 @@ from ibkr.runtime.limiter import Limiter
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.script import running_loop
 from ibkr.runtime.supervision import Supervision
-from ibkr.session.library.packages import new_ib
+from ibkr.session.library import new_ib
 from ibkr.session.session import Session
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ibkr.simulator.connection.client import Client
 from tests.given import AAPL, Back, Make, NextTick, Spoil, StateOf, States, Ticking
 
 # Of ib_async's own code, which is read for it alone; with another library it is not collected.
-_OF_IB_ASYNC = ["test_ticks.py", "test_rows.py", "test_unreadable_status.py"]
+_OF_IB_ASYNC = ["test_tick_decoder.py", "test_account_decoder.py", "test_unreadable_status.py"]
 collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async" else _OF_IB_ASYNC
 
 READY = ConnectionState.READY

@@ -13,9 +13,9 @@ from pathlib import Path
 import eventkit
 import pytest
 from ib_async import IB
-from ibkr.session.library.packages import package_of
 
 from ibkr import ConfigError, IBConnector, load_config
+from ibkr.session.library.packages import package_of
 from ibkr.simulator import ThreadedGateway
 from tests.given import Make
 

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 
 import pytest
-from ibkr.session.library.packages import is_older_eventkit
 
 from ibkr.config import config_of, read_settings
 from ibkr.doctor import CHECKS, Check, Level, Patient, examine
@@ -12,6 +11,7 @@ from ibkr.doctor.api import dialled
 from ibkr.doctor.check import fail
 from ibkr.doctor.checks import accounts, exposure, libraries
 from ibkr.doctor.redaction import redacted
+from ibkr.session.library.packages import is_older_eventkit
 from ibkr.simulator import Gateway
 
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 from ib_async import BarData, BarDataList
-from ibkr.session.subscriptions.bars import join, long_enough
 
 from ibkr import IBConnector
+from ibkr.session.subscriptions.bars import join, long_enough
 from ibkr.simulator import Gateway
 from tests.given import AAPL, Heard, Make, Outage, StateOf
 

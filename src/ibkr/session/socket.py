@@ -17,8 +17,8 @@ class Socket:
     """Each attempt ends in exactly one ``SocketEnded``.
 
     ``post`` takes the events. ``on_open`` is called once in an attempt, when the gateway has sent accounts and next id;
-    ``end_session`` when nothing can be sent any more, with whether that is by our own will. ``is_there``: the port has taken the newest
-    attempt's connection. ``has_ended``: that attempt is over, and its socket gone.
+    ``end_session`` when nothing can be sent any more, with whether that is by our own will. ``is_there``: the port has
+    taken the newest attempt's connection. ``has_ended``: that attempt is over, and its socket gone.
     """
 
     def __init__(

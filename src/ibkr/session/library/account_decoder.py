@@ -3,8 +3,8 @@
 Each new session begins with all of them, and the program waits. The library spends most of a row of positions on a text
 for its log that is discarded, and on a contract made twice; of a value on finding out how to call its own method.
 Written after ib_async 2.1.0: ``Decoder.position``, ``updatePortfolio`` and ``wrap`` with those methods of ``Wrapper``
-that they call. What cannot be read, and everything if something of that has been replaced or the text is wanted, is left
-to the library.
+that they call. What cannot be read, and everything if something of that has been replaced or the text is wanted, is
+left to the library.
 """
 
 from __future__ import annotations

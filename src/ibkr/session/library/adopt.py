@@ -13,7 +13,7 @@ from ibkr.session.library.contract import check
 from ibkr.session.library.decoder import DecoderOverrides
 from ibkr.session.library.hooks import Hooks
 from ibkr.session.library.ib import IBOverrides
-from ibkr.session.library.packages import IB_ASYNC, IB_INSYNC, Package, package_of, warn_of_two_eventkits
+from ibkr.session.library.packages import IB_ASYNC, IB_INSYNC, Package, load, package_of, warn_of_two_eventkits
 from ibkr.session.library.reader import MessageReader
 from ibkr.session.library.tick_decoder import NoTicks, TickDecoder
 from ibkr.session.library.wrapper import WrapperOverrides
@@ -40,14 +40,21 @@ class Library:
     """The class of the entries in a trade's log."""
 
 
+def new_ib(name: str) -> IB:
+    """A new ``IB`` object of the library with this name. Raises ``ConfigError`` if the library cannot be used."""
+    package = load(name)
+    check(package)
+    return cast("IB", importlib.import_module(name).IB())
+
+
 def adopt(ib: IB, hooks: Hooks) -> Library:
     """Make this object ours: it, and its parts, become instances of our subclasses of their own classes.
 
-    The object stays the same, also one of the caller's own subclass. Raises ``ConfigError`` if it is no ``IB`` object, or
-    if the installed library is not what we rely on.
+    The object stays the same, also one of the caller's own subclass. Raises ``ConfigError`` if it is no ``IB`` object,
+    or if the installed library is not what we rely on.
     """
     package = package_of(ib)
-    is_known = check(package, ib)
+    is_known = check(package)
     warn_of_two_eventkits()
     client, wrapper = ib.client, ib.wrapper
     _detach(ib)

@@ -208,7 +208,7 @@ _ANY_ARGUMENTS = "args kwargs"
 """Of a method that a program has wrapped in its own."""
 
 
-def check(package: Package, ib: IB) -> bool:
+def check(package: Package) -> bool:
     """Whether the installed version is the one that our subclasses were written for.
 
     Raises ``ConfigError`` if it is another one and differs in something that we rely on. One that does not differ is
@@ -243,7 +243,8 @@ def _warn_unknown(package: Package) -> None:
 @cache
 def _differences(name: str) -> tuple[str, ...]:
     """In words, how the installed library differs from the tables."""
-    return (*_differing_methods(name), *_missing_attributes(name))
+    methods = tuple(_differing_methods(name))
+    return methods or tuple(_missing_attributes(name))  # without its methods, no object may be possible
 
 
 def _differing_methods(name: str) -> Iterator[str]:

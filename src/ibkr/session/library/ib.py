@@ -1,4 +1,5 @@
-"""The program's own calls: connecting is left to the connector, blocking calls run in its event loop, orders are checked.
+"""The program's own calls: connecting is left to the connector, blocking calls run in its event loop, orders are
+checked.
 
 The library's own way to block, ``util.run``, is broken off by the process-wide ``globalErrorEvent``: the end of one
 session raises in whatever call of any other ``IB`` blocks at that moment.

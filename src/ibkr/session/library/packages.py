@@ -1,8 +1,8 @@
 """The installed client libraries: which one an object belongs to, and the module ``eventkit`` that both of them need.
 
-Two distributions bring that module, and the one that was installed last is used. ib_async needs ``aeventkit``, ib_insync
-the older ``eventkit``; pip knows of no conflict. Both libraries work with both, but the older one cannot be imported in a
-thread that has no event loop, nor from Python 3.14 on.
+Two distributions bring that module, and the one that was installed last is used. ib_async needs ``aeventkit``,
+ib_insync the older ``eventkit``; pip knows of no conflict. Both libraries work with both, but the older one cannot be
+imported in a thread that has no event loop, nor from Python 3.14 on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, cast
 from ibkr.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ib_async import IB
     from ib_async.client import Client
 
 logger = logging.getLogger("ibkr.session")
@@ -49,12 +48,13 @@ IB_INSYNC = Package("ib_insync", "ib_insync==0.9.86", "0.9.86")
 _PACKAGES = {each.name: each for each in (IB_ASYNC, IB_INSYNC)}
 
 
-def new_ib(name: str) -> IB:
-    """A new ``IB`` object of the library with this name. Raises ``ConfigError`` if it cannot be imported."""
+def load(name: str) -> Package:
+    """Import the library with this name. Raises ``ConfigError`` if that is not possible."""
     package = _PACKAGES[name]
     try:
         _import_eventkit(name)
-        return cast("IB", importlib.import_module(name).IB())
+        importlib.import_module(name)
+        return package
     except ModuleNotFoundError as error:
         cure = f"{error.name} is not installed: python -m pip install '{package.install}'"
         raise ConfigError("ibkr.backend", name, cure) from error

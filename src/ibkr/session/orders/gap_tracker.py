@@ -25,8 +25,8 @@ class GapTracker:
     """One for the life of the ``IB`` object.
 
     ``ask_again`` sends start-up requests once more. ``hides_others``: rows about other clients' orders come now only
-    because we have asked; ``knows_others``: all of them are known. ``on_unconfirmed`` is called when not the same orders
-    are unconfirmed as before, ``on_gap`` with each report, in a turn of the loop of its own.
+    because we have asked; ``knows_others``: all of them are known. ``on_unconfirmed`` is called when not the same
+    orders are unconfirmed as before, ``on_gap`` with each report, in a turn of the loop of its own.
     """
 
     def __init__(

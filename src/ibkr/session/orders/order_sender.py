@@ -36,9 +36,9 @@ class Owner(Protocol):
 class OrderSender:
     """Raises ``NotReady`` instead of sending: a new or changed order needs ``may_trade``, all else a session.
 
-    Cancels are never refused while there is one: less risk needs no permission. As a context manager, around a call that
-    sends orders or cancels: only the outermost call waits until they have left, where the loop cannot see to that by
-    itself, because the library must know of an order before its first message is read.
+    Cancels are never refused while there is one: less risk needs no permission. As a context manager, around a call
+    that sends orders or cancels: only the outermost call waits until they have left, where the loop cannot see to that
+    by itself, because the library must know of an order before its first message is read.
     """
 
     def __init__(

@@ -14,8 +14,8 @@ from ibkr.session.subscriptions.subscription import Subscription
 
 
 class Registry:
-    """The library's maps change with it where the docstrings say so. ``remembered``: how many times of messages are kept
-    for each object.
+    """The library's maps change with it where the docstrings say so. ``remembered``: how many times of messages are
+    kept for each object.
     """
 
     def __init__(self, wrapper: WrapperOverrides, remembered: int) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ib_async import IB, Forex, Option, Stock, TagValue
-from ibkr.session.egress import sender_of
 
+from ibkr import IBConnector
+
+OURS = IBConnector("127.0.0.1", 7497, 1)
 OPTION = Option("SPY", "20261218", 450.0, "C", "SMART")
 FIELDS = st.one_of(
     st.integers(),
@@ -25,16 +28,18 @@ FIELDS = st.one_of(
 
 @given(st.lists(FIELDS), st.booleans())
 def test_every_field_is_written_as_the_library_does(fields: list[Any], make_empty: bool) -> None:
-    client = IB().client
-    client.isConnected = lambda: True
-    written: list[str] = []
-    client.sendMsg = written.append
-    client.send(*fields, makeEmpty=make_empty)
-    sender_of(client)(*fields, makeEmpty=make_empty)
-    del client.isConnected  # the library disconnects what it takes for connected when it is collected
+    written = [_written(client, fields, make_empty) for client in (IB().client, OURS.ib.client)]
     assert written[0] == written[1]
 
 
 def test_without_a_session_nothing_is_sent() -> None:
     with pytest.raises(ConnectionError, match="Not connected"):
-        sender_of(IB().client)(49, 1)
+        OURS.ib.client.send(49, 1)
+
+
+def _written(client: Any, fields: list[Any], make_empty: bool) -> str:
+    """What is handed on to be sent."""
+    written: list[str] = []
+    with patch.multiple(client, isConnected=lambda: True, sendMsg=written.append):
+        client.send(*fields, makeEmpty=make_empty)
+    return written[0]

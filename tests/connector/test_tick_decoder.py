@@ -14,11 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ib_async import IB, IBDefaults, NewsBulletin, Stock, Ticker
 from ib_async.wrapper import PRICE_TICK_MAP, SIZE_TICK_MAP, Wrapper
-from ibkr.session.ingest import Ingest
-from ibkr.session.ticks import Ticks
 
-from ibkr.session import ingest
+from ibkr.session.library import reader
 from ibkr.wire import frame
+
+from .adopted import OPENING, reads
 
 NUMBERS = st.sampled_from(["", "0", "0.0", "-1", "1", "2", "2.50", "100", "nan", "inf", "1_0", " 3", "x", "\u0663"])
 REQUESTS = st.sampled_from(["1", "2", "3", "+1", "", "9", "y"])  # there are no 9 and no y
@@ -46,7 +46,7 @@ DEFAULTS = st.sampled_from([IBDefaults(), IBDefaults(emptyPrice=0, emptySize=mat
 
 @pytest.fixture(autouse=True, scope="module")
 def a_packet_is_one_slice() -> Iterator[None]:
-    with patch.object(ingest, "SLICE", math.inf):
+    with patch.object(reader, "SLICE", math.inf):
         yield
 
 
@@ -64,6 +64,7 @@ class Told:
         )
         self.ib.newsBulletinEvent.connect(self._act, keep_ref=True)
         self._take = take(self.ib)
+        self.log.clear()  # of the opening
 
     def feed(self, packet: list[tuple[str, ...]]) -> None:
         before = len(self.log)
@@ -111,10 +112,8 @@ def by_library(ib: IB) -> Callable[[bytes], None]:
 
 
 def by_us(ib: IB) -> Callable[[bytes], None]:
-    def nothing(*_: object) -> None:
-        return
-
-    return Ingest(ib.client, Ticks(ib.client), nothing, nothing, nothing).take
+    ib.client._apiReady, ib.client._serverVersion = False, 0
+    return reads(ib, *OPENING)
 
 
 def price(tick_type: int, price: str, size: str) -> tuple[str, ...]:
@@ -218,5 +217,6 @@ async def test_who_takes_the_place_of_the_librarys_methods_gets_every_tick(
     told = Told(IBDefaults(), take)
     if not before:
         replace(told.ib, see)
+    seen.clear()
     told.feed(TICKS)
     assert len(seen) == count

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ib_async import IB
 from ib_async.decoder import Decoder
 from ib_async.wrapper import Wrapper
-from ibkr.session.rows import read_rows
+
+from ibkr.session.library.account_decoder import read_rows
 
 ACCOUNTS = st.sampled_from(["DU1", "DU2", ""])
 CON_IDS = st.sampled_from(["1", "2", "0", "", "x", "\u0663"])
@@ -82,6 +83,10 @@ async def loop() -> None:
     """The library's requests make futures."""
 
 
+def by_us(client: Any) -> None:
+    read_rows(client.decoder.handlers, client.wrapper)
+
+
 def by_library(client: Any) -> None:
     return
 
@@ -91,7 +96,7 @@ def by_library(client: Any) -> None:
 @example([["7", "8", "1", "EUR", "CASH", "", "0", "", "", "", "USD", "", "", "5", "1", "1", "1", "1", "0", "DU1"]])
 @example([["61", "3", "DU1", "1", "A", "STK", "", "", "", "", "", "", "", "", size, ""] for size in ("5", "0", "6")])
 def test_objects_and_events_are_the_librarys(rows: list[list[str]]) -> None:
-    assert Told(read_rows).feed(rows) == Told(by_library).feed(rows)
+    assert Told(by_us).feed(rows) == Told(by_library).feed(rows)
 
 
 POSITION_ROW = ["61", "3", "DU1", "1", "A", "STK", "", "0", "", "", "SMART", "USD", "A", "A", "5", "1.5"]
@@ -176,7 +181,7 @@ def told_instead(replace: Callable[[Any, Callable[..., None]], None], *, before:
     def prepare(client: Any) -> None:
         if before:
             replace(client, see)
-        read_rows(client)
+        by_us(client)
         if not before:
             replace(client, see)
 
