@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 from ib_async import IB, Stock
-from ibkr.session.ingest import Ingest, SmallReads
-from ibkr.session.ticks import NoTicks, TickReader, Ticks
+from ibkr.session.library import Hooks, adopt
+from ibkr.session.library.connection import SmallReads
+from ibkr.session.library.tick_decoder import NoTicks, TickReader
 
 from bench.burst import ours, raw
 from bench.figures import Figure, plain
@@ -63,24 +64,32 @@ async def _read(port: int, take: Callable[[bytes], object], ib: IB | None = None
     return 1e6 * used / TICKS
 
 
-async def _read_into_tickers(port: int, ticks: Callable[[Any], TickReader]) -> float:
+class _NoSession:
+    """Hooks that do nothing."""
+
+    is_wanted = True
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_args, **_named: None
+
+
+async def _read_into_tickers(port: int, ticks: TickReader | None = None) -> float:
     """With messages cut, and read into a ``Ticker`` that nobody listens to."""
     ib = IB()
-    ib.client._apiReady = True
+    library = adopt(ib, cast(Hooks, _NoSession()))
     ib.wrapper.startTicker(1, Stock("S0", "SMART", "USD", conId=1), "mktData")
-
-    def nothing(*_: object) -> None:
-        return
-
-    return await _read(port, Ingest(ib.client, ticks(ib.client), nothing, nothing, nothing).take, ib)
+    if ticks is not None:
+        library.reader._ticks = ticks
+    library.reader.begin()
+    return await _read(port, library.reader.take, ib)
 
 
 async def _stages(port: int) -> dict[str, float]:
     return {
         "bytes counted, as by a bare socket reader": await _read(port, len),
         "messages cut": await _read(port, FrameReader().feed),
-        "ticks read into the tickers": await _read_into_tickers(port, Ticks),
-        "the same, by the library's decoder": await _read_into_tickers(port, lambda _: NoTicks()),
+        "ticks read into the tickers": await _read_into_tickers(port),
+        "the same, by the library's decoder": await _read_into_tickers(port, NoTicks()),
         "a program on IBConnector that counts its ticks": (await ours(port, 1)).used,
         "the same program on the bare library": (await raw(port, 1)).used,
     }

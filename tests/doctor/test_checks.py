@@ -114,6 +114,21 @@ market_data = "{}"
 """
 
 
+async def test_a_client_library_that_differs_is_named_with_the_cure(patient, monkeypatch):
+    monkeypatch.setattr(libraries, "differences", lambda name: (f"{name}.client.Client.reqPnL() is missing",))
+    [finding] = await libraries.CHECK.look(patient())
+    assert (finding.level, finding.kind) == (Level.FAIL, "client_library")
+    assert "ib_async.client.Client.reqPnL() is missing" in finding.message
+    assert "pip install 'ib_async==2.1.0'" in finding.advice
+
+
+async def test_an_unknown_version_that_fits_is_a_warning(patient, monkeypatch):
+    monkeypatch.setattr("ib_async.__version__", "9.9.9")
+    [finding] = await libraries.CHECK.look(patient())
+    assert finding.level is Level.WARN
+    assert "has everything that ibkr relies on" in finding.message
+
+
 async def test_the_older_eventkit_is_a_warning_with_the_cure(patient, monkeypatch):
     assert not is_older_eventkit()
     monkeypatch.setattr(libraries, "is_older_eventkit", lambda: True)

@@ -9,7 +9,8 @@ from ibkr.core.errors import ConfigError
 from ibkr.doctor.check import Check, fail, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
-from ibkr.session.library.packages import CURE, is_older_eventkit, spoken_versions
+from ibkr.session.library.contract import differences
+from ibkr.session.library.packages import CURE, is_older_eventkit, load, spoken_versions
 
 _NAME = "libraries"
 _SHOWN = ("ibkr-connector", "ib_async", "aeventkit", "ib_insync", "eventkit")
@@ -26,9 +27,17 @@ async def _look(patient: Patient) -> list[Finding]:
         # Half of one eventkit and half of another fail in the last way.
         message = f"the client library {backend} cannot be loaded: {error} ({versions})"
         return fail(_NAME, "client_library", message, f"Install it anew, and then the newer eventkit alone: {CURE}")
+    package, differing = load(backend), differences(backend)
+    cure = f"Install the version that ibkr was written for: python -m pip install '{backend}=={package.known}'"
+    if differing:
+        message = f"{backend} differs from what ibkr relies on: {'; '.join(differing[:3])} ({versions})"
+        return fail(_NAME, "client_library", message, cure)
     if is_older:
         message = f"the module eventkit is the older one, which fails in threads and from Python 3.14 on ({versions})"
         return warn(_NAME, "client_library", message, f"Keep the newer one alone: {CURE}")
+    if package.version != package.known:
+        message = f"ibkr does not know this version of {backend}, but it has everything that ibkr relies on ({versions})"
+        return warn(_NAME, "client_library", message, cure)
     return ok(_NAME, versions)
 
 

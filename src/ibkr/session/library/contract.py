@@ -214,13 +214,13 @@ def check(package: Package) -> bool:
     Raises ``ConfigError`` if it is another one and differs in something that we rely on. One that does not differ is
     named in a warning, once in a process.
     """
-    differences = _differences(package.name)
-    if differences:
-        found = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+    found = differences(package.name)
+    if found:
+        named = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
         raise ConfigError(
             "ibkr.backend",
             package.name,
-            f"the installed {package.name} {package.version} differs from what ibkr relies on: {found}."
+            f"the installed {package.name} {package.version} differs from what ibkr relies on: {named}."
             f" Install the version that ibkr was written for: python -m pip install '{package.name}=={package.known}'",
         )
     if package.version != package.known:
@@ -241,8 +241,8 @@ def _warn_unknown(package: Package) -> None:
 
 
 @cache
-def _differences(name: str) -> tuple[str, ...]:
-    """In words, how the installed library differs from the tables."""
+def differences(name: str) -> tuple[str, ...]:
+    """In words, how the installed library with this name differs from the tables. Import it first."""
     methods = tuple(_differing_methods(name))
     return methods or tuple(_missing_attributes(name))  # without its methods, no object may be possible
 
