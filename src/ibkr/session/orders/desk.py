@@ -112,6 +112,7 @@ class Desk:
         before, start = self._before
         self._before = None
         self.trades.settle(knows_orders=knows_orders)
+        self.errors.caught_up()
         after, incomplete = self._comparable(before, unknown)
         end = datetime.now(UTC)
         if spans_a_day(start, end, (None, ZoneInfo("America/New_York"))):
@@ -189,6 +190,7 @@ class Desk:
             self._is_upstream_alone = False
             self._is_current = True
             self.trades.keep_up()
+            self.errors.caught_up()
 
     def _outage_begins(self, silence: float = 0.0) -> None:
         self._is_current = False

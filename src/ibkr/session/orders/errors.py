@@ -82,6 +82,11 @@ class OrderErrors:
         elif self._looks and self._timer is None:  # it was late, or unreadable
             self._ask_in_turn()
 
+    def caught_up(self) -> None:
+        """Start-up has told what became of orders, or nothing was missed: look up those that are still in doubt."""
+        if self._looks and self._timer is None:
+            self._ask_in_turn()
+
     def doubt_all(self) -> None:
         """Something about an order of ours was missed: look all of them up that live."""
         for key, trade in list(self._wrapper.trades.items()):
@@ -125,12 +130,19 @@ class OrderErrors:
             self._ask_in_turn()
 
     def _ask_in_turn(self) -> None:
-        """Ask in a moment, but not within a second after the last time."""
+        """Ask in a moment, but not within a second after the last time; in an outage, once start-up has told its part.
+
+        To ask anew while the answers of start-up arrive would take them for outdated.
+        """
+        if self._trades.is_behind:
+            return
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(max(_AT_FIRST, self._asked_at + _EVERY - loop.time()), self._ask_now)
 
     def _ask_now(self) -> None:
         self._timer = None
+        if self._trades.is_behind:
+            return
         trades = {key: trade for key in self._looks if (trade := self._wrapper.trades.get(key)) and not trade.isDone()}
         self._looks = {key: self._looks[key] for key in trades}
         if not self._looks:

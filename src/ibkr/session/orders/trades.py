@@ -32,7 +32,7 @@ class Trades:
 
     ``sent``: what waits for a word of the gateway; ``on_found(perm_id)``: an unconfirmed order is at the broker after
     all. ``hides_others``: whether rows of other clients' orders come now because we have asked for them: the program
-    has not, and its own list of trades stays its own.
+    has not, and its own list of trades stays its own. ``is_behind``: in an outage, until start-up has told all.
     """
 
     def __init__(self, ib: Any, sent: SentOrders, ids: Ids, on_found: Callable[[int], None]) -> None:
@@ -48,7 +48,7 @@ class Trades:
         self._ended: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
         self._untold: list[tuple[Any, Any]] | None = None
-        self._is_behind = False
+        self.is_behind = False
         self._read_open, ib.wrapper.openOrder = ib.wrapper.openOrder, self._open_order
         self._read_status, ib.wrapper.orderStatus = ib.wrapper.orderStatus, self._order_status
         self._read_ended, ib.wrapper.completedOrder = ib.wrapper.completedOrder, self._completed_order
@@ -71,13 +71,13 @@ class Trades:
 
     def fall_behind(self) -> None:
         """From now on executions may be missed; those that are told afterwards are told to the trades by ``settle``."""
-        self._is_behind = True
+        self.is_behind = True
         if self._untold is None:
             self._untold = []
 
     def keep_up(self) -> None:
         """Nothing was missed after all."""
-        self._is_behind = False
+        self.is_behind = False
         self._untold = None
 
     def start_up(self) -> None:
@@ -88,7 +88,7 @@ class Trades:
 
     def release(self) -> None:
         """Nothing will be kept any more; as after the library's own disconnect there are no trades."""
-        self._keeps = self._is_behind = False
+        self._keeps = self.is_behind = False
         self._untold = None
         if not self._client.isReady():
             wrapper = self._wrapper
@@ -116,7 +116,7 @@ class Trades:
 
     def settle(self, *, knows_orders: bool) -> None:
         """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
-        self._is_behind = False
+        self.is_behind = False
         self.tell_fills()
         if knows_orders:
             self._find_by_reference()
@@ -125,7 +125,7 @@ class Trades:
 
     def tell_fills(self) -> None:
         """Tell listeners of executions that came on request. In an outage they wait until orders may be placed."""
-        if self._is_behind:
+        if self.is_behind:
             return
         untold, self._untold = self._untold, None
         for trade, fill in untold or ():
