@@ -9,16 +9,23 @@ import pytest
 from ib_async import Trade
 
 from ibkr import ConnectionState, GapReport
+from ibkr.session.orders import errors
 from ibkr.simulator import Gateway
 from tests.given import AAPL, MSFT, Make, Outage, StateOf
 
 from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, resting
 
 
+@pytest.mark.parametrize("looks_up_after", [0.1, 0.0], ids=["", "look-up in start-up"])
 @pytest.mark.parametrize("fault", ["reset", "1101"])
-async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make, backend: str, fault: str) -> None:
-    # ib_insync calls an order cancelled whose refusal it hears.
-    refused = "Cancelled" if (backend, fault) == ("ib_insync", "1101") else "Inactive"
+async def test_five_orders_that_change_in_an_outage(
+    gateway: Gateway,
+    make: Make,
+    fault: str,
+    looks_up_after: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errors, "_AT_FIRST", looks_up_after)
     connector = make()
     await connector.connect_async()
     ib = connector.ib
@@ -38,12 +45,12 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
     missed = [by_id[fills.order.orderId].exec_id, by_id[part.order.orderId].exec_id]
     assert [each.exec_id for each in report.executions] == missed
     assert first.exec_id not in missed
-    check_changes(report, trades, refused)
+    check_changes(report, trades)
     (position,) = report.positions
     at_broker = next(each.quantity for each in gateway.positions if (each.account, each.symbol) == (ACCOUNT, "AAPL"))
     assert (position.after, position.executed, position.is_explained) == (at_broker, 115, True)
     assert [each.position for each in ib.positions(ACCOUNT) if each.contract.symbol == "AAPL"] == [at_broker]
-    check_trades(trades, refused)
+    check_trades(trades)
     own = [trade for trade in ib.trades() if trade.order.clientId == 7]
     assert all(any(trade is mine for mine in own) for trade in trades)
     assert not [trade for trade in ib.openTrades() if trade.order.clientId == 8], "the program has not asked for those"
@@ -51,11 +58,11 @@ async def test_five_orders_that_change_in_an_outage(gateway: Gateway, make: Make
     assert connector.last_gap is report
 
 
-def check_changes(report: GapReport, trades: list[Trade], refused: str) -> None:
+def check_changes(report: GapReport, trades: list[Trade]) -> None:
     """What the report says of the orders; and no account's id in its plain form."""
     fills, part, cancelled, rejected, _untouched = (trade.order.orderId for trade in trades)
     changes = {change.before.order_id: change.after.status for change in report.orders_changed}
-    assert changes == {fills: "Filled", part: "Submitted", cancelled: "Cancelled", rejected: refused}
+    assert changes == {fills: "Filled", part: "Submitted", cancelled: "Cancelled", rejected: "Inactive"}
     (appeared,) = report.orders_appeared
     assert (appeared.client_id, appeared.symbol, appeared.quantity) == (8, "MSFT", 30)
     assert (report.orders_vanished, report.orders_unconfirmed) == ((), ())
@@ -65,10 +72,10 @@ def check_changes(report: GapReport, trades: list[Trade], refused: str) -> None:
     assert ACCOUNT not in json.dumps(plain)
 
 
-def check_trades(trades: list[Trade], refused: str) -> None:
+def check_trades(trades: list[Trade]) -> None:
     """What the program holds says the same."""
     assert [trade.orderStatus.status for trade in trades] == [
-        "Filled", "Submitted", "Cancelled", refused, "Submitted",
+        "Filled", "Submitted", "Cancelled", "Inactive", "Submitted",
     ]  # fmt: skip
     assert [len(trade.fills) for trade in trades] == [1, 2, 0, 0, 0]
     fills, part = (trade.orderStatus for trade in trades[:2])
