@@ -24,6 +24,7 @@ from ibkr.core.facts import (
     Key,
     Now,
     ReconnectWanted,
+    RefusedStream,
     SessionOpened,
     SocketEnded,
     StartupAnswered,
@@ -198,7 +199,7 @@ class Rig:
         self.fact(FarmsTold(self.attempt, notices))
 
     def moved(self, pending: int, *refused: str) -> None:
-        self.fact(SubscriptionsMoved(self.attempt, pending, refused))
+        self.fact(SubscriptionsMoved(self.attempt, pending, tuple(map(RefusedStream, refused))))
 
     def hear(self) -> None:
         self.last_byte = self.mono

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ibkr.core import alarm
 from ibkr.core.backoff import wait_after
 from ibkr.core.effects import Abort, DiscardUnsent, StartTimer, StartUp, StopTimer
-from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
     ConnectWanted,
@@ -18,7 +17,8 @@ from ibkr.core.facts import (
     TimerFired,
     TransportEnded,
 )
-from ibkr.core.situation import Phase
+from ibkr.core.failure import Failure, FailureKind
+from ibkr.core.situation import Phase, RestoreState
 from ibkr.core.state import UpstreamState
 from ibkr.core.step import Step
 
@@ -46,7 +46,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     _id_is_free(step)
     s.lost_because = ""
     s.accounts = ()
-    s.out_since = step.now.mono
+    s.attempts_since = step.now.mono
     alarm.begin(step)
     step.open()
 
@@ -86,7 +86,7 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.accounts = s.accounts or fact.accounts
     s.session.wrong_login = _wrong_login(step, {*fact.accounts})
     s.session.asked.update(fact.requests)
-    s.session.restore_due = fact.to_restore
+    s.session.restore = RestoreState.DUE if fact.to_restore else RestoreState.DONE
     s.failure = None
     s.failures_in_a_row = 0
     _id_is_free(step)
@@ -209,8 +209,8 @@ def fail(step: Step, failure: Failure) -> None:
     if s.budget is not None and not s.had_session:
         step.wait(policy.connect_pause)
     else:
-        out_for = step.now.mono - s.out_since
-        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll())
+        tried_for = step.now.mono - s.attempts_since
+        wait = wait_after(failure, s.failures_in_a_row, tried_for, policy, step.roll())
         step.wait(wait.left(s.attempt_started, step.now.mono))
 
 
@@ -261,8 +261,8 @@ def _leave(step: Step, failure: Failure) -> None:
 def _session_ended(step: Step, cause: str) -> None:
     s = step.situation
     s.lost_because = cause
-    if s.attempts_made == 0:  # it had been whole: out of it from now on
-        s.out_since = step.now.mono
+    if s.attempts_made == 0:  # it had been whole until now
+        s.attempts_since = step.now.mono
 
 
 def _flaps(step: Step) -> bool:

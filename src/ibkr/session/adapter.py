@@ -172,9 +172,9 @@ class Adapter:
             with self.custody.start_up():
                 startup.ask_again(known, shared=shared)
 
-    def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
+    def compare(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
         """Bring the trades up to date, and hold what is against what was known."""
-        self.desk.compare(cause, unknown)
+        self.desk.compare(cause, unknown, outage)
 
     def report_gap(self) -> None:
         """Tell what changed in the outage that is over. After the first start-up, see what others have, for later."""
