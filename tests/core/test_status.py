@@ -9,13 +9,13 @@ from itertools import product
 
 import pytest
 
-from ibkr.core.derive import derive
+from ibkr.core.derive import derive, view_of
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
 from ibkr.core.facts import ConnectWanted, EndedStream, RefusedStream, SubscriptionsMoved
 from ibkr.core.policy import Policy
+from ibkr.core.situation import Identity, Situation
 from ibkr.core.situation import Phase as P
-from ibkr.core.situation import Situation
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import FarmState, Feed, SessionState
 from ibkr.core.state import UpstreamState as U
@@ -232,3 +232,18 @@ def test_the_same_trouble_in_a_window_and_outside_of_it(ready):
     ready.machine.step(ConnectWanted(None), ready.now)
     assert ready.status.reason == f"{lost.reason} (expected: {ready.status.maintenance})"
     assert ready.status.trouble == lost.trouble == lost.reason
+
+
+@pytest.mark.parametrize("phase", [P.OPENING, P.STARTUP, P.UP])
+def test_an_end_without_a_word_allows_no_orders_and_has_a_reason(new_rig, bring, phase):
+    rig = new_rig()
+    bring(rig, phase, attempts=1)
+    rig.end("")
+    assert (rig.status.may_trade, "nothing says why" in rig.status.reason) == (False, True)
+    assert rig.status.may_trade_reason == rig.status.reason
+
+
+def test_words_alone_never_allow_an_order():
+    situation = known(phase=P.FAILED)
+    view = view_of(situation, Identity("here", 1, 7), Policy())
+    assert (view["may_trade"], view["may_trade_reason"]) == (False, "given up")

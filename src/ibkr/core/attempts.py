@@ -30,6 +30,7 @@ _NOT_AS_BEFORE = (
     "the gateway is logged in with other accounts than before: log in as before,"
     " or disconnect() and connect() to go on with these"
 )
+_NO_DETAIL = "the socket has ended, and nothing says why"
 _NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
 
 
@@ -144,13 +145,13 @@ def transport_ended(step: Step, fact: TransportEnded) -> None:
 def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
     """The peer closed before there was a session."""
     step.situation.socket_open = False
-    fail(step, Failure(FailureKind.CLOSED, fact.detail, before_any_byte=fact.before_any_byte))
+    fail(step, Failure(FailureKind.CLOSED, fact.detail or _NO_DETAIL, before_any_byte=fact.before_any_byte))
 
 
 def session_lost(step: Step, fact: SocketEnded) -> None:
     """The socket under a session is gone."""
     step.situation.socket_open = False
-    _leave(step, Failure(FailureKind.CLOSED, fact.detail))
+    _leave(step, Failure(FailureKind.CLOSED, fact.detail or _NO_DETAIL))
 
 
 def old_socket_ended(step: Step, _fact: SocketEnded) -> None:

@@ -22,7 +22,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     if s.phase is Phase.IDLE:
         return ConnectionState.DISCONNECTED, "disconnected" if s.ever_wanted else "connect() has not been called"
     if s.phase is Phase.FAILED:
-        return ConnectionState.FAILED, s.failure.detail if s.failure else s.broken_off
+        return ConnectionState.FAILED, (s.failure.detail if s.failure else s.broken_off) or "given up"
     if not _in_session(s):
         return ConnectionState.RECONNECTING if s.had_session else ConnectionState.CONNECTING, _why_out(s)
     session = s.session
@@ -42,8 +42,8 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     return ConnectionState.READY, _ready(s, policy)
 
 
-def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) -> str:
-    """Why orders are refused now, in words; empty when they are not."""
+def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) -> str | None:
+    """Why orders are refused now, in words; None when they are not."""
     session = s.session
     if not _in_session(s):
         return reason
@@ -62,7 +62,7 @@ def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) 
     if unknown:
         return f"not yet known: {', '.join(unknown)}"
     if session.startup is StartupState.COMPARED and needed & session.asked <= session.answered:
-        return ""
+        return None
     return "start-up has not ended: orders, executions and positions are not known yet"
 
 
@@ -78,8 +78,8 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
     return {
         "state": state,
         "reason": reason,
-        "may_trade": not no_trade,
-        "may_trade_reason": no_trade,
+        "may_trade": no_trade is None,
+        "may_trade_reason": no_trade or "",
         "is_connected": in_session and session.startup is not StartupState.FIRST,
         "endpoint": identity.endpoint(s.port),
         "client_id": identity.client_id,
