@@ -11,7 +11,7 @@ import pytest
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
 from ibkr.core.machine import IllegalFact
 from ibkr.session.adapter import Adapter
-from ibkr.simulator import Gateway
+from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire import encode_fields, frame
 from tests.given import AAPL, Make, NextTick, StateOf
 
@@ -129,6 +129,25 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
     await connector.connect_async()
     break_session("lost_transport", *ends)
     await says_failed(connector)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("breaks", ["hang_up", "abandon"])
+def test_a_closed_loop_is_the_end_whatever_breaks_then(
+    script_loop: asyncio.AbstractEventLoop, break_session: Callable[..., None], breaks: str
+) -> None:
+    told: list[ConnectionState] = []
+    with ThreadedGateway(id_hold=0) as gateway:
+        connector = IBConnector("127.0.0.1", gateway.port, 7)
+        connector.connect()
+        connector.on_status(lambda status: told.append(status.state))
+        break_session(breaks)
+        script_loop.close()
+        assert connector.status.state is ConnectionState.FAILED
+        assert "was closed" in connector.status.reason
+        connection: Any = connector._ib.client.conn
+        connection.reset()  # lets go of the socket, as the broken step would have
+    assert told == [ConnectionState.FAILED]
 
 
 async def test_after_a_broken_end_a_connect_starts_over(
