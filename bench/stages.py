@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import cast
 
 from ib_async import IB, Stock
-from ibkr.session.library import Hooks, adopt
-from ibkr.session.library.connection import SmallReads
-from ibkr.session.library.tick_decoder import NoTicks, TickReader
 
 from bench.burst import ours, raw
 from bench.figures import Figure, plain
 from bench.firehose import TICKS, burst_over
 from bench.gateways import HOST, firehose
+from ibkr.session.library import Hooks, adopt
+from ibkr.session.library.connection import SmallReads
+from ibkr.session.library.tick_decoder import NoTicks, TickReader
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
 
 _LENGTH = sum(map(len, burst_over((1,))))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from ibkr import ConnectionState, Status
+from ibkr.core.codes import WITHHELD
 from soak.rig import CLIENT_ID, Rig
 
 DEGRADED, RECONNECTING = ConnectionState.DEGRADED, ConnectionState.RECONNECTING
@@ -169,7 +170,7 @@ async def _stalled(rig: Rig, dice: random.Random) -> str:
 async def _competing(rig: Rig, dice: random.Random) -> str:
     seconds = dice.uniform(0.1, 1)
     await rig.fault("competing_login")
-    await rig.until(lambda status: "10197" in status.reason)
+    await rig.until(lambda status: WITHHELD in status.codes)
     await asyncio.sleep(seconds)
     await rig.fault("end_competing_login")
     return f"logged in elsewhere for {seconds:.2f} s"

@@ -147,7 +147,8 @@ class IBConnector:
     def status(self) -> Status:
         """How the connection stands, and why; ``as_of`` is when the event loop last had a say.
 
-        In a plain script the loop is first let take what has come meanwhile, without waiting; so with all that follows.
+        In a plain script, this first processes pending network events, without waiting. The properties below do the
+        same. ``repr(connector)`` does not: it shows the last known status.
         """
         self._home.look()
         return self._supervision.status
@@ -366,7 +367,8 @@ class IBConnector:
         self._supervision.stop_thread()
 
     def __repr__(self) -> str:
-        status = self.status
+        """The last known status in one line. Debuggers and log lines call this: it runs nothing and changes nothing."""
+        status = self._machine.status
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
 
     async def _ensure_fresh(self, max_age: float) -> None:

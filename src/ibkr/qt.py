@@ -45,7 +45,7 @@ class ConnectorSignals(QObject):
     status_changed = Signal(object)
     """Each new ``Status``, in order."""
     outage_began = Signal(object)
-    """``READY`` is lost: an ``ibkr.observe.outages.Outage``."""
+    """``READY`` is lost: an ``ibkr.core.outage.Outage``."""
     outage_ended = Signal(object)
     """The same ``Outage``, with ``ended_at``, ``seconds`` and ``outcome``."""
     gap_reported = Signal(object)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from ibkr.session.adapter import Adapter
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
-from ibkr.simulator import Gateway
+from ibkr.core.machine import IllegalFact
+from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire import encode_fields, frame
 from tests.given import AAPL, Make, NextTick, StateOf
 
@@ -59,6 +61,109 @@ async def test_connect_raises_what_broke(gateway: Gateway, make: Make, mistake: 
     await gateway.fault("reset")
     with pytest.raises(RuntimeError, match="please report it: KeyError"):
         await connecting
+
+
+def broken(*_args: object, **_options: object) -> NoReturn:
+    """In the place of a method or property of the session."""
+    raise AttributeError("a name that the library does not have")
+
+
+@pytest.fixture
+def break_session(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has these parts of every session raise from now on, whenever they are used."""
+
+    def make(*names: str) -> None:
+        for name in names:
+            is_property = isinstance(vars(Adapter)[name], property)
+            monkeypatch.setattr(Adapter, name, property(broken) if is_property else broken)
+
+    return make
+
+
+async def says_failed(connector: IBConnector) -> None:
+    """It is given up, says why, and nothing waits for its end."""
+    status = connector.status
+    assert status.state is ConnectionState.FAILED
+    assert "a name that the library does not have" in status.reason
+    assert (status.is_connected, status.may_trade) == (False, False)
+    async with asyncio.timeout(2):
+        assert await connector.disconnect_async() is True
+
+
+EFFECTS = ("open", "start_up", "compare", "announce", "report_gap", "lost_transport")
+ENDS = ("abort", "release", "has_ended", "shut_down")
+
+
+@pytest.mark.parametrize("ends", [(), *((name,) for name in ENDS), ENDS], ids="+".join)
+@pytest.mark.parametrize("breaks", EFFECTS)
+async def test_connect_raises_whatever_breaks_and_whatever_breaks_then(
+    make: Make, break_session: Callable[..., None], breaks: str, ends: tuple[str, ...]
+) -> None:
+    connector = make()
+    break_session(breaks, *ends)
+    async with asyncio.timeout(2):
+        with pytest.raises(RuntimeError, match="please report it: AttributeError"):
+            await connector.connect_async()
+    await says_failed(connector)
+
+
+@pytest.mark.parametrize("ends", [(), ENDS], ids="+".join)
+@pytest.mark.parametrize("breaks", ["last_byte", "has_socket"])
+async def test_connect_raises_what_breaks_when_a_timer_is_due(
+    gateway: Gateway, make: Make, break_session: Callable[..., None], breaks: str, ends: tuple[str, ...]
+) -> None:
+    await gateway.fault("silent")
+    connector = make(timeout=0.05)
+    break_session(breaks, *ends)
+    async with asyncio.timeout(2):
+        with pytest.raises(RuntimeError, match="please report it: AttributeError"):
+            await connector.connect_async()
+    await says_failed(connector)
+
+
+@pytest.mark.parametrize("ends", [(), ENDS], ids="+".join)
+async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
+    make: Make, break_session: Callable[..., None], ends: tuple[str, ...]
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    break_session("lost_transport", *ends)
+    await says_failed(connector)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("breaks", ["shut_down", "abandon"])
+def test_a_closed_loop_is_the_end_whatever_breaks_then(
+    script_loop: asyncio.AbstractEventLoop, break_session: Callable[..., None], breaks: str
+) -> None:
+    told: list[ConnectionState] = []
+    with ThreadedGateway(id_hold=0) as gateway:
+        connector = IBConnector("127.0.0.1", gateway.port, 7)
+        connector.connect()
+        connector.on_status(lambda status: told.append(status.state))
+        break_session(breaks)
+        script_loop.close()
+        assert connector.status.state is ConnectionState.FAILED
+        assert "was closed" in connector.status.reason
+        connection: Any = connector._ib.client.conn
+        connection.reset()  # lets go of the socket, as the broken step would have
+    assert told == [ConnectionState.FAILED]
+
+
+async def test_after_a_broken_end_a_connect_starts_over(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    with monkeypatch.context() as patch:
+        patch.setattr(Adapter, "release", broken)
+        connector._driver.post(IllegalFact("no fact at all"))  # type: ignore[arg-type]
+    assert connector.status.state is ConnectionState.FAILED
+    assert [record.levelname for record in caplog.records].count("CRITICAL") == 2
+    async with asyncio.timeout(5):
+        assert await connector.connect_async() is True
+    assert connector.status.outage is not None
+    assert (connector.status.outage.cause, connector.status.outage.outcome) == ("failed", "recovered")
 
 
 async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Gateway, make: Make) -> None:

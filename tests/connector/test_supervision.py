@@ -75,7 +75,9 @@ def test_a_loop_that_was_closed_is_not_kept_alive_by_its_pulse(script_loop: asyn
         beat = pulse.pulse_of(script_loop)
         assert beat._timer is not None
         script_loop.close()
+        assert "READY" in repr(connector), "it shows the last known status, and ends nothing"
         assert connector.status.state is ConnectionState.FAILED
+        assert "FAILED" in repr(connector)
         assert (beat._timer, beat._listeners) == (None, {})
 
 

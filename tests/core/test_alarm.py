@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.calendar import Calendar, Recurrence, Window
+from ibkr.core.calendar import Calendar, Recurrence
 from ibkr.core.facts import ClockJumped, Timer
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
+from ibkr.core.window import Window
 
 # The rig's clock begins on a Monday at 14:30 UTC.
 RESET = Window("reset", datetime(2026, 3, 2, 14, 40, tzinfo=UTC), datetime(2026, 3, 2, 15, 0, tzinfo=UTC))

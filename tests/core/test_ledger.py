@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr.core.facts import EndedStream
+from ibkr.core.facts import EndedStream, RefusedStream
 from ibkr.core.ledger import Ledger, Standing
 from ibkr.core.state import Feed
 from ibkr.core.stats import Subscriptions
@@ -66,8 +66,8 @@ def test_what_ran_before_and_is_refused_now_is_named(ledger):
     ledger.live(11)
     ledger.unsend()
     send(ledger, 11)
-    assert ledger.refuse(11, "354: not subscribed")
-    assert (ledger.ids(Standing.REFUSED), ledger.refused) == ([11], ("AAPL (354: not subscribed)",))
+    assert ledger.refuse(11, "not subscribed", 354)
+    assert (ledger.ids(Standing.REFUSED), ledger.refused) == ([11], (RefusedStream("AAPL (354: not subscribed)", 354),))
     ledger.unsend()
     assert (ledger.ids(Standing.WANTED), ledger.refused) == ([11, 12], ())
 
@@ -95,7 +95,7 @@ def test_it_goes_on_under_another_id(ledger):
     send(ledger, 31)
     assert not ledger.live(11)
     assert ledger.refuse(31, "200")
-    assert ledger.refused == ("AAPL (200)",), "that it ran is remembered"
+    assert ledger.refused == (RefusedStream("AAPL (200)"),), "that it ran is remembered"
 
 
 def test_what_is_held_back_is_pending_but_not_sent(ledger):
@@ -113,9 +113,9 @@ def test_what_is_held_back_is_pending_but_not_sent(ledger):
 def test_what_the_gateway_ends_is_named_until_it_is_asked_for_again(ledger):
     assert not ledger.end(11, "10182"), "it was not sent"
     send(ledger, 11)
-    assert ledger.end(11, "10182: failed")
-    assert ledger.ended == (EndedStream(11, Feed.MARKET, "AAPL (10182: failed)"),)
-    assert not ledger.end(11, "10182: failed"), "it is over already"
+    assert ledger.end(11, "failed", 10182)
+    assert ledger.ended == (EndedStream(11, Feed.MARKET, "AAPL (10182: failed)", 10182),)
+    assert not ledger.end(11, "failed", 10182), "it is over already"
     send(ledger, 11)
     assert ledger.ended == ()
 

@@ -308,7 +308,7 @@ def test_a_new_session_begins_knowing_nothing(starting):
     starting.forget()
     starting.answer()
     assert starting.orders == [
-        do.Compare(2, "the gateway closed the connection", ()),
+        do.Compare(2, "the gateway closed the connection", (), outage=1),
         do.Restore(2, same_session=False),
         do.Announce(2),
         do.ReportGap(2),

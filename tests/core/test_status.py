@@ -9,21 +9,23 @@ from itertools import product
 
 import pytest
 
-from ibkr.core.derive import derive
+from ibkr.core.derive import derive, view_of
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
+from ibkr.core.facts import ConnectWanted, EndedStream, RefusedStream, SubscriptionsMoved
 from ibkr.core.policy import Policy
+from ibkr.core.situation import Identity, Situation
 from ibkr.core.situation import Phase as P
-from ibkr.core.situation import Situation
 from ibkr.core.state import ConnectionState as S
-from ibkr.core.state import FarmState, SessionState
+from ibkr.core.state import FarmState, Feed, SessionState
 from ibkr.core.state import UpstreamState as U
+from ibkr.core.window import Window
 
 UP = (P.STARTUP, P.RESTORING, P.UP)
 LACKS = {
     "nothing": {},
     "an answer": {"missing": {"positions"}},
-    "a subscription": {"refused": ("AAPL (354)",)},
+    "a subscription": {"refused": (RefusedStream("AAPL (354)", 354),)},
     "a farm": {"farms": {"usfarm": FarmState.BROKEN}},
     "word of a farm": {"farms": {"eufarm": FarmState.OK}},
 }
@@ -170,3 +172,78 @@ def test_a_status_goes_to_another_process_and_stays_as_it_is(ready, carried):
     assert there.to_dict() == status.to_dict()
     with pytest.raises(TypeError):
         there.farms["usfarm"] = FarmState.BROKEN
+
+
+def test_the_codes_behind_a_reason(ready):
+    assert ready.status.codes == ()
+    ready.code(1100)
+    assert ready.status.codes == (1100,)
+    ready.code(1102)
+    ready.code(100)
+    withheld = SubscriptionsMoved(1, 0, withheld=("AAPL",))
+    ready.fact(withheld)
+    assert (ready.state, ready.status.codes) == (S.READY, (10197, 100))
+    lost = {
+        "refused": (
+            RefusedStream("AAPL (354)", 354),
+            RefusedStream("MSFT (354)", 354),
+            RefusedStream("IBM (KeyError)"),
+        ),
+        "ended": (EndedStream(4, Feed.MARKET, "ES (10182)", 10182),),
+    }
+    ready.code(2103, "usfarm")  # what has ended is not asked for again meanwhile
+    ready.fact(replace(withheld, **lost))
+    assert (ready.state, ready.status.codes) == (S.DEGRADED, (354, 10182))
+    ready.advance(5)
+    ready.advance(1)
+    assert (ready.status.session, ready.status.codes) == ("suspect", ())
+    ready.end()
+    assert (ready.state, ready.status.codes) == (S.RECONNECTING, ())
+
+
+@pytest.mark.parametrize("missing", ["degrade", "report"])
+def test_the_codes_of_what_is_only_reported(new_rig, missing):
+    rig = new_rig(missing_subscriptions=missing, required_farms=("usfarm",))
+    rig.connect()
+    rig.come_up()
+    rig.fact(SubscriptionsMoved(1, 0, (RefusedStream("AAPL (354)", 354),)))
+    assert rig.status.codes == (354,)
+    rig.code(2103, "usfarm")
+    assert (rig.state, rig.status.codes) == (S.DEGRADED, (354,) if missing == "degrade" else ())
+
+
+def test_the_last_failed_attempt_is_there_until_a_session_comes(ready):
+    ready.end("EOF")
+    assert ready.status.failure is None
+    ready.refuse()
+    assert (ready.status.failure, ready.status.last_error) == (
+        Failure(K.UNREACHABLE, "connection refused"),
+        "unreachable: connection refused",
+    )
+    ready.advance(1)
+    ready.open_session()
+    assert (ready.status.failure, ready.status.last_error) == (None, "")
+
+
+def test_the_same_trouble_in_a_window_and_outside_of_it(ready):
+    ready.code(1100)
+    lost = ready.status
+    ready.machine._situation.maintenance = Window("reset", lost.since, lost.since + timedelta(hours=1))
+    ready.machine.step(ConnectWanted(None), ready.now)
+    assert ready.status.reason == f"{lost.reason} (expected: {ready.status.maintenance})"
+    assert ready.status.trouble == lost.trouble == lost.reason
+
+
+@pytest.mark.parametrize("phase", [P.OPENING, P.STARTUP, P.UP])
+def test_an_end_without_a_word_allows_no_orders_and_has_a_reason(new_rig, bring, phase):
+    rig = new_rig()
+    bring(rig, phase, attempts=1)
+    rig.end("")
+    assert (rig.status.may_trade, "nothing says why" in rig.status.reason) == (False, True)
+    assert rig.status.may_trade_reason == rig.status.reason
+
+
+def test_words_alone_never_allow_an_order():
+    situation = known(phase=P.FAILED)
+    view = view_of(situation, Identity("here", 1, 7), Policy())
+    assert (view["may_trade"], view["may_trade_reason"]) == (False, "given up")

@@ -68,10 +68,11 @@ def test_1101_starts_the_synchronisation_anew_on_the_same_socket(up):
     assert up.delays == [(Timer.REQUEST, 10.0)]
     was_connected = up.status.is_connected
     cause = DATA_LOST if was_connected else NOT_CONNECTED
+    outages = up.status.outages
     up.subscriptions = 1
     up.answer()
     announced = [] if was_connected else [do.Announce(1)]
-    assert up.orders[1:] == [do.Compare(1, cause, ()), do.Restore(1, same_session=True), *announced], (
+    assert up.orders[1:] == [do.Compare(1, cause, (), outages), do.Restore(1, same_session=True), *announced], (
         "it forgot what was asked for in start-up too"
     )
     assert (up.state, up.status.is_connected, up.status.may_trade) == (S.SYNCING, True, True)

@@ -1,12 +1,15 @@
-"""Statuses as the machine would publish them."""
+"""Statuses as the machine would publish them, and telling a sink a story of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from ibkr.core.outage import follow_outage
 from ibkr.core.state import ConnectionState, SessionState
 from ibkr.core.status import Status
 
@@ -35,3 +38,28 @@ def at() -> Callable[..., Status]:
         return Status(**values | more)  # type: ignore[arg-type]
 
     return make
+
+
+class Story:
+    """Statuses in order: adds to each what the machine says of outages by then."""
+
+    def __init__(self) -> None:
+        self._last = Status(ConnectionState.DISCONNECTED, "", T0, T0, False, "", False, "", 0)
+
+    def __call__(self, status: Status) -> Status:
+        last = self._last
+        outage = follow_outage(last.outage, last.state, vars(status), status.since)
+        self._last = replace(status, outage=outage, outages=outage.number if outage else 0)
+        return self._last
+
+
+@pytest.fixture
+def tell() -> Callable[..., Any]:
+    """``tell(sink, status)``: gives what the sink's method of that name gives, each sink with a story of its own."""
+    stories: dict[int, tuple[object, Story]] = {}
+
+    def say(sink: Any, status: Status) -> Any:
+        _, story = stories.setdefault(id(sink), (sink, Story()))
+        return sink.tell(story(status))
+
+    return say

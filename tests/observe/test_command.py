@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from ibkr.core.calendar import Window
 from ibkr.core.state import ConnectionState as S
+from ibkr.core.window import Window
 from ibkr.observe.command import CommandSink
 
 NOTE = "import os, sys; open(sys.argv[1], 'a').write(os.environ['IBKR_EVENT'] + ' ' + sys.stdin.read() + '\\n')"
@@ -39,89 +39,93 @@ def sink(events, now):
     return CommandSink([sys.executable, "-c", NOTE, str(events.file)], clock=lambda: now[0])
 
 
-def test_an_outage_that_lasts_is_told_once_and_so_is_its_end(at, sink, events, now):
-    sink.tell(at(0, S.READY))
-    sink.tell(out := at(1, S.RECONNECTING, "session lost: DU1234567 was logged out"))
+def test_an_outage_that_lasts_is_told_once_and_so_is_its_end(at, sink, events, now, tell):
+    tell(sink, at(0, S.READY))
+    tell(sink, out := at(1, S.RECONNECTING, "session lost: DU1234567 was logged out"))
     now[0] = 4.9
-    sink.tell(out)
+    tell(sink, out)
     assert events() == []
     now[0] = 5
-    sink.tell(out)
-    sink.tell(out)
+    tell(sink, out)
+    tell(sink, out)
     assert events() == ["outage"]
     told = json.loads(events.file.read_text().partition(" ")[2])
     assert (told["state"], told["endpoint"]) == ("RECONNECTING", "127.0.0.1:7497")
     assert "1234567" not in events.file.read_text()
-    sink.tell(at(9, S.SYNCING))
-    sink.tell(at(9, S.READY))
-    sink.tell(at(9, S.READY))
+    tell(sink, at(9, S.SYNCING))
+    tell(sink, at(9, S.READY))
+    tell(sink, at(9, S.READY))
     assert events() == ["outage", "recovery"]
 
 
-def test_a_blip_is_not_told_and_the_next_outage_waits_for_the_rate(at, sink, events, now):
+def test_a_blip_is_not_told_and_the_next_outage_waits_for_the_rate(at, sink, events, now, tell):
     for second in (0, 10, 20):
         now[0] = second
-        sink.tell(at(second, S.READY))
-        sink.tell(at(second + 1, S.RECONNECTING))
+        tell(sink, at(second, S.READY))
+        tell(sink, at(second + 1, S.RECONNECTING))
         now[0] = second + 5
-        sink.tell(at(second + 1, S.RECONNECTING))
-    sink.tell(at(26, S.READY))
+        tell(sink, at(second + 1, S.RECONNECTING))
+    tell(sink, at(26, S.READY))
     assert events() == ["outage", "recovery"]  # at 5; the others come within a minute
-    sink.tell(out := at(27, S.RECONNECTING))
+    tell(sink, out := at(27, S.RECONNECTING))
     now[0] = 64.9
-    sink.tell(out)
+    tell(sink, out)
     assert len(events()) == 2
     now[0] = 65
-    sink.tell(out)
+    tell(sink, out)
     assert events()[2:] == ["outage"]
 
 
-def test_in_a_maintenance_window_the_alert_alone_is_told(at, sink, events, now):
+def test_in_a_maintenance_window_the_alert_alone_is_told(at, sink, events, now, tell):
     window = Window("nightly reset", at(0, S.READY).since, at(600, S.READY).since)
-    sink.tell(at(0, S.READY))
+    tell(sink, at(0, S.READY))
     now[0] = 100
-    sink.tell(at(1, S.RECONNECTING, maintenance=window))
+    tell(sink, at(1, S.RECONNECTING, maintenance=window))
     now[0] = 600
-    sink.tell(at(1, S.RECONNECTING, maintenance=window))
+    tell(sink, at(1, S.RECONNECTING, maintenance=window))
     assert events() == []
-    sink.tell(at(1, S.RECONNECTING, alert="this has outlived the nightly reset"))
-    sink.tell(at(1, S.RECONNECTING, alert="this has outlived the nightly reset"))
-    sink.tell(at(700, S.READY))
+    tell(sink, at(1, S.RECONNECTING, alert="this has outlived the nightly reset"))
+    tell(sink, at(1, S.RECONNECTING, alert="this has outlived the nightly reset"))
+    tell(sink, at(700, S.READY))
     assert events() == ["alert", "recovery"]
 
 
-def test_given_up_is_told_also_where_it_never_was_ready_and_disconnecting_is_no_recovery(at, sink, events, now):
-    sink.tell(at(0, S.CONNECTING))
-    sink.tell(at(1, S.FAILED))
+def test_given_up_is_told_also_where_it_never_was_ready_and_disconnecting_is_no_recovery(at, sink, events, now, tell):
+    tell(sink, at(0, S.CONNECTING))
+    tell(sink, at(1, S.FAILED))
     now[0] = 5
-    sink.tell(at(1, S.FAILED))
-    sink.tell(at(2, S.DISCONNECTED))
-    sink.tell(at(3, S.READY))
+    tell(sink, at(1, S.FAILED))
+    tell(sink, at(2, S.DISCONNECTED))
+    tell(sink, at(3, S.READY))
     assert events() == ["outage"]
 
 
-def outage(at, sink):
-    sink.tell(at(0, S.READY))
-    sink.tell(at(1, S.RECONNECTING))
+@pytest.fixture
+def outage(at, tell):
+    def happens(sink):
+        tell(sink, at(0, S.READY))
+        tell(sink, at(1, S.RECONNECTING))
+
+    return happens
 
 
-def test_a_command_that_hangs_is_ended_with_all_that_it_started(at):
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(outage):
     held = "import socket, time; held = socket.create_connection(('127.0.0.1', {})); time.sleep(60)"
     with socket.create_server(("127.0.0.1", 0)) as server:
         own = [sys.executable, "-ISc", held.format(server.getsockname()[1])]
         command = own if sys.platform == "win32" else [sys.executable, "-ISc", f"import subprocess as s; s.run({own})"]
         with pytest.raises(TimeoutError, match="ran for over 2 s"):
-            outage(at, CommandSink(command, after=0, timeout=2))
+            outage(CommandSink(command, after=0, timeout=2))
         server.settimeout(10)
         with server.accept()[0] as theirs:
             theirs.settimeout(10)
             assert theirs.recv(1) == b""  # its end is the end of who held it
 
 
-def test_a_command_that_fails_or_is_none_is_an_error_for_the_relay(at):
+def test_a_command_that_fails_or_is_none_is_an_error_for_the_relay(outage):
     with pytest.raises(RuntimeError, match="exit code 3"):
-        outage(at, CommandSink([sys.executable, "-c", "raise SystemExit(3)"], after=0))
+        outage(CommandSink([sys.executable, "-c", "raise SystemExit(3)"], after=0))
     with pytest.raises(FileNotFoundError):
-        outage(at, CommandSink("no-such-program --now", after=0))
+        outage(CommandSink("no-such-program --now", after=0))
     with pytest.raises(ValueError, match="empty"):
         CommandSink(" ")

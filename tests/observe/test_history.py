@@ -23,7 +23,7 @@ def path(tmp_path):
     return tmp_path / "history.db"
 
 
-def test_outages_and_changes_are_there_after_a_restart(at, path, now):
+def test_outages_and_changes_are_there_after_a_restart(at, path, now, tell):
     history = History(path, clock=lambda: now[0])
     for status in (
         at(0, S.CONNECTING),
@@ -32,8 +32,10 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now):
         at(5, S.RECONNECTING, "session lost: DU1234567", last_error="closed: by DU1234567", accounts=("DU1234567",)),
         at(7, S.READY),
     ):
-        history.tell(status)
-    history.tell_gap(GapReport(at(5, S.READY).since, at(7, S.READY).since, "reset", incomplete=("DU1234567",) * 300))
+        tell(history, status)
+    history.tell_gap(
+        GapReport(at(5, S.READY).since, at(7, S.READY).since, "reset", incomplete=("DU1234567",) * 300, outage=1)
+    )
     now[0] += 9
     history.close()
     now[0] += 100
@@ -68,42 +70,44 @@ def history_states(path):
         db.close()
 
 
-def test_it_is_bounded(at, path):
+def test_it_is_bounded(at, path, tell):
     history = History(path, keep_changes=10, keep_outages=3)
     for number in range(50):
-        history.tell(at(2 * number, S.READY))
-        history.tell(at(2 * number + 1, S.DEGRADED))
+        tell(history, at(2 * number, S.READY))
+        tell(history, at(2 * number + 1, S.DEGRADED))
     assert len(history.changes()) == 10
     assert [outage["id"] for outage in history.outages()] == [50, 49, 48]
     assert [outage["id"] for outage in history.outages(limit=1)] == [50]
     history.close()
 
 
-def test_a_gap_report_goes_to_its_own_outage_though_the_next_has_begun(at):
+def test_a_gap_report_goes_to_its_own_outage_though_the_next_has_begun(at, tell):
     history = History()
-    history.tell_gap(report := GapReport(at(4.99, S.READY).since, at(6, S.READY).since, "reset"))  # of none
+    history.tell_gap(report := GapReport(at(4.99, S.READY).since, at(6, S.READY).since, "reset", outage=1))  # of none
     for seconds, state in ((0, S.READY), (5, S.RECONNECTING), (6, S.READY), (6.1, S.RECONNECTING)):
-        history.tell(at(seconds, state))
+        tell(history, at(seconds, state))
     history.tell_gap(report)
     assert [outage["gap"] is not None for outage in history.outages()] == [False, True]
+    history.tell_gap(GapReport(report.start, report.end, "the program had disconnected"))
+    assert [outage["gap"] and outage["gap"]["cause"] for outage in history.outages()] == [None, "reset"]
     history.close()
 
 
-def test_it_works_in_memory(at):
+def test_it_works_in_memory(at, tell):
     history = History()
-    history.tell(at(0, S.READY))
+    tell(history, at(0, S.READY))
     assert [change.state for change in history.changes()] == ["READY"]
     history.close()
 
 
-def test_what_could_not_be_written_is_written_with_the_next_status(at, path):
+def test_what_could_not_be_written_is_written_with_the_next_status(at, path, tell):
     history = History(path)
-    history.tell(at(0, S.READY))
+    tell(history, at(0, S.READY))
     history._db.execute("PRAGMA query_only = ON")  # as a full disk would
     with pytest.raises(sqlite3.OperationalError):
-        history.tell(lost := at(1, S.RECONNECTING))
+        tell(history, lost := at(1, S.RECONNECTING))
     history._db.execute("PRAGMA query_only = OFF")
-    history.tell(lost)
+    tell(history, lost)
     assert [change.state for change in history.changes()] == ["READY", "RECONNECTING"]
     assert len(history.outages()) == 1
     history.close()
@@ -111,18 +115,23 @@ def test_what_could_not_be_written_is_written_with_the_next_status(at, path):
 
 WRITER = """
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ibkr.core.state import ConnectionState as S, SessionState
+from ibkr.core.outage import follow_outage
+from ibkr.core.state import ConnectionState as S
 from ibkr.core.status import Status
 from ibkr.observe.history import History
 
 history = History(sys.argv[1])
-number = 0
+number, outage, before = 0, None, S.DISCONNECTED
 while True:
     number += 1
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
     state = S.READY if number % 2 else S.RECONNECTING
-    history.tell(Status(state, str(number), now, now, False, "", False, "here", 1))
+    status = Status(state, str(number), now, now, False, "", False, "here", 1)
+    outage = follow_outage(outage, before, vars(status), now)
+    before = state
+    history.tell(replace(status, outage=outage))
     print(number, flush=True)
 """
 
@@ -148,12 +157,12 @@ def test_killed_in_the_middle_of_writing_nothing_before_the_last_change_is_lost(
     history.close()
 
 
-def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, now):
+def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, now, tell):
     history = History(path, clock=lambda: now[0])
-    history.tell(ready := at(0, S.READY))
+    tell(history, ready := at(0, S.READY))
     for _ in range(7):
         now[0] += 9
-        history.tell(ready)
+        tell(history, ready)
     history._files.close()  # as a kill would
     history = History(path, clock=lambda: now[0])
     assert history.changes()[-1].at - ready.since == timedelta(seconds=54)
@@ -177,15 +186,15 @@ def test_a_claim_that_cannot_be_made_is_not_another_programs(path):
     History(path).close()
 
 
-def test_a_file_that_another_writes_is_refused_and_may_be_read(at, path, monkeypatch):
+def test_a_file_that_another_writes_is_refused_and_may_be_read(at, path, monkeypatch, tell):
     history = History(path)
-    history.tell(at(0, S.READY))
+    tell(history, at(0, S.READY))
     monkeypatch.chdir(path.parent)
     for name in (path, path.name):
         with pytest.raises(ConfigError, match=r"history.*history\.db.*another program.*name another file"):
             History(name)
     assert history_states(path) == ["READY"]
-    history.tell(at(1, S.RECONNECTING))
+    tell(history, at(1, S.RECONNECTING))
     history.close()
     History(path).close()
 

@@ -42,7 +42,7 @@ class Nothing:
 
 
 @pytest.fixture
-def rig(at):
+def rig(at, tell):
     """Metrics, their clock and stats, after a day with one outage."""
     clock, stats = [100.0], [Stats(at(0, S.READY).since)]
     metrics = Metrics(lambda: stats[0], [Relay(Nothing(), name="history")], clock=lambda: clock[0])
@@ -56,7 +56,7 @@ def rig(at):
         (13, S.READY),
     ):
         clock[0] = 100.0 + seconds
-        metrics.tell(at(seconds, state, farms=farms if state is S.READY else {}))
+        tell(metrics, at(seconds, state, farms=farms if state is S.READY else {}))
     clock[0] = 120.0
     stats[0] = Stats(
         at(20, S.READY).since,
@@ -105,9 +105,9 @@ def test_values(rig):
     assert samples(metrics)["ibkr_probe_round_trip_seconds_count",] == 122
 
 
-def test_a_farm_that_is_no_longer_told_of_is_not_up(rig, at):
+def test_a_farm_that_is_no_longer_told_of_is_not_up(rig, at, tell):
     metrics, _ = rig
-    metrics.tell(at(30, S.RECONNECTING))
+    tell(metrics, at(30, S.RECONNECTING))
     assert samples(metrics)["ibkr_farm_up", "usfarm"] == 0
 
 

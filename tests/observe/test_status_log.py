@@ -6,21 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ibkr.core.calendar import Window
 from ibkr.core.codes import find
-from ibkr.core.errors import FailureKind, advice
+from ibkr.core.errors import Failure, FailureKind, advice
 from ibkr.core.state import ConnectionState as S
 from ibkr.core.state import UpstreamState
 from ibkr.core.status import Status
+from ibkr.core.window import Window
 from ibkr.observe.log_filter import AccountMask, mask_loggers
 from ibkr.observe.stalls import StallLog, tell_stall
 from ibkr.observe.status_log import StatusLog
+from tests.observe.conftest import Story
 
 T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
-def at(seconds: float, state: S, reason: str, **more) -> Status:
+def at(seconds: float, state: S, reason: str, *, error: str = "", **more) -> Status:
+    """``error``: the last failed attempt, as ``kind: detail``."""
     now = T0 + timedelta(seconds=seconds)
+    kind, _, detail = error.partition(": ")
     return Status(
         state=state,
         reason=reason,
@@ -31,7 +34,9 @@ def at(seconds: float, state: S, reason: str, **more) -> Status:
         is_connected=state is S.READY or state is S.DEGRADED,
         endpoint="127.0.0.1:7497",
         client_id=3,
-        **more,
+        last_error=error,
+        failure=Failure(FailureKind(kind), detail) if error else None,
+        **{"trouble": reason} | more,
     )
 
 
@@ -39,12 +44,12 @@ def at(seconds: float, state: S, reason: str, **more) -> Status:
 def story(caplog):
     """Takes statuses, gives the lines as (level, text)."""
     caplog.set_level(logging.DEBUG, "ibkr.connector")
-    sink = StatusLog()
+    sink, add_outage = StatusLog(), Story()
 
     def tell(*statuses: Status) -> list[tuple[str, str]]:
         caplog.clear()
         for status in statuses:
-            sink(status)
+            sink(add_outage(status))
         assert {record.name for record in caplog.records} <= {"ibkr.connector"}
         return [(record.levelname, record.getMessage()) for record in caplog.records]
 
@@ -82,7 +87,7 @@ def test_an_outage_warns_once_for_each_cause_then_counts_and_ends_with_its_lengt
     story(*UP)
 
     def out(seconds, reason, error=""):
-        return at(seconds, S.RECONNECTING, reason, last_error=error)
+        return at(seconds, S.RECONNECTING, reason, error=error)
 
     assert story(
         out(10, "session lost: reset by peer"),
@@ -108,7 +113,7 @@ def test_a_long_outage_is_told_now_and_then(story):
     story(*UP)
 
     def out(seconds):
-        return at(seconds, S.RECONNECTING, "connection refused", last_error="unreachable: connection refused")
+        return at(seconds, S.RECONNECTING, "connection refused", error="unreachable: connection refused")
 
     times = (10, 40, 69.9, 70, 70.3, 189.9, 190, 430)
     lines = dict(zip(times, story(*(out(seconds) for seconds in times)), strict=True))
@@ -129,7 +134,7 @@ def test_in_a_maintenance_window_trouble_is_no_warning(story):
     window = Window("nightly reset", T0, T0 + timedelta(hours=1))
     lost = "the gateway has lost its link"
     lines = story(
-        at(10, S.DEGRADED, f"{lost} (expected: {window})", maintenance=window),
+        at(10, S.DEGRADED, f"{lost} (expected: {window})", maintenance=window, trouble=lost),
         at(3600, S.DEGRADED, lost),
         at(3600, S.DEGRADED, lost, alert="this has outlived the nightly reset"),
         at(3601, S.DEGRADED, lost, alert="this has outlived the nightly reset"),
@@ -217,14 +222,14 @@ def test_within_a_session_each_reason_is_a_trouble_of_its_own(story):
 
 
 def test_a_first_connection_that_is_late(story):
-    refused = at(0.1, S.CONNECTING, "attempt 1: refused", last_error="unreachable: refused")
+    refused = at(0.1, S.CONNECTING, "attempt 1: refused", error="unreachable: refused")
     lines = story(UP[0], refused, at(3.1, S.READY, "up"))
     assert lines[1] == ("WARNING", f"{WHO} CONNECTING: attempt 1: refused. {START_IT}")
     assert lines[-1] == ("INFO", f"Connected to IBKR at {WHO} after 3.0 s: up")
 
 
 def test_given_up(story):
-    failed = at(3, S.FAILED, "connection refused", last_error="unreachable: connection refused")
+    failed = at(3, S.FAILED, "connection refused", error="unreachable: connection refused")
     assert story(UP[0], failed)[-1] == ("WARNING", f"{WHO} FAILED: connection refused. {START_IT}")
 
 
@@ -237,11 +242,11 @@ def test_a_clock_set_back_gives_no_negative_length(story):
 def test_a_trouble_that_has_a_code_says_what_to_do_about_it(story):
     refused = "subscriptions refused: market data AAPL (354: not subscribed); market data IBM (354: not subscribed)"
     story(*UP)
-    [(level, line)] = story(at(1, S.DEGRADED, refused))
+    [(level, line)] = story(at(1, S.DEGRADED, refused, codes=(354,)))
     assert (level, line) == ("WARNING", f"{WHO} DEGRADED: {refused}. {find(354).advice.rstrip('.')}")
-    [(_, line)] = story(at(2, S.DEGRADED, "upstream lost", upstream=UpstreamState.DOWN))
+    [(_, line)] = story(at(2, S.DEGRADED, "upstream lost", upstream=UpstreamState.DOWN, codes=(1100,)))
     assert line == f"{WHO} DEGRADED: upstream lost. {find(1100).advice.rstrip('.')}"
-    [(_, line)] = story(at(3, S.DEGRADED, "subscriptions refused: market data X (99999: who knows)"))
+    [(_, line)] = story(at(3, S.DEGRADED, "subscriptions refused: market data X (99999: who knows)", codes=(99999,)))
     assert line.endswith("(99999: who knows)")
 
 
@@ -262,3 +267,10 @@ def test_the_client_library_s_line_about_a_code_says_what_to_do(caplog, message,
     logging.getLogger("ib_async.wrapper").info(message)
     undo()
     assert [record.getMessage() for record in caplog.records] == [message + behind]
+
+
+def test_an_outage_is_as_long_as_the_machine_says(story):
+    """The log says nothing of a restore, and its trouble begins later than the outage."""
+    story(*UP)
+    lines = story(at(10, S.SYNCING, "restore"), at(12, S.DEGRADED, "subscriptions refused"), at(15, S.READY, "up"))
+    assert lines[-1] == ("INFO", f"Connected to IBKR again at {WHO} after 5.0 s: up")

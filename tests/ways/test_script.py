@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ibkr import ConnectionState, IBConnector
+from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import ThreadedGateway
 from tests.given import Make
 
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.usefixtures("script_loop")
         lambda connector: connector.may_trade,
         lambda connector: connector.is_connected(),
         lambda connector: connector.connected,
-        lambda connector: "READY" in repr(connector),
     ],
 )
 def test_what_it_says_after_a_rest_is_true_now(
@@ -41,6 +40,27 @@ def test_what_it_says_after_a_rest_is_true_now(
     before = dt.datetime.now(dt.UTC)
     assert not look(connector)
     assert connector.status.as_of > before
+
+
+def test_its_repr_shows_the_last_known_status_and_runs_nothing(
+    make: Make, gateway: ThreadedGateway, script_loop: asyncio.AbstractEventLoop
+) -> None:
+    connector = make()
+    assert "DISCONNECTED" in repr(connector)
+    connector.connect()
+    assert "READY" in repr(connector)
+    assert f"127.0.0.1:{gateway.port} client 7" in str(connector)
+    told: list[Status] = []
+    connector.on_status(told.append)
+    ran: list[int] = []
+    script_loop.call_soon(ran.append, 1)
+    gateway.fault("reset")
+    gateway.wait_for(lambda gateway: not gateway.client_ids)
+    last = repr(connector)
+    assert ("READY" in last, told, ran) == (True, [], [])
+    assert connector.status.state is ConnectionState.RECONNECTING, "a question turns the loop"
+    assert "RECONNECTING" in repr(connector)
+    assert (told != [], ran) == (True, [1])
 
 
 def test_nothing_is_lost_by_a_rest(make: Make, gateway: ThreadedGateway, apple: Any) -> None:

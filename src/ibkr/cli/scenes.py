@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ibkr.core.codes import TOO_FAST, WITHHELD
 from ibkr.core.errors import FailureKind
 from ibkr.core.policy import Policy
 from ibkr.core.state import ConnectionState
@@ -56,12 +57,12 @@ def is_read_only(status: Status) -> bool:
 
 def names(kind: FailureKind) -> Condition:
     """The status names this cause."""
-    return lambda status: is_out(status) and status.last_error.startswith(f"{kind}:")
+    return lambda status: is_out(status) and status.failure is not None and status.failure.kind is kind
 
 
-def says(words: str) -> Condition:
-    """The reason has these words, whatever the state."""
-    return lambda status: words in status.reason
+def says(code: int) -> Condition:
+    """The reason names this code of IB's, whatever the state."""
+    return lambda status: code in status.codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,12 @@ SCENES = (
         "competing_login",
         "user logged in elsewhere (10197)",
         (("competing_login",),),
-        says("(10197)"),
+        says(WITHHELD),
         hold=0.5,
         ends=(("end_competing_login",),),
     ),
     Scene("1300", "API port changed (1300)", (("change_port",),)),
-    Scene("warn_of_pace", "messages too fast for the gateway (100)", (("warn_of_pace",),), says("(100)")),
+    Scene("warn_of_pace", "messages too fast for the gateway (100)", (("warn_of_pace",),), says(TOO_FAST)),
     Scene(
         "occupy_client_id",
         "client id taken meanwhile (326)",

@@ -13,7 +13,7 @@ from ibkr.cli.options import ClientIdOption, ConfigOption, HostOption, JsonOptio
 from ibkr.cli.render import status_panel
 from ibkr.config import Config
 from ibkr.connector import IBConnector
-from ibkr.core.errors import ConnectError, Failure, FailureKind, connect_error
+from ibkr.core.errors import ConnectError, connect_error
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 
@@ -96,10 +96,9 @@ async def _ready(connector: IBConnector) -> None:
 
 def last_cause(status: Status) -> ConnectError | None:
     """The error that ``connect()`` would have raised for the last failed attempt."""
-    if status.is_connected or not status.last_error:
+    if status.is_connected or status.failure is None:
         return None
-    kind, _, detail = status.last_error.partition(": ")
-    return connect_error(Failure(FailureKind(kind), detail), status.endpoint, status.client_id, status.attempt)
+    return connect_error(status.failure, status.endpoint, status.client_id, status.attempt)
 
 
 def _error_dict(error: ConnectError | None) -> dict[str, object] | None:

@@ -9,7 +9,6 @@ from ibkr.core.facts import Fact, Timer
 from ibkr.core.state import ConnectionState
 from ibkr.core.step import Step
 
-_AT_REST = (ConnectionState.READY, ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 # The wall clock may be set meanwhile: the calendar is looked at this often, whatever it said.
 _LONGEST_LOOK = 3600.0
 
@@ -42,9 +41,9 @@ def begin(step: Step) -> None:
 
 
 def follow(step: Step, state: ConnectionState) -> None:
-    """A trouble begins or ends with the state that this step led to."""
+    """A trouble begins or ends with the state that this step led to: an outage, or a first connection that is late."""
     s = step.situation
-    in_trouble = state not in _AT_REST
+    in_trouble = state is not ConnectionState.READY and not state.is_over
     if in_trouble is (s.trouble_since is not None):
         return
     if in_trouble:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ibkr.core import alarm
 from ibkr.core.backoff import wait_after
 from ibkr.core.effects import Abort, DiscardUnsent, StartTimer, StartUp, StopTimer
-from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import (
     AttemptFailed,
     ConnectWanted,
@@ -18,7 +17,8 @@ from ibkr.core.facts import (
     TimerFired,
     TransportEnded,
 )
-from ibkr.core.situation import Phase
+from ibkr.core.failure import Failure, FailureKind
+from ibkr.core.situation import Phase, RestoreState
 from ibkr.core.state import UpstreamState
 from ibkr.core.step import Step
 
@@ -30,6 +30,7 @@ _NOT_AS_BEFORE = (
     "the gateway is logged in with other accounts than before: log in as before,"
     " or disconnect() and connect() to go on with these"
 )
+_NO_DETAIL = "the socket has ended, and nothing says why"
 _NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
 
 
@@ -46,7 +47,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     _id_is_free(step)
     s.lost_because = ""
     s.accounts = ()
-    s.out_since = step.now.mono
+    s.attempts_since = step.now.mono
     alarm.begin(step)
     step.open()
 
@@ -86,7 +87,7 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.accounts = s.accounts or fact.accounts
     s.session.wrong_login = _wrong_login(step, {*fact.accounts})
     s.session.asked.update(fact.requests)
-    s.session.restore_due = fact.to_restore
+    s.session.restore = RestoreState.DUE if fact.to_restore else RestoreState.DONE
     s.failure = None
     s.failures_in_a_row = 0
     _id_is_free(step)
@@ -144,13 +145,13 @@ def transport_ended(step: Step, fact: TransportEnded) -> None:
 def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
     """The peer closed before there was a session."""
     step.situation.socket_open = False
-    fail(step, Failure(FailureKind.CLOSED, fact.detail, before_any_byte=fact.before_any_byte))
+    fail(step, Failure(FailureKind.CLOSED, fact.detail or _NO_DETAIL, before_any_byte=fact.before_any_byte))
 
 
 def session_lost(step: Step, fact: SocketEnded) -> None:
     """The socket under a session is gone."""
     step.situation.socket_open = False
-    _leave(step, Failure(FailureKind.CLOSED, fact.detail))
+    _leave(step, Failure(FailureKind.CLOSED, fact.detail or _NO_DETAIL))
 
 
 def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
@@ -209,8 +210,8 @@ def fail(step: Step, failure: Failure) -> None:
     if s.budget is not None and not s.had_session:
         step.wait(policy.connect_pause)
     else:
-        out_for = step.now.mono - s.out_since
-        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll())
+        tried_for = step.now.mono - s.attempts_since
+        wait = wait_after(failure, s.failures_in_a_row, tried_for, policy, step.roll())
         step.wait(wait.left(s.attempt_started, step.now.mono))
 
 
@@ -261,8 +262,8 @@ def _leave(step: Step, failure: Failure) -> None:
 def _session_ended(step: Step, cause: str) -> None:
     s = step.situation
     s.lost_because = cause
-    if s.attempts_made == 0:  # it had been whole: out of it from now on
-        s.out_since = step.now.mono
+    if s.attempts_made == 0:  # it had been whole until now
+        s.attempts_since = step.now.mono
 
 
 def _flaps(step: Step) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from ibkr.core.errors import ConfigError
 from ibkr.core.value import Value
+from ibkr.core.window import Window
 
 Zone = Callable[[str], tzinfo]
 """Gives the zone of an IANA name, as ``zoneinfo.ZoneInfo`` does; raises ``KeyError``, ``ValueError`` or ``OSError``."""
@@ -40,17 +41,6 @@ _FORM = re.compile(r"(?P<name>[^:]+): (?P<days>\w+(?:-\w+)?) (?P<start>\d\d:\d\d
 _CURE = "must read like 'nightly reset: Sun-Fri 00:15-01:45 America/New_York'"
 _RESTART_FORM = r"(?P<start>\d\d:\d\d) (?P<zone>\S+)"
 _RESTART_CURE = "must read like '23:45 America/New_York', the time and zone of the gateway's own restart"
-
-
-class Window(Value):
-    """One stretch of time in which trouble is expected; aware UTC datetimes."""
-
-    name: str
-    start: datetime
-    end: datetime
-
-    def __str__(self) -> str:
-        return f"{self.name} until {self.end:%H:%M} UTC"
 
 
 class Recurrence(Value):

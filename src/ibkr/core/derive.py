@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ibkr.core.codes import TOO_FAST, UPSTREAM_LOST, WITHHELD
 from ibkr.core.policy import Policy
-from ibkr.core.situation import IN_SESSION, Identity, Phase, Session, Situation
+from ibkr.core.situation import IN_SESSION, Identity, Phase, Session, Situation, StartupState
 from ibkr.core.startup import MAX_ACCOUNTS, POSITIONS, TRADED
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
 
@@ -21,7 +22,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     if s.phase is Phase.IDLE:
         return ConnectionState.DISCONNECTED, "disconnected" if s.ever_wanted else "connect() has not been called"
     if s.phase is Phase.FAILED:
-        return ConnectionState.FAILED, s.failure.detail if s.failure else s.broken_off
+        return ConnectionState.FAILED, (s.failure.detail if s.failure else s.broken_off) or "given up"
     if not _in_session(s):
         return ConnectionState.RECONNECTING if s.had_session else ConnectionState.CONNECTING, _why_out(s)
     session = s.session
@@ -41,8 +42,8 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     return ConnectionState.READY, _ready(s, policy)
 
 
-def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) -> str:
-    """Why orders are refused now, in words; empty when they are not."""
+def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) -> str | None:
+    """Why orders are refused now, in words; None when they are not."""
     session = s.session
     if not _in_session(s):
         return reason
@@ -60,14 +61,15 @@ def why_no_trade(s: Situation, identity: Identity, policy: Policy, reason: str) 
     unknown = sorted(needed & session.missing)
     if unknown:
         return f"not yet known: {', '.join(unknown)}"
-    if session.compared and needed & session.asked <= session.answered:
-        return ""
+    if session.startup is StartupState.COMPARED and needed & session.asked <= session.answered:
+        return None
     return "start-up has not ended: orders, executions and positions are not known yet"
 
 
 def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
     """Every field of the status but its times. Cheap enough to be made and compared at each step."""
-    state, reason = derive(s, policy)
+    state, trouble = derive(s, policy)
+    reason = trouble
     if s.maintenance is not None and state in _TROUBLE:
         reason += f" (expected: {s.maintenance})"
     in_session = _in_session(s)
@@ -76,9 +78,9 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
     return {
         "state": state,
         "reason": reason,
-        "may_trade": not no_trade,
-        "may_trade_reason": no_trade,
-        "is_connected": in_session and session.started,
+        "may_trade": no_trade is None,
+        "may_trade_reason": no_trade or "",
+        "is_connected": in_session and session.startup is not StartupState.FIRST,
         "endpoint": identity.endpoint(s.port),
         "client_id": identity.client_id,
         "server_version": session.server_version if in_session else None,
@@ -89,12 +91,30 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "farms": session.farms.copy() if in_session else {},
         "attempt": s.attempts_made,
         "next_retry_at": s.next_retry_at,
-        "outages": s.outages,
+        "outages": s.outage.number if s.outage else 0,
         "last_error": str(s.failure) if s.failure else "",
         "maintenance": s.maintenance if s.phase not in (Phase.IDLE, Phase.FAILED) else None,
         "alert": s.alert or s.id_alert,
         "unconfirmed": s.unconfirmed,
+        "trouble": trouble,
+        "codes": _codes(session, state, policy),
+        "failure": s.failure,
     }
+
+
+def _codes(session: Session, state: ConnectionState, policy: Policy) -> tuple[int, ...]:
+    """IB's codes behind the reason: of what is lost in ``DEGRADED``, of what is noted in ``READY``."""
+    if state is ConnectionState.DEGRADED:
+        if session.upstream is UpstreamState.DOWN:
+            return (UPSTREAM_LOST,)
+        if session.suspect or policy.missing_subscriptions != "degrade":
+            return ()
+    elif state is not ConnectionState.READY:
+        return ()
+    codes = [stream.code for stream in session.refused] + [stream.code for stream in session.ended]
+    if state is ConnectionState.READY:
+        codes += [WITHHELD] * bool(session.withheld) + [TOO_FAST] * bool(session.too_fast)
+    return tuple(dict.fromkeys(code for code in codes if code is not None))
 
 
 def _ready(s: Situation, policy: Policy) -> str:
@@ -111,11 +131,12 @@ def _ready(s: Situation, policy: Policy) -> str:
         parts += _unconfirmed(s)
     if session.withheld:
         withheld = ", ".join(session.withheld)
-        parts.append(f"market data withheld while this user is logged in elsewhere (10197): {withheld}")
+        parts.append(f"market data withheld while this user is logged in elsewhere ({WITHHELD}): {withheld}")
     if policy.missing_subscriptions == "report":
         parts += _missing_subscriptions(session)
     if session.too_fast:
-        parts.append(f"sending slowly: the gateway said {_times(session.too_fast)} that messages come too fast (100)")
+        times = _times(session.too_fast)
+        parts.append(f"sending slowly: the gateway said {times} that messages come too fast ({TOO_FAST})")
     return "; ".join(parts)
 
 
@@ -169,7 +190,7 @@ def _lacking(s: Situation, policy: Policy) -> str:
 def _missing_subscriptions(session: Session) -> list[str]:
     parts = []
     if session.refused:
-        parts.append(f"subscriptions refused: {'; '.join(session.refused)}")
+        parts.append(f"subscriptions refused: {'; '.join(stream.words for stream in session.refused)}")
     if session.ended:
         parts.append(f"subscriptions ended by the gateway: {'; '.join(stream.words for stream in session.ended)}")
     return parts

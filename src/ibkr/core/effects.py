@@ -53,12 +53,14 @@ class AskAgain(Value):
 class Compare(Value):
     """Hold what the gateway has told in start-up against what was known before the outage.
 
-    ``cause``: of the outage; ``unknown``: start-up requests that were not answered, or only refused.
+    ``cause``: of the gap; ``unknown``: start-up requests that were not answered, or only refused; ``outage``: the
+    number of the outage that the gap is part of, 0 for none.
     """
 
     attempt: int
     cause: str
     unknown: tuple[str, ...]
+    outage: int = 0
 
 
 class ReportGap(Value):

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from ibkr.core.errors import Failure
+from ibkr.core.failure import Failure
 from ibkr.core.orders import SentOrder
 from ibkr.core.state import Feed
 from ibkr.core.value import Value
@@ -42,8 +42,18 @@ Key: TypeAlias = int | str
 """A subscription's request id; its name, where it has none."""
 
 
+class RefusedStream(Value):
+    """A subscription that the gateway has refused; ``words`` name it and the cause.
+
+    ``code``: IB's code for the cause; None where the request could not be made.
+    """
+
+    words: str
+    code: int | None = None
+
+
 class EndedStream(Value):
-    """A subscription that the gateway has ended, by request id; ``words`` name it and the cause.
+    """A subscription that the gateway has ended, by request id; ``words`` name it and the cause, ``code`` is IB's.
 
     ``feed``: what it comes over; None: no farm, straight from upstream.
     """
@@ -51,6 +61,7 @@ class EndedStream(Value):
     req_id: Key
     feed: Feed | None
     words: str
+    code: int | None = None
 
 
 class WatchedStream(Value):
@@ -176,7 +187,7 @@ class RowsUnreadable(Value):
 
 
 class SubscriptionsMoved(Value):
-    """Where subscriptions stand: how many still wait for a first message, and in words which were refused.
+    """Where subscriptions stand: how many still wait for a first message, and which were refused.
 
     Of the ``pending`` so many are ``held_back`` by the limiter, not sent yet. ``ended`` are those that the gateway has
     ended, ``withheld`` those that it has silenced (10197).
@@ -184,7 +195,7 @@ class SubscriptionsMoved(Value):
 
     attempt: int
     pending: int
-    refused: tuple[str, ...] = ()
+    refused: tuple[RefusedStream, ...] = ()
     ended: tuple[EndedStream, ...] = ()
     withheld: tuple[str, ...] = ()
     held_back: int = 0

@@ -19,6 +19,8 @@ EARLIER_DAY = (
     " IB's statements have the others"
 )
 
+_NOT_TOLD = ("accounts", "outage")
+
 
 class Picture(Value):
     """What is known of the broker at one moment: orders by permanent id, executions by id, positions by contract.
@@ -65,7 +67,8 @@ class GapReport(Value):
     ``orders_changed``: live before, and in another state or on other terms now; ``orders_appeared``: not known before;
     ``orders_vanished``: live before, and now neither open nor completed nor executed; ``orders_confirmed``: had been
     unconfirmed and were found; ``orders_unconfirmed``: still are. ``incomplete``: what could not be known, in words.
-    ``accounts``: those of the login, so that they can be masked in words.
+    ``accounts``: those of the login, so that they can be masked in words. ``outage``: the number of the outage that the
+    gap is part of, as ``status.outages`` counts them; 0 if the program had disconnected.
     """
 
     start: datetime
@@ -83,6 +86,7 @@ class GapReport(Value):
     bars: tuple[Backfill, ...] = ()
     incomplete: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    outage: int = 0
 
     @property
     def complete(self) -> bool:
@@ -97,7 +101,7 @@ class GapReport(Value):
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The report in JSON's types; account ids are masked unless ``show_accounts``."""
-        told = {each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name != "accounts"}
+        told = {each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name not in _NOT_TOLD}
         told |= {"seconds": round(self.seconds, 3), "complete": self.complete}
         return told if show_accounts else masked(told, self.accounts)
 

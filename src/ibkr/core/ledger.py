@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from enum import StrEnum
 
-from ibkr.core.facts import EndedStream, Key
+from ibkr.core.facts import EndedStream, Key, RefusedStream
 from ibkr.core.state import Feed
 from ibkr.core.stats import Subscriptions
 
@@ -23,8 +23,9 @@ class Standing(StrEnum):
 
 
 class Entry:
-    """One subscription. ``ran`` is True once it has been live in any session, ``cause`` why it is not now.
+    """One subscription. ``ran`` is True once it has been live in any session.
 
+    ``cause`` says why it is not live now, and ``code`` is IB's code for that.
     ``was_asked``: before the gateway last forgot.
     """
 
@@ -32,12 +33,19 @@ class Entry:
     ran = False
     was_asked = False
     cause = ""
+    code: int | None = None
     is_withheld = False
 
     def __init__(self, label: str, kind: str, feed: Feed | None) -> None:
         self.label = label
         self.kind = kind
         self.feed = feed
+
+    @property
+    def words(self) -> str:
+        """Its name and why it is not live."""
+        cause = self.cause if self.code is None else f"{self.code}: {self.cause}"
+        return f"{self.label} ({cause})"
 
 
 class Ledger:
@@ -90,7 +98,7 @@ class Ledger:
         entry.ran = True
         return True
 
-    def refuse(self, key: Key, why: str) -> bool:
+    def refuse(self, key: Key, why: str, code: int | None = None) -> bool:
         """It will not be streamed, by the gateway's word or because it cannot be asked for; True if it was awaited.
 
         What ran before stays on the list as refused; what is refused when first asked for is dropped.
@@ -100,18 +108,18 @@ class Ledger:
             return False
         if entry.ran:
             self._stand(entry, Standing.REFUSED)
-            entry.cause = why
+            entry.cause, entry.code = why, code
         else:
             self.forget(key)
         return True
 
-    def end(self, key: Key, why: str) -> bool:
+    def end(self, key: Key, why: str, code: int | None = None) -> bool:
         """The gateway has ended the stream; True if it was sent or live."""
         entry = self._entries.get(key)
         if entry is None or entry.standing not in (Standing.SENT, Standing.LIVE):
             return False
         self._stand(entry, Standing.ENDED)
-        entry.cause = why
+        entry.cause, entry.code = why, code
         return True
 
     def withhold(self, key: Key) -> bool:
@@ -190,12 +198,14 @@ class Ledger:
         )
 
     @property
-    def refused(self) -> tuple[str, ...]:
-        """What ran before and is refused now, in words."""
+    def refused(self) -> tuple[RefusedStream, ...]:
+        """What ran before and is refused now."""
         if not self._count[Standing.REFUSED]:
             return ()
         return tuple(
-            f"{entry.label} ({entry.cause})" for entry in self._entries.values() if entry.standing is Standing.REFUSED
+            RefusedStream(entry.words, entry.code)
+            for entry in self._entries.values()
+            if entry.standing is Standing.REFUSED
         )
 
     @property
@@ -204,7 +214,7 @@ class Ledger:
         if not self._count[Standing.ENDED]:
             return ()
         return tuple(
-            EndedStream(key, entry.feed, f"{entry.label} ({entry.cause})")
+            EndedStream(key, entry.feed, entry.words, entry.code)
             for key, entry in self._entries.items()
             if entry.standing is Standing.ENDED
         )

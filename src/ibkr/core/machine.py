@@ -11,8 +11,9 @@ from ibkr.core.alarm import follow
 from ibkr.core.calendar import Calendar
 from ibkr.core.derive import view_of
 from ibkr.core.effects import Effect, Publish
-from ibkr.core.errors import Failure
 from ibkr.core.facts import Fact, Now, TimerFired
+from ibkr.core.failure import Failure
+from ibkr.core.outage import follow_outage
 from ibkr.core.policy import Policy
 from ibkr.core.situation import IN_SESSION, Identity, Phase, Situation
 from ibkr.core.state import ConnectionState
@@ -126,15 +127,19 @@ class Machine:
         before, after = self._view.get("state"), view["state"]
         if after is not before:
             self._since = now.wall
-        if before is ConnectionState.READY and after not in (ConnectionState.READY, ConnectionState.DISCONNECTED):
-            s.outages += 1
-            view["outages"] = s.outages
+        s.outage = follow_outage(s.outage, before, view, self._since)
+        if after is ConnectionState.READY or s.outage is None:
+            s.gap_outage = 0
+        elif not s.outage.is_over:
+            s.gap_outage = s.outage.number
+        view["outages"] = s.outage.number if s.outage else 0
         self._view = view
         self._status = Status(
             **{**view, "farms": MappingProxyType(view["farms"])},
             since=self._since,
             as_of=now.wall,
             upstream_notices=s.upstream_notices,
+            outage=s.outage,
         )
         return True
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from math import inf
 
-from ibkr.core.calendar import Window
-from ibkr.core.errors import Failure
-from ibkr.core.facts import EndedStream, Key
+from ibkr.core.facts import EndedStream, Key, RefusedStream
+from ibkr.core.failure import Failure
 from ibkr.core.orders import SentOrder
+from ibkr.core.outage import Outage
 from ibkr.core.state import FarmState, UpstreamState
 from ibkr.core.value import Value
+from ibkr.core.window import Window
 
 
 class Phase(StrEnum):
@@ -33,6 +34,37 @@ class Phase(StrEnum):
     """Nothing is under way."""
     FAILED = "failed"
     """Given up."""
+
+
+class StartupState(StrEnum):
+    """How far a session's start-up has come, since the gateway last said that it forgot (1101)."""
+
+    FIRST = "first"
+    """The first of this session is under way: the client library's state is not filled yet."""
+    AGAIN = "again"
+    """After 1101 it is under way once more."""
+    OVER = "over"
+    """It has ended, with all answers or without. What is traded is not known yet."""
+    COMPARED = "compared"
+    """It has ended, and what is traded was compared with what was known before."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a late answer is compared as soon as it comes."""
+        return self in (StartupState.OVER, StartupState.COMPARED)
+
+
+class RestoreState(StrEnum):
+    """How far the subscriptions of a session have come."""
+
+    DUE = "due"
+    """They are to be sent, each under its own request id."""
+    DUE_AGAIN = "due again"
+    """They are to be sent again under fresh ids: on this socket the gateway has forgotten them (1101)."""
+    SENT = "sent"
+    """They were sent, and first messages are awaited."""
+    DONE = "done"
+    """All is sent and has had its time, or there was nothing to send."""
 
 
 IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
@@ -64,8 +96,8 @@ class Watched(Value):
 class Session:
     """What is known of one session. A new one begins knowing nothing.
 
-    So many yes or no, because each comes in its own time, beside almost any of the others; what they come to together
-    is ``derive``'s to say, and nobody else's.
+    Each of these comes in its own time, beside almost any of the others; only ``derive`` says what they come to
+    together.
     """
 
     server_version: int | None = None
@@ -74,20 +106,13 @@ class Session:
     """Why an order would go to an account that nobody meant, in words."""
     read_only: bool = False
     upstream: UpstreamState = UpstreamState.UNKNOWN
+    startup: StartupState = StartupState.FIRST
     asked_again: bool = False
-    started: bool = False
-    """Start-up has ended once: the client library's state is filled."""
-    startup_over: bool = False
-    """Start-up has ended, with all answers or without, since the gateway last said that it forgot."""
-    compared: bool = False
-    """What is being traded was told since then, and held against what was known."""
+    """What was overdue in this start-up has been asked for once more."""
+    restore: RestoreState = RestoreState.DUE
     data_lost: bool = False
-    """The gateway has forgotten this session's subscriptions (1101): that is the outage's cause."""
-    restored: bool = False
-    """Subscriptions were sent once in this session, or the gateway has forgotten what it was asked for (1101)."""
-    restore_due: bool = True
-    """Subscriptions are to be sent (again), or their first messages are awaited."""
-    refused: tuple[str, ...] = ()
+    """The gateway has forgotten (1101) what was known and compared in this session: that is the cause of the gap."""
+    refused: tuple[RefusedStream, ...] = ()
     held_back: int = 0
     """Subscriptions that the limiter has not let go yet."""
     ended: tuple[EndedStream, ...] = ()
@@ -143,7 +168,8 @@ class Situation:
     attempt_started: float = 0.0
     attempts_made: int = 0
     """Attempts since the session was last whole."""
-    out_since: float = 0.0
+    attempts_since: float = 0.0
+    """When the first of those was wanted."""
     had_session: bool = False
     """A start-up has ended since ``connect()``."""
     accounts: tuple[str, ...] = ()
@@ -157,13 +183,17 @@ class Situation:
     """What a person should know of a client id that stays in use."""
     lost_because: str = ""
     next_retry_at: datetime | None = None
-    outages: int = 0
+    outage: Outage | None = None
+    """The one under way, or the last one."""
+    gap_outage: int = 0
+    """The number of the outage since the last ``READY``; 0 if there was none, as after ``disconnect()``."""
     other_port: int | None = None
     """Where the attempt after it goes, once 1300 has named a new port: it and the configured one in turn."""
     upstream_notices: int = 0
     maintenance: Window | None = None
     calendar_holds_until: datetime | None = None
     trouble_since: float | None = None
+    """Since when a connection is wanted that is not ``READY``: an outage, or a first connection that does not come."""
     trouble_in: Window | None = None
     """The last maintenance window that this trouble was in."""
     alert: str = ""

@@ -10,8 +10,15 @@ OPEN_ORDERS = "open orders"
 COMPLETED_ORDERS = "completed orders"
 OTHERS = "orders of other clients"
 EXECUTIONS = "executions"
-ACCOUNT_UPDATES = "account updates"
-_ACCOUNT_VALUES = "account values of "
+
+
+class AccountRequest(str):
+    """The name of a request that account values answer."""
+
+    __slots__ = ()
+
+
+ACCOUNT_UPDATES = AccountRequest("account updates")
 
 ORDER_REQUESTS = (OPEN_ORDERS, COMPLETED_ORDERS)
 """What a read-only gateway refuses: orders, those that are open and those that have ended."""
@@ -26,11 +33,11 @@ BOOKS = TRADED | {COMPLETED_ORDERS, POSITIONS}
 """What is told of the broker's books."""
 
 
-def account_values(account: str) -> str:
+def account_values(account: str) -> AccountRequest:
     """The name of the request for the values of one account."""
-    return f"{_ACCOUNT_VALUES}{account}"
+    return AccountRequest(f"account values of {account}")
 
 
 def is_about_account(name: str) -> bool:
     """Whether a request is answered by account values."""
-    return name == ACCOUNT_UPDATES or name.startswith(_ACCOUNT_VALUES)
+    return isinstance(name, AccountRequest)

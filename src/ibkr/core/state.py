@@ -21,6 +21,11 @@ class ConnectionState(StrEnum):
     READY = "READY"
     """Everything is there."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is under way: no connection is wanted, or it was given up."""
+        return self in (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
+
 
 class SessionState(StrEnum):
     """The axis of our own socket."""

@@ -16,9 +16,13 @@ from ibkr.core.value import Value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ibkr.core.calendar import Window
+    from ibkr.core.failure import Failure
+    from ibkr.core.outage import Outage
+    from ibkr.core.window import Window
 
 _NOT_COMPARED = {"as_of": None, "upstream_notices": None}
+_NOT_TOLD = ("trouble", "codes", "failure", "outage")
+"""What JSON tells in words, in ``reason``, ``last_error`` and ``outages``."""
 
 
 class Status(Value):
@@ -57,10 +61,20 @@ class Status(Value):
     """The maintenance window that we are in: trouble is expected."""
     alert: str = ""
     """Why somebody should look at a trouble that lasts; raised once in each."""
+    trouble: str = ""
+    """The reason without the maintenance window that it may be expected in: the same text is the same trouble."""
+    codes: tuple[int, ...] = ()
+    """IB's codes behind the reason."""
+    failure: Failure | None = None
+    """The last failed attempt, until a session comes; ``last_error`` says it in words."""
+    outage: Outage | None = None
+    """The outage under way, or the last one; None before the first."""
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The status in JSON's types; account ids are masked unless ``show_accounts``."""
-        told: dict[str, Any] = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        told: dict[str, Any] = {
+            each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name not in _NOT_TOLD
+        }
         if not show_accounts:
             told["accounts"] = [mask_account(account) for account in self.accounts]
             for key in ("reason", "may_trade_reason", "last_error", "unconfirmed"):

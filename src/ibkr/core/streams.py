@@ -5,7 +5,7 @@ from __future__ import annotations
 from ibkr.core.codes import feed_of
 from ibkr.core.effects import AskStreams, StartTimer, StopTimer, Watch
 from ibkr.core.facts import Fact, StreamsWatched, Timer
-from ibkr.core.situation import Watched
+from ibkr.core.situation import RestoreState, Watched
 from ibkr.core.state import FarmState, Feed, UpstreamState
 from ibkr.core.step import Step
 
@@ -40,7 +40,7 @@ def farm_came_back(step: Step, farm: str) -> None:
     """What ticked over this feed should tick again."""
     session = step.situation.session
     since = session.broken_since.pop(farm, None)
-    if since is not None and not session.restore_due and feed_of(farm) is not Feed.DEFINITIONS:
+    if since is not None and session.restore is RestoreState.DONE and feed_of(farm) is not Feed.DEFINITIONS:
         step.do(Watch(step.situation.attempt, feed_of(farm), since, farm))
 
 
@@ -64,7 +64,7 @@ def upstream_came_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool
         session.ended = ()
         session.watched.clear()
         step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
-    elif not session.restore_due:
+    elif session.restore is RestoreState.DONE:
         for farm in farms:
             farm_came_back(step, farm)
         step.do(Watch(step.situation.attempt, None, step.now.mono if since is None else since, EVERY_FARM))
@@ -76,7 +76,7 @@ def streams_watched(step: Step, fact: StreamsWatched) -> None:
     """Give each its time, unless the trouble is back by now, or all is asked for anyway."""
     now, session = step.now.mono, step.situation.session
     is_broken = session.upstream is UpstreamState.DOWN or session.farms.get(fact.farm) is FarmState.BROKEN
-    if is_broken or session.restore_due:
+    if is_broken or session.restore is not RestoreState.DONE:
         return
     watched = session.watched
     for stream in fact.streams:
@@ -100,7 +100,7 @@ def _flows(step: Step, feed: Feed | None) -> bool:
     session = step.situation.session
     broken = any(state is FarmState.BROKEN and feed_of(farm) is feed for farm, state in session.farms.items())
     # What start-up and restore are about to ask for anyway is not asked for twice.
-    return session.upstream is not UpstreamState.DOWN and not broken and not session.restore_due
+    return session.upstream is not UpstreamState.DOWN and not broken and session.restore is RestoreState.DONE
 
 
 def _stop_watching(step: Step, farm: str) -> None:

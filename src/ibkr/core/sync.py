@@ -21,7 +21,7 @@ from ibkr.core.facts import (
     Timer,
     TimerFired,
 )
-from ibkr.core.situation import Phase
+from ibkr.core.situation import Phase, RestoreState, StartupState
 from ibkr.core.startup import BOOKS, ORDER_REQUESTS, TRADED
 from ibkr.core.state import UpstreamState
 from ibkr.core.step import Step
@@ -41,7 +41,7 @@ def startup_asked(step: Step, fact: StartupAsked) -> None:
 def startup_answered(step: Step, fact: StartupAnswered) -> None:
     """Some answers more; the last one ends start-up. A late one is as good as one in time."""
     session = step.situation.session
-    is_news = session.startup_over or bool(session.missing) or fact.read_only != session.read_only
+    is_news = session.startup.has_ended or bool(session.missing) or fact.read_only != session.read_only
     session.answered.update(fact.names)
     session.missing.difference_update(fact.names)
     session.unreadable.difference_update(fact.names)
@@ -50,7 +50,7 @@ def startup_answered(step: Step, fact: StartupAnswered) -> None:
     else:
         session.told_while_down.update(BOOKS.intersection(fact.names))
     session.read_only = session.read_only or fact.read_only
-    if session.startup_over:
+    if session.startup.has_ended:
         _compare(step)
     if step.situation.phase is not Phase.STARTUP:
         return
@@ -120,7 +120,7 @@ def subscriptions_moved(step: Step, fact: SubscriptionsMoved) -> None:
 def restore_over(step: Step, _fact: TimerFired | None = None) -> None:
     """All are live, or had their time: markets close, a tick is not waited for."""
     step.do(StopTimer(Timer.RESTORE))
-    step.situation.session.restore_due = False
+    step.situation.session.restore = RestoreState.DONE
     _whole(step)
 
 
@@ -138,10 +138,11 @@ def start_up_again(step: Step) -> None:
     s.session.missing.clear()
     s.session.unreadable.clear()
     s.session.asked_again = False
-    s.session.data_lost = s.session.data_lost or s.session.compared
-    s.session.startup_over = s.session.compared = False
-    s.session.restored = True  # what the program asked for in this session is forgotten too, before any restore
-    s.session.restore_due = True
+    if s.session.startup is StartupState.COMPARED:
+        s.session.data_lost = True
+    if s.session.startup is not StartupState.FIRST:
+        s.session.startup = StartupState.AGAIN
+    s.session.restore = RestoreState.DUE_AGAIN  # also what was asked for before any restore is forgotten
     step.do(
         StopTimer(Timer.RESTORE),
         StartUp(s.attempt),
@@ -152,7 +153,7 @@ def start_up_again(step: Step) -> None:
 def ask_for_the_rest(step: Step) -> None:
     """What start-up still lacks, or was told of by a gateway whose own link was down."""
     s = step.situation
-    if not s.session.compared:
+    if s.session.startup is not StartupState.COMPARED:
         s.session.answered -= s.session.told_while_down
     names = tuple(sorted(s.session.missing | s.session.pending))
     if not names:
@@ -172,20 +173,21 @@ def _end_startup(step: Step) -> None:
     """All is answered, or missing: what is missing is asked for now and then."""
     s = step.situation
     s.had_session = True
-    s.session.startup_over = True
+    is_first = s.session.startup is StartupState.FIRST
+    if not s.session.startup.has_ended:
+        s.session.startup = StartupState.OVER
     step.do(StopTimer(Timer.REQUEST))
     _compare(step)
-    if s.session.restore_due:  # what 1102 left running is not asked for again
+    if s.session.restore is not RestoreState.DONE:  # what 1102 left running is not asked for again
         s.phase = Phase.RESTORING
         step.do(
             StartTimer(Timer.RESTORE, step.policy.restore_grace),
-            Restore(s.attempt, s.session.restored),
+            Restore(s.attempt, same_session=s.session.restore is not RestoreState.DUE),
         )
-    s.session.restored = True
-    if not s.session.started:
-        s.session.started = True
+        s.session.restore = RestoreState.SENT
+    if is_first:
         step.do(Announce(s.attempt))
-    if not s.session.restore_due:
+    if s.session.restore is RestoreState.DONE:
         _whole(step)
     if s.session.missing:
         step.do(StartTimer(Timer.REQUEST, step.policy.missing_every))
@@ -198,16 +200,16 @@ def _compare(step: Step) -> None:
     """
     s = step.situation
     session = s.session
-    if session.compared or not (TRADED & session.asked) <= session.answered:
+    if session.startup is StartupState.COMPARED or not (TRADED & session.asked) <= session.answered:
         return
     if session.upstream is UpstreamState.DOWN or session.told_while_down & session.pending:
         return
-    session.compared = True
+    session.startup = StartupState.COMPARED
     cause = DATA_LOST if session.data_lost else s.lost_because or NOT_CONNECTED
     unknown = session.asked - session.answered
     if session.read_only or step.identity.readonly:
         unknown |= set(ORDER_REQUESTS)
-    step.do(Compare(s.attempt, cause, tuple(sorted(unknown))))
+    step.do(Compare(s.attempt, cause, tuple(sorted(unknown)), s.gap_outage))
     if s.phase is Phase.UP:
         step.do(ReportGap(s.attempt))
 
@@ -216,6 +218,6 @@ def _whole(step: Step) -> None:
     s = step.situation
     s.phase = Phase.UP
     s.attempts_made = 0
-    if s.session.compared:
+    if s.session.startup is StartupState.COMPARED:
         step.do(ReportGap(s.attempt))
     ask_for_ended(step)

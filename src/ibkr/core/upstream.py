@@ -5,8 +5,8 @@ from __future__ import annotations
 from ibkr.core.attempts import fail, port_changed
 from ibkr.core.codes import Reaction, connected_farms, farm_name, new_port, reaction
 from ibkr.core.effects import SlowDown, StopTimer
-from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import CodeReceived, FarmsTold, Timer, TimerFired
+from ibkr.core.failure import Failure, FailureKind
 from ibkr.core.state import FarmState, UpstreamState
 from ibkr.core.step import Step
 from ibkr.core.streams import ask_for_ended, farm_broke, farm_came_back, upstream_broke, upstream_came_back

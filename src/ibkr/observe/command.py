@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
-from ibkr.observe.outages import OutageWatch
 
 
 class CommandSink:
@@ -45,7 +44,6 @@ class CommandSink:
         self._timeout = timeout
         self._show_accounts = show_accounts
         self._clock = clock
-        self._watch = OutageWatch()
         self._out_at: float | None = None
         self._told_at = -math.inf
         self._is_told = False
@@ -53,9 +51,9 @@ class CommandSink:
 
     def tell(self, status: Status) -> None:
         """Run the command if this status, or how long it lasts, calls for it."""
-        self._watch.tell(status)
         now = self._clock()
-        is_out = self._watch.current is not None or status.state is ConnectionState.FAILED
+        in_outage = status.outage is not None and not status.outage.is_over
+        is_out = in_outage or status.state is ConnectionState.FAILED
         if not is_out:
             self._out_at = None
         elif self._out_at is None:

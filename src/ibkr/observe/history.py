@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from ibkr.core.accounts import mask_accounts
 from ibkr.core.errors import ConfigError
 from ibkr.core.gap import GapReport
+from ibkr.core.outage import Outage, OutageCause, Outcome
 from ibkr.core.status import Status
-from ibkr.observe.outages import Outage, OutageCause, OutageWatch, Outcome
+from ibkr.observe.outages import OutageWatch
 
 NOT_WATCHED = "NOT_WATCHED"
 """In the place of a state: the program did not run, nobody knows."""
@@ -25,8 +26,8 @@ NOT_WATCHED = "NOT_WATCHED"
 _VERSION = 1
 _MOST_ENTRIES = 100
 _BEAT_EVERY = 10.0
-# The outage and its report are noted in the same turn, some instants apart.
-_BEGAN_WITHIN = timedelta(milliseconds=50)
+# A report comes a turn of the loop behind the end of its outage: the next one may have begun, and no more than that.
+_KEPT_ROWS = 16
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS changes (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL
@@ -75,7 +76,7 @@ class History:
         self._watch = OutageWatch()
         self._state = ""
         self._beat_at = 0.0
-        self._outage: int | None = None
+        self._rows: dict[int, int] = {}
         self._news: Outage | None = None
         with ExitStack() as files:  # not left open, whatever is raised
             self._db = files.enter_context(closing(_open(path)))
@@ -92,23 +93,22 @@ class History:
         is_beat = not 0 <= now - self._beat_at < _BEAT_EVERY
         if not (is_change or is_beat or self._news):
             return
-        outage = self._outage
+        rows = dict(self._rows)
         with self._writing() as db:
             if is_change:
                 self._change(db, status.since.timestamp(), status.state, self._masked(status.reason, status))
             if self._news:
-                outage = self._note_outage(db, self._news, status)
+                rows[self._news.number] = self._note_outage(db, self._news, status)
             _beat(db, now)
         # Only now: what could not be written is tried again with the next status.
-        self._state, self._outage, self._news, self._beat_at = status.state, outage, None, now
+        self._state, self._news, self._beat_at = status.state, None, now
+        self._rows = dict(list(rows.items())[-_KEPT_ROWS:])
 
     def tell_gap(self, report: GapReport) -> None:
         """Keep a gap report with the outage that it is of; the next one may have begun."""
         text = json.dumps(_bounded(report.to_dict(show_accounts=self._show_accounts)))
-        began_at = (report.start + _BEGAN_WITHIN).timestamp()
         with self._writing() as db:
-            row = db.execute("SELECT max(id) FROM outages WHERE began_at <= ?", (began_at,)).fetchone()[0]
-            db.execute("UPDATE outages SET gap = ? WHERE id = ?", (text, row))
+            db.execute("UPDATE outages SET gap = ? WHERE id = ?", (text, self._rows.get(report.outage)))
 
     def close(self) -> None:
         """Note that nobody watches from now on, and close the file."""
@@ -145,21 +145,24 @@ class History:
         row = db.execute("INSERT INTO changes (at, state, reason) VALUES (?, ?, ?)", (at, state, reason)).lastrowid
         db.execute("DELETE FROM changes WHERE id <= ?", ((row or 0) - self._keep_changes,))
 
-    def _note_outage(self, db: sqlite3.Connection, outage: Outage, status: Status) -> int | None:
-        """The row of the outage, while it lasts."""
-        row = self._outage
-        if row is None:
-            row = db.execute(
-                "INSERT INTO outages (began_at, cause, reason, last_error) VALUES (?, ?, ?, '')",
-                (outage.began_at.timestamp(), outage.cause, self._masked(outage.reason, status)),
-            ).lastrowid
-            db.execute("DELETE FROM outages WHERE id <= ?", ((row or 0) - self._keep_outages,))
+    def _note_outage(self, db: sqlite3.Connection, outage: Outage, status: Status) -> int:
+        """The row of the outage."""
+        row = self._rows.get(outage.number, 0)
+        if not row:
+            row = (
+                db.execute(
+                    "INSERT INTO outages (began_at, cause, reason, last_error) VALUES (?, ?, ?, '')",
+                    (outage.began_at.timestamp(), outage.cause, self._masked(outage.reason, status)),
+                ).lastrowid
+                or 0
+            )
+            db.execute("DELETE FROM outages WHERE id <= ?", (row - self._keep_outages,))
         ended_at = None if outage.ended_at is None else outage.ended_at.timestamp()
         db.execute(
             "UPDATE outages SET ended_at = ?, outcome = ?, last_error = ? WHERE id = ?",
             (ended_at, outage.outcome, self._masked(outage.last_error, status), row),
         )
-        return row if ended_at is None else None
+        return row
 
     def _end_last_run(self, db: sqlite3.Connection) -> None:
         """What a run that is over left open ends when it was last alive."""
@@ -238,7 +241,7 @@ def _outage_dict(row: sqlite3.Row) -> dict[str, Any]:
     ended_at = None if row["ended_at"] is None else _moment(row["ended_at"])
     outcome = None if row["outcome"] is None else Outcome(row["outcome"])
     cause = OutageCause(row["cause"])
-    outage = Outage(_moment(row["began_at"]), cause, row["reason"], row["last_error"], ended_at, outcome)
+    outage = Outage(row["id"], _moment(row["began_at"]), cause, row["reason"], row["last_error"], ended_at, outcome)
     return {"id": row["id"], **outage.to_dict(), "gap": None if row["gap"] is None else json.loads(row["gap"])}
 
 

@@ -10,10 +10,11 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
+from ibkr.core.outage import OutageCause, Outcome
 from ibkr.core.state import ConnectionState, FarmState
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
-from ibkr.observe.outages import OutageCause, OutageWatch, Outcome
+from ibkr.observe.outages import OutageWatch
 from ibkr.observe.sink import Relay
 
 _RECOVERY = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)

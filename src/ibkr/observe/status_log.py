@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import logging
-import re
 from datetime import datetime, timedelta
 
 from ibkr.core.codes import find
-from ibkr.core.errors import FailureKind, advice
+from ibkr.core.errors import advice
 from ibkr.core.state import ConnectionState, UpstreamState
 from ibkr.core.status import Status
 
 _logger = logging.getLogger("ibkr.connector")
-# How a status names the code that is a subscription's trouble: "market data AAPL (354: Requested market data ...)".
-_CAUSE = r"\((\d{1,5}): "
 
 # In a long outage nobody should have to guess whether anything still runs.
 _STILL_AFTER = timedelta(seconds=60)
 # ... nor should an outage of days fill the log.
 _STILL_AT_LEAST_EVERY = timedelta(hours=1)
-_TROUBLES = (
-    ConnectionState.CONNECTING,
-    ConnectionState.RECONNECTING,
-    ConnectionState.DEGRADED,
-    ConnectionState.FAILED,
-)
 _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 
 
@@ -40,7 +31,7 @@ class StatusLog:
     def __init__(self) -> None:
         self._state = ConnectionState.DISCONNECTED
         self._out_since: datetime | None = None
-        self._told: dict[tuple[ConnectionState, str], int] = {}
+        self._told: dict[tuple[ConnectionState, str | None], int] = {}
         self._was_ready = False
         self._ready_since: datetime | None = None
         self._is_told = False
@@ -103,7 +94,8 @@ class StatusLog:
                 _logger.info("Connecting to IBKR at %s", _who(status))
             return
         if self._out_since is None:
-            self._out_since = status.since
+            outage = status.outage
+            self._out_since = status.since if outage is None or outage.is_over else outage.began_at
             self._is_told = False
             if self._ready_since is None or status.since - self._ready_since >= _STILL_AFTER:
                 self._begin_anew()
@@ -136,21 +128,18 @@ def _who(status: Status) -> str:
     return f"{status.endpoint} as client {status.client_id}"
 
 
-def _cause(status: Status) -> str:
+def _cause(status: Status) -> str | None:
     """What makes a trouble a new one: in a session its reason, without one the kind of the last failure."""
-    in_session = status.state is ConnectionState.DEGRADED
-    return status.reason.partition(" (expected:")[0] if in_session else status.last_error.partition(":")[0]
+    if status.state is ConnectionState.DEGRADED:
+        return status.trouble
+    return None if status.failure is None else status.failure.kind
 
 
 def cure(status: Status) -> str:
     """What to do about a trouble, in sentences; empty where there is none, or nothing to do."""
-    if status.state not in _TROUBLES:
-        return ""
     if status.state is ConnectionState.DEGRADED:
-        codes = [1100] if status.upstream is UpstreamState.DOWN else map(int, re.findall(_CAUSE, status.reason))
-        lines = dict.fromkeys(row.advice for code in codes if (row := find(code)) and row.advice)
+        lines = dict.fromkeys(row.advice for code in status.codes if (row := find(code)) and row.advice)
         return ". ".join(line.rstrip(".") for line in lines)
-    kind = status.last_error.partition(":")[0]
-    if kind not in set(FailureKind):
+    if status.failure is None or status.state is ConnectionState.DISCONNECTED:
         return ""
-    return advice(FailureKind(kind), status.endpoint, status.client_id)
+    return advice(status.failure.kind, status.endpoint, status.client_id)

@@ -21,6 +21,7 @@ from ibkr.runtime.script import running_loop
 logger = logging.getLogger("ibkr.runtime")
 
 
+_ANOTHER_ERROR = "Another internal error while the session was being ended. Please report this, too."
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SLACK = 0.01
 """Of the whole wait: so much later may any timer fire. More would break the promise of 6.1 s to a suspicion."""
@@ -87,19 +88,25 @@ class Driver:
     def post(self, fact: Fact) -> None:
         """Take a fact, or queue it behind the one that is being taken."""
         self._queue.append(fact)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._queue:
-                self._take(self._queue.popleft())
-        finally:
-            self._busy = False
+        if not self._busy:
+            self._work()
 
     def look_at_transport(self) -> None:
         """Show the end of the session as soon as nothing can be sent any more, before the loop tells of it."""
-        if not self._busy and self._machine.is_in_session and self._session.lost_transport:
-            self.post(TransportEnded(self._machine.attempts, self._session.lost_transport))
+        if not self._busy and self._machine.is_in_session:
+            self._work(self._take_loss)
+
+    def _work(self, first: Callable[[], None] = lambda: None) -> None:
+        """Take what is queued, and what comes to the queue by that."""
+        self._busy = True
+        try:
+            first()
+            self._settle()
+            while self._queue:
+                self._take(self._queue.popleft())
+                self._settle()
+        finally:
+            self._busy = False
 
     @property
     def silence(self) -> float:
@@ -118,12 +125,15 @@ class Driver:
             self._quiet.discard(waiter)
 
     def _take(self, fact: Fact) -> None:
+        self._take_loss()
         if isinstance(fact, TimerFired):
             if fact.timer not in self._fired:
                 return  # stopped while it waited in the queue, behind a callback that turns the loop itself
             self._fired.remove(fact.timer)
-        self._take_loss()
         self._step(fact)
+
+    def _settle(self) -> None:
+        """Mind the loop's pulse while a connection is wanted, and let go who waits until nothing is left of it."""
         if (self._pulse is not None) is not self._machine.is_wanted:
             self._mind_pulse()
         if self._quiet and (self._machine.is_quiet or self._machine.is_wanted):
@@ -133,20 +143,26 @@ class Driver:
 
     def _step(self, fact: Fact) -> None:
         try:
+            if isinstance(fact, TimerFired):
+                fact = TimerFired(fact.timer, fact.late, self._session.last_byte, self._session.has_socket)
             orders = self._machine.step(fact, now())
             for order in orders:
                 self._carry_out(order)
-            published = orders[-1] if orders else None  # a new status is the last that a step orders
-            status = published.status if isinstance(published, do.Publish) else None
         except Exception as error:
-            self._break_off(fact, error)
-            status = self._machine.status
-        if status is not None:
-            self._on_status(status)
+            self._break_off(f"handling {fact!r}", error)
+            return
+        published = orders[-1] if orders else None  # a new status is the last that a step orders
+        if isinstance(published, do.Publish):
+            self._on_status(published.status)
 
     def _take_loss(self) -> None:
         """No fact is shown in a session in which nothing can be sent any more."""
-        if self._machine.is_in_session and (why := self._session.lost_transport):
+        try:
+            why = self._session.lost_transport if self._machine.is_in_session else ""
+        except Exception as error:
+            self._break_off("looking at the transport", error)
+            return
+        if why:
             self._step(TransportEnded(self._machine.attempts, why))
 
     def blocked(self, seconds: float) -> None:
@@ -197,7 +213,7 @@ class Driver:
         del self._timers[timer]
         self._fired.add(timer)
         late = max(0.0, asyncio.get_running_loop().time() - due)
-        self.post(TimerFired(timer, late, self._session.last_byte, self._session.has_socket))
+        self.post(TimerFired(timer, late))
 
     def shut_down(self) -> None:
         """Have the system end the socket, whatever the loop does; nothing else is changed."""
@@ -215,30 +231,47 @@ class Driver:
         self._fired.clear()
         self._queue.clear()
         self._busy = False
-        if forked:
-            self._session.detach()
-        else:
-            self._session.shut_down()
+        self._survive(self._session.detach if forked else self._session.shut_down)
         self._machine.break_off(why, Now(0.0, datetime.now(UTC)), socket_gone=True)
         on_status = self._on_status
         if forked:
             self._on_status = _nobody
         try:
-            self._session.abandon()
+            self._survive(self._session.abandon)
         finally:
             self._on_status = on_status
         if not forked:
             self._on_status(self._machine.status)
 
-    def _break_off(self, fact: Fact, error: Exception) -> None:
-        """A mistake in our own code: what it would call ready could be a lie, so the session ends, loudly."""
-        logger.critical(
-            "Internal error while handling %r; the session is ended. Please report this.", fact, exc_info=error
-        )
+    def _break_off(self, what: str, error: Exception) -> None:
+        """A mistake in our own code, while doing ``what``: what it would call ready could be a lie.
+
+        The session ends, loudly, and the state is ``FAILED``, whatever else raises on the way.
+        """
+        logger.critical("Internal error while %s; the session is ended. Please report this.", what, exc_info=error)
         self.crash = error
         self._queue.clear()
         for timer in list(self._timers):
             self._stop(timer)
-        self._session.abort()
-        self._session.release()
-        self._machine.break_off(f"internal error: {error!r}", now(), socket_gone=self._session.has_ended)
+        socket_gone = self._end_session()
+        self._machine.break_off(f"internal error: {error!r}", now(), socket_gone=socket_gone)
+        self._on_status(self._machine.status)
+
+    def _end_session(self) -> bool:
+        """End it as far as it can be ended. Whether nothing more will be heard of its socket."""
+        socket_gone = True
+        try:
+            self._session.abort()
+            socket_gone = self._session.has_ended
+        except Exception:
+            logger.critical(_ANOTHER_ERROR, exc_info=True)
+            self._survive(self._session.shut_down)
+        self._survive(self._session.release)
+        return socket_gone
+
+    def _survive(self, end: Callable[[], None]) -> None:
+        """Take one step of a session's end. If it fails, the other steps are taken all the same."""
+        try:
+            end()
+        except Exception:
+            logger.critical(_ANOTHER_ERROR, exc_info=True)

@@ -30,8 +30,6 @@ T = TypeVar("T")
 _AT_EXIT = 0.7
 """Seconds that the end of a connection may keep an interpreter from ending."""
 
-_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
-
 
 class Supervision(Generic[S]):
     """What a connector does, in the event loop of its last ``connect``.
@@ -120,7 +118,7 @@ class Supervision(Generic[S]):
     @property
     def is_over(self) -> bool:
         """Whether no connection is wanted, or it was given up."""
-        return self.latest.state in _OVER
+        return self.latest.state.is_over
 
     @property
     def is_quiet(self) -> bool:
@@ -234,7 +232,7 @@ class Supervision(Generic[S]):
     async def _until_over(self) -> None:
         """Until no connection is wanted any more. Raises the cause when it was given up."""
         while not self.is_over:
-            await self._until(lambda status: status.state in _OVER)
+            await self._until(lambda status: status.state.is_over)
         if self._machine.status.state is ConnectionState.FAILED:
             raise self._connect_error()
 
@@ -308,8 +306,8 @@ class Supervision(Generic[S]):
 
 def _is_settled(status: Status) -> bool:
     degraded = status.state is ConnectionState.DEGRADED and status.is_connected
-    return degraded or status.state in (ConnectionState.READY, *_OVER)
+    return degraded or _is_ready_or_over(status)
 
 
 def _is_ready_or_over(status: Status) -> bool:
-    return status.state in (ConnectionState.READY, *_OVER)
+    return status.state is ConnectionState.READY or status.state.is_over

@@ -282,9 +282,9 @@ class Session:
             with self.subscriptions.requests.start_up():
                 startup.ask_again(known, shared=shared)
 
-    def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
+    def compare(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
         """Bring the trades up to date, and compare with what was known before the outage."""
-        self.gaps.compare(cause, unknown)
+        self.gaps.compare(cause, unknown, outage)
 
     def report_gap(self) -> None:
         """Tell what changed in the outage that is over. After the first start-up, see what others have, for later."""

@@ -26,7 +26,6 @@ from ibkr.web.settings import WebSettings
 
 _log = logging.getLogger("ibkr.web")
 
-_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 _KEPT_POINTS = 720
 _SINKS_MAY_TAKE = 0.5
 
@@ -91,7 +90,7 @@ class Site:
 
         Raises ``NotReady`` where the program holds it and wants none.
         """
-        if self._is_held and self._connector.status.state in _OVER:
+        if self._is_held and self._connector.status.state.is_over:
             self.hold()
         else:
             self._connector.reconnect()

@@ -11,6 +11,9 @@ from ibkr.core.codes.notices import connected_farms, farm_name, feed_of, new_por
 from ibkr.core.codes.reactions import (
     CODES,
     IN_WORDS,
+    TOO_FAST,
+    UPSTREAM_LOST,
+    WITHHELD,
     OrderWord,
     is_about_farm,
     is_about_link,
@@ -24,6 +27,9 @@ from ibkr.core.codes.reactions import (
 __all__ = [
     "CODES",
     "IN_WORDS",
+    "TOO_FAST",
+    "UPSTREAM_LOST",
+    "WITHHELD",
     "Category",
     "Code",
     "OrderWord",

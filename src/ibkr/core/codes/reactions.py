@@ -25,11 +25,15 @@ _WAIT_FOR_FARM = (
 _NOTHING = "Nothing to do."
 _SLEEPS = "Nothing to do: it connects when data of it is asked for."
 
+TOO_FAST = 100
+UPSTREAM_LOST = 1100
+WITHHELD = 10197
+
 CODES: dict[int, Code] = {
     row.code: row
     for row in (
         _session(
-            100,
+            TOO_FAST,
             "Messages come faster than the gateway allows (50 a second by default).",
             advice="Send fewer messages: the third time the gateway ends the session. The connector slows down by"
             " itself; look for another program at this gateway, or lower send_rate.",
@@ -68,7 +72,7 @@ CODES: dict[int, Code] = {
             reaction=Reaction.CLIENT_ID_IN_USE,
         ),
         _upstream(
-            1100,
+            UPSTREAM_LOST,
             "The gateway has lost its link to IB: an outage, the nightly reset, a login elsewhere. The socket stays.",
             advice=_WAIT_FOR_IB,
             retry_helps=True,
@@ -176,7 +180,7 @@ CODES: dict[int, Code] = {
             reaction=Reaction.STREAM_ENDED,
         ),
         _data(
-            10197,
+            WITHHELD,
             "Data is withheld while another session of this user is logged in.",
             severity=Severity.WARNING,
             advice="Log the other session out (TWS, mobile, Client Portal): one login a user. A second user name with"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from ibkr.core.calendar import Window
+from ibkr.core.window import Window
 from ibkr.doctor.check import Check, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient

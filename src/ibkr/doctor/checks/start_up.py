@@ -28,6 +28,7 @@ class _Request:
     fields: tuple[object, ...]
     is_end: Callable[[Message], bool]
     is_order: bool = False
+    is_account: bool = False
     took: float | None = None
 
 
@@ -75,16 +76,22 @@ def _requests(session: Session, patient: Patient) -> list[_Request]:
         _Request("positions", (61, 1), is_a(messages.POSITION_END.message_id)),
         _Request("open orders", (5, 1), is_a(messages.OPEN_ORDER_END.message_id), is_order=True),
         _Request("completed orders", (99, False), is_a(messages.COMPLETED_ORDERS_END.message_id), is_order=True),
-        _Request("account updates", (6, 2, True, account), is_a(messages.ACCOUNT_DOWNLOAD_END.message_id)),
+        _Request(
+            "account updates",
+            (6, 2, True, account),
+            is_a(messages.ACCOUNT_DOWNLOAD_END.message_id),
+            is_account=True,
+        ),
         _Request(
             "account values",
             (76, 1, multi, account, "", False),
             is_a(messages.ACCOUNT_UPDATE_MULTI_END.message_id),
+            is_account=True,
         ),
         _Request("executions", (7, 3, executions, 0, *filters), is_a(messages.EXECUTION_DATA_END.message_id)),
     ]
     if not account:
-        requests = [request for request in requests if not request.name.startswith("account")]
+        requests = [request for request in requests if not request.is_account]
     return [request for request in requests if not (patient.ibkr.readonly and request.is_order)]
 
 

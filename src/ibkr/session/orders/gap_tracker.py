@@ -98,7 +98,7 @@ class GapTracker:
         if self._sent.session_ended():
             self._tell_unconfirmed()
 
-    def compare(self, cause: str, unknown: tuple[str, ...]) -> None:
+    def compare(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
         """Start-up has told all that it will: bring the trades up to date, and note what is to be reported."""
         self.report()
         self._is_current, self._is_upstream_alone = True, False
@@ -115,7 +115,9 @@ class GapTracker:
             incomplete.append(EARLIER_DAY)
         accounts = tuple(self._client.getAccounts())
         found = compare(before, after, start, end)
-        self._pending = GapReport(start, end, cause, incomplete=tuple(incomplete), accounts=accounts, **found)
+        self._pending = GapReport(
+            start, end, cause, incomplete=tuple(incomplete), accounts=accounts, outage=outage, **found
+        )
 
     def _comparable(self, before: Picture, unknown: tuple[str, ...]) -> tuple[Picture, list[str]]:
         """The picture now, in so far as it can be held against the one before; and in words, what of it cannot."""

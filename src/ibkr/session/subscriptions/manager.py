@@ -110,7 +110,8 @@ class SubscriptionManager:
         label = self.ledger.label
         filled = tuple((label(key), sub.filled) for key, sub in self._registry if sub.filled is not None)
         unfilled = tuple(label(key) for key, _ in self._registry if bars.is_awaited(self._wrapper, key))
-        return AfterGap(self.ledger.restored, self.ledger.refused, filled, unfilled)
+        refused = tuple(stream.words for stream in self.ledger.refused)
+        return AfterGap(self.ledger.restored, refused, filled, unfilled)
 
     def note_ticks(self, now: float) -> None:
         """A packet was read: its tickers have ticked."""
@@ -168,7 +169,7 @@ class SubscriptionManager:
             return
         if what is Reaction.STREAM_WITHHELD and self.ledger.withhold(req_id):
             self._moved()
-        is_refused = not is_warning(code) and self.ledger.refuse(req_id, f"{code}: {text}")
+        is_refused = not is_warning(code) and self.ledger.refuse(req_id, text, code)
         is_dropped = is_refused and req_id not in self.ledger
         if is_refused:
             self._moved()
@@ -184,7 +185,7 @@ class SubscriptionManager:
             wrapper.forget(key)
 
     def _ended(self, req_id: int, code: int, text: str, tell: Callable[[], None]) -> None:
-        has_ended = self.ledger.end(req_id, f"{code}: {text}")
+        has_ended = self.ledger.end(req_id, text, code)
         try:
             if has_ended and code == _BUST:  # the library would ask for bars again itself, beside us
                 self._library.ib.errorEvent.emit(req_id, code, text, self._wrapper.contracts.get(req_id))
