@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
-from ibkr.session.adapter import Adapter
+from ibkr.session.library.client import ClientOverrides
+from ibkr.session.session import Session
+from ibkr.session.subscriptions import SubscriptionManager
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
 from ibkr.core.machine import IllegalFact
@@ -74,8 +76,8 @@ def break_session(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def make(*names: str) -> None:
         for name in names:
-            is_property = isinstance(vars(Adapter)[name], property)
-            monkeypatch.setattr(Adapter, name, property(broken) if is_property else broken)
+            is_property = isinstance(vars(Session)[name], property)
+            monkeypatch.setattr(Session, name, property(broken) if is_property else broken)
 
     return make
 
@@ -121,6 +123,33 @@ async def test_connect_raises_what_breaks_when_a_timer_is_due(
     await says_failed(connector)
 
 
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(ClientOverrides, "connectAsync"), (Session, "session_opened"), (Session, "slice_read"), (ClientOverrides, "write")],
+)
+async def test_connect_raises_what_breaks_outside_of_an_effect(
+    make: Make, monkeypatch: pytest.MonkeyPatch, cls: type, name: str
+) -> None:
+    connector = make()
+    monkeypatch.setattr(cls, name, broken)
+    async with asyncio.timeout(2):
+        with pytest.raises(RuntimeError, match="please report it: AttributeError"):
+            await connector.connect_async()
+    await says_failed(connector)
+
+
+async def test_what_breaks_at_the_end_of_a_session_is_told(
+    gateway: Gateway, make: Make, state_of: StateOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    monkeypatch.setattr(SubscriptionManager, "before_reset", broken)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
+    monkeypatch.undo()
+    await says_failed(connector)
+
+
 @pytest.mark.parametrize("ends", [(), ENDS], ids="+".join)
 async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
     make: Make, break_session: Callable[..., None], ends: tuple[str, ...]
@@ -156,7 +185,7 @@ async def test_after_a_broken_end_a_connect_starts_over(
     connector = make()
     await connector.connect_async()
     with monkeypatch.context() as patch:
-        patch.setattr(Adapter, "release", broken)
+        patch.setattr(Session, "release", broken)
         connector._driver.post(IllegalFact("no fact at all"))  # type: ignore[arg-type]
     assert connector.status.state is ConnectionState.FAILED
     assert [record.levelname for record in caplog.records].count("CRITICAL") == 2

@@ -63,6 +63,10 @@ class Supervision(Generic[S]):
         """Take an event of the session."""
         self.driver.post(fact)
 
+    def failed(self, what: str, error: Exception) -> None:
+        """Our own code has made a mistake while doing this: the session ends, and the state is ``FAILED``."""
+        self.driver.break_off(what, error)
+
     def gap_found(self, report: GapReport) -> None:
         """Take a gap report."""
         self._gap_listeners.tell(report)

@@ -60,6 +60,9 @@ class Owner(Protocol):
     def post(self, fact: Fact) -> None:
         """Take an event."""
 
+    def failed(self, what: str, error: Exception) -> None:
+        """Our own code has made a mistake while doing this: end the session, and say so."""
+
     def gap_found(self, report: GapReport) -> None:
         """Take a gap report, in a turn of the loop of its own."""
 
@@ -122,7 +125,7 @@ class Session:
             settings.host,
             settings.client_id,
             policy,
-            owner.post,
+            owner,
             on_open=self._session_begins,
             end_session=self._end_session,
         )
@@ -313,7 +316,13 @@ class Session:
         if self._announcing is None:
             self._restore(self._attempt, same_session)
         else:
-            asyncio.get_running_loop().call_soon(self._restore, self._attempt, same_session)
+            asyncio.get_running_loop().call_soon(self._restore_later, self._attempt, same_session)
+
+    def _restore_later(self, attempt: int, same_session: bool) -> None:
+        try:
+            self._restore(attempt, same_session)
+        except Exception as error:  # the driver, which handles what effects raise, is not around this call
+            self.failed("restoring subscriptions", error)
 
     def _restore(self, attempt: int, same_session: bool) -> None:
         if attempt != self._attempt or self._has_no_session():
@@ -520,7 +529,13 @@ class Session:
     # Hooks: what ended, and what the program asks of the connection.
 
     def transport_ended(self, reason: str) -> None:
-        self._socket.transport_ended(reason)
+        try:
+            self._socket.transport_ended(reason)
+        except Exception as error:
+            self.failed("ending a session", error)
+
+    def failed(self, what: str, error: Exception) -> None:
+        self._owner.failed(what, error)
 
     def disconnect(self) -> bool:
         return self._owner.disconnect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import AttemptFailed, Fact, SocketEnded, TransportEnded
@@ -13,10 +14,20 @@ from ibkr.session.library import Library
 from ibkr.session.library.connection import CLOSED_BY_PEER
 
 
+class Owner(Protocol):
+    """The connector, as far as a socket needs it."""
+
+    def post(self, fact: Fact) -> None:
+        """Take an event."""
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Our own code has made a mistake while doing this: end the session, and say so."""
+
+
 class Socket:
     """Each attempt ends in exactly one ``SocketEnded``.
 
-    ``post`` takes the events. ``on_open`` is called once in an attempt, when the gateway has sent accounts and next id;
+    ``owner`` takes the events. ``on_open`` is called once in an attempt, when the gateway has sent accounts and next id;
     ``end_session`` when nothing can be sent any more, with whether that is by our own will. ``is_there``: the port has
     taken the newest attempt's connection. ``has_ended``: that attempt is over, and its socket gone.
     """
@@ -27,7 +38,7 @@ class Socket:
         host: str,
         client_id: int,
         policy: Policy,
-        post: Callable[[Fact], None],
+        owner: Owner,
         *,
         on_open: Callable[[], None],
         end_session: Callable[[bool], None],
@@ -36,7 +47,7 @@ class Socket:
         self._conn, self._reader = library.conn, library.reader
         self._host, self._client_id = host, client_id
         self._patience = policy.probe_after + policy.probe_timeout
-        self._post, self._on_open, self._end_session = post, on_open, end_session
+        self._owner, self._post, self._on_open, self._end_session = owner, owner.post, on_open, end_session
         self._attempt = 0
         self._opening: asyncio.Task[None] | None = None
         self._is_open = False
@@ -126,6 +137,9 @@ class Socket:
         except (OSError, UnicodeError) as error:
             self._conn.end_reason = address_error(error)
             self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._conn.end_reason)))
+            return
+        except Exception as error:
+            self._owner.failed("opening a socket", error)
             return
         if attempt == self._attempt:
             self.opened()

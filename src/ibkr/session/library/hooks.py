@@ -142,6 +142,9 @@ class Hooks(Protocol):
     def transport_ended(self, reason: str) -> None:
         """The socket is closed. The reason may be empty."""
 
+    def failed(self, what: str, error: Exception) -> None:
+        """Our own code has made a mistake while doing this: the session ends."""
+
     def disconnect(self) -> bool:
         """The program calls ``ib.disconnect()``."""
 

@@ -137,14 +137,17 @@ class MessageReader:
     def _take_turn(self) -> None:
         # Before the work: a handler that runs the loop itself waits for messages that only this can bring.
         self._next = asyncio.get_running_loop().call_soon(self._take_turn)
-        if self._paused_at is not None:
-            self._on_bytes()
-        if self._messages:
-            self._read_slice()
-        if self._messages:
-            self._pause()
-        elif self._cancel_turn():
-            self._resume()
+        try:
+            if self._paused_at is not None:
+                self._on_bytes()
+            if self._messages:
+                self._read_slice()
+            if self._messages:
+                self._pause()
+            elif self._cancel_turn():
+                self._resume()
+        except Exception as error:  # a mistake of ours: the library's own are its decoder's
+            self._hooks.failed("reading what the gateway has sent", error)
 
     def _read_slice(self) -> None:
         """Read messages until none is left or the time is over. What the library does for a packet, for each slice."""
