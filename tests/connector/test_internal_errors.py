@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
-from ibkr.session.library.client import ClientOverrides
-from ibkr.session.session import Session
-from ibkr.session.subscriptions import SubscriptionManager
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
 from ibkr.core.machine import IllegalFact
+from ibkr.session.library.client import ClientOverrides
+from ibkr.session.session import Session
+from ibkr.session.subscriptions import SubscriptionManager
 from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire import encode_fields, frame
 from tests.given import AAPL, Make, NextTick, StateOf
@@ -125,7 +125,12 @@ async def test_connect_raises_what_breaks_when_a_timer_is_due(
 
 @pytest.mark.parametrize(
     ("cls", "name"),
-    [(ClientOverrides, "connectAsync"), (Session, "session_opened"), (Session, "slice_read"), (ClientOverrides, "write")],
+    [
+        (ClientOverrides, "connectAsync"),
+        (Session, "session_opened"),
+        (Session, "slice_read"),
+        (ClientOverrides, "write"),
+    ],
 )
 async def test_connect_raises_what_breaks_outside_of_an_effect(
     make: Make, monkeypatch: pytest.MonkeyPatch, cls: type, name: str

@@ -1,4 +1,4 @@
-"""The seam to the client library: typed subclasses, nothing replaced, and a contract that the installed one must fit."""
+"""The seam to the client library: typed subclasses, nothing replaced, and a contract that it must fit."""
 
 from __future__ import annotations
 
@@ -97,8 +97,9 @@ def altered(backend: str, tmp_path: Path) -> Callable[[str, str, str], subproces
         assert count
         changed.write_text(text, encoding="utf-8")
         program = (
-            f"import sys, time; sys.path.insert(0, {str(tmp_path)!r}); import {backend}; import ibkr; ibkr.IBConnector\n"
-            "import logging; logging.basicConfig()\n"
+            f"import sys, time, logging; sys.path.insert(0, {str(tmp_path)!r})\n"
+            f"import {backend}, ibkr; ibkr.IBConnector\n"
+            "logging.basicConfig()\n"
             "began = time.perf_counter()\n"
             f"try: [ibkr.IBConnector('127.0.0.1', 7497, 1, backend={backend!r}) for _ in range(2)]\n"
             "except ibkr.ConfigError as error: print(error)\n"

@@ -9,7 +9,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 from unittest.mock import patch
 
 import ib_async
@@ -136,7 +135,6 @@ async def test_a_long_packet_is_worked_on_in_turns_and_reading_waits(make: Make,
     connector = make()
     await connector.connect_async()
     seen = Seen(connector)
-    transport: Any = connector.ib.client.conn.transport
     receive(connector, bulletins(range(100)))
     steps = [len(seen)]
     while len(seen) < 100:

@@ -27,7 +27,7 @@ class Owner(Protocol):
 class Socket:
     """Each attempt ends in exactly one ``SocketEnded``.
 
-    ``owner`` takes the events. ``on_open`` is called once in an attempt, when the gateway has sent accounts and next id;
+    ``owner`` takes the events. ``on_open`` is called once in an attempt, when accounts and next id have arrived;
     ``end_session`` when nothing can be sent any more, with whether that is by our own will. ``is_there``: the port has
     taken the newest attempt's connection. ``has_ended``: that attempt is over, and its socket gone.
     """

@@ -36,7 +36,7 @@ async def _look(patient: Patient) -> list[Finding]:
         message = f"the module eventkit is the older one, which fails in threads and from Python 3.14 on ({versions})"
         return warn(_NAME, "client_library", message, f"Keep the newer one alone: {CURE}")
     if package.version != package.known:
-        message = f"ibkr does not know this version of {backend}, but it has everything that ibkr relies on ({versions})"
+        message = f"this version of {backend} is not known, but has everything that ibkr relies on ({versions})"
         return warn(_NAME, "client_library", message, cure)
     return ok(_NAME, versions)
 
