@@ -96,10 +96,7 @@ class IBConnector:
         self._session, self._driver = self._supervision.session, self._supervision.driver
         endings.remember(self._supervision)
         self._listeners.add(StatusLog())
-        mask = AccountMask(show_accounts=show_accounts)
-        self._listeners.add(lambda status: mask.learn(status.accounts))
-        mask.learn([account])
-        mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask)
+        self._mask_accounts(show_accounts=show_accounts)
 
     @classmethod
     def from_config(cls, cfg: Config) -> Self:
@@ -370,6 +367,12 @@ class IBConnector:
         """The last known status in one line. Debuggers and log lines call this: it runs nothing and changes nothing."""
         status = self._machine.status
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
+
+    def _mask_accounts(self, *, show_accounts: bool) -> None:
+        mask = AccountMask(show_accounts=show_accounts)
+        self._listeners.add(lambda status: mask.learn(status.accounts))
+        mask.learn([self._settings.account])
+        mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask)
 
     async def _ensure_fresh(self, max_age: float) -> None:
         await self._supervision.ensure_fresh(max_age, self._session.current_time_answer)

@@ -1,4 +1,7 @@
-"""Supervision: one machine at work in one event loop, what its owner asks of it, and waiting for what comes of that."""
+"""Supervision: one machine at work in one event loop, what the program asks of it, and waiting for what comes of that.
+
+Over 300 lines, because what the session asks of the connector around it is here, too.
+"""
 
 from __future__ import annotations
 

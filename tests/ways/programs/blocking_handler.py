@@ -43,7 +43,7 @@ async def cells() -> None:
         connector.connect()
     else:
         await connector.connect_async()
-    while sessions < 2 or not connector.may_trade:
+    while sessions < 2 or not connector.may_trade:  # noqa: ASYNC110 - as a cell of a notebook would
         await asyncio.sleep(0.01)
     connector.ib.disconnect()
 

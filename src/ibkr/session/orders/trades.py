@@ -275,7 +275,7 @@ class Trades:
         why_held: str,
         cap_price: float,
     ) -> None:
-        """A row about an order's status."""
+        """A row about an order's status. Over 40 lines by its arguments."""
         if order_id == _NO_ID:
             order_id = 0
         self._sent.told(perm_id)
