@@ -60,12 +60,20 @@ class ClientOverrides(_Base):
         clientId: int,
         timeout: float | None = None,  # noqa: ASYNC109 - the library's name
     ) -> None:
-        """Connect, and say hello. The reader does the rest, when the answers arrive."""
+        """Connect. The hello leaves when the connection is made, and the reader does the rest when answers arrive."""
         self.host, self.port, self.clientId = host, int(port), int(clientId)
         self.connState = self.CONNECTING
         await self.conn.connectAsync(host, port)
+
+    def say_hello(self) -> None:
+        """Tell the gateway which versions we speak."""
         hello = ClientHello(self.MinClientVersion, self.MaxClientVersion, self.connectOptions.decode())
         self.conn.sendMsg(hello_bytes(hello))
+
+    @property
+    def has_version(self) -> bool:
+        """Whether the gateway has said which version it speaks."""
+        return bool(self._serverVersion)
 
     def take_version(self, fields: list[str]) -> bool:
         """Take the gateway's version, which is its first message; False if this is another message."""

@@ -57,8 +57,9 @@ class ConnectionOverrides(_Base):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.hooks.accepted()
+        self.transport = transport
         transport.set_protocol(SmallReads(self))
+        self.hooks.accepted()
 
     @override
     def data_received(self, data: bytes) -> None:

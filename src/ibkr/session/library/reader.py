@@ -43,6 +43,8 @@ LONG_PAUSE = 1.0
 """Seconds for which reading may be paused without a warning: a gateway cuts clients that do not read."""
 
 _TICKS_AT_A_TIME = 32
+_OPENING = frozenset({b"9\0", b"15"})
+"""How the messages about the next id and the accounts begin: their first two bytes."""
 
 
 class MessageReader:
@@ -128,11 +130,23 @@ class MessageReader:
             detail = f"a message of {error.length:,} bytes was announced, more than any gateway sends"
             self._reject(Failure(FailureKind.CLOSED, detail))
             return
+        if self._next is None and not self._client.isReady():
+            self._read_opening()
         if self._next is None and self._messages:
             self._next = asyncio.get_running_loop().call_soon(self._take_turn)
         # A full read is not the last, and some loops read many times before anybody else has a turn.
         if len(data) >= READ_SIZE and self._next is not None:
             self._pause()
+
+    def _read_opening(self) -> None:
+        """Read version, accounts and next id at once: no event of ``ib`` is emitted, and a turn of the loop costs."""
+        client, messages = self._client, self._messages
+        try:
+            while messages and not client.isReady() and (not client.has_version or messages[0][:2] in _OPENING):
+                client.count_messages(1)
+                self._read_first(self._next_message(client.logs_messages))
+        except Exception as error:  # a mistake of ours
+            self._hooks.failed("reading what the gateway has sent", error)
 
     def _take_turn(self) -> None:
         # Before the work: a handler that runs the loop itself waits for messages that only this can bring.
@@ -149,34 +163,40 @@ class MessageReader:
         except Exception as error:  # a mistake of ours: the library's own are its decoder's
             self._hooks.failed("reading what the gateway has sent", error)
 
+    def _next_message(self, logs: bool) -> list[str]:
+        fields = self._messages.popleft().decode(errors="backslashreplace").split("\0")
+        fields.pop()  # the nothing after the last NUL
+        if logs:
+            self._client.log_received(fields)
+        return fields
+
     def _read_slice(self) -> None:
         """Read messages until none is left or the time is over. What the library does for a packet, for each slice."""
-        client, decoder, messages, ticks = self._client, self._decoder, self._messages, self._ticks
-        logs = client.logs_messages
-        clock = time.perf_counter
+        client, messages, ticks = self._client, self._messages, self._ticks
+        interpret, starts = self._decoder.interpret, ticks.starts
+        clock, logs = time.perf_counter, client.logs_messages
         until = clock() + SLICE
         was_reading, self.is_reading = self.is_reading, True
         try:
             client.packet_arrived()
             ticks.begin_slice(is_logging=logs)
-            starts = ticks.starts if client.isReady() else frozenset()
+            is_open = client.isReady()
             while messages:
-                count = ticks.read(messages, _TICKS_AT_A_TIME) if messages[0][:2] in starts else 0
-                client.count_messages(count)
+                count = ticks.read(messages, _TICKS_AT_A_TIME) if is_open and messages[0][:2] in starts else 0
                 if count < _TICKS_AT_A_TIME and messages:
-                    client.count_messages(1)
-                    fields = messages.popleft().decode(errors="backslashreplace").split("\0")
-                    fields.pop()  # the nothing after the last NUL
-                    if logs:
-                        client.log_received(fields)
-                    if client.isReady():
+                    count += 1
+                    client.count_messages(count)
+                    fields = self._next_message(logs)
+                    if is_open:
                         try:
-                            decoder.interpret(fields)
+                            interpret(fields)
                         except asyncio.CancelledError:
                             log_cancelled()
                     else:
                         self._read_first(fields)
-                        starts = ticks.starts if client.isReady() else starts
+                        is_open = client.isReady()
+                else:
+                    client.count_messages(count)
                 if clock() >= until:
                     break
             shielded(client.packet_processed)
