@@ -131,6 +131,26 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
     await says_failed(connector)
 
 
+@pytest.mark.parametrize("wanted", ["disconnect", "reconnect"])
+async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
+    make: Make, state_of: StateOf, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    monkeypatch.setattr("ibkr.core.step.END_WITHIN", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(Adapter, "close", lambda adapter: None)
+        patch.setattr(Adapter, "abort", lambda adapter: None)
+        async with asyncio.timeout(5):
+            if wanted == "disconnect":
+                await connector.disconnect_async()
+            else:
+                connector.reconnect()
+                await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
+        assert "EndLost" in connector.status.reason
+    connector._adapter.abort()
+
+
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("breaks", ["hang_up", "abandon"])
 def test_a_closed_loop_is_the_end_whatever_breaks_then(

@@ -44,6 +44,7 @@ from ibkr.core.status import Status
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 NAMES = ("positions", "open orders", "completed orders", "account updates", "executions")
 TICK = 1e-6
+_TESTED_APART = (Timer.ALERT, Timer.END_WATCH)
 TEXTS = {
     2103: "Market data farm connection is broken:{}",
     2104: "Market data farm connection is OK:{}",
@@ -83,6 +84,7 @@ class Rig:
         self.accepted = False
         self.asks_again = False
         self.answers_probes = False
+        self.loses_ends = False
         self.watch: Callable[[Fact, Phase, list[Effect]], None] = lambda fact, phase, effects: None
         self._queue: deque[Fact] = deque()
 
@@ -96,8 +98,8 @@ class Rig:
 
     @property
     def running(self) -> dict[Timer, float]:
-        """The timers that run, but the alert's: that one has tests of its own."""
-        return {timer: due for timer, due in self.timers.items() if timer is not Timer.ALERT}
+        """The timers that run, but the alert's and the one for a lost end: those have tests of their own."""
+        return {timer: due for timer, due in self.timers.items() if timer not in _TESTED_APART}
 
     @property
     def attempt(self) -> int:
@@ -154,6 +156,9 @@ class Rig:
     def fire(self, timer: Timer) -> None:
         """Fire a timer that runs."""
         late = max(0.0, self.mono - self.timers.pop(timer))
+        if timer is Timer.END_WATCH and not self.loses_ends:
+            self.end()  # as the system sees to it, and long before
+            return
         self.fact(TimerFired(timer, late, self.last_byte, self.accepted))
 
     def connect(self, attempts: int | None = 3) -> None:
@@ -257,7 +262,7 @@ class Rig:
                 assert delay >= 0
                 # A clock moves on between two firings, if only by a tick; a rounding error alone would not.
                 self.timers[timer] = self.mono + (max(delay, TICK) if delay else 0.0)
-                if timer is not Timer.ALERT:
+                if timer not in _TESTED_APART:
                     self.delays.append((timer, delay))
             case do.StopTimer(timer):
                 self.timers.pop(timer, None)

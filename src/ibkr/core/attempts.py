@@ -20,7 +20,7 @@ from ibkr.core.facts import (
 from ibkr.core.failure import Failure, FailureKind
 from ibkr.core.situation import Phase, RestoreState
 from ibkr.core.state import UpstreamState
-from ibkr.core.step import Step
+from ibkr.core.step import END_WITHIN, EndLost, Step
 
 _NOT_CONFIGURED = (
     "the gateway's login does not have the account that was configured:"
@@ -70,6 +70,7 @@ def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
     _session_ended(step, "reconnect() was called")
     step.end_socket(abort=False)
     step.situation.phase = Phase.CLOSING
+    step.watch_end()
 
 
 def retry_now(step: Step, _fact: ReconnectWanted | RetryWanted | TimerFired) -> None:
@@ -157,19 +158,28 @@ def session_lost(step: Step, fact: SocketEnded) -> None:
 def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
     """The way is free for the next attempt."""
     step.situation.socket_open = False
-    step.do(StopTimer(Timer.SOCKET_END))
+    step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
     step.open()
 
 
 def spent_socket_ended(step: Step, _fact: SocketEnded) -> None:
     """The socket of an attempt that counts no more is gone."""
     step.situation.socket_open = False
-    step.do(StopTimer(Timer.SOCKET_END))
+    step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
 
 
 def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
     """It did not close in good order."""
     step.do(Abort(step.situation.attempt))
+
+
+def end_lost(step: Step, fact: TimerFired) -> None:
+    """It was ended, and nobody has told so. Raises ``EndLost``, and the socket counts as gone."""
+    if fact.late > step.policy.lateness_tolerance:  # our own loop was blocked: what ended meanwhile may be untold yet
+        step.watch_end()
+        return
+    step.situation.socket_open = False
+    raise EndLost(f"the end of attempt {step.situation.attempt}'s socket was not told within {END_WITHIN:g} s")
 
 
 def session_dead(step: Step) -> None:
