@@ -131,6 +131,14 @@ def test_a_socket_that_is_gone_without_a_word_is_not_awaited(ready):
     assert ready.machine.is_quiet
 
 
+def test_a_socket_whose_transport_has_ended_is_not_awaited(ready):
+    ready.fact(TransportEnded(1, "EOF"))
+    ready.machine.break_off("internal error", ready.now)
+    assert ready.machine.is_quiet
+    ready.machine.step(SocketEnded(1, "EOF"), ready.now)
+    assert ready.machine.is_quiet, "it may still be told"
+
+
 def test_after_breaking_off_a_connect_starts_over(ready):
     ready.machine.break_off("internal error", ready.now, socket_gone=True)
     ready.socket = None
