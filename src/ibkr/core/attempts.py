@@ -47,7 +47,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     _id_is_free(step)
     s.lost_because = ""
     s.accounts = ()
-    s.attempts_since = step.now.mono
+    s.out_since = step.now.mono
     alarm.begin(step)
     step.open()
 
@@ -220,8 +220,8 @@ def fail(step: Step, failure: Failure) -> None:
     if s.budget is not None and not s.had_session:
         step.wait(policy.connect_pause)
     else:
-        tried_for = step.now.mono - s.attempts_since
-        wait = wait_after(failure, s.failures_in_a_row, tried_for, policy, step.roll())
+        out_for = step.now.mono - s.out_since
+        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll())
         step.wait(wait.left(s.attempt_started, step.now.mono))
 
 
@@ -272,8 +272,8 @@ def _leave(step: Step, failure: Failure) -> None:
 def _session_ended(step: Step, cause: str) -> None:
     s = step.situation
     s.lost_because = cause
-    if s.attempts_made == 0:  # it had been whole until now
-        s.attempts_since = step.now.mono
+    if s.attempts_made == 0:  # it had been whole: out of it from now on
+        s.out_since = step.now.mono
 
 
 def _flaps(step: Step) -> bool:
