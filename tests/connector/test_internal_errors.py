@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 import pytest
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
+from ibkr.core.facts import OrdersUnconfirmed
 from ibkr.core.machine import IllegalFact
 from ibkr.session.adapter import Adapter
 from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire import encode_fields, frame
-from tests.given import AAPL, Make, NextTick, StateOf
+from tests.given import AAPL, Make, NextTick, StateOf, States
 
 
 @pytest.fixture
@@ -131,6 +132,31 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
     await says_failed(connector)
 
 
+async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_other(
+    gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the end of the session posts on the way must not be taken for news of a session that was lost."""
+    connector = make()
+    await connector.connect_async()
+    seen = states(connector)
+    session = connector._driver._session
+    abort = session.abort
+
+    def abort_and_tell() -> None:
+        abort()
+        connector._driver.post(OrdersUnconfirmed(()))
+
+    monkeypatch.setattr(session, "abort", abort_and_tell)
+    connector._driver.break_off("testing it", KeyError("a mistake of ours"))
+    assert connector.status.state is ConnectionState.FAILED
+    await connector._driver.quiet()
+    assert seen == [ConnectionState.READY, ConnectionState.FAILED]
+    assert connector.stats.attempts == 1
+    assert connector._driver._timers == {}
+    await gateway.wait_for(lambda gateway: not gateway.client_ids)
+    assert await connector.connect_async() is True
+
+
 @pytest.mark.parametrize("wanted", ["disconnect", "reconnect"])
 async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
     make: Make, state_of: StateOf, monkeypatch: pytest.MonkeyPatch, wanted: str
@@ -138,9 +164,10 @@ async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
     connector = make()
     await connector.connect_async()
     monkeypatch.setattr("ibkr.core.step.END_WITHIN", 0.05)
+    session = connector._driver._session
     with monkeypatch.context() as patch:
-        patch.setattr(Adapter, "close", lambda adapter: None)
-        patch.setattr(Adapter, "abort", lambda adapter: None)
+        patch.setattr(session, "close", lambda: None)
+        patch.setattr(session, "abort", lambda: None)
         async with asyncio.timeout(5):
             if wanted == "disconnect":
                 await connector.disconnect_async()
@@ -148,7 +175,7 @@ async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
                 connector.reconnect()
                 await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
         assert "EndLost" in connector.status.reason
-    connector._adapter.abort()
+    session.abort()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -150,7 +150,7 @@ class Driver:
             for order in orders:
                 self._carry_out(order)
         except Exception as error:
-            self._break_off(f"handling {fact!r}", error)
+            self.break_off(f"handling {fact!r}", error)
             return
         published = orders[-1] if orders else None  # a new status is the last that a step orders
         if isinstance(published, do.Publish):
@@ -161,7 +161,7 @@ class Driver:
         try:
             why = self._session.lost_transport if self._machine.is_in_session else ""
         except Exception as error:
-            self._break_off("looking at the transport", error)
+            self.break_off("looking at the transport", error)
             return
         if why:
             self._step(TransportEnded(self._machine.attempts, why))
@@ -244,11 +244,14 @@ class Driver:
         if not forked:
             self._on_status(self._machine.status)
 
-    def _break_off(self, what: str, error: Exception) -> None:
+    def break_off(self, what: str, error: Exception) -> None:
         """A mistake in our own code, while doing ``what``: what it would call ready could be a lie.
 
         The session ends, loudly, and the state is ``FAILED``, whatever else raises on the way.
         """
+        if not self._busy:  # what the end of the session posts has to wait until the machine knows
+            self._work(lambda: self.break_off(what, error))
+            return
         logger.critical("Internal error while %s; the session is ended. Please report this.", what, exc_info=error)
         self.crash = error
         self._queue.clear()
