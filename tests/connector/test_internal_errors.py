@@ -157,6 +157,21 @@ async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_othe
     assert await connector.connect_async() is True
 
 
+async def test_a_mistake_that_is_told_in_the_middle_of_a_step_is_the_end_of_the_step(
+    make: Make, states: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = make()
+    seen = states(connector)
+    mistake = KeyError("a mistake of ours")
+    monkeypatch.setattr(
+        connector._driver._session, "start_up", lambda: connector._driver.break_off("testing it", mistake)
+    )
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        await connector.connect_async()
+    assert seen == [ConnectionState.DISCONNECTED, ConnectionState.CONNECTING, ConnectionState.FAILED]
+    assert connector._driver._timers == {}
+
+
 @pytest.mark.parametrize("wanted", ["disconnect", "reconnect"])
 async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
     make: Make, state_of: StateOf, monkeypatch: pytest.MonkeyPatch, wanted: str

@@ -38,8 +38,9 @@ from ibkr.core.facts import (
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Identity, Phase
-from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
+
+from .checks import check_outage
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 NAMES = ("positions", "open orders", "completed orders", "account updates", "executions")
@@ -240,21 +241,12 @@ class Rig:
         assert shown == ([self.status] if self.status != before else []), "each change is published once"
         assert not shown or isinstance(effects[-1], do.Publish), "a status is shown after the orders that it tells of"
         assert self.status.since == (before.since if self.state is before.state else self.now.wall)
-        self._look_at_outage(before)
+        check_outage(before, self.status)
         self.published += shown
         for effect in effects:
             self._carry_out(effect)
         self.watch(fact, phase, effects)
         return effects
-
-    def _look_at_outage(self, before: Status) -> None:
-        """From the loss of READY until READY again, and no longer than a connection is wanted."""
-        outage, was = self.status.outage, before.outage
-        lasted, lasts = (each is not None and each.ended_at is None for each in (was, outage))
-        has_begun = before.state is ConnectionState.READY and self.state is not ConnectionState.READY
-        is_wanted = self.state not in (ConnectionState.READY, ConnectionState.DISCONNECTED)
-        assert lasts is (is_wanted and (lasted or has_begun))
-        assert self.status.outages == (outage.number if outage else 0) == before.outages + (lasts and not lasted)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

@@ -146,9 +146,11 @@ class Driver:
         try:
             if isinstance(fact, TimerFired):
                 fact = TimerFired(fact.timer, fact.late, self._session.last_byte, self._session.has_socket)
-            orders = self._machine.step(fact, now())
+            orders, crash = self._machine.step(fact, now()), self.crash
             for order in orders:
                 self._carry_out(order)
+                if self.crash is not crash:
+                    return  # broken off meanwhile: the rest is of a session that is over
         except Exception as error:
             self.break_off(f"handling {fact!r}", error)
             return
