@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 import pytest
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
+from ibkr.core.facts import OrdersUnconfirmed
 from ibkr.core.machine import IllegalFact
 from ibkr.session.library.client import ClientOverrides
 from ibkr.session.session import Session
 from ibkr.session.subscriptions import SubscriptionManager
 from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire import encode_fields, frame
-from tests.given import AAPL, Make, NextTick, StateOf
+from tests.given import AAPL, Make, NextTick, StateOf, States
 
 
 @pytest.fixture
@@ -163,6 +164,67 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
     await connector.connect_async()
     break_session("lost_transport", *ends)
     await says_failed(connector)
+
+
+async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_other(
+    gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the end of the session posts on the way must not be taken for news of a session that was lost."""
+    connector = make()
+    await connector.connect_async()
+    seen = states(connector)
+    session = connector._driver._session
+    abort = session.abort
+
+    def abort_and_tell() -> None:
+        abort()
+        connector._driver.post(OrdersUnconfirmed(()))
+
+    monkeypatch.setattr(session, "abort", abort_and_tell)
+    connector._driver.break_off("testing it", KeyError("a mistake of ours"))
+    assert connector.status.state is ConnectionState.FAILED
+    await connector._driver.quiet()
+    assert seen == [ConnectionState.READY, ConnectionState.FAILED]
+    assert connector.stats.attempts == 1
+    assert connector._driver._timers == {}
+    await gateway.wait_for(lambda gateway: not gateway.client_ids)
+    assert await connector.connect_async() is True
+
+
+async def test_a_mistake_that_is_told_in_the_middle_of_a_step_is_the_end_of_the_step(
+    make: Make, states: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = make()
+    seen = states(connector)
+    mistake = KeyError("a mistake of ours")
+    monkeypatch.setattr(
+        connector._driver._session, "start_up", lambda: connector._driver.break_off("testing it", mistake)
+    )
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        await connector.connect_async()
+    assert seen == [ConnectionState.DISCONNECTED, ConnectionState.CONNECTING, ConnectionState.FAILED]
+    assert connector._driver._timers == {}
+
+
+@pytest.mark.parametrize("wanted", ["disconnect", "reconnect"])
+async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
+    make: Make, state_of: StateOf, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    monkeypatch.setattr("ibkr.core.step.END_WITHIN", 0.05)
+    session = connector._driver._session
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "close", lambda: None)
+        patch.setattr(session, "abort", lambda: None)
+        async with asyncio.timeout(5):
+            if wanted == "disconnect":
+                await connector.disconnect_async()
+            else:
+                connector.reconnect()
+                await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
+        assert "EndLost" in connector.status.reason
+    session.abort()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

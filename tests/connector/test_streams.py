@@ -66,7 +66,7 @@ async def test_it_is_asked_for_when_its_farm_is_up_and_named_until_then(
     await gateway.fault("end_stream", "AAPL")
     status = await state_of(connector, lambda status: status.state is DEGRADED)
     assert status.reason.startswith("subscriptions ended by the gateway: AAPL (10182: ")
-    assert status.may_trade
+    assert (status.may_trade, status.codes) == (True, (10182,))
     assert asked(gateway, "AAPL") == 1
     await gateway.fault("mend_farm")
     await connector.wait_ready_async(5)

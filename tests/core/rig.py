@@ -38,12 +38,14 @@ from ibkr.core.facts import (
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
 from ibkr.core.situation import Identity, Phase
-from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
+
+from .checks import check_outage
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 NAMES = ("positions", "open orders", "completed orders", "account updates", "executions")
 TICK = 1e-6
+_TESTED_APART = (Timer.ALERT, Timer.END_WATCH)
 TEXTS = {
     2103: "Market data farm connection is broken:{}",
     2104: "Market data farm connection is OK:{}",
@@ -83,6 +85,7 @@ class Rig:
         self.accepted = False
         self.asks_again = False
         self.answers_probes = False
+        self.loses_ends = False
         self.watch: Callable[[Fact, Phase, list[Effect]], None] = lambda fact, phase, effects: None
         self._queue: deque[Fact] = deque()
 
@@ -96,8 +99,8 @@ class Rig:
 
     @property
     def running(self) -> dict[Timer, float]:
-        """The timers that run, but the alert's: that one has tests of its own."""
-        return {timer: due for timer, due in self.timers.items() if timer is not Timer.ALERT}
+        """The timers that run, but the alert's and the one for a lost end: those have tests of their own."""
+        return {timer: due for timer, due in self.timers.items() if timer not in _TESTED_APART}
 
     @property
     def attempt(self) -> int:
@@ -154,6 +157,9 @@ class Rig:
     def fire(self, timer: Timer) -> None:
         """Fire a timer that runs."""
         late = max(0.0, self.mono - self.timers.pop(timer))
+        if timer is Timer.END_WATCH and not self.loses_ends:
+            self.end()  # as the system sees to it, and long before
+            return
         self.fact(TimerFired(timer, late, self.last_byte, self.accepted))
 
     def connect(self, attempts: int | None = 3) -> None:
@@ -235,21 +241,12 @@ class Rig:
         assert shown == ([self.status] if self.status != before else []), "each change is published once"
         assert not shown or isinstance(effects[-1], do.Publish), "a status is shown after the orders that it tells of"
         assert self.status.since == (before.since if self.state is before.state else self.now.wall)
-        self._look_at_outage(before)
+        check_outage(before, self.status)
         self.published += shown
         for effect in effects:
             self._carry_out(effect)
         self.watch(fact, phase, effects)
         return effects
-
-    def _look_at_outage(self, before: Status) -> None:
-        """From the loss of READY until READY again, and no longer than a connection is wanted."""
-        outage, was = self.status.outage, before.outage
-        lasted, lasts = (each is not None and each.ended_at is None for each in (was, outage))
-        has_begun = before.state is ConnectionState.READY and self.state is not ConnectionState.READY
-        is_wanted = self.state not in (ConnectionState.READY, ConnectionState.DISCONNECTED)
-        assert lasts is (is_wanted and (lasted or has_begun))
-        assert self.status.outages == (outage.number if outage else 0) == before.outages + (lasts and not lasted)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -257,7 +254,7 @@ class Rig:
                 assert delay >= 0
                 # A clock moves on between two firings, if only by a tick; a rounding error alone would not.
                 self.timers[timer] = self.mono + (max(delay, TICK) if delay else 0.0)
-                if timer is not Timer.ALERT:
+                if timer not in _TESTED_APART:
                     self.delays.append((timer, delay))
             case do.StopTimer(timer):
                 self.timers.pop(timer, None)

@@ -176,7 +176,7 @@ def test_nothing_runs_on_when_nothing_is_wanted(dated, abort):
     dated.advance(301)
     dated.disconnect(abort=abort)
     assert dated.status.alert == ""
-    assert set(dated.timers) <= {Timer.SOCKET_END}
+    assert set(dated.timers) <= {Timer.SOCKET_END, Timer.END_WATCH}
 
 
 def test_windows_are_looked_up_when_a_connection_is_wanted_not_each_time(dated):

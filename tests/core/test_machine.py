@@ -11,6 +11,7 @@ from ibkr.core.facts import (
     ConnectWanted,
     FarmsTold,
     Heard,
+    RetryWanted,
     SessionOpened,
     SocketEnded,
     StartupAnswered,
@@ -23,6 +24,7 @@ from ibkr.core.facts import (
 from ibkr.core.machine import IllegalFact
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import ConnectionState as S
+from ibkr.core.step import END_WITHIN, EndLost
 from ibkr.core.table import TABLE, Row
 
 LINK_FACTS = [
@@ -129,6 +131,14 @@ def test_a_socket_that_is_gone_without_a_word_is_not_awaited(ready):
     assert ready.machine.is_quiet
 
 
+def test_a_socket_whose_transport_has_ended_is_not_awaited(ready):
+    ready.fact(TransportEnded(1, "EOF"))
+    ready.machine.break_off("internal error", ready.now)
+    assert ready.machine.is_quiet
+    ready.machine.step(SocketEnded(1, "EOF"), ready.now)
+    assert ready.machine.is_quiet, "it may still be told"
+
+
 def test_after_breaking_off_a_connect_starts_over(ready):
     ready.machine.break_off("internal error", ready.now, socket_gone=True)
     ready.socket = None
@@ -148,3 +158,38 @@ def test_a_session_that_has_lost_its_transport_is_shown_as_lost_until_its_socket
     assert ready.state is S.RECONNECTING, "its last words change nothing"
     ready.end("reset by peer")
     assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.OPENING)
+
+
+@pytest.mark.parametrize("command", ["reconnect", "disconnect", "an attempt after a silent one"])
+def test_an_end_that_is_never_told_is_a_mistake_of_ours(new_rig, bring, command):
+    rig = new_rig()
+    rig.loses_ends = True
+    if command == "an attempt after a silent one":
+        rig.connect(None)
+        rig.accept()
+        rig.advance(6)
+        rig.fact(RetryWanted())
+    else:
+        bring(rig, P.UP)
+        getattr(rig, command)()
+    phase = rig.machine.phase
+    assert phase in (P.CLOSING, P.IDLE)
+    rig.advance(END_WITHIN - 1)
+    assert rig.machine.phase is phase
+    with pytest.raises(EndLost, match=r"the end of attempt 1's socket was not told within 30 s"):
+        rig.advance(1)
+    rig.machine.break_off("internal error: EndLost(...)", rig.now)
+    assert rig.state is S.FAILED
+    assert rig.machine.is_quiet, "nobody waits for it any more"
+
+
+@pytest.mark.parametrize(
+    ("command", "phase", "then"), [("reconnect", P.CLOSING, P.OPENING), ("disconnect", P.IDLE, P.IDLE)]
+)
+def test_an_end_that_our_own_blocked_loop_has_not_told_yet_has_its_time(ready, command, phase, then):
+    ready.loses_ends = True
+    getattr(ready, command)()
+    ready.block(END_WITHIN + 1)
+    assert ready.machine.phase is phase
+    ready.end()
+    assert (ready.machine.phase, Timer.END_WATCH in ready.timers) == (then, False)

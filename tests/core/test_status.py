@@ -166,7 +166,10 @@ def test_account_ids_are_masked_wherever_they_stand(ready):
 
 @pytest.mark.parametrize("carried", [copy.copy, copy.deepcopy, lambda status: pickle.loads(pickle.dumps(status))])
 def test_a_status_goes_to_another_process_and_stays_as_it_is(ready, carried):
+    ready.end("EOF")
+    ready.refuse()
     status = ready.status
+    assert None not in (status.outage, status.failure)
     there = carried(status)
     assert there == status
     assert there.to_dict() == status.to_dict()

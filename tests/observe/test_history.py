@@ -93,6 +93,21 @@ def test_a_gap_report_goes_to_its_own_outage_though_the_next_has_begun(at, tell)
     history.close()
 
 
+def test_an_outage_whose_end_was_dropped_on_the_way_does_not_last_for_ever(at, tell):
+    class Slow(list):
+        tell = list.append
+
+    statuses = Slow()
+    for seconds, state in ((0, S.READY), (1, S.RECONNECTING), (2, S.READY), (3, S.RECONNECTING), (4, S.READY)):
+        tell(statuses, at(seconds, state))
+    history = History()
+    for number in (0, 1, 3, 4):
+        history.tell(statuses[number])
+    ends = [(outage["seconds"], outage["outcome"]) for outage in history.outages()]
+    assert ends == [(1.0, "recovered"), (2.0, "unknown")]
+    history.close()
+
+
 def test_it_works_in_memory(at, tell):
     history = History()
     tell(history, at(0, S.READY))

@@ -56,6 +56,9 @@ async def test_five_orders_that_change_in_an_outage(
     assert not [trade for trade in ib.openTrades() if trade.order.clientId == 8], "the program has not asked for those"
     assert sorted(told) == sorted([*missed, "filled", "cancelled"])
     assert connector.last_gap is report
+    outage = connector.status.outage
+    assert outage is not None
+    assert (report.outage, outage.cause) == (outage.number, {"reset": "session_lost", "1101": "upstream_lost"}[fault])
 
 
 def check_changes(report: GapReport, trades: list[Trade]) -> None:

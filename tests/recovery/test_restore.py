@@ -80,6 +80,7 @@ async def test_one_of_ten_refused_after_a_restart_is_named_and_the_others_go_on(
     await gateway.fault("restart", 0.3)
     status = await state_of(connector, lambda status: status.state is DEGRADED)
     assert status.reason.startswith(f"subscriptions refused: {STOCKS[9].symbol} (101: ")
+    assert status.codes == (101,)
     assert status.may_trade
     for each in news[:9]:
         await each.beyond(each.times)

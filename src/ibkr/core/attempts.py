@@ -20,7 +20,7 @@ from ibkr.core.facts import (
 from ibkr.core.failure import Failure, FailureKind
 from ibkr.core.situation import Phase, RestoreState
 from ibkr.core.state import UpstreamState
-from ibkr.core.step import Step
+from ibkr.core.step import END_WITHIN, EndLost, Step
 
 _NOT_CONFIGURED = (
     "the gateway's login does not have the account that was configured:"
@@ -47,7 +47,7 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     _id_is_free(step)
     s.lost_because = ""
     s.accounts = ()
-    s.attempts_since = step.now.mono
+    s.out_since = step.now.mono
     alarm.begin(step)
     step.open()
 
@@ -70,6 +70,7 @@ def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
     _session_ended(step, "reconnect() was called")
     step.end_socket(abort=False)
     step.situation.phase = Phase.CLOSING
+    step.watch_end()
 
 
 def retry_now(step: Step, _fact: ReconnectWanted | RetryWanted | TimerFired) -> None:
@@ -157,19 +158,28 @@ def session_lost(step: Step, fact: SocketEnded) -> None:
 def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
     """The way is free for the next attempt."""
     step.situation.socket_open = False
-    step.do(StopTimer(Timer.SOCKET_END))
+    step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
     step.open()
 
 
 def spent_socket_ended(step: Step, _fact: SocketEnded) -> None:
     """The socket of an attempt that counts no more is gone."""
     step.situation.socket_open = False
-    step.do(StopTimer(Timer.SOCKET_END))
+    step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
 
 
 def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
     """It did not close in good order."""
     step.do(Abort(step.situation.attempt))
+
+
+def end_lost(step: Step, fact: TimerFired) -> None:
+    """It was ended, and nobody has told so. Raises ``EndLost``, and the socket counts as gone."""
+    if fact.late > step.policy.lateness_tolerance:  # our own loop was blocked: what ended meanwhile may be untold yet
+        step.watch_end()
+        return
+    step.situation.socket_open = False
+    raise EndLost(f"the end of attempt {step.situation.attempt}'s socket was not told within {END_WITHIN:g} s")
 
 
 def session_dead(step: Step) -> None:
@@ -210,8 +220,8 @@ def fail(step: Step, failure: Failure) -> None:
     if s.budget is not None and not s.had_session:
         step.wait(policy.connect_pause)
     else:
-        tried_for = step.now.mono - s.attempts_since
-        wait = wait_after(failure, s.failures_in_a_row, tried_for, policy, step.roll())
+        out_for = step.now.mono - s.out_since
+        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll())
         step.wait(wait.left(s.attempt_started, step.now.mono))
 
 
@@ -262,8 +272,8 @@ def _leave(step: Step, failure: Failure) -> None:
 def _session_ended(step: Step, cause: str) -> None:
     s = step.situation
     s.lost_because = cause
-    if s.attempts_made == 0:  # it had been whole until now
-        s.attempts_since = step.now.mono
+    if s.attempts_made == 0:  # it had been whole: out of it from now on
+        s.out_since = step.now.mono
 
 
 def _flaps(step: Step) -> bool:

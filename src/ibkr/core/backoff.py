@@ -1,4 +1,4 @@
-"""When to try again: from the cause of the last failure, how often it came, and how long it has been tried."""
+"""When to try again: from the cause of the last failure, how often it came, and for how long we are out."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Wait(Value):
         return self.seconds if self.from_end else max(0.0, started + self.seconds - now)
 
 
-def wait_after(failure: Failure, in_a_row: int, tried_for: float, policy: Policy, roll: float) -> Wait:
+def wait_after(failure: Failure, in_a_row: int, out_for: float, policy: Policy, roll: float) -> Wait:
     """The wait before the next attempt.
 
-    ``in_a_row``: failures of this kind in a row, this one counted. ``tried_for``: seconds since the first attempt after
-    the session was last whole. ``roll``: chance, from 0 to below 1; it shortens the wait by up to ``policy.jitter``.
+    ``in_a_row``: failures of this kind in a row, this one counted. ``out_for``: seconds since the first attempt of
+    this outage. ``roll``: chance, from 0 to below 1; it shortens the wait by up to ``policy.jitter``.
     """
     less = 1.0 - policy.jitter * roll
-    later = tried_for >= policy.later_after
+    later = out_for >= policy.later_after
     if failure.kind is FailureKind.UNREACHABLE:
         return Wait((policy.refused_every_later if later else policy.refused_every) * less)
     if failure.kind is FailureKind.CLOSED and failure.before_any_byte:

@@ -28,6 +28,8 @@ class Timer(StrEnum):
     RETRY = "retry"
     ATTEMPT = "attempt"
     SOCKET_END = "socket end"
+    END_WATCH = "end watch"
+    """While nothing goes on before the old socket's end is told: it is told, or our own code has lost it."""
     REQUEST = "request"
     UPSTREAM = "upstream"
     RESTORE = "restore"

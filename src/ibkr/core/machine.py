@@ -146,7 +146,8 @@ class Machine:
     def break_off(self, detail: str, now: Now, *, socket_gone: bool = False) -> None:
         """Give up without asking the table: no row can be trusted any more. State: ``FAILED``.
 
-        An open socket's end is still awaited, unless it is ``socket_gone`` without a word.
+        An open socket's end is still awaited, unless it is ``socket_gone`` without a word, or its transport has ended:
+        then nothing more can come of it.
         """
         self._situation.phase = Phase.FAILED
         self._situation.failure = None
@@ -154,6 +155,6 @@ class Machine:
         self._situation.next_retry_at = None
         self._situation.trouble_since = None
         self._situation.alert = self._situation.id_alert = ""
-        if socket_gone:
+        if socket_gone or not self._situation.session.is_usable:
             self._situation.socket_open = False
         self._show(view_of(self._situation, self.identity, self.policy), now)

@@ -168,8 +168,8 @@ class Situation:
     attempt_started: float = 0.0
     attempts_made: int = 0
     """Attempts since the session was last whole."""
-    attempts_since: float = 0.0
-    """When the first of those was wanted."""
+    out_since: float = 0.0
+    """Since when attempts are made: the slower cadence of a closed port counts from here."""
     had_session: bool = False
     """A start-up has ended since ``connect()``."""
     accounts: tuple[str, ...] = ()

@@ -21,6 +21,14 @@ _SESSION_TIMERS = (
 )
 
 
+END_WITHIN = 30.0
+"""Seconds within which the end of a socket is told, once it is ordered. It takes a turn of the loop, or the grace."""
+
+
+class EndLost(Exception):
+    """The end of a socket was not told: a mistake in our own code."""
+
+
 class Step:
     """The situation, the moment, the rules; and the effects collected so far.
 
@@ -54,6 +62,7 @@ class Step:
         if s.socket_open:
             self.end_socket(abort=True)
             s.phase = Phase.CLOSING
+            self.watch_end()
             return
         s.phase = Phase.OPENING
         s.attempt += 1
@@ -81,6 +90,11 @@ class Step:
             grace = self.policy.disconnect_grace if s.phase is Phase.IDLE else self.policy.close_grace
             self.do(Close(s.attempt), StartTimer(Timer.SOCKET_END, grace))
 
+    def watch_end(self) -> None:
+        """Nothing else goes on before the socket has ended: do not wait for that without limit."""
+        if self.situation.socket_open:
+            self.do(StartTimer(Timer.END_WATCH, END_WITHIN))
+
     def leave_session(self) -> None:
         """Stop what runs only while a session is up."""
         self.do(*(StopTimer(timer) for timer in _SESSION_TIMERS))
@@ -96,3 +110,5 @@ class Step:
         self.leave_session()
         self.do(Release())
         self.end_socket(abort=abort)
+        if phase is Phase.IDLE:
+            self.watch_end()

@@ -114,6 +114,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.WAITING, SocketEnded): _row(attempts.spent_socket_ended, P.WAITING),
     (P.CLOSING, SocketEnded): _row(attempts.old_socket_ended, P.OPENING),
     (P.CLOSING, Timer.SOCKET_END): _row(attempts.socket_end_overdue, P.CLOSING),
+    **{(phase, Timer.END_WATCH): _row(attempts.end_lost, phase) for phase in (P.IDLE, P.CLOSING)},
     (P.IDLE, SocketEnded): _row(attempts.spent_socket_ended, P.IDLE),
     (P.IDLE, Timer.SOCKET_END): _row(attempts.socket_end_overdue, P.IDLE),
     (P.FAILED, SocketEnded): _row(attempts.spent_socket_ended, P.FAILED),

@@ -149,6 +149,7 @@ class History:
         """The row of the outage."""
         row = self._rows.get(outage.number, 0)
         if not row:
+            self._end_open(db, outage.began_at.timestamp())  # one whose end was dropped on the way here
             row = (
                 db.execute(
                     "INSERT INTO outages (began_at, cause, reason, last_error) VALUES (?, ?, ?, '')",
@@ -171,7 +172,11 @@ class History:
         if row[0] is None or last is None or last["state"] == NOT_WATCHED:
             return
         self._change(db, row[0], NOT_WATCHED, "the program did not run")
-        db.execute("UPDATE outages SET ended_at = ?, outcome = ? WHERE ended_at IS NULL", (row[0], Outcome.UNKNOWN))
+        self._end_open(db, row[0])
+
+    def _end_open(self, db: sqlite3.Connection, at: float) -> None:
+        """An outage whose end nobody will tell ends here."""
+        db.execute("UPDATE outages SET ended_at = ?, outcome = ? WHERE ended_at IS NULL", (at, Outcome.UNKNOWN))
 
     def _masked(self, text: str, status: Status) -> str:
         return text if self._show_accounts else mask_accounts(text, status.accounts)

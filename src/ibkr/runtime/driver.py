@@ -145,9 +145,11 @@ class Driver:
         try:
             if isinstance(fact, TimerFired):
                 fact = TimerFired(fact.timer, fact.late, self._session.last_byte, self._session.has_socket)
-            orders = self._machine.step(fact, now())
+            orders, crash = self._machine.step(fact, now()), self.crash
             for order in orders:
                 self._carry_out(order)
+                if self.crash is not crash:
+                    return  # broken off meanwhile: the rest is of a session that is over
         except Exception as error:
             self.break_off(f"handling {fact!r}", error)
             return
@@ -248,6 +250,9 @@ class Driver:
 
         The session ends, loudly, and the state is ``FAILED``, whatever else raises on the way.
         """
+        if not self._busy:  # what the end of the session posts has to wait until the machine knows
+            self._work(lambda: self.break_off(what, error))
+            return
         logger.critical("Internal error while %s; the session is ended. Please report this.", what, exc_info=error)
         self.crash = error
         self._queue.clear()

@@ -245,7 +245,9 @@ class Oracle:
             assert Timer.REQUEST in running, "what is missing is asked for now and then"
         assert phase is not P.CLOSING or rig.socket is not None
         assert phase is not P.FAILED or not running
-        assert phase is not P.IDLE or running <= {Timer.SOCKET_END}
+        assert phase is not P.IDLE or running <= {Timer.SOCKET_END, Timer.END_WATCH}
+        awaits_end = phase in (P.IDLE, P.CLOSING) and rig.socket is not None
+        assert (Timer.END_WATCH in running) == awaits_end, "nothing would ever end this phase"
         assert rig.machine.is_quiet == (phase in (P.IDLE, P.FAILED) and rig.socket is None)
 
     def _check_delays(self, effects: list[Effect]) -> None:

@@ -36,6 +36,7 @@ RARE = {
     (P.STARTUP, StartupAnswered, P.UP),
     (P.STARTUP, Timer.REQUEST, P.UP),
     (P.STARTUP, Timer.STREAMS, P.STARTUP),
+    *((phase, Timer.END_WATCH, phase) for phase in (P.IDLE, P.CLOSING)),
     (P.RESTORING, Timer.LIVENESS, P.CLOSING),
     (P.RESTORING, Timer.REQUEST, P.RESTORING),
     *((P.RESTORING, timer, P.RESTORING) for timer in (Timer.CALENDAR, Timer.ALERT, Timer.UPSTREAM)),
