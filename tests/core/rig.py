@@ -281,7 +281,7 @@ class Rig:
                 self._queue.append(PeerSeen(attempt, self.peer))
             case do.Watch(attempt, _, _, farm):
                 self._queue.append(StreamsWatched(attempt, farm, self.tickers))
-            case do.Release():
+            case do.Release() | do.Look():
                 pass
             case _:
                 assert order.attempt == self.socket

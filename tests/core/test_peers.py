@@ -13,9 +13,9 @@ OTHERS = {
     b"SSH-2.0-OpenSSH_9.2\r\n": ("ssh", "an SSH server"),
     b"\x15\x03\x01\x00\x02\x02F": ("tls", "wants TLS"),
     b"\x16\x03\x03\x00\x7a\x02": ("tls", "wants TLS"),
-    b"-ERR wrong number of arguments for 'get' command\r\n": ("unknown", "something else"),
+    b"-ERR wrong number of arguments for 'get' command\r\n": ("unknown", "does not speak the API"),
     b"220 mail.example ESMTP\r\n": ("unknown", "b'220 mail.example'"),
-    b"\x00\x00\x12\x04\x00\x00\x00\x00\x00": ("unknown", "something else"),  # HTTP/2
+    b"\x00\x00\x12\x04\x00\x00\x00\x00\x00": ("unknown", "does not speak the API"),  # HTTP/2
 }
 
 

@@ -168,6 +168,25 @@ def test_a_web_server_is_no_gateway(silent):
     assert silent.machine.is_quiet
 
 
+def test_before_an_end_without_a_byte_is_reported_too(rig):
+    """Some TLS servers close at what is no TLS, without an alert."""
+    rig.peer = Failure(K.NOT_A_GATEWAY, "a server that wants TLS answers", looks_like="tls")
+    rig.connect()
+    rig.accept()
+    rig.end("EOF", before_any_byte=True)
+    assert (rig.state, rig.machine.failure) == (S.FAILED, rig.peer)
+
+
+def test_who_closes_before_any_byte_for_everybody_is_closed(rig):
+    rig.connect()
+    for _ in range(3):
+        rig.accept()
+        rig.end("EOF", before_any_byte=True)
+        rig.advance(1)
+    assert (rig.state, rig.machine.failure.kind, rig.machine.attempts_made) == (S.FAILED, K.CLOSED, 3)
+    assert len([order for order in rig.orders if isinstance(order, do.Look)]) == 1
+
+
 @pytest.mark.parametrize("how", ["nothing found", "too slow"])
 def test_who_is_silent_to_everybody_is_silent(silent, how):
     silent.end()

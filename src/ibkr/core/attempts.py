@@ -45,7 +45,8 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     s.failures_in_a_row = 0
     _id_is_free(step)
     s.lost_because = ""
-    s.half_open = s.looked = False
+    s.half_open = False
+    s.looked = None
     s.accounts = ()
     s.out_since = step.now.mono
     alarm.begin(step)
@@ -122,12 +123,6 @@ def attempt_failed(step: Step, fact: AttemptFailed) -> None:
 def transport_ended(step: Step, fact: TransportEnded) -> None:
     """The session is over before its last messages are read: it is shown so at once, and reacted to when they are."""
     step.situation.session.transport_ended = fact.detail
-
-
-def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
-    """The peer closed before there was a session."""
-    step.situation.socket_open = False
-    fail(step, Failure(FailureKind.CLOSED, fact.detail, before_any_byte=fact.before_any_byte))
 
 
 def session_lost(step: Step, fact: SocketEnded) -> None:

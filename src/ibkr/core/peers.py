@@ -20,7 +20,7 @@ def other_than_a_gateway(began: bytes) -> Failure | None:
     elif opening is Opening.SSH:
         what, looks_like = "an SSH server", "ssh"
     elif opening is Opening.UNKNOWN:
-        what, looks_like = "something else", "unknown"
+        what, looks_like = "something that does not speak the API", "unknown"
     else:
         return None
     detail = f"{what} answers, not TWS or IB Gateway; it began with {began[:_SHOWN]!r}"

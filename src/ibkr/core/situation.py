@@ -160,8 +160,8 @@ class Situation:
     lost_because: str = ""
     half_open: bool = False
     """The peer's system may still hold the session that was lost: nothing has been heard of it since."""
-    looked: bool = False
-    """What the port speaks was looked at once since ``connect()``."""
+    looked: Failure | None = None
+    """The failure because of which it was looked at what the port speaks, once since ``connect()``."""
     next_retry_at: datetime | None = None
     outages: int = 0
     other_port: int | None = None

@@ -91,7 +91,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.OPENING, TransportEnded): _row(attempts.transport_ended, P.OPENING),
     (P.OPENING, RowsUnreadable): _row(nothing, P.OPENING),
     (P.OPENING, AttemptFailed): _row(attempts.attempt_failed, *_TRY_AGAIN),
-    (P.OPENING, SocketEnded): _row(attempts.socket_ended_in_attempt, *_TRY_AGAIN),
+    (P.OPENING, SocketEnded): _row(unanswered.socket_ended_in_attempt, P.LOOKING, *_TRY_AGAIN),
     (P.OPENING, Timer.ATTEMPT): _row(unanswered.attempt_timed_out, P.OPENING, P.LOOKING, *_TRY_AGAIN),
     (P.LOOKING, PeerSeen): _row(unanswered.peer_seen, *_TRY_AGAIN),
     (P.LOOKING, Timer.ATTEMPT): _row(unanswered.look_overdue, *_TRY_AGAIN),

@@ -1,11 +1,11 @@
-"""Reactions to attempts that get no answer: nothing answers the SYN, or the port accepts and stays silent."""
+"""Reactions to attempts that get no answer: nothing answers the SYN, or the port accepts and says nothing."""
 
 from __future__ import annotations
 
 from ibkr.core.attempts import fail
 from ibkr.core.effects import DiscardUnsent, Look, StartTimer
 from ibkr.core.errors import Failure, FailureKind
-from ibkr.core.facts import PeerSeen, Timer, TimerFired
+from ibkr.core.facts import PeerSeen, SocketEnded, Timer, TimerFired
 from ibkr.core.situation import Phase
 from ibkr.core.step import Step
 
@@ -27,20 +27,31 @@ def attempt_timed_out(step: Step, fact: TimerFired) -> None:
         s.session.lateness_forgiven = True
         step.do(StartTimer(Timer.ATTEMPT, min(fact.late, step.identity.timeout)))
     elif fact.has_socket:
-        _stayed_silent(step)
+        step.do(DiscardUnsent(s.attempt, True))
+        detail = f"the port accepted, then said nothing for {step.identity.timeout:g} s"
+        _said_nothing(step, Failure(FailureKind.SILENT, detail))
     else:
         detail = f"no answer to the TCP connection for {step.syn_limit:g} s"
         fail(step, Failure(FailureKind.UNREACHABLE, detail, unanswered=True))
 
 
-def _stayed_silent(step: Step) -> None:
+def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
+    """The peer closed before there was a session."""
+    step.situation.socket_open = False
+    failure = Failure(FailureKind.CLOSED, fact.detail, before_any_byte=fact.before_any_byte)
+    if fact.before_any_byte:
+        _said_nothing(step, failure)
+    else:
+        fail(step, failure)
+
+
+def _said_nothing(step: Step, failure: Failure) -> None:
     """Before ``connect()`` may fail because of this, look once at what the port speaks."""
     s = step.situation
-    step.do(DiscardUnsent(s.attempt, True))
-    if s.had_session or s.looked:
-        fail(step, _silent(step))
+    if s.had_session or s.looked is not None:
+        fail(step, failure)
         return
-    s.looked = True
+    s.looked = failure
     s.phase = Phase.LOOKING
     step.end_socket(abort=True)  # first: some servers serve one client at a time
     step.do(Look(s.attempt, s.port), StartTimer(Timer.ATTEMPT, min(_LOOK, step.identity.timeout)))
@@ -48,13 +59,11 @@ def _stayed_silent(step: Step) -> None:
 
 def peer_seen(step: Step, fact: PeerSeen) -> None:
     """The look has ended: the port speaks something else, or nothing that we know."""
-    fail(step, fact.failure or _silent(step))
+    failure = fact.failure or step.situation.looked
+    assert failure is not None, "it is looked at after a failure"
+    fail(step, failure)
 
 
 def look_overdue(step: Step, _fact: TimerFired) -> None:
     """The look has found nothing in its time."""
-    fail(step, _silent(step))
-
-
-def _silent(step: Step) -> Failure:
-    return Failure(FailureKind.SILENT, f"the port accepted, then said nothing for {step.identity.timeout:g} s")
+    peer_seen(step, PeerSeen(step.situation.attempt, None))

@@ -13,7 +13,8 @@ _ENOUGH = 5
 """Bytes that tell what a peer is."""
 _APART = 0.05
 """Seconds from one opening to the next. A server of one client at a time gets the likelier one first."""
-_GET = b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"
+_GET = b"GET / HTTP/1.0\r\n\r\n"
+"""Without ``Host:``, at which Redis closes the connection in silence."""
 
 
 async def look_at_peer(host: str, port: int) -> Failure | None:
