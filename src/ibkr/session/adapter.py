@@ -124,7 +124,7 @@ class Adapter:
             round_trips=tuple(self._time.round_trips),
         )
 
-    def open(self, attempt: int, port: int) -> None:
+    def open(self, attempt: int, port: int, *, from_lost_address: bool) -> None:
         """Begin an attempt. Ends in exactly one ``SocketEnded``."""
         self._attempt = attempt
         self._startup = None
@@ -134,7 +134,7 @@ class Adapter:
         self.holdings.begin()
         self._time.begin()
         self._egress.begin()
-        self._socket.open(attempt, port)
+        self._socket.open(attempt, port, from_lost_address=from_lost_address)
 
     def close(self) -> None:
         """End the socket in good order: what was written is sent first, and orders that wait for their turn."""

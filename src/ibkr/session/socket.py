@@ -16,6 +16,7 @@ from typing import Any
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import AttemptFailed, Fact, SocketEnded, TransportEnded
 from ibkr.core.policy import Policy
+from ibkr.session.dial import Dialler, Route, is_unanswered, route_of
 from ibkr.session.ingest import SmallReads
 from ibkr.session.keepalive import keep_alive
 from ibkr.session.tap import Tap
@@ -50,6 +51,11 @@ class Socket:
         self._ib, self._client, self._conn = ib, ib.client, ib.client.conn
         self._host, self._client_id = host, client_id
         self._patience = policy.probe_after + policy.probe_timeout
+        self._syn_timeout = policy.syn_timeout
+        self._dialler = Dialler(host)
+        self._route: Route | None = None
+        self._lost: Route | None = None
+        self._unanswered = False
         self._tap = tap
         self._post, self._on_open, self._on_end = post, on_open, on_end
         self._attempt = 0
@@ -60,9 +66,11 @@ class Socket:
         self.has_ended = True
         self._take_over()
 
-    def open(self, attempt: int, port: int) -> None:
-        """Begin an attempt, in the running loop."""
+    def open(self, attempt: int, port: int, *, from_lost_address: bool = False) -> None:
+        """Begin an attempt, in the running loop; from the last session's own address, where that can be had."""
         self._attempt = attempt
+        self._lost = self._route if from_lost_address else None
+        self._unanswered = False
         self._is_open = False
         self._detail = ""
         self.has_ended = False
@@ -126,7 +134,9 @@ class Socket:
         conn = self._conn
         self._tap.on_unfit = self._on_unfit
         self._client.apiStart.connect(self._on_api_start, keep_ref=True)
+        conn.connectAsync = self._connect
         conn.connection_made = self._on_accepted
+        self._connection_lost, conn.connection_lost = conn.connection_lost, self._on_lost
         conn.data_received = self._tap.data_received
         # An EOF ends the socket even if it still holds bytes that the peer will never read.
         conn.eof_received = self._on_eof
@@ -135,13 +145,25 @@ class Socket:
         conn.disconnected.clear()
         conn.disconnected.connect(self._on_disconnected, keep_ref=True)
 
+    async def _connect(self, host: str, port: int) -> None:
+        """In the place of the library's own, for the ``host`` that the dialler has: see there."""
+        conn = self._conn
+        conn.reset()
+        sock = await self._dialler.connect(port, self._syn_timeout, self._lost)
+        try:
+            conn.transport, _ = await asyncio.get_running_loop().create_connection(lambda: conn, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
     async def _open(self, attempt: int, port: int) -> None:
         self._ib.wrapper.clientId = self._client_id
         try:
             await self._client.connectAsync(self._host, port, self._client_id, None)
         except (OSError, UnicodeError) as error:
             self._detail = in_words(error)
-            self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail)))
+            unanswered = is_unanswered(error)
+            self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._detail, unanswered=unanswered)))
             return
         self._opened(attempt)
 
@@ -168,7 +190,9 @@ class Socket:
         # Last: meanwhile the gateway works on what it was asked. Until here the attempt's own time limit serves.
         transport = self._conn.transport
         if transport is not None and not transport.is_closing():  # who was told may have ended it
-            keep_alive(transport.get_extra_info("socket"), self._patience)
+            sock = transport.get_extra_info("socket")
+            keep_alive(sock, self._patience)
+            self._route = route_of(sock)
 
     def _leave(self, end: Callable[[], None]) -> None:
         """What the library's own disconnect does, in its order."""
@@ -184,6 +208,10 @@ class Socket:
             kept_apart(self._ib.disconnectedEvent.emit)
             self._ib.wrapper.connectionClosed()
         self._check_end()
+
+    def _on_lost(self, error: Exception | None) -> None:
+        self._unanswered = is_unanswered(error)
+        self._connection_lost(error)
 
     def _on_eof(self) -> None:
         self._detail = self._detail or _CLOSED
@@ -219,7 +247,8 @@ class Socket:
         if self._opening is not None and not self._opening.done():
             return
         self.has_ended = True
-        self._post(SocketEnded(self._attempt, self._detail, before_any_byte=not self._tap.any_byte))
+        silent = not self._tap.any_byte
+        self._post(SocketEnded(self._attempt, self._detail, before_any_byte=silent, unanswered=self._unanswered))
 
     def _abort(self) -> None:
         if self._conn.transport is not None:

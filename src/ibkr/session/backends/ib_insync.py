@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,16 +23,7 @@ class IbInsync:
 
     def adapt(self, ib: Any) -> None:
         """The library asks the event-loop policy for a loop, which need not be the one that runs."""
-        ib.client.conn.connectAsync = _connecting(ib.client.conn)
         ib.wrapper._setTimer = _timing(ib.wrapper)
-
-
-def _connecting(conn: Any) -> Callable[[str, int], Awaitable[None]]:
-    async def connect(host: str, port: int) -> None:
-        conn.reset()
-        conn.transport, _ = await asyncio.get_running_loop().create_connection(lambda: conn, host, port)
-
-    return connect
 
 
 def _timing(wrapper: Any) -> Callable[..., None]:
