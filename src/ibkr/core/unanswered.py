@@ -17,7 +17,7 @@ def attempt_timed_out(step: Step, fact: TimerFired) -> None:
     """Nothing has answered the SYN in time, or the port that accepted has used the whole timeout.
 
     Time that our own loop was blocked is no silence of the gateway's, whose answer may still be unread: once, it is
-    given back.
+    given back. For an answer to the SYN, one turn of the loop would do.
     """
     s = step.situation
     left = s.attempt_started + step.identity.timeout - step.now.mono
@@ -25,7 +25,8 @@ def attempt_timed_out(step: Step, fact: TimerFired) -> None:
         step.do(StartTimer(Timer.ATTEMPT, left))
     elif fact.late > step.policy.lateness_tolerance and not s.session.lateness_forgiven:
         s.session.lateness_forgiven = True
-        step.do(StartTimer(Timer.ATTEMPT, min(fact.late, step.identity.timeout)))
+        longest = step.identity.timeout if fact.has_socket else step.policy.lateness_tolerance
+        step.do(StartTimer(Timer.ATTEMPT, min(fact.late, longest)))
     elif fact.has_socket:
         step.do(DiscardUnsent(s.attempt, True))
         detail = f"the port accepted, then said nothing for {step.identity.timeout:g} s"
