@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ibkr.core.errors import ConfigError
 from ibkr.session.backends.ib_async import IbAsync
 from ibkr.session.backends.ib_insync import IbInsync
-from ibkr.session.packages import import_eventkit
+from ibkr.session.packages import ask_no_policy, import_eventkit
 
 
 class Backend(Protocol):
@@ -35,10 +35,10 @@ _BACKENDS: dict[str, Backend] = {each.name: each for each in (IbAsync(), IbInsyn
 
 def choose(name: str, ib: Any) -> Any:
     """The caller's own ``IB`` object, or a fresh one of the backend of this name. Raises ``ConfigError``."""
-    if ib is None:
-        return _new_ib(name)
-    backend_of(ib)
-    return ib
+    chosen = _new_ib(name) if ib is None else ib
+    backend_of(chosen)
+    ask_no_policy()
+    return chosen
 
 
 def _new_ib(name: str) -> Any:
