@@ -42,7 +42,7 @@ test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; S
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: environments thorough clients insync pythons browser ways qt network
+rest: environments thorough clients insync pythons browser ways qt network fresh
 rest: docs package
 
 CLIENTS_MADE := $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made
@@ -76,6 +76,9 @@ network: $(VENV)/.developing  ## cuts, losses, NATs, VPNs between hosts in netwo
 
 network-long: $(VENV)/.developing  ## the same, with a cut of ten minutes
 	$(BIN)/pytest tests/network -m network -n 12 --dist=worksteal
+
+fresh:  ## as a stranger with a bare Debian sid: clone, demo, test, on Python 3.14 and 3.15 (needs root and debootstrap)
+	WORKERS=$(WORKERS) tools/fresh.sh
 
 browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
 	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
@@ -149,7 +152,7 @@ package: $(VENV)/.documenting $(NPM)/.made  ## sdist and wheel, checked, install
 
 clean:  ## remove every environment, .venv and its like, and every cache
 	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) $(NPM) build dist site .package .coverage .coverage.* htmlcov .hypothesis
-	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .fresh .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is new enough.
