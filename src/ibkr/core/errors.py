@@ -124,8 +124,8 @@ class ClientIdInUse(ConnectError):
 
     advice = (
         "Another program is connected with client id {client_id}: close it, or give this one an id of its own"
-        " (IBKR_CLIENT_ID, or client_id=...). After a lost session it is often one's own, which the gateway lets go of"
-        " within a minute."
+        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often one's own old session, which the gateway lets"
+        " go of within a minute: connect(wait=True) waits for that."
     )
 
 
