@@ -55,9 +55,9 @@ async def record() -> dict[str, dict[str, object]]:
         await ib.connectAsync(HOST, simulated.port, 1)
         stock = Stock("AAPL", "SMART", "USD", conId=265598)
         ib.placeOrder(stock, LimitOrder("BUY", 100, 1.0))
-        bought = ib.placeOrder(stock, MarketOrder("BUY", 100))
-        while not bought.isDone():
-            await asyncio.sleep(0.01)
+        filled = asyncio.Event()
+        ib.placeOrder(stock, MarketOrder("BUY", 100)).filledEvent.connect(lambda _: filled.set())
+        await filled.wait()
         ib.placeOrder(stock, LimitOrder("BUY", 100, 1.0))  # the last row of an order is one that works
         await ib.reqPositionsAsync()
         await ib.reqAccountUpdatesAsync(_ACCOUNT)
@@ -78,11 +78,9 @@ def large(rows: Mapping[str, Mapping[str, object]]) -> Rows:
 
     contract = {"con_id": lambda number: 500_000 + number, "symbol": lambda number: f"S{number}"}
     orders = {"order_id": lambda number: number, "perm_id": lambda number: 1_000_000 + number}
+    value = {"value": "1.0", "currency": "USD", "account": _ACCOUNT}
     values = [
-        frame(
-            messages.ACCOUNT_VALUE.encode(_VERSION, key=f"Key{number}", value="1.0", currency="USD", account=_ACCOUNT)
-        )
-        for number in range(ACCOUNT_VALUES)
+        frame(messages.ACCOUNT_VALUE.encode(_VERSION, key=f"Key{number}", **value)) for number in range(ACCOUNT_VALUES)
     ]
     execution = {name: value for name, value in rows["execDetails"].items() if name != "req_id"}
     executions = []
