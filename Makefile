@@ -72,10 +72,10 @@ pythons: $(BACKENDS)/nox/.made  ## its main tests on every Python that the machi
 
 # Most of them wait for a network that is cut, so more at a time than elsewhere.
 network: $(VENV)/.developing  ## cuts, losses, NATs, VPNs between hosts in network namespaces (needs root, iproute2, iptables)
-	$(BIN)/pytest tests/network -m "network and not long" -n 12 --dist=worksteal
+	$(BIN)/pytest tests/network -m "network and not long" -n 8 --dist=worksteal
 
 network-long: $(VENV)/.developing  ## the same, with a cut of ten minutes
-	$(BIN)/pytest tests/network -m network -n 12 --dist=worksteal
+	$(BIN)/pytest tests/network -m network -n 8 --dist=worksteal
 
 fresh:  ## as a stranger with a bare Debian sid: clone, demo, test, on Python 3.14 and 3.15 (needs root and debootstrap)
 	WORKERS=$(WORKERS) tools/fresh.sh

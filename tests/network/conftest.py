@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -63,8 +62,8 @@ class Watched:
 
     def __init__(self, next_tick: NextTick, host: str) -> None:
         self.connector = IBConnector(host, PORT, 7, policy=Policy(region="none"))
-        self.said: list[tuple[float, Status]] = []
-        self.connector.on_status(lambda status: self.said.append((time.monotonic(), status)))
+        self.said: list[Status] = []
+        self.connector.on_status(self.said.append)
         self._next_tick = next_tick
 
     async def connect(self) -> None:
@@ -73,15 +72,14 @@ class Watched:
         self.ticker = self.connector.ib.reqMktData(AAPL)
         await self._next_tick(self.ticker)
 
-    async def back(self, within: float = 60) -> float:
-        """The moment, by the monotonic clock, from which on it is ``READY`` and ticks."""
+    async def back(self, within: float = 60) -> None:
+        """Wait until it is ``READY`` and ticks."""
         await self.connector.wait_ready_async(within)
         await self._next_tick(self.ticker)
-        return time.monotonic()
 
     def states(self) -> set[ConnectionState]:
         """Those that it has been in."""
-        return {status.state for _, status in self.said}
+        return {status.state for status in self.said}
 
 
 Watch = Callable[..., Watched]
