@@ -24,6 +24,7 @@ NPM := .npm
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-random test-all rest environments thorough clients insync pythons browser ways qt screenshots bench soak lint core-coverage docs clean
+.PHONY: network network-long fresh
 .PHONY: links package bench-recovery bench-full bench-compare bench-page
 
 help:  ## this list
@@ -41,7 +42,7 @@ test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; S
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: environments thorough clients insync pythons browser ways qt
+rest: environments thorough clients insync pythons browser ways qt network fresh
 rest: docs package
 
 CLIENTS_MADE := $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made
@@ -52,7 +53,7 @@ environments: $(VENV)/.developing
 
 # Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
 thorough: $(VENV)/.developing
-	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt or package)" \
+	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt or package or network)" \
 	  -n $(WORKERS) --dist=worksteal \
 	  --hypothesis-profile=thorough --timeout=300
 
@@ -68,6 +69,16 @@ rest: export OTHER_THAN = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % 
 
 pythons: $(BACKENDS)/nox/.made  ## its main tests on every Python that the machine has, with both client libraries
 	WORKERS=$(WORKERS) $(BIN)/nox --envdir $(BACKENDS)/nox -R
+
+# Most of them wait for a network that is cut, so more at a time than elsewhere.
+network: $(VENV)/.developing  ## cuts, losses, NATs, VPNs between hosts in network namespaces (needs root, iproute2, iptables)
+	$(BIN)/pytest tests/network -m "network and not long" -n 8 --dist=worksteal
+
+network-long: $(VENV)/.developing  ## the same, with a cut of ten minutes
+	$(BIN)/pytest tests/network -m network -n 8 --dist=worksteal
+
+fresh:  ## as a stranger with a bare Debian sid: clone, demo, test, on Python 3.14 and 3.15 (needs root and debootstrap)
+	WORKERS=$(WORKERS) tools/fresh.sh
 
 browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
 	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
@@ -141,7 +152,7 @@ package: $(VENV)/.documenting $(NPM)/.made  ## sdist and wheel, checked, install
 
 clean:  ## remove every environment, .venv and its like, and every cache
 	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) $(NPM) build dist site .package .coverage .coverage.* htmlcov .hypothesis
-	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .fresh .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is new enough.

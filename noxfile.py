@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nox
 
-SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
 WORKERS = os.environ.get("WORKERS", "3")
 # The main behaviour over real sockets; 'make test' and 'make insync' run the rest, with one Python.
 TESTS = (

@@ -8,7 +8,7 @@ import time
 from ib_async import IB, Stock, Ticker
 
 from bench.figures import Figure, plain, ratio
-from bench.gateways import HOST, GatewayProcess, gateway
+from bench.gateways import HOST, GatewayProcess, answering, gateway
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
 
@@ -91,9 +91,15 @@ async def refused() -> float:
     return share
 
 
+async def _pairs(port: int, count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds that we and the bare library take, in turn, after a warm-up."""
+    pairs = [(await connect(port), await raw_connect(port)) for _ in range(WARM_UP + count)][WARM_UP:]
+    return [1000 * ours for ours, _ in pairs], [1000 * raw for _, raw in pairs]
+
+
 async def _measure(runs: int) -> list[Figure]:
     with gateway() as served:
-        pairs = [(await raw_connect(served.port), await connect(served.port)) for _ in range(WARM_UP + 10 * runs)]
+        ours, raw = await _pairs(served.port, 10 * runs)
         # So many resets in a minute are flapping to it, which it would slow down for.
         async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
             ticker = connector.ib.reqMktData(AAPL)
@@ -102,10 +108,14 @@ async def _measure(runs: int) -> list[Figure]:
                 resets.append((await raw_connect(served.port), await reset(served, connector, ticker)))
     async with Gateway(id_hold=0) as own, IBConnector(HOST, own.port, 4) as connector:
         returns = [await restart(own, connector) for _ in range(runs)]
-    raw, ours = ([1000 * row[column] for row in pairs[WARM_UP:]] for column in (0, 1))
+    with answering() as (empty, large):
+        ours_apart, raw_apart = await _pairs(empty, 10 * runs)
+        ours_large, raw_large = await _pairs(large, 2 * runs)
     between, back = ([1000 * row[column] for row in resets[WARM_UP:]] for column in (0, 1))
     return [
         ratio("connect", "connect to READY", ours, raw, "ms", 1.10),
+        ratio("apart", "the same, each request answered by itself", ours_apart, raw_apart, "ms", 1.10),
+        ratio("large", "the same, of a large account", ours_large, raw_large, "ms", 0.6),
         ratio("reset", "socket reset to READY, ticking again / raw connect", back, between, "ms", 2.0),
         plain("port", "port open again to READY", returns, "s", 0.3),
         plain("refused", f"processor time while a port refuses, over {WAITING:g} s", [await refused()], "%", 1.0),

@@ -48,6 +48,13 @@ def firehose() -> Iterator[int]:
 
 
 @contextmanager
+def answering() -> Iterator[tuple[int, int]]:
+    """The ports of two gateways that answer each request by itself: with an empty and with a large account."""
+    with _running("bench.answers") as (empty, large):
+        yield empty, large
+
+
+@contextmanager
 def _running(module: str) -> Iterator[list[int]]:
     with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -69,6 +69,9 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if in_loop:
         request.getfixturevalue("nothing_left_on_the_loop")
     yield
+    for thread in threading.enumerate():
+        if thread.name == "ibkr-resolver":  # it has given its answer, and is about to end
+            thread.join(1)
     # "asyncio_": the loop's own pool, in which names are resolved; it ends with its loop.
     left = [thread for thread in threading.enumerate() if thread not in threads and "asyncio_" not in thread.name]
     assert not left, f"threads left behind: {left}"

@@ -1,5 +1,6 @@
 """``ibkr`` itself: help, version, wrong usage, log."""
 
+import json
 import subprocess
 import sys
 
@@ -71,3 +72,18 @@ def test_verbose_logs_to_stderr_with_accounts_masked(ibkr, simulated):
     assert "ibkr.connector: Connected to IBKR at 127.0.0.1" in done.stderr
     assert "account='DU***67'" in done.stderr
     assert "DU1234567" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["demo"], ["status"], ["watch"], ["doctor"], ["explain"], ["simulate"], ["serve"]]
+)
+def test_every_command_works_without_docstrings_and_assertions(ibkr, args):
+    done = ibkr(*args, "--help", PYTHONOPTIMIZE="2")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_session_works_without_docstrings_and_assertions(ibkr, start):
+    process = start("simulate", "--port", 0, "--json", PYTHONOPTIMIZE="2")
+    port = json.loads(process.stdout.readline())["port"]
+    done = ibkr("status", "--json", "--port", port, PYTHONOPTIMIZE="2")
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "READY")

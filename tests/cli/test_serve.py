@@ -1,5 +1,6 @@
 """``ibkr serve`` as its users run it."""
 
+import asyncio
 import http.client
 import json
 import signal
@@ -9,6 +10,8 @@ import sys
 import time
 
 import pytest
+
+from ibkr import IBConnector, NotAGateway
 
 TOKEN = "a-token-of-good-length"
 
@@ -161,3 +164,10 @@ def test_a_command_that_could_never_ring_is_refused_at_the_start(ibkr, command, 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "serve.on_outage" in refused.stderr
     assert words in refused.stderr
+
+
+def test_a_connector_that_is_given_its_port_learns_what_it_is(serving, simulated):
+    _, port = serving("serve", "--http", 0, "--port", simulated.port, "--json")
+    with pytest.raises(NotAGateway) as raised:
+        asyncio.run(IBConnector("127.0.0.1", port, 7, timeout=0.5).connect_async())
+    assert raised.value.looks_like == "http"

@@ -32,10 +32,15 @@ async def make(gateway: Gateway) -> AsyncIterator[Make]:
     made: list[IBConnector] = []
 
     def make(
-        client_id: int = 7, timeout: float = 5, port: int = 0, readonly: bool = False, **policy: Any
+        client_id: int = 7,
+        timeout: float = 5,
+        port: int = 0,
+        readonly: bool = False,
+        host: str = "127.0.0.1",
+        **policy: Any,
     ) -> IBConnector:
         connector = IBConnector(
-            "127.0.0.1",
+            host,
             port or gateway.port,
             client_id,
             timeout,

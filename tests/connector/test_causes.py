@@ -91,21 +91,24 @@ async def test_silent_lasts_its_timeout(gateway: Gateway, make: Make) -> None:
     began = time.monotonic()
     with pytest.raises(ibkr.GatewaySilent, match=r"said nothing for 0\.3 s") as raised:
         await connector.connect_async()
-    assert 0.3 <= time.monotonic() - began < 0.8
+    assert 0.6 <= time.monotonic() - began < 1.1, "as long again for the look at what it speaks"
     assert isinstance(raised.value, TimeoutError)
     assert raised.value.kind == "silent"
 
 
-@pytest.mark.parametrize(("fault", "attempts"), [("close_on_accept", 3), ("http", 1), ("old_version", 1)])
+@pytest.mark.parametrize(
+    ("fault", "attempts", "looks"), [("close_on_accept", 3, 2), ("http", 1, 0), ("old_version", 1, 0)]
+)
 async def test_what_a_retry_may_cure_is_tried_three_times(
-    fault: str, attempts: int, gateway: Gateway, make: Make
+    fault: str, attempts: int, looks: int, gateway: Gateway, make: Make
 ) -> None:
+    """One that says nothing is looked at once: in HTTP, and in TLS."""
     await gateway.fault(fault)
     connector = make(connect_pause=0.01)
     with pytest.raises(ibkr.ConnectError) as raised:
         await connector.connect_async()
     assert raised.value.attempts == attempts
-    assert gateway.seen.connects == attempts
+    assert gateway.seen.connects == attempts + looks
 
 
 async def test_a_frame_without_end_after_the_handshake_ends_the_session(make: Make) -> None:

@@ -75,6 +75,10 @@ def _bring(rig: Rig, phase: Phase, attempts: int | None = None) -> None:
         rig.connect({Phase.FAILED: 1, Phase.WAITING: None}.get(phase, attempts))
     if phase in (Phase.FAILED, Phase.WAITING):
         rig.refuse()
+    elif phase is Phase.LOOKING:
+        rig.answers_looks = False
+        rig.accept()
+        rig.advance(5)
     elif phase in (Phase.STARTUP, Phase.RESTORING, Phase.UP, Phase.CLOSING):
         rig.subscriptions = 1 if phase is Phase.RESTORING else 0
         rig.accept()

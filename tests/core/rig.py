@@ -23,6 +23,7 @@ from ibkr.core.facts import (
     Heard,
     Key,
     Now,
+    PeerSeen,
     ReconnectWanted,
     RefusedStream,
     SessionOpened,
@@ -86,6 +87,8 @@ class Rig:
         self.asks_again = False
         self.answers_probes = False
         self.loses_ends = False
+        self.answers_looks = True
+        self.peer: Failure | None = None  # what a look at the port finds
         self.watch: Callable[[Fact, Phase, list[Effect]], None] = lambda fact, phase, effects: None
         self._queue: deque[Fact] = deque()
 
@@ -283,9 +286,11 @@ class Rig:
             case do.Probe(attempt) if self.answers_probes:
                 self.last_byte = self.mono
                 self._queue.append(Heard(attempt))
+            case do.Look(attempt) if self.answers_looks:
+                self._queue.append(PeerSeen(attempt, self.peer))
             case do.Watch(attempt, _, _, farm):
                 self._queue.append(StreamsWatched(attempt, farm, self.tickers))
-            case do.Release():
+            case do.Release() | do.Look():
                 pass
             case _:
                 assert order.attempt == self.socket

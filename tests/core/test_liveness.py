@@ -81,7 +81,7 @@ def test_unanswered_for_five_seconds_it_is_dead_aborted_and_the_next_attempt_fol
     assert ready.status.reason == "session lost: the gateway answered no probe: the socket was half-open"
     assert ready.running == {}
     ready.end()
-    assert ready.orders[-1] == do.Open(2, 7497)
+    assert ready.orders[-1] == do.Open(2, 7497, from_lost_address=True)
 
 
 def test_dead_in_the_first_start_up_is_a_silent_attempt(rig):

@@ -20,7 +20,9 @@ def test_the_numbers_of_the_design():
     assert (policy.refused_every, policy.refused_every_later, policy.later_after) == (0.25, 1.0, 600.0)
     assert (policy.closed_every, policy.closed_every_later) == (0.5, 2.0)
     assert (policy.backoff_first, policy.backoff_cap, policy.jitter) == (1.0, 10.0, 0.1)
-    assert policy.client_id_grace == 60.0
+    assert policy.syn_timeout == 2.0
+    assert (policy.client_id_every, policy.client_id_every_later, policy.client_id_every_last) == (0.25, 1.0, 5.0)
+    assert (policy.client_id_later_after, policy.client_id_last_after, policy.client_id_grace) == (5.0, 65.0, 60.0)
     assert (policy.flap_limit, policy.flap_window, policy.flap_pause) == (20, 60.0, 1.0)
     assert (policy.probe_after, policy.suspect_after, policy.probe_timeout) == (5.0, 1.0, 5.0)
     assert (policy.request_timeout, policy.upstream_grace, policy.restore_grace) == (10.0, 0.25, 0.25)

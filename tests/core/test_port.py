@@ -94,7 +94,7 @@ def test_it_may_be_told_before_there_is_a_session(ready):
     assert ready.status.last_error == "closed: the gateway has changed its API port to 4001 (1300)"
     ready.end()
     for _ in range(2):
-        ready.advance(2)
+        ready.advance(1)
         ready.refuse()
     assert ports(ready) == [7497, 4001, 7497]
 

@@ -20,9 +20,11 @@ def test_the_same_however_it_is_made():
     again = SocketEnded(before_any_byte=False, detail="gone", attempt=1)
     assert ended == again
     assert hash(ended) == hash(again)
-    assert repr(ended) == repr(again) == "SocketEnded(attempt=1, detail='gone', before_any_byte=False)"
+    assert (
+        repr(ended) == repr(again) == "SocketEnded(attempt=1, detail='gone', before_any_byte=False, unanswered=False)"
+    )
     assert replace(ended, detail="lost") == SocketEnded(1, "lost", before_any_byte=False)
-    assert [field.name for field in fields(ended)] == ["attempt", "detail", "before_any_byte"]
+    assert [field.name for field in fields(ended)] == ["attempt", "detail", "before_any_byte", "unanswered"]
     assert copy.deepcopy(ended) == pickle.loads(pickle.dumps(ended)) == ended
 
 

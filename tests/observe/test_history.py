@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from ibkr.core.errors import ConfigError
 from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState as S
 from ibkr.observe.history import NOT_WATCHED, History
+from ibkr.web.band import band
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_killed_in_the_middle_of_writing_nothing_before_the_last_change_is_lost(
 
 
 def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, now, tell):
-    history = History(path, clock=lambda: now[0])
+    history = History(path, clock=lambda: now[0], monotonic=lambda: now[0])
     tell(history, ready := at(0, S.READY))
     for _ in range(7):
         now[0] += 9
@@ -181,6 +182,42 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
     history._files.close()  # as a kill would
     history = History(path, clock=lambda: now[0])
     assert history.changes()[-1].at - ready.since == timedelta(seconds=54)
+    history.close()
+
+
+@pytest.mark.parametrize("jump", [86400.0, 90.0, -90.0, -86400.0])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_clock_that_jumps_adds_nothing_to_what_was_watched(at, now, jump, told):
+    """It is set, or the machine sleeps; whether or not a status is told afterwards."""
+    ahead = [0.0]
+    history = History(clock=lambda: now[0] + ahead[0], monotonic=lambda: now[0])
+    history.tell(ready := at(0, S.READY))
+    now[0] += 5
+    ahead[0] = jump
+    if told:
+        history.tell(ready)
+    now[0] += 5
+    changes = history.changes()
+    now[0] += 5
+    assert history.changes() == changes, "once for each jump"
+    until = datetime.fromtimestamp(now[0] + ahead[0], UTC)
+    seconds = band(changes, until)
+    if jump > 0:
+        assert seconds["watched_seconds"] >= 5
+    assert seconds["ready_seconds"] == seconds["watched_seconds"] <= 15
+    assert [change.state for change in changes] == ["READY", NOT_WATCHED, "READY"]
+    history.close()
+
+
+def test_a_clock_that_is_slewed_is_no_jump(at, now):
+    ahead = [0.0]
+    history = History(clock=lambda: now[0] + ahead[0], monotonic=lambda: now[0])
+    history.tell(ready := at(0, S.READY))
+    for _ in range(100):
+        now[0] += 60
+        ahead[0] += 0.03
+        history.tell(ready)
+    assert [change.state for change in history.changes()] == ["READY"]
     history.close()
 
 

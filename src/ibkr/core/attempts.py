@@ -30,7 +30,7 @@ _NOT_AS_BEFORE = (
     "the gateway is logged in with other accounts than before: log in as before,"
     " or disconnect() and connect() to go on with these"
 )
-_NO_DETAIL = "the socket has ended, and nothing says why"
+NO_DETAIL = "the socket has ended, and nothing says why"
 _NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
 
 
@@ -46,6 +46,8 @@ def connect_wanted(step: Step, fact: ConnectWanted) -> None:
     s.failures_in_a_row = 0
     _id_is_free(step)
     s.lost_because = ""
+    s.half_open = False
+    s.looked = None
     s.accounts = ()
     s.out_since = step.now.mono
     alarm.begin(step)
@@ -67,6 +69,7 @@ def disconnect_wanted(step: Step, fact: DisconnectWanted) -> None:
 def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
     """Drop the session and come back now."""
     step.leave_session()
+    step.situation.half_open = step.situation.session.suspect
     _session_ended(step, "reconnect() was called")
     step.end_socket(abort=False)
     step.situation.phase = Phase.CLOSING
@@ -91,6 +94,7 @@ def session_opened(step: Step, fact: SessionOpened) -> None:
     s.session.restore = RestoreState.DUE if fact.to_restore else RestoreState.DONE
     s.failure = None
     s.failures_in_a_row = 0
+    s.half_open = False
     _id_is_free(step)
     s.session.lateness_forgiven = False
     step.do(  # first what the gateway has work with, so that ours is done meanwhile
@@ -118,41 +122,15 @@ def attempt_failed(step: Step, fact: AttemptFailed) -> None:
     fail(step, fact.failure)
 
 
-def attempt_timed_out(step: Step, fact: TimerFired) -> None:
-    """The attempt used its whole timeout: silent, or not even accepted.
-
-    Time that our own loop was blocked is no silence of the gateway's, whose answer may still be unread: once, it is
-    given back.
-    """
-    session = step.situation.session
-    if fact.late > step.policy.lateness_tolerance and not session.lateness_forgiven:
-        session.lateness_forgiven = True
-        step.do(StartTimer(Timer.ATTEMPT, min(fact.late, step.identity.timeout)))
-        return
-    seconds = f"{step.identity.timeout:g} s"
-    if fact.has_socket:
-        step.do(DiscardUnsent(step.situation.attempt, True))
-        failure = Failure(FailureKind.SILENT, f"the port accepted, then said nothing for {seconds}")
-    else:
-        failure = Failure(FailureKind.UNREACHABLE, f"no answer to the TCP connection for {seconds}")
-    fail(step, failure)
-
-
 def transport_ended(step: Step, fact: TransportEnded) -> None:
     """The session is over before its last messages are read: it is shown so at once, and reacted to when they are."""
     step.situation.session.transport_ended = fact.detail
 
 
-def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
-    """The peer closed before there was a session."""
-    step.situation.socket_open = False
-    fail(step, Failure(FailureKind.CLOSED, fact.detail or _NO_DETAIL, before_any_byte=fact.before_any_byte))
-
-
 def session_lost(step: Step, fact: SocketEnded) -> None:
     """The socket under a session is gone."""
     step.situation.socket_open = False
-    _leave(step, Failure(FailureKind.CLOSED, fact.detail or _NO_DETAIL))
+    _leave(step, Failure(FailureKind.CLOSED, fact.detail or NO_DETAIL, unanswered=fact.unanswered))
 
 
 def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
@@ -186,7 +164,8 @@ def session_dead(step: Step) -> None:
     """The peer has not sent a byte for too long. An order that it has not taken must not reach it later."""
     if not step.situation.session.suspect:
         step.do(DiscardUnsent(step.situation.attempt, True))
-    _leave(step, Failure(FailureKind.SILENT, "the gateway answered no probe: the socket was half-open"))
+    detail = "the gateway answered no probe: the socket was half-open"
+    _leave(step, Failure(FailureKind.SILENT, detail, unanswered=True))
 
 
 def port_changed(step: Step, port: int | None) -> None:
@@ -209,6 +188,7 @@ def fail(step: Step, failure: Failure) -> None:
     same = s.failure is not None and s.failure.kind is failure.kind
     s.failures_in_a_row = s.failures_in_a_row + 1 if same else 1
     s.failure = failure
+    s.half_open = s.half_open and failure.unanswered
     if s.other_port is not None and s.session.server_version is None:
         s.port, s.other_port = s.other_port, s.port
     step.do(StopTimer(Timer.ATTEMPT))
@@ -221,7 +201,8 @@ def fail(step: Step, failure: Failure) -> None:
         step.wait(policy.connect_pause)
     else:
         out_for = step.now.mono - s.out_since
-        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll())
+        id_in_use_for = 0.0 if s.id_in_use_since is None else step.now.mono - s.id_in_use_since
+        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll(), id_in_use_for=id_in_use_for)
         step.wait(wait.left(s.attempt_started, step.now.mono))
 
 
@@ -233,9 +214,13 @@ def _is_final(step: Step, failure: Failure) -> bool:
 
 
 def _look_at_id(step: Step, failure: Failure) -> None:
-    """After a lost session 326 is most often that session, which the gateway still holds. A person may know better."""
+    """After a lost session 326 is most often that session, which the gateway still holds. A person may know better.
+
+    The same for a program that was started again and waits (``connect(wait=True)``).
+    """
     s, now = step.situation, step.now.mono
-    if failure.kind is not FailureKind.CLIENT_ID_IN_USE or not s.had_session:
+    tries_on = s.had_session or s.budget is None
+    if failure.kind is not FailureKind.CLIENT_ID_IN_USE or not tries_on:
         _id_is_free(step)
         return
     if s.id_in_use_since is None:
@@ -256,6 +241,7 @@ def _leave(step: Step, failure: Failure) -> None:
     """The session is over: come back at once, unless this happens too often, or start-up has never ended."""
     s, policy = step.situation, step.policy
     step.leave_session()
+    s.half_open = failure.unanswered
     if not s.had_session:
         fail(step, failure)
         return

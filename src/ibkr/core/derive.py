@@ -154,7 +154,7 @@ def _times(number: int) -> str:
 
 
 def _session_state(s: Situation) -> SessionState:
-    if s.phase is Phase.OPENING:
+    if s.phase in (Phase.OPENING, Phase.LOOKING):
         return SessionState.OPENING
     if not _in_session(s):
         return SessionState.NONE

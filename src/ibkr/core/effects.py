@@ -11,7 +11,19 @@ from ibkr.core.value import Value
 
 
 class Open(Value):
-    """Begin an attempt at this port: TCP, handshake, startApi."""
+    """Begin an attempt at this port: TCP, handshake, startApi.
+
+    ``from_lost_address``: from the local address and port of the session that was lost, where they can be had. The
+    peer's system may still hold that session, and ends it when it sees this.
+    """
+
+    attempt: int
+    port: int
+    from_lost_address: bool = False
+
+
+class Look(Value):
+    """See whether the port speaks something other than the API; ``PeerSeen`` follows."""
 
     attempt: int
     port: int
@@ -158,4 +170,4 @@ SessionOrder: TypeAlias = (
     | Probe
     | Release
 )
-Effect: TypeAlias = SessionOrder | StartTimer | StopTimer | Publish
+Effect: TypeAlias = SessionOrder | Look | StartTimer | StopTimer | Publish

@@ -85,7 +85,7 @@ class GatewayClosed(ConnectError):
 
 
 class NotAGateway(ConnectError):
-    """Something else answers at this port. ``looks_like``: http, ssh or unknown."""
+    """Something else answers at this port. ``looks_like``: http, ssh, tls or unknown."""
 
     advice = "Another program listens at {endpoint}: set the port that the gateway shows in its API settings."
 
@@ -95,8 +95,8 @@ class ClientIdInUse(ConnectError):
 
     advice = (
         "Another program is connected with client id {client_id}: close it, or give this one an id of its own"
-        " (IBKR_CLIENT_ID, or client_id=...). After a lost session it is often one's own, which the gateway lets go of"
-        " within a minute."
+        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often one's own old session, which the gateway lets"
+        " go of within a minute: connect(wait=True) waits for that."
     )
 
 

@@ -122,6 +122,13 @@ class AttemptFailed(Value):
     failure: Failure
 
 
+class PeerSeen(Value):
+    """What the port speaks, after an attempt that was silent; ``failure`` is None where that cannot be told."""
+
+    attempt: int
+    failure: Failure | None
+
+
 class SessionOpened(Value):
     """Handshake and startApi are through: managed accounts and the next valid id are in.
 
@@ -144,11 +151,15 @@ class TransportEnded(Value):
 
 
 class SocketEnded(Value):
-    """The socket is gone, for whatever reason; ``detail`` says it in words."""
+    """The socket is gone, for whatever reason; ``detail`` says it in words.
+
+    ``unanswered``: our system has given it up because nothing came back, so the peer's system may still hold it.
+    """
 
     attempt: int
     detail: str
     before_any_byte: bool = False
+    unanswered: bool = False
 
 
 class CodeReceived(Value):
@@ -232,6 +243,7 @@ Fact: TypeAlias = (
     | ClockJumped
     | TimerFired
     | AttemptFailed
+    | PeerSeen
     | SessionOpened
     | TransportEnded
     | SocketEnded

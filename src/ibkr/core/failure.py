@@ -22,13 +22,15 @@ class Failure(Value):
     """One failed attempt: its kind, and what was seen, in words.
 
     ``before_any_byte`` is for ``CLOSED``: the peer had sent nothing (a port forwarder with nothing behind it, or a
-    gateway that is still starting). ``looks_like`` is for ``NOT_A_GATEWAY``: http, ssh or unknown.
+    gateway that is still starting). ``looks_like`` is for ``NOT_A_GATEWAY``: http, ssh, tls or unknown.
+    ``unanswered``: nothing came back from the address, not even a refusal, so the peer's system may not know of it.
     """
 
     kind: FailureKind
     detail: str
     before_any_byte: bool = False
     looks_like: str = ""
+    unanswered: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}"

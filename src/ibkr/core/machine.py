@@ -76,6 +76,11 @@ class Machine:
         return self._situation.phase in IN_SESSION and self._situation.session.is_usable
 
     @property
+    def is_looking(self) -> bool:
+        """Whether a look at what the port speaks is awaited."""
+        return self._situation.phase is Phase.LOOKING
+
+    @property
     def failure(self) -> Failure | None:
         """The last failed attempt, until a session comes."""
         return self._situation.failure

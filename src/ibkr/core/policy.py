@@ -22,6 +22,8 @@ class Policy(CheckedValue):
     """How long the old socket may take to end before it is aborted, where the next attempt waits for that."""
     disconnect_grace: float = 0.5
     """The same after ``disconnect()``: a busy gateway has the time to read what was sent last."""
+    syn_timeout: float = 2.0
+    """An attempt that gets no answer to its SYN ends after this, or after ``timeout`` if that is shorter."""
     refused_every: float = 0.25
     refused_every_later: float = 1.0
     closed_every: float = 0.5
@@ -29,10 +31,18 @@ class Policy(CheckedValue):
     later_after: float = 600.0
     """When the slower cadence of a refused or closed port begins."""
     backoff_first: float = 1.0
-    """First wait after a silent attempt, a client id in use, or a close without a code; doubles with each failure."""
+    """First wait after a silent attempt or a close without a code; doubles with each failure."""
     backoff_cap: float = 10.0
     jitter: float = 0.1
     """The share of a wait that chance may take off, so that many clients do not knock in step."""
+    client_id_every: float = 0.25
+    """From one attempt to the next while the gateway refuses the client id as in use (326)."""
+    client_id_every_later: float = 1.0
+    """The same, once it has been refused for ``client_id_later_after``."""
+    client_id_later_after: float = 5.0
+    client_id_every_last: float = 5.0
+    """The same, once it has been refused for ``client_id_last_after``."""
+    client_id_last_after: float = 65.0
     client_id_grace: float = 60.0
     """After a lost session, the client id may be refused as in use (326) for this long; then there is an alert."""
     flap_limit: int = 20

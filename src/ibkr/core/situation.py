@@ -22,6 +22,8 @@ class Phase(StrEnum):
     """Not wanted. The last socket may still be ending."""
     OPENING = "opening"
     """One attempt is under way."""
+    LOOKING = "looking"
+    """The attempt was silent, and its end waits for a look at what the port speaks."""
     CLOSING = "closing"
     """Wanted again; the end of the old socket is awaited first."""
     WAITING = "waiting"
@@ -182,6 +184,10 @@ class Situation:
     id_alert: str = ""
     """What a person should know of a client id that stays in use."""
     lost_because: str = ""
+    half_open: bool = False
+    """The peer's system may still hold the session that was lost: nothing has been heard of it since."""
+    looked: Failure | None = None
+    """The failure because of which it was looked at what the port speaks, once since ``connect()``."""
     next_retry_at: datetime | None = None
     outage: Outage | None = None
     """The one under way, or the last one."""

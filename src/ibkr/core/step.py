@@ -20,6 +20,8 @@ _SESSION_TIMERS = (
     Timer.WATCH,
 )
 
+_PATIENT_EVERY = 30
+
 
 END_WITHIN = 30.0
 """Seconds within which the end of a socket is told, once it is ordered. It takes a turn of the loop, or the grace."""
@@ -70,7 +72,19 @@ class Step:
         s.socket_open = True
         s.attempt_started = self.now.mono
         s.session = Session()
-        self.do(Open(s.attempt, s.port), StartTimer(Timer.ATTEMPT, self.identity.timeout))
+        self.do(Open(s.attempt, s.port, s.half_open), StartTimer(Timer.ATTEMPT, self.syn_limit))
+
+    @property
+    def syn_limit(self) -> float:
+        """Seconds after which the attempt ends if nothing has answered its SYN.
+
+        After a half-open loss it is half as long, so that each SYN is the first of its attempt. The peer answers such a
+        SYN with a challenge, and our system sends a second SYN at once only if that was the first. A link that takes
+        longer than that to answer has its turn, too.
+        """
+        s = self.situation
+        limit = min(self.policy.syn_timeout, self.identity.timeout)
+        return limit / 2 if s.half_open and s.attempts_made % _PATIENT_EVERY else limit
 
     def wait(self, seconds: float) -> None:
         """Make the next attempt after a pause."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ibkr.core import alarm, attempts, liveness, streams, sync, upstream
+from ibkr.core import alarm, attempts, liveness, streams, sync, unanswered, upstream
 from ibkr.core.facts import (
     AttemptFailed,
     ClockJumped,
@@ -19,6 +19,7 @@ from ibkr.core.facts import (
     FarmsTold,
     Heard,
     OrdersUnconfirmed,
+    PeerSeen,
     ProbeWanted,
     ReconnectWanted,
     RetryWanted,
@@ -57,7 +58,7 @@ def nothing(_step: Step, _fact: object) -> None:
 
 P = Phase
 _SESSION = (P.STARTUP, P.RESTORING, P.UP)
-_WANTED = (P.OPENING, P.CLOSING, P.WAITING, *_SESSION)
+_WANTED = (P.OPENING, P.LOOKING, P.CLOSING, P.WAITING, *_SESSION)
 _SETTLED = (P.RESTORING, P.UP)
 _TRY_AGAIN = (P.WAITING, P.FAILED)
 
@@ -67,7 +68,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.FAILED, ConnectWanted): _row(attempts.connect_wanted, P.OPENING, P.CLOSING),
     **{(phase, ConnectWanted): _row(attempts.connect_wanted_again, phase) for phase in _WANTED},
     **{(phase, DisconnectWanted): _row(attempts.disconnect_wanted, P.IDLE) for phase in Phase},
-    **{(phase, ReconnectWanted): _row(nothing, phase) for phase in (P.IDLE, P.FAILED, P.OPENING, P.CLOSING)},
+    **{(phase, ReconnectWanted): _row(nothing, phase) for phase in (P.IDLE, P.FAILED, P.OPENING, P.LOOKING, P.CLOSING)},
     (P.WAITING, ReconnectWanted): _row(attempts.retry_now, P.OPENING, P.CLOSING),
     **{(phase, ReconnectWanted): _row(attempts.reconnect_from_session, P.CLOSING) for phase in _SESSION},
     **{(phase, RetryWanted): _row(nothing, phase) for phase in Phase if phase is not P.WAITING},
@@ -77,7 +78,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     **{(phase, OrdersUnconfirmed): _row(sync.orders_unconfirmed, phase) for phase in Phase},
     # the clock, and a trouble that lasts
     **{(phase, ClockJumped): _row(nothing, phase) for phase in (P.IDLE, P.FAILED)},
-    **{(phase, ClockJumped): _row(alarm.clock_jumped, phase) for phase in (P.OPENING, P.CLOSING, P.WAITING)},
+    **{(phase, ClockJumped): _row(alarm.clock_jumped, phase) for phase in (P.OPENING, P.LOOKING, P.CLOSING, P.WAITING)},
     **{(phase, ClockJumped): _row(liveness.clock_jumped, phase) for phase in _SESSION},
     **{(phase, Timer.CALENDAR): _row(alarm.look_at_calendar, phase) for phase in _WANTED},
     **{(phase, Timer.ALERT): _row(alarm.overdue, phase) for phase in _WANTED},
@@ -90,12 +91,17 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     (P.OPENING, TransportEnded): _row(attempts.transport_ended, P.OPENING),
     (P.OPENING, RowsUnreadable): _row(nothing, P.OPENING),
     (P.OPENING, AttemptFailed): _row(attempts.attempt_failed, *_TRY_AGAIN),
-    (P.OPENING, SocketEnded): _row(attempts.socket_ended_in_attempt, *_TRY_AGAIN),
-    (P.OPENING, Timer.ATTEMPT): _row(attempts.attempt_timed_out, P.OPENING, *_TRY_AGAIN),
+    (P.OPENING, SocketEnded): _row(unanswered.socket_ended_in_attempt, P.LOOKING, *_TRY_AGAIN),
+    (P.OPENING, Timer.ATTEMPT): _row(unanswered.attempt_timed_out, P.OPENING, P.LOOKING, *_TRY_AGAIN),
+    (P.LOOKING, PeerSeen): _row(unanswered.peer_seen, *_TRY_AGAIN),
+    (P.LOOKING, Timer.ATTEMPT): _row(unanswered.look_overdue, *_TRY_AGAIN),
+    (P.LOOKING, SocketEnded): _row(attempts.spent_socket_ended, P.LOOKING),
+    # the look is no attempt's news: it may end after what it was begun for
+    **{(phase, PeerSeen): _row(nothing, phase) for phase in P if phase is not P.LOOKING},
     # between attempts: news of a socket that is on its way out counts no more
     **{
         (phase, fact): _row(nothing, phase)
-        for phase in (P.IDLE, P.FAILED, P.CLOSING, P.WAITING)
+        for phase in (P.IDLE, P.FAILED, P.LOOKING, P.CLOSING, P.WAITING)
         for fact in (
             CodeReceived,
             FarmsTold,

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from ibkr.core.errors import Failure
+from ibkr.core.peers import other_than_a_gateway
 from ibkr.wire import (
     MAX_FRAME,
     MAX_FRAME_BEFORE_HANDSHAKE,
@@ -63,9 +65,9 @@ class Notice:
 class NotTheApi(ConnectionError):
     """The peer's first bytes are no gateway's."""
 
-    def __init__(self, opening: Opening, began: bytes) -> None:
-        super().__init__(f"it began with {began[:16]!r}")
-        self.opening = opening
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
 
 
 @asynccontextmanager
@@ -119,11 +121,10 @@ class Line:
         data = b""
         while True:
             data += await self.read()
-            opening = classify_opening(data)
-            if opening in (Opening.HTTP, Opening.SSH, Opening.UNKNOWN):
-                raise NotTheApi(opening, data)
+            if (failure := other_than_a_gateway(data)) is not None:
+                raise NotTheApi(failure)
             end = 4 + int.from_bytes(data[:4], "big")
-            if opening is Opening.GATEWAY and len(data) >= end:
+            if classify_opening(data) is Opening.GATEWAY and len(data) >= end:
                 version, *rest = decode_fields(data[4:end])
                 return Greeting(int(version), rest[0] if rest else ""), data[end:]
 

@@ -28,6 +28,8 @@ _MOST_ENTRIES = 100
 _BEAT_EVERY = 10.0
 # A report comes a turn of the loop behind the end of its outage: the next one may have begun, and no more than that.
 _KEPT_ROWS = 16
+_CLOCK_JUMP = 2.0
+"""Seconds by which the wall clock may leave the monotonic one between two looks, without having been set."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS changes (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL
@@ -55,7 +57,9 @@ class History:
 
     Keeps the last ``keep_changes`` and ``keep_outages``. A file belongs to one connector, and until ``close()`` to who
     made this; others may read it with SQLite meanwhile. It notes every ten seconds that it lives, so that
-    after a crash the time that nobody watched is known to that precision. Every method may be called from any thread.
+    after a crash the time that nobody watched is known to that precision. When the wall clock is set, or the machine
+    sleeps, that time counts as not watched: how long a state lasted is the monotonic clock's to say. Every method may
+    be called from any thread.
     Raises ``ConfigError`` for a file that cannot be used, or that another program writes.
     """
 
@@ -67,11 +71,13 @@ class History:
         keep_outages: int = 2_000,
         show_accounts: bool = False,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keep_changes = keep_changes
         self._keep_outages = keep_outages
         self._show_accounts = show_accounts
-        self._clock = clock
+        self._clock, self._monotonic = clock, monotonic
+        self._wall_ahead = clock() - monotonic()
         self._lock = threading.Lock()
         self._watch = OutageWatch()
         self._state = ""
@@ -95,6 +101,7 @@ class History:
             return
         rows = dict(self._rows)
         with self._writing() as db:
+            self._note_clock(db)
             if is_change:
                 self._change(db, status.since.timestamp(), status.state, self._masked(status.reason, status))
             if self._news:
@@ -130,6 +137,9 @@ class History:
         """The state changes since then, the oldest first; before them the one that held at that moment."""
         query = """SELECT at, state, reason FROM changes WHERE id >= coalesce(
             (SELECT max(id) FROM changes WHERE at <= ?), 0) ORDER BY id"""
+        if self._clock_jump:  # nothing may have been told since
+            with self._writing() as db:
+                self._note_clock(db)
         with self._lock:
             rows = self._db.execute(query, (0.0 if since is None else since.timestamp(),)).fetchall()
         return [Change(_moment(row["at"]), row["state"], row["reason"]) for row in rows]
@@ -144,6 +154,21 @@ class History:
     def _change(self, db: sqlite3.Connection, at: float, state: str, reason: str) -> None:
         row = db.execute("INSERT INTO changes (at, state, reason) VALUES (?, ?, ?)", (at, state, reason)).lastrowid
         db.execute("DELETE FROM changes WHERE id <= ?", ((row or 0) - self._keep_changes,))
+
+    @property
+    def _clock_jump(self) -> float:
+        """Seconds that the wall clock was set ahead since the last look, or back; 0 if it was not."""
+        ahead = self._clock() - self._monotonic() - self._wall_ahead
+        return ahead if abs(ahead) > _CLOCK_JUMP else 0.0
+
+    def _note_clock(self, db: sqlite3.Connection) -> None:
+        """What lasts until now has lasted until the clock was set; from now on, it lasts again."""
+        jump = self._clock_jump
+        if jump and self._state:
+            now = self._clock()
+            self._change(db, now - jump, NOT_WATCHED, "the clock was set, or the machine slept")
+            self._change(db, now, self._state, "as before")
+        self._wall_ahead = self._clock() - self._monotonic()
 
     def _note_outage(self, db: sqlite3.Connection, outage: Outage, status: Status) -> int:
         """The row of the outage."""

@@ -45,6 +45,7 @@ class Metrics:
         self._seconds = dict.fromkeys(ConnectionState, 0.0)
         self._watch = OutageWatch()
         self._outages = dict.fromkeys(OutageCause, 0)
+        self._out_since = 0.0
         self._farms: set[str] = set()
         self._probes = 0
         self._registry = CollectorRegistry()
@@ -71,14 +72,15 @@ class Metrics:
         if status.state is not self._state:
             self._pass_time()
             self._state = status.state
-        was_out = self._watch.current is not None
+        was_out, now = self._watch.current is not None, self._clock()
         outage = self._watch.tell(status)
         if outage is None:
             return
         if not was_out:
             self._outages[outage.cause] += 1
-        if outage.outcome is Outcome.RECOVERED and outage.seconds is not None:
-            self._recovery.observe(outage.seconds)
+            self._out_since = now
+        if outage.outcome is Outcome.RECOVERED:
+            self._recovery.observe(now - self._out_since)  # by a clock that nobody sets
 
     def close(self) -> None:
         """Nothing is held."""

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ibkr.core import effects as do
-from ibkr.core.facts import ClockJumped, Fact, Now, Timer, TimerFired, TransportEnded
+from ibkr.core.errors import Failure
+from ibkr.core.facts import ClockJumped, Fact, Now, PeerSeen, Timer, TimerFired, TransportEnded
 from ibkr.core.machine import Machine
 from ibkr.core.status import Status
 from ibkr.runtime.effects import CARRY_OUT, Session
+from ibkr.runtime.peer import look_at_peer
 from ibkr.runtime.pulse import Pulse, pulse_of
 from ibkr.runtime.script import running_loop
 
@@ -75,6 +77,7 @@ class Driver:
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._fired: set[Timer] = set()
         self._quiet: set[asyncio.Future[None]] = set()
+        self._look: asyncio.Task[Failure | None] | None = None
         self.crash: Exception | None = None
         self.stalls = 0
         self.stall_seconds = 0.0
@@ -115,7 +118,7 @@ class Driver:
 
     async def quiet(self) -> None:
         """Wait until nothing is wanted and nothing is left, or until somebody wants a connection again."""
-        if self._machine.is_quiet:
+        if self._is_quiet:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._quiet.add(waiter)
@@ -136,7 +139,16 @@ class Driver:
         """Mind the loop's pulse while a connection is wanted, and let go who waits until nothing is left of it."""
         if (self._pulse is not None) is not self._machine.is_wanted:
             self._mind_pulse()
-        if self._quiet and (self._machine.is_quiet or self._machine.is_wanted):
+        if self._look is not None and not self._machine.is_looking:
+            self._look.cancel()
+        self._tell_quiet()
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._machine.is_quiet and self._look is None
+
+    def _tell_quiet(self) -> None:
+        if self._is_quiet or self._machine.is_wanted:
             for waiter in self._quiet:
                 if not waiter.done():
                     waiter.set_result(None)
@@ -196,8 +208,25 @@ class Driver:
                 self._stop(timer)
             case do.Publish():
                 pass  # told once all orders are carried out
+            case do.Look(attempt, port):
+                self._begin_look(attempt, port)
             case _:
                 CARRY_OUT[type(order)](self._session, order)
+
+    def _begin_look(self, attempt: int, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        look = loop.create_task(look_at_peer(self._machine.identity.host, port), name=f"ibkr-look-{attempt}")
+
+        def ended(look: asyncio.Task[Failure | None]) -> None:
+            if look is not self._look:
+                return  # of a loop that was abandoned
+            self._look = None
+            if not look.cancelled():
+                self.post(PeerSeen(attempt, look.result()))
+            self._tell_quiet()
+
+        self._look = look
+        look.add_done_callback(ended)
 
     def _start(self, timer: Timer, delay: float, slack: float) -> None:
         self._stop(timer)
@@ -227,6 +256,7 @@ class Driver:
         In a ``forked`` process it is the parent's, and goes on there; nobody is called here.
         """
         self._timers.clear()
+        self._look = None
         if self._pulse is not None:
             self._pulse.remove(self)
             self._pulse = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -168,7 +169,7 @@ class Session:
 
     # Effects: a socket begins and ends.
 
-    def open(self, attempt: int, port: int) -> None:
+    def open(self, attempt: int, port: int, *, from_lost_address: bool) -> None:
         """Begin an attempt. Ends in exactly one ``SocketEnded``."""
         self._attempt = attempt
         self._startup = None
@@ -178,7 +179,7 @@ class Session:
         self.account_state.begin()
         self._time.begin()
         self.sender.begin()
-        self._socket.open(attempt, port)
+        self._socket.open(attempt, port, from_lost_address=from_lost_address)
 
     def close(self) -> None:
         """End the socket in good order: what was written is sent first, and orders that wait for their turn."""
@@ -528,11 +529,14 @@ class Session:
 
     # Hooks: what ended, and what the program asks of the connection.
 
-    def transport_ended(self, reason: str) -> None:
+    async def connect_socket(self, port: int) -> socket.socket:
+        return await self._socket.connect(port)
+
+    def transport_ended(self, error: Exception | None) -> None:
         try:
-            self._socket.transport_ended(reason)
-        except Exception as error:
-            self.failed("ending a session", error)
+            self._socket.transport_ended(error)
+        except Exception as mistake:
+            self.failed("ending a session", mistake)
 
     def failed(self, what: str, error: Exception) -> None:
         self._owner.failed(what, error)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Protocol
 
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.core.facts import AttemptFailed, Fact, SocketEnded, TransportEnded
 from ibkr.core.policy import Policy
+from ibkr.session.dial import Dialler, Route, is_unanswered
 from ibkr.session.errors import address_error, shielded, without_number
 from ibkr.session.library import Library
 from ibkr.session.library.connection import CLOSED_BY_PEER
@@ -47,6 +49,11 @@ class Socket:
         self._conn, self._reader = library.conn, library.reader
         self._host, self._client_id = host, client_id
         self._patience = policy.probe_after + policy.probe_timeout
+        self._syn_timeout = policy.syn_timeout
+        self._dialler = Dialler(host)
+        self._route: Route | None = None
+        self._lost: Route | None = None
+        self._is_unanswered = False
         self._owner, self._post, self._on_open, self._end_session = owner, owner.post, on_open, end_session
         self._attempt = 0
         self._opening: asyncio.Task[None] | None = None
@@ -54,9 +61,11 @@ class Socket:
         self.is_there = False
         self.has_ended = True
 
-    def open(self, attempt: int, port: int) -> None:
-        """Begin an attempt, in the running loop."""
+    def open(self, attempt: int, port: int, *, from_lost_address: bool) -> None:
+        """Begin an attempt, in the running loop; from the last session's own address, where that can be had."""
         self._attempt = attempt
+        self._lost = self._route if from_lost_address else None
+        self._is_unanswered = False
         self._is_open = False
         self._conn.end_reason = ""
         self.has_ended = False
@@ -102,6 +111,7 @@ class Socket:
         self._on_open()
         # Last: meanwhile the gateway works on what it was asked. Until here the attempt's own time limit serves.
         self._conn.keep_alive(self._patience)
+        self._route = self._conn.route
 
     def unfit(self, failure: Failure) -> None:
         """The peer is no gateway that can be talked to, or not any more."""
@@ -111,13 +121,18 @@ class Socket:
         else:
             self._post(AttemptFailed(self._attempt, failure))
 
-    def transport_ended(self, message: str) -> None:
+    async def connect(self, port: int) -> socket.socket:
+        """A connected socket to the host: each of its addresses gets its turn."""
+        return await self._dialler.connect(port, self._syn_timeout, self._lost)
+
+    def transport_ended(self, error: Exception | None) -> None:
         """The socket is closed. The machine knows before the library's listeners do.
 
         So none of them meets a status that is no longer true.
         """
         conn = self._conn
-        conn.end_reason = conn.end_reason or without_number(message) or CLOSED_BY_PEER
+        self._is_unanswered = is_unanswered(error)
+        conn.end_reason = conn.end_reason or (without_number(str(error)) if error else "") or CLOSED_BY_PEER
         # First: what is read now may call the program, which must not take the session for alive.
         self._post(TransportEnded(self._attempt, conn.end_reason))
         self._reader.finish()
@@ -136,8 +151,9 @@ class Socket:
         try:
             await self._client.connectAsync(self._host, port, self._client_id, None)
         except (OSError, UnicodeError) as error:
-            self._conn.end_reason = address_error(error)
-            self._post(AttemptFailed(attempt, Failure(FailureKind.UNREACHABLE, self._conn.end_reason)))
+            self._conn.end_reason = detail = address_error(error)
+            failure = Failure(FailureKind.UNREACHABLE, detail, unanswered=is_unanswered(error))
+            self._post(AttemptFailed(attempt, failure))
             return
         except Exception as error:
             self._owner.failed("opening a socket", error)
@@ -164,4 +180,6 @@ class Socket:
         if self._opening is not None and not self._opening.done():
             return
         self.has_ended = True
-        self._post(SocketEnded(self._attempt, self._conn.end_reason, before_any_byte=not self._reader.any_byte))
+        is_silent = not self._reader.any_byte
+        detail = self._conn.end_reason
+        self._post(SocketEnded(self._attempt, detail, before_any_byte=is_silent, unanswered=self._is_unanswered))

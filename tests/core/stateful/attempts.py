@@ -38,7 +38,11 @@ class Attempts:
                 self.budget = None if patient else max(self.budget, attempts)
             case fact_of.SessionOpened() if phase is P.OPENING:
                 self.id_in_use_since = None
-        if phase is P.OPENING and self.rig.machine.phase in (P.WAITING, P.FAILED) and self.other_port is not None:
+        if (
+            phase in (P.OPENING, P.LOOKING)
+            and self.rig.machine.phase in (P.WAITING, P.FAILED)
+            and self.other_port is not None
+        ):
             self.port, self.other_port = self.other_port, self.port
         match fact:
             case fact_of.CodeReceived(_, 1300, text) if phase in (P.OPENING, *IN_SESSION):
@@ -99,6 +103,8 @@ class Attempts:
             low, high = policy.refused_every, policy.refused_every_later
         elif failure.kind is K.CLOSED and failure.before_any_byte:
             low, high = policy.closed_every, policy.closed_every_later
+        elif failure.kind is K.CLIENT_ID_IN_USE:
+            low, high = policy.client_id_every, policy.client_id_every_last
         else:
             low, high = policy.backoff_first, policy.backoff_cap
         gone = 0.0 if failure.kind is K.SILENT else self.rig.mono - self.rig.opened[-1][1]

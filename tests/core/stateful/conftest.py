@@ -237,7 +237,8 @@ class Oracle:
         rig, phase = self.rig, self.rig.machine.phase
         running = set(rig.timers)
         assert running <= ANSWERED[phase], "a timer runs that nothing would answer"
-        due = {P.OPENING: Timer.ATTEMPT, P.WAITING: Timer.RETRY, P.STARTUP: Timer.REQUEST, P.RESTORING: Timer.RESTORE}
+        due = {P.OPENING: Timer.ATTEMPT, P.LOOKING: Timer.ATTEMPT, P.WAITING: Timer.RETRY}
+        due |= {P.STARTUP: Timer.REQUEST, P.RESTORING: Timer.RESTORE}
         assert phase not in due or due[phase] in running, "nothing would ever end this phase"
         assert phase not in IN_SESSION or Timer.LIVENESS in running
         assert phase not in IN_SESSION or (Timer.UPSTREAM in running) == (self.link.upstream == "unknown")

@@ -14,6 +14,7 @@ from ibkr.core.facts import (
     FarmsTold,
     Heard,
     OrdersUnconfirmed,
+    PeerSeen,
     ProbeWanted,
     RetryWanted,
     RowsUnreadable,
@@ -63,6 +64,9 @@ ATTEMPT = {
     "too fast": lambda rig: say(rig, PACE),
     "no matter": lambda rig: [say(rig, each) for each in NO_MATTER],
     "closed": lambda rig: rig.end("EOF"),
+    "accepted": lambda rig: rig.accept(),
+    "accepted, then silent": lambda rig: (rig.accept(), rig.advance(5.0)),
+    "nothing answers": lambda rig: rig.advance(2.0),
     "the transport ends": lambda rig: end_transport(rig),
     "closed before any byte": lambda rig: rig.end("EOF", before_any_byte=True),
     **{f"fails: {kind}": lambda rig, kind=kind: fail(rig, kind) for kind in K},
@@ -123,6 +127,13 @@ ANSWERS = {
     "a moment": lambda rig: rig.advance(0.1),
     "a grace": lambda rig: rig.advance(0.25),
     **{f"the socket ends: {why}": lambda rig, why=why: rig.end(why) for why in ("EOF", "an absurd frame")},
+}
+LOOKING = {
+    "silent to everybody": lambda rig: rig.fact(PeerSeen(rig.attempt, None)),
+    "a web server": lambda rig: rig.fact(PeerSeen(rig.attempt, Failure(K.NOT_A_GATEWAY, "a web server answers"))),
+    "its socket ends": lambda rig: rig.socket is None or rig.end(),
+    "an order unconfirmed": COMMANDS["an order unconfirmed"],
+    "sleep for a minute": COMMANDS["sleep for a minute"],
 }
 LEAVING = {
     "the socket ends": lambda rig: rig.end(),
@@ -221,6 +232,7 @@ def news(attempt: int) -> list:
         CodeReceived(attempt, *PORTS[0]),
         SessionOpened(attempt, 178, ("DU1234567",), ("positions",)),
         AttemptFailed(attempt, Failure(K.SILENT, "late")),
+        PeerSeen(attempt, Failure(K.NOT_A_GATEWAY, "late")),
         StartupAsked(attempt, ("positions",)),
         StartupAnswered(attempt, ("positions",), True),
         SubscriptionsMoved(attempt, 3, ("AAPL",), (TICKER,), ("MSFT",)),
@@ -240,6 +252,8 @@ def possible(rig) -> list:
         own += [*COMMANDS.items()] * 2 if phase is P.RESTORING else [*TIMES.items()] * 2
     elif phase is P.OPENING:
         own = [*ATTEMPT.items(), *OPENED.items(), *OPENED.items()]
+    elif phase is P.LOOKING:
+        own = [*LOOKING.items()] * 6
     elif rig.socket is not None:
         own = [*LEAVING.items()] * 2 + [("the socket ends", LEAVING["the socket ends"])] * 8
     else:

@@ -13,7 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from ibkr.core.calendar import Calendar, Recurrence
 from ibkr.core.codes import CODES
 from ibkr.core.facts import (
+    ClockJumped,
     CodeReceived,
+    OrdersUnconfirmed,
+    PeerSeen,
     ReconnectWanted,
     RetryWanted,
     SocketEnded,
@@ -33,6 +36,12 @@ RARE = {
     *((P.STARTUP, how, to) for how in (SocketEnded, CodeReceived, Timer.LIVENESS) for to in (P.WAITING, P.FAILED)),
     *((phase, how, P.WAITING) for phase in (P.RESTORING, P.UP) for how in (SocketEnded, CodeReceived, Timer.LIVENESS)),
     *((P.WAITING, wanted, P.CLOSING) for wanted in (ReconnectWanted, RetryWanted)),
+    (P.LOOKING, PeerSeen, P.FAILED),
+    *((P.LOOKING, Timer.ATTEMPT, to) for to in (P.WAITING, P.FAILED)),
+    *(
+        (P.LOOKING, how, P.LOOKING)
+        for how in (Timer.CALENDAR, Timer.ALERT, SocketEnded, OrdersUnconfirmed, ClockJumped)
+    ),
     (P.STARTUP, StartupAnswered, P.UP),
     (P.STARTUP, Timer.REQUEST, P.UP),
     (P.STARTUP, Timer.STREAMS, P.STARTUP),
@@ -86,7 +95,9 @@ class Driven(RuleBasedStateMachine):
         self.new_rig, self.bring, self.oracle, self.seen = new_rig, bring, oracle, seen
 
     @initialize(
-        phase=st.sampled_from([P.OPENING, P.RESTORING, P.UP, P.STARTUP, P.WAITING, P.FAILED, P.CLOSING, P.IDLE]),
+        phase=st.sampled_from(
+            [P.OPENING, P.LOOKING, P.RESTORING, P.UP, P.STARTUP, P.WAITING, P.FAILED, P.CLOSING, P.IDLE]
+        ),
         attempts=st.sampled_from([None, None, 3, 1]),
         policy=st.sampled_from(sorted(POLICIES)),
         farms=st.sampled_from([(), ("usfarm",)]),
@@ -100,6 +111,7 @@ class Driven(RuleBasedStateMachine):
         self.rig = self.new_rig(
             readonly=readonly, roll=roll, calendar=Calendar(recurrences), required_farms=farms, **POLICIES[policy]
         )
+        self.rig.answers_looks = False
         self.watch = self.oracle(self.rig, windows)
         self.bring(self.rig, phase, attempts)
 

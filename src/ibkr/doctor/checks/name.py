@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
-import threading
 from contextlib import suppress
 
 from ibkr.core.errors import FailureKind
 from ibkr.doctor.check import Check, fail, ok
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
+from ibkr.session.dial import resolve_in_thread
 
 _NAME = "name"
 _SECONDS = 3.0
@@ -32,36 +31,11 @@ async def _look(patient: Patient) -> list[Finding]:
 
 
 async def _resolved(host: str) -> list[str]:
-    """Its addresses. Raises ``OSError`` or ``UnicodeError``.
-
-    In a thread that nobody waits for at the end, unlike those of the loop: a resolver may hang for half a minute.
-    """
+    """Its addresses. Raises ``OSError`` or ``UnicodeError``."""
     with suppress(ValueError):
         return [str(ipaddress.ip_address(host))]  # needs no resolver
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[list[str]] = loop.create_future()
-
-    def tell(found: list[str] | None, error: Exception | None) -> None:
-        if done.done():  # given up
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(found or [])
-
-    def resolve() -> None:
-        found: list[str] | None = None
-        failed: Exception | None = None
-        try:
-            entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-        except (OSError, UnicodeError) as error:
-            failed = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, found, failed)
-
-    threading.Thread(target=resolve, daemon=True, name="ibkr-doctor-name").start()
-    return await done
+    found = await resolve_in_thread(host, 0)
+    return [str(address.sockaddr[0]) for address in found]
 
 
 CHECK = Check(_NAME, "Name of the host", _look, needs=("configuration",))

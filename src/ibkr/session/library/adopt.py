@@ -13,7 +13,15 @@ from ibkr.session.library.contract import check
 from ibkr.session.library.decoder import DecoderOverrides
 from ibkr.session.library.hooks import Hooks
 from ibkr.session.library.ib import IBOverrides
-from ibkr.session.library.packages import IB_ASYNC, IB_INSYNC, Package, load, package_of, warn_of_two_eventkits
+from ibkr.session.library.packages import (
+    IB_ASYNC,
+    IB_INSYNC,
+    Package,
+    ask_no_policy,
+    load,
+    package_of,
+    warn_of_two_eventkits,
+)
 from ibkr.session.library.reader import MessageReader
 from ibkr.session.library.tick_decoder import NoTicks, TickDecoder
 from ibkr.session.library.wrapper import WrapperOverrides
@@ -56,6 +64,7 @@ def adopt(ib: IB, hooks: Hooks) -> Library:
     package = package_of(ib)
     is_known = check(package)
     warn_of_two_eventkits()
+    ask_no_policy()
     client, wrapper = ib.client, ib.wrapper
     _detach(ib)
     library = Library(

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from ibkr.session.dial import Route, route_of
 from ibkr.session.library.reader import READ_SIZE, MessageReader
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ class ConnectionOverrides(_Base):
     async def connectAsync(self, host: str, port: int) -> None:
         """Connect in the running loop. Raises ``OSError`` and, for a name that is none, ``UnicodeError``."""
         self.reset()
-        self.transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, host, port)
+        sock = await self.hooks.connect_socket(port)
+        try:
+            self.transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -74,9 +80,8 @@ class ConnectionOverrides(_Base):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        message = str(exc) if exc else ""
-        self.hooks.transport_ended(message)
-        self.disconnected.emit(message)
+        self.hooks.transport_ended(exc)
+        self.disconnected.emit(str(exc) if exc else "")
 
     @override
     def sendMsg(self, msg: bytes) -> None:
@@ -104,6 +109,11 @@ class ConnectionOverrides(_Base):
             if len(batch) > 1:
                 super().sendMsg(b"".join(batch[1:]))
                 self.numMsgSent += len(batch) - 2
+
+    @property
+    def route(self) -> Route | None:
+        """The two ends of the connection; None if there is none any more."""
+        return route_of(self._socket()) if self.can_write else None
 
     @property
     def can_write(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
@@ -24,6 +25,9 @@ class Hooks(Protocol):
     """The one way from the client library's objects to the session. The session implements it."""
 
     # What arrived.
+
+    async def connect_socket(self, port: int) -> socket.socket:
+        """A connected socket to the host. Raises ``OSError`` and, for a name that is none, ``UnicodeError``."""
 
     def accepted(self) -> None:
         """The port has taken the connection."""
@@ -139,8 +143,8 @@ class Hooks(Protocol):
 
     # What ended, and what the program asks of the connection.
 
-    def transport_ended(self, reason: str) -> None:
-        """The socket is closed. The reason may be empty."""
+    def transport_ended(self, error: Exception | None) -> None:
+        """The socket is closed; with an error if it was not closed in good order."""
 
     def failed(self, what: str, error: Exception) -> None:
         """Our own code has made a mistake while doing this: the session ends."""

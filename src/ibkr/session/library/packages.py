@@ -7,6 +7,7 @@ imported in a thread that has no event loop, nor from Python 3.14 on.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
@@ -25,6 +26,10 @@ logger = logging.getLogger("ibkr.session")
 CURE = (
     "python -m pip uninstall --yes eventkit, then python -m pip install --force-reinstall --no-deps 'aeventkit>=2.1,<3'"
 )
+
+
+_POLICY_WARNS = 0x030E0000
+"""Python 3.14, as a number that no type checker takes for a constant."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,21 @@ def spoken_versions(name: str) -> tuple[int, int]:
     _import_eventkit(name)
     client = cast("type[Client]", importlib.import_module(f"{name}.client").Client)
     return client.MinClientVersion, client.MaxClientVersion
+
+
+def ask_no_policy() -> None:
+    """Have it ask asyncio, not the event-loop policy, for the loop in which a coroutine handler is to run.
+
+    The policy warns from Python 3.14 on, and is gone in 3.16. Before, nothing is changed.
+    """
+    if sys.hexversion < _POLICY_WARNS:
+        return
+    asks = getattr(sys.modules["eventkit.util"], "get_event_loop", None)
+    if "get_event_loop_policy" not in getattr(getattr(asks, "__code__", None), "co_names", ()):
+        return  # a newer version, or done before
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "eventkit" and getattr(module, "get_event_loop", None) is asks:
+            module.get_event_loop = asyncio.get_event_loop  # type: ignore[attr-defined]
 
 
 def is_older_eventkit() -> bool:
