@@ -30,15 +30,15 @@ def test_it_begins_with_the_loss_of_ready_and_ends_with_ready(rig):
     rig.refuse(FailureKind.UNREACHABLE, "nothing listens")
     more = rig.status.outage
     assert (more.last_error, more.began_at) == ("unreachable: nothing listens", begun.began_at)
-    rig.advance(2)
+    rig.advance(1)
     rig.come_up()
     ended = rig.status.outage
-    assert (ended.seconds, ended.outcome, ended.is_over) == (2.5, Outcome.RECOVERED, True)
+    assert (ended.seconds, ended.outcome, ended.is_over) == (1.5, Outcome.RECOVERED, True)
     assert ended.last_error == "unreachable: nothing listens"
     assert ended.to_dict() == {
         "began_at": "2026-03-02T14:30:03.000+00:00",
-        "ended_at": "2026-03-02T14:30:05.500+00:00",
-        "seconds": 2.5,
+        "ended_at": "2026-03-02T14:30:04.500+00:00",
+        "seconds": 1.5,
         "cause": "session_lost",
         "reason": "session lost: reset",
         "last_error": "unreachable: nothing listens",
