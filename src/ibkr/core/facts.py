@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from ibkr.core.errors import Failure
+from ibkr.core.gateway import GatewayStatus
 from ibkr.core.orders import SentOrder
 from ibkr.core.state import Feed
 from ibkr.core.value import Value
@@ -204,6 +205,12 @@ class OrdersUnconfirmed(Value):
     orders: tuple[SentOrder, ...]
 
 
+class GatewayTold(Value):
+    """The gateway's process stands so; ``None``: nobody watches it."""
+
+    gateway: GatewayStatus | None
+
+
 class Heard(Value):
     """A byte came after a probe was sent."""
 
@@ -230,5 +237,6 @@ Fact: TypeAlias = (
     | SubscriptionsMoved
     | StreamsWatched
     | OrdersUnconfirmed
+    | GatewayTold
     | Heard
 )

@@ -9,6 +9,7 @@ from math import inf
 from ibkr.core.calendar import Window
 from ibkr.core.errors import Failure
 from ibkr.core.facts import EndedStream, Key
+from ibkr.core.gateway import GatewayStatus
 from ibkr.core.orders import SentOrder
 from ibkr.core.state import FarmState, UpstreamState
 from ibkr.core.value import Value
@@ -168,6 +169,8 @@ class Situation:
     """The last maintenance window that this trouble was in."""
     alert: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
+    gateway: GatewayStatus | None = None
+    """The gateway's process, where somebody watches it."""
 
     def __init__(self, port: int) -> None:
         self.port = port

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ibkr.core.calendar import Window
+    from ibkr.core.gateway import GatewayStatus
 
 _NOT_COMPARED = {"as_of": None, "upstream_notices": None}
 
@@ -57,13 +58,15 @@ class Status(Value):
     """The maintenance window that we are in: trouble is expected."""
     alert: str = ""
     """Why somebody should look at a trouble that lasts; raised once in each."""
+    gateway: GatewayStatus | None = None
+    """The gateway's process and its login; ``None`` if nobody watches it."""
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The status in JSON's types; account ids are masked unless ``show_accounts``."""
         told: dict[str, Any] = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         if not show_accounts:
             told["accounts"] = [mask_account(account) for account in self.accounts]
-            for key in ("reason", "may_trade_reason", "last_error", "unconfirmed"):
+            for key in ("reason", "may_trade_reason", "last_error", "unconfirmed", "alert", "gateway"):
                 told[key] = masked(told[key], self.accounts)
         return told
 

@@ -52,8 +52,8 @@ class StatusLog:
     def __call__(self, status: Status) -> None:
         self._upstream_was_down |= status.upstream is UpstreamState.DOWN
         if status.alert != self._alert:
-            self._alert = status.alert
-            if status.alert:
+            is_news, self._alert = status.alert not in self._alert, status.alert
+            if is_news:
                 _logger.warning("%s %s, and %s: %s", _who(status), status.state, status.alert, status.reason)
         changed, self._state = status.state is not self._state, status.state
         if status.state is ConnectionState.READY:
@@ -150,6 +150,8 @@ def cure(status: Status) -> str:
         codes = [1100] if status.upstream is UpstreamState.DOWN else map(int, re.findall(_CAUSE, status.reason))
         lines = dict.fromkeys(row.advice for code in codes if (row := find(code)) and row.advice)
         return ". ".join(line.rstrip(".") for line in lines)
+    if status.gateway is not None and status.gateway.reason and status.gateway.reason in status.reason:
+        return status.gateway.advice
     kind = status.last_error.partition(":")[0]
     if kind not in set(FailureKind):
         return ""
