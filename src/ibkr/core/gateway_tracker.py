@@ -36,7 +36,9 @@ class SecondFactorWanted(Value):
 
 
 class LoggedIn(Value):
-    """The login has completed."""
+    """The login has completed. ``at``: when, if that was not just now."""
+
+    at: datetime | None = None
 
 
 class LoginFailed(Value):
@@ -133,10 +135,10 @@ class GatewayTracker:
                 self.login_failed = False
                 self.second_factor = True
                 self._set(GatewayState.NEEDS_SECOND_FACTOR, now)
-            case LoggedIn():
+            case LoggedIn(at):
                 self.is_logged_in = True
                 self.login_failed = self.second_factor = False
-                self.logged_in_at = now
+                self.logged_in_at = at or now
                 self._set(GatewayState.RUNNING, now)
             case LoginFailed(why):
                 self.is_logged_in = self.second_factor = False
