@@ -52,6 +52,7 @@ KEPT = {
     # One that was refused is told until a login completes, or the phone is asked.
     (S.LOGIN_FAILED, LoginStarted()): S.LOGIN_FAILED,
     (S.LOGIN_FAILED, ProcessStarted(8)): S.LOGIN_FAILED,
+    (S.RUNNING, LoginStarted()): S.RUNNING,
     (S.RESTARTING, ProcessEnded(137)): S.RESTARTING,
 }
 

@@ -1,4 +1,4 @@
-"""The restart policy through weeks of trouble at random, with changes of the clocks: it never does what is forbidden."""
+"""The restart policy through weeks of trouble at random, with changes of the clocks: nothing that is forbidden."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise

@@ -8,11 +8,10 @@ import os
 import shutil
 import socket
 import sys
-import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -212,8 +211,6 @@ class Clock:
 
     @property
     def _wall(self) -> datetime:
-        from datetime import timedelta
-
         return self.wall + timedelta(seconds=time.monotonic() - self._began)
 
 
@@ -249,5 +246,13 @@ def state_is() -> Callable[..., Any]:
     return wait
 
 
-def script(text: str) -> str:
-    return textwrap.dedent(text).lstrip()
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Waits until something holds that nobody tells of, a line of a log for one."""
+
+    async def wait(holds: Callable[[], object], within: float = 10.0) -> None:
+        async with asyncio.timeout(within):
+            while not holds():  # noqa: ASYNC110 - nobody sets an event
+                await asyncio.sleep(0.02)
+
+    return wait

@@ -139,8 +139,5 @@ def next_forced_login(moment: datetime, new_york: tzinfo) -> datetime:
     """When IB next voids the login: each Sunday at 01:00 New York time (ibkrguides.com)."""
     local = moment.astimezone(new_york)
     day = local.date() + timedelta(days=(6 - local.weekday()) % 7)
-    for number in (0, 7):
-        found = datetime(day.year, day.month, day.day, 1, tzinfo=new_york) + timedelta(days=number)
-        if found > local:
-            break
-    return found.astimezone(UTC)
+    found = datetime(day.year, day.month, day.day, 1, tzinfo=new_york)
+    return (found if found > local else found + timedelta(days=7)).astimezone(UTC)

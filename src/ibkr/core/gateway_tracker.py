@@ -147,7 +147,7 @@ class GatewayTracker:
             case UnknownWindow(title):
                 self._set(GatewayState.UNKNOWN_WINDOW, now, title)
             case _:  # a login begins; one that was refused is still told, until one completes
-                if self.state is not GatewayState.LOGIN_FAILED:
+                if self.state is not GatewayState.LOGIN_FAILED and not self.is_logged_in:
                     self._set(GatewayState.STARTING, now)
 
     def _started(self, started_at: datetime, now: datetime) -> None:

@@ -99,6 +99,8 @@ class Decision(Value):
     act: Act
     reason: str
     alert: str = ""
+    trouble: str = ""
+    """What is wrong, in words; empty if nothing is."""
 
 
 class RestartPolicy:
@@ -139,17 +141,18 @@ class RestartPolicy:
         veto = self._veto(seen, now)
         if veto:
             self._held_at = now.mono
-            return Decision(Act.NOTHING, f"{trouble}, no restart: {veto}")
+            return Decision(Act.NOTHING, f"{trouble}, no restart: {veto}", "", trouble)
         act, wait = self._next(seen, now)
         if wait:
-            return Decision(Act.NOTHING, f"{trouble}, not yet: {wait}")
+            return Decision(Act.NOTHING, f"{trouble}, not yet: {wait}", "", trouble)
         if not self.settings.auto_restart:
-            return Decision(Act.NOTHING, f"{trouble}, no restart: auto_restart is off")
+            return Decision(Act.NOTHING, f"{trouble}, no restart: auto_restart is off", "", trouble)
         if act in RESTARTS:
             wait, alert = self._hold(self.needs_login(act, seen, now), now)
             if wait:
-                return Decision(Act.NOTHING, f"{trouble}, no restart: {wait}", f"{trouble}, {alert}" if alert else "")
-        return Decision(act, trouble)
+                alert = f"{trouble}, {alert}" if alert else ""
+                return Decision(Act.NOTHING, f"{trouble}, no restart: {wait}", alert, trouble)
+        return Decision(act, trouble, "", trouble)
 
     def done(self, act: Act, *, full_login: bool, now: Now) -> None:
         """This was done, by the policy or by a person."""

@@ -148,3 +148,5 @@ class OwnProcessDriver(Driver):
         if began and identity(pid) == began:
             self._pid, self._began, self._started_at, self._is_wanted = pid, began, started_at, True
             self._log.offset = offset
+        else:  # what it wrote is of the past
+            self._log.skip_to_end()

@@ -12,15 +12,16 @@ from zoneinfo import ZoneInfo
 
 from ibkr.config import Config
 from ibkr.connector import IBConnector
-from ibkr.core.errors import ConnectError, FailureKind
+from ibkr.core.errors import ConnectError
 from ibkr.core.facts import Now
-from ibkr.core.gateway import GatewayStatus
+from ibkr.core.gateway import GatewayState, GatewayStatus
 from ibkr.core.gateway_tracker import RestartStarted
 from ibkr.core.restart import RESTARTS, Act, Decision, Link, RestartPolicy, Seen, why_not_now
-from ibkr.core.state import ConnectionState, SessionState, UpstreamState
+from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.gateway.driver import Driver, DriverError
 from ibkr.gateway.drivers import make_driver
+from ibkr.gateway.link import link_of
 from ibkr.gateway.monitor import NEW_YORK, Monitor, system_now
 from ibkr.gateway.store import Answer, GatewayStore, Request
 
@@ -28,6 +29,7 @@ _log = logging.getLogger("ibkr.gateway")
 
 _TICK = 0.2
 _BEGIN_AGAIN = 60.0
+_LOOK_TAKES = 8.0
 _ORDERS_TIMEOUT = 5.0
 _DOWN = (Link.REFUSED, Link.SILENT)
 _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
@@ -63,11 +65,12 @@ class Supervisor:
         self._link = Link.UNKNOWN
         self._link_since = 0.0
         self._restarted = ""
+        self._link_known = asyncio.Event()
         self._stop = asyncio.Event()
         self._told: GatewayStatus | None = None
 
     def stop(self) -> None:
-        """End the supervision; a gateway that is a process of ours ends with it."""
+        """End the supervision, and with it a gateway that is a process of ours."""
         self._stop.set()
 
     @property
@@ -92,9 +95,26 @@ class Supervisor:
                 forget()
                 await self._end()
 
+    async def restart_once(self, request: Request) -> Answer:
+        """Restart a gateway that nobody supervises, by the same rules, and leave it. Raises as ``run`` does."""
+        with closing(self.store), closing(self.store.claim()):
+            forget = self.connector.on_status(self._take_status)
+            tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), self._hold())}
+            try:
+                with suppress(TimeoutError):  # then nobody answers, and no order can be asked for
+                    async with asyncio.timeout(_LOOK_TAKES):
+                        await self._link_known.wait()
+                return await self._restart(request)
+            finally:
+                forget()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self.connector.disconnect_async()
+
     async def _supervise(self) -> None:
-        works: list[Coroutine[Any, Any, None]] = [self.monitor.run(), self._hold(), self._tick()]
-        tasks = {asyncio.ensure_future(work) for work in (*works, _until(self._stop))}
+        works: list[Coroutine[Any, Any, Any]] = [self.monitor.run(), self._hold(), self._tick(), self._stop.wait()]
+        tasks = {asyncio.ensure_future(work) for work in works}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -136,6 +156,7 @@ class Supervisor:
         if was_down is not (link in _DOWN):
             self._link_since = self._now().mono
         self._link = link
+        self._link_known.set()
         if link in (Link.UP, Link.UPSTREAM_DOWN):
             self._restarted = ""
             self.monitor.session_up()
@@ -172,8 +193,9 @@ class Supervisor:
         seen, now = self.seen(), self._now()
         before, self.decision = self.decision, self.policy.decide(seen, now)
         if self.decision != before and self.decision.act is Act.NOTHING:
-            level = logging.WARNING if self.decision.alert and self.decision.alert != before.alert else logging.INFO
-            _log.log(level, "nothing to do: %s", self.decision.alert or self.decision.reason)
+            # A port that is not open yet is no news while the gateway starts.
+            is_news = self.decision.trouble and seen.state not in (GatewayState.STARTING, GatewayState.RESTARTING)
+            _log.log(logging.INFO if is_news else logging.DEBUG, "%s", self.decision.alert or self.decision.reason)
         if self.decision.act is not Act.NOTHING:
             await self._act(self.decision, full_login=self.policy.needs_login(self.decision.act, seen, now))
         self._changed()
@@ -275,26 +297,3 @@ class Supervisor:
         except (TimeoutError, ConnectionError):
             return 1
         return sum(not trade.isDone() for trade in trades)
-
-
-def link_of(status: Status, *, closed_is_refused: bool = False) -> Link:
-    """What a connection's status says of the port.
-
-    Args:
-        status: of a connection to the gateway.
-        closed_is_refused: a port forwarder stands before the gateway, as in the usual container: it accepts, then
-            closes, where nothing is behind it.
-    """
-    if status.session in (SessionState.UP, SessionState.SUSPECT):
-        return Link.UPSTREAM_DOWN if status.upstream is UpstreamState.DOWN else Link.UP
-    kind = status.last_error.partition(": ")[0]
-    if not kind:
-        return Link.UNKNOWN
-    links = {FailureKind.UNREACHABLE: Link.REFUSED, FailureKind.SILENT: Link.SILENT}
-    if closed_is_refused:
-        links[FailureKind.CLOSED] = Link.REFUSED
-    return links.get(FailureKind(kind), Link.ANSWERS)
-
-
-async def _until(event: asyncio.Event) -> None:
-    await event.wait()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from ibkr.core.codes import find
 from ibkr.core.errors import FailureKind, advice
+from ibkr.core.gateway import GatewayState
 from ibkr.core.state import ConnectionState, UpstreamState
 from ibkr.core.status import Status
 
@@ -112,7 +113,7 @@ class StatusLog:
         if times == 1:
             self._is_told = True
             self._speak_at = status.as_of + self._pause
-            is_expected = status.maintenance and status.state is not ConnectionState.FAILED
+            is_expected = status.state is not ConnectionState.FAILED and (status.maintenance or _is_starting(status))
             level = logging.INFO if is_expected else logging.WARNING
             todo = cure(status)
             _logger.log(level, "%s %s: %s%s", _who(status), status.state, status.reason, todo and f". {todo}")
@@ -130,6 +131,11 @@ class StatusLog:
         """What was told of earlier troubles says nothing of this one."""
         self._told.clear()
         self._pause = _STILL_AFTER
+
+
+def _is_starting(status: Status) -> bool:
+    """The gateway's process starts: its port is not open yet, as it should be."""
+    return status.gateway is not None and status.gateway.state in (GatewayState.STARTING, GatewayState.RESTARTING)
 
 
 def _who(status: Status) -> str:

@@ -1,0 +1,27 @@
+"""What the supervisor's own connection shows of the gateway's API port."""
+
+from __future__ import annotations
+
+from ibkr.core.errors import FailureKind
+from ibkr.core.restart import Link
+from ibkr.core.state import SessionState, UpstreamState
+from ibkr.core.status import Status
+
+
+def link_of(status: Status, *, closed_is_refused: bool = False) -> Link:
+    """What a connection's status says of the port.
+
+    Args:
+        status: of a connection to the gateway.
+        closed_is_refused: a port forwarder stands before the gateway, as in the usual container: it accepts, then
+            closes, where nothing is behind it.
+    """
+    if status.session in (SessionState.UP, SessionState.SUSPECT):
+        return Link.UPSTREAM_DOWN if status.upstream is UpstreamState.DOWN else Link.UP
+    kind = status.last_error.partition(": ")[0]
+    if not kind:
+        return Link.UNKNOWN
+    links = {FailureKind.UNREACHABLE: Link.REFUSED, FailureKind.SILENT: Link.SILENT}
+    if closed_is_refused:
+        links[FailureKind.CLOSED] = Link.REFUSED
+    return links.get(FailureKind(kind), Link.ANSWERS)
