@@ -63,10 +63,10 @@ class DockerDriver(Driver):
         await self._ask("start", self._name)
 
     async def stop(self) -> None:
-        await self._ask("stop", "--time", f"{self.settings.stop_grace:.0f}", self._name)
+        await self._ask("stop", "-t", f"{self.settings.stop_grace:.0f}", self._name)
 
     async def restart(self) -> None:
-        await self._ask("restart", "--time", f"{self.settings.stop_grace:.0f}", self._name)
+        await self._ask("restart", "-t", f"{self.settings.stop_grace:.0f}", self._name)
 
     async def send(self, command: str) -> str:
         if not self.has_commands:

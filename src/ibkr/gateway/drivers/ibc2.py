@@ -72,10 +72,15 @@ class Ibc2Driver(Driver):
         events = LogFile(self._home / "runtime" / "events.jsonl")
         events.skip_to_end()
         before: _Seen | None = None
+        is_logged_in = False
         while True:
             # The events first: the state may be one second behind them.
             for event in _events_of(events.new_lines()):
-                yield event
+                if isinstance(event, LoginStarted) and is_logged_in:
+                    yield RestartStarted("the gateway restarts itself")
+                else:
+                    yield event
+                is_logged_in = isinstance(event, LoggedIn)
             state = self._state()
             if state:
                 now = self._phase(state), state.get("ibc_pid")
@@ -84,6 +89,7 @@ class Ibc2Driver(Driver):
                 if before is None:
                     for event in _login_of(now[0], state):
                         yield event
+                        is_logged_in = isinstance(event, LoggedIn)
                 before = now
             await asyncio.sleep(POLL)
 
