@@ -119,7 +119,7 @@ def test_what_is_known_of_the_login():
 
 def test_as_plain_data(ready):
     tracker = tracked(*INTO[S.EXITED])
-    status = tracker.status(driver="ibc", next_login=T0, restarts=2, alert="gave up restarting")
+    status = tracker.status(driver="ibc", next_login=T0, restarts=2, alert="gave up restarting", supervised=True)
     ready.fact(GatewayTold(status))
     plain = ready.status.to_dict()["gateway"]
     assert (
@@ -134,6 +134,7 @@ def test_as_plain_data(ready):
             "next_login": "2026-03-02T14:30:00.000+00:00",
             "restarts": 2,
             "alert": "gave up restarting",
+            "supervised": True,
         }
     )
 

@@ -205,7 +205,7 @@ async def test_another_program_sees_the_same(machine, supervised, state_is, even
         async with supervised(cfg) as supervisor:
             await state_is(supervisor, ready)
             await until(lambda status: status.state is S.RUNNING)
-            assert follower.is_supervised
+            assert told[-1].supervised
             machine.do("window Surprise")
             await until(lambda status: status.state is S.UNKNOWN_WINDOW)
             assert told[-1].detail == supervisor.status.detail == "Surprise"

@@ -188,17 +188,17 @@ def status(
     """
     target = _target(config, host, port)
 
-    async def seen(store: GatewayStore) -> tuple[GatewayStatus, bool]:
+    async def seen(store: GatewayStore) -> GatewayStatus:
         if store.is_claimed() and (told := store.read_status()) is not None:
-            return told, True
-        return await look(make_driver(target.cfg.ibkr.gateway, store)), False
+            return told
+        return await look(make_driver(target.cfg.ibkr.gateway, store))
 
     with closing(target.store) as store:
-        found, is_supervised = _do(seen(store))
+        found = _do(seen(store))
     if as_json:
-        print_json(found, supervised=is_supervised)
+        print_json(found)
     else:
-        Console().print(status_table(found, is_supervised=is_supervised))
+        Console().print(status_table(found))
     if found.state is not GatewayState.RUNNING:
         raise typer.Exit(1)
 

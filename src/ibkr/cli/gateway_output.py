@@ -17,6 +17,7 @@ _LONGEST_LINE = 2000
 
 
 def tell(answer: Answer, *, as_json: bool) -> None:
+    """An answer in words or JSON; ends the command with exit code 1 if it was not done."""
     if as_json:
         print(json.dumps({"ok": answer.is_done, "message": answer.words}))
     else:
@@ -25,19 +26,21 @@ def tell(answer: Answer, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def print_json(status: GatewayStatus, **more: object) -> None:
+def print_json(status: GatewayStatus) -> None:
+    """The status in one line of JSON, with its reason in words."""
     values = plain(status)
     assert isinstance(values, dict), "a status is a mapping in JSON"
-    print(json.dumps({**values, "reason": status.reason, **more}), flush=True)
+    print(json.dumps({**values, "reason": status.reason}), flush=True)
 
 
-def status_table(status: GatewayStatus, *, is_supervised: bool) -> Table:
+def status_table(status: GatewayStatus) -> Table:
+    """The status for people."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column()
     style = {GatewayState.RUNNING: "green", GatewayState.STOPPED: "dim"}.get(status.state, "yellow")
     rows.add_row("State", f"[{style}]{status.state}[/] since {status.since.astimezone():%a %H:%M:%S}")
-    rows.add_row("Driver", f"{status.driver}, " + ("supervised" if is_supervised else "no supervisor runs"))
+    rows.add_row("Driver", f"{status.driver}, " + ("supervised" if status.supervised else "no supervisor runs"))
     for name, text in (("Why", status.reason), ("Alert", status.alert), ("To do", status.advice)):
         if text:
             rows.add_row(name, escape(text))
@@ -48,5 +51,6 @@ def status_table(status: GatewayStatus, *, is_supervised: bool) -> Table:
 
 
 def shown_line(line: str, *, show_accounts: bool) -> str:
+    """A line of somebody else's log as it may be shown."""
     text = "".join(letter if letter.isprintable() else " " for letter in line[:_LONGEST_LINE]).rstrip()
     return text if show_accounts else mask_accounts(text)

@@ -117,7 +117,7 @@ async def _run(
     call_on_stop(stop.set)
     connector = IBConnector.from_config(cfg)
     remembered = History(history, show_accounts=settings.show_accounts)
-    site = Site(connector, settings, history=remembered, sinks=sinks)
+    site = Site(connector, settings, history=remembered, sinks=sinks, gateway=cfg.ibkr.gateway)
     site.open()
     site.hold()
     _say_where(settings.host, listening.getsockname()[1], connector, as_json=as_json)

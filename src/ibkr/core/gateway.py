@@ -77,6 +77,8 @@ class GatewayStatus(Value):
     restarts: int = 0
     alert: str = ""
     """Why somebody should look at the gateway now; empty if nobody has to."""
+    supervised: bool = False
+    """A supervisor of ours runs, which can be asked to restart it."""
 
     @property
     def reason(self) -> str:

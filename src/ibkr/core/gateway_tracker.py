@@ -119,14 +119,30 @@ class GatewayTracker:
         return True
 
     def status(
-        self, *, driver: str = "", next_login: datetime | None = None, restarts: int = 0, alert: str = ""
+        self,
+        *,
+        driver: str = "",
+        next_login: datetime | None = None,
+        restarts: int = 0,
+        alert: str = "",
+        supervised: bool = False,
     ) -> GatewayStatus:
         """The gateway's part of the status. ``alert``: that of the restart policy, if it has one."""
         if self.state is GatewayState.NEEDS_SECOND_FACTOR:
             alert = f"the gateway waits for your second factor since {self.since:%H:%M} UTC: approve it in IBKR Mobile"
         elif self.login_failed:
             alert = f"the gateway's login failed: {self.detail}" if self.detail else "the gateway's login failed"
-        return GatewayStatus(self.state, self.since, driver, self.detail, self.exit_code, next_login, restarts, alert)
+        return GatewayStatus(
+            self.state,
+            self.since,
+            driver,
+            self.detail,
+            self.exit_code,
+            next_login,
+            restarts,
+            alert,
+            supervised,
+        )
 
     def _take_login(self, event: GatewayEvent, now: datetime) -> None:
         self.login_seen = True

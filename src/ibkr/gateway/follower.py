@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 
+from ibkr.connector import IBConnector
 from ibkr.core.gateway import GatewayStatus
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.gateway.driver import DriverError
@@ -34,8 +35,6 @@ class GatewayFollower:
 
     def __init__(self, settings: GatewaySettings, tell: Callable[[GatewayStatus | None], object]) -> None:
         self.settings = settings
-        self.is_supervised = False
-        """Whether a supervisor runs, which can be asked to restart the gateway."""
         self._tell = tell
         self._told: GatewayStatus | None = None
         self._complaint = ""
@@ -47,8 +46,7 @@ class GatewayFollower:
             try:
                 while True:
                     try:
-                        self.is_supervised = store.is_claimed()
-                        if self.is_supervised:
+                        if store.is_claimed():
                             await _cancel(watching)
                             watching = None
                             self._show(store.read_status())
@@ -84,6 +82,20 @@ class GatewayFollower:
         if words != self._complaint:
             self._complaint = words
             _log.warning("The gateway's process cannot be watched: %s", words)
+
+
+@asynccontextmanager
+async def follow_gateway(settings: GatewaySettings, connector: IBConnector) -> AsyncIterator[None]:
+    """Show the gateway's process in the status of a connector, in the running event loop, for as long as this lasts.
+
+    Without a driver in the configuration, nothing happens.
+    """
+    follower = GatewayFollower(settings, connector.tell_gateway)
+    following = asyncio.create_task(follower.run()) if settings.driver else None
+    try:
+        yield
+    finally:
+        await _cancel(following)
 
 
 async def ask(store: GatewayStore, request: Request, seconds: float = _ANSWER_TAKES) -> Answer:

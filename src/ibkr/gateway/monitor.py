@@ -77,13 +77,17 @@ class Monitor:
             _log.info("the gateway is running: it takes API sessions")
             self._on_change()
 
-    def status(self, *, restarts: int = 0, alert: str = "") -> GatewayStatus:
+    def status(self, *, restarts: int = 0, alert: str = "", supervised: bool = False) -> GatewayStatus:
         """How the gateway stands."""
         wall = self._now().wall
         if self._next_login is None or self._next_login <= wall:
             self._next_login = next_forced_login(wall, ZoneInfo(NEW_YORK))
         return self.tracker.status(
-            driver=self.driver.settings.driver, next_login=self._next_login, restarts=restarts, alert=alert
+            driver=self.driver.settings.driver,
+            next_login=self._next_login,
+            restarts=restarts,
+            alert=alert,
+            supervised=supervised,
         )
 
 

@@ -77,7 +77,7 @@ class Supervisor:
     def status(self) -> GatewayStatus:
         """How the gateway stands."""
         restarts = self.policy.restarts_today(self._now().wall)
-        return self.monitor.status(restarts=restarts, alert=self.decision.alert or self._restarted)
+        return self.monitor.status(restarts=restarts, alert=self.decision.alert or self._restarted, supervised=True)
 
     async def run(self) -> None:
         """Start the gateway if it does not run, and supervise it until ``stop``.
