@@ -203,8 +203,14 @@ class Clock:
     """Time that a test sets: monotonic and wall time go on together, by jumps and with the real time."""
 
     def __init__(self, wall: datetime) -> None:
+        self.jump_to(wall)
+
+    def jump_to(self, wall: datetime) -> None:
         self.wall = wall
         self._began = time.monotonic()
+
+    def jump(self, seconds: float) -> None:
+        self.jump_to(self._wall + timedelta(seconds=seconds))
 
     def __call__(self) -> Now:
         return Now((self._wall - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds(), self._wall)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from ibkr.connector import IBConnector
 from ibkr.core.errors import FailureKind
 from ibkr.core.restart import Link
 from ibkr.core.state import SessionState, UpstreamState
 from ibkr.core.status import Status
+
+_ORDERS_TIMEOUT = 5.0
 
 
 def link_of(status: Status, *, closed_is_refused: bool = False) -> Link:
@@ -25,3 +30,13 @@ def link_of(status: Status, *, closed_is_refused: bool = False) -> Link:
     if closed_is_refused:
         links[FailureKind.CLOSED] = Link.REFUSED
     return links.get(FailureKind(kind), Link.ANSWERS)
+
+
+async def working_orders(connector: IBConnector) -> int:
+    """How many orders work at the broker, those of all programs; 1 if the gateway does not tell."""
+    try:
+        async with asyncio.timeout(_ORDERS_TIMEOUT):
+            trades = await connector.ib.reqAllOpenOrdersAsync()
+    except (TimeoutError, ConnectionError):
+        return 1
+    return sum(not trade.isDone() for trade in trades)

@@ -21,7 +21,7 @@ from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.gateway.driver import Driver, DriverError
 from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.link import link_of
+from ibkr.gateway.link import link_of, working_orders
 from ibkr.gateway.monitor import NEW_YORK, Monitor, system_now
 from ibkr.gateway.store import Answer, GatewayStore, Request
 
@@ -30,13 +30,13 @@ _log = logging.getLogger("ibkr.gateway")
 _TICK = 0.2
 _BEGIN_AGAIN = 60.0
 _LOOK_TAKES = 8.0
-_ORDERS_TIMEOUT = 5.0
+_NEWS_AFTER = 1.0
 _DOWN = (Link.REFUSED, Link.SILENT)
 _OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
 class Supervisor:
-    """Runs one gateway until it is told to end. Everything happens in one event loop.
+    """Runs one gateway until it is told to end, in one event loop.
 
     Args:
         cfg: the configuration, with a client id that no other program uses; it must name a driver.
@@ -68,6 +68,7 @@ class Supervisor:
         self._link_known = asyncio.Event()
         self._stop = asyncio.Event()
         self._told: GatewayStatus | None = None
+        self._untold_since: float | None = None
 
     def stop(self) -> None:
         """End the supervision, and with it a gateway that is a process of ours."""
@@ -192,7 +193,10 @@ class Supervisor:
     async def _decide(self) -> None:
         seen, now = self.seen(), self._now()
         before, self.decision = self.decision, self.policy.decide(seen, now)
-        if self.decision != before and self.decision.act is Act.NOTHING:
+        if self.decision != before:
+            self._untold_since = now.mono
+        elif self._untold_since is not None and now.mono - self._untold_since >= _NEWS_AFTER:
+            self._untold_since = None
             # A port that is not open yet is no news while the gateway starts.
             is_news = self.decision.trouble and seen.state not in (GatewayState.STARTING, GatewayState.RESTARTING)
             _log.log(logging.INFO if is_news else logging.DEBUG, "%s", self.decision.alert or self.decision.reason)
@@ -269,7 +273,8 @@ class Supervisor:
 
     async def _restart(self, request: Request) -> Answer:
         with_orders = request.with_orders or self.settings.restart_with_orders
-        refusal = why_not_now(self.monitor.tracker.state, await self._working_orders(), with_orders=with_orders)
+        orders = await working_orders(self.connector) if self._link in (Link.UP, Link.UPSTREAM_DOWN) else 0
+        refusal = why_not_now(self.monitor.tracker.state, orders, with_orders=with_orders)
         if refusal:
             return Answer(is_done=False, words=refusal)
         seen, now, reason = self.seen(), self._now(), f"asked for by {request.by}"
@@ -286,14 +291,3 @@ class Supervisor:
                 return Answer(is_done=True, words="the gateway restarts" + ("" if full_login else ", without a login"))
         await self._carry_out(Act.KILL, reason, full_login=True)
         return Answer(is_done=True, words="the gateway is restarted; it needs a full login")
-
-    async def _working_orders(self) -> int:
-        """How many orders work while a session is up, those of all programs; 1 if that cannot be known."""
-        if self._link is not Link.UP:
-            return 0
-        try:
-            async with asyncio.timeout(_ORDERS_TIMEOUT):
-                trades = await self.connector.ib.reqAllOpenOrdersAsync()
-        except (TimeoutError, ConnectionError):
-            return 1
-        return sum(not trade.isDone() for trade in trades)
