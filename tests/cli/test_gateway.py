@@ -20,7 +20,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins a
 @pytest.fixture
 def machine(surroundings):
     with ThreadedGateway(id_hold=0) as broker:
-        yield Machine(surroundings["cwd"], broker)
+        machine = Machine(surroundings["cwd"], broker)
+        yield machine
+        machine.close()
 
 
 def configure(machine, driver="ibc", **more):
@@ -50,6 +52,7 @@ def test_without_a_driver_nothing_is_done(ibkr):
     assert "ibkr.gateway.driver = '': names no driver" in done.stderr
 
 
+@pytest.mark.rest
 def test_a_life_in_the_background(machine, ibkr):
     """Start, state, log, restart, stop; and no secret in anything that anybody can read."""
     configure(machine)
@@ -118,6 +121,7 @@ def test_a_life_in_the_foreground(machine, start, ibkr):
     assert SECRET not in diary
 
 
+@pytest.mark.rest
 def test_a_start_that_fails(machine, ibkr):
     configure(machine, ibc_path=str(machine.folder / "elsewhere"))
     (machine.folder / "elsewhere").mkdir()

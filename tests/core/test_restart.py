@@ -154,6 +154,23 @@ def test_an_end_that_no_restart_mends(code, words):
     assert words in policy().decide(seen(GONE, exit_code=code), at(0)).reason
 
 
+@pytest.mark.parametrize(
+    ("changes", "rings"),
+    [
+        ({"exit_code": 1111}, True),
+        ({"exit_code": 1103}, True),
+        ({"second_factor": True}, True),
+        ({"exit_code": 0}, False),
+        ({"exit_code": 1111, "heals_exit": True}, False),
+        ({"state": S.NEEDS_SECOND_FACTOR, "second_factor": True}, False),  # which has an alert of its own
+    ],
+)
+def test_an_end_that_needs_a_person_rings(changes, rings):
+    given = seen(GONE, **changes)
+    assert ("gave up restarting" in policy().decide(given, at(0)).alert) is rings
+    assert policy(auto_restart=False).decide(given, at(0)).alert == ""
+
+
 @pytest.mark.parametrize("code", [None, 1, 137, -9, -11, 1100, 1101, 1112])
 def test_an_end_that_a_restart_mends(code):
     assert policy().decide(seen(GONE, exit_code=code), at(0)).act is Act.START

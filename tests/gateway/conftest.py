@@ -22,6 +22,7 @@ from ibkr.core.facts import Now
 from ibkr.core.gateway import GatewayState, GatewayStatus
 from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.monitor import Monitor
+from ibkr.gateway.processes import identity, kill_group
 from ibkr.gateway.store import GatewayStore
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.simulator import ThreadedGateway
@@ -100,6 +101,13 @@ class Machine:
             assert time.monotonic() < deadline, f"nobody did {order!r}"
             time.sleep(0.005)
 
+    def close(self) -> None:
+        """End what a test that failed has left behind."""
+        for file in self.folder.rglob("process.json"):
+            values = json.loads(file.read_text())
+            if identity(values["pid"]) == values["began"]:
+                kill_group(values["pid"])
+
     @property
     def java_pid(self) -> int:
         return int((self.folder / "java.pid").read_text())
@@ -138,11 +146,13 @@ def broker() -> Iterator[ThreadedGateway]:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, broker: ThreadedGateway, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(tmp_path: Path, broker: ThreadedGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for name in [name for name in os.environ if name.startswith("IBKR_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    return Machine(tmp_path, broker)
+    machine = Machine(tmp_path, broker)
+    yield machine
+    machine.close()
 
 
 class Watched:

@@ -106,6 +106,7 @@ async def test_a_container_that_ends(machine, container, watched, order, code):
         assert (await gateway.until(S.EXITED, SOON)).exit_code == code
 
 
+@pytest.mark.rest
 async def test_a_container_that_docker_starts_again_is_left_to_it(machine, container, supervised, state_is):
     container("always")
     async with supervised(machine.config("docker", FAST, **QUICK)) as supervisor:
@@ -168,6 +169,7 @@ async def test_a_unit_from_start_to_stop(machine, unit, watched):
         await gateway.until(S.STOPPED, SOON)
 
 
+@pytest.mark.rest
 async def test_a_unit_that_ended_is_started_again(machine, unit, supervised, state_is):
     unit()
     async with supervised(machine.config("systemd", FAST, **QUICK)) as supervisor:
@@ -178,6 +180,7 @@ async def test_a_unit_that_ended_is_started_again(machine, unit, supervised, sta
         assert len(supervisor.store.restarts()) == 1
 
 
+@pytest.mark.rest
 async def test_a_unit_that_systemd_starts_again_is_left_to_it(machine, unit, supervised, state_is):
     unit("on-failure")
     async with supervised(machine.config("systemd", FAST, **QUICK)) as supervisor:

@@ -133,6 +133,7 @@ async def test_1100_is_left_to_the_gateway(machine, supervised, state_is):
         assert (decision.act, "1100" in decision.reason) == (Act.NOTHING, True)
 
 
+@pytest.mark.rest
 async def test_what_was_counted_is_kept_for_the_next_supervisor(machine, supervised, state_is):
     cfg = machine.config("ibc", FAST | {"restart_limit": 1}, **QUICK)
     async with supervised(cfg) as supervisor:

@@ -81,8 +81,8 @@ def run(
 ) -> None:
     """Start the gateway and supervise it, until Ctrl-C or SIGTERM; for services.
 
-    What happens is told on stderr, line by line. A process of our own (ibc,
-    command) ends with this; ibc2, a container and a unit run on.
+    What happens is told on stderr. A process of our own (ibc, command) ends
+    with this; ibc2, a container and a unit run on.
     """
     target = _target(config, host, port)
     sink = None if on_alert is None else alert_sink(on_alert, show_accounts=target.cfg.ibkr.show_accounts)
@@ -95,7 +95,7 @@ def run(
         if relay is not None:
             supervisor.connector.on_status(relay)
         if as_json:
-            supervisor.connector.on_status(_print_gateway)
+            supervisor.connector.on_status(_Printer())
         try:
             await supervisor.run()
         finally:
@@ -115,11 +115,14 @@ def start(
 ) -> None:
     """Start the gateway with a supervisor in the background."""
     target = _target(config, host, port)
-    with closing(target.store) as store:
+
+    async def begin(store: GatewayStore) -> Answer:
         if store.is_claimed():
-            tell(_do(ask(store, Request("start", _BY))), as_json=as_json)
-        else:
-            tell(_start_in_background(target, store), as_json=as_json)
+            return await ask(store, Request("start", _BY))
+        return await _start_in_background(target, store)
+
+    with closing(target.store) as store:
+        tell(_do(begin(store)), as_json=as_json)
 
 
 @app.command()
@@ -243,8 +246,7 @@ def _target(config: Path | None, host: str | None, port: int | None) -> _Target:
         cure = "names no driver: say in the table [ibkr.gateway] what runs the gateway (docs/gateway.md)"
         raise ConfigError("ibkr.gateway.driver", "", cure)
     given = {"--config": config, "--host": host, "--port": port}
-    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    return _Target(cfg, tuple(options))
+    return _Target(cfg, tuple(f"{name}={value}" for name, value in given.items() if value is not None))
 
 
 def _do(work: Coroutine[Any, Any, T]) -> T:
@@ -260,12 +262,19 @@ def _do(work: Coroutine[Any, Any, T]) -> T:
     raise typer.Exit(1)
 
 
-def _print_gateway(status: Status) -> None:
-    if status.gateway is not None:
-        print_json(status.gateway)
+class _Printer:
+    """Prints the gateway's part of each status in which it has changed."""
+
+    def __init__(self) -> None:
+        self._last: GatewayStatus | None = None
+
+    def __call__(self, status: Status) -> None:
+        if status.gateway is not None and status.gateway != self._last:
+            self._last = status.gateway
+            print_json(status.gateway)
 
 
-def _start_in_background(target: _Target, store: GatewayStore) -> Answer:
+async def _start_in_background(target: _Target, store: GatewayStore) -> Answer:
     store.make_folder()
     log = store.supervisor_log
     process = spawn([sys.executable, "-m", "ibkr", "gateway", "run", *target.options], log)
@@ -278,7 +287,7 @@ def _start_in_background(target: _Target, store: GatewayStore) -> Answer:
         if told is not None and told.state is not GatewayState.STOPPED:
             process.returncode = 0  # it is not ours to wait for
             return Answer(is_done=True, words=f"the gateway's process runs; the log of its supervisor: {log}")
-        time.sleep(0.1)
+        await asyncio.sleep(0.1)
     return Answer(is_done=False, words=f"the gateway does not run after {_START_TAKES:.0f} s; see {log}")
 
 

@@ -141,7 +141,10 @@ class RestartPolicy:
         veto = self._veto(seen, now)
         if veto:
             self._held_at = now.mono
-            return Decision(Act.NOTHING, f"{trouble}, no restart: {veto}", "", trouble)
+            alert = (
+                f"{trouble}, gave up restarting: {veto}" if self.settings.auto_restart and _needs_person(seen) else ""
+            )
+            return Decision(Act.NOTHING, f"{trouble}, no restart: {veto}", alert, trouble)
         act, wait = self._next(seen, now)
         if wait:
             return Decision(Act.NOTHING, f"{trouble}, not yet: {wait}", "", trouble)
@@ -273,6 +276,13 @@ def _no_trouble(seen: Seen) -> str:
     if seen.link in (Link.REFUSED, Link.SILENT):
         return f"the port {seen.link}, and this driver does not see the login: restarted only when the process ends"
     return "nothing is wrong"
+
+
+def _needs_person(seen: Seen) -> bool:
+    """Whether the process has ended, and only a person can start it again: to approve a login, or mend a setting."""
+    if seen.state is not GatewayState.EXITED or seen.heals_exit:
+        return False
+    return seen.second_factor or seen.exit_code == SECOND_FACTOR_TIMED_OUT or seen.exit_code in CONFIGURATION_CODES
 
 
 def _final(code: int | None) -> str:

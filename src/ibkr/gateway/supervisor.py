@@ -212,9 +212,12 @@ class Supervisor:
             self.policy.done(act, full_login=full_login, now=self._now())
             return
         _log.warning("%s%s: %s", act, login, reason)
+        if act in RESTARTS:
+            self._restarted = f"the gateway was restarted at {self._now().wall:%H:%M} UTC: {reason}"
         try:
             await self._carry_out(act, reason, full_login=full_login)
         except DriverError as error:
+            self._restarted = ""
             _log.error("%s failed: %s", act, error)
 
     async def _carry_out(self, act: Act, reason: str, *, full_login: bool) -> None:
@@ -242,7 +245,6 @@ class Supervisor:
         self.policy.done(act, full_login=full_login, now=now)
         if act in RESTARTS:
             self.store.add_restart(self.policy.restarts[-1], reason)
-            self._restarted = f"the gateway was restarted at {now.wall:%H:%M} UTC: {reason}"
 
     async def _serve_request(self) -> None:
         found = self.store.next_request()
