@@ -10,6 +10,7 @@ import time
 import pytest
 
 from ibkr.core.gateway import GatewayState as S
+from ibkr.core.gateway_tracker import RestartStarted
 from ibkr.gateway.driver import DriverError
 from ibkr.gateway.processes import identity
 
@@ -253,3 +254,21 @@ async def test_what_is_wrong_with_the_configuration_of_ibc(machine, watched):
     async with watched(machine.config("ibc", {"version": "999", "ibc_path": str(machine.folder)})) as gateway:
         messages = [problem.message for problem in await gateway.driver.problems()]
         assert [message.partition(":")[0] for message in messages] == ["gateway.ibc_path", "gateway.version"]
+
+
+async def test_a_second_factor_of_the_new_process_is_not_taken_for_the_old_one_s(machine, watched):
+    """What the new process has written before its start is noticed comes after that start."""
+    machine.plan(logins=["ok", "second factor"])
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        gateway.monitor.take(RestartStarted("a test"))
+        await gateway.driver.restart()
+        deadline = time.monotonic() + 5
+        while "Second Factor Authentication initiated" not in gateway.store.log.read_text():
+            time.sleep(0.01)  # noqa: ASYNC251 - the event loop rests: nothing of this is noticed meanwhile
+            assert time.monotonic() < deadline
+        await gateway.until(S.NEEDS_SECOND_FACTOR)
+        states = [each.state for each in gateway.states]
+        assert states == [S.STARTING, S.RUNNING, S.RESTARTING, S.STARTING, S.NEEDS_SECOND_FACTOR]
+        assert gateway.monitor.tracker.second_factor

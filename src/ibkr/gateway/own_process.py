@@ -60,6 +60,13 @@ class OwnProcessDriver(Driver):
 
     async def stop(self) -> None:
         self._is_wanted = False
+        await self._end()
+
+    async def restart(self) -> None:
+        await self._end()
+        await self.start()
+
+    async def _end(self) -> None:
         if await self.ask_to_stop():
             await self._wait_for_end()
         if self._pid is not None:
@@ -76,6 +83,10 @@ class OwnProcessDriver(Driver):
     async def events(self) -> AsyncIterator[GatewayEvent]:
         told: tuple[int, str] | None = None
         while True:
+            # In this order: what the new process writes must not be taken for the old one's.
+            if told is not None and told != (self._pid, self._began):
+                told = None
+                yield ProcessEnded(wanted=not self._is_wanted)
             if told is None and self._pid is not None:
                 told = self._pid, self._began
                 yield ProcessStarted(self._pid, self._started_at)
@@ -83,7 +94,7 @@ class OwnProcessDriver(Driver):
             for line in self._log.new_lines():
                 for event in self.read(line):
                     yield event
-            if told is not None and (not is_alive or told != (self._pid, self._began)):
+            if told is not None and not is_alive:
                 told = None
                 yield self._ended()
             await asyncio.sleep(POLL)
@@ -115,9 +126,8 @@ class OwnProcessDriver(Driver):
 
     def _ended(self) -> ProcessEnded:
         code = self._child.returncode if self._child is not None else None
-        if not self._is_alive():
-            self._child = self._pid = None
-            self.store.process_file.unlink(missing_ok=True)
+        self._child = self._pid = None
+        self.store.process_file.unlink(missing_ok=True)
         return ProcessEnded(code if code is None else self.exit_code(code), wanted=not self._is_wanted)
 
     def _reap(self) -> None:

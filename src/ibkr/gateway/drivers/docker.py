@@ -53,6 +53,7 @@ class DockerDriver(Driver):
         super().__init__(settings, store)
         self._name = settings.container
         self._is_told_to_end = False
+        self._is_restarting = False
         self._complaint = ""
 
     @property
@@ -66,6 +67,7 @@ class DockerDriver(Driver):
         await self._ask("stop", "-t", f"{self.settings.stop_grace:.0f}", self._name)
 
     async def restart(self) -> None:
+        self._is_restarting = True
         await self._ask("restart", "-t", f"{self.settings.stop_grace:.0f}", self._name)
 
     async def send(self, command: str) -> str:
@@ -198,13 +200,13 @@ class DockerDriver(Driver):
         if action == "kill":
             self._is_told_to_end = attributes.get("signal") in _ASKS_TO_END
         elif action == "start":
-            self._is_told_to_end = False
+            self._is_told_to_end = self._is_restarting = False
             await _cancel(logs)
             return await self._look(queue)
         elif action == "die":
             code = attributes.get("exitCode", "")
             full = full_exit_code(int(code)) if code.isdecimal() else None
-            queue.put_nowait(ProcessEnded(full, wanted=self._is_told_to_end))
+            queue.put_nowait(ProcessEnded(full, wanted=self._is_told_to_end and not self._is_restarting))
         return logs
 
     async def _read_log(self, since: str, queue: asyncio.Queue[GatewayEvent]) -> None:

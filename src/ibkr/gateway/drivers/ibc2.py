@@ -37,6 +37,7 @@ _STALE = timedelta(seconds=120)
 
 _Seen = tuple[str, int | None]
 """Phase and process."""
+_OVER = ("stopped", "gone")
 
 
 class Ibc2Driver(Driver):
@@ -71,26 +72,25 @@ class Ibc2Driver(Driver):
     async def events(self) -> AsyncIterator[GatewayEvent]:
         events = LogFile(self._home / "runtime" / "events.jsonl")
         events.skip_to_end()
-        before: _Seen | None = None
+        before: _Seen = ("", None)
+        is_first = True
         is_logged_in = False
         while True:
-            # The events first: the state may be one second behind them.
+            # In this order: a new process, what it has told, its end. The state is up to a second behind the events.
+            state = self._state()
+            now = (self._phase(state), state.get("ibc_pid")) if state else before
+            if now[1] is not None and now[1] != before[1] and now[0] not in _OVER:
+                yield ProcessStarted(now[1])
             for event in _events_of(events.new_lines()):
                 if isinstance(event, LoginStarted) and is_logged_in:
                     yield RestartStarted("the gateway restarts itself")
                 else:
                     yield event
                 is_logged_in = isinstance(event, LoggedIn)
-            state = self._state()
-            if state:
-                now = self._phase(state), state.get("ibc_pid")
-                for event in _changes(before, now, state):
-                    yield event
-                if before is None:
-                    for event in _login_of(now[0], state):
-                        yield event
-                        is_logged_in = isinstance(event, LoggedIn)
-                before = now
+            for event in _login_of(now[0], state) if is_first and state else _phase_events(before[0], now[0], state):
+                yield event
+                is_logged_in = isinstance(event, LoggedIn)
+            before, is_first = now, is_first and not state
             await asyncio.sleep(POLL)
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
@@ -181,24 +181,22 @@ def _event(kind: str, detail: str) -> GatewayEvent | None:
     return None
 
 
-def _changes(before: _Seen | None, now: _Seen, state: dict[str, Any]) -> Iterable[GatewayEvent]:
-    """What a new phase or a new process tells. Logins come from the events alone: the state is behind them."""
-    phase, pid = now
-    old_phase, old_pid = before or ("", None)
-    if pid is not None and pid != old_pid and phase not in ("stopped", "gone"):
-        yield ProcessStarted(pid)
-    if phase == old_phase:
+def _phase_events(before: str, now: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
+    """What a new phase tells. Logins come from the events alone: the state is behind them."""
+    if now == before:
         return
-    if phase == "stopped" and before is not None:
+    if now == "stopped":
         yield ProcessEnded(wanted=True)
-    elif phase == "gone":
+    elif now == "gone":
         yield ProcessEnded()
-    elif phase == "backoff":
+    elif now == "backoff":
         yield RestartStarted(f"ibc2 starts it again after {clean_text(str(state.get('last_event') or 'its end'))}")
 
 
 def _login_of(phase: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
-    """How the login stood when we began to look."""
+    """How it stood when we began to look."""
+    if phase in _OVER:
+        return
     if phase == "waiting_2fa":
         yield SecondFactorWanted()
     elif phase == "running":

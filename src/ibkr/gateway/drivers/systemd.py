@@ -49,6 +49,7 @@ class SystemdDriver(Driver):
 
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         super().__init__(settings, store)
+        self._is_restarting = False
         self._scope = ["--user"] if settings.user_unit else []
 
     async def start(self) -> None:
@@ -58,6 +59,7 @@ class SystemdDriver(Driver):
         await self._ask("stop")
 
     async def restart(self) -> None:
+        self._is_restarting = True
         await self._ask("restart")
 
     async def is_running(self) -> bool:
@@ -75,7 +77,8 @@ class SystemdDriver(Driver):
                     _log.warning("The unit %s cannot be watched just now: %s", self.settings.unit, error)
                 await asyncio.sleep(_LOOK_EVERY)
                 continue
-            for event in _changes(before, now):
+            for event in _changes(before, now, is_restarting=self._is_restarting):
+                self._is_restarting = self._is_restarting and not isinstance(event, ProcessStarted)
                 yield event
             before, complaint = now, ""
             await self._wait(now)
@@ -136,12 +139,12 @@ class SystemdDriver(Driver):
             await asyncio.sleep(POLL)
 
 
-def _changes(before: _Unit | None, now: _Unit) -> list[GatewayEvent]:
+def _changes(before: _Unit | None, now: _Unit, *, is_restarting: bool) -> list[GatewayEvent]:
     was_running = before is not None and before.is_running
     if now.is_running:
         return [] if was_running and before is not None and before.pid == now.pid else [ProcessStarted(now.pid)]
     if was_running or (before is None and now.active == "failed") or (before and before.active != now.active):
-        return [ProcessEnded(full_exit_code(now.code), wanted=now.active == "inactive")]
+        return [ProcessEnded(full_exit_code(now.code), wanted=now.active == "inactive" and not is_restarting)]
     return []
 
 
