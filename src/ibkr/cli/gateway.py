@@ -169,10 +169,9 @@ def restart(
     async def again(store: GatewayStore) -> Answer:
         if store.is_claimed():
             return await ask(store, request)
-        supervisor = Supervisor(target.cfg)
-        if supervisor.driver.owns_process:
+        if make_driver(target.cfg.ibkr.gateway, store).owns_process:
             return Answer(is_done=False, words="no supervisor runs: 'ibkr gateway start' starts one")
-        return await supervisor.restart_once(request)
+        return await Supervisor(target.cfg).restart_once(request)
 
     with closing(target.store) as store:
         tell(_do(again(store)), as_json=as_json)
