@@ -188,6 +188,23 @@ async def test_the_next_supervisor_takes_up_the_process_of_the_last(machine, wat
         assert not await gateway.driver.is_running()
 
 
+async def test_the_past_rings_no_phone(machine, watched):
+    """A second factor that was approved before a supervisor looks is not told again."""
+    cfg = machine.config("ibc")
+    machine.plan(logins=["second factor"])
+    async with watched(cfg, leave=True) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.NEEDS_SECOND_FACTOR)
+        machine.do("approve")
+        await gateway.until(S.RUNNING)
+        child = gateway.driver._child
+    async with watched(cfg) as gateway:
+        await gateway.until(S.RUNNING, SOON)
+        assert [each.state for each in gateway.states] == [S.STARTING, S.RUNNING]
+        machine.do("crash")
+        child.wait(5)
+
+
 async def test_a_command_from_start_to_crash(machine, watched, soon):
     async with watched(machine.config("command")) as gateway:
         await gateway.driver.start()

@@ -80,11 +80,15 @@ async def test_a_container_from_start_to_stop(machine, container, watched):
 
 async def test_a_container_that_runs_already(machine, container, watched):
     container()
+    machine.plan(logins=["second factor"])
     async with watched(machine.config("docker"), leave=True) as gateway:
         await gateway.driver.start()
+        await gateway.until(S.NEEDS_SECOND_FACTOR)
+        machine.do("approve")
         await gateway.until(S.RUNNING)
     async with watched(machine.config("docker")) as gateway:
         await gateway.until(S.RUNNING)
+        assert S.NEEDS_SECOND_FACTOR not in [each.state for each in gateway.states], "that is of the past"
         machine.do("crash")
         status = await gateway.until(S.EXITED, SOON)
         assert status.exit_code == 137

@@ -19,6 +19,8 @@ from ibkr.core.gateway_tracker import (
 _IBC_LINE = re.compile(r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d):\d{3} IBC: (?P<words>.*)")
 _WINDOW = re.compile(r"Window structure for (?:dialog|frame) entitled: (?P<title>.*); event=Opened")
 _EXIT_CODE = re.compile(r"Exiting after error with exit code=(?P<code>\d+)")
+_NOT_APPROVED = "nobody approved the second factor in time: restart the gateway when you hold your phone"
+_ELSEWHERE = "this user is logged in elsewhere, and that goes on"
 _ITSELF = "the gateway restarts itself"
 
 # The begin of what IBC says, and the event that it tells of.
@@ -27,14 +29,15 @@ _WORDS: tuple[tuple[str, Callable[[datetime], GatewayEvent]], ...] = (
     ("Re-starting session", lambda at: LoginStarted()),
     ("Second Factor Authentication initiated", lambda at: SecondFactorWanted()),
     ("Re-login after second factor authentication timeout in", lambda at: SecondFactorWanted()),
+    ("Re-login after second factor authentication timeout not required", lambda at: LoginFailed(_NOT_APPROVED)),
     ("Login has completed", LoggedIn),
     ("Login failed", lambda at: LoginFailed("the gateway refused user, password or trading mode")),
     (
         "End this session and let the other",
-        lambda at: LoginFailed("this user is logged in elsewhere, and that goes on"),
+        lambda at: LoginFailed(_ELSEWHERE),
     ),
-    ("Other session must be primary", lambda at: LoginFailed("this user is logged in elsewhere, and that goes on")),
-    ("Other session may be primary", lambda at: LoginFailed("this user is logged in elsewhere, and that goes on")),
+    ("Other session must be primary", lambda at: LoginFailed(_ELSEWHERE)),
+    ("Other session may be primary", lambda at: LoginFailed(_ELSEWHERE)),
     ("Re-login to session", lambda at: LoginStarted()),
     ("RestartTask: verb = RESTART", lambda at: RestartStarted("RESTART of IBC's command server")),
 )
@@ -89,6 +92,12 @@ class IbcLog:
                 yield UnknownWindow(window["title"])
         else:
             yield from (make(at) for begin, make in _WORDS if words.startswith(begin))
+
+
+def latest(events: list[GatewayEvent]) -> list[GatewayEvent]:
+    """What of the past still holds: the last login, and what came last. A second factor of the past rings no phone."""
+    logins = [event for event in events if isinstance(event, LoggedIn)]
+    return [*logins[-1:], *(event for event in events[-1:] if event not in logins)]
 
 
 def _local_time(text: str) -> datetime:

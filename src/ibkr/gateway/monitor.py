@@ -18,7 +18,7 @@ _log = logging.getLogger("ibkr.gateway")
 
 NEW_YORK = "America/New_York"
 _TROUBLE = (GatewayState.EXITED, GatewayState.LOGIN_FAILED, GatewayState.UNKNOWN_WINDOW)
-_SETTLED = 0.6
+_SETTLED = 1.0
 """Seconds that a first look takes: what a driver knows already, it tells at once."""
 
 

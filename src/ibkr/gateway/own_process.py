@@ -16,6 +16,7 @@ from typing import ClassVar
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
 from ibkr.gateway.driver import POLL, Driver, DriverError
+from ibkr.gateway.ibc_log import latest
 from ibkr.gateway.log_file import LogFile, last_lines
 from ibkr.gateway.processes import Command, end, identity, spawn
 from ibkr.gateway.store import GatewayStore
@@ -33,6 +34,8 @@ class OwnProcessDriver(Driver):
         self._began = ""
         self._started_at: datetime | None = None
         self._is_wanted = False
+        self._is_past = False
+        """What the log tells next was written before we looked."""
         self._log = LogFile(store.log)
         self._find()
 
@@ -91,13 +94,17 @@ class OwnProcessDriver(Driver):
                 told = self._pid, self._began
                 yield ProcessStarted(self._pid, self._started_at)
             is_alive = self._is_alive()
-            for line in self._log.new_lines():
-                for event in self.read(line):
-                    yield event
+            for event in self._new_events():
+                yield event
             if told is not None and not is_alive:
                 told = None
                 yield self._ended()
             await asyncio.sleep(POLL)
+
+    def _new_events(self) -> list[GatewayEvent]:
+        found = [event for line in self._log.new_lines() for event in self.read(line)]
+        is_past, self._is_past = self._is_past, False
+        return latest(found) if is_past else found
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
         for line in last_lines(self.store.log, lines):
@@ -157,6 +164,6 @@ class OwnProcessDriver(Driver):
             raise DriverError(f"{self.store.process_file} cannot be read ({error}): remove it") from error
         if began and identity(pid) == began:
             self._pid, self._began, self._started_at, self._is_wanted = pid, began, started_at, True
-            self._log.offset = offset
+            self._log.offset, self._is_past = offset, True
         else:  # what it wrote is of the past
             self._log.skip_to_end()

@@ -200,7 +200,7 @@ class Supervisor:
             # A port that is not open yet is no news while the gateway starts.
             is_news = self.decision.trouble and seen.state not in (GatewayState.STARTING, GatewayState.RESTARTING)
             _log.log(logging.INFO if is_news else logging.DEBUG, "%s", self.decision.alert or self.decision.reason)
-        if self.decision.act is not Act.NOTHING:
+        if self.decision.act is not Act.NOTHING and self.decision == before:  # with all that the driver saw meanwhile
             await self._act(self.decision, full_login=self.policy.needs_login(self.decision.act, seen, now))
         self._changed()
 

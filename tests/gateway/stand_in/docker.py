@@ -112,7 +112,8 @@ def logs(words: list[str]) -> None:
 
     if "--follow" in words:
         follow(LOG, show)
-    for line in LOG.read_text(encoding="utf-8").splitlines(keepends=True)[-tail:] if LOG.exists() else []:
+    lines = LOG.read_text(encoding="utf-8").splitlines(keepends=True) if LOG.exists() else []
+    for line in lines if tail is None else lines[-tail:]:
         show(line)
 
 

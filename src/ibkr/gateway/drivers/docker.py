@@ -21,7 +21,7 @@ from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
 from ibkr.gateway.command_server import send_command
 from ibkr.gateway.driver import Driver, DriverError, Problem
-from ibkr.gateway.ibc_log import IbcLog
+from ibkr.gateway.ibc_log import IbcLog, latest
 from ibkr.gateway.processes import lines_of, run
 from ibkr.gateway.store import GatewayStore
 
@@ -210,14 +210,26 @@ class DockerDriver(Driver):
         return logs
 
     async def _read_log(self, since: str, queue: asyncio.Queue[GatewayEvent]) -> None:
-        """Events of IBC's lines since the start; ``--timestamps`` puts their time, in UTC, before them."""
-        reader = IbcLog(tells_unknown_windows=False)
-        words = [self.settings.docker, "logs", "--follow", "--timestamps", "--since", since, self._name]
+        """Events of IBC's lines since the start: what still holds of the past, then each as it comes."""
+        reader = IbcLog()
+        past: list[GatewayEvent] = []
+        last = ""
+        async for at, text in self._timed_lines("--since", since):
+            past += reader.read(text, _time(at))
+            last = at
+        for event in latest(past):
+            queue.put_nowait(event)
+        async for at, text in self._timed_lines("--since", last or since, "--follow"):
+            for event in reader.read(text, _time(at)) if at > last else ():
+                queue.put_nowait(event)
+
+    async def _timed_lines(self, *options: str) -> AsyncIterator[tuple[str, str]]:
+        """The lines of the log, each with its time in UTC."""
+        words = [self.settings.docker, "logs", "--timestamps", *options, self._name]
         async with aclosing(lines_of(words)) as output:
             async for line in output:
                 at, _, text = line.partition(" ")
-                for event in reader.read(text, _time(at)):
-                    queue.put_nowait(event)
+                yield at, text
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:
