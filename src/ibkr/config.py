@@ -1,7 +1,8 @@
 """Settings from five places, later ones winning: defaults, ``ibkr.toml``, ``.env``, the environment, arguments.
 
-The settings themselves are the fields of ``core.settings.Connection`` and ``core.policy.Policy``; this module reads
-those fields and repeats none. Files are read in UTF-8. An empty value in ``.env`` or the environment means not set.
+The settings themselves are the fields of ``core.settings.Connection``, ``core.policy.Policy`` and, in the table
+``[ibkr.gateway]``, ``core.gateway_settings.GatewaySettings``; this module reads those fields and repeats none. Files
+are read in UTF-8. An empty value in ``.env`` or the environment means not set.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import ibkr.observe  # noqa: F401 - gives the logger "ibkr" its NullHandler
 from ibkr.core.errors import ConfigError
+from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
 
@@ -25,18 +27,22 @@ _log = logging.getLogger("ibkr.config")
 
 _CONNECTION = {f.name: getattr(Connection(), f.name) for f in fields(Connection)}
 _POLICY = {f.name: getattr(Policy(), f.name) for f in fields(Policy)}
-_DEFAULTS: dict[str, Any] = {**_CONNECTION, **_POLICY}
-_VARIABLES = {f"IBKR_{name.upper()}": name for name in _DEFAULTS}
+_GATEWAY_TABLE = "gateway"
+_GATEWAY = {f"{_GATEWAY_TABLE}.{f.name}": getattr(GatewaySettings(), f.name) for f in fields(GatewaySettings)}
+_DEFAULTS: dict[str, Any] = {**_CONNECTION, **_POLICY, **_GATEWAY}
+_VARIABLES = {f"IBKR_{name.upper().replace('.', '_')}": name for name in _DEFAULTS}
 _BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 class Section(Connection):
-    """The table ``[ibkr]``: the fields of ``Connection``, and the ``policy``.
+    """The table ``[ibkr]``: the fields of ``Connection``, the ``policy``, and the table ``[ibkr.gateway]``.
 
-    ``section["key"]`` and ``dict(section)`` know every setting by its flat name, those of the policy among them.
+    ``section["key"]`` and ``dict(section)`` know every setting by its flat name: ``port``, ``probe_after``,
+    ``gateway.driver``.
     """
 
     policy: Policy = Policy()
+    gateway: GatewaySettings = GatewaySettings()
 
     def keys(self) -> Iterator[str]:
         """The names of all settings."""
@@ -45,6 +51,8 @@ class Section(Connection):
     def __getitem__(self, key: str) -> Any:
         if key not in _DEFAULTS:
             raise KeyError(f"{key!r} is no setting{_nearest(key, _DEFAULTS)}")
+        if key in _GATEWAY:
+            return getattr(self.gateway, _in_table(key))
         return getattr(self.policy if key in _POLICY else self, key)
 
 
@@ -98,7 +106,9 @@ def config_of(given: Mapping[str, tuple[Given, ...]]) -> Config:
     try:
         policy = Policy(**{key: value for key, value in values.items() if key in _POLICY})
         policy.calendar(ZoneInfo)  # a window that cannot be read is refused here, with its source
-        section = Section(**{key: value for key, value in values.items() if key in _CONNECTION}, policy=policy)
+        gateway = GatewaySettings(**{_in_table(key): value for key, value in values.items() if key in _GATEWAY})
+        connection = {key: value for key, value in values.items() if key in _CONNECTION}
+        section = Section(**connection, policy=policy, gateway=gateway)
     except ConfigError as error:
         places = given.get(error.key.removeprefix("ibkr."))
         if places is None:
@@ -119,6 +129,8 @@ def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Given]:
     for key in document:
         if key in _DEFAULTS:
             raise ConfigError(f"ibkr.{key}", document[key], f"belongs below the line [ibkr] in {file}")
+        if key == _GATEWAY_TABLE:
+            raise ConfigError(key, "...", f"unknown table in {file}; did you mean [ibkr.{_GATEWAY_TABLE}]?")
         if difflib.get_close_matches(key, ["ibkr"]):
             raise ConfigError(key, document[key], f"unknown table in {file}; did you mean [ibkr]?")
     if not isinstance(table, dict):
@@ -127,8 +139,17 @@ def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Given]:
 
 
 def _from_table(table: Mapping[str, Any], source: str) -> dict[str, Given]:
-    """Typed values, as TOML and arguments have them."""
+    """Typed values, as TOML and arguments have them. A table in it gives its keys their names: ``gateway.driver``."""
+    gateway = table.get(_GATEWAY_TABLE)
+    if isinstance(gateway, Mapping):
+        table = {key: value for key, value in table.items() if key != _GATEWAY_TABLE}
+        table |= {f"{_GATEWAY_TABLE}.{key}": value for key, value in gateway.items()}
     return {key: Given(_typed(key, value, source), source) for key, value in table.items()}
+
+
+def _in_table(key: str) -> str:
+    """The name that a setting has in the table ``[ibkr.gateway]``."""
+    return key.removeprefix(f"{_GATEWAY_TABLE}.")
 
 
 def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str, Given]:

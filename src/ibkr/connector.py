@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
 from ibkr.core.errors import NotReady
-from ibkr.core.facts import Now
+from ibkr.core.facts import GatewayTold, Now
 from ibkr.core.gap import GapReport
 from ibkr.core.machine import Machine
 from ibkr.core.policy import Policy
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ib_async import IB
 
     from ibkr.config import Config
+    from ibkr.core.gateway import GatewayStatus
 
 T = TypeVar("T")
 
@@ -320,6 +321,10 @@ class IBConnector:
     def clear_unconfirmed(self, *order_ids: int) -> None:
         """Take these orders off ``status.unconfirmed``, all if none are named: you have seen what became of them."""
         self._home.give(lambda: self._session.gaps.clear_unconfirmed(order_ids))
+
+    def tell_gateway(self, gateway: GatewayStatus | None) -> None:
+        """Show in ``status.gateway`` how the gateway's process stands; ``ibkr.gateway`` calls this. Any thread may."""
+        self._home.give(lambda: self._driver.post(GatewayTold(gateway)))
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a plain function with every new status, in the loop's thread; returns what ends that."""

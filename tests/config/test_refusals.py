@@ -53,6 +53,10 @@ def test_a_variable(cwd, monkeypatch, place, variable, text, key, cure):
 @pytest.mark.parametrize(
     ("line", "key", "cure"),
     [
+        ("gateway.restart_after = -1", "ibkr.gateway.restart_after", "0 or greater"),
+        ('gateway.driver = "ibcalpha"', "ibkr.gateway.driver", "must be one of ibc2"),
+        ("gateway.drivr = 1", "ibkr.gateway.drivr", "did you mean 'gateway.driver'"),
+        ("gateway = 1", "ibkr.gateway", "unknown setting"),
         ('port = "7497"', "ibkr.port", "must be a whole number"),
         ("port = true", "ibkr.port", "must be a whole number"),
         ("port = 7497.0", "ibkr.port", "must be a whole number"),
@@ -94,6 +98,7 @@ def test_a_rule_between_two_settings_when_the_other_one_was_given():
     [
         ("port = 7497\n", "ibkr.port", "below the line [ibkr]"),
         ("[ibrk]\nport = 7497\n", "ibrk", "did you mean [ibkr]?"),
+        ("[gateway]\ndriver = 'ibc2'\n", "gateway", "did you mean [ibkr.gateway]?"),
         ("ibkr = 7497\n", "ibkr", "must be a table"),
         ("[ibkr]\nport = \n", "config", "line 2"),
     ],

@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from ibkr.config import load_config
+from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.policy import Policy
 from ibkr.core.settings import Connection
 
@@ -26,8 +27,26 @@ def test_attributes_and_keys_are_the_same_values():
 
 def test_a_section_turns_into_a_flat_dict_of_every_setting():
     flat = dict(load_config(flap_limit=7)["ibkr"])
-    assert flat.keys() == {f.name for f in (*fields(Connection), *fields(Policy))}
+    of_gateway = {f"gateway.{f.name}" for f in fields(GatewaySettings)}
+    assert flat.keys() == {f.name for f in (*fields(Connection), *fields(Policy))} | of_gateway
     assert flat["flap_limit"] == 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ibkr]\nport = 4002\n[ibkr.gateway]\ndriver = "docker"\ncontainer = "gw"\nrestart_after = 60\n',
+        '[ibkr]\nport = 4002\ngateway.driver = "docker"\ngateway.container = "gw"\ngateway.restart_after = 60\n',
+    ],
+)
+def test_the_table_of_the_gateway(cwd, monkeypatch, text):
+    (cwd / "ibkr.toml").write_text(text)
+    monkeypatch.setenv("IBKR_GATEWAY_RESTART_LIMIT", "1")
+    cfg = load_config(gateway={"container": "other"})
+    gateway = cfg.ibkr.gateway
+    assert (gateway.driver, gateway.restart_after, gateway.restart_limit) == ("docker", 60.0, 1)
+    assert cfg["ibkr"]["gateway.container"] == gateway.container == "other"
+    assert cfg.ibkr.port == 4002
 
 
 def test_later_places_win(cwd, monkeypatch):
@@ -69,11 +88,16 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
         text = text or {"region": "asia", "daily_restart": "23:45 Europe/London"}.get(key)
         text = text or {"missing_subscriptions": "report"}.get(key)
         text = text or {"maintenance": "backup: Sat 02:00-03:30 Europe/London"}.get(key)
+        text = text or {"gateway.driver": "ibc2", "gateway.program": "tws", "gateway.mode": "live"}.get(key)
+        text = text or {"gateway.night": "22:00-06:00"}.get(key)
         text = (
-            text or {bool: "off" if default else "on", int: "33", float: "3.5", tuple: "usfarm, ushmds"}[type(default)]
+            text
+            or {bool: "off" if default else "on", int: "33", float: "3.5", tuple: "usfarm, ushmds", str: "gw"}[
+                type(default)
+            ]
         )
         with monkeypatch.context() as only:
-            only.setenv(f"IBKR_{key.upper()}", text)
+            only.setenv(f"IBKR_{key.upper().replace('.', '_')}", text)
             # Its own rule is that it must not be longer than probe_timeout.
             only.setenv("IBKR_PROBE_TIMEOUT", "3.5")
             value = load_config()["ibkr"][key]

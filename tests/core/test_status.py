@@ -142,6 +142,7 @@ def test_as_plain_data(ready):
         "upstream_notices": 0,
         "maintenance": None,
         "alert": "",
+        "gateway": None,
     }
 
 

@@ -90,7 +90,7 @@ def test_the_error_tree_is_the_module_s():
     assert [line.strip() for line in tree.strip().splitlines()] == wanted
 
 
-@pytest.mark.parametrize("command", ["demo", "status", "watch", "doctor", "explain", "serve", "simulate"])
+@pytest.mark.parametrize("command", ["demo", "status", "watch", "doctor", "explain", "serve", "gateway", "simulate"])
 def test_the_commands(command):
     assert [row[0].split()[1].strip("`") for row in rows("README.md", "## The command")].count(command) == 1
     done = subprocess.run([sys.executable, "-P", "-m", "ibkr", command, "--help"], capture_output=True, timeout=30)

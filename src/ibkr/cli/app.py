@@ -11,6 +11,7 @@ import typer
 from ibkr.cli.demo import demo
 from ibkr.cli.doctor import doctor
 from ibkr.cli.explain import explain
+from ibkr.cli.gateway import app as gateway
 from ibkr.cli.serve import serve
 from ibkr.cli.simulate import app as simulate
 from ibkr.cli.status import status
@@ -27,6 +28,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes bac
   [cyan]ibkr serve[/cyan]      ... and on a page, in JSON, for health checks and metrics.
   [cyan]ibkr doctor[/cyan]     Why can I not connect? Every check, and what to do.
   [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
+  [cyan]ibkr gateway[/cyan]    Start the gateway, see its login, restart it when only that helps.
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
 
 Settings: ibkr.toml, .env, IBKR_... variables, options; later ones win.
@@ -86,4 +88,5 @@ app.command(rich_help_panel="Commands")(watch)
 app.command(rich_help_panel="Commands")(doctor)
 app.command(rich_help_panel="Commands")(explain)
 app.command(rich_help_panel="Commands")(serve)
+app.add_typer(gateway, name="gateway", rich_help_panel="Commands")
 app.add_typer(simulate, name="simulate", rich_help_panel="Commands")

@@ -54,6 +54,8 @@ def status_panel(status: Status, *, show_accounts: bool = False) -> Panel:
     add_alert(rows, status)
     rows.add_row("Trading", trading(status, plain["may_trade_reason"]))
     rows.add_row("Gateway", gateway(status))
+    if status.gateway is not None:
+        rows.add_row("Process", escape(status.gateway.reason or "the gateway is running"))
     if status.server_version is not None:
         rows.add_row("Upstream", upstream(status))
         rows.add_row("Data farms", farms(status))

@@ -7,16 +7,14 @@ import contextlib
 import importlib.util
 import json
 import os
-import shlex
-import shutil
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ibkr.cli.on_alert import alert_sink
 from ibkr.cli.options import ClientIdOption, ConfigOption, HostOption, JsonOption, PortOption, TimeoutOption, configured
 from ibkr.cli.signals import call_on_stop
 from ibkr.core.errors import ConfigError
@@ -24,7 +22,6 @@ from ibkr.core.errors import ConfigError
 if TYPE_CHECKING:
     from ibkr.config import Config
     from ibkr.connector import IBConnector
-    from ibkr.observe.command import CommandSink
     from ibkr.observe.sink import Sink
     from ibkr.web.settings import WebSettings
 
@@ -93,7 +90,11 @@ def serve(
     where, number = _address(http)
     show = cfg.ibkr.show_accounts
     settings = WebSettings(where, number, token=_token(token_file), names=tuple(allow_host or ()), show_accounts=show)
-    sinks = [] if on_outage is None else [_command(on_outage, outage_after, outage_apart, show_accounts=show)]
+    sinks = (
+        []
+        if on_outage is None
+        else [alert_sink(on_outage, "serve.on_outage", outage_after, outage_apart, show_accounts=show)]
+    )
     with _listen(settings) as listening, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(cfg, settings, history, sinks, listening, as_json=as_json))
 
@@ -116,7 +117,7 @@ async def _run(
     call_on_stop(stop.set)
     connector = IBConnector.from_config(cfg)
     remembered = History(history, show_accounts=settings.show_accounts)
-    site = Site(connector, settings, history=remembered, sinks=sinks)
+    site = Site(connector, settings, history=remembered, sinks=sinks, gateway=cfg.ibkr.gateway)
     site.open()
     site.hold()
     _say_where(settings.host, listening.getsockname()[1], connector, as_json=as_json)
@@ -166,19 +167,6 @@ def _token(file: Path | None) -> str:
     if not token:
         raise ConfigError("serve.token_file", str(file), "is empty")
     return token
-
-
-def _command(command: str, after: float, apart: float, *, show_accounts: bool) -> CommandSink:
-    from ibkr.observe.command import CommandSink
-
-    try:
-        sink = CommandSink(command, after=after, apart=apart, show_accounts=show_accounts)
-    except ValueError as error:
-        raise ConfigError("serve.on_outage", command, str(error)) from error
-    # Told now, not in the night; a program of Windows is found by rules of its own, in the command line as a whole.
-    if sys.platform != "win32" and shutil.which(shlex.split(command)[0]) is None:
-        raise ConfigError("serve.on_outage", command, "no such program, or it may not be run: give its full path")
-    return sink
 
 
 def _listen(settings: WebSettings) -> socket.socket:

@@ -16,6 +16,7 @@ from ibkr.connector import IBConnector
 from ibkr.core.errors import ConnectError, connect_error
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
+from ibkr.gateway.follower import follow_gateway
 
 
 def status(
@@ -53,22 +54,24 @@ def tell_error(error: ConnectError, found: Status) -> None:
     """Why there is no session, and the cure, on stderr."""
     talk = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     talk.print(f"No session with {error.endpoint}: {found.reason}.", style="bold red")
-    talk.print(error.advice)
+    explained = found.gateway is not None and bool(found.gateway.reason) and found.gateway.reason in found.reason
+    talk.print(found.gateway.advice if found.gateway is not None and explained else error.advice)
     talk.print("'ibkr doctor' looks at everything on the way.")
 
 
 async def _look(cfg: Config, wait: float | None) -> tuple[Status, ConnectError | None]:
     """The status once it is settled, or after ``wait`` seconds; and why there is no session, if there is none."""
     connector = IBConnector.from_config(cfg)
-    if wait is not None:
-        return await look_until(connector, wait)
-    try:
-        await connector.connect_async()
-    except ConnectError as error:
-        return connector.status, error
-    found = connector.status
-    await connector.disconnect_async()
-    return found, None
+    async with follow_gateway(cfg.ibkr.gateway, connector):
+        if wait is not None:
+            return await look_until(connector, wait)
+        try:
+            await connector.connect_async()
+        except ConnectError as error:
+            return connector.status, error
+        found = connector.status
+        await connector.disconnect_async()
+        return found, None
 
 
 async def look_until(connector: IBConnector, seconds: float) -> tuple[Status, ConnectError | None]:

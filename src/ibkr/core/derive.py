@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ibkr.core.codes import TOO_FAST, UPSTREAM_LOST, WITHHELD
+from ibkr.core.failure import FailureKind
 from ibkr.core.policy import Policy
 from ibkr.core.situation import IN_SESSION, Identity, Phase, Session, Situation, StartupState
 from ibkr.core.startup import MAX_ACCOUNTS, POSITIONS, TRADED
 from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
 
+_OF_THE_PORT = (FailureKind.UNREACHABLE, FailureKind.CLOSED, FailureKind.SILENT)
+"""Failures that the state of the gateway's process explains better than its port does."""
 _TROUBLE = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.DEGRADED)
 
 
@@ -22,7 +25,7 @@ def derive(s: Situation, policy: Policy) -> tuple[ConnectionState, str]:
     if s.phase is Phase.IDLE:
         return ConnectionState.DISCONNECTED, "disconnected" if s.ever_wanted else "connect() has not been called"
     if s.phase is Phase.FAILED:
-        return ConnectionState.FAILED, (s.failure.detail if s.failure else s.broken_off) or "given up"
+        return ConnectionState.FAILED, _last_failure(s) or s.broken_off or "given up"
     if not _in_session(s):
         return ConnectionState.RECONNECTING if s.had_session else ConnectionState.CONNECTING, _why_out(s)
     session = s.session
@@ -94,11 +97,12 @@ def view_of(s: Situation, identity: Identity, policy: Policy) -> dict[str, Any]:
         "outages": s.outage.number if s.outage else 0,
         "last_error": str(s.failure) if s.failure else "",
         "maintenance": s.maintenance if s.phase not in (Phase.IDLE, Phase.FAILED) else None,
-        "alert": s.alert or s.id_alert,
+        "alert": alert_of(s),
         "unconfirmed": s.unconfirmed,
         "trouble": trouble,
         "codes": _codes(session, state, policy),
         "failure": s.failure,
+        "gateway": s.gateway,
     }
 
 
@@ -115,6 +119,12 @@ def _codes(session: Session, state: ConnectionState, policy: Policy) -> tuple[in
     if state is ConnectionState.READY:
         codes += [WITHHELD] * bool(session.withheld) + [TOO_FAST] * bool(session.too_fast)
     return tuple(dict.fromkeys(code for code in codes if code is not None))
+
+
+def alert_of(s: Situation) -> str:
+    """Why somebody should look: at the connection, and at the gateway's process."""
+    of_gateway = s.gateway.alert if s.gateway else ""
+    return "; ".join(filter(None, (s.alert or s.id_alert, of_gateway)))
 
 
 def _ready(s: Situation, policy: Policy) -> str:
@@ -164,9 +174,18 @@ def _session_state(s: Situation) -> SessionState:
 def _why_out(s: Situation) -> str:
     lost_because = s.session.transport_ended or s.lost_because
     parts = [f"session lost: {lost_because}"] if lost_because else []
-    if s.failure:
-        parts.append(s.failure.detail)
+    failure = _last_failure(s)
+    if failure:
+        parts.append(failure)
     return "; ".join(parts) or "the first attempt is under way"
+
+
+def _last_failure(s: Situation) -> str:
+    """Why the last attempt failed, in words; empty if none did."""
+    if s.failure is None:
+        return ""
+    explained = s.gateway.reason if s.gateway and s.failure.kind in _OF_THE_PORT else ""
+    return explained or s.failure.detail
 
 
 def _lacking(s: Situation, policy: Policy) -> str:

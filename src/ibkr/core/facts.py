@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from ibkr.core.failure import Failure
+from ibkr.core.gateway import GatewayStatus
 from ibkr.core.orders import SentOrder
 from ibkr.core.state import Feed
 from ibkr.core.value import Value
@@ -228,6 +229,12 @@ class OrdersUnconfirmed(Value):
     orders: tuple[SentOrder, ...]
 
 
+class GatewayTold(Value):
+    """The gateway's process stands so; ``None``: nobody watches it."""
+
+    gateway: GatewayStatus | None
+
+
 class Heard(Value):
     """A byte came after a probe was sent."""
 
@@ -255,5 +262,6 @@ Fact: TypeAlias = (
     | SubscriptionsMoved
     | StreamsWatched
     | OrdersUnconfirmed
+    | GatewayTold
     | Heard
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ibkr.core.alarm import follow
 from ibkr.core.calendar import Calendar
-from ibkr.core.derive import view_of
+from ibkr.core.derive import alert_of, view_of
 from ibkr.core.effects import Effect, Publish
 from ibkr.core.facts import Fact, Now, TimerFired
 from ibkr.core.failure import Failure
@@ -117,7 +117,7 @@ class Machine:
             return step.effects
         view = view_of(s, self.identity, self.policy)
         follow(step, view["state"])
-        view["alert"] = s.alert or s.id_alert
+        view["alert"] = alert_of(s)
         if self._show(view, now):
             step.do(Publish(self._status))
         return step.effects

@@ -8,6 +8,7 @@ from math import inf
 
 from ibkr.core.facts import EndedStream, Key, RefusedStream
 from ibkr.core.failure import Failure
+from ibkr.core.gateway import GatewayStatus
 from ibkr.core.orders import SentOrder
 from ibkr.core.outage import Outage
 from ibkr.core.state import FarmState, UpstreamState
@@ -204,6 +205,8 @@ class Situation:
     """The last maintenance window that this trouble was in."""
     alert: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
+    gateway: GatewayStatus | None = None
+    """The gateway's process, where somebody watches it."""
 
     def __init__(self, port: int) -> None:
         self.port = port

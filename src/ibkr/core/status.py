@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ibkr.core.failure import Failure
+    from ibkr.core.gateway import GatewayStatus
     from ibkr.core.outage import Outage
     from ibkr.core.window import Window
 
@@ -69,6 +70,8 @@ class Status(Value):
     """The last failed attempt, until a session comes; ``last_error`` says it in words."""
     outage: Outage | None = None
     """The outage under way, or the last one; None before the first."""
+    gateway: GatewayStatus | None = None
+    """The gateway's process and its login; ``None`` if nobody watches it."""
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
         """The status in JSON's types; account ids are masked unless ``show_accounts``."""
@@ -77,7 +80,7 @@ class Status(Value):
         }
         if not show_accounts:
             told["accounts"] = [mask_account(account) for account in self.accounts]
-            for key in ("reason", "may_trade_reason", "last_error", "unconfirmed"):
+            for key in ("reason", "may_trade_reason", "last_error", "unconfirmed", "alert", "gateway"):
                 told[key] = masked(told[key], self.accounts)
         return told
 

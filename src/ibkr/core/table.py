@@ -17,6 +17,7 @@ from ibkr.core.facts import (
     ConnectWanted,
     DisconnectWanted,
     FarmsTold,
+    GatewayTold,
     Heard,
     OrdersUnconfirmed,
     PeerSeen,
@@ -56,6 +57,11 @@ def nothing(_step: Step, _fact: object) -> None:
     """Known, and without consequence in this phase."""
 
 
+def gateway_told(step: Step, fact: GatewayTold) -> None:
+    """The gateway's process is only shown: what the connection does follows from its own socket."""
+    step.situation.gateway = fact.gateway
+
+
 P = Phase
 _SESSION = (P.STARTUP, P.RESTORING, P.UP)
 _WANTED = (P.OPENING, P.LOOKING, P.CLOSING, P.WAITING, *_SESSION)
@@ -76,6 +82,7 @@ TABLE: dict[tuple[Phase, Trigger], Row] = {
     **{(phase, ProbeWanted): _row(nothing, phase) for phase in Phase if phase not in _SESSION},
     **{(phase, ProbeWanted): _row(liveness.probe_now, phase) for phase in _SESSION},
     **{(phase, OrdersUnconfirmed): _row(sync.orders_unconfirmed, phase) for phase in Phase},
+    **{(phase, GatewayTold): _row(gateway_told, phase) for phase in Phase},
     # the clock, and a trouble that lasts
     **{(phase, ClockJumped): _row(nothing, phase) for phase in (P.IDLE, P.FAILED)},
     **{(phase, ClockJumped): _row(alarm.clock_jumped, phase) for phase in (P.OPENING, P.LOOKING, P.CLOSING, P.WAITING)},

@@ -59,7 +59,7 @@ class CommandSink:
         elif self._out_at is None:
             self._out_at = now
         alert, self._alert = self._alert, status.alert
-        if status.alert and not alert:
+        if status.alert not in alert:  # what is left when a part of it is over is no news
             self._is_told = True
             self._run("alert", status)
         elif is_out and not self._is_told and self._is_due(now) and status.maintenance is None:

@@ -19,6 +19,7 @@ OUR_LOGGERS = (
     "ibkr.config",
     "ibkr.connector",
     "ibkr.gap",
+    "ibkr.gateway",
     "ibkr.observe",
     "ibkr.runtime",
     "ibkr.session",

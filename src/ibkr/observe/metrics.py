@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
+from ibkr.core.gateway import GatewayState
 from ibkr.core.outage import OutageCause, Outcome
 from ibkr.core.state import ConnectionState, FarmState
 from ibkr.core.stats import Stats
@@ -113,6 +114,7 @@ class Metrics:
             GaugeMetricFamily("ibkr_subscriptions", "Subscriptions by where they stand.", labels=["standing"]),
             {name: getattr(stats.subscriptions, name) for name in ("wanted", "sent", "live", "refused")},
         )
+        yield from self._of_gateway()
         up = (FarmState.OK, FarmState.INACTIVE)
         farms = self._status.farms if self._status else {}
         yield _labelled(
@@ -142,6 +144,23 @@ class Metrics:
         yield _labelled(
             CounterMetricFamily("ibkr_outages", "Outages by what ended READY.", labels=["cause"]), self._outages
         )
+
+    def _of_gateway(self) -> Iterator[Metric]:
+        """Of its process; no value where nobody watches it."""
+        gateway = self._status.gateway if self._status else None
+        yield _labelled(
+            GaugeMetricFamily("ibkr_gateway_state", "1 for the state of the gateway's process.", labels=["state"]),
+            {state: float(state is gateway.state) for state in GatewayState} if gateway else {},
+        )
+        restarts = GaugeMetricFamily("ibkr_gateway_restarts", "Restarts by the supervisor in the last 24 hours.")
+        login = GaugeMetricFamily(
+            "ibkr_gateway_next_login_timestamp_seconds", "When IB next asks for a full login.", unit="seconds"
+        )
+        if gateway is not None:
+            restarts.add_metric([], gateway.restarts)
+            login.add_metric([], gateway.next_login.timestamp() if gateway.next_login else 0.0)
+        yield restarts
+        yield login
 
     def _pass_time(self) -> None:
         now = self._clock()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from ibkr.core.codes import find
 from ibkr.core.errors import advice
+from ibkr.core.gateway import GatewayState
 from ibkr.core.state import ConnectionState, UpstreamState
 from ibkr.core.status import Status
 
@@ -43,8 +44,8 @@ class StatusLog:
     def __call__(self, status: Status) -> None:
         self._upstream_was_down |= status.upstream is UpstreamState.DOWN
         if status.alert != self._alert:
-            self._alert = status.alert
-            if status.alert:
+            is_news, self._alert = status.alert not in self._alert, status.alert
+            if is_news:
                 _logger.warning("%s %s, and %s: %s", _who(status), status.state, status.alert, status.reason)
         changed, self._state = status.state is not self._state, status.state
         if status.state is ConnectionState.READY:
@@ -104,7 +105,7 @@ class StatusLog:
         if times == 1:
             self._is_told = True
             self._speak_at = status.as_of + self._pause
-            is_expected = status.maintenance and status.state is not ConnectionState.FAILED
+            is_expected = status.state is not ConnectionState.FAILED and (status.maintenance or _is_starting(status))
             level = logging.INFO if is_expected else logging.WARNING
             todo = cure(status)
             _logger.log(level, "%s %s: %s%s", _who(status), status.state, status.reason, todo and f". {todo}")
@@ -124,6 +125,11 @@ class StatusLog:
         self._pause = _STILL_AFTER
 
 
+def _is_starting(status: Status) -> bool:
+    """The gateway's process starts: its port is not open yet, as it should be."""
+    return status.gateway is not None and status.gateway.state in (GatewayState.STARTING, GatewayState.RESTARTING)
+
+
 def _who(status: Status) -> str:
     return f"{status.endpoint} as client {status.client_id}"
 
@@ -140,6 +146,8 @@ def cure(status: Status) -> str:
     if status.state is ConnectionState.DEGRADED:
         lines = dict.fromkeys(row.advice for code in status.codes if (row := find(code)) and row.advice)
         return ". ".join(line.rstrip(".") for line in lines)
+    if status.gateway is not None and status.gateway.reason and status.gateway.reason in status.reason:
+        return status.gateway.advice
     if status.failure is None or status.state is ConnectionState.DISCONNECTED:
         return ""
     return advice(status.failure.kind, status.endpoint, status.client_id)

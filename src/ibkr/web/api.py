@@ -42,6 +42,7 @@ def application(site: Site) -> ASGIApp:
         Route("/api/timeline", api.timeline),
         Route("/api/round-trips", api.round_trips),
         Route("/api/reconnect", api.reconnect, methods=["POST"]),
+        Route("/api/gateway/restart", api.restart_gateway, methods=["POST"]),
         Route("/api/token", api.token, methods=["POST"]),
     ]
     is_open = frozenset({*pages, "/healthz", "/api/token"}).__contains__
@@ -124,6 +125,12 @@ class _Api:
         except NotReady:
             return PlainTextResponse("The program wants no connection: it has to connect first.\n", 409)
         return JSONResponse({"ok": True}, 202)
+
+    async def restart_gateway(self, _: Request) -> Response:
+        answer = await self._site.restart_gateway()
+        if not answer.is_done:
+            return PlainTextResponse(f"{answer.words}\n", 409)
+        return JSONResponse({"ok": True, "message": answer.words}, 202)
 
     async def token(self, request: Request) -> Response:
         """Takes the token once, and gives the page a cookie for it."""

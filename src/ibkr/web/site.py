@@ -13,9 +13,12 @@ from typing import Any
 from ibkr.connector import IBConnector
 from ibkr.core.errors import ConnectError
 from ibkr.core.gap import GapReport
+from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.plain import masked
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
+from ibkr.gateway.follower import GatewayFollower
+from ibkr.gateway.store import Answer
 from ibkr.observe.history import History
 from ibkr.observe.metrics import Metrics
 from ibkr.observe.outages import OutageWatch
@@ -33,7 +36,8 @@ _SINKS_MAY_TAKE = 0.5
 class Site:
     """Watches a connector from ``open`` to ``close``; both and all else belong to the connector's event loop.
 
-    ``history`` remembers, by default in memory; ``sinks`` are told, too. The site closes them.
+    ``history`` remembers, by default in memory; ``sinks`` are told, too. The site closes them. ``gateway``: whose
+    process is shown.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Site:
         *,
         history: History | None = None,
         sinks: Sequence[Sink] = (),
+        gateway: GatewaySettings | None = None,
     ) -> None:
         self.settings = settings or WebSettings()
         self.history = history or History(show_accounts=self.settings.show_accounts)
@@ -54,6 +59,7 @@ class Site:
         self._relays = [self._remember, *(Relay(sink) for sink in sinks)]
         self.metrics = Metrics(lambda: connector.stats, self._relays)
         self._watch = OutageWatch()
+        self._follower = GatewayFollower(gateway, connector.tell_gateway) if gateway and gateway.driver else None
         self._probes = 0
         self._is_held = False
         self._ends: list[Callable[[], None]] = []
@@ -69,6 +75,8 @@ class Site:
             self._ends.append(self._connector.on_status(tell))
         self._ends.append(self._connector.on_gap(self._tell_gap))
         self._start(self._sample())
+        if self._follower is not None:
+            self._start(self._follower.run())
 
     async def close(self) -> None:
         """End every stream, and let the sinks tell what they still have, for half a second."""
@@ -94,6 +102,12 @@ class Site:
             self.hold()
         else:
             self._connector.reconnect()
+
+    async def restart_gateway(self) -> Answer:
+        """Ask the supervisor of the gateway's process for a restart."""
+        if self._follower is None:
+            return Answer(is_done=False, words="no driver is configured for the gateway's process")
+        return await self._follower.restart("the page")
 
     def status(self) -> dict[str, Any]:
         """The status in JSON's types, with ``cure``: what to do about it, in words."""

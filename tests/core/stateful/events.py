@@ -12,6 +12,7 @@ from ibkr.core.facts import (
     CodeReceived,
     EndedStream,
     FarmsTold,
+    GatewayTold,
     Heard,
     OrdersUnconfirmed,
     PeerSeen,
@@ -27,6 +28,7 @@ from ibkr.core.facts import (
     TransportEnded,
     WatchedStream,
 )
+from ibkr.core.gateway import GatewayState, GatewayStatus
 from ibkr.core.orders import SentOrder
 from ibkr.core.situation import Phase as P
 from ibkr.core.state import Feed
@@ -40,6 +42,7 @@ TICKER = EndedStream(1, Feed.MARKET, "AAPL (10182: Failed to request live update
 BARS = EndedStream(2, Feed.HISTORY, "AAPL bars (10182: Failed to request live updates)")
 DEPTH = EndedStream(3, Feed.MARKET, "AAPL depth (316: halted)")
 ORDER = SentOrder(5, "DU1234567", 265598, "AAPL", "BUY", 100.0, "MKT", "", has_left=True)
+RESTARTING = GatewayStatus(GatewayState.RESTARTING, WINDOWS)
 
 COMMANDS = {
     "connect": lambda rig: rig.connect(),
@@ -50,6 +53,8 @@ COMMANDS = {
     "probe now": lambda rig: rig.fact(ProbeWanted()),
     "an order unconfirmed": lambda rig: rig.fact(OrdersUnconfirmed((ORDER,))),
     "no order unconfirmed": lambda rig: rig.fact(OrdersUnconfirmed(())),
+    "the gateway restarts": lambda rig: rig.fact(GatewayTold(RESTARTING)),
+    "nobody watches the gateway": lambda rig: rig.fact(GatewayTold(None)),
     "disconnect": lambda rig: rig.disconnect(),
     "disconnect at once": lambda rig: rig.disconnect(abort=True),
     "cancel a subscription": lambda rig: rig.opened and rig.moved(0),

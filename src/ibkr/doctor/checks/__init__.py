@@ -10,6 +10,7 @@ from ibkr.doctor.checks import (
     configuration,
     exposure,
     farms,
+    gateway_process,
     handshake,
     latency,
     libraries,
@@ -28,6 +29,7 @@ from ibkr.doctor.checks import (
 CHECKS: tuple[Check, ...] = (
     configuration.CHECK,
     libraries.CHECK,
+    gateway_process.CHECK,
     name.CHECK,
     port.CHECK,
     usual_ports.CHECK,

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 from ibkr.config import Given, config_of
 from ibkr.core.errors import ConfigError
+from ibkr.core.gateway_settings import COMMANDS
 from ibkr.doctor.check import Check, fail, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
 
 _NAME = "configuration"
 _ALWAYS = ("host", "port", "client_id")
-_SECRET = ("account",)
+_SECRET = ("account", *(f"gateway.{name}" for name in COMMANDS))
 
 
 async def _look(patient: Patient) -> list[Finding]:

@@ -6,6 +6,7 @@ import { byId, clock } from "./format.js";
 import { setServerTime, showStatus, showStream, tick, tickClock } from "./hero.js";
 import { addGap, addOutage, setOutages, tickOutages } from "./outages.js";
 import { showCounts, showPath } from "./path.js";
+import { showProcess } from "./process.js";
 import { Stream } from "./stream.js";
 
 let status = null;
@@ -18,6 +19,7 @@ const handlers = {
     showStatus(news);
     showStream(true);
     showPath(news);
+    showProcess(news.gateway);
     drawDay();
   },
   stats(stats) {

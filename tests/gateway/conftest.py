@@ -1,0 +1,274 @@
+"""A stand-in for the gateway program with a simulated gateway behind it, and what the drivers need around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibkr.config import Config, load_config
+from ibkr.core.facts import Now
+from ibkr.core.gateway import GatewayState, GatewayStatus
+from ibkr.gateway.drivers import make_driver
+from ibkr.gateway.monitor import Monitor
+from ibkr.gateway.processes import identity, kill_group
+from ibkr.gateway.store import GatewayStore
+from ibkr.gateway.supervisor import Supervisor
+from ibkr.simulator import ThreadedGateway
+
+STAND_IN = Path(__file__).parent / "stand_in"
+SECRET = "hunter2-secret"
+"""The password, which must be nowhere but in the files that a user put it into."""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+class Machine:
+    """A folder with the stand-in program, its configuration, and every driver's own surroundings."""
+
+    def __init__(self, folder: Path, broker: ThreadedGateway, start_script: Path = STAND_IN / "ibcstart.sh") -> None:
+        self.folder = folder
+        self.broker = broker
+        self.api_port = free_port()
+        self.command_port = free_port()
+        self.jts = folder / "Jts"
+        program = self.jts / "ibgateway" / "1045"
+        (program / "jars").mkdir(parents=True)
+        (program / "jars" / "jts4launch.jar").touch()
+        (program / ".install4j").mkdir()
+        (program / ".install4j" / "i4jparams.conf").write_text('<variable name="javaOptions" value="" />\n')
+        (program / "ibgateway.vmoptions").write_text("-Xmx768m\n")
+        (folder / "settings").mkdir()
+        scripts = folder / "ibc" / "scripts"
+        scripts.mkdir(parents=True)
+        shutil.copy(start_script, scripts / "ibcstart.sh")
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.write_program("java", STAND_IN / "java.py")
+        self.ini = folder / "config.ini"
+        self.write_ini()
+        self.plan()
+
+    def write_program(self, name: str, script: Path) -> Path:
+        """A program of this name in ``bin``, which runs the script with our Python."""
+        path = self.bin / name
+        path.write_text(f'#!/bin/sh\nSTAND_IN="{self.folder}" exec "{sys.executable}" "{script}" "$@"\n')
+        path.chmod(0o755)
+        return path
+
+    def write_ini(self, **more: object) -> None:
+        """IBC's config.ini, with the password."""
+        values = {
+            "IbLoginId": "edemo",
+            "IbPassword": SECRET,
+            "CommandServerPort": self.command_port,
+            "BindAddress": "127.0.0.1",
+            "LogStructureScope": "unknown",
+            "LogStructureWhen": "open",
+            **more,
+        }
+        self.ini.write_text("# IBC\n" + "".join(f"{key}={value}\n" for key, value in values.items()))
+        self.ini.chmod(0o600)
+
+    def plan(self, **more: object) -> None:
+        """What the next logins do, in turn."""
+        values = {"api_port": self.api_port, "broker_port": self.broker.port, **more}
+        (self.folder / "plan.json").write_text(json.dumps(values))
+
+    def do(self, order: str) -> None:
+        """Have the stand-in do this; returns once it has taken the order."""
+        path = self.folder / "do"
+        path.with_suffix(".new").write_text(order)
+        path.with_suffix(".new").rename(path)
+        deadline = time.monotonic() + 5
+        while path.exists():
+            assert time.monotonic() < deadline, f"nobody did {order!r}"
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """End what a test that failed has left behind."""
+        for file in self.folder.rglob("process.json"):
+            values = json.loads(file.read_text())
+            if identity(values["pid"]) == values["began"]:
+                kill_group(values["pid"])
+
+    @property
+    def java_pid(self) -> int:
+        return int((self.folder / "java.pid").read_text())
+
+    def settings(self, driver: str, **more: Any) -> dict[str, Any]:
+        """The table ``[ibkr.gateway]`` of a driver."""
+        given: dict[str, dict[str, Any]] = {
+            "ibc": {
+                "version": "1045",
+                "ibc_path": str(self.folder / "ibc"),
+                "ibc_ini": str(self.ini),
+                "tws_path": str(self.jts),
+                "settings_path": str(self.folder / "settings"),
+                "java_path": str(self.bin),
+                "mode": "paper",
+            },
+            "command": {"start": f"{self.bin / 'java'} ibcalpha.ibc.IbcGateway {self.ini}"},
+            "docker": {"container": "ib-gateway", "docker": str(self.bin / "docker")},
+            "systemd": {"unit": "ibgateway.service"},
+            "ibc2": {"ibc2": str(self.bin / "ibc2"), "ibc2_home": str(self.folder / "ibc2-home")},
+        }
+        return {"driver": driver, "state_dir": str(self.folder / "state"), "stop_grace": 5.0, **given[driver], **more}
+
+    def config(self, driver: str, gateway: dict[str, Any] | None = None, **more: Any) -> Config:
+        """A configuration for the API port of this machine."""
+        values = {"region": "none", "refused_every": 0.05, "closed_every": 0.05, "client_id_grace": 5.0, **more}
+        table = self.settings(driver, **(gateway or {}))
+        return load_config(port=self.api_port, client_id=7, gateway=table, **values)
+
+
+@pytest.fixture
+def broker() -> Iterator[ThreadedGateway]:
+    """The simulated gateway behind the stand-in: what it keeps outlives the program."""
+    with ThreadedGateway(id_hold=0) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def machine(tmp_path: Path, broker: ThreadedGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    for name in [name for name in os.environ if name.startswith("IBKR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    machine = Machine(tmp_path, broker)
+    yield machine
+    machine.close()
+
+
+class Watched:
+    """A driver, followed: the states one after the other, and waiting for one."""
+
+    def __init__(self, cfg: Config) -> None:
+        self.settings = cfg.ibkr.gateway
+        self.store = GatewayStore(self.settings)
+        self.driver = make_driver(self.settings, self.store)
+        self.states: list[GatewayStatus] = []
+        self._waited_for = 0
+        self._changed = asyncio.Event()
+        self.monitor = Monitor(self.driver, self._note)
+
+    def _note(self) -> None:
+        self.states.append(self.monitor.status())
+        self._changed.set()
+
+    @property
+    def status(self) -> GatewayStatus:
+        return self.monitor.status()
+
+    async def until(self, state: GatewayState, within: float = 10.0) -> GatewayStatus:
+        """The next of this state, after the last one that was waited for."""
+        async with asyncio.timeout(within):
+            while True:
+                for number in range(self._waited_for, len(self.states)):
+                    if self.states[number].state is state:
+                        self._waited_for = number + 1
+                        return self.states[number]
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+def watched() -> Callable[[Config], Any]:
+    """Follows a driver: ``async with watched(cfg) as gateway``. The gateway is stopped at the end."""
+
+    @asynccontextmanager
+    async def watch(cfg: Config, *, leave: bool = False) -> AsyncIterator[Watched]:
+        gateway = Watched(cfg)
+        following = asyncio.create_task(gateway.monitor.run())
+        try:
+            yield gateway
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            if not leave:
+                with suppress(Exception):
+                    await gateway.driver.stop()
+            await gateway.driver.close()
+            gateway.store.close()
+
+    return watch
+
+
+class Clock:
+    """Time that a test sets: monotonic and wall time go on together, by jumps and with the real time."""
+
+    def __init__(self, wall: datetime) -> None:
+        self.jump_to(wall)
+
+    def jump_to(self, wall: datetime) -> None:
+        self.wall = wall
+        self._began = time.monotonic()
+
+    def jump(self, seconds: float) -> None:
+        self.jump_to(self._wall + timedelta(seconds=seconds))
+
+    def __call__(self) -> Now:
+        return Now((self._wall - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds(), self._wall)
+
+    @property
+    def _wall(self) -> datetime:
+        return self.wall + timedelta(seconds=time.monotonic() - self._began)
+
+
+@pytest.fixture
+def supervised() -> Callable[..., Any]:
+    """Runs a supervisor: ``async with supervised(cfg, now=clock) as supervisor``."""
+
+    @asynccontextmanager
+    async def run(cfg: Config, **options: Any) -> AsyncIterator[Supervisor]:
+        supervisor = Supervisor(cfg, **options)
+        running = asyncio.create_task(supervisor.run())
+        try:
+            yield supervisor
+        finally:
+            supervisor.stop()
+            await running
+
+    return run
+
+
+@pytest.fixture
+def state_is() -> Callable[..., Any]:
+    """Waits for a state of a supervisor's gateway, as its connector shows it."""
+
+    async def wait(supervisor: Supervisor, holds: Callable[[Any], bool], within: float = 15.0) -> Any:
+        async with asyncio.timeout(within):
+            async with aclosing(supervisor.connector.changes()) as changes:
+                async for status in changes:
+                    if holds(status):
+                        return status
+        raise AssertionError("changes() ended")
+
+    return wait
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Waits until something holds that nobody tells of, a line of a log for one."""
+
+    async def wait(holds: Callable[[], object], within: float = 10.0) -> None:
+        async with asyncio.timeout(within):
+            while not holds():  # noqa: ASYNC110 - nobody sets an event
+                await asyncio.sleep(0.02)
+
+    return wait
