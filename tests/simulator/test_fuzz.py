@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from ibkr.simulator import Gateway
 from ibkr.simulator.connection.client import Client
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.table import REQUESTS
 from ibkr.wire import encode_fields, frame
 
 FRAMES = 100 * settings().max_examples

@@ -13,11 +13,11 @@ from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
 from ibkr.simulator.connection.latency import parse_latency
 from ibkr.simulator.connection.listener import Listener
-from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.control import Control
+from ibkr.simulator.faults.conditions import RateLimit
 from ibkr.simulator.faults.faults import Faults
-from ibkr.simulator.hub import ID_HOLD, Hub, Settings
+from ibkr.simulator.hub import ID_HOLD, Hub
 from ibkr.simulator.market.instruments import SHIPPED as SHIPPED_INSTRUMENTS
 from ibkr.simulator.market.instruments import load_instruments
 from ibkr.simulator.orders.trading import Trading
@@ -26,6 +26,7 @@ from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.scenarios.player import Player
 from ibkr.simulator.scenarios.scenario import Scenario
 from ibkr.simulator.seen import Seen
+from ibkr.simulator.state import Settings
 
 _STOP_TIMEOUT = 5.0
 

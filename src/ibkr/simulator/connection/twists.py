@@ -1,43 +1,14 @@
 """What faults do to single messages on their way out, by name: drop, send twice, send late, cut short, pad."""
 
-import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ibkr.simulator.faults.conditions import ANY, Kind, Twist
+from ibkr.simulator.session import Session
 from ibkr.wire import frame
 from ibkr.wire.names import message_name
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
-ANY = "any"
-
-
-class Kind(enum.Enum):
-    """What is done to a message."""
-
-    DROP = "drop"
-    DUPLICATE = "duplicate"
-    DELAY = "delay"
-    TRUNCATE = "truncate"
-    PAD = "pad"
-
-
-@dataclass
-class Twist:
-    """Done to so many messages of a name, over all connections.
-
-    `seconds` belongs to a delay; `count` is the number of separators that a padded message gets.
-    """
-
-    kind: Kind
-    times: float
-    seconds: float = 0.0
-    count: int = 0
-
-
-def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
+def send_twisted(client: Session, bodies: Sequence[bytes]) -> None:
     """Send messages, each as its twist has it; those without one, in as few writes as they would be otherwise."""
     plain = bytearray()
     for body in bodies:
@@ -62,7 +33,7 @@ def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
         client.send_raw(bytes(plain))
 
 
-def _take(client: "Client", name: str) -> Twist | None:
+def _take(client: Session, name: str) -> Twist | None:
     twists = client.hub.conditions.twists
     key = name if name in twists else ANY
     twist = twists.get(key)
