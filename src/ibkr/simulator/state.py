@@ -30,6 +30,9 @@ log = logging.getLogger("ibkr.simulator")
 
 _MAX_TOLD = 1000
 
+MAX_VERSION = 226
+"""The highest server version: that of the gateways of 2026."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -60,8 +63,8 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.accounts, str) or not self.accounts or not all(self.accounts):
             raise ValueError(f"accounts: a sequence of account ids is needed, not {self.accounts!r}")
-        if not 100 <= self.server_version <= 200:
-            raise ValueError(f"server_version: {self.server_version} is not a text version, choose 100 to 200")
+        if not 100 <= self.server_version <= MAX_VERSION:
+            raise ValueError(f"server_version: {self.server_version} is not known, choose 100 to {MAX_VERSION}")
         if not 0 < self.tick_interval < math.inf:
             raise ValueError(f"tick_interval: more than 0 s is needed, not {self.tick_interval}")
         if self.lines < 1:

@@ -17,9 +17,9 @@ from ibkr.simulator.connection.twists import send_twisted
 from ibkr.simulator.hub import Hub
 from ibkr.simulator.requests.reader import FieldReader, Malformed
 from ibkr.simulator.requests.registry import answer
-from ibkr.simulator.requests.table import START_API, request_name
+from ibkr.simulator.requests.table import START_API, received
 from ibkr.simulator.session import Session
-from ibkr.wire import FrameReader, FrameTooLong, decode_fields, frame
+from ibkr.wire import FrameReader, FrameTooLong, frame
 
 log = logging.getLogger("ibkr.simulator")
 
@@ -198,28 +198,28 @@ class Client(Session, asyncio.Protocol):
         self._pacer.put(frames)
 
     def _handle(self, body: bytes) -> None:
-        fields = decode_fields(body)
-        name = request_name(fields)
+        request = received(body, self.server_version)
+        name = request.name
         if log.isEnabledFor(logging.INFO):
-            log.info("client %s: %s", self.client_id, request_text(name, fields))
-        self.hub.seen.request(self.client_id, name, fields, self.hub.loop.time())
+            log.info("client %s: %s", self.client_id, request_text(name, request.texts))
+        self.hub.seen.request(self.client_id, name, request.texts, self.hub.loop.time())
         self.hub.moments.reached(name)
         delay = self.hub.settings.latency.draw(name, self.hub.chance)
         if not self.is_ignored:
             self._answer_delay = delay
-            self._answer(name, fields)
+            self._answer(name, request.fields)
             self._answer_delay = 0.0
             self.hub.changed()
         self.hub.moments.answered(name, self.outbox.last_due if delay else 0.0)
 
-    def _answer(self, name: str, fields: list[str]) -> None:
+    def _answer(self, name: str, fields: FieldReader) -> None:
         try:
             if name in self.hub.conditions.muted:
                 pass
             elif self.client_id >= 0:
                 answer(self, name, fields)
             elif name == START_API:
-                start_session(self, FieldReader(fields))
+                start_session(self, fields)
             else:
                 self.hub.log_once(f"{name} before startApi, not answered")
         except Malformed as error:

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from ibkr.simulator.faults.conditions import ANY, Kind, Twist
 from ibkr.simulator.session import Session
 from ibkr.wire import frame
+from ibkr.wire.frame import BINARY_IDS, split_id
 from ibkr.wire.names import message_name
+
+_UNKNOWN_FIELD = b"\xf8\x7f\x00"
+"""A field of protobuf, number 2047, that no client knows: what a newer gateway adds to a message."""
 
 
 def send_twisted(client: Session, bodies: Sequence[bytes]) -> None:
@@ -21,7 +25,7 @@ def send_twisted(client: Session, bodies: Sequence[bytes]) -> None:
                 plain += data * 2
             case Kind.PAD:
                 assert twist is not None
-                plain += frame(body + b"\0" * twist.count)
+                plain += frame(body + (_UNKNOWN_FIELD if _is_protobuf(body) else b"\0") * twist.count)
             case Kind.DELAY:
                 assert twist is not None
                 client.timers.later(twist.seconds, client.send_raw, data)
@@ -43,3 +47,7 @@ def _take(client: Session, name: str) -> Twist | None:
     if twist.times < 1:
         del twists[key]
     return twist
+
+
+def _is_protobuf(body: bytes) -> bool:
+    return body[:1] == b"\0" and split_id(body, BINARY_IDS)[1]

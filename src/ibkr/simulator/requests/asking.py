@@ -18,12 +18,7 @@ def read_legs(fields: FieldReader, contract: Mapping[str, str]) -> list[LegReque
     """The legs that a request about a combination has here."""
     if contract["sec_type"] != "BAG":
         return []
-    return [
-        LegRequest(
-            fields.int("Leg Con Id"), fields.int("Leg Ratio"), fields.text("Leg Action"), fields.text("Exchange")
-        )
-        for _ in range(fields.int("Legs"))
-    ]
+    return [LegRequest(*leg) for leg in fields.legs()]
 
 
 def the_one(

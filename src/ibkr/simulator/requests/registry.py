@@ -1,6 +1,6 @@
 """What answers each request of the API. One that is not here is known, but not simulated yet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ibkr.simulator.accounts import account
 from ibkr.simulator.history import historical, past_ticks
@@ -99,7 +99,7 @@ ANSWERS: dict[str, Callable[[Session, FieldReader], None]] = {
 """What answers each request, by its name."""
 
 
-def answer(client: Session, name: str, fields: Sequence[str]) -> None:
+def answer(client: Session, name: str, fields: FieldReader) -> None:
     """Answer one request of a session. Raises `Malformed` if it cannot be read."""
     conditions = client.hub.conditions
     request = REQUESTS.get(name)
@@ -113,4 +113,4 @@ def answer(client: Session, name: str, fields: Sequence[str]) -> None:
         client.hub.log_once(f"request {name} is not simulated, answered with 322")
         refuse(client, request.req_id(fields, -1, client.server_version), 322, f"{name} is not simulated")
     else:
-        reply(client, FieldReader(fields))
+        reply(client, fields)

@@ -98,7 +98,7 @@ class MarketData(DataStream):
         self.client.hub.seen.ticks += 1
         bodies: list[bytes] = []
         if self._has_standard_ticks:
-            number = b"%d" % self.req_id
+            number = messages.TICK_PRICE.number_bytes(self.client.server_version, self.req_id)
             bodies = [head + number + tail for head, tail in self._parts(quote)]
         for generic in self._repeated:
             bodies += self._encoded(generic.ticks(self.instrument, quote, self._market.now()))
