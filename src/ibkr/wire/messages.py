@@ -49,6 +49,19 @@ ERROR = Layout(
     protobuf=(201, "ErrorMessage"),
 )
 
+CONFIG_RESPONSE = Layout(
+    "configResponse",
+    110,
+    (
+        REQ_ID,
+        Field("read_only", "bool", proto="api.settings.readOnlyApi"),
+        Field("port", "int", proto="api.settings.socketPort"),
+        Field("master_client_id", "int"),
+        Field("is_rate_rejected", "bool", proto="api.settings.rejectMessagesAboveMaxRate"),
+    ),
+    protobuf=(219, "ConfigResponse"),
+)
+
 # --- positions and account -----------------------------------------------------------------------
 
 POSITION = Layout(

@@ -5,6 +5,7 @@ does the library `protobuf`, which is imported then.
 """
 
 import functools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -142,7 +143,9 @@ def values_at(message: Any, name: str) -> Sequence[Any]:
 
 def text(value: str | float) -> str:
     """A value as text has it."""
-    return value if isinstance(value, str) else number_text(value, whole=True)
+    if isinstance(value, str):
+        return value
+    return "NaN" if math.isnan(value) else number_text(value, whole=True)
 
 
 def texts(message: Any) -> Iterator[str]:
@@ -156,4 +159,4 @@ def texts(message: Any) -> Iterator[str]:
                 if many.type in schema():
                     yield from texts(item)
                 else:
-                    yield str(item) if item != item else text(item)  # NaN is no number for a text
+                    yield text(item)

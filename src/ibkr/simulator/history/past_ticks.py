@@ -17,6 +17,8 @@ from ibkr.simulator.session import Session
 from ibkr.wire import data
 
 _MAX_TICKS = 1000
+_UTC_WITH_Z: Final = 214
+"""The server version from which times in UTC end with a Z."""
 _LISTED: Final = {"STK": (1980, 12, 12), "CASH": (2005, 3, 9), "IND": (1990, 1, 2), "FUT": (2025, 1, 2)}
 _PERIODS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
@@ -97,7 +99,11 @@ def head_timestamp(client: Session, fields: FieldReader) -> None:
         not_had(client, req_id, f"No head time stamp for {item.symbol} {what}")
     elif is_served(client, req_id, item):
         listed = dt.datetime(*_LISTED.get(item.sec_type, (2025, 1, 2)), 14, 30, tzinfo=dt.UTC)
-        text = str(int(listed.timestamp())) if format_date == 2 else f"{listed:%Y%m%d-%H:%M:%S}"
+        text = (
+            str(int(listed.timestamp()))
+            if format_date == 2
+            else f"{listed:%Y%m%d-%H:%M:%S}{'Z' if client.server_version >= _UTC_WITH_Z else ''}"
+        )
         client.send(client.encode(data.HEAD_TIMESTAMP, req_id=req_id, timestamp=text))
 
 

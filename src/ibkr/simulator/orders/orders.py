@@ -147,12 +147,12 @@ def _fits(execution: Execution, wanted: Mapping[str, object]) -> bool:
 
 
 def _since(text: str) -> float:
-    """Seconds since the epoch of a filter's time: `yyyymmdd hh:mm:ss` of this host, or UTC with a hyphen."""
+    """Seconds since the epoch of a filter's time: `yyyymmdd hh:mm:ss` of this host, or UTC with a hyphen (and a Z)."""
     if not text:
         return 0.0
     is_utc = "-" in text or text.endswith("UTC")
     try:
-        found = time.strptime("".join(text.replace("-", " ").split()[:2]), _DIGITS)
+        found = time.strptime("".join(text.replace("-", " ").removesuffix("Z").split()[:2]), _DIGITS)
     except ValueError:
         raise Malformed("Time", text) from None
     return calendar.timegm(found) if is_utc else time.mktime(found)

@@ -180,7 +180,7 @@ class ProtobufReader(FieldReader):
 
     def contract(self, names: Sequence[str] = CONTRACT_FIELDS) -> dict[str, str]:
         found = {name: self.text(_CONTRACT_NAMES.get(name) or name.replace("_", " ").title()) for name in names}
-        return {**found, "strike": found["strike"] or "0.0"} if "strike" in found else found
+        return {**found, "strike": f"{self.float('Strike') or 0.0}"} if "strike" in found else found
 
     def legs(self) -> list[_Leg]:
         rows = schema.values_at(self._message, "comboLegs")

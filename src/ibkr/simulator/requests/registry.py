@@ -95,6 +95,9 @@ ANSWERS: dict[str, Callable[[Session, FieldReader], None]] = {
     "cancelWshEventData": scripted.accept_cancel,
     "reqUserInfo": scripted.user_info,
     "reqCurrentTimeInMillis": session.current_time_in_millis,
+    "cancelContractData": past_ticks.accept_cancel,
+    "cancelHistoricalTicks": past_ticks.accept_cancel,
+    "reqConfig": session.configuration,
 }
 """What answers each request, by its name."""
 
@@ -103,7 +106,7 @@ def answer(client: Session, name: str, fields: FieldReader) -> None:
     """Answer one request of a session. Raises `Malformed` if it cannot be read."""
     conditions = client.hub.conditions
     request = REQUESTS.get(name)
-    if request is None:
+    if request is None or client.server_version < request.since:
         client.hub.log_once(f"request {name} is not one of the API's, answered with 321")
         refuse(client, -1, 321, f"{name}: no such request")
     elif conditions.read_only and request.is_order:

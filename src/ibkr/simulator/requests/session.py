@@ -1,12 +1,10 @@
 """Answers about the session itself: time, accounts under management, ids."""
 
+from ibkr.simulator.faults.conditions import OnRate
 from ibkr.simulator.requests.asking import refuse
 from ibkr.simulator.requests.reader import FieldReader
 from ibkr.simulator.session import Session
 from ibkr.wire import messages
-
-_TIME_IN_MILLIS = 197
-"""The server version that brought reqCurrentTimeInMillis."""
 
 
 def accept(client: Session, fields: FieldReader) -> None:
@@ -25,10 +23,7 @@ def current_time(client: Session, fields: FieldReader) -> None:
 
 
 def current_time_in_millis(client: Session, fields: FieldReader) -> None:
-    """reqCurrentTimeInMillis: milliseconds since the epoch, from the version that brought it."""
-    if client.server_version < _TIME_IN_MILLIS:
-        refuse(client, -1, 321, "reqCurrentTimeInMillis: no such request")
-        return
+    """reqCurrentTimeInMillis: milliseconds since the epoch."""
     client.send(client.encode(messages.CURRENT_TIME_IN_MILLIS, time=int(client.hub.time() * 1000)))
 
 
@@ -44,3 +39,18 @@ def next_valid_id(client: Session, fields: FieldReader) -> None:
     fields.int("Num Ids")
     order_id = client.hub.desk.next_order_id(client.client_id)
     client.send(client.encode(messages.NEXT_VALID_ID, order_id=order_id))
+
+
+def configuration(client: Session, fields: FieldReader) -> None:
+    """reqConfig: the settings of the API."""
+    settings = client.hub.settings
+    client.send(
+        client.encode(
+            messages.CONFIG_RESPONSE,
+            req_id=fields.int("Client Req Id"),
+            read_only=client.hub.conditions.read_only,
+            port=client.transport.get_extra_info("sockname")[1],
+            master_client_id=settings.master_client_id,
+            is_rate_rejected=client.hub.rate_limit.on_rate == OnRate.REJECT,
+        )
+    )

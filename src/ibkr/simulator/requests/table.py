@@ -14,7 +14,8 @@ START_API = "startApi"
 class Request:
     """A kind of request: `protobuf` is its message there, `id_at` the index of its request or order id in text.
 
-    None is the index of one that has none; `moved` is a server version and the index from there on.
+    None is the index of one that has none; `moved` is a server version and the index from there on; `since` is the
+    version that brought it.
     """
 
     message_id: int
@@ -23,6 +24,7 @@ class Request:
     id_at: int | None = None
     is_order: bool = False
     moved: tuple[int, int] | None = None
+    since: int = 0
 
     def req_id(self, fields: FieldReader, default: int, server_version: int) -> int:
         """The request's own id, as far as it can be read."""
@@ -108,7 +110,11 @@ _ALL = (
     Request(102, "reqWshEventData", "WshEventDataRequest", 1),
     Request(103, "cancelWshEventData", "CancelWshEventData", 1),
     Request(104, "reqUserInfo", "UserInfoRequest", 1),
-    Request(105, "reqCurrentTimeInMillis", "CurrentTimeInMillisRequest"),
+    Request(105, "reqCurrentTimeInMillis", "CurrentTimeInMillisRequest", since=197),
+    Request(106, "cancelContractData", "CancelContractData", 1, since=215),
+    Request(107, "cancelHistoricalTicks", "CancelHistoricalTicks", 1, since=215),
+    Request(108, "reqConfig", "ConfigRequest", 1, since=219),
+    Request(109, "updateConfig", "UpdateConfigRequest", 1, since=221),
 )
 
 REQUESTS: dict[str, Request] = {request.name: request for request in _ALL}
