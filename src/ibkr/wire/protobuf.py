@@ -6,12 +6,14 @@ A field that is not set is absent, sizes are texts, prices doubles.
 import functools
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from ibkr.wire.fields import number_text
 from ibkr.wire.items import NOWHERE, Field, Given, Item, LayoutError, Owner, Repeat, plan, rows_of
 from ibkr.wire.schema import Place, SchemaField, find, message_class, proto_name, schema, taken
+
+_Convert: TypeAlias = Callable[[Any], object]
 
 _AND, _OR = "a", "o"
 """How text has the conjunction of a condition, which is a bool in protobuf."""
@@ -64,7 +66,8 @@ def _walk(
 def encode(owner: Owner, server_version: int, message: str, values: Mapping[str, object]) -> bytes:
     """A message with these values. Raises `KeyError` for one that is missing, `LayoutError` for one that cannot be."""
     try:
-        tree = _tree(owner, server_version, message, values)
+        plain = _plain_fields(owner, server_version, message)
+        tree = _tree(owner, server_version, message, values) if plain is None else _plain_tree(plain, values)
         data: bytes = message_class(message)(**tree).SerializeToString()
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, LayoutError):
@@ -86,7 +89,7 @@ def _tree(owner: Owner, server_version: int, message: str, values: Mapping[str, 
                     _at(root, place).setdefault(place.name, {})
             elif len(places) > 1:
                 _at(root, place)[place.name] = bool(int(value) >> bit & 1) if isinstance(value, int) else False
-            elif (found := _outward(item, place.field, value)) is not None:
+            elif (found := _conversion(item, place.field)(value)) is not None:
                 _at(root, place)[place.name] = found
     return root
 
@@ -113,7 +116,8 @@ def _put_rows(
     else:
         [field] = [field for field in item.fields if isinstance(field, Field)]
         empty = "" if place.field.type == "string" else 0
-        values = (_outward(field, place.field, row[names[0]]) for row in rows)
+        convert = _conversion(field, place.field)
+        values = (convert(row[names[0]]) for row in rows)
         target[place.name] = [empty if value is None else value for value in values]
 
 
@@ -125,26 +129,67 @@ def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
             into[name] = value
 
 
-def _outward(item: Field, field: SchemaField, value: Any) -> object:
-    """A value as protobuf has it; None if it is not set."""
+# A gateway that sends ticks does little else: what can be decided once for a field is.
+
+
+@functools.lru_cache(maxsize=512)
+def _plain_fields(owner: Owner, server_version: int, message: str) -> tuple[tuple[str, str, _Convert], ...] | None:
+    """Names of ours, names in protobuf and conversions, if the message is made of plain fields alone."""
+    found = []
+    for item, places in _steps(owner, server_version, message):
+        if not isinstance(item, Field) or places is None or any(place.path for place in places) or len(places) > 1:
+            return None
+        if item.constant is not None and places:
+            return None
+        found += [(item.name, place.name, _conversion(item, place.field)) for place in places]
+    return tuple(found)
+
+
+def _plain_tree(fields: tuple[tuple[str, str, _Convert], ...], values: Mapping[str, object]) -> dict[str, object]:
+    return {name: found for ours, name, convert in fields if (found := convert(values[ours])) is not None}
+
+
+@functools.lru_cache(maxsize=4096)
+def _conversion(item: Field, field: SchemaField) -> _Convert:
+    """What makes the protobuf of a value; it gives None for one that is not set."""
+    if field.is_map:
+        return _pairs
+    if field.type == "string":
+        return _size_text if item.kind == "size" else _text
+    return {"double": _double, "bool": _flag}.get(field.type, _whole)
+
+
+def _pairs(value: Any) -> object:
+    return dict(pair.split("=", 1) for pair in str(value or "").split(";") if "=" in pair) or None
+
+
+def _size_text(value: Any) -> object:
+    if isinstance(value, int | float):
+        return None if abs(value) >= _UNSET_LONG else number_text(value, whole=True)
+    return value or None
+
+
+def _text(value: Any) -> object:
+    if isinstance(value, int | float):
+        return None if value == sys.float_info.max else number_text(value)
+    return value or None
+
+
+def _double(value: Any) -> object:
     if value is None or value == "":
         return None
-    if field.is_map:
-        return dict(pair.split("=", 1) for pair in str(value).split(";") if "=" in pair)
-    match field.type:
-        case "string":
-            if isinstance(value, str):
-                return value
-            is_size = item.kind == "size"
-            is_unset = abs(value) >= _UNSET_LONG if is_size else value == sys.float_info.max
-            return None if is_unset else number_text(value, whole=is_size)
-        case "double":
-            number = float(value)
-            return None if number == sys.float_info.max or math.isnan(number) else number
-        case "bool":
-            return value == _AND if isinstance(value, str) else bool(value)
-        case _:
-            return None if value == _UNSET_LONG else int(value)
+    number = float(value)
+    return None if number == sys.float_info.max or math.isnan(number) else number
+
+
+def _flag(value: Any) -> object:
+    if isinstance(value, str):
+        return value == _AND if value else None
+    return None if value is None else bool(value)
+
+
+def _whole(value: Any) -> object:
+    return None if value is None or value == "" or value == _UNSET_LONG else int(value)
 
 
 def varint(number: int) -> bytes:
