@@ -15,7 +15,8 @@ from ibkr.simulator.broker.checks import ORDER_TYPES, TIMES_IN_FORCE
 from ibkr.simulator.fixture import FixtureGateway
 from ibkr.simulator.history.historical import WHAT
 from ibkr.simulator.history.spans import BAR_SIZES
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.registry import ANSWERS
+from ibkr.simulator.requests.table import REQUESTS
 from ibkr.simulator.streams.generic_ticks import legal_generics
 from ibkr.wire import data, messages, order_messages
 from ibkr.wire.layout import Layout
@@ -40,7 +41,7 @@ def page() -> str:
 def _knows() -> Iterator[str]:
     yield "## What it knows\n"
     yield "### Requests\n"
-    answered = [name for name, request in REQUESTS.items() if request.answer]
+    answered = [name for name in REQUESTS if name in ANSWERS]
     yield f"It answers {len(answered)} requests: {_names(answered)}.\n"
     others = sorted(REQUESTS.keys() - set(answered))
     yield f"It refuses these with error 322: {_names(others)}.\n" if others else "It knows no other request.\n"

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ibkr.wire.frame import split_id
+
 
 def is_old() -> bool:
     """Whether it is 9.81; the test is skipped where none is installed."""
@@ -23,10 +25,32 @@ def has_fundamentals() -> bool:
 
 def interpret(heard: Any, version: int, body: bytes) -> None:
     """Have it decode this message, and tell ``heard``, in place of its wrapper."""
-    fields = tuple(body.split(b"\0")[:-1])
+    number, is_protobuf, rest = split_id(body, version)
     decoder = _decoder(version)
-    decoder.wrapper = heard
-    decoder.interpret(fields) if is_old() else decoder.interpret(fields[1:], int(fields[0]))
+    decoder.wrapper = _Plain(heard)
+    if is_protobuf:
+        decoder.processProtoBuf(rest, number)
+        return
+    fields = tuple(rest.split(b"\0")[:-1])
+    decoder.interpret((str(number).encode(), *fields)) if is_old() else decoder.interpret(fields, number)
+
+
+class _Plain:
+    """A wrapper that is told values, and not the protobuf messages that each of them comes from."""
+
+    def __init__(self, heard: Any) -> None:
+        self._heard = heard
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda *_: None) if name.endswith("ProtoBuf") else getattr(self._heard, name)
+
+
+def versions(*wanted: int) -> list[int]:
+    """Those of the versions that it speaks."""
+    from ibapi import server_versions
+
+    top = getattr(server_versions, "MAX_CLIENT_VER", 157)
+    return [version for version in wanted if version <= top]
 
 
 @cache

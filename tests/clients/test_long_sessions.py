@@ -1,8 +1,7 @@
-"""A long session of the official clients of today, with every kind of request, at the highest text version.
+"""A long session of the official clients of today, with every kind of request, in text and in protobuf.
 
-From version 201 on these clients speak protobuf, which the simulated gateway does not; so 200 is the most that it
-offers them. Needed of the simulated gateway: 109 for reqCurrentTimeInMillis, 10276 without a WSH subscription, the new
-price of a changed order.
+From version 201 on one request after the other, and its answers, are protobuf; from 213 on all of them. Needed of the
+simulated gateway: 109 for reqCurrentTimeInMillis, 10276 without a WSH subscription, the new price of a changed order.
 """
 
 import time
@@ -16,22 +15,29 @@ from ibkr.simulator import ThreadedGateway
 pytestmark = pytest.mark.clients
 
 FARMS = [2104, 2104, 2106, 2158]
-CLIENTS = ("ibapi-latest", "ibapi-stable", "nautilus-ibapi")
+NEWEST = {"ibapi-latest": 226, "ibapi-stable": 226, "nautilus-ibapi": 225}
+VERSIONS = (178, 187, 200, 201, 203, 206, 209, 211, 213)
 
 
-@pytest.fixture(params=CLIENTS)
-def got(request: pytest.FixtureRequest, run_program: Callable[..., Any]) -> dict[str, Any]:
-    with ThreadedGateway(server_version=200, speed=50) as gateway:
-        found: dict[str, Any] = run_program(request.param, "long_session_ibapi.py", gateway)
-        gateway.wait_for(lambda gateway: gateway.client_ids == [])
-    return found
+@pytest.fixture
+def play(run_program: Callable[..., Any]) -> Callable[[str, int], dict[str, Any]]:
+    """Plays the session of a client with a gateway that offers a version."""
+
+    def run(client: str, version: int) -> dict[str, Any]:
+        with ThreadedGateway(server_version=version, speed=50) as gateway:
+            found: dict[str, Any] = run_program(client, "long_session_ibapi.py", gateway)
+            gateway.wait_for(lambda gateway: gateway.client_ids == [])
+        return found
+
+    return run
 
 
+@pytest.mark.parametrize("version", [200, 226])
 @pytest.mark.parametrize("client", ["ibapi-latest", "ibapi-stable"])
 def test_the_synchronous_wrapper_with_the_answer_times_of_real_gateways(
-    client: str, run_program: Callable[..., Any]
+    client: str, version: int, run_program: Callable[..., Any]
 ) -> None:
-    with ThreadedGateway(server_version=200, latency="20-300ms") as gateway:
+    with ThreadedGateway(server_version=version, latency="20-300ms") as gateway:
         got = run_program(client, "session_sync.py", gateway)
     assert len(got["times"]) == 10
     assert set(got["details"]) == {265598}
@@ -39,8 +45,20 @@ def test_the_synchronous_wrapper_with_the_answer_times_of_real_gateways(
     assert got["bars"] == 5
 
 
-def test_a_long_session(got: dict[str, Any]) -> None:
-    assert got["server_version"] == 200
+@pytest.mark.parametrize(
+    ("client", "version"), [(client, version) for client, newest in NEWEST.items() for version in (*VERSIONS, newest)]
+)
+def test_a_long_session(play: Callable[[str, int], dict[str, Any]], client: str, version: int) -> None:
+    check(play(client, version), version)
+
+
+def test_each_client_gets_its_own_newest_version(play: Callable[[str, int], dict[str, Any]]) -> None:
+    for client, newest in NEWEST.items():
+        check(play(client, 226), newest)
+
+
+def check(got: dict[str, Any], version: int) -> None:
+    assert got["server_version"] == version
     check_session(got)
     check_contracts(got)
     check_data(got)
@@ -49,9 +67,10 @@ def test_a_long_session(got: dict[str, Any]) -> None:
 
 
 def check_session(got: dict[str, Any]) -> None:
-    seconds, milliseconds = got["times"]
+    seconds, *milliseconds = got["times"]
     assert abs(seconds - time.time()) < 60
-    assert 0 <= milliseconds / 1000 - seconds < 5
+    assert len(milliseconds) == (got["server_version"] >= 197)
+    assert all(0 <= found / 1000 - seconds < 5 for found in milliseconds)
     assert got["held"] == got["positions"] == [["AAPL", 100], ["ES", -1]]
     daily, unrealized, _, position, *_, value = got["pnl"]
     assert position == 100

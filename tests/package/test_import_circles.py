@@ -8,7 +8,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-PACKAGES = ("ibkr.core", "ibkr.runtime", "ibkr.observe")
+PACKAGES = ("ibkr.core", "ibkr.runtime", "ibkr.observe", "ibkr.simulator", "ibkr.gateway", "ibkr.session")
 """Those that have no circle any more."""
 
 

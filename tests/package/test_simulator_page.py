@@ -9,7 +9,7 @@ import pytest
 
 from ibkr.simulator import FAULTS, Gateway, ThreadedGateway
 from ibkr.simulator.fixture import FixtureGateway
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.table import REQUESTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "simulator.md").read_text(encoding="utf-8")

@@ -12,8 +12,26 @@ import pytest
 from ib_async import IB
 
 from ibkr.simulator import Gateway
-from ibkr.wire import ClientHello, FrameReader, decode_fields, encode_fields, frame, hello_bytes
+from ibkr.wire import (
+    ClientHello,
+    FrameReader,
+    data,
+    decode_fields,
+    encode_fields,
+    frame,
+    hello_bytes,
+    messages,
+    order_messages,
+    schema,
+)
+from ibkr.wire.frame import BINARY_IDS, PROTOBUF_IDS, binary_id, split_id
 
+ANSWERS = {
+    layout.message_id: layout.protobuf[1]
+    for module in (messages, data, order_messages)
+    for layout in module.LAYOUTS.values()
+    if layout.protobuf
+}
 TIMEOUT = 3.0
 SILENCE = 0.15  # thirty tick intervals of the gateway fixture
 
@@ -38,7 +56,24 @@ class RawClient:
         self.send(71, 2, client_id, "")
 
     def send(self, *values: object) -> None:
-        self.writer.write(frame(encode_fields(*values)))
+        """A request in text, its id first, as the version has it."""
+        message_id, *fields = values
+        is_binary = self.version >= BINARY_IDS
+        head = binary_id(int(str(message_id))) if is_binary else encode_fields(message_id)
+        self.writer.write(frame(head + (encode_fields(*fields) if fields else b"")))
+
+    def send_protobuf(self, message_id: int, name: str, **values: object) -> None:
+        """A request in protobuf: message `name` of `tws.proto`."""
+        data = schema.message_class(name)(**values).SerializeToString()
+        self.writer.write(frame(binary_id(PROTOBUF_IDS + message_id) + data))
+
+    def _fields(self, body: bytes) -> list[str]:
+        """The id of a message, and its values as texts, in the order of their encoding."""
+        if self.version < BINARY_IDS:
+            return decode_fields(body)
+        number, is_protobuf, rest = split_id(body, self.version)
+        values = schema.texts(schema.parse(ANSWERS[number], rest)) if is_protobuf else decode_fields(rest)
+        return [str(number), *values]
 
     def send_raw(self, data: bytes) -> None:
         self.writer.write(data)
@@ -53,13 +88,13 @@ class RawClient:
             data = await self.read()
             if not data:
                 raise EOFError("the gateway has closed the connection")
-            self._received += [decode_fields(body) for body in self._frames.feed(data)]
+            self._received += [self._fields(body) for body in self._frames.feed(data)]
         return self._received.pop(0)
 
     async def packet(self) -> list[list[str]]:
         """The messages of the next read: those that came in one packet."""
         assert not self._received
-        return [decode_fields(body) for body in self._frames.feed(await self.read())]
+        return [self._fields(body) for body in self._frames.feed(await self.read())]
 
     async def until(self, message_id: int, *fields: str) -> list[list[str]]:
         """The messages up to the first of this id that has these fields among its own."""
@@ -72,6 +107,8 @@ class RawClient:
     async def error(self) -> tuple[int, int, str]:
         """Request id, code and text of the next error message."""
         message = (await self.until(4))[-1]
+        if self.version >= BINARY_IDS:
+            return int(message[1]), int(message[3]), message[4]
         return int(message[2]), int(message[3]), message[4]
 
     async def hears_nothing(self) -> bool:
@@ -81,7 +118,7 @@ class RawClient:
             data = await asyncio.wait_for(self.reader.read(65536), SILENCE)
         except TimeoutError:
             return True
-        self._received += [decode_fields(body) for body in self._frames.feed(data)]
+        self._received += [self._fields(body) for body in self._frames.feed(data)]
         return False
 
     async def caught_up(self) -> None:

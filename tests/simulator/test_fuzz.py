@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,14 +14,24 @@ from hypothesis import settings
 
 from ibkr.simulator import Gateway
 from ibkr.simulator.connection.client import Client
-from ibkr.simulator.requests.registry import REQUESTS
-from ibkr.wire import encode_fields, frame
+from ibkr.simulator.requests.table import REQUESTS
+from ibkr.wire import encode_fields, frame, schema
+from ibkr.wire.frame import BINARY_IDS, PROTOBUF_IDS, binary_id
 
 FRAMES = 100 * settings().max_examples
 """10,000; 100,000 in `make thorough`."""
 HOSTILE = 4
 BATCH = 50
 
+CONTRACT_VALUES = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "reqId": 9}
+NUMBERS = (0, 1, -1, 7, 2**31 - 1, -(2**31))
+BY_TYPE: dict[str, tuple[Any, ...]] = {
+    "int32": NUMBERS,
+    "int64": (*NUMBERS, 2**63 - 1),
+    "bool": (True, False),
+    "double": (0.0, 1.5, -1.0, 1e308, math.inf, -math.inf, math.nan),
+    "string": ("", "1", "BUY", "LMT", "DU1234567", "1 day", "\0", "NaN", "1e999", "x" * 500, "é", "TRADES", "20260101"),
+}
 CONTRACT = ("265598", "AAPL", "STK", "", "0.0", "", "", "SMART", "NASDAQ", "USD", "AAPL", "NMS")
 KNOWN = (
     ("1", "11", "9", *CONTRACT, "0", "", "0", "0", ""),
@@ -39,8 +50,13 @@ KNOWN = (
 STRANGE = ("", "-1", "2147483648", "9" * 40, "1e308", "NaN", "Infinity", "\\u0000", "é", "x" * 500, "0.0", "%s", "-0")
 
 
-def mutated(roll: random.Random) -> bytes:
+def mutated(roll: random.Random, version: int = 200) -> bytes:
     """The body of a request with some fields changed, dropped, doubled or swapped, or some bytes; or noise."""
+    if version >= BINARY_IDS:
+        if roll.random() < 0.6:
+            return mutated_protobuf(roll)
+        head, _, rest = mutated(roll).partition(b"\0")
+        return binary_id(int(head) if head.isdigit() and len(head) < 5 else 3) + rest
     if roll.random() < 0.1:
         return roll.randbytes(roll.randint(0, 80))
     fields = list(roll.choice(KNOWN))
@@ -61,11 +77,37 @@ def mutated(roll: random.Random) -> bytes:
     return bytes(body)
 
 
+def mutated_protobuf(roll: random.Random) -> bytes:
+    """A request in protobuf that has some of its fields, some of them strange, and sometimes a byte changed."""
+    request = roll.choice(list(REQUESTS.values()))
+    body = bytearray(schema.message_class(request.protobuf)(**some_of(roll, request.protobuf)).SerializeToString())
+    if body and roll.random() < 0.2:
+        body[roll.randrange(len(body))] = roll.randrange(256)
+    return binary_id(PROTOBUF_IDS + request.message_id) + bytes(body[: roll.randint(0, 200) or None])
+
+
+def some_of(roll: random.Random, message: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in schema.schema()[message].items():
+        if roll.random() < 0.1 and name not in CONTRACT_VALUES:
+            continue
+        if name in CONTRACT_VALUES and roll.random() < 0.9:
+            value: Any = CONTRACT_VALUES[name]
+        elif field.type in schema.schema():
+            value = some_of(roll, field.type)
+        else:
+            value = roll.choice(BY_TYPE[field.type])
+        found[name] = {value: value} if field.is_map else [value] * 2 if field.is_repeated else value
+    return found
+
+
 class Hostile:
     """One hostile client after the other, on the same client id."""
 
-    def __init__(self, gateway: Gateway, connect: Callable[..., Awaitable[Any]], client_id: int) -> None:
-        self._gateway, self._connect, self._id = gateway, connect, client_id
+    def __init__(
+        self, gateway: Gateway, connect: Callable[..., Awaitable[Any]], client_id: int, versions: tuple[int, ...]
+    ) -> None:
+        self._gateway, self._connect, self._id, self._versions = gateway, connect, client_id, versions
         self._roll = random.Random(client_id)
 
     async def attack(self, frames: int) -> None:
@@ -77,7 +119,7 @@ class Hostile:
                     self._roll.choice((b"", b"API\0", b"API\0\0\0\0\tv100..178")) + self._roll.randbytes(40)
                 )
             else:
-                await client.hello(highest=self._roll.choice((157, 176, 178, 187, 193, 200)))
+                await client.hello(highest=self._roll.choice(self._versions))
                 await client.start_api(self._id)
                 await client.until(9)
                 while left > 0 and self._roll.random() < 0.9:
@@ -88,7 +130,7 @@ class Hostile:
             await self._gateway.wait_for(lambda gateway: self._id not in gateway.client_ids)
 
     async def _batch(self, client: Any) -> None:
-        client.send_raw(b"".join(frame(mutated(self._roll)) for _ in range(BATCH)))
+        client.send_raw(b"".join(frame(mutated(self._roll, client.version)) for _ in range(BATCH)))
         await client.caught_up()
 
     def _say_goodbye(self, client: Any) -> None:
@@ -112,7 +154,8 @@ async def watch_over(bystander: Any, is_over: Callable[[], bool]) -> int:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-async def test_hostile_clients_do_no_harm(connect, caplog) -> None:
+@pytest.mark.parametrize("versions", [(157, 176, 178, 187, 193, 200), (201, 206, 213, 226)], ids=["text", "protobuf"])
+async def test_hostile_clients_do_no_harm(connect, caplog, versions: tuple[int, ...]) -> None:
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     async with Gateway(tick_interval=0.005, on_rate="off", id_hold=0) as gateway:
@@ -121,7 +164,8 @@ async def test_hostile_clients_do_no_harm(connect, caplog) -> None:
         await bystander.until(58)
         tasks, live = asyncio.all_tasks(), gateway.seen.live_subscriptions(1)
         attacks = [
-            asyncio.ensure_future(Hostile(gateway, connect, 10 + i).attack(FRAMES // HOSTILE)) for i in range(HOSTILE)
+            asyncio.ensure_future(Hostile(gateway, connect, 10 + i, versions).attack(FRAMES // HOSTILE))
+            for i in range(HOSTILE)
         ]
         asked = await watch_over(bystander, lambda: all(attack.done() for attack in attacks))
         await asyncio.gather(*attacks)

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.requests.registry import REQUESTS, Request
+from ibkr.simulator.requests.registry import ANSWERS
 from ibkr.wire import encode_fields, frame
 
 APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
@@ -102,7 +102,7 @@ class TestRefusals:
         assert caplog.text.count("unknown(4711)") == 1
 
     async def test_a_request_not_simulated_is_refused_under_its_own_id(self, session, caplog, monkeypatch) -> None:
-        monkeypatch.setitem(REQUESTS, "exerciseOptions", Request(21, "exerciseOptions", 2))
+        monkeypatch.delitem(ANSWERS, "exerciseOptions")
         for req_id in (41, 42):
             session.send(21, 2, req_id)
             found = await session.error()

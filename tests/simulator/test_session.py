@@ -32,7 +32,7 @@ class TestHandshake:
 
     async def test_no_common_version_closes(self, gateway, connect) -> None:
         client = await connect(gateway.port)
-        client.send_raw(b"API\0\0\0\0\tv179..225")
+        client.send_raw(b"API\0\0\0\0\tv227..300")
         assert await client.read() == b""
 
     @pytest.mark.parametrize("opening", [b"GET / HTTP/1.1\r\n\r\n", b"63\x007\0", b"API\0\0\0\0\x05hello", b"\0" * 9])

@@ -17,6 +17,7 @@ from ibkr.simulator import Gateway, Scenario, ScenarioError, load_scenario
 from ibkr.simulator.hub import ID_HOLD
 from ibkr.simulator.market.instruments import SHIPPED as SHIPPED_INSTRUMENTS
 from ibkr.simulator.requests.answers import SHIPPED as SHIPPED_ANSWERS
+from ibkr.simulator.state import MAX_VERSION
 
 _LIMITS = "What it is like"
 _OWN = "the package's own"
@@ -78,8 +79,8 @@ def simulate(
     ] = ID_HOLD,
     server_version: Annotated[
         int,
-        typer.Option("--server-version", rich_help_panel=_LIMITS, help="Highest API version that it speaks, 100-200."),
-    ] = 178,
+        typer.Option("--server-version", rich_help_panel=_LIMITS, help="Highest API version that it speaks, 100-226."),
+    ] = MAX_VERSION,
     latency: Annotated[
         str | None,
         typer.Option(

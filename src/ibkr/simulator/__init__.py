@@ -1,4 +1,4 @@
-"""A simulated TWS / IB Gateway: a real TCP server that speaks the API's text protocol.
+"""A simulated TWS / IB Gateway: a real TCP server that speaks the API's protocol, text and protobuf.
 
 `Gateway` for programs with an event loop, `ThreadedGateway` for those without. `FAULTS` lists what
 it can be put through: `await gateway.fault("restart", 2)`.

@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping
 from email.parser import BytesHeaderParser
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
+from ibkr.simulator.faults.faults import Faults
 from ibkr.simulator.faults.registry import FAULTS, FaultError, find_fault
-
-if TYPE_CHECKING:
-    from ibkr.simulator.gateway import Gateway
+from ibkr.simulator.seen import Seen
 
 log = logging.getLogger("ibkr.simulator")
 
@@ -45,13 +44,28 @@ class Refused(Exception):
         self.status = status
 
 
+class Controlled(Protocol):
+    """The gateway, as the control port sees it."""
+
+    faults: Faults
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def is_listening(self) -> bool: ...
+    @property
+    def client_ids(self) -> list[int]: ...
+    @property
+    def seen(self) -> Seen: ...
+
+
 class Control:
     """Serves the control port of one gateway.
 
     `port` is the chosen one once it was started; `patience` is the number of seconds that one connection may take.
     """
 
-    def __init__(self, gateway: "Gateway", port: int, patience: float = PATIENCE) -> None:
+    def __init__(self, gateway: Controlled, port: int, patience: float = PATIENCE) -> None:
         self.gateway = gateway
         self.port = port
         self.patience = patience

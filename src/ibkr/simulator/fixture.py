@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable
 
 from ibkr.simulator.gateway import Gateway
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.table import REQUESTS
 from ibkr.simulator.seen import SeenRequest
 from ibkr.simulator.threaded import ThreadedGateway
 

@@ -13,11 +13,11 @@ from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.order import Execution, Order
 from ibkr.simulator.connection.latency import parse_latency
 from ibkr.simulator.connection.listener import Listener
-from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.connection.time_zone import TimeZone
 from ibkr.simulator.control import Control
+from ibkr.simulator.faults.conditions import RateLimit
 from ibkr.simulator.faults.faults import Faults
-from ibkr.simulator.hub import ID_HOLD, Hub, Settings
+from ibkr.simulator.hub import ID_HOLD, Hub
 from ibkr.simulator.market.instruments import SHIPPED as SHIPPED_INSTRUMENTS
 from ibkr.simulator.market.instruments import load_instruments
 from ibkr.simulator.orders.trading import Trading
@@ -26,18 +26,19 @@ from ibkr.simulator.requests.answers import load_answers
 from ibkr.simulator.scenarios.player import Player
 from ibkr.simulator.scenarios.scenario import Scenario
 from ibkr.simulator.seen import Seen
+from ibkr.simulator.state import MAX_VERSION, Settings
 
 _STOP_TIMEOUT = 5.0
 
 
 class Gateway:
-    """A TCP server that speaks the text protocol of TWS and IB Gateway, and fails on demand.
+    """A TCP server that speaks the protocol of TWS and IB Gateway, and fails on demand.
 
     Args:
         host: The address to listen on. Anybody who can reach it can use the gateway.
         port: The API port. 0 takes a free one, which the gateway keeps over restarts.
         accounts: The account ids of the login.
-        server_version: The highest API version that it speaks, from 100 to 200. The version of a session is the
+        server_version: The highest API version that it speaks, from 100 to 226. The version of a session is the
             highest that the client speaks too.
         tick_interval: Seconds between two prices of an instrument.
         seed: Another seed gives other prices.
@@ -74,7 +75,7 @@ class Gateway:
         port: int = 0,
         *,
         accounts: Sequence[str] = ("DU1234567",),
-        server_version: int = 178,
+        server_version: int = MAX_VERSION,
         tick_interval: float = 0.05,
         seed: int = 1,
         next_order_id: int = 1,

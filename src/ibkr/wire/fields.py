@@ -49,6 +49,13 @@ def unescape_text(text: str) -> str:
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def number_text(value: float, *, whole: bool = False) -> str:
+    """A number as texts have it: a bool as 1 or 0; where it is `whole`, without a needless fraction."""
+    if type(value) is float and not (whole and value.is_integer()):
+        return _encode_float(value)
+    return str(int(value))
+
+
 def ascii_text(text: str) -> str:
     """`text` with every character beyond ASCII as `\\uXXXX`, in pairs beyond the BMP as Java does."""
     return text if text.isascii() else re.sub(_NON_ASCII, _java_escape, text)

@@ -11,6 +11,12 @@ MAX_FRAME_BEFORE_HANDSHAKE = 1024 * 1024
 MAX_FRAME = 16 * 1024 * 1024
 """Bytes. The official client takes 0xFFFFFF at most (ibapi `common.MAX_MSG_LEN`)."""
 
+BINARY_IDS = 201
+"""The server version from which on a message begins with its id as four bytes, big-endian."""
+
+PROTOBUF_IDS = 200
+"""What is added to that id where the rest of the message is protobuf."""
+
 _PREFIX = struct.Struct(">I")
 
 
@@ -33,6 +39,21 @@ class FrameTooLong(ValueError):
 def frame(body: bytes) -> bytes:
     """`body` with its length in front, as it goes over the wire."""
     return _PREFIX.pack(len(body)) + body
+
+
+def binary_id(number: int) -> bytes:
+    """The first four bytes of a body from version 201 on."""
+    return _PREFIX.pack(number)
+
+
+def split_id(body: bytes, server_version: int) -> tuple[int, bool, bytes]:
+    """The message id of a body, whether the rest is protobuf, and the rest. The id is -1 where there is none."""
+    if server_version >= BINARY_IDS:
+        number = int.from_bytes(body[:4], "big") if len(body) >= 4 else -1
+        is_protobuf = number > PROTOBUF_IDS
+        return number - PROTOBUF_IDS * is_protobuf, is_protobuf, body[4:]
+    head, _, rest = body.partition(b"\0")
+    return int(head) if head.isdigit() and len(head) < 10 else -1, False, rest
 
 
 class FrameReader:

@@ -5,6 +5,10 @@ Source: ibapi 10.46 `message.py` and the methods that its `decoder.py` calls.
 
 from collections.abc import Iterator
 
+from ibkr.wire import schema
+from ibkr.wire.frame import BINARY_IDS, split_id
+from ibkr.wire.items import LayoutError
+
 _TABLE = """
 1 tickPrice 2 tickSize 3 orderStatus 4 error 5 openOrder 6 updateAccountValue 7 updatePortfolio 8 updateAccountTime
 9 nextValidId 10 contractDetails 11 execDetails 12 updateMktDepth 13 updateMktDepthL2 14 updateNewsBulletin
@@ -20,7 +24,7 @@ _TABLE = """
 90 historicalDataUpdate 91 rerouteMktDataReq 92 rerouteMktDepthReq 93 marketRule 94 pnl 95 pnlSingle
 96 historicalTicks 97 historicalTicksBidAsk 98 historicalTicksLast 99 tickByTick 100 orderBound 101 completedOrder
 102 completedOrdersEnd 103 replaceFAEnd 104 wshMetaData 105 wshEventData 106 historicalSchedule 107 userInfo
-108 historicalDataEnd 109 currentTimeInMillis
+108 historicalDataEnd 109 currentTimeInMillis 110 configResponse 111 updateConfigResponse
 """
 
 
@@ -44,8 +48,23 @@ MESSAGE_NAMES = frozenset(_BY_ID.values()) - {"tickByTick"} | frozenset(_TICK_BY
 
 
 def message_name(body: bytes) -> str:
-    """The name of a text message by its body, or `unknown`."""
+    """The name of a message by its body, in any encoding, or `unknown`."""
+    if body[:1] == b"\0":  # an id of four bytes; text begins with a digit
+        return _binary_name(body)
     head = body.split(b"\0", 3)
     if head[0] == b"99" and len(head) > 2:
         return _TICK_BY_TICK.get(head[2], "unknown")
     return _BY_ID.get(head[0], "unknown")
+
+
+def _binary_name(body: bytes) -> str:
+    number, is_protobuf, rest = split_id(body, BINARY_IDS)
+    if number != 99:
+        return _BY_ID.get(b"%d" % number, "unknown")
+    if not is_protobuf:
+        return _TICK_BY_TICK.get(rest.split(b"\0")[1] if rest.count(b"\0") > 1 else b"", "unknown")
+    try:
+        kind = schema.parse("TickByTickData", rest).tickType
+    except LayoutError:
+        return "unknown"
+    return _TICK_BY_TICK.get(b"%d" % kind, "unknown")

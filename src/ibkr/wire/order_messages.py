@@ -4,15 +4,18 @@ Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, for server versi
 numbers in `since` and `before` are named in ibapi's `server_versions.py`. Checked with the lines of
 real gateways that rust-ibapi and ib_insync issue 523 have recorded. `stop_price` is the second of two
 fields that both decoders keep as `trailStopPrice`, and so the one that counts.
+
+Over 300 lines by its layouts.
 """
 
-from ibkr.wire.layout import REQ_ID, Field, Given, Item, Layout, Repeat, fields, texts, version_field
+from ibkr.wire.layout import NOWHERE, REQ_ID, Field, Given, Item, Layout, Repeat, fields, texts, version_field
 from ibkr.wire.order_parts import (
     ALGO,
     COMBO_LEGS,
     CONDITIONS,
     DELTA_NEUTRAL_CONTRACT,
     HEDGE,
+    NEWER_TERMS,
     ORDER_COMBO_LEGS,
     PEGGED,
     PEGGED_TO_BENCHMARK,
@@ -21,12 +24,14 @@ from ibkr.wire.order_parts import (
     TERMS,
     is_set,
 )
+from ibkr.wire.schema import proto_name
 
 
 def _contract(strike_kind: str = "float") -> tuple[Field, ...]:
     return (
         Field("con_id", "int"),
-        *texts("symbol sec_type last_trade_date"),
+        *texts("symbol sec_type"),
+        Field("last_trade_date", proto="lastTradeDateOrContractMonth"),
         Field("strike", strike_kind),
         *texts("right multiplier exchange currency local_symbol trading_class"),
     )
@@ -39,14 +44,19 @@ _ORDER_HEAD = (
 _FLAGS = (*fields("bool", "outside_rth hidden"), Field("discretionary_amt", "size"), Field("good_after_time"))
 _ADVISOR = (*texts("fa_group fa_method fa_percentage"), Field("fa_profile", before=177), Field("model_code"))
 _SHORT_SALE = (
-    *texts("good_till_date rule_80a"),
+    Field("good_till_date"),
+    Field("rule_80a", proto="rule80A"),
     Field("percent_offset", "float"),
     Field("settling_firm"),
     Field("short_sale_slot", "int"),
     Field("designated_location"),
     Field("exempt_code", "int"),
 )
-_BOX = fields("float", "starting_price stock_ref_price delta stock_range_lower stock_range_upper")
+_BOX = (
+    *fields("float", "starting_price stock_ref_price"),
+    Field("delta", "float", proto="order.delta"),
+    *fields("float", "stock_range_lower stock_range_upper"),
+)
 _VOLATILITY = (
     Field("volatility", "float"),
     Field("volatility_type", "int"),
@@ -61,7 +71,8 @@ _DELTA_NEUTRAL_SHORT = (
 _TRAIL = (
     Field("continuous_update", "bool"),
     Field("reference_price_type", "int"),
-    *fields("float", "trail_stop_price trailing_percent"),
+    Field("trail_stop_price", "float", proto=NOWHERE),
+    Field("trailing_percent", "float"),
 )
 _COMBO: tuple[Item, ...] = (Field("combo_legs_descrip"), COMBO_LEGS, ORDER_COMBO_LEGS, SMART_COMBO_ROUTING)
 _SCALE: tuple[Item, ...] = (
@@ -82,12 +93,9 @@ _MARGINS = texts(
     "init_margin_change maint_margin_change equity_with_loan_change "
     "init_margin_after maint_margin_after equity_with_loan_after"
 )
-_OUTSIDE_HOURS = fields(
-    "float",
-    "init_margin_before_outside_rth maint_margin_before_outside_rth equity_with_loan_before_outside_rth "
-    "init_margin_change_outside_rth maint_margin_change_outside_rth equity_with_loan_change_outside_rth "
-    "init_margin_after_outside_rth maint_margin_after_outside_rth equity_with_loan_after_outside_rth",
-    since=195,
+_OUTSIDE_HOURS = tuple(
+    Field(f"{name}_outside_rth", "float", since=195, proto=f"{proto_name(name)}OutsideRTH")
+    for name in (margin.name for margin in _MARGINS)
 )
 _ALLOCATIONS = Repeat(
     "order_allocations",
@@ -107,16 +115,16 @@ OPEN_ORDER = Layout(
         *_ORDER_HEAD,
         *fields("int", "client_id perm_id"),
         *_FLAGS,
-        Field("shares_allocation"),
+        Field("shares_allocation", proto=NOWHERE),
         *_ADVISOR,
         *_SHORT_SALE,
-        Field("auction_strategy", "int"),
+        Field("auction_strategy", "int", proto=NOWHERE),
         *_BOX,
         Field("display_size", "int"),
         *fields("bool", "block_order sweep_to_fill all_or_none"),
         *fields("int", "min_qty oca_type"),
-        *fields("bool", "etrade_only firm_quote_only"),
-        Field("nbbo_price_cap", "float"),
+        *fields("bool", "etrade_only firm_quote_only", proto=NOWHERE),
+        Field("nbbo_price_cap", "float", proto=NOWHERE),
         *fields("int", "parent_id trigger_method"),
         *_VOLATILITY,
         Given(
@@ -129,8 +137,8 @@ OPEN_ORDER = Layout(
             ),
         ),
         *_TRAIL,
-        Field("basis_points", "float"),
-        Field("basis_points_type", "int"),
+        Field("basis_points", "float", proto=NOWHERE),
+        Field("basis_points_type", "int", proto=NOWHERE),
         *_COMBO,
         *_SCALE,
         Field("opt_out_smart_routing", "bool"),
@@ -138,8 +146,10 @@ OPEN_ORDER = Layout(
         *fields("bool", "solicited what_if"),
         Field("status"),
         *_MARGINS,
-        *fields("float", "commission min_commission max_commission"),
-        Field("commission_currency"),
+        Field("commission", "float", proto="commissionAndFees"),
+        Field("min_commission", "float", proto="minCommissionAndFees"),
+        Field("max_commission", "float", proto="maxCommissionAndFees"),
+        Field("commission_currency", proto="commissionAndFeesCurrency"),
         Field("margin_currency", since=195),
         *_OUTSIDE_HOURS,
         Field("suggested_size", "size", since=195),
@@ -148,10 +158,14 @@ OPEN_ORDER = Layout(
         Field("warning_text"),
         *_RANDOMIZE,
         Field("adjusted_order_type"),
-        *fields("float", "trigger_price stop_price lmt_price_offset adjusted_stop_price"),
+        Field("trigger_price", "float"),
+        Field("stop_price", "float", proto="trailStopPrice"),
+        *fields("float", "lmt_price_offset adjusted_stop_price"),
         *fields("float", "adjusted_stop_limit_price adjusted_trailing_amount"),
         Field("adjustable_trailing_unit", "int"),
-        *texts("soft_dollar_tier_name soft_dollar_tier_value soft_dollar_tier_display_name"),
+        Field("soft_dollar_tier_name", proto="order.softDollarTier.name"),
+        Field("soft_dollar_tier_value", proto="order.softDollarTier.value"),
+        Field("soft_dollar_tier_display_name", proto="order.softDollarTier.displayName"),
         Field("cash_qty", "size"),
         *fields("bool", "dont_use_auto_price_for_hedge is_oms_container discretionary_up_to_limit_price"),
         Field("use_price_mgmt_algo", "bool"),
@@ -168,7 +182,9 @@ OPEN_ORDER = Layout(
         Field("manual_order_indicator", "int", since=193),
         Field("submitter", since=198),
         Field("imbalance_only", "bool", since=199),
+        *NEWER_TERMS,
     ),
+    protobuf=(203, "OpenOrder"),
 )
 
 COMPLETED_ORDER = Layout(
@@ -193,7 +209,8 @@ COMPLETED_ORDER = Layout(
         Field("solicited", "bool"),
         Field("status"),
         *_RANDOMIZE,
-        *fields("float", "stop_price lmt_price_offset"),
+        Field("stop_price", "float", proto="trailStopPrice"),
+        Field("lmt_price_offset", "float"),
         Field("cash_qty", "size"),
         *fields("bool", "dont_use_auto_price_for_hedge is_oms_container"),
         Field("auto_cancel_date"),
@@ -209,6 +226,7 @@ COMPLETED_ORDER = Layout(
         Field("professional_customer", "bool", since=184),
         Field("submitter", since=198),
     ),
+    protobuf=(204, "CompletedOrder"),
 )
 
 ORDER_STATUS = Layout(
@@ -224,6 +242,7 @@ ORDER_STATUS = Layout(
         Field("why_held"),
         Field("mkt_cap_price", "size"),
     ),
+    protobuf=(203, "OrderStatus"),
 )
 EXEC_DETAILS = Layout(
     "execDetails",
@@ -232,19 +251,24 @@ EXEC_DETAILS = Layout(
         REQ_ID,
         Field("order_id", "int"),
         *_contract(),
-        *texts("exec_id time account execution_exchange side"),
+        *texts("exec_id time"),
+        Field("account", proto="acctNumber"),
+        Field("execution_exchange", proto="execution.exchange"),
+        Field("side"),
         Field("shares", "size"),
         Field("price", "float"),
-        *fields("int", "perm_id client_id liquidation"),
+        *fields("int", "perm_id client_id"),
+        Field("liquidation", "int", proto="isLiquidation"),
         Field("cum_qty", "size"),
         Field("avg_price", "float"),
         *texts("order_ref ev_rule"),
         Field("ev_multiplier", "float"),
         Field("model_code"),
         Field("last_liquidity", "int"),
-        Field("pending_price_revision", "bool", since=178),
+        Field("pending_price_revision", "bool", since=178, proto="isPriceRevisionPending"),
         Field("submitter", since=198),
     ),
+    protobuf=(201, "ExecutionDetails"),
 )
 COMMISSION_REPORT = Layout(
     "commissionReport",
@@ -252,13 +276,15 @@ COMMISSION_REPORT = Layout(
     (
         version_field(1),
         Field("exec_id"),
-        Field("commission", "float"),
+        Field("commission", "float", proto="commissionAndFees"),
         Field("currency"),
-        *fields("float", "realized_pnl yield"),
+        Field("realized_pnl", "float", proto="realizedPNL"),
+        Field("yield", "float", proto="bondYield"),
         Field("yield_redemption_date", "int"),
     ),
+    protobuf=(201, "CommissionAndFeesReport"),
 )
-ORDER_BOUND = Layout("orderBound", 100, fields("int", "perm_id client_id order_id"))
+ORDER_BOUND = Layout("orderBound", 100, fields("int", "perm_id client_id order_id"), protobuf=(213, "OrderBound"))
 
 POSITION_MULTI = Layout(
     "positionMulti",
@@ -269,16 +295,23 @@ POSITION_MULTI = Layout(
         Field("account"),
         *_contract(),
         Field("position", "size"),
-        Field("average_cost", "float"),
+        Field("average_cost", "float", proto="avgCost"),
         Field("model_code"),
     ),
+    protobuf=(207, "PositionMulti"),
 )
-POSITION_MULTI_END = Layout("positionMultiEnd", 72, (version_field(1), REQ_ID))
-PNL = Layout("pnl", 94, (REQ_ID, *fields("float", "daily_pnl unrealized_pnl realized_pnl")))
+POSITION_MULTI_END = Layout("positionMultiEnd", 72, (version_field(1), REQ_ID), protobuf=(207, "PositionMultiEnd"))
+_PROFITS = (
+    Field("daily_pnl", "float", proto="dailyPnL"),
+    Field("unrealized_pnl", "float", proto="unrealizedPnL"),
+    Field("realized_pnl", "float", proto="realizedPnL"),
+)
+PNL = Layout("pnl", 94, (REQ_ID, *_PROFITS), protobuf=(210, "PnL"))
 PNL_SINGLE = Layout(
     "pnlSingle",
     95,
-    (REQ_ID, Field("position", "size"), *fields("float", "daily_pnl unrealized_pnl realized_pnl value")),
+    (REQ_ID, Field("position", "size"), *_PROFITS, Field("value", "float")),
+    protobuf=(210, "PnLSingle"),
 )
 
 LAYOUTS = {item.name: item for item in globals().copy().values() if isinstance(item, Layout)}

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 
-from ibkr.wire.layout import Field, Given, Item, Repeat, fields, texts
+from ibkr.wire.items import NOWHERE, Field, Given, Item, Repeat, fields, texts
 
 _PRICE, _EXECUTION, _VOLUME, _PERCENT = 1, 5, 6, 7
+_CONDITION_VALUES = {_PRICE: "price", 3: "time", 4: "percent", _VOLUME: "volume", _PERCENT: "changePercent"}
 
 
 def is_set(name: str) -> Callable[[Mapping[str, object]], bool]:
@@ -31,6 +32,12 @@ def has_mid_offsets(values: Mapping[str, object]) -> bool:
     return values["order_type"] in ("PEG MID", "PEGMID")
 
 
+def _condition_value(values: Mapping[str, object]) -> str:
+    """Where protobuf has the value of a condition: by its type, which is one of those above, and else nowhere."""
+    kind = values["type"]
+    return _CONDITION_VALUES.get(kind, NOWHERE) if isinstance(kind, int) else NOWHERE
+
+
 TERMS = (
     Field("action"),
     Field("total_quantity", "size"),
@@ -47,13 +54,15 @@ COMBO_LEGS = Repeat(
     (
         *fields("int", "con_id ratio"),
         *texts("action exchange"),
-        *fields("int", "open_close short_sale_slot"),
+        Field("open_close", "int"),
+        Field("short_sale_slot", "int", proto="shortSalesSlot"),
         Field("designated_location"),
         Field("exempt_code", "int"),
     ),
+    proto="contract.comboLegs",
 )
-ORDER_COMBO_LEGS = Repeat("order_combo_legs", fields("float", "price"))
-SMART_COMBO_ROUTING = Repeat("smart_combo_routing_params", texts("tag value"))
+ORDER_COMBO_LEGS = Repeat("order_combo_legs", fields("float", "price", proto="perLegPrice"), proto="contract.comboLegs")
+SMART_COMBO_ROUTING = Repeat("smart_combo_routing_params", texts("tag value"), proto="order.smartComboRoutingParams")
 
 SCALE = Given(
     is_scaled,
@@ -68,18 +77,19 @@ SCALE = Given(
 )
 HEDGE: tuple[Item, ...] = (Field("hedge_type"), Given(is_set("hedge_type"), texts("hedge_param")))
 DELTA_NEUTRAL_CONTRACT: tuple[Item, ...] = (
-    Field("has_delta_neutral_contract", "bool"),
+    Field("has_delta_neutral_contract", "bool", proto="contract.deltaNeutralContract"),
     Given(
         is_set("has_delta_neutral_contract"),
         (
-            Field("delta_neutral_contract_con_id", "int"),
-            *fields("float", "delta_neutral_contract_delta delta_neutral_contract_price"),
+            Field("delta_neutral_contract_con_id", "int", proto="contract.deltaNeutralContract.conId"),
+            Field("delta_neutral_contract_delta", "float", proto="contract.deltaNeutralContract.delta"),
+            Field("delta_neutral_contract_price", "float", proto="contract.deltaNeutralContract.price"),
         ),
     ),
 )
 ALGO: tuple[Item, ...] = (
     Field("algo_strategy"),
-    Given(is_set("algo_strategy"), (Repeat("algo_params", texts("tag value")),)),
+    Given(is_set("algo_strategy"), (Repeat("algo_params", texts("tag value"), proto="order.algoParams"),)),
 )
 PEGGED_TO_BENCHMARK = Given(
     is_any("order_type", "PEG BENCH", "PEGBENCH"),
@@ -95,15 +105,31 @@ CONDITIONS: tuple[Item, ...] = (
         "conditions",
         (
             Field("type", "int"),
-            Field("conjunction"),
+            Field("conjunction", proto="isConjunctionConnection"),
             Given(is_any("type", _EXECUTION), texts("sec_type exchange symbol")),
-            Given(lambda values: values["type"] != _EXECUTION, (Field("is_more", "bool"), Field("value"))),
+            Given(
+                lambda values: values["type"] != _EXECUTION,
+                (Field("is_more", "bool"), Field("value", proto=_condition_value)),
+            ),
             Given(is_any("type", _PRICE, _VOLUME, _PERCENT), (Field("con_id", "int"), Field("exchange"))),
             Given(is_any("type", _PRICE), fields("int", "trigger_method")),
         ),
+        proto="order.conditions",
     ),
-    Given(is_set("conditions"), fields("bool", "conditions_ignore_rth conditions_cancel_order")),
+    Given(
+        is_set("conditions"),
+        (
+            *fields("bool", "conditions_ignore_rth conditions_cancel_order"),
+            Field("conditions_include_overnight", "bool", since=226),
+        ),
+    ),
 )
+NEWER_TERMS = (
+    *fields("bool", "deactivate post_only allow_pre_open ignore_open_auction", since=216),
+    *fields("int", "seek_price_improvement what_if_type", since=217),
+    Field("hedge_max_size", "int", since=223),
+)
+"""Of placeOrder and openOrder, which are protobuf at those versions."""
 PEGGED: tuple[Item, ...] = (
     *fields("int", "min_trade_qty min_compete_size", since=170),
     *fields("float", "compete_against_best_offset mid_offset_at_whole mid_offset_at_half", since=170),

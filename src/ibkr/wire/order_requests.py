@@ -4,13 +4,14 @@ Read off `EClient.placeOrder`, `cancelOrder`, `exerciseOptions` and `reqExecutio
 2.1.0, for server versions from 151 on.
 """
 
-from ibkr.wire.layout import REQ_ID, Field, Given, Item, Layout, Repeat, fields, texts, version_field
+from ibkr.wire.layout import NOWHERE, Field, Given, Item, Layout, Repeat, fields, texts, version_field
 from ibkr.wire.order_parts import (
     ALGO,
     COMBO_LEGS,
     CONDITIONS,
     DELTA_NEUTRAL_CONTRACT,
     HEDGE,
+    NEWER_TERMS,
     ORDER_COMBO_LEGS,
     PEGGED_TO_BENCHMARK,
     SCALE,
@@ -23,9 +24,12 @@ from ibkr.wire.order_parts import (
 
 _CONTRACT = (
     Field("con_id", "int"),
-    *texts("symbol sec_type last_trade_date"),
+    *texts("symbol sec_type"),
+    Field("last_trade_date", proto="lastTradeDateOrContractMonth"),
     Field("strike", "float"),
-    *texts("right multiplier exchange primary_exchange currency local_symbol trading_class"),
+    *texts("right multiplier exchange"),
+    Field("primary_exchange", proto="primaryExch"),
+    *texts("currency local_symbol trading_class"),
     *texts("sec_id_type sec_id"),
 )
 _MAIN: tuple[Item, ...] = (
@@ -38,7 +42,7 @@ _MAIN: tuple[Item, ...] = (
     Given(is_any("sec_type", "BAG"), (COMBO_LEGS, ORDER_COMBO_LEGS, SMART_COMBO_ROUTING)),
 )
 _EXTENDED = (
-    Field("shares_allocation"),
+    Field("shares_allocation", proto=NOWHERE),
     Field("discretionary_amt", "float"),
     *texts("good_after_time good_till_date fa_group fa_method fa_percentage"),
     Field("fa_profile", before=177),
@@ -46,14 +50,17 @@ _EXTENDED = (
     Field("short_sale_slot", "int"),
     Field("designated_location"),
     *fields("int", "exempt_code oca_type"),
-    *texts("rule_80a settling_firm"),
+    Field("rule_80a", proto="rule80A"),
+    Field("settling_firm"),
     Field("all_or_none", "bool"),
     Field("min_qty", "int"),
     Field("percent_offset", "float"),
-    *fields("bool", "etrade_only firm_quote_only"),
-    Field("nbbo_price_cap", "float"),
-    Field("auction_strategy", "int"),
-    *fields("float", "starting_price stock_ref_price delta stock_range_lower stock_range_upper"),
+    *fields("bool", "etrade_only firm_quote_only", proto=NOWHERE),
+    Field("nbbo_price_cap", "float", proto=NOWHERE),
+    Field("auction_strategy", "int", proto=NOWHERE),
+    *fields("float", "starting_price stock_ref_price"),
+    Field("delta", "float", proto="order.delta"),
+    *fields("float", "stock_range_lower stock_range_upper"),
     Field("override_percentage_constraints", "bool"),
 )
 _VOLATILITY: tuple[Item, ...] = (
@@ -99,7 +106,9 @@ _ADJUSTED = (
     *fields("float", "trigger_price lmt_price_offset adjusted_stop_price"),
     *fields("float", "adjusted_stop_limit_price adjusted_trailing_amount"),
     Field("adjustable_trailing_unit", "int"),
-    *texts("ext_operator soft_dollar_tier_name soft_dollar_tier_value"),
+    Field("ext_operator"),
+    Field("soft_dollar_tier_name", proto="order.softDollarTier.name"),
+    Field("soft_dollar_tier_value", proto="order.softDollarTier.value"),
     Field("cash_qty", "float"),
     *texts("mifid2_decision_maker mifid2_decision_algo mifid2_execution_trader mifid2_execution_algo"),
     *fields("bool", "dont_use_auto_price_for_hedge is_oms_container discretionary_up_to_limit_price"),
@@ -125,12 +134,15 @@ _NEWER: tuple[Item, ...] = (
     Field("include_overnight", "bool", since=189),
     Field("manual_order_indicator", "int", since=192),
     Field("imbalance_only", "bool", since=199),
+    Field("route_marketable_to_bbo", "bool", since=217),
+    *NEWER_TERMS,
 )
 
 PLACE_ORDER = Layout(
     "placeOrder",
     3,
     (Field("order_id", "int"), *_CONTRACT, *_MAIN, *_EXTENDED, *_VOLATILITY, *_STRATEGY, *_ADJUSTED, *_NEWER),
+    protobuf=(203, "PlaceOrderRequest"),
 )
 CANCEL_ORDER = Layout(
     "cancelOrder",
@@ -138,19 +150,20 @@ CANCEL_ORDER = Layout(
     (
         version_field(1, before=192),
         Field("order_id", "int"),
-        Field("manual_cancel_order_time", since=169),
+        Field("manual_cancel_order_time", since=169, proto="manualOrderCancelTime"),
         *(Field(name, since=187, before=190) for name in ("rfq_id", "rfq_operator")),
         Field("rfq_indicator", "int", since=187, before=190),
         Field("ext_operator", since=192),
         Field("manual_order_indicator", "int", since=192),
     ),
+    protobuf=(203, "CancelOrderRequest"),
 )
 EXERCISE_OPTIONS = Layout(
     "exerciseOptions",
     21,
     (
         version_field(2),
-        REQ_ID,
+        Field("req_id", "int", proto="orderId"),
         *(item for item in _CONTRACT if item.name not in ("primary_exchange", "sec_id_type", "sec_id")),
         *fields("int", "exercise_action exercise_quantity"),
         Field("account"),
@@ -159,6 +172,7 @@ EXERCISE_OPTIONS = Layout(
         Field("customer_account", since=183),
         Field("professional_customer", "bool", since=184),
     ),
+    protobuf=(211, "ExerciseOptionsRequest"),
 )
 GLOBAL_CANCEL = Layout(
     "reqGlobalCancel",
@@ -168,6 +182,7 @@ GLOBAL_CANCEL = Layout(
         Field("ext_operator", since=192),
         Field("manual_order_indicator", "int", since=192),
     ),
+    protobuf=(203, "GlobalCancelRequest"),
 )
 EXECUTIONS = Layout(
     "reqExecutions",
@@ -175,8 +190,10 @@ EXECUTIONS = Layout(
     (
         version_field(3),
         *fields("int", "req_id client_id"),
-        *texts("account time symbol sec_type exchange side"),
-        Field("last_n_days", "int", since=200),
-        Repeat("specific_dates", texts("date"), since=200),
+        Field("account", proto="acctCode"),
+        *texts("time symbol sec_type exchange side"),
+        Field("last_n_days", "int", since=200, proto="lastNDays"),
+        Repeat("specific_dates", texts("date"), since=200, proto="executionFilter.specificDates"),
     ),
+    protobuf=(201, "ExecutionRequest"),
 )

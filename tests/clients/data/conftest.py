@@ -30,6 +30,7 @@ _VALUES: dict[str, st.SearchStrategy[object]] = {
 _SPECIAL: dict[str, st.SearchStrategy[object]] = {
     "attributes": st.sampled_from((0, 3)),  # the bits of a mask stand in another order in 97 than in 99
     "tick_type": st.sampled_from((1, 2)),
+    "letter": st.text("ABC", min_size=1, max_size=1),  # in protobuf, ibapi makes a blank of none
 }
 
 

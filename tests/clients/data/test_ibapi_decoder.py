@@ -16,7 +16,7 @@ from tests.clients import official
 pytestmark = pytest.mark.ibapi
 
 IS_OLD = official.is_old()
-VERSIONS = [157] if IS_OLD else [157, 176, 178, 187, 193, 200]
+VERSIONS = official.versions(157, 176, 178, 187, 193, 200, 201, 206, 208, 209, 210, 212, 213, 225, 226)
 UNKNOWN_TO_THE_OLD = {
     "historicalSchedule",
     "userInfo",

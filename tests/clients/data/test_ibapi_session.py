@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ibkr.simulator import ThreadedGateway
+from tests.clients import official
 
 pytestmark = pytest.mark.ibapi
 client_module = pytest.importorskip("ibapi.client")
@@ -16,8 +17,7 @@ wrapper_module = pytest.importorskip("ibapi.wrapper")
 contract_module = pytest.importorskip("ibapi.contract")
 scanner_module = pytest.importorskip("ibapi.scanner")
 
-IS_OLD = not hasattr(pytest.importorskip("ibapi.server_versions"), "MIN_SERVER_VER_PROTOBUF")
-VERSIONS = [157] if IS_OLD else [157, 178, 187, 193, 200]
+VERSIONS = official.versions(157, 178, 187, 193, 200, 201, 206, 209, 213, 225, 226)
 FARMS = {2104, 2106, 2158}
 
 

@@ -14,21 +14,20 @@ import pytest
 from ib_async import Client as AsyncClient
 from ib_async.decoder import Decoder as AsyncDecoder
 
-from ibkr.wire import decode_fields
 from ibkr.wire.layout import Layout
 from tests.clients import official
 from tests.heard import Heard
 
-VERSIONS = tuple(range(157, 201))
+VERSIONS = (*range(157, 201), 201, 203, 204, 206, 211, 213, 217, 225, 226)
 
 
 @dataclass(frozen=True, repr=False)
 class Library:
-    """`decode(layout, version, body)` gives what the wrapper hears; `new_order()` and `send` make a placeOrder."""
+    """`decode(layout, version, body)` gives what the wrapper hears, `sent(version, action)` the body that it writes."""
 
     versions: tuple[int, ...]
     decode: Callable[[Layout, int, bytes], tuple[Any, ...]]
-    sent: Callable[[int, Callable[[Any], None]], list[str]]
+    sent: Callable[[int, Callable[[Any], None]], bytes]
     classes: Any
     newest: int
     cancel_arguments: tuple[Any, ...] = ()
@@ -49,7 +48,7 @@ def ib_async_library() -> Library:
         ((_, args),) = heard.calls
         return args
 
-    def sent(version: int, action: Callable[[Any], None]) -> list[str]:
+    def sent(version: int, action: Callable[[Any], None]) -> bytes:
         client = AsyncClient(Heard())
         messages: list[str] = []
         client._serverVersion = version
@@ -57,7 +56,7 @@ def ib_async_library() -> Library:
         client.sendMsg = messages.append  # type: ignore[method-assign]
         action(client)
         (message,) = messages
-        return message.split("\0")[:-1]
+        return message.encode()
 
     # At 158 ib_async does not know of `duration`, from 195 on of the fields in the middle of openOrder.
     return Library(
@@ -79,7 +78,7 @@ def ibapi_library() -> Library:
         ((_, args),) = heard.calls
         return args
 
-    def sent(version: int, action: Callable[[Any], None]) -> list[str]:
+    def sent(version: int, action: Callable[[Any], None]) -> bytes:
         client = EClient(Heard())
         messages: list[bytes] = []
         client.serverVersion_ = version
@@ -87,7 +86,7 @@ def ibapi_library() -> Library:
         client.connState = EClient.CONNECTED
         action(client)
         assert messages, client.wrapper.calls
-        return decode_fields(messages[0][4:])
+        return messages[0][4:]
 
     classes = SimpleNamespace(**vars(contract), ExecutionFilter=ExecutionFilter, TagValue=tag_value.TagValue)
     classes.Order, classes.OrderComboLeg = order.Order, order.OrderComboLeg

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.wire.layout import Field, Item, Layout, Repeat, flat
+from ibkr.wire.layout import NOWHERE, Field, Item, Layout, Repeat, flat
 from ibkr.wire.order_messages import (
     COMMISSION_REPORT,
     COMPLETED_ORDER,
@@ -36,6 +36,17 @@ _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "conditions_conjunction": st.sampled_from(["a", "o"]),
     "conditions_value": st.integers(0, 10**6).map(str),
     "time": st.just("20260102 03:04:05 UTC"),
+    # Numbers in protobuf.
+    "multiplier": st.integers(1, 1000).map(str),
+    "liquidation": st.integers(0, 1),
+    **dict.fromkeys(
+        (
+            f"{kind}_{when}"
+            for kind in ("init_margin", "maint_margin", "equity_with_loan")
+            for when in ("before", "change", "after")
+        ),
+        st.integers(1, 10**6).map(str),
+    ),
 }
 
 _RENAMED = {
@@ -54,6 +65,7 @@ _COMPARED_ELSEWHERE = {
     *(f"soft_dollar_tier_{name}" for name in ("name", "value", "display_name")),
     *(f"delta_neutral_contract_{name}" for name in ("con_id", "delta", "price")),
 }
+_OF_TEXT_ALONE = {item.name for item in flat(OPEN_ORDER.fields) if isinstance(item, Field) and item.proto == NOWHERE}
 _SKIPPED_BY_SOME = {
     "shares_allocation",
     "fa_profile",
@@ -86,7 +98,12 @@ def _strategy(item: Field | Repeat, within: str) -> st.SearchStrategy[Any]:
 
 def drawn(data: st.DataObject, library: Any, layout: Layout) -> tuple[int, dict[str, Any]]:
     """A version that the library speaks, and values for the layout."""
-    return data.draw(st.sampled_from(library.versions)), data.draw(values_of(layout.fields))
+    version, values = data.draw(st.sampled_from(library.versions)), data.draw(values_of(layout.fields))
+    if "combo_legs" in values:  # in protobuf a leg has its price, and parameters are a map
+        values["order_combo_legs"] = [{"price": 1.5 + at} for at in range(len(values["combo_legs"]))]
+        for name in ("algo_params", "smart_combo_routing_params"):
+            values[name] = values[name][:1]
+    return version, values
 
 
 def camel(name: str) -> str:
@@ -99,9 +116,9 @@ def camel(name: str) -> str:
 def same(found: Any, wanted: Any) -> bool:
     if isinstance(found, Decimal):
         found = float(found)
-    if isinstance(wanted, str) and not isinstance(found, str):
-        return float(found) == float(wanted)
-    return bool(found == wanted)
+    if found == wanted or found is None:
+        return found == wanted or wanted == ""
+    return isinstance(wanted, str) and wanted.isdigit() and float(found) == float(wanted)  # a margin: "383.0" and "383"
 
 
 examples = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -129,7 +146,7 @@ class TestOrders:
     def compare(self, layout: Layout, version: int, values: dict[str, Any], *objects: Any) -> None:
         on_the_wire = layout.decode(version, layout.encode(version, **values))
         for name, wanted in on_the_wire.items():
-            if name in _COMPARED_ELSEWHERE:
+            if name in _COMPARED_ELSEWHERE or (name in _OF_TEXT_ALONE and layout.protobuf_name(version)):
                 continue
             if isinstance(wanted, list):
                 self.compare_rows(name, wanted, *objects)

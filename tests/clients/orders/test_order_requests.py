@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.simulator.requests.reader import FieldReader, read_layout
+from ibkr.simulator.requests.reader import read_layout
+from ibkr.simulator.requests.table import received
+from ibkr.wire.layout import Layout
 from ibkr.wire.order_requests import CANCEL_ORDER, EXECUTIONS, EXERCISE_OPTIONS, GLOBAL_CANCEL, PLACE_ORDER
 
 ORDER_TYPES = ("MKT", "LMT", "TRAIL LIMIT", "PEG BENCH", "PEG BEST", "PEG MID")
@@ -57,6 +59,11 @@ _FIELDS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "includeOvernight": ("include_overnight", st.booleans()),
     "manualOrderIndicator": ("manual_order_indicator", COUNTS),
     "imbalanceOnly": ("imbalance_only", st.booleans()),
+    "postOnly": ("post_only", st.booleans()),
+    "seekPriceImprovement": ("seek_price_improvement", st.integers(0, 1)),
+    "routeMarketableToBbo": ("route_marketable_to_bbo", st.booleans()),
+    "whatIfType": ("what_if_type", COUNTS),
+    "hedgeMaxSize": ("hedge_max_size", COUNTS),
 }
 _SINCE = {
     "duration": 158,
@@ -70,10 +77,22 @@ _SINCE = {
     "includeOvernight": 189,
     "manualOrderIndicator": 192,
     "imbalanceOnly": 199,
+    "postOnly": 216,
+    "seekPriceImprovement": 217,
+    "routeMarketableToBbo": 217,
+    "whatIfType": 217,
+    "hedgeMaxSize": 223,
 }
 """What a client refuses to send to an older gateway."""
 
 examples = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read(body: bytes, layout: Layout, version: int) -> dict[str, Any]:
+    """What the gateway reads; it raises if not every field was read."""
+    request = received(body, version)
+    assert request.name == layout.name
+    return read_layout(request.fields, layout, version)
 
 
 @examples
@@ -88,9 +107,7 @@ def test_place_order(library, sec_type: str, data: st.DataObject) -> None:
     for name, value in chosen.items():
         setattr(order, name, value)
     contract = a_contract(library, sec_type, data)
-    fields = library.sent(version, lambda client: client.placeOrder(7, contract, order))
-    assert fields.pop(0) == "3"
-    values = read_layout(FieldReader(["3", *fields]), PLACE_ORDER, version)  # raises if not every field was read
+    values = read(library.sent(version, lambda client: client.placeOrder(7, contract, order)), PLACE_ORDER, version)
     assert (values["order_id"], values["con_id"], values["total_quantity"]) == (7, 265598, 100)
     assert (values["exchange"], values["sec_type"]) == (contract.exchange, sec_type)
     for name, value in chosen.items():
@@ -123,8 +140,8 @@ def test_conditions_and_algo_parameters(library) -> None:
     order.conditions = [condition, time]
     contract = library.classes.Contract()
     for version in library.spoken:
-        fields = library.sent(version, lambda client: client.placeOrder(7, contract, order))
-        values = read_layout(FieldReader(fields), PLACE_ORDER, version)
+        body = library.sent(version, lambda client: client.placeOrder(7, contract, order))
+        values = read(body, PLACE_ORDER, version)
         assert values["algo_params"] == [{"tag": "adaptivePriority", "value": "Urgent"}]
         price, moment = values["conditions"]
         assert (price["type"], price["value"], price["con_id"], price["trigger_method"]) == (1, "230.5", 265598, 2)
@@ -135,13 +152,13 @@ def test_cancels_and_executions(library) -> None:
     for version in library.spoken:
         wanted = library.classes.ExecutionFilter()
         wanted.symbol, wanted.side = "AAPL", "BUY"
-        fields = library.sent(version, lambda client, wanted=wanted: client.reqExecutions(5, wanted))
-        values = read_layout(FieldReader(fields), EXECUTIONS, version)
+        body = library.sent(version, lambda client, wanted=wanted: client.reqExecutions(5, wanted))
+        values = read(body, EXECUTIONS, version)
         assert (values["req_id"], values["symbol"], values["side"]) == (5, "AAPL", "BUY")
-        fields = library.sent(version, lambda client: client.cancelOrder(7, *library.cancel_arguments))
-        assert read_layout(FieldReader(fields), CANCEL_ORDER, version)["order_id"] == 7
-        fields = library.sent(version, lambda client: client.reqGlobalCancel(*library.cancel_arguments))
-        read_layout(FieldReader(fields), GLOBAL_CANCEL, version)
+        body = library.sent(version, lambda client: client.cancelOrder(7, *library.cancel_arguments))
+        assert read(body, CANCEL_ORDER, version)["order_id"] == 7
+        body = library.sent(version, lambda client: client.reqGlobalCancel(*library.cancel_arguments))
+        read(body, GLOBAL_CANCEL, version)
 
 
 def test_exercise_of_an_option(library) -> None:
@@ -149,8 +166,8 @@ def test_exercise_of_an_option(library) -> None:
     contract.conId, contract.symbol, contract.secType, contract.strike = 7, "AAPL", "OPT", 200.0
     more = ("", "", False) if library.cancel_arguments else ()
     for version in library.spoken:
-        fields = library.sent(version, lambda client: client.exerciseOptions(5, contract, 2, 3, "DU1", 1, *more))
-        values = read_layout(FieldReader(fields), EXERCISE_OPTIONS, version)
+        body = library.sent(version, lambda client: client.exerciseOptions(5, contract, 2, 3, "DU1", 1, *more))
+        values = read(body, EXERCISE_OPTIONS, version)
         wanted = {"req_id": 5, "con_id": 7, "strike": 200.0, "exercise_action": 2, "exercise_quantity": 3}
         assert {name: values[name] for name in wanted} == wanted
         assert (values["account"], values["override"]) == ("DU1", True)

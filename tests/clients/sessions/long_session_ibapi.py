@@ -18,7 +18,9 @@ AAPL, SPY = 265598, 756733
 
 def session(app: App) -> dict[str, Any]:
     app.reqCurrentTime()
-    app.reqCurrentTimeInMillis()
+    has_milliseconds = app.serverVersion() >= 197
+    if has_milliseconds:
+        app.reqCurrentTimeInMillis()
     app.reqIds(1)
     app.reqAccountUpdates(True, "")
     app.reqAccountUpdatesMulti(301, "DU1234567", "", False)
@@ -29,7 +31,7 @@ def session(app: App) -> dict[str, Any]:
     app.reqPnLSingle(305, "DU1234567", "", AAPL)
     app.reqUserInfo(306)
     app.reqFamilyCodes()
-    [seconds], [milliseconds] = app.until("currentTime"), app.until("currentTimeInMillis")
+    times = [*app.until("currentTime"), *(app.until("currentTimeInMillis") if has_milliseconds else ())]
     app.until("accountDownloadEnd")
     app.until("accountUpdateMultiEnd", 301)
     app.until("positionEnd")
@@ -47,7 +49,7 @@ def session(app: App) -> dict[str, Any]:
     app.cancelPnLSingle(305)
     held = [[item[0].symbol, float(item[1])] for item in app.heard["updatePortfolio"]]
     return {
-        "times": [seconds, milliseconds],
+        "times": times,
         "held": sorted(held),
         "positions": sorted([args[1].symbol, float(args[2])] for args in app.heard["position"]),
         "pnl": list(map(float, [*pnl[1:], *single[1:]])),

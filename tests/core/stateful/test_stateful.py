@@ -15,6 +15,8 @@ from ibkr.core.codes import CODES
 from ibkr.core.facts import (
     ClockJumped,
     CodeReceived,
+    DisconnectWanted,
+    GatewayTold,
     OrdersUnconfirmed,
     PeerSeen,
     ReconnectWanted,
@@ -38,9 +40,10 @@ RARE = {
     *((P.WAITING, wanted, P.CLOSING) for wanted in (ReconnectWanted, RetryWanted)),
     (P.LOOKING, PeerSeen, P.FAILED),
     *((P.LOOKING, Timer.ATTEMPT, to) for to in (P.WAITING, P.FAILED)),
+    (P.LOOKING, DisconnectWanted, P.IDLE),
     *(
         (P.LOOKING, how, P.LOOKING)
-        for how in (Timer.CALENDAR, Timer.ALERT, SocketEnded, OrdersUnconfirmed, ClockJumped)
+        for how in (Timer.CALENDAR, Timer.ALERT, SocketEnded, OrdersUnconfirmed, ClockJumped, GatewayTold)
     ),
     (P.STARTUP, StartupAnswered, P.UP),
     (P.STARTUP, Timer.REQUEST, P.UP),

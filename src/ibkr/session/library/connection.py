@@ -12,10 +12,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ibkr.session.dial import Route, route_of
-from ibkr.session.library.reader import READ_SIZE, MessageReader
 
 if TYPE_CHECKING:
     from ib_async.connection import Connection as _Base
@@ -31,20 +30,33 @@ logger = logging.getLogger("ibkr.session")
 
 CLOSED_BY_PEER = "the gateway closed the connection"
 
+READ_SIZE = 8 * 1024
+"""Bytes of one read: some 300 ticks. Python's garbage collector wakes when 700 objects more are alive, and after enough
+of that looks at every object there is, for 10 to 20 ms; so it never sees a burst. asyncio's own 256 KB are more than a
+loop should work on at a time, too.
+"""
+
 _KEEPALIVE_PROBES = 3
 _LONGEST_KEEPALIVE = 32767
 """Seconds; Linux takes no more for the first of the keepalive options."""
+
+
+class Reader(Protocol):
+    """What reads the bytes that arrive."""
+
+    def take(self, data: bytes) -> None:
+        """Take what the transport has read."""
 
 
 class ConnectionOverrides(_Base):
     """``end_reason``: why the newest socket ends or has ended, in words, where that is known."""
 
     hooks: Hooks
-    reader: MessageReader
+    reader: Reader
     end_reason: str
     _batch: list[bytes] | None
 
-    def adopt(self, hooks: Hooks, reader: MessageReader) -> None:
+    def adopt(self, hooks: Hooks, reader: Reader) -> None:
         """Set what the constructor of the library's class does not."""
         self.hooks, self.reader = hooks, reader
         self.end_reason = ""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ibkr.core.errors import Failure, FailureKind
 from ibkr.session.errors import log_cancelled, shielded
+from ibkr.session.library.connection import READ_SIZE
 from ibkr.wire.frame import MAX_FRAME, FrameReader, FrameTooLong
 from ibkr.wire.handshake import Opening, classify_opening
 
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from ibkr.session.library.tick_decoder import TickReader
 
 logger = logging.getLogger("ibkr.session")
-
-READ_SIZE = 8 * 1024
-"""Bytes of one read: some 300 ticks. Python's garbage collector wakes when 700 objects more are alive, and after enough
-of that looks at every object there is, for 10 to 20 ms; so it never sees a burst. asyncio's own 256 KB are more than a
-loop should work on at a time, too.
-"""
 
 SLICE = 0.004
 """Seconds of work on messages, then the loop has its turn."""

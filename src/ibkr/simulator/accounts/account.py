@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.accounts.streams import ACCOUNT_EVERY, PNL_EVERY
 from ibkr.simulator.accounts.values import account_values, ledger_values
@@ -10,10 +9,8 @@ from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.requests.asking import NO_ID, refuse
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import messages, order_messages
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 MAX_SUMMARIES = 2
 """Account summaries that one client may have standing; the number is from users' reports."""
@@ -22,7 +19,7 @@ _ALL = "All"
 _UNSUBSCRIBED = "New account data requested from TWS.  API client has been unsubscribed from account data."
 
 
-def positions(client: "Client", fields: FieldReader) -> None:
+def positions(client: Session, fields: FieldReader) -> None:
     """reqPositions: the positions of all accounts, then the end; changes follow."""
     fields.int("Version")
 
@@ -34,13 +31,13 @@ def positions(client: "Client", fields: FieldReader) -> None:
     client.send(*client.account_streams.begin("reqPositions", 0, rows), client.encode(messages.POSITION_END))
 
 
-def cancel_positions(client: "Client", fields: FieldReader) -> None:
+def cancel_positions(client: Session, fields: FieldReader) -> None:
     """cancelPositions: no answer."""
     fields.int("Version")
     client.account_streams.end("reqPositions")
 
 
-def positions_multi(client: "Client", fields: FieldReader) -> None:
+def positions_multi(client: Session, fields: FieldReader) -> None:
     """reqPositionsMulti: the positions of one account, or of all, then the end; changes follow."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -57,13 +54,13 @@ def positions_multi(client: "Client", fields: FieldReader) -> None:
         client.send(*client.account_streams.begin("reqPositionsMulti", req_id, rows), end)
 
 
-def cancel_positions_multi(client: "Client", fields: FieldReader) -> None:
+def cancel_positions_multi(client: Session, fields: FieldReader) -> None:
     """cancelPositionsMulti: no answer."""
     fields.int("Version")
     client.account_streams.end("reqPositionsMulti", fields.int("Client Req Id"))
 
 
-def updates(client: "Client", fields: FieldReader) -> None:
+def updates(client: Session, fields: FieldReader) -> None:
     """reqAccountUpdates: values, portfolio, time, end; changes follow, of one account at a time.
 
     An empty account is the first one.
@@ -83,7 +80,7 @@ def updates(client: "Client", fields: FieldReader) -> None:
         client.send(*rows, client.encode(messages.ACCOUNT_DOWNLOAD_END, account=account))
 
 
-def _download(client: "Client", account: str) -> Iterator[bytes]:
+def _download(client: Session, account: str) -> Iterator[bytes]:
     book = client.hub.desk.book
     for key, value, currency in account_values(book, account):
         yield client.encode(messages.ACCOUNT_VALUE, key=key, value=value, currency=currency, account=account)
@@ -104,7 +101,7 @@ def _download(client: "Client", account: str) -> Iterator[bytes]:
     yield client.encode(messages.ACCOUNT_TIME, time=time.strftime("%H:%M"))
 
 
-def updates_multi(client: "Client", fields: FieldReader) -> None:
+def updates_multi(client: Session, fields: FieldReader) -> None:
     """reqAccountUpdatesMulti: values of one account, or of All, then the end; changes follow.
 
     An empty account is the first one.
@@ -131,13 +128,13 @@ def updates_multi(client: "Client", fields: FieldReader) -> None:
         client.send(*first, client.encode(messages.ACCOUNT_UPDATE_MULTI_END, req_id=req_id))
 
 
-def cancel_updates_multi(client: "Client", fields: FieldReader) -> None:
+def cancel_updates_multi(client: Session, fields: FieldReader) -> None:
     """cancelAccountUpdatesMulti: no answer."""
     fields.int("Version")
     client.account_streams.end("reqAccountUpdatesMulti", fields.int("Client Req Id"))
 
 
-def summary(client: "Client", fields: FieldReader) -> None:
+def summary(client: Session, fields: FieldReader) -> None:
     """reqAccountSummary: the asked tags of every account, sorted by tag, then the end; changes follow."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -152,7 +149,7 @@ def summary(client: "Client", fields: FieldReader) -> None:
         client.send(*rows, client.encode(messages.ACCOUNT_SUMMARY_END, req_id=req_id))
 
 
-def _summary(client: "Client", req_id: int, accounts: Sequence[str], tags: Sequence[str]) -> Iterator[bytes]:
+def _summary(client: Session, req_id: int, accounts: Sequence[str], tags: Sequence[str]) -> Iterator[bytes]:
     book = client.hub.desk.book
     for account in accounts:
         wanted = [row for row in account_values(book, account) if row[0] in tags]
@@ -165,13 +162,13 @@ def _summary(client: "Client", req_id: int, accounts: Sequence[str], tags: Seque
             )
 
 
-def cancel_summary(client: "Client", fields: FieldReader) -> None:
+def cancel_summary(client: Session, fields: FieldReader) -> None:
     """cancelAccountSummary: no answer."""
     fields.int("Version")
     client.account_streams.end("reqAccountSummary", fields.int("Client Req Id"))
 
 
-def pnl(client: "Client", fields: FieldReader) -> None:
+def pnl(client: Session, fields: FieldReader) -> None:
     """reqPnL: daily, unrealized and realized profit of an account, about once a second while it changes."""
     req_id, account = fields.int("Client Req Id"), fields.text("Account")
     fields.text("Model Code")
@@ -179,7 +176,7 @@ def pnl(client: "Client", fields: FieldReader) -> None:
         _begin_pnl(client, "reqPnL", req_id, lambda: [_pnl(client, req_id, accounts)])
 
 
-def _pnl(client: "Client", req_id: int, accounts: Sequence[str]) -> bytes:
+def _pnl(client: Session, req_id: int, accounts: Sequence[str]) -> bytes:
     book = client.hub.desk.book
     return client.encode(
         order_messages.PNL,
@@ -190,12 +187,12 @@ def _pnl(client: "Client", req_id: int, accounts: Sequence[str]) -> bytes:
     )
 
 
-def cancel_pnl(client: "Client", fields: FieldReader) -> None:
+def cancel_pnl(client: Session, fields: FieldReader) -> None:
     """cancelPnL: no answer."""
     _end_pnl(client, "reqPnL", fields.int("Client Req Id"))
 
 
-def pnl_single(client: "Client", fields: FieldReader) -> None:
+def pnl_single(client: Session, fields: FieldReader) -> None:
     """reqPnLSingle: as reqPnL, of one position; of one that is not held there is nothing to tell yet."""
     req_id, account = fields.int("Client Req Id"), fields.text("Account")
     fields.text("Model Code")
@@ -204,7 +201,7 @@ def pnl_single(client: "Client", fields: FieldReader) -> None:
         _begin_pnl(client, "reqPnLSingle", req_id, lambda: _pnl_single(client, req_id, accounts, con_id))
 
 
-def _pnl_single(client: "Client", req_id: int, accounts: Sequence[str], con_id: int) -> list[bytes]:
+def _pnl_single(client: Session, req_id: int, accounts: Sequence[str], con_id: int) -> list[bytes]:
     book = client.hub.desk.book
     held = [item for account in accounts if (item := book.position(account, con_id))]
     if not held:
@@ -223,17 +220,17 @@ def _pnl_single(client: "Client", req_id: int, accounts: Sequence[str], con_id: 
     ]
 
 
-def cancel_pnl_single(client: "Client", fields: FieldReader) -> None:
+def cancel_pnl_single(client: Session, fields: FieldReader) -> None:
     """cancelPnLSingle: no answer."""
     _end_pnl(client, "reqPnLSingle", fields.int("Client Req Id"))
 
 
-def _begin_pnl(client: "Client", name: str, req_id: int, rows: Callable[[], Iterable[bytes]]) -> None:
+def _begin_pnl(client: Session, name: str, req_id: int, rows: Callable[[], Iterable[bytes]]) -> None:
     client.send(*client.account_streams.begin(name, req_id, rows, PNL_EVERY))
     client.hub.desk.follow()
 
 
-def _end_pnl(client: "Client", name: str, req_id: int) -> None:
+def _end_pnl(client: Session, name: str, req_id: int) -> None:
     if client.account_streams.end(name, req_id):
         client.hub.desk.follow()
     else:
@@ -250,7 +247,7 @@ def _position(held: Position) -> dict[str, object]:
     }
 
 
-def _accounts(client: "Client", req_id: int, wanted: str) -> Sequence[str]:
+def _accounts(client: Session, req_id: int, wanted: str) -> Sequence[str]:
     """The accounts meant: all, if none is named; none, and an error sent, if it is not one of ours."""
     accounts = client.hub.settings.accounts
     if wanted in ("", _ALL):

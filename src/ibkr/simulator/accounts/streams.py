@@ -3,10 +3,6 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 PNL_EVERY = 20
 """Market ticks, which is once a second by default, as TWS does."""
@@ -33,10 +29,15 @@ class AccountStream:
 
 
 class AccountStreams:
-    """The standing requests of one client, by the name of the request and its id."""
+    """The standing requests of one client, by the name of the request and its id.
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    `tick_interval` is in seconds, `clock` the time of the event loop; `send` sends bodies to the client.
+    """
+
+    def __init__(self, tick_interval: float, clock: Callable[[], float], send: Callable[..., None]) -> None:
+        self._tick_interval = tick_interval
+        self._clock = clock
+        self._send_bodies = send
         self._streams: dict[tuple[str, int], AccountStream] = {}
 
     @property
@@ -56,8 +57,8 @@ class AccountStreams:
         self, name: str, req_id: int, rows: Callable[[], Iterable[bytes]], every: float = math.inf
     ) -> list[bytes]:
         """Keep sending what changes in these rows, when the book does and every so many ticks; returns all of them."""
-        interval = every * self._client.hub.settings.tick_interval
-        stream = AccountStream(rows, interval, self._client.hub.loop.time() + interval)
+        interval = every * self._tick_interval
+        stream = AccountStream(rows, interval, self._clock() + interval)
         self._streams[name, req_id] = stream
         return stream.news()
 
@@ -79,4 +80,4 @@ class AccountStreams:
     def _send(self, streams: Iterable[AccountStream]) -> None:
         news = [row for stream in streams for row in stream.news()]
         if news:
-            self._client.send(*news)
+            self._send_bodies(*news)

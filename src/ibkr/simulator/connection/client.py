@@ -5,24 +5,21 @@ import logging
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from ibkr.simulator.accounts.streams import AccountStreams
 from ibkr.simulator.connection.greetings import GREETINGS
 from ibkr.simulator.connection.handshake import Handshake, start_session
 from ibkr.simulator.connection.moments import CONNECTION, END
 from ibkr.simulator.connection.outbox import Outbox
 from ibkr.simulator.connection.pacer import Pacer
 from ibkr.simulator.connection.talk import request_text, tell_sent
-from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.connection.twists import send_twisted
+from ibkr.simulator.hub import Hub
 from ibkr.simulator.requests.reader import FieldReader, Malformed
-from ibkr.simulator.requests.registry import START_API, answer, request_name
-from ibkr.wire import FrameReader, FrameTooLong, decode_fields, frame, messages
-from ibkr.wire.layout import Layout
-
-if TYPE_CHECKING:
-    from ibkr.simulator.hub import Hub
+from ibkr.simulator.requests.registry import answer
+from ibkr.simulator.requests.table import START_API, received
+from ibkr.simulator.session import Session
+from ibkr.wire import FrameReader, FrameTooLong, frame
 
 log = logging.getLogger("ibkr.simulator")
 
@@ -33,38 +30,19 @@ MAX_UNREAD = 16 * 1024 * 1024
 """Bytes that may wait for a client that does not read, before it is cut."""
 
 
-class Client(asyncio.Protocol):
-    """The gateway's side of one TCP connection.
+class Client(Session, asyncio.Protocol):
+    """The gateway's side of one TCP connection."""
 
-    `client_id` is -1 until `startApi`; `server_version` is 0 until the hello. `has_left` says that the client has
-    ended its side in good order (FIN). With `is_ignored` nothing more that comes in is looked at. `timers` end with the
-    connection. `account` is the one whose updates it asked for last; with `binds_orders` client 0 has the orders of TWS
-    bound as they come. `opening` holds what a greeting that is not the API's has received.
-    """
-
-    transport: asyncio.Transport
-    outbox: Outbox
-
-    def __init__(self, hub: "Hub") -> None:
-        self.hub = hub
-        self.client_id = -1
-        self.server_version = 0
-        self.market_data_type = 1
-        self.account_streams = AccountStreams(self)
-        self.account = ""
-        self.has_left = False
-        self.binds_orders = False
-        self.opening = bytearray()
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
         self._handshake = Handshake(self)
-        self.timers = Timers()
         self._pacer = Pacer(self, self._handle)
         self._frames = FrameReader(MAX_REQUEST)
         self._unread = bytearray()
         self._end_is_unread = False
         self._ended_at: float | None = None
         self._answer_delay = 0.0
-        self.is_ignored = False
-        self.greeting = GREETINGS[hub.conditions.greeting]
+        self._greeting = GREETINGS[hub.conditions.greeting]
 
     def __repr__(self) -> str:
         return f"<Client id={self.client_id} version={self.server_version}>"
@@ -92,7 +70,7 @@ class Client(asyncio.Protocol):
             self.freeze()
         self.hub.moments.reached(CONNECTION)
         if not self.is_ignored:
-            self.greeting.accepted(self)
+            self._greeting.accepted(self)
         self.hub.changed()
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +79,7 @@ class Client(asyncio.Protocol):
             if len(self._unread) > MAX_REQUEST:
                 self.transport.pause_reading()
         elif not self.is_ignored:
-            self.greeting.received(self, data)
+            self._greeting.received(self, data)
 
     def eof_received(self) -> bool:
         self.has_left = True
@@ -135,10 +113,6 @@ class Client(asyncio.Protocol):
 
     # --- what goes out ---------------------------------------------------------------------------
 
-    def encode(self, layout: Layout, **values: object) -> bytes:
-        """The body of a message in the layout of this connection's version."""
-        return layout.encode(self.server_version, **values)
-
     def send(self, *bodies: bytes) -> None:
         """Send messages in one write."""
         if log.isEnabledFor(logging.DEBUG):
@@ -154,21 +128,6 @@ class Client(asyncio.Protocol):
         if self.outbox.waiting > MAX_UNREAD:
             self.pause_writing()
 
-    def error(self, req_id: int, code: int, text: str) -> bytes:
-        """The body of an error message (4)."""
-        return self.encode(
-            messages.ERROR,
-            req_id=req_id,
-            code=code,
-            text=text,
-            advanced_order_reject="",
-            error_time=int(self.hub.time() * 1000),
-        )
-
-    def send_error(self, req_id: int, code: int, text: str) -> None:
-        """Send one error or notice; `req_id` is -1 when it belongs to no request."""
-        self.send(self.error(req_id, code, text))
-
     # --- how it ends, and how it stands still ----------------------------------------------------
 
     def close(self) -> None:
@@ -176,9 +135,8 @@ class Client(asyncio.Protocol):
         self.is_ignored = True
         self.outbox.close_after()
 
-    def ignore(self) -> None:
-        """Look at nothing more that comes in."""
-        self.is_ignored = True
+    def started(self) -> None:
+        self._greeting.started(self)
 
     def abort(self, is_reset: bool = False) -> None:
         """End at once: as when the process ends (FIN), or with a reset (RST)."""
@@ -240,28 +198,28 @@ class Client(asyncio.Protocol):
         self._pacer.put(frames)
 
     def _handle(self, body: bytes) -> None:
-        fields = decode_fields(body)
-        name = request_name(fields)
+        request = received(body, self.server_version)
+        name = request.name
         if log.isEnabledFor(logging.INFO):
-            log.info("client %s: %s", self.client_id, request_text(name, fields))
-        self.hub.seen.request(self.client_id, name, fields, self.hub.loop.time())
+            log.info("client %s: %s", self.client_id, request_text(name, request.texts))
+        self.hub.seen.request(self.client_id, name, request.texts, self.hub.loop.time())
         self.hub.moments.reached(name)
         delay = self.hub.settings.latency.draw(name, self.hub.chance)
         if not self.is_ignored:
             self._answer_delay = delay
-            self._answer(name, fields)
+            self._answer(name, request.fields)
             self._answer_delay = 0.0
             self.hub.changed()
         self.hub.moments.answered(name, self.outbox.last_due if delay else 0.0)
 
-    def _answer(self, name: str, fields: list[str]) -> None:
+    def _answer(self, name: str, fields: FieldReader) -> None:
         try:
             if name in self.hub.conditions.muted:
                 pass
             elif self.client_id >= 0:
                 answer(self, name, fields)
             elif name == START_API:
-                start_session(self, FieldReader(fields))
+                start_session(self, fields)
             else:
                 self.hub.log_once(f"{name} before startApi, not answered")
         except Malformed as error:

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.connection import web_server
 from ibkr.simulator.connection.handshake import send_welcome
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
+from ibkr.simulator.session import Session
 
 ABSURD_LENGTH = b"\x7f\xff\xff\xff"
 _JUNK = b"junk" * 16384
@@ -17,11 +14,11 @@ _JUNK_EVERY = 0.002
 _OLD_VERSION = 100
 
 
-def _nothing(client: "Client") -> None:
+def _nothing(client: Session) -> None:
     pass
 
 
-def _session(client: "Client", data: bytes) -> None:
+def _session(client: Session, data: bytes) -> None:
     client.session_received(data)
 
 
@@ -29,36 +26,36 @@ def _session(client: "Client", data: bytes) -> None:
 class Greeting:
     """Reactions to: the connection accepted, bytes received, startApi completed."""
 
-    accepted: "Callable[[Client], None]" = _nothing
-    received: "Callable[[Client, bytes], None]" = _session
-    started: "Callable[[Client], None]" = send_welcome
+    accepted: Callable[[Session], None] = _nothing
+    received: Callable[[Session, bytes], None] = _session
+    started: Callable[[Session], None] = send_welcome
 
 
-def _discard(client: "Client", data: bytes) -> None:
+def _discard(client: Session, data: bytes) -> None:
     pass
 
 
-def _http(client: "Client", data: bytes) -> None:
+def _http(client: Session, data: bytes) -> None:
     client.send_raw(web_server.page("400 Bad Request"))
     client.close()
 
 
-def _ssh_banner(client: "Client") -> None:
+def _ssh_banner(client: Session) -> None:
     client.send_raw(b"SSH-2.0-OpenSSH_9.6\r\n")
 
 
-def _ssh(client: "Client", data: bytes) -> None:
+def _ssh(client: Session, data: bytes) -> None:
     client.send_raw(b"Invalid SSH identification string.\r\n")
     client.close()
 
 
-def _garbage(client: "Client", data: bytes) -> None:
+def _garbage(client: Session, data: bytes) -> None:
     client.ignore()
     client.send_raw(ABSURD_LENGTH)
     _stream_junk(client, _JUNK_TOTAL)
 
 
-def _stream_junk(client: "Client", left: int) -> None:
+def _stream_junk(client: Session, left: int) -> None:
     # At the peer's pace, so that only the peer can be made to buffer it.
     if client.transport.is_closing() or left <= 0:
         return
@@ -68,7 +65,7 @@ def _stream_junk(client: "Client", left: int) -> None:
     client.timers.later(_JUNK_EVERY, _stream_junk, client, left)
 
 
-def _old_version(client: "Client", data: bytes) -> None:
+def _old_version(client: Session, data: bytes) -> None:
     client.session_received(data, announce=_OLD_VERSION)
 
 

@@ -1,15 +1,12 @@
 """How a session begins: the client's hello, the gateway's version, startApi, and the first messages."""
 
 import logging
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.connection.moments import HELLO, VERSION
 from ibkr.simulator.requests.reader import FieldReader, Malformed
 from ibkr.simulator.seen import SeenSession
+from ibkr.simulator.session import Session
 from ibkr.wire import BadHello, ClientHello, messages, parse_hello, version_frame
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 log = logging.getLogger("ibkr.simulator")
 
@@ -19,7 +16,7 @@ _ID_IN_USE = "Unable to connect as the client id is already in use. Retry with a
 class Handshake:
     """The hello of one connection and the answer to it."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Session) -> None:
         self._client = client
         self._received = b""
 
@@ -65,7 +62,7 @@ class Handshake:
         return True
 
 
-def start_session(client: "Client", fields: FieldReader) -> None:
+def start_session(client: Session, fields: FieldReader) -> None:
     """Answer startApi. Raises `Malformed` if it cannot be read."""
     hub = client.hub
     fields.int("Version")
@@ -85,10 +82,10 @@ def start_session(client: "Client", fields: FieldReader) -> None:
         log.info("client %s: a session at version %s", client_id, client.server_version)
         hub.add_session(client)
         hub.seen.sessions.append(SeenSession(client_id, hub.loop.time(), client.server_version))
-        client.greeting.started(client)
+        client.started()
 
 
-def send_welcome(client: "Client") -> None:
+def send_welcome(client: Session) -> None:
     """Send what follows startApi, in one write: 15 before 9, as the official Testbed needs it."""
     hub = client.hub
     client.send(

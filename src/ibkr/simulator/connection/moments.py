@@ -4,7 +4,7 @@ import difflib
 from collections import deque
 from collections.abc import Callable
 
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.table import REQUESTS
 
 CONNECTION, HELLO, VERSION, END = "connection", "hello", "version", "end"
 """Besides requests: the connection was accepted and nothing read; the hello was received; the version was sent as its

@@ -1,15 +1,12 @@
 """How many messages a second the gateway takes from one client, and what it does with those above."""
 
 import asyncio
-import enum
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
+from ibkr.simulator.faults.conditions import OnRate
+from ibkr.simulator.session import Session
 
 log = logging.getLogger("ibkr.simulator")
 
@@ -20,35 +17,10 @@ MAX_WAITING = 1024 * 1024
 """Bytes of messages that may wait; with more, nothing more is read."""
 
 
-class OnRate(enum.StrEnum):
-    """What happens above the limit: the message waits, or is rejected with 100; or there is no limit."""
-
-    PACE = "pace"
-    REJECT = "reject"
-    OFF = "off"
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """At most `rate` messages in any second. Raises `ValueError` for what cannot be one.
-
-    The setting "Reject messages above maximum allowed message rate vs. applying pacing" of TWS; pacing is its default.
-    """
-
-    rate: int
-    on_rate: str
-
-    def __post_init__(self) -> None:
-        if self.rate < 1:
-            raise ValueError(f"rate: 1 message a second at least is needed, not {self.rate}")
-        if self.on_rate not in tuple(OnRate):
-            raise ValueError(f"on_rate: no such way {self.on_rate!r}, choose {', '.join(OnRate)}")
-
-
 class Pacer:
     """Hands the messages of one client to `handle` in their order, as the gateway's limit allows."""
 
-    def __init__(self, client: "Client", handle: Callable[[bytes], None]) -> None:
+    def __init__(self, client: Session, handle: Callable[[bytes], None]) -> None:
         self._client = client
         self._handle = handle
         self._queue: deque[bytes] = deque()

@@ -1,43 +1,18 @@
 """What faults do to single messages on their way out, by name: drop, send twice, send late, cut short, pad."""
 
-import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ibkr.simulator.faults.conditions import ANY, Kind, Twist
+from ibkr.simulator.session import Session
 from ibkr.wire import frame
+from ibkr.wire.frame import BINARY_IDS, split_id
 from ibkr.wire.names import message_name
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
-
-ANY = "any"
+_UNKNOWN_FIELD = b"\xf8\x7f\x00"
+"""A field of protobuf, number 2047, that no client knows: what a newer gateway adds to a message."""
 
 
-class Kind(enum.Enum):
-    """What is done to a message."""
-
-    DROP = "drop"
-    DUPLICATE = "duplicate"
-    DELAY = "delay"
-    TRUNCATE = "truncate"
-    PAD = "pad"
-
-
-@dataclass
-class Twist:
-    """Done to so many messages of a name, over all connections.
-
-    `seconds` belongs to a delay; `count` is the number of separators that a padded message gets.
-    """
-
-    kind: Kind
-    times: float
-    seconds: float = 0.0
-    count: int = 0
-
-
-def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
+def send_twisted(client: Session, bodies: Sequence[bytes]) -> None:
     """Send messages, each as its twist has it; those without one, in as few writes as they would be otherwise."""
     plain = bytearray()
     for body in bodies:
@@ -50,7 +25,7 @@ def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
                 plain += data * 2
             case Kind.PAD:
                 assert twist is not None
-                plain += frame(body + b"\0" * twist.count)
+                plain += frame(body + (_UNKNOWN_FIELD if _is_protobuf(body) else b"\0") * twist.count)
             case Kind.DELAY:
                 assert twist is not None
                 client.timers.later(twist.seconds, client.send_raw, data)
@@ -62,7 +37,7 @@ def send_twisted(client: "Client", bodies: Sequence[bytes]) -> None:
         client.send_raw(bytes(plain))
 
 
-def _take(client: "Client", name: str) -> Twist | None:
+def _take(client: Session, name: str) -> Twist | None:
     twists = client.hub.conditions.twists
     key = name if name in twists else ANY
     twist = twists.get(key)
@@ -72,3 +47,7 @@ def _take(client: "Client", name: str) -> Twist | None:
     if twist.times < 1:
         del twists[key]
     return twist
+
+
+def _is_protobuf(body: bytes) -> bool:
+    return body[:1] == b"\0" and split_id(body, BINARY_IDS)[1]

@@ -1,23 +1,11 @@
 """A web server in the gateway's place, which says nothing until it has a complete request."""
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
+from ibkr.simulator.session import Session
 
-ENDS = ("400", "close")
 _MAX_REQUEST = 8192
 _REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r?\n")
-
-
-@dataclass(frozen=True, slots=True)
-class WebServer:
-    """How it treats what is not HTTP: it waits `seconds` for the end of the request, then answers 400 or closes."""
-
-    seconds: float = 5.0
-    end: str = ENDS[0]
 
 
 def page(status: str) -> bytes:
@@ -27,12 +15,12 @@ def page(status: str) -> bytes:
     return f"{head}\r\n\r\n{body}".encode()
 
 
-def accepted(client: "Client") -> None:
+def accepted(client: Session) -> None:
     """Begin to wait for a request."""
     client.timers.later(client.hub.conditions.web_server.seconds, _end, client)
 
 
-def received(client: "Client", data: bytes) -> None:
+def received(client: Session, data: bytes) -> None:
     """Answer a request as soon as it is complete: it ends with an empty line."""
     client.opening += data
     if b"\r\n\r\n" not in client.opening and b"\n\n" not in client.opening and len(client.opening) <= _MAX_REQUEST:
@@ -44,7 +32,7 @@ def received(client: "Client", data: bytes) -> None:
         _end(client)
 
 
-def _end(client: "Client") -> None:
+def _end(client: Session) -> None:
     if client.hub.conditions.web_server.end == "400":
         client.send_raw(page("400 Bad Request"))
     client.close()

@@ -1,16 +1,19 @@
 """The conditions that the faults set: what holds for all connections, now."""
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ibkr.simulator.broker.order_errors import OrderErrors
 from ibkr.simulator.connection.outbox import AT_ONCE, Flow
-from ibkr.simulator.connection.pacer import RateLimit
 from ibkr.simulator.connection.time_zone import TimeZone
-from ibkr.simulator.connection.twists import Twist
-from ibkr.simulator.connection.web_server import WebServer
 from ibkr.simulator.market.instrument import Instrument
+
+ANY = "any"
+"""In place of the name of a message: any message."""
+
+WEB_SERVER_ENDS = ("400", "close")
 
 FARMS: dict[str, str] = {
     "usfarm": "market",
@@ -49,6 +52,62 @@ _OK = {
     "hmds": (2106, "HMDS data farm connection is OK:"),
     "secdef": (2158, "Sec-def data farm connection is OK:"),
 }
+
+
+class OnRate(enum.StrEnum):
+    """What happens above the limit: the message waits, or is rejected with 100; or there is no limit."""
+
+    PACE = "pace"
+    REJECT = "reject"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `rate` messages in any second. Raises `ValueError` for what cannot be one.
+
+    The setting "Reject messages above maximum allowed message rate vs. applying pacing" of TWS; pacing is its default.
+    """
+
+    rate: int
+    on_rate: str
+
+    def __post_init__(self) -> None:
+        if self.rate < 1:
+            raise ValueError(f"rate: 1 message a second at least is needed, not {self.rate}")
+        if self.on_rate not in tuple(OnRate):
+            raise ValueError(f"on_rate: no such way {self.on_rate!r}, choose {', '.join(OnRate)}")
+
+
+class Kind(enum.Enum):
+    """What is done to a message."""
+
+    DROP = "drop"
+    DUPLICATE = "duplicate"
+    DELAY = "delay"
+    TRUNCATE = "truncate"
+    PAD = "pad"
+
+
+@dataclass
+class Twist:
+    """Done to so many messages of a name, over all connections.
+
+    `seconds` belongs to a delay; `count` is the number of separators that a padded message gets.
+    """
+
+    kind: Kind
+    times: float
+    seconds: float = 0.0
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WebServer:
+    """How it treats what is not HTTP: it waits `seconds` for the end of the request, then answers 400 or closes."""
+
+    seconds: float = 5.0
+    end: str = WEB_SERVER_ENDS[0]
 
 
 @dataclass

@@ -4,13 +4,10 @@ Those of bytes, messages, orders, streams, limits and sequences stand in modules
 """
 
 import functools
-import logging
 import math
 from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
-from ibkr.simulator.connection.listener import Listener
-from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.faults import (  # noqa: F401  (they register themselves)
     limits,
     messages,
@@ -19,7 +16,8 @@ from ibkr.simulator.faults import (  # noqa: F401  (they register themselves)
     sequence,
     streams,
 )
-from ibkr.simulator.faults.conditions import FARMS, Conditions, farm_notice
+from ibkr.simulator.faults.conditions import Conditions
+from ibkr.simulator.faults.control import FaultControl
 from ibkr.simulator.faults.farms import Farm
 from ibkr.simulator.faults.registry import (
     FAULTS,
@@ -32,32 +30,21 @@ from ibkr.simulator.faults.registry import (
     number_from,
     one_of,
 )
-from ibkr.simulator.hub import Hub
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.table import REQUESTS
 
-log = logging.getLogger("ibkr.simulator")
-
-_LOST = "Connectivity between IB and Trader Workstation has been lost."
 _MOVED = "Socket port has been reset and this connection is being dropped. Please reconnect on the new port"
-_RESTORED = "Connectivity between IB and Trader Workstation has been restored - "
 
 Port: TypeAlias = Annotated[int, number_from(0, "port numbers", 65535)]
 ClientId: TypeAlias = Annotated[int, number_from(0, "client ids", MOST)]
 Repeats: TypeAlias = Annotated[int, number_from(1, "repeats", MOST)]
 
 
-class Faults:
+class Faults(FaultControl):
     """The faults as methods; `FAULTS` has the same by name. To be called in the gateway's loop.
 
     Those that change what a new connection meets (silent, http, ...) replace one another and hold
-    until `clear`. `timers` are of what goes on by itself. Every one raises `FaultError` for
-    arguments that it does not take.
+    until `clear`. Every one raises `FaultError` for arguments that it does not take.
     """
-
-    def __init__(self, hub: Hub, listener: Listener) -> None:
-        self.hub = hub
-        self.listener = listener
-        self.timers = Timers()
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         """Those of the other modules, which are methods like the rest to the caller."""
@@ -71,16 +58,6 @@ class Faults:
     def call(self, name: str, /, *args: object, **named: object) -> None:
         """Carry out the fault of this name or alias. Raises `FaultError`."""
         find_fault(name).method(self, *args, **named)
-
-    def recorded(self, name: str) -> None:
-        """Called after each fault that was carried out."""
-        log.info("fault: %s", name)
-        self.hub.seen.faults.append(name)
-        self.hub.changed()
-
-    def stop(self) -> None:
-        """Nothing more is done by itself: no repeats, no rest of a sequence."""
-        self.timers.stop()
 
     # --- the sessions that stand -----------------------------------------------------------------
 
@@ -254,34 +231,3 @@ class Faults:
 
     def _greet(self, name: str) -> None:
         self.hub.conditions.greeting = name
-
-    # --- what several of them do; nothing that goes on by itself is stopped ----------------------
-
-    def upstream_lost(self, times: int = 1, interval: float = 0.0) -> None:
-        """The link to IB is down, and sessions are told so many times."""
-        self.hub.conditions.upstream_up = False
-        self.hub.notify_all(1100, _LOST)
-        self.hub.streams.upstream_lost()
-        if times > 1:
-            self.timers.later(interval, self.upstream_lost, times - 1, interval)
-
-    def upstream_back(self, *, is_data_lost: bool) -> None:
-        """The link to IB and all farms are back, and sessions are told; 1100 is repeated no more."""
-        self.stop()
-        self.hub.conditions.upstream_up = True
-        self.hub.conditions.broken_farms.clear()
-        if is_data_lost:
-            self.hub.streams.forget_all()
-            self.hub.notify_all(1101, _RESTORED + "data lost.")
-        else:
-            farms = "; ".join(FARMS)
-            self.hub.notify_all(1102, f"{_RESTORED}data maintained. All data farms are connected: {farms}.")
-
-    def tell_farm(self, farm: str, *, is_up: bool) -> None:
-        """A farm is broken or mended, and sessions are told."""
-        farms = self.hub.conditions.broken_farms
-        if is_up:
-            farms.discard(farm)
-        else:
-            farms.add(farm)
-        self.hub.notify_all(*farm_notice(farm, is_up))

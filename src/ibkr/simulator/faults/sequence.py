@@ -1,19 +1,17 @@
 """Faults that go on by themselves for a while, as they were seen at real gateways."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from ibkr.simulator.faults.control import FaultControl
 from ibkr.simulator.faults.farms import Farm
 from ibkr.simulator.faults.registry import Seconds, fault, one_of
-
-if TYPE_CHECKING:
-    from ibkr.simulator.faults.faults import Faults
 
 _LOST, _KEPT = "lost", "kept"
 _REPEATS = 5
 
 
 @fault()
-def flap_farm(faults: "Faults", farm: Farm = "usfarm", seconds: Seconds = 0.7) -> None:
+def flap_farm(faults: FaultControl, farm: Farm = "usfarm", seconds: Seconds = 0.7) -> None:
     """A data farm breaks and works again after this many seconds: 2103, then 2104."""
     faults.tell_farm(farm, is_up=False)
     faults.timers.later(seconds, lambda: faults.tell_farm(farm, is_up=True))
@@ -21,7 +19,7 @@ def flap_farm(faults: "Faults", farm: Farm = "usfarm", seconds: Seconds = 0.7) -
 
 @fault()
 def nightly_reset(
-    faults: "Faults", seconds: Seconds = 15.0, data: Annotated[str, one_of([_KEPT, _LOST], "end")] = _KEPT
+    faults: FaultControl, seconds: Seconds = 15.0, data: Annotated[str, one_of([_KEPT, _LOST], "end")] = _KEPT
 ) -> None:
     """IB's nightly reset in this many seconds: a farm flaps, 1100 repeats, farms break, 1102 (or 1101)."""
     # The order of events is that of IBC issues 143 (New York) and 251 (London), which differ in their lengths.
@@ -37,7 +35,7 @@ def nightly_reset(
     faults.timers.later(back_at, lambda: _end_of_night(faults, is_data_lost=data == _LOST))
 
 
-def _end_of_night(faults: "Faults", *, is_data_lost: bool) -> None:
+def _end_of_night(faults: FaultControl, *, is_data_lost: bool) -> None:
     broken = sorted(faults.hub.conditions.broken_farms)
     faults.upstream_back(is_data_lost=is_data_lost)
     for farm in broken:

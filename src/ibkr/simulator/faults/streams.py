@@ -1,14 +1,12 @@
 """Faults of single streams."""
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+from ibkr.simulator.faults.control import FaultControl
 from ibkr.simulator.faults.registry import MOST, ByGateway, fault, number_from, one_of
 from ibkr.simulator.streams.data_streams import LOST
 from ibkr.simulator.streams.market_data import COMPETING, DENIALS
 from ibkr.simulator.streams.market_data import REQUEST as MARKET_DATA
-
-if TYPE_CHECKING:
-    from ibkr.simulator.faults.faults import Faults
 
 _ENDED = {
     316: "Market depth data has been HALTED. Please re-subscribe",
@@ -18,7 +16,7 @@ _ENDED = {
 }
 
 
-def _a_symbol(faults: "Faults", symbol: str) -> str:
+def _a_symbol(faults: FaultControl, symbol: str) -> str:
     return one_of(faults.hub.instruments.by_symbol, "symbol")(symbol)
 
 
@@ -27,19 +25,19 @@ Code: TypeAlias = Annotated[int, number_from(1, "codes", MOST)]
 
 
 @fault()
-def stall_stream(faults: "Faults", symbol: Symbol = "AAPL") -> None:
+def stall_stream(faults: FaultControl, symbol: Symbol = "AAPL") -> None:
     """The streams of a symbol stop without a message, until they are requested again."""
     faults.hub.streams.stall(symbol)
 
 
 @fault()
-def end_stream(faults: "Faults", symbol: Symbol = "AAPL", code: Code = 10182) -> None:
+def end_stream(faults: FaultControl, symbol: Symbol = "AAPL", code: Code = 10182) -> None:
     """All streams of a symbol end, each with an error of this code."""
     faults.hub.streams.lose(symbol, code, _ENDED.get(code, "The stream has ended."))
 
 
 @fault()
-def competing_login(faults: "Faults") -> None:
+def competing_login(faults: FaultControl) -> None:
     """The user logs in at another place: every stream of market data gets 10197 and stops."""
     faults.hub.conditions.competing = True
     for stream in faults.hub.streams:
@@ -48,7 +46,7 @@ def competing_login(faults: "Faults") -> None:
 
 
 @fault()
-def end_competing_login(faults: "Faults") -> None:
+def end_competing_login(faults: FaultControl) -> None:
     """The user has logged out at the other place. Ticks go on."""
     faults.hub.conditions.competing = False
 
@@ -58,6 +56,6 @@ def _a_denial(code: Any) -> str:
 
 
 @fault()
-def deny_market_data(faults: "Faults", code: Annotated[int, _a_denial] = 354) -> None:
+def deny_market_data(faults: FaultControl, code: Annotated[int, _a_denial] = 354) -> None:
     """The user has no market data: new subscriptions get 354, 10089, 10168 or 10186."""
     faults.hub.conditions.denied_by = code

@@ -1,22 +1,20 @@
 """Historical bars (reqHistoricalData), kept up to date if asked for; what of history can be had."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ibkr.simulator.history.query import Query
 from ibkr.simulator.history.schedule import send_schedule
 from ibkr.simulator.history.selection import OLDEST, count_bars, select_bars
-from ibkr.simulator.history.spans import DAY, BadSpan, DateStyle, Duration, parse_bar_size, parse_duration, parse_time
+from ibkr.simulator.history.spans import DAY, BadSpan, DateStyle, parse_bar_size, parse_duration, parse_time
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.asking import BAD_WHAT, end_stream, is_free, not_had, read_legs, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
+from ibkr.simulator.session import Session
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqHistoricalData"
 FARM: Final = "ushmds"
@@ -39,32 +37,14 @@ _TRADES: Final = ("TRADES", "ADJUSTED_LAST", "AGGTRADES")
 _VOLATILITIES: Final = ("HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is asked for, read and found to make sense. `end` is None for now."""
-
-    req_id: int
-    item: Instrument
-    end: float | None
-    size: int
-    duration: Duration
-    regular: bool
-    what: str
-    style: DateStyle
-    keep_up_to_date: bool
-
-    def date(self, bar: Bar) -> str:
-        """The date of a bar."""
-        return self.style.day(bar.start + DAY // 3) if self.size >= DAY else self.style.moment(bar.start)
-
-
 class KeptUpToDate(DataStream):
     """The last bar of a historical request, each five seconds of the market's clock, and those that follow it."""
 
+    client: Session
     kind = REQUEST
     dies_with_upstream = True
 
-    def __init__(self, client: "Client", query: Query, last: Bar) -> None:
+    def __init__(self, client: Session, query: Query, last: Bar) -> None:
         super().__init__(client, query.req_id, query.item, FARM)
         self._query = query
         self._bar = last
@@ -88,7 +68,7 @@ class KeptUpToDate(DataStream):
         return [self.client.encode(data.HISTORICAL_DATA_UPDATE, req_id=self.req_id, **fields)]
 
 
-def request(client: "Client", fields: FieldReader) -> None:
+def request(client: Session, fields: FieldReader) -> None:
     """reqHistoricalData: bars (17, from version 196 with 108), or the schedule (106); 162 if there are none."""
     if client.server_version < 124:
         fields.int("Version")
@@ -126,7 +106,7 @@ def request(client: "Client", fields: FieldReader) -> None:
         _answer(client, query)
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelHistoricalData: 162 for one that was kept up to date, 366 for one that had ended."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -134,7 +114,7 @@ def cancel(client: "Client", fields: FieldReader) -> None:
         not_had(client, req_id, f"API historical data query cancelled: {req_id}")
 
 
-def is_served(client: "Client", req_id: int, item: Instrument) -> bool:
+def is_served(client: Session, req_id: int, item: Instrument) -> bool:
     """Whether history of an instrument can be had now; else the client is told 162."""
     if client.hub.conditions.competing:
         not_had(client, req_id, "Trading TWS session is connected from a different IP address")
@@ -180,7 +160,7 @@ def _check(query: Query) -> None:
         raise BadSpan("Schedule is provided for bars of 1 day only")
 
 
-def _answer(client: "Client", query: Query) -> None:
+def _answer(client: Session, query: Query) -> None:
     now = client.hub.market.now()
     end = min(query.end or now, now)
     item = query.item
@@ -226,7 +206,7 @@ def _fields(query: Query, bar: Bar) -> dict[str, object]:
     return {"date": query.date(bar), **values, **dict(zip(("volume", "wap", "count"), more, strict=True))}
 
 
-def _send(client: "Client", query: Query, bars: list[Bar], end: float) -> None:
+def _send(client: Session, query: Query, bars: list[Bar], end: float) -> None:
     rows = [{"has_gaps": "false", **_fields(query, bar)} for bar in bars]
     begin = end - query.duration.seconds
     span = {"start": query.style.text(begin), "end": query.style.text(end)}

@@ -6,10 +6,8 @@ bars: sixty new ones in ten minutes.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ibkr.simulator.history.historical import Query
+from ibkr.simulator.history.query import Query
 
 _SHORT = 30
 _SAME, _BURST, _WINDOW = 15.0, 2.0, 600.0
@@ -24,7 +22,7 @@ class HistoricalPacing:
         self._asked: deque[tuple[float, tuple[object, ...], tuple[object, ...]]] = deque()
         self._streams: deque[float] = deque()
 
-    def is_within(self, query: "Query", now: float) -> bool:
+    def is_within(self, query: Query, now: float) -> bool:
         """Whether a request at `now` (the loop's clock, seconds) keeps to the limits; it counts if it does."""
         if not self._is_on or query.size > _SHORT:
             return True

@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ibkr.simulator.history.historical import WHAT, is_served, is_shown
 from ibkr.simulator.history.past import History
@@ -13,17 +13,17 @@ from ibkr.simulator.market import sessions
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.asking import BAD_WHAT, not_had, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import data
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
-
 _MAX_TICKS = 1000
+_UTC_WITH_Z: Final = 214
+"""The server version from which times in UTC end with a Z."""
 _LISTED: Final = {"STK": (1980, 12, 12), "CASH": (2005, 3, 9), "IND": (1990, 1, 2), "FUT": (2025, 1, 2)}
 _PERIODS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 
 
-def past_ticks(client: "Client", req_id: int, item: Instrument, what: str, times: Iterable[int]) -> bytes:
+def past_ticks(client: Session, req_id: int, item: Instrument, what: str, times: Iterable[int]) -> bytes:
     """The body with a tick for each of these times, in seconds since the epoch."""
     history, tick = client.hub.history, item.min_tick
     rows: list[dict[str, object]] = []
@@ -47,7 +47,7 @@ def last_seconds(history: History, item: Instrument, end: int, count: int, regul
     return list(found)[::-1]
 
 
-def ticks(client: "Client", fields: FieldReader) -> None:
+def ticks(client: Session, fields: FieldReader) -> None:
     """reqHistoricalTicks: up to 1000, a second apart, from a start or up to an end, in one message (96, 97 or 98)."""
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
@@ -82,7 +82,7 @@ def ticks(client: "Client", fields: FieldReader) -> None:
         client.send(past_ticks(client, req_id, item, what, times))
 
 
-def head_timestamp(client: "Client", fields: FieldReader) -> None:
+def head_timestamp(client: Session, fields: FieldReader) -> None:
     """reqHeadTimeStamp: when the history of an instrument begins."""
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
@@ -99,11 +99,15 @@ def head_timestamp(client: "Client", fields: FieldReader) -> None:
         not_had(client, req_id, f"No head time stamp for {item.symbol} {what}")
     elif is_served(client, req_id, item):
         listed = dt.datetime(*_LISTED.get(item.sec_type, (2025, 1, 2)), 14, 30, tzinfo=dt.UTC)
-        text = str(int(listed.timestamp())) if format_date == 2 else f"{listed:%Y%m%d-%H:%M:%S}"
+        text = (
+            str(int(listed.timestamp()))
+            if format_date == 2
+            else f"{listed:%Y%m%d-%H:%M:%S}{'Z' if client.server_version >= _UTC_WITH_Z else ''}"
+        )
         client.send(client.encode(data.HEAD_TIMESTAMP, req_id=req_id, timestamp=text))
 
 
-def histogram(client: "Client", fields: FieldReader) -> None:
+def histogram(client: Session, fields: FieldReader) -> None:
     """reqHistogramData: sizes by price over a period such as `3 days`."""
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
@@ -129,6 +133,6 @@ def histogram(client: "Client", fields: FieldReader) -> None:
     client.send(client.encode(data.HISTOGRAM_DATA, req_id=req_id, points=points))
 
 
-def accept_cancel(client: "Client", fields: FieldReader) -> None:
+def accept_cancel(client: Session, fields: FieldReader) -> None:
     """cancelHistogramData, cancelHeadTimeStamp: they have been answered already."""
     fields.int("Client Req Id")

@@ -2,21 +2,18 @@
 
 import datetime as dt
 import itertools
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.history.selection import trading_days
 from ibkr.simulator.history.spans import DAY, Duration
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.asking import not_had
+from ibkr.simulator.session import Session
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 
 def send_schedule(
-    client: "Client", req_id: int, item: Instrument, duration: Duration, regular: bool, end: float
+    client: Session, req_id: int, item: Instrument, duration: Duration, regular: bool, end: float
 ) -> None:
     """Send message 106: the sessions up to `end`, the oldest first."""
     zone = sessions.zone_of(item)

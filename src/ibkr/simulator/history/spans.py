@@ -24,7 +24,7 @@ BAR_SIZES: Final = {
 
 _OTHER_NAMES: Final = {"1 sec": 1, "1W": WEEK, "1M": MONTH, "1D": DAY, "1 mins": 60, "1 hours": 3600}
 _DURATION = re.compile(r"([1-9][0-9]{0,8}) ?([SDWMY])")
-_DATE = re.compile(r"(\d{8})(?:( +|-)(\d\d:\d\d:\d\d)(?: (\S+))?)?")
+_DATE = re.compile(r"(\d{8})(?:( +|-)(\d\d:\d\d:\d\d)(?:Z| (\S+))?)?")
 
 
 class BadSpan(ValueError):
@@ -68,7 +68,7 @@ def parse_bar_size(text: str) -> int:
 
 
 def parse_time(text: str, zone: ZoneInfo) -> float | None:
-    """Seconds since the epoch of `yyyymmdd HH:MM:SS [zone]` or, in UTC, `yyyymmdd-HH:MM:SS`; None for an empty text.
+    """Seconds since the epoch of `yyyymmdd HH:MM:SS [zone]` or, in UTC, `yyyymmdd-HH:MM:SS[Z]`; None for an empty text.
 
     Raises `BadSpan`.
     """

@@ -3,16 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.market.combos import Combo, ComboWalk
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.options import Computation
 from ibkr.simulator.market.sessions import is_in_session
 from ibkr.simulator.market.walk import Moving, OptionWalk, Quote, Walk
-
-if TYPE_CHECKING:
-    from ibkr.simulator.hub import Hub
+from ibkr.simulator.state import State
 
 
 class Market:
@@ -22,7 +19,7 @@ class Market:
     unless it keeps to the hours and holidays of the exchanges (`market_hours`).
     """
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: State) -> None:
         self._hub = hub
         self._interval = hub.settings.tick_interval / hub.settings.speed
         self.is_open = True

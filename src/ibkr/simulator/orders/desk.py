@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.book import Book
@@ -18,13 +17,11 @@ from ibkr.simulator.broker.order import PENDING_CANCEL, PENDING_SUBMIT, Executio
 from ibkr.simulator.broker.order_errors import CANCEL, CHANGE, NEW, NOTE, error_text
 from ibkr.simulator.connection.timers import Timers
 from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.market import Market
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.orders.order_reports import bodies
+from ibkr.simulator.state import Peer, State
 from ibkr.wire import order_messages
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
-    from ibkr.simulator.hub import Hub
 
 
 class Desk:
@@ -33,12 +30,13 @@ class Desk:
     `_booked` are executions that come late: the positions have them already.
     """
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: State, market: Market) -> None:
         prices: dict[int, float] = {}
         accounts, known = hub.settings.accounts, hub.instruments.by_symbol
         self._hub = hub
+        self._market = market
         self.engine = Engine(
-            Book(accounts, prices, known), hub.market.quote_of, time.time, partial_fills=hub.settings.partial_fills
+            Book(accounts, prices, known), market.quote_of, time.time, partial_fills=hub.settings.partial_fills
         )
         self.book = Book(accounts, prices, known)
         self.orders: dict[int, Order] = {}
@@ -49,7 +47,7 @@ class Desk:
         self._timers = Timers()
         self._followed: dict[int, Instrument] = {}
         self._refresh_at = 0.0
-        hub.market.listen(self._quoted)
+        market.listen(self._quoted)
 
     def next_order_id(self, client_id: int) -> int:
         """The id that the next order of this client should have."""
@@ -58,11 +56,11 @@ class Desk:
             return rolled_back
         return max(self._hub.settings.next_order_id, self.engine.highest_id(client_id) + 1)
 
-    def may_see(self, client: "Client", order: Order) -> bool:
+    def may_see(self, client: Peer, order: Order) -> bool:
         """Whether an order is this client's business: its own, or any for the master client."""
         return client.client_id in (order.client_id, self._hub.settings.master_client_id)
 
-    def welcome(self, client: "Client") -> list[bytes]:
+    def welcome(self, client: Peer) -> list[bytes]:
         """What the master client is told when it connects, unasked: the orders that are live."""
         if client.client_id != self._hub.settings.master_client_id:
             return []
@@ -168,12 +166,12 @@ class Desk:
         """Send the client of an order a note about it. The order stays as it is."""
         self.do([Refused(order.client_id, order.order_id, code, text or error_text(code, order))])
 
-    def bind(self, client: "Client") -> None:
+    def bind(self, client: Peer) -> None:
         """Give the orders that were entered in TWS ids of client 0: negative ones."""
         for order in self.open_orders():
             self._bind(client, order)
 
-    def _bind(self, client: "Client", order: Order) -> None:
+    def _bind(self, client: Peer, order: Order) -> None:
         if not order.is_live or not order.is_from_tws or order.order_id:
             return
         lowest = min(item.order_id for item in self.engine.orders.values())
@@ -237,9 +235,9 @@ class Desk:
                 held = self.book.positions(account)
                 wanted |= {item.instrument.con_id: item.instrument for item in held if item.quantity}
         for con_id in self._followed.keys() - wanted.keys():
-            self._hub.market.unfollow(self._followed[con_id])
+            self._market.unfollow(self._followed[con_id])
         for con_id in wanted.keys() - self._followed.keys():
-            self._hub.market.follow(wanted[con_id])
+            self._market.follow(wanted[con_id])
         self._followed = wanted
 
     def _quoted(self, instrument: Instrument, quote: Quote) -> None:
@@ -256,7 +254,7 @@ class Desk:
     # --- telling ---------------------------------------------------------------------------------
 
     def _tell(self, events: Iterable[Event]) -> None:
-        outgoing: dict[Client, list[bytes]] = {}
+        outgoing: dict[Peer, list[bytes]] = {}
         has_fills = False
         for event in events:
             if isinstance(event, Executed):
@@ -277,7 +275,7 @@ class Desk:
         for client in list(self._hub.sessions.values()):
             client.account_streams.book_changed()
 
-    def _hearing(self, event: Event) -> "list[Client]":
+    def _hearing(self, event: Event) -> list[Peer]:
         sessions = list(self._hub.sessions.values())
         if isinstance(event, Refused):
             return [client for client in sessions if client.client_id == event.client_id]

@@ -1,16 +1,12 @@
 """The messages that tell a client what has happened to an order."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
 from ibkr.simulator.orders import order_fields
+from ibkr.simulator.state import Peer
 from ibkr.wire import order_messages
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
-
-def bodies(client: "Client", event: Event) -> list[bytes]:
+def bodies(client: Peer, event: Event) -> list[bytes]:
     """The messages by which a client is told of an event."""
     match event:
         case OrderChanged(order, is_status_only):

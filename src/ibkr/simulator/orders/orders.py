@@ -3,7 +3,6 @@
 import calendar
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.broker import checks
 from ibkr.simulator.broker.combo import combo_contract
@@ -16,16 +15,14 @@ from ibkr.simulator.orders import order_fields
 from ibkr.simulator.orders.order_reports import bodies
 from ibkr.simulator.requests.asking import NO_DEFINITION
 from ibkr.simulator.requests.reader import FieldReader, Malformed, read_layout
+from ibkr.simulator.session import Session
 from ibkr.wire import messages, order_messages, order_requests
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 _CONTRACT_FIELDS = ("symbol", "sec_type", "last_trade_date", "right", "multiplier", "exchange", "currency")
 _DIGITS = "%Y%m%d%H:%M:%S"
 
 
-def place(client: "Client", fields: FieldReader) -> None:
+def place(client: Session, fields: FieldReader) -> None:
     """placeOrder: openOrder and orderStatus, or an error under the order's id."""
     values = read_layout(fields, order_requests.PLACE_ORDER, client.server_version)
     order_id, desk = _int(values, "order_id"), client.hub.desk
@@ -46,7 +43,7 @@ def place(client: "Client", fields: FieldReader) -> None:
         desk.place(order)
 
 
-def exercise(client: "Client", fields: FieldReader) -> None:
+def exercise(client: Session, fields: FieldReader) -> None:
     """exerciseOptions: openOrder and orderStatus under the request's id, or an error."""
     values = read_layout(fields, order_requests.EXERCISE_OPTIONS, client.server_version)
     req_id, instruments = _int(values, "req_id"), client.hub.instruments
@@ -65,7 +62,7 @@ def exercise(client: "Client", fields: FieldReader) -> None:
     client.hub.desk.exercise(order, underlying, is_forced=bool(values["override"]))
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelOrder: orderStatus and error 202; 10147 or 10148 if there is nothing to cancel."""
     values = read_layout(fields, order_requests.CANCEL_ORDER, client.server_version)
     order_id = _int(values, "order_id")
@@ -75,13 +72,13 @@ def cancel(client: "Client", fields: FieldReader) -> None:
         client.send_error(order_id, *checks.invalid_id(order_id))
 
 
-def cancel_all(client: "Client", fields: FieldReader) -> None:
+def cancel_all(client: Session, fields: FieldReader) -> None:
     """reqGlobalCancel: ends the orders of all clients, and those entered in TWS; 161 for those that have ended."""
     read_layout(fields, order_requests.GLOBAL_CANCEL, client.server_version)
     client.hub.desk.cancel_all(client.client_id)
 
 
-def open_orders(client: "Client", fields: FieldReader) -> None:
+def open_orders(client: Session, fields: FieldReader) -> None:
     """reqOpenOrders: the client's own; client 0 has those of TWS bound by it."""
     fields.int("Version")
     desk = client.hub.desk
@@ -90,18 +87,18 @@ def open_orders(client: "Client", fields: FieldReader) -> None:
     _send_open(client, [order for order in desk.open_orders() if desk.may_see(client, order)])
 
 
-def all_open_orders(client: "Client", fields: FieldReader) -> None:
+def all_open_orders(client: Session, fields: FieldReader) -> None:
     """reqAllOpenOrders: those of all clients, and of TWS."""
     fields.int("Version")
     _send_open(client, client.hub.desk.open_orders())
 
 
-def _send_open(client: "Client", orders: list[Order]) -> None:
+def _send_open(client: Session, orders: list[Order]) -> None:
     rows = [body for order in orders for body in bodies(client, OrderChanged(order))]
     client.send(*rows, client.encode(messages.OPEN_ORDER_END))
 
 
-def auto_open_orders(client: "Client", fields: FieldReader) -> None:
+def auto_open_orders(client: Session, fields: FieldReader) -> None:
     """reqAutoOpenOrders: for client id 0 only; the orders of TWS are bound from now on."""
     fields.int("Version")
     is_wanted = fields.bool("Auto Bind")
@@ -111,7 +108,7 @@ def auto_open_orders(client: "Client", fields: FieldReader) -> None:
         client.send_error(-1, 327, "Only the default client (i.e 0) can auto bind orders.")
 
 
-def completed_orders(client: "Client", fields: FieldReader) -> None:
+def completed_orders(client: Session, fields: FieldReader) -> None:
     """reqCompletedOrders: of all clients, and of TWS unless only those of the API are wanted."""
     is_api_only = fields.bool("Api Only")
     ended = [order for order in client.hub.desk.orders.values() if not order.is_live]
@@ -123,7 +120,7 @@ def completed_orders(client: "Client", fields: FieldReader) -> None:
     client.send(*rows, client.encode(messages.COMPLETED_ORDERS_END))
 
 
-def executions(client: "Client", fields: FieldReader) -> None:
+def executions(client: Session, fields: FieldReader) -> None:
     """reqExecutions: those that fit the filter, each with its commission, then the end."""
     values = read_layout(fields, order_requests.EXECUTIONS, client.server_version)
     req_id, desk = _int(values, "req_id"), client.hub.desk
@@ -150,12 +147,12 @@ def _fits(execution: Execution, wanted: Mapping[str, object]) -> bool:
 
 
 def _since(text: str) -> float:
-    """Seconds since the epoch of a filter's time: `yyyymmdd hh:mm:ss` of this host, or UTC with a hyphen."""
+    """Seconds since the epoch of a filter's time: `yyyymmdd hh:mm:ss` of this host, or UTC with a hyphen (and a Z)."""
     if not text:
         return 0.0
     is_utc = "-" in text or text.endswith("UTC")
     try:
-        found = time.strptime("".join(text.replace("-", " ").split()[:2]), _DIGITS)
+        found = time.strptime("".join(text.replace("-", " ").removesuffix("Z").split()[:2]), _DIGITS)
     except ValueError:
         raise Malformed("Time", text) from None
     return calendar.timegm(found) if is_utc else time.mktime(found)
@@ -169,7 +166,7 @@ class _Refusal(Exception):
         self.error = code, text
 
 
-def _account(client: "Client", wanted: str) -> str:
+def _account(client: Session, wanted: str) -> str:
     """The account of an order. Raises `_Refusal`."""
     accounts = client.hub.settings.accounts
     if not wanted and len(accounts) > 1:
@@ -179,7 +176,7 @@ def _account(client: "Client", wanted: str) -> str:
     return wanted or accounts[0]
 
 
-def _instrument(client: "Client", values: Mapping[str, object]) -> tuple[Instrument, tuple[Leg, ...]]:
+def _instrument(client: Session, values: Mapping[str, object]) -> tuple[Instrument, tuple[Leg, ...]]:
     """The instrument of an order, and its legs if it is a combination. Raises `_Refusal`."""
     instruments = client.hub.instruments
     if values["sec_type"] != "BAG":

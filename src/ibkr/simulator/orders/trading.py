@@ -1,20 +1,17 @@
 """Orders from the other side: what the exchange, TWS itself and other clients do, by hand."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.broker.book import Position
 from ibkr.simulator.broker.events import Refused
 from ibkr.simulator.broker.order import Execution, Order, Terms
-
-if TYPE_CHECKING:
-    from ibkr.simulator.hub import Hub
+from ibkr.simulator.hub import Hub
 
 
 class Trading:
     """What a test does to the orders of the gateway that it tests against. What makes no sense is a `ValueError`."""
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
     @property

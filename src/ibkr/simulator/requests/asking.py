@@ -1,14 +1,11 @@
 """What many requests have in common: the contract that is asked for, the end of a stream, the refusals."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.market.combos import LegRequest, combo_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.reader import FieldReader
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
+from ibkr.simulator.session import Session
 
 NO_ID = "Can't find EId with tickerId:{}"
 NO_DEFINITION = "No security definition has been found for the request"
@@ -21,16 +18,11 @@ def read_legs(fields: FieldReader, contract: Mapping[str, str]) -> list[LegReque
     """The legs that a request about a combination has here."""
     if contract["sec_type"] != "BAG":
         return []
-    return [
-        LegRequest(
-            fields.int("Leg Con Id"), fields.int("Leg Ratio"), fields.text("Leg Action"), fields.text("Exchange")
-        )
-        for _ in range(fields.int("Legs"))
-    ]
+    return [LegRequest(*leg) for leg in fields.legs()]
 
 
 def the_one(
-    client: "Client", req_id: int, contract: Mapping[str, str], legs: Sequence[LegRequest] = ()
+    client: Session, req_id: int, contract: Mapping[str, str], legs: Sequence[LegRequest] = ()
 ) -> Instrument | None:
     """The only instrument that a contract fits; else the client is told 200, and it is None."""
     instruments = client.hub.instruments
@@ -46,7 +38,7 @@ def the_one(
     return None
 
 
-def is_free(client: "Client", req_id: int) -> bool:
+def is_free(client: Session, req_id: int) -> bool:
     """Whether this request id may begin a stream; else the client is told 322."""
     if client.hub.streams.get(client, req_id) is None:
         return True
@@ -54,7 +46,7 @@ def is_free(client: "Client", req_id: int) -> bool:
     return False
 
 
-def end_stream(client: "Client", req_id: int, kind: str, code: int = 300, text: str = NO_ID) -> bool:
+def end_stream(client: Session, req_id: int, kind: str, code: int = 300, text: str = NO_ID) -> bool:
     """End the stream of this id and kind. Whether there was one; else the client is told so, in `text` with the id."""
     if stream := client.hub.streams.get(client, req_id, kind):
         client.hub.streams.end(stream)
@@ -63,18 +55,18 @@ def end_stream(client: "Client", req_id: int, kind: str, code: int = 300, text: 
     return False
 
 
-def refuse(client: "Client", req_id: int, code: int, cause: str) -> None:
+def refuse(client: Session, req_id: int, code: int, cause: str) -> None:
     """321 (cannot be right) or 322 (cannot be done), in the words of TWS."""
     what = "validating" if code == 321 else "processing"
     client.send_error(req_id, code, f"Error {what} request.-'bN' : cause - {cause}")
 
 
-def not_had(client: "Client", req_id: int, why: str) -> None:
+def not_had(client: Session, req_id: int, why: str) -> None:
     """162: history or a scan cannot be had."""
     client.send_error(req_id, 162, f"Historical Market Data Service error message:{why}")
 
 
-def no_permission(client: "Client", req_id: int, code: int, prefix: str, item: Instrument) -> bool:
+def no_permission(client: Session, req_id: int, code: int, prefix: str, item: Instrument) -> bool:
     """Whether the user has no live data of an instrument; then the client is told so."""
     if item.market_data == "live":
         return False

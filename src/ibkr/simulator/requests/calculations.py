@@ -1,36 +1,32 @@
 """Option computations on demand: volatility of a price, price at a volatility."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.market.options import Computation, compute, implied_vol, years_to
 from ibkr.simulator.requests.asking import refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 _CUSTOM_OPTION = 53
 """The tick type of an answer to these requests (ibapi: CUST_OPTION_COMPUTATION)."""
 
 
-def volatility(client: "Client", fields: FieldReader) -> None:
+def volatility(client: Session, fields: FieldReader) -> None:
     """calculateImpliedVolatility: message 21; 322 if there is no volatility that gives the price."""
     _calculate(client, fields, is_price_given=True)
 
 
-def price(client: "Client", fields: FieldReader) -> None:
+def price(client: Session, fields: FieldReader) -> None:
     """calculateOptionPrice: message 21."""
     _calculate(client, fields, is_price_given=False)
 
 
-def accept_cancel(client: "Client", fields: FieldReader) -> None:
+def accept_cancel(client: Session, fields: FieldReader) -> None:
     """cancelCalculateImpliedVolatility, cancelCalculateOptionPrice: they have been answered already."""
     fields.int("Version")
     fields.int("Client Req Id")
 
 
-def _calculate(client: "Client", fields: FieldReader, is_price_given: bool) -> None:
+def _calculate(client: Session, fields: FieldReader, is_price_given: bool) -> None:
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
@@ -50,7 +46,7 @@ def _calculate(client: "Client", fields: FieldReader, is_price_given: bool) -> N
     _send(client, req_id, compute(under, item.strike, item.right, years, found))
 
 
-def _send(client: "Client", req_id: int, found: Computation) -> None:
+def _send(client: Session, req_id: int, found: Computation) -> None:
     values = found._asdict()
     client.send(
         client.encode(data.OPTION_COMPUTATION, req_id=req_id, tick_type=_CUSTOM_OPTION, tick_attribute=1, **values)

@@ -1,20 +1,16 @@
 """Answers about contracts: details, matching symbols, option parameters, market rules."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.market import sessions
 from ibkr.simulator.market.catalog import renamed
 from ibkr.simulator.market.details import bond_details, contract_details
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.asking import NO_DEFINITION, refuse
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import data, messages
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
-
-def details(client: "Client", fields: FieldReader) -> None:
+def details(client: Session, fields: FieldReader) -> None:
     """reqContractDetails: one message for each contract that fits, then the end; 200 if none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -35,7 +31,7 @@ def details(client: "Client", fields: FieldReader) -> None:
     )
 
 
-def _encoded(client: "Client", req_id: int, item: Instrument, exchange: str, trading: str, liquid: str) -> bytes:
+def _encoded(client: Session, req_id: int, item: Instrument, exchange: str, trading: str, liquid: str) -> bytes:
     """Details of an instrument at the exchange that was asked for, if it is traded there."""
     hours = {"trading_hours": trading, "liquid_hours": liquid}
     if item.sec_type == "BOND":
@@ -45,7 +41,7 @@ def _encoded(client: "Client", req_id: int, item: Instrument, exchange: str, tra
     return client.encode(messages.CONTRACT_DETAILS, req_id=req_id, **hours, **values)
 
 
-def matching_symbols(client: "Client", fields: FieldReader) -> None:
+def matching_symbols(client: Session, fields: FieldReader) -> None:
     """reqMatchingSymbols: up to 16 contracts for the beginning of a symbol or a part of a name."""
     req_id = fields.int("Client Req Id")
     pattern = fields.text("Pattern")
@@ -66,7 +62,7 @@ def matching_symbols(client: "Client", fields: FieldReader) -> None:
     client.send(client.encode(data.SYMBOL_SAMPLES, req_id=req_id, contracts=rows))
 
 
-def option_parameters(client: "Client", fields: FieldReader) -> None:
+def option_parameters(client: Session, fields: FieldReader) -> None:
     """reqSecDefOptParams: expiries and strikes of a chain for each exchange, then the end."""
     req_id = fields.int("Client Req Id")
     symbol = fields.text("Underlying Symbol")
@@ -96,7 +92,7 @@ def option_parameters(client: "Client", fields: FieldReader) -> None:
     client.send(*bodies, client.encode(data.OPTION_PARAMETER_END, req_id=req_id))
 
 
-def market_rule(client: "Client", fields: FieldReader) -> None:
+def market_rule(client: Session, fields: FieldReader) -> None:
     """reqMarketRule: the price increments of a rule; 321 for one that is not known."""
     rule_id = fields.int("Market Rule Id")
     rule = client.hub.instruments.rules.get(rule_id)

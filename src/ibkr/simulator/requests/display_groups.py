@@ -1,36 +1,23 @@
 """Display groups: windows of TWS that show one contract, by a colour; one client's choice is told to all."""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.requests.asking import refuse
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 GROUPS = range(1, 8)
 _NONE = "none"
 _STREAM = "subscribeToGroupEvents"
 
 
-@dataclass
-class DisplayGroups:
-    """What each group shows, and which one a client follows, by its id and that of the request."""
-
-    shown: dict[int, str] = field(default_factory=dict)
-    followed: dict[tuple[int, int], int] = field(default_factory=dict)
-
-
-def query(client: "Client", fields: FieldReader) -> None:
+def query(client: Session, fields: FieldReader) -> None:
     """queryDisplayGroups: the groups that there are."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     client.send(client.encode(data.DISPLAY_GROUP_LIST, req_id=req_id, groups="|".join(map(str, GROUPS))))
 
 
-def subscribe(client: "Client", fields: FieldReader) -> None:
+def subscribe(client: Session, fields: FieldReader) -> None:
     """subscribeToGroupEvents: what the group shows, at once and whenever that changes."""
     fields.int("Version")
     req_id, group = fields.int("Client Req Id"), fields.int("Group Id")
@@ -46,7 +33,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     client.send(*client.account_streams.begin(_STREAM, req_id, rows))
 
 
-def update(client: "Client", fields: FieldReader) -> None:
+def update(client: Session, fields: FieldReader) -> None:
     """updateDisplayGroup: the group of this subscription shows something else."""
     fields.int("Version")
     req_id, shown = fields.int("Client Req Id"), fields.text("Contract Info")
@@ -57,7 +44,7 @@ def update(client: "Client", fields: FieldReader) -> None:
             each.account_streams.book_changed()
 
 
-def unsubscribe(client: "Client", fields: FieldReader) -> None:
+def unsubscribe(client: Session, fields: FieldReader) -> None:
     """unsubscribeFromGroupEvents: no answer."""
     fields.int("Version")
     client.account_streams.end(_STREAM, fields.int("Client Req Id"))

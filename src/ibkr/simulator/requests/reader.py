@@ -1,19 +1,37 @@
-"""Reads the fields of a request in order, as TWS does, and names the one that cannot be read."""
+"""Reads the fields of a request in order, as TWS does, and names the one that cannot be read.
+
+A request in protobuf is read by the same names, each of which is that of its field there: "Use RTH" is `useRTH`. So
+what answers a request reads it in one way for both encodings.
+"""
 
 import math
 import re
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from ibkr.wire.layout import Field, Layout
+from ibkr.wire import protobuf, schema
+from ibkr.wire.layout import Field, Layout, LayoutError
 
 _INT = re.compile(r"-?[0-9]{1,10}")
 _FLOAT = re.compile(r"-?[0-9]{0,20}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?")
 
 _Number: TypeAlias = float | None
+_Int: TypeAlias = int
+_Leg: TypeAlias = tuple[int, int, str, str]
 
 _UNSET_INTEGER = "2147483647"
 _UNSET_DOUBLE = 1.7976931348623157e308
+
+_PROTO_NAMES = {
+    "Client Req Id": "reqId",
+    "Account Code": "acctCode",
+    "All Msgs": "allMessages",
+    "Bar Size": "barSizeSetting barSize",
+    "XML": "xml",
+}
+"""Where protobuf has another name, or one of several."""
+
+_CONTRACT_NAMES = {"last_trade_date": "Last Trade Date Or Contract Month", "primary_exchange": "Primary Exch"}
 
 CONTRACT_FIELDS = (
     "con_id",
@@ -86,6 +104,23 @@ class FieldReader:
             return math.inf
         return self.float(name)
 
+    def id_text(self, at: _Int) -> str:
+        """The id of the request, which in text is the field of this index; "" if it is not there."""
+        return self._fields[at] if at < len(self._fields) else ""
+
+    def legs(self) -> list[_Leg]:
+        """The legs of a combination: contract id, ratio, action, exchange."""
+        return [
+            (self.int("Leg Con Id"), self.int("Leg Ratio"), self.text("Leg Action"), self.text("Exchange"))
+            for _ in range(self.int("Legs"))
+        ]
+
+    def values(self, layout: Layout, server_version: _Int) -> dict[str, object]:
+        """See `read_layout`."""
+        values = layout.read(server_version, lambda field: _take(self, field))
+        self.end()
+        return values
+
     def end(self) -> None:
         """Nothing may follow."""
         if self._next < len(self._fields):
@@ -109,14 +144,115 @@ class FieldReader:
         return found
 
 
+class ProtobufReader(FieldReader):
+    """The fields of a request in protobuf, read by their names. One that is absent is one that is not set."""
+
+    def __init__(self, message: Any) -> None:
+        super().__init__(())
+        self._message = message
+        self._name: str = message.DESCRIPTOR.name
+
+    def id_text(self, at: _Int) -> str:
+        return self.text("Client Req Id") or self.text("Order Id")
+
+    def text(self, name: str) -> str:
+        found = self._found(name)
+        return "" if found is None else _plain(name, schema.text(found))
+
+    def int(self, name: str) -> int:
+        return _to_int(name, self.text(name) or "0")
+
+    def bool(self, name: str) -> bool:
+        return bool(self._found(name))
+
+    def float(self, name: str) -> _Number:
+        found = self._found(name)
+        if found is not None and math.isinf(found):
+            raise Malformed(name, str(found))
+        return None if found is None else _number(name, found)
+
+    def number(self, name: str) -> _Number:
+        found = self._found(name)
+        return None if found is None else _number(name, found)
+
+    def end(self) -> None:
+        """Fields that are not known are none of ours."""
+
+    def contract(self, names: Sequence[str] = CONTRACT_FIELDS) -> dict[str, str]:
+        found = {name: self.text(_CONTRACT_NAMES.get(name) or name.replace("_", " ").title()) for name in names}
+        return {**found, "strike": f"{self.float('Strike') or 0.0}"} if "strike" in found else found
+
+    def legs(self) -> list[_Leg]:
+        rows = schema.values_at(self._message, "comboLegs")
+        return [(leg.conId, leg.ratio, _plain("Leg", leg.action), _plain("Leg", leg.exchange)) for leg in rows]
+
+    def values(self, layout: Layout, server_version: _Int) -> dict[str, object]:
+        try:
+            values = protobuf.decode(layout, server_version, self._message)
+        except LayoutError as error:
+            raise Malformed(layout.name, str(error)) from None
+        return {name: _checked(name, value) for name, value in values.items()}
+
+    def _found(self, name: str) -> Any:
+        known = _PROTO_NAMES.get(name) or name[:1].lower() + name[1:].replace(" ", "")
+        places = (schema.find(self._name, each) for each in known.split())
+        place = next((place for place in places if place), None)
+        return schema.taken(self._message, place) if place else None
+
+
+class Unreadable(FieldReader):
+    """A request that is not the message that it should be: whatever is read of it is malformed."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(())
+        self._why = why
+
+    def text(self, name: str) -> str:
+        raise Malformed(name, self._why)
+
+    def id_text(self, at: _Int) -> str:
+        return ""
+
+    def values(self, layout: Layout, server_version: _Int) -> dict[str, object]:
+        raise Malformed(layout.name, self._why)
+
+    def end(self) -> None:
+        raise Malformed("(none)", self._why)
+
+
 def read_layout(fields: FieldReader, layout: Layout, server_version: int) -> dict[str, object]:
     """All fields of a request that has a layout, by name. None is a number that is not set.
 
     Raises `Malformed` too if fields are left: to TWS, which reads on, they would be the next request.
     """
-    values = layout.read(server_version, lambda field: _take(fields, field))
-    fields.end()
-    return values
+    return fields.values(layout, server_version)
+
+
+def _checked(name: str, value: object) -> object:
+    """What text cannot hold is malformed; the numbers that text has for what is not set are not set."""
+    match value:
+        case str():
+            return _plain(name, value)
+        case float():
+            return _number(name, value)
+        case [*rows]:
+            return [{key: _checked(key, item) for key, item in row.items()} for row in rows if isinstance(row, dict)]
+        case 2147483647:
+            return None
+    return value
+
+
+def _plain(name: str, text: str) -> str:
+    if "\0" in text:
+        raise Malformed(name, text)
+    return text
+
+
+def _number(name: str, value: float) -> _Number:
+    """A number; None for the largest one, which means that it is not set. Text has no word for NaN."""
+    if math.isnan(value) or value == -math.inf:
+        raise Malformed(name, str(value))
+    return None if value == _UNSET_DOUBLE else value
 
 
 def _take(fields: FieldReader, field: Field) -> object:

@@ -1,7 +1,5 @@
 """Requests that are answered from the file of answers; what is not there gets the error that TWS would give."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.requests.answers import (
     Advisor,
     Article,
@@ -16,10 +14,8 @@ from ibkr.simulator.requests.answers import (
 )
 from ibkr.simulator.requests.asking import refuse
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 _FUNDAMENTAL_FIELDS = ("con_id", "symbol", "sec_type", "exchange", "primary_exchange", "currency", "local_symbol")
 _MAX_NEWS = 300
@@ -28,7 +24,7 @@ _MAX_NEWS = 300
 # --- the user ------------------------------------------------------------------------------------
 
 
-def user_info(client: "Client", fields: FieldReader) -> None:
+def user_info(client: Session, fields: FieldReader) -> None:
     """reqUserInfo: the white branding id, empty for most."""
     req_id = fields.int("Client Req Id")
     client.send(
@@ -36,25 +32,25 @@ def user_info(client: "Client", fields: FieldReader) -> None:
     )
 
 
-def family_codes(client: "Client", fields: FieldReader) -> None:
+def family_codes(client: Session, fields: FieldReader) -> None:
     """reqFamilyCodes: of each account."""
     code = client.hub.answers.user.family_code
     rows = [{"account": account, "code": code} for account in client.hub.settings.accounts]
     client.send(client.encode(data.FAMILY_CODES, codes=rows))
 
 
-def soft_dollar_tiers(client: "Client", fields: FieldReader) -> None:
+def soft_dollar_tiers(client: Session, fields: FieldReader) -> None:
     """reqSoftDollarTiers."""
     req_id = fields.int("Client Req Id")
     client.send(client.encode(data.SOFT_DOLLAR_TIERS, req_id=req_id, tiers=client.hub.answers.rows(Tier)))
 
 
-def depth_exchanges(client: "Client", fields: FieldReader) -> None:
+def depth_exchanges(client: Session, fields: FieldReader) -> None:
     """reqMktDepthExchanges."""
     client.send(client.encode(data.DEPTH_EXCHANGES, exchanges=client.hub.answers.rows(DepthExchange)))
 
 
-def smart_components(client: "Client", fields: FieldReader) -> None:
+def smart_components(client: Session, fields: FieldReader) -> None:
     """reqSmartComponents: of the map that message 81 has named."""
     req_id = fields.int("Client Req Id")
     fields.text("Bbo Exchange")
@@ -64,12 +60,12 @@ def smart_components(client: "Client", fields: FieldReader) -> None:
 # --- news ----------------------------------------------------------------------------------------
 
 
-def news_providers(client: "Client", fields: FieldReader) -> None:
+def news_providers(client: Session, fields: FieldReader) -> None:
     """reqNewsProviders."""
     client.send(client.encode(data.NEWS_PROVIDERS, providers=client.hub.answers.rows(Provider)))
 
 
-def news_article(client: "Client", fields: FieldReader) -> None:
+def news_article(client: Session, fields: FieldReader) -> None:
     """reqNewsArticle: its text, or 10172."""
     req_id = fields.int("Client Req Id")
     provider, article_id = fields.text("Provider Code"), fields.text("Article Id")
@@ -80,7 +76,7 @@ def news_article(client: "Client", fields: FieldReader) -> None:
     _missing(client, req_id, 10172, "Failed to request news article:No data available", f"article {article_id}")
 
 
-def historical_news(client: "Client", fields: FieldReader) -> None:
+def historical_news(client: Session, fields: FieldReader) -> None:
     """reqHistoricalNews: headlines about a contract, newest first, and the end."""
     req_id = fields.int("Client Req Id")
     con_id = fields.int("Con Id")
@@ -113,7 +109,7 @@ def historical_news(client: "Client", fields: FieldReader) -> None:
     )
 
 
-def bulletins(client: "Client", fields: FieldReader) -> None:
+def bulletins(client: Session, fields: FieldReader) -> None:
     """reqNewsBulletins: those of the day if all are asked for, and new ones, of which there are none."""
     fields.int("Version")
     if fields.bool("All Msgs"):
@@ -131,13 +127,13 @@ def bulletins(client: "Client", fields: FieldReader) -> None:
 # --- reports -------------------------------------------------------------------------------------
 
 
-def scanner_parameters(client: "Client", fields: FieldReader) -> None:
+def scanner_parameters(client: Session, fields: FieldReader) -> None:
     """reqScannerParameters."""
     xml = "".join(entry.xml for entry in client.hub.answers.all(Parameters))
     client.send(client.encode(data.SCANNER_PARAMETERS, xml=xml))
 
 
-def fundamental_data(client: "Client", fields: FieldReader) -> None:
+def fundamental_data(client: Session, fields: FieldReader) -> None:
     """reqFundamentalData: a report, or 10358."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -152,23 +148,23 @@ def fundamental_data(client: "Client", fields: FieldReader) -> None:
     _missing(client, req_id, 10358, "Fundamentals data is not allowed", f"{wanted} of {symbol}")
 
 
-def wsh_meta_data(client: "Client", fields: FieldReader) -> None:
+def wsh_meta_data(client: Session, fields: FieldReader) -> None:
     """reqWshMetaData: or 10276 without a subscription."""
     _send_calendar(client, fields.int("Client Req Id"), "", data.WSH_META_DATA.name)
 
 
-def wsh_event_data(client: "Client", fields: FieldReader) -> None:
+def wsh_event_data(client: Session, fields: FieldReader) -> None:
     """reqWshEventData: the events of one contract; filters are not looked at."""
     req_id = fields.int("Client Req Id")
     item = client.hub.instruments.by_con_id(fields.int("Con Id"))
     _send_calendar(client, req_id, item.symbol if item else "?", data.WSH_EVENT_DATA.name)
 
 
-def accept_cancel(client: "Client", fields: FieldReader) -> None:
+def accept_cancel(client: Session, fields: FieldReader) -> None:
     """The cancel of a request that has been answered already."""
 
 
-def request_fa(client: "Client", fields: FieldReader) -> None:
+def request_fa(client: Session, fields: FieldReader) -> None:
     """requestFA: a configuration of the advisor, or 321 for those who are none."""
     fields.int("Version")
     kind = fields.int("Fa Data Type")
@@ -179,7 +175,7 @@ def request_fa(client: "Client", fields: FieldReader) -> None:
     refuse(client, -1, 321, "FA data operations ignored for non FA customers.")
 
 
-def replace_fa(client: "Client", fields: FieldReader) -> None:
+def replace_fa(client: Session, fields: FieldReader) -> None:
     """replaceFA: accepted and not kept, or 321 for those who are no advisors."""
     fields.int("Version")
     kind = fields.int("Fa Data Type")
@@ -191,7 +187,7 @@ def replace_fa(client: "Client", fields: FieldReader) -> None:
         client.send(client.encode(data.REPLACE_FA_END, req_id=req_id, text=""))
 
 
-def _send_calendar(client: "Client", req_id: int, symbol: str, name: str) -> None:
+def _send_calendar(client: Session, req_id: int, symbol: str, name: str) -> None:
     for entry in client.hub.answers.all(Calendar):
         if entry.symbol == symbol:
             client.send(client.encode(data.LAYOUTS[name], req_id=req_id, json=entry.json))
@@ -199,7 +195,7 @@ def _send_calendar(client: "Client", req_id: int, symbol: str, name: str) -> Non
     _missing(client, req_id, 10276, "News feed is not allowed", f"the calendar of {symbol or 'all'}")
 
 
-def _missing(client: "Client", req_id: int, code: int, text: str, what: str) -> None:
+def _missing(client: Session, req_id: int, code: int, text: str, what: str) -> None:
     """Answer with an error, and say once in the log where the answer could be written."""
     client.hub.log_once(f"{what[:80]}: not in the file of answers, answered with {code}")
     client.send_error(req_id, code, text)

@@ -1,50 +1,56 @@
 """Answers about the session itself: time, accounts under management, ids."""
 
-from typing import TYPE_CHECKING
-
+from ibkr.simulator.faults.conditions import OnRate
 from ibkr.simulator.requests.asking import refuse
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.wire import messages
 
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
-_TIME_IN_MILLIS = 197
-"""The server version that brought reqCurrentTimeInMillis."""
-
-
-def accept(client: "Client", fields: FieldReader) -> None:
+def accept(client: Session, fields: FieldReader) -> None:
     """A request that TWS takes without an answer."""
     fields.text("Version")
 
 
-def start_again(client: "Client", fields: FieldReader) -> None:
+def start_again(client: Session, fields: FieldReader) -> None:
     """startApi on a session that has had its own."""
     refuse(client, -1, 321, "startApi was already sent")
 
 
-def current_time(client: "Client", fields: FieldReader) -> None:
+def current_time(client: Session, fields: FieldReader) -> None:
     """reqCurrentTime: seconds since the epoch."""
     client.send(client.encode(messages.CURRENT_TIME, time=int(client.hub.time())))
 
 
-def current_time_in_millis(client: "Client", fields: FieldReader) -> None:
-    """reqCurrentTimeInMillis: milliseconds since the epoch, from the version that brought it."""
-    if client.server_version < _TIME_IN_MILLIS:
-        refuse(client, -1, 321, "reqCurrentTimeInMillis: no such request")
-        return
+def current_time_in_millis(client: Session, fields: FieldReader) -> None:
+    """reqCurrentTimeInMillis: milliseconds since the epoch."""
     client.send(client.encode(messages.CURRENT_TIME_IN_MILLIS, time=int(client.hub.time() * 1000)))
 
 
-def managed_accounts(client: "Client", fields: FieldReader) -> None:
+def managed_accounts(client: Session, fields: FieldReader) -> None:
     """reqManagedAccts: the account ids, joined by commas."""
     accounts = ",".join(client.hub.settings.accounts)
     client.send(client.encode(messages.MANAGED_ACCOUNTS, accounts=accounts))
 
 
-def next_valid_id(client: "Client", fields: FieldReader) -> None:
+def next_valid_id(client: Session, fields: FieldReader) -> None:
     """reqIds: the next order id, whatever number was asked for."""
     fields.int("Version")
     fields.int("Num Ids")
     order_id = client.hub.desk.next_order_id(client.client_id)
     client.send(client.encode(messages.NEXT_VALID_ID, order_id=order_id))
+
+
+def configuration(client: Session, fields: FieldReader) -> None:
+    """reqConfig: the settings of the API."""
+    settings = client.hub.settings
+    client.send(
+        client.encode(
+            messages.CONFIG_RESPONSE,
+            req_id=fields.int("Client Req Id"),
+            read_only=client.hub.conditions.read_only,
+            port=client.transport.get_extra_info("sockname")[1],
+            master_client_id=settings.master_client_id,
+            is_rate_rejected=client.hub.rate_limit.on_rate == OnRate.REJECT,
+        )
+    )

@@ -3,14 +3,11 @@
 import asyncio
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from ibkr.simulator.connection.moments import Moments
+from ibkr.simulator.faults.control import FaultControl
 from ibkr.simulator.faults.registry import FaultError
 from ibkr.simulator.scenarios.scenario import Scenario, Step
-
-if TYPE_CHECKING:
-    from ibkr.simulator.faults.faults import Faults
 
 log = logging.getLogger("ibkr.simulator")
 
@@ -23,7 +20,7 @@ class Player:
     It begins when it is made, in the gateway's loop.
     """
 
-    def __init__(self, faults: "Faults", moments: Moments, scenario: Scenario, speed: float) -> None:
+    def __init__(self, faults: FaultControl, moments: Moments, scenario: Scenario, speed: float) -> None:
         self._faults = faults
         self._steps = scenario.steps
         self._speed = speed

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ibkr.simulator.faults.registry import Fault, FaultError, find_fault
-from ibkr.simulator.requests.registry import REQUESTS
+from ibkr.simulator.requests.table import REQUESTS
 
 _SUFFIX = ".toml"
 _STEP_KEYS = ("at", "every", "when", "after", "count", "fault", "args")

@@ -1,19 +1,15 @@
 """Real-time bars (reqRealTimeBars)."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.history.historical import is_shown
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.asking import BAD_WHAT, end_stream, is_free, no_permission, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.simulator.streams.market_data import has_line
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqRealTimeBars"
 
@@ -23,10 +19,11 @@ _INVALID = "Invalid Real-time Query:"
 class RealTimeBars(DataStream):
     """One bar per five seconds of the market's clock."""
 
+    client: Session
     kind = REQUEST
     takes_line = True
 
-    def __init__(self, client: "Client", req_id: int, instrument: Instrument, what: str) -> None:
+    def __init__(self, client: Session, req_id: int, instrument: Instrument, what: str) -> None:
         super().__init__(client, req_id, instrument)
         self._what = what
         self._is_traded = what in ("TRADES", "AGGTRADES")
@@ -60,7 +57,7 @@ class RealTimeBars(DataStream):
         )
 
 
-def subscribe(client: "Client", fields: FieldReader) -> None:
+def subscribe(client: Session, fields: FieldReader) -> None:
     """reqRealTimeBars: a bar each five seconds; 420 for what cannot be had."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -84,7 +81,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         client.hub.streams.begin(RealTimeBars(client, req_id, item, what))
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelRealTimeBars: no answer, or 300 if the id has none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")

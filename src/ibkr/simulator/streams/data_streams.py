@@ -1,14 +1,12 @@
 """The standing requests of all clients: one registry, by client and request id."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from ibkr.simulator.market.instrument import Instrument
+from ibkr.simulator.market.market import Market
 from ibkr.simulator.market.walk import Quote
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
-    from ibkr.simulator.hub import Hub
+from ibkr.simulator.state import Peer, State
 
 LOST = 10182, "Failed to request live updates (disconnected)."
 """How a stream ends that the gateway has lost."""
@@ -24,7 +22,7 @@ class DataStream:
     takes_line: ClassVar[bool] = False
     dies_with_upstream: ClassVar[bool] = False
 
-    def __init__(self, client: "Client", req_id: int, instrument: Instrument, farm: str = "") -> None:
+    def __init__(self, client: Peer, req_id: int, instrument: Instrument, farm: str = "") -> None:
         self.client = client
         self.req_id = req_id
         self.instrument = instrument
@@ -48,23 +46,24 @@ class DataStreams:
     One write per client and round of the market.
     """
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: State, market: Market) -> None:
         self._hub = hub
-        self._live: dict[Client, dict[int, DataStream]] = {}
+        self._market = market
+        self._live: dict[Peer, dict[int, DataStream]] = {}
         self._by_con_id: dict[int, dict[DataStream, None]] = {}
-        self._batch: dict[Client, list[bytes]] = {}
-        hub.market.listen(self._moved)
-        hub.market.after_moves(self._flush)
+        self._batch: dict[Peer, list[bytes]] = {}
+        market.listen(self._moved)
+        market.after_moves(self._flush)
 
     def __iter__(self) -> Iterator[DataStream]:
         for live in list(self._live.values()):
             yield from list(live.values())
 
-    def of(self, client: "Client") -> list[DataStream]:
+    def of(self, client: Peer) -> list[DataStream]:
         """The streams of one client."""
         return list(self._live.get(client, {}).values())
 
-    def get(self, client: "Client", req_id: int, kind: str = "") -> DataStream | None:
+    def get(self, client: Peer, req_id: int, kind: str = "") -> DataStream | None:
         """The stream of this request id, if there is one, and of this kind, if one is given."""
         found = self._live.get(client, {}).get(req_id)
         return found if found and kind in ("", found.kind) else None
@@ -77,20 +76,20 @@ class DataStreams:
         """A stream stands from now on; while its farm or the upstream is down it stays silent."""
         self._live.setdefault(stream.client, {})[stream.req_id] = stream
         self._by_con_id.setdefault(stream.instrument.con_id, {})[stream] = None
-        self._hub.market.follow(stream.instrument)
+        self._market.follow(stream.instrument)
         self._tell(stream.client)
         if self._hub.conditions.data_flows(stream.farm):
             stream.is_open = True
-            stream.client.send(*stream.opening(self._hub.market.quote_of(stream.instrument)))
+            stream.client.send(*stream.opening(self._market.quote_of(stream.instrument)))
 
     def end(self, stream: DataStream) -> None:
         """A stream is no more."""
         del self._live[stream.client][stream.req_id]
         del self._by_con_id[stream.instrument.con_id][stream]
-        self._hub.market.unfollow(stream.instrument)
+        self._market.unfollow(stream.instrument)
         self._tell(stream.client)
 
-    def forget(self, client: "Client") -> None:
+    def forget(self, client: Peer) -> None:
         """End all streams of one client."""
         for stream in self.of(client):
             self.end(stream)
@@ -143,7 +142,7 @@ class DataStreams:
         for client, bodies in batch.items():
             client.send(*bodies)
 
-    def _tell(self, client: "Client") -> None:
+    def _tell(self, client: Peer) -> None:
         live = self._live.get(client, {})
         seen = self._hub.seen.streams
         if live:

@@ -1,17 +1,15 @@
 """Market depth (reqMktDepth): a book of rows that are inserted, updated and deleted."""
 
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote, decimals_of
 from ibkr.simulator.requests.asking import end_stream, is_free, the_one
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqMktDepth"
 INSERT, UPDATE, DELETE = 0, 1, 2
@@ -56,7 +54,7 @@ class Depth(DataStream):
 
     kind = REQUEST
 
-    def __init__(self, client: "Client", req_id: int, instrument: Instrument, rows: int, has_makers: bool) -> None:
+    def __init__(self, client: Session, req_id: int, instrument: Instrument, rows: int, has_makers: bool) -> None:
         super().__init__(client, req_id, instrument)
         self.is_smart = False
         self._rows = rows
@@ -99,7 +97,7 @@ class Depth(DataStream):
         return self.client.encode(data.DEPTH_L2, market_maker=maker, is_smart_depth=self.is_smart, **values)
 
 
-def subscribe(client: "Client", fields: FieldReader) -> None:
+def subscribe(client: Session, fields: FieldReader) -> None:
     """reqMktDepth: message 13 for smart depth and for NASDAQ, 12 for the rest; 309 for one too many."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -127,7 +125,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         client.hub.streams.begin(stream)
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelMktDepth: no answer, or 310 if the id has none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")

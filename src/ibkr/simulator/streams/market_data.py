@@ -1,12 +1,14 @@
 """Market data: subscriptions and snapshots (reqMktData), market data types."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ibkr.simulator.hub import Parts
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.asking import end_stream, is_free, read_legs, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader, Malformed
+from ibkr.simulator.session import Session
 from ibkr.simulator.streams import generic_ticks
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.simulator.streams.ticks import (
@@ -18,9 +20,6 @@ from ibkr.simulator.streams.ticks import (
     Ticks,
 )
 from ibkr.wire import data, messages
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqMktData"
 _STANDARD_OFF: Final = "mdoff"
@@ -44,18 +43,16 @@ DENIALS: Final = {
 }
 """The codes by which TWS says that the user has no permission for data, and their texts."""
 
-Parts = list[tuple[bytes, bytes]]
-"""Bodies before and after their request ids."""
-
 
 class MarketData(DataStream):
     """Ticks of one instrument; `data_type` is what message 58 tells."""
 
+    client: Session
     kind = REQUEST
     takes_line = True
 
     def __init__(
-        self, client: "Client", req_id: int, instrument: Instrument, data_type: int, generics: list[str]
+        self, client: Session, req_id: int, instrument: Instrument, data_type: int, generics: list[str]
     ) -> None:
         super().__init__(client, req_id, instrument)
         self._data_type = data_type
@@ -101,7 +98,7 @@ class MarketData(DataStream):
         self.client.hub.seen.ticks += 1
         bodies: list[bytes] = []
         if self._has_standard_ticks:
-            number = b"%d" % self.req_id
+            number = messages.TICK_PRICE.number_bytes(self.client.server_version, self.req_id)
             bodies = [head + number + tail for head, tail in self._parts(quote)]
         for generic in self._repeated:
             bodies += self._encoded(generic.ticks(self.instrument, quote, self._market.now()))
@@ -124,7 +121,7 @@ class MarketData(DataStream):
         return [client.encode(tick.layout, req_id=req_id, **tick.values) for tick in ticks]
 
 
-def subscribe(client: "Client", fields: FieldReader) -> None:
+def subscribe(client: Session, fields: FieldReader) -> None:
     """reqMktData: 58, 81 and first ticks at once, then ticks until it is cancelled."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
@@ -155,14 +152,14 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
             client.send_error(req_id, *COMPETING)
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelMktData: no answer, or 300 if the id has no subscription."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")
     end_stream(client, req_id, REQUEST)
 
 
-def market_data_type(client: "Client", fields: FieldReader) -> None:
+def market_data_type(client: Session, fields: FieldReader) -> None:
     """reqMarketDataType: holds for what this client subscribes to from now on."""
     fields.int("Version")
     kind = fields.int("Market Data Type")
@@ -179,7 +176,7 @@ def _snapshot(stream: MarketData) -> None:
     client.send(*bodies, client.encode(messages.TICK_SNAPSHOT_END, req_id=stream.req_id))
 
 
-def _are_legal(client: "Client", req_id: int, item: Instrument, generics: list[str], is_snapshot: bool) -> bool:
+def _are_legal(client: Session, req_id: int, item: Instrument, generics: list[str], is_snapshot: bool) -> bool:
     wanted = [word for word in generics if word.lower() != _STANDARD_OFF]
     if generics and not (wanted and all(generic_ticks.find(word, item.sec_type) for word in wanted)):
         legal = generic_ticks.legal_generics(item.sec_type)
@@ -197,7 +194,7 @@ def _are_legal(client: "Client", req_id: int, item: Instrument, generics: list[s
     return False
 
 
-def _data_type(client: "Client", req_id: int, item: Instrument) -> int | None:
+def _data_type(client: Session, req_id: int, item: Instrument) -> int | None:
     """What of live, frozen and delayed the client gets: live if it may, whatever it has asked for."""
     wanted, is_open = client.market_data_type, client.hub.market.trades(item)
     if (code := client.hub.conditions.denied_by) is not None:
@@ -212,7 +209,7 @@ def _data_type(client: "Client", req_id: int, item: Instrument) -> int | None:
     return None
 
 
-def has_line(client: "Client", req_id: int, item: Instrument) -> bool:
+def has_line(client: Session, req_id: int, item: Instrument) -> bool:
     """Whether there is a market data line for an instrument; else the client is told 101."""
     streams, limit = client.hub.streams, client.hub.settings.lines
     has_one = any(stream.takes_line and stream.instrument.con_id == item.con_id for stream in streams)

@@ -1,17 +1,13 @@
 """Scanner subscriptions (reqScannerSubscription): results from the file of answers."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.answers import Scan
 from ibkr.simulator.requests.asking import end_stream, is_free, not_had, refuse
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqScannerSubscription"
 _MAX_ROWS = 50
@@ -23,7 +19,7 @@ class Scanner(DataStream):
 
     kind = REQUEST
 
-    def __init__(self, client: "Client", req_id: int, scan_code: str, found: list[Instrument]) -> None:
+    def __init__(self, client: Session, req_id: int, scan_code: str, found: list[Instrument]) -> None:
         super().__init__(client, req_id, found[0], "ushmds")
         self.symbol = scan_code
         self._found = found
@@ -56,7 +52,7 @@ class Scanner(DataStream):
         return []
 
 
-def subscribe(client: "Client", fields: FieldReader) -> None:
+def subscribe(client: Session, fields: FieldReader) -> None:
     """reqScannerSubscription: 162 for a scan code that has no answer."""
     if client.server_version < 143:
         fields.int("Version")
@@ -80,7 +76,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
     client.hub.streams.begin(Scanner(client, req_id, scan_code, found[: min(limit, _MAX_ROWS)]))
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelScannerSubscription: no answer, or 365 if the id has none."""
     fields.int("Version")
     req_id = fields.int("Client Req Id")

@@ -1,17 +1,13 @@
 """Tick-by-tick data (reqTickByTickData): every trade, every change of the quote."""
 
-from typing import TYPE_CHECKING
-
 from ibkr.simulator.history.past_ticks import last_seconds, past_ticks
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.walk import Quote
 from ibkr.simulator.requests.asking import end_stream, is_free, no_permission, refuse, the_one
 from ibkr.simulator.requests.reader import FieldReader
+from ibkr.simulator.session import Session
 from ibkr.simulator.streams.data_streams import DataStream
 from ibkr.wire import data
-
-if TYPE_CHECKING:
-    from ibkr.simulator.connection.client import Client
 
 REQUEST = "reqTickByTickData"
 KINDS = {"Last": "TRADES", "AllLast": "TRADES", "BidAsk": "BID_ASK", "MidPoint": "MIDPOINT"}
@@ -23,9 +19,10 @@ _FAILED = "Failed to request tick-by-tick data:"
 class TickByTick(DataStream):
     """One message for each move. `past` of them come first."""
 
+    client: Session
     kind = REQUEST
 
-    def __init__(self, client: "Client", req_id: int, instrument: Instrument, tick_kind: str, past: int) -> None:
+    def __init__(self, client: Session, req_id: int, instrument: Instrument, tick_kind: str, past: int) -> None:
         super().__init__(client, req_id, instrument)
         self._tick_kind = tick_kind
         self._past = past
@@ -59,7 +56,7 @@ class TickByTick(DataStream):
         ]
 
 
-def subscribe(client: "Client", fields: FieldReader) -> None:
+def subscribe(client: Session, fields: FieldReader) -> None:
     """reqTickByTickData: 10189 for what cannot be had, 10190 for one too many."""
     req_id = fields.int("Client Req Id")
     contract = fields.contract()
@@ -84,7 +81,7 @@ def subscribe(client: "Client", fields: FieldReader) -> None:
         client.hub.streams.begin(TickByTick(client, req_id, item, tick_kind, past))
 
 
-def cancel(client: "Client", fields: FieldReader) -> None:
+def cancel(client: Session, fields: FieldReader) -> None:
     """cancelTickByTickData: no answer, or 300 if the id has none."""
     req_id = fields.int("Client Req Id")
     end_stream(client, req_id, REQUEST)
