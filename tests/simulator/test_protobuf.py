@@ -71,6 +71,16 @@ class TestSessions:
         session.send_protobuf(1, "MarketDataRequest", reqId=2, contract=bag)
         await session.until(1, "2")
 
+    @pytest.mark.parametrize("version", [205, 206])
+    async def test_every_tick_of_an_option_has_its_request_id(self, gateway, connect, version: int) -> None:
+        option = next(item for item in gateway._hub.instruments if item.sec_type == "OPT")
+        client = await connect(gateway.port, 7, highest=version)
+        client.send_protobuf(1, "MarketDataRequest", reqId=4711, contract={"conId": option.con_id})
+        ticks = await client.until(21, "4711")
+        for _ in range(20):
+            ticks += await client.until(21, "4711")
+        assert all("4711" in tick[1:3] for tick in ticks)
+
     async def test_requests_that_came_with_protobuf(self, gateway, session, connect) -> None:
         session.send_protobuf(106, "CancelContractData", reqId=1)
         session.send_protobuf(107, "CancelHistoricalTicks", reqId=1)
