@@ -116,8 +116,8 @@ class TestStart:
         [
             ({"accounts": ()}, "accounts"),
             ({"accounts": "DU1"}, "accounts"),
-            ({"server_version": 201}, "choose 100 to 200"),
-            ({"server_version": 76}, "choose 100 to 200"),
+            ({"server_version": 227}, "choose 100 to 226"),
+            ({"server_version": 76}, "choose 100 to 226"),
             ({"tick_interval": 0}, "tick_interval"),
             ({"tick_interval": float("nan")}, "tick_interval: more than 0 s is needed, not nan"),
             ({"id_hold": -1.0}, "id_hold: 0 or more is needed, not -1"),

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from ibkr.simulator import Gateway
-from ibkr.wire import encode_fields, frame
+from ibkr.simulator.requests.table import REQUESTS
+from ibkr.wire import encode_fields, frame, schema
 from ibkr.wire.frame import binary_id
 
 APPLE = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
@@ -70,6 +71,16 @@ class TestSessions:
         bag = {"symbol": "X", "secType": "BAG", "exchange": "SMART", "currency": "USD", "comboLegs": legs}
         session.send_protobuf(1, "MarketDataRequest", reqId=2, contract=bag)
         await session.until(1, "2")
+
+    @pytest.mark.parametrize("version", [205, 206])
+    async def test_every_tick_of_an_option_has_its_request_id(self, gateway, connect, version: int) -> None:
+        option = next(item for item in gateway._hub.instruments if item.sec_type == "OPT")
+        client = await connect(gateway.port, 7, highest=version)
+        client.send_protobuf(1, "MarketDataRequest", reqId=4711, contract={"conId": option.con_id})
+        ticks = await client.until(21, "4711")
+        for _ in range(20):
+            ticks += await client.until(21, "4711")
+        assert all("4711" in tick[1:3] for tick in ticks)
 
     async def test_requests_that_came_with_protobuf(self, gateway, session, connect) -> None:
         session.send_protobuf(106, "CancelContractData", reqId=1)
@@ -226,3 +237,27 @@ async def test_clients_of_both_encodings_have_the_same_quotes(gateway, connect) 
     texts = [(await old.until(1, "5"))[-1][4] for _ in range(60)]
     prices = [(await new.until(1, "3"))[-1][3] for _ in range(60)]
     assert len({float(text) for text in texts} & {float(price) for price in prices}) > 3
+
+
+SOME: dict[str, object] = {"int32": 1, "int64": 1, "bool": True, "double": 1.5, "string": "1"}
+
+
+def filled(message: str) -> dict[str, object]:
+    """A value for every field of a message."""
+    found: dict[str, object] = {}
+    for name, field in schema.schema()[message].items():
+        value = (
+            APPLE if name == "contract" else filled(field.type) if field.type in schema.schema() else SOME[field.type]
+        )
+        found[name] = {"1": "1"} if field.is_map else [value] if field.is_repeated else value
+    return found
+
+
+@pytest.mark.parametrize(
+    "request_", [item for item in REQUESTS.values() if item.name != "startApi"], ids=lambda item: item.name
+)
+async def test_every_name_that_an_answer_reads_is_a_field_of_its_request(gateway, session, request_) -> None:
+    # One that is not would end the connection.
+    session.send_protobuf(request_.message_id, request_.protobuf, **filled(request_.protobuf))
+    await session.caught_up()
+    assert gateway.client_ids == [7]

@@ -31,6 +31,9 @@ _PROTO_NAMES = {
 }
 """Where protobuf has another name, or one of several."""
 
+_OF_TEXT_ALONE = ("Version", "Delta Neutral")
+"""What protobuf does not have: there it is plain from the message."""
+
 _CONTRACT_NAMES = {"last_trade_date": "Last Trade Date Or Contract Month", "primary_exchange": "Primary Exch"}
 
 CONTRACT_FIELDS = (
@@ -153,7 +156,8 @@ class ProtobufReader(FieldReader):
         self._name: str = message.DESCRIPTOR.name
 
     def id_text(self, at: _Int) -> str:
-        return self.text("Client Req Id") or self.text("Order Id")
+        places = (schema.find(self._name, name) for name in ("reqId", "orderId"))
+        return next((str(schema.taken(self._message, place)) for place in places if place), "")
 
     def text(self, name: str) -> str:
         found = self._found(name)
@@ -194,10 +198,12 @@ class ProtobufReader(FieldReader):
         return {name: _checked(name, value) for name, value in values.items()}
 
     def _found(self, name: str) -> Any:
+        if name in _OF_TEXT_ALONE:
+            return None
         known = _PROTO_NAMES.get(name) or name[:1].lower() + name[1:].replace(" ", "")
-        places = (schema.find(self._name, each) for each in known.split())
-        place = next((place for place in places if place), None)
-        return schema.taken(self._message, place) if place else None
+        place = next((place for each in known.split() if (place := schema.find(self._name, each))), None)
+        assert place, f"{self._name} has no field for {name!r}"
+        return schema.taken(self._message, place)
 
 
 class Unreadable(FieldReader):
