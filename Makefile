@@ -42,7 +42,7 @@ test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; S
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
 # What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
-rest: environments thorough clients insync pythons browser ways qt network fresh
+rest: environments thorough clients insync pythons browser ways qt network
 rest: docs package
 
 CLIENTS_MADE := $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made

@@ -95,7 +95,7 @@ SERVERS: dict[str, tuple[Callable[[], socketserver.BaseServer], str]] = {
 async def test_another_server_is_named(name: str, make: Make, stopwatch: Stopwatch) -> None:
     new_server, looks_like = SERVERS[name]
     with serving(new_server()) as port:
-        connector = make(port=port, timeout=TIMEOUT)
+        connector = make(port=port, timeout=TIMEOUT, connect_attempts=1)
         elapsed = stopwatch()
         with pytest.raises(ibkr.NotAGateway) as raised:
             await connector.connect_async()

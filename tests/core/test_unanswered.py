@@ -172,8 +172,11 @@ def test_before_an_end_without_a_byte_is_reported_too(rig):
     """Some TLS servers close at what is no TLS, without an alert."""
     rig.peer = Failure(K.NOT_A_GATEWAY, "a server that wants TLS answers", looks_like="tls")
     rig.connect()
-    rig.accept()
-    rig.end("EOF", before_any_byte=True)
+    for _ in range(3):
+        assert not any(isinstance(order, do.Look) for order in rig.orders), "a gateway may be starting"
+        rig.advance(1)
+        rig.accept()
+        rig.end("EOF", before_any_byte=True)
     assert (rig.state, rig.machine.failure) == (S.FAILED, rig.peer)
 
 
@@ -208,6 +211,15 @@ def test_one_look_is_enough(silent):
         silent.end()
     assert silent.state is S.FAILED
     assert [order for order in silent.orders if isinstance(order, do.Look)] == [do.Look(1, 7497)]
+
+
+def test_who_waits_does_not_look_because_of_an_end(rig):
+    rig.connect(None)
+    for _ in range(10):
+        rig.accept()
+        rig.end("EOF", before_any_byte=True)
+        rig.advance(1)
+    assert not any(isinstance(order, do.Look) for order in rig.orders)
 
 
 def test_orders_of_before_may_be_told_of_meanwhile(silent):

@@ -40,7 +40,9 @@ def socket_ended_in_attempt(step: Step, fact: SocketEnded) -> None:
     """The peer closed before there was a session."""
     step.situation.socket_open = False
     failure = Failure(FailureKind.CLOSED, fact.detail or NO_DETAIL, before_any_byte=fact.before_any_byte)
-    if fact.before_any_byte:
+    s = step.situation
+    is_last = s.budget is not None and s.attempts_made >= s.budget
+    if fact.before_any_byte and is_last:  # unlike silence it costs no time, so the attempts come first
         _said_nothing(step, failure)
     else:
         fail(step, failure)

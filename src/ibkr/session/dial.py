@@ -55,6 +55,8 @@ class Dialler:
 
     def __init__(self, host: str) -> None:
         self._host = host
+        self._numeric: list[Address] | None = None
+        self._is_name = False
         self._known: list[Address] = []
         self._resolving: asyncio.Future[list[Address]] | None = None
 
@@ -71,10 +73,12 @@ class Dialler:
             OSError: No address accepts; the error of the first. ``socket.gaierror`` if the host has no address.
             UnicodeError: The host is no name.
         """
+        if self._numeric is None and not self._is_name:
+            self._look_at_host()
         if lost is None or lost.peer.sockaddr[1] != port:
             return await _first_of([_connected(each) for each in await self._addresses(port)], seconds)
         tries = [_connected(lost.peer, lost.local)]
-        if not _is_numeric(self._host):
+        if self._is_name:
             tries.append(self._connect_elsewhere(port, seconds / 2, lost.peer))
         return await _first_of(tries, seconds)
 
@@ -84,8 +88,18 @@ class Dialler:
         return await _first_of([_connected(each) for each in others], seconds)
 
     async def _addresses(self, port: int) -> list[Address]:
-        if _is_numeric(self._host):
-            return _resolve(self._host, port, socket.AI_NUMERICHOST)
+        known = self._numeric or await self._resolved(port)
+        # The port of a gateway may change.
+        return [Address(family, (address[0], port, *address[2:])) for family, address in known]
+
+    def _look_at_host(self) -> None:
+        """Whether it is an address itself, which needs no resolver."""
+        try:
+            self._numeric = _resolve(self._host, 0, socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            self._is_name = True
+
+    async def _resolved(self, port: int) -> list[Address]:
         loop = asyncio.get_running_loop()
         resolving = self._resolving
         if resolving is None or resolving.get_loop() is not loop or resolving.done():
@@ -93,14 +107,15 @@ class Dialler:
         await asyncio.wait({resolving}, timeout=_RESOLVER_PATIENCE if self._known else None)
         if resolving.done() and (resolving.exception() is None or not self._known):
             self._known = resolving.result()
-        # The port of a gateway may have changed since.
-        return [Address(family, (address[0], port, *address[2:])) for family, address in self._known]
+        return self._known
 
 
 async def _first_of(tries: list[Coroutine[Any, Any, socket.socket]], seconds: float) -> socket.socket:
     """The first that connects. Each begins when the one before it has failed, or has had its share of the time."""
     if not tries:
         raise OSError(errno.EHOSTUNREACH, "the host has no other address")
+    if len(tries) == 1:  # nearly always
+        return await tries[0]
     waiting, running = deque(tries), set[asyncio.Task[socket.socket]]()
     apart, failed = min(_APART, seconds / 2 / len(tries)), list[BaseException]()
     try:
@@ -146,14 +161,6 @@ async def _connected(address: Address, local: Any = None) -> socket.socket:
             return await _connected(address)  # another local address now, or somebody else has that port
         raise
     return sock
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        return False
-    return True
 
 
 def _resolve(host: str, port: int, flags: int = 0) -> list[Address]:

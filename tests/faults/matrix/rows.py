@@ -62,6 +62,8 @@ class Row:
     cure: str = ""
     lasts: float = 0.0
     """Seconds for which the port is shut."""
+    error_later: type[ConnectError] | None = None
+    """After a session, where that differs: what a silent port speaks is looked at before a first one alone."""
 
     @property
     def is_known(self) -> bool:
@@ -69,7 +71,8 @@ class Row:
 
     @property
     def error_kind(self) -> str:
-        return _KINDS[self.error] if self.error else ""
+        error = self.error_later or self.error
+        return _KINDS[error] if error else ""
 
     def arguments_in(self, phase: str) -> tuple[Any, ...]:
         return tuple(self.arguments(phase) if callable(self.arguments) else self.arguments)
@@ -134,7 +137,7 @@ ROWS = {
     "occupy_client_id": Row(Kind.REFUSES, arguments=(CLIENT_ID,), policy=ONCE, error=ClientIdInUse, drops=LATER),
     "silent": Row(Kind.REFUSES, policy=QUICK, error=GatewaySilent, drops=ALWAYS),
     "http": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),
-    "web_server": Row(Kind.REFUSES, policy=QUICK, error=GatewaySilent, drops=ALWAYS),
+    "web_server": Row(Kind.REFUSES, policy=QUICK, error=NotAGateway, drops=ALWAYS, error_later=GatewaySilent),
     "ssh": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),
     "garbage": Row(Kind.REFUSES, policy=FINAL, error=NotAGateway, drops=ALWAYS),
     "close_on_accept": Row(Kind.REFUSES, policy=ONCE, error=GatewayClosed, drops=ALWAYS),
