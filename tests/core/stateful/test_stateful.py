@@ -45,6 +45,7 @@ RARE = {
         (P.LOOKING, how, P.LOOKING)
         for how in (Timer.CALENDAR, Timer.ALERT, SocketEnded, OrdersUnconfirmed, ClockJumped, GatewayTold)
     ),
+    *((phase, ReconnectWanted, P.CLOSING) for phase in (P.STARTUP, P.RESTORING)),
     (P.STARTUP, StartupAnswered, P.UP),
     (P.STARTUP, Timer.REQUEST, P.UP),
     (P.STARTUP, Timer.STREAMS, P.STARTUP),
