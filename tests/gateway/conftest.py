@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -272,3 +272,16 @@ def eventually() -> Callable[..., Any]:
                 await asyncio.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def soon(stopwatch: Any) -> Callable[[], Any]:
+    """Fails when what is within took longer than a second, less what other programs took of it."""
+
+    @contextmanager
+    def within() -> Iterator[None]:
+        elapsed = stopwatch()
+        yield
+        assert elapsed() < 1.0
+
+    return within

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,19 +15,6 @@ from ibkr.gateway.driver import DriverError
 from ibkr.gateway.processes import identity
 
 from .conftest import SECRET
-
-
-@pytest.fixture
-def soon(stopwatch):
-    """Fails when what is within took longer than a second, less what other programs took of it."""
-
-    @contextmanager
-    def within():
-        elapsed = stopwatch()
-        yield
-        assert elapsed() < 1.0
-
-    return within
 
 
 async def test_ibc_from_start_to_stop(machine, watched):

@@ -98,14 +98,16 @@ async def test_a_container_that_runs_already(machine, container, watched):
 
 
 @pytest.mark.parametrize(("order", "code"), [("exit 1111", 1111), ("exit 1", 1)])
-async def test_a_container_that_ends(machine, container, watched, order, code):
+async def test_a_container_that_ends(machine, container, watched, soon, order, code):
     container()
     async with watched(machine.config("docker")) as gateway:
         await gateway.driver.start()
         await gateway.until(S.RUNNING)
         assert not gateway.driver.heals_exit
-        machine.do(order)
-        assert (await gateway.until(S.EXITED)).exit_code == code
+        with soon():
+            machine.do(order)
+            status = await gateway.until(S.EXITED)
+        assert status.exit_code == code
 
 
 @pytest.mark.rest
@@ -154,15 +156,16 @@ async def test_a_docker_that_says_something_else(machine, watched):
         assert "answers in a form that we do not know" in problem.message
 
 
-async def test_a_unit_from_start_to_stop(machine, unit, watched):
+async def test_a_unit_from_start_to_stop(machine, unit, watched, soon):
     unit()
     async with watched(machine.config("systemd", {"user_unit": True})) as gateway:
         assert await gateway.driver.problems() == []
         await gateway.driver.start()
         await gateway.until(S.RUNNING)
         assert await gateway.driver.is_running()
-        machine.do("crash")
-        status = await gateway.until(S.EXITED)
+        with soon():
+            machine.do("crash")
+            status = await gateway.until(S.EXITED)
         assert status.exit_code == 137
         await gateway.driver.restart()
         await gateway.until(S.RUNNING)
