@@ -52,9 +52,10 @@ def run_container() -> None:
             file.write(f"{now()} {line}")
     code = process.wait()
     code = 128 - code if code < 0 else code
+    again = read()["policy"] == "always" and not read().get("stopped")  # "docker restart" goes on at the next line
     write(running=False, pid=0, exit_code=code)
     tell("die", exitCode=str(code))
-    if read().get("policy") == "always" and not read().get("stopped"):
+    if again:
         run_container()
 
 
