@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,16 @@ from ibkr.core.facts import Now
 from ibkr.core.gateway import GatewayState, GatewayStatus
 from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.monitor import Monitor
-from ibkr.gateway.processes import identity, kill_group
+from ibkr.gateway.processes import identity
 from ibkr.gateway.store import GatewayStore
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.simulator import ThreadedGateway
 
 STAND_IN = Path(__file__).parent / "stand_in"
-SECRET = "hunter2-secret"
-"""The password, which must be nowhere but in the files that a user put it into."""
+SECRET = "hunter2-secret"  # the password, which must be nowhere but in the files that a user put it into
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+# The stand-ins are shell scripts.
+collect_ignore_glob = ["test_*.py"] if sys.platform == "win32" else []
 
 
 def free_port() -> int:
@@ -102,11 +103,23 @@ class Machine:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """End what a test that failed has left behind."""
-        for file in self.folder.rglob("process.json"):
-            values = json.loads(file.read_text())
-            if identity(values["pid"]) == values["began"]:
-                kill_group(values["pid"])
+        """End what a test has left behind, which fails it."""
+        deadline = time.monotonic() + 2
+        while (left := self._processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left, f"processes left behind: {list(left.values())}"
+
+    def _processes(self) -> dict[int, str]:
+        """The running processes whose command line names this folder, where the system lets them be seen."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if str(self.folder) in words and identity(int(folder.name)):
+                    found[int(folder.name)] = words
+        return found
 
     @property
     def java_pid(self) -> int:
@@ -272,3 +285,16 @@ def eventually() -> Callable[..., Any]:
                 await asyncio.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def soon(stopwatch: Any) -> Callable[[], Any]:
+    """Fails when what is within took longer than a second, less what other programs took of it."""
+
+    @contextmanager
+    def within() -> Iterator[None]:
+        elapsed = stopwatch()
+        yield
+        assert elapsed() < 1.0
+
+    return within

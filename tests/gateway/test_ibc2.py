@@ -62,6 +62,7 @@ def home(tmp_path, broker, monkeypatch):
     )
     yield machine
     subprocess.run([machine.bin / "ibc2", "stop"], env=os.environ | {"IBC2_HOME": str(home)}, capture_output=True)
+    machine.close()
 
 
 @pytest.mark.timeout(120)

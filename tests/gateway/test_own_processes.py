@@ -16,23 +16,6 @@ from ibkr.gateway.processes import identity
 
 from .conftest import SECRET
 
-SOON = 1.0
-
-
-@pytest.fixture
-def soon():
-    """Fails when what is within took longer than a second."""
-
-    class Soon:
-        def __enter__(self):
-            self.began = time.monotonic()
-
-        def __exit__(self, kind, *_):
-            if kind is None:
-                assert time.monotonic() - self.began < SOON
-
-    return Soon
-
 
 async def test_ibc_from_start_to_stop(machine, watched):
     async with watched(machine.config("ibc")) as gateway:
@@ -43,7 +26,7 @@ async def test_ibc_from_start_to_stop(machine, watched):
         assert [each.state for each in gateway.states] == [S.STARTING, S.RUNNING]
         assert (status.driver, status.exit_code) == ("ibc", None)
         await gateway.driver.stop()
-        await gateway.until(S.STOPPED, SOON)
+        await gateway.until(S.STOPPED)
         assert not await gateway.driver.is_running()
         assert "CommandServer received command: STOP" in gateway.store.log.read_text()
 
@@ -120,7 +103,7 @@ async def test_a_restart_by_the_command_server_needs_no_login(machine, watched):
         await gateway.driver.start()
         await gateway.until(S.RUNNING)
         assert await gateway.driver.send("RESTART") == "RESTART in progress"
-        await gateway.until(S.RESTARTING, SOON)
+        await gateway.until(S.RESTARTING)
         await gateway.until(S.RUNNING)
         assert "Re-starting session" in gateway.store.log.read_text()
         assert await gateway.driver.send("RECONNECTDATA") == ""
@@ -146,7 +129,7 @@ async def test_a_command_server_that_is_off(machine, watched):
         await gateway.driver.start()
         await gateway.until(S.RUNNING)
         await gateway.driver.stop()
-        await gateway.until(S.STOPPED, SOON)
+        await gateway.until(S.STOPPED)
 
 
 async def test_a_restart_of_the_process(machine, watched):
@@ -166,7 +149,7 @@ async def test_a_gateway_that_hangs_is_ended_all_the_same(machine, watched):
         await gateway.until(S.RUNNING)
         os.kill(machine.java_pid, signal.SIGSTOP)
         await gateway.driver.stop()
-        await gateway.until(S.STOPPED, SOON)
+        await gateway.until(S.STOPPED)
         assert identity(machine.java_pid) == ""
 
 
@@ -179,10 +162,10 @@ async def test_the_next_supervisor_takes_up_the_process_of_the_last(machine, wat
         child = gateway.driver._child
     async with watched(cfg) as gateway:
         assert await gateway.driver.is_running()
-        await gateway.until(S.NEEDS_SECOND_FACTOR, SOON)
+        await gateway.until(S.NEEDS_SECOND_FACTOR)
         machine.do("crash")
         child.wait(5)  # this process is its parent still; in the field it is not
-        status = await gateway.until(S.EXITED, SOON)
+        status = await gateway.until(S.EXITED)
         assert status.exit_code is None
     async with watched(cfg) as gateway:
         assert not await gateway.driver.is_running()
@@ -199,7 +182,7 @@ async def test_the_past_rings_no_phone(machine, watched):
         await gateway.until(S.RUNNING)
         child = gateway.driver._child
     async with watched(cfg) as gateway:
-        await gateway.until(S.RUNNING, SOON)
+        await gateway.until(S.RUNNING)
         assert [each.state for each in gateway.states] == [S.STARTING, S.RUNNING]
         machine.do("crash")
         child.wait(5)
@@ -208,16 +191,16 @@ async def test_the_past_rings_no_phone(machine, watched):
 async def test_a_command_from_start_to_crash(machine, watched, soon):
     async with watched(machine.config("command")) as gateway:
         await gateway.driver.start()
-        await gateway.until(S.RUNNING, SOON)
+        await gateway.until(S.RUNNING)
         with soon():
             os.kill(gateway.driver._pid, signal.SIGKILL)
             status = await gateway.until(S.EXITED)
         assert status.exit_code == -9
         await gateway.driver.start()
-        await gateway.until(S.RUNNING, SOON)
+        await gateway.until(S.RUNNING)
         await gateway.driver.restart()
         await gateway.driver.stop()
-        await gateway.until(S.STOPPED, SOON)
+        await gateway.until(S.STOPPED)
 
 
 async def test_commands_to_stop_and_restart(machine, watched):

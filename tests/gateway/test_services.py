@@ -15,8 +15,6 @@ from ibkr.gateway.driver import DriverError
 from .conftest import STAND_IN
 from .test_supervisor import FAST, QUICK
 
-SOON = 1.0
-
 
 @pytest.fixture
 def container(machine):
@@ -71,11 +69,11 @@ async def test_a_container_from_start_to_stop(machine, container, watched):
         status = await gateway.until(S.NEEDS_SECOND_FACTOR)
         assert status.driver == "docker"
         machine.do("approve")
-        await gateway.until(S.RUNNING, SOON)
+        await gateway.until(S.RUNNING)
         lines = [line async for line in gateway.driver.log(1, follow=False)]
         assert [line[-24:] for line in lines] == ["IBC: Login has completed"]
         await gateway.driver.stop()
-        await gateway.until(S.STOPPED, SOON)
+        await gateway.until(S.STOPPED)
 
 
 async def test_a_container_that_runs_already(machine, container, watched):
@@ -90,7 +88,7 @@ async def test_a_container_that_runs_already(machine, container, watched):
         await gateway.until(S.RUNNING)
         assert S.NEEDS_SECOND_FACTOR not in [each.state for each in gateway.states], "that is of the past"
         machine.do("crash")
-        status = await gateway.until(S.EXITED, SOON)
+        status = await gateway.until(S.EXITED)
         assert status.exit_code == 137
         await gateway.driver.restart()
         await gateway.until(S.RUNNING)
@@ -100,14 +98,16 @@ async def test_a_container_that_runs_already(machine, container, watched):
 
 
 @pytest.mark.parametrize(("order", "code"), [("exit 1111", 1111), ("exit 1", 1)])
-async def test_a_container_that_ends(machine, container, watched, order, code):
+async def test_a_container_that_ends(machine, container, watched, soon, order, code):
     container()
     async with watched(machine.config("docker")) as gateway:
         await gateway.driver.start()
         await gateway.until(S.RUNNING)
         assert not gateway.driver.heals_exit
-        machine.do(order)
-        assert (await gateway.until(S.EXITED, SOON)).exit_code == code
+        with soon():
+            machine.do(order)
+            status = await gateway.until(S.EXITED)
+        assert status.exit_code == code
 
 
 @pytest.mark.rest
@@ -156,21 +156,22 @@ async def test_a_docker_that_says_something_else(machine, watched):
         assert "answers in a form that we do not know" in problem.message
 
 
-async def test_a_unit_from_start_to_stop(machine, unit, watched):
+async def test_a_unit_from_start_to_stop(machine, unit, watched, soon):
     unit()
     async with watched(machine.config("systemd", {"user_unit": True})) as gateway:
         assert await gateway.driver.problems() == []
         await gateway.driver.start()
-        await gateway.until(S.RUNNING, 2)
+        await gateway.until(S.RUNNING)
         assert await gateway.driver.is_running()
-        machine.do("crash")
-        status = await gateway.until(S.EXITED, SOON)
+        with soon():
+            machine.do("crash")
+            status = await gateway.until(S.EXITED)
         assert status.exit_code == 137
         await gateway.driver.restart()
-        await gateway.until(S.RUNNING, 2)
+        await gateway.until(S.RUNNING)
         assert "Login has completed" in [line async for line in gateway.driver.log(9, follow=False)][-1]
         await gateway.driver.stop()
-        await gateway.until(S.STOPPED, SOON)
+        await gateway.until(S.STOPPED)
 
 
 @pytest.mark.rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 
 import pytest
 from ib_async import LimitOrder, Stock
@@ -14,13 +15,14 @@ from ibkr.core.gateway import GatewayState as S
 from ibkr.core.restart import Act, Link
 from ibkr.core.state import ConnectionState as C
 from ibkr.core.state import UpstreamState
+from ibkr.gateway.driver import DriverError
 from ibkr.gateway.follower import GatewayFollower, ask
 from ibkr.gateway.store import GatewayStore, Request, SupervisorRuns
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.observe.outages import OutageWatch
 
 # Everything that takes minutes in the field takes a second here.
-FAST = {"auto_restart": True, "restart_after": 1.0, "start_grace": 0.5, "restart_wait": 0.5, "night": "00:00-00:00"}
+FAST = {"auto_restart": True, "restart_after": 1.0, "start_grace": 1.0, "restart_wait": 0.5, "night": "00:00-00:00"}
 QUICK = {"probe_after": 0.3, "suspect_after": 0.3, "probe_timeout": 0.8, "timeout": 0.8, "backoff_first": 0.1}
 QUICK |= {"backoff_cap": 0.2}
 
@@ -157,6 +159,15 @@ async def test_there_is_one_supervisor(machine, supervised, state_is):
         with pytest.raises(SupervisorRuns):
             await other.run()
     assert not GatewayStore(cfg.ibkr.gateway).is_claimed()
+
+
+async def test_no_second_gateway_is_started_beside_one_of_somebody_else(machine):
+    """Whose login it would end."""
+    with socket.create_server(("127.0.0.1", machine.api_port)):
+        supervisor = Supervisor(machine.config("ibc", FAST, **QUICK))
+        with pytest.raises(DriverError, match=f"port {machine.api_port} is open, and no process of ours has opened it"):
+            await supervisor.run()
+    assert not supervisor.store.process_file.exists()
 
 
 async def test_it_ends_what_is_its_own(machine, supervised, state_is):

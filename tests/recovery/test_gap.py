@@ -19,11 +19,7 @@ from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, re
 @pytest.mark.parametrize("looks_up_after", [0.1, 0.0], ids=["", "look-up in start-up"])
 @pytest.mark.parametrize("fault", ["reset", "1101"])
 async def test_five_orders_that_change_in_an_outage(
-    gateway: Gateway,
-    make: Make,
-    fault: str,
-    looks_up_after: float,
-    monkeypatch: pytest.MonkeyPatch,
+    gateway: Gateway, make: Make, fault: str, looks_up_after: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errors, "_AT_FIRST", looks_up_after)
     connector = make()

@@ -28,7 +28,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes bac
   [cyan]ibkr serve[/cyan]      ... and on a page, in JSON, for health checks and metrics.
   [cyan]ibkr doctor[/cyan]     Why can I not connect? Every check, and what to do.
   [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
-  [cyan]ibkr gateway[/cyan]    Start the gateway, see its login, restart it when only that helps.
+  [cyan]ibkr gateway[/cyan]    Start TWS or IB Gateway, see its login, restart it.
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
 
 Settings: ibkr.toml, .env, IBKR_... variables, options; later ones win.

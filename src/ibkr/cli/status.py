@@ -16,7 +16,6 @@ from ibkr.connector import IBConnector
 from ibkr.core.errors import ConnectError, connect_error
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
-from ibkr.gateway.follower import follow_gateway
 
 
 def status(
@@ -61,6 +60,8 @@ def tell_error(error: ConnectError, found: Status) -> None:
 
 async def _look(cfg: Config, wait: float | None) -> tuple[Status, ConnectError | None]:
     """The status once it is settled, or after ``wait`` seconds; and why there is no session, if there is none."""
+    from ibkr.gateway.follower import follow_gateway  # it would slow down every other command
+
     connector = IBConnector.from_config(cfg)
     async with follow_gateway(cfg.ibkr.gateway, connector):
         if wait is not None:

@@ -27,7 +27,6 @@ from ibkr.core.errors import ConnectError
 from ibkr.core.gap import GapReport
 from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
-from ibkr.gateway.follower import follow_gateway
 
 _EVERY = 0.2
 """Seconds from look to look at the keyboard; a countdown moves as often, all else once a second."""
@@ -60,6 +59,8 @@ def watch(
 
 async def _watch(cfg: Config, *, as_json: bool) -> Status:
     """Follow the connection until told to stop; how it stood then."""
+    from ibkr.gateway.follower import follow_gateway  # it would slow down every other command
+
     async with _Following(cfg) as following, follow_gateway(cfg.ibkr.gateway, following.connector):
         console = Console()
         if sys.stdout.isatty() and not as_json and not console.is_dumb_terminal and console.encoding == "utf-8":

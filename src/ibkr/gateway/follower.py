@@ -51,6 +51,8 @@ class GatewayFollower:
                             watching = None
                             self._show(store.read_status())
                         elif watching is None or watching.done():
+                            if watching is not None:
+                                watching.result()  # a mistake of our own ends this, loudly
                             watching = asyncio.create_task(self._watch(store))
                     except (OSError, sqlite3.Error) as error:
                         self._complain(f"{store.folder} cannot be read: {error}")
@@ -69,7 +71,7 @@ class GatewayFollower:
             monitor = Monitor(make_driver(self.settings, store), lambda: self._show(monitor.status()))
             self._show(monitor.status())
             await monitor.run()
-        except DriverError as error:
+        except (DriverError, OSError) as error:
             self._complain(str(error))
 
     def _show(self, status: GatewayStatus | None) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from ibkr.connector import IBConnector
-from ibkr.core.errors import FailureKind
+from ibkr.core.errors import ConnectError, FailureKind
 from ibkr.core.restart import Link
-from ibkr.core.state import SessionState, UpstreamState
+from ibkr.core.state import ConnectionState, SessionState, UpstreamState
 from ibkr.core.status import Status
 
 _ORDERS_TIMEOUT = 5.0
+_CONNECT_TIMEOUT = 2.0
+_BEGIN_AGAIN = 60.0
+_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
 def link_of(status: Status, *, closed_is_refused: bool = False) -> Link:
@@ -40,3 +44,27 @@ async def working_orders(connector: IBConnector) -> int:
     except (TimeoutError, ConnectionError):
         return 1
     return sum(not trade.isDone() for trade in trades)
+
+
+async def is_open(host: str, port: int) -> bool:
+    """Whether somebody listens at this port."""
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def hold(connector: IBConnector) -> None:
+    """Keep a session, without end: it shows whether the gateway answers, and which orders work."""
+    while True:
+        with suppress(ConnectError):  # the status says why
+            await connector.connect_async(wait=True)
+        async for status in connector.changes():
+            if status.state in _OVER:
+                break
+        await asyncio.sleep(_BEGIN_AGAIN)

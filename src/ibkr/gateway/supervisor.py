@@ -12,27 +12,23 @@ from zoneinfo import ZoneInfo
 
 from ibkr.config import Config
 from ibkr.connector import IBConnector
-from ibkr.core.errors import ConnectError
 from ibkr.core.facts import Now
 from ibkr.core.gateway import GatewayState, GatewayStatus
 from ibkr.core.gateway_tracker import RestartStarted
 from ibkr.core.restart import RESTARTS, Act, Decision, Link, RestartPolicy, Seen, why_not_now
-from ibkr.core.state import ConnectionState
 from ibkr.core.status import Status
 from ibkr.gateway.driver import Driver, DriverError
 from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.link import link_of, working_orders
+from ibkr.gateway.link import hold, is_open, link_of, working_orders
 from ibkr.gateway.monitor import NEW_YORK, Monitor, system_now
 from ibkr.gateway.store import Answer, GatewayStore, Request
 
 _log = logging.getLogger("ibkr.gateway")
 
 _TICK = 0.2
-_BEGIN_AGAIN = 60.0
 _LOOK_TAKES = 8.0
 _NEWS_AFTER = 1.0
 _DOWN = (Link.REFUSED, Link.SILENT)
-_OVER = (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
 class Supervisor:
@@ -41,13 +37,11 @@ class Supervisor:
     Args:
         cfg: the configuration, with a client id that no other program uses; it must name a driver.
         now: gives the time; a test hands in its own.
-
-    Raises:
-        DriverError: the driver cannot be used.
     """
 
     def __init__(self, cfg: Config, *, now: Callable[[], Now] = system_now) -> None:
         self.settings = cfg.ibkr.gateway
+        self._address = (cfg.ibkr.host, cfg.ibkr.port)
         self.connector = IBConnector.from_config(cfg)
         self.store = GatewayStore(self.settings)
         self.driver: Driver = make_driver(self.settings, self.store)
@@ -64,6 +58,7 @@ class Supervisor:
         self._now = now
         self._link = Link.UNKNOWN
         self._link_since = 0.0
+        self._acted_at = float("-inf")
         self._restarted = ""
         self._link_known = asyncio.Event()
         self._stop = asyncio.Event()
@@ -89,8 +84,7 @@ class Supervisor:
             self.store.drop_requests()
             forget = self.connector.on_status(self._take_status)
             try:
-                if not await self.driver.is_running():
-                    await self.driver.start()
+                await self._start()
                 await self._supervise()
             finally:
                 forget()
@@ -100,7 +94,7 @@ class Supervisor:
         """Restart a gateway that nobody supervises, by the same rules, and leave it. Raises as ``run`` does."""
         with closing(self.store), closing(self.store.claim()):
             forget = self.connector.on_status(self._take_status)
-            tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), self._hold())}
+            tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), hold(self.connector))}
             try:
                 with suppress(TimeoutError):  # then nobody answers, and no order can be asked for
                     async with asyncio.timeout(_LOOK_TAKES):
@@ -114,7 +108,12 @@ class Supervisor:
                 await self.connector.disconnect_async()
 
     async def _supervise(self) -> None:
-        works: list[Coroutine[Any, Any, Any]] = [self.monitor.run(), self._hold(), self._tick(), self._stop.wait()]
+        works: list[Coroutine[Any, Any, Any]] = [
+            self.monitor.run(),
+            hold(self.connector),
+            self._tick(),
+            self._stop.wait(),
+        ]
         tasks = {asyncio.ensure_future(work) for work in works}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -125,6 +124,15 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _start(self) -> None:
+        """Start the gateway, if it does not run. Raises ``DriverError``."""
+        if await self.driver.is_running():
+            return
+        if self.driver.owns_process and await is_open(*self._address):
+            words = "no process of ours has opened it: another gateway runs, whose login a second one would end"
+            raise DriverError(f"port {self._address[1]} is open, and {words}. Stop it first")
+        await self.driver.start()
+
     async def _end(self) -> None:
         await self.connector.disconnect_async()
         if self.driver.owns_process and await self.driver.is_running():
@@ -132,16 +140,6 @@ class Supervisor:
             await self.driver.stop()
             self.monitor.stopped()
         await self.driver.close()
-
-    async def _hold(self) -> None:
-        """Keep a session: it shows whether the gateway answers, and which orders work."""
-        while True:
-            with suppress(ConnectError):  # the status says why
-                await self.connector.connect_async(wait=True)
-            async for status in self.connector.changes():
-                if status.state in _OVER:
-                    break
-            await asyncio.sleep(_BEGIN_AGAIN)
 
     async def _tick(self) -> None:
         while True:
@@ -178,7 +176,7 @@ class Supervisor:
             tracker.state,
             self._link,
             self._link_since,
-            self.monitor.started,
+            max(self.monitor.started, self._acted_at),
             tracker.exit_code,
             driver.sees_login and tracker.login_seen,
             tracker.is_logged_in,
@@ -228,7 +226,7 @@ class Supervisor:
                 self.monitor.take(RestartStarted(reason))
                 await self.driver.restart()
             else:
-                await self.driver.start()
+                await self._start()
             return
         try:
             answer = await self.driver.send(act)
@@ -244,6 +242,7 @@ class Supervisor:
         now = self._now()
         self.policy.done(act, full_login=full_login, now=now)
         if act in RESTARTS:
+            self._acted_at = now.mono
             self.store.add_restart(self.policy.restarts[-1], reason)
 
     async def _serve_request(self) -> None:
@@ -268,7 +267,7 @@ class Supervisor:
                 self.stop()
                 return Answer(is_done=True, words="the gateway is stopped")
             case "start":
-                await self.driver.start()
+                await self._start()
                 return Answer(is_done=True, words="the gateway runs")
             case _:
                 return await self._restart(request)

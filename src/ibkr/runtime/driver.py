@@ -1,4 +1,7 @@
-"""The driver: one queue of facts, taken one by one; each goes through the machine, then its orders are carried out."""
+"""The driver: one queue of events, taken one by one; each goes through the machine, then its effects are carried out.
+
+Over 300 lines, because it also ends a session that our own mistake has broken, whatever else fails then.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def now() -> str:
 
 def tell(action: str, **attributes: str) -> None:
     actor = {"ID": "4f66ad9a", "Attributes": {"image": "ghcr.io/gnzsnz/ib-gateway", "name": "ib-gateway", **attributes}}
-    line = {"status": action, "Type": "container", "Action": action, "Actor": actor, "scope": "local"}
+    line = {"status": action, "Type": "container", "Action": action, "Actor": actor, "timeNano": time.time_ns()}
     with EVENTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -52,9 +52,10 @@ def run_container() -> None:
             file.write(f"{now()} {line}")
     code = process.wait()
     code = 128 - code if code < 0 else code
+    again = read()["policy"] == "always" and not read().get("stopped")  # "docker restart" goes on at the next line
     write(running=False, pid=0, exit_code=code)
     tell("die", exitCode=str(code))
-    if read().get("policy") == "always" and not read().get("stopped"):
+    if again:
         run_container()
 
 
@@ -91,14 +92,14 @@ def wait(holds) -> None:
         time.sleep(0.01)
 
 
-def follow(path: Path, show, position: int = 0) -> None:
+def follow(path: Path, show) -> None:
+    position = 0
     while True:
         if path.exists():
-            with path.open(encoding="utf-8") as file:
-                file.seek(position)
-                for line in iter(file.readline, ""):
-                    show(line)
-                position = file.tell()
+            *lines, _ = path.read_bytes()[position:].split(b"\n")
+            for line in lines:
+                show(f"{line.decode()}\n")
+            position += sum(len(line) + 1 for line in lines)
         time.sleep(0.02)
 
 
@@ -128,7 +129,7 @@ def main(words: list[str]) -> None:
         "stop": stop,
         "restart": lambda: (stop(), start()),
         "inspect": inspect,
-        "events": events,
+        "events": lambda: events(words),
     }
     commands["logs"] = lambda: logs(words)
     if words[0] not in commands:
@@ -151,10 +152,11 @@ def inspect() -> None:
     print(json.dumps(told))
 
 
-def events() -> None:
-    """Those that come from now on."""
+def events(words: list[str]) -> None:
+    """Those that come, and those that came since a time."""
+    since = float(words[words.index("--since") + 1]) * 1e9
     EVENTS.touch()
-    follow(EVENTS, lambda line: print(line, end="", flush=True), EVENTS.stat().st_size)
+    follow(EVENTS, lambda line: json.loads(line)["timeNano"] >= since and print(line, end="", flush=True))
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from ibkr.core.gateway import GatewayState
 from ibkr.doctor.check import Check, fail, ok, warn
 from ibkr.doctor.finding import Finding
 from ibkr.doctor.patient import Patient
-from ibkr.gateway.driver import Driver, DriverError
-from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.monitor import look
-from ibkr.gateway.store import GatewayStore
+
+if TYPE_CHECKING:
+    from ibkr.gateway.driver import Driver
 
 _NAME = "gateway_process"
 _KIND = "configuration"
@@ -22,6 +21,12 @@ async def _look(patient: Patient) -> list[Finding]:
     settings = patient.ibkr.gateway
     if not settings.driver:
         return ok(_NAME, "no driver is configured: the gateway is started by somebody else")
+    import sqlite3  # with what follows, it would slow down every other command
+
+    from ibkr.gateway.driver import DriverError
+    from ibkr.gateway.drivers import make_driver
+    from ibkr.gateway.store import GatewayStore
+
     try:
         with closing(GatewayStore(settings)) as store:
             return await _findings(make_driver(settings, store))
@@ -30,7 +35,8 @@ async def _look(patient: Patient) -> list[Finding]:
 
 
 async def _findings(driver: Driver) -> list[Finding]:
-    name = driver.settings.driver
+    from ibkr.gateway.monitor import look
+
     problems = await driver.problems()
     found = []
     for problem in problems:
@@ -39,9 +45,8 @@ async def _findings(driver: Driver) -> list[Finding]:
     if any(problem.is_fatal for problem in problems):
         return found
     status = await look(driver)
-    is_supervised = driver.store.is_claimed()
-    words = f"driver {name}; {status.reason or 'the gateway is running'}; "
-    words += "a supervisor runs" if is_supervised else "no supervisor runs"
+    words = f"driver {driver.settings.driver}; {status.reason or 'the gateway is running'}; "
+    words += "a supervisor runs" if driver.store.is_claimed() else "no supervisor runs"
     if status.state in (GatewayState.RUNNING, GatewayState.STARTING, GatewayState.RESTARTING):
         return [*found, *ok(_NAME, words)]
     return [*found, *warn(_NAME, str(status.state), words, status.advice)]

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -158,11 +159,12 @@ class DockerDriver(Driver):
             await asyncio.sleep(_AGAIN)
 
     async def _follow(self, queue: asyncio.Queue[GatewayEvent]) -> None:
-        words = [self.settings.docker, "events", "--filter", "type=container", "--filter", f"container={self._name}"]
+        # Since now: nothing is missed between this look and the moment when the stream is open.
+        words = [self.settings.docker, "events", "--since", f"{time.time():.6f}", "--filter", "type=container"]
+        words += ["--filter", f"container={self._name}", "--format", "{{json .}}"]
         logs: asyncio.Task[None] | None = None
-        async with aclosing(lines_of([*words, "--format", "{{json .}}"])) as stream:
+        async with aclosing(lines_of(words)) as stream:
             try:
-                # The stream is open before the first look: nothing is missed between them.
                 coming = asyncio.ensure_future(anext(stream, None))
                 logs = await self._look(queue)
                 while (line := await coming) is not None:
