@@ -81,6 +81,8 @@ def _tree(owner: Owner, server_version: int, message: str, values: Mapping[str, 
     for item, places in _walk(owner, server_version, message, values):
         value = item.constant if isinstance(item, Field) and item.constant is not None else values[item.name]
         for bit, place in enumerate(places):
+            if place.path:  # clients ignore an order without its contract, terms or state, even if they are empty
+                root.setdefault(place.path[0], {})
             if isinstance(item, Repeat):
                 if rows := rows_of(item.name, value):
                     _put_rows(item, server_version, place, rows, _at(root, place))
