@@ -144,7 +144,7 @@ def test_a_scenario_is_played(simulating, tmp_path):
         (["--answers", "nowhere.toml"], "nowhere.toml"),
         (["--accounts", ","], "accounts"),
         (["--on-rate", "drop"], "choose pace"),
-        (["--server-version", "201"], "choose 100 to 200"),
+        (["--server-version", "227"], "choose 100 to 226"),
         (["--latency", "quick"], "latency: 'quick'"),
         (["--time-zone", "UTC", "--time-zone-encoding", "klingon"], "unknown encoding 'klingon'"),
     ],

@@ -153,7 +153,12 @@ def test_what_is_not_set_is_absent() -> None:
         "sec_type": "",
         "lmt_price": 1.7976931348623157e308,
     }
-    assert order_messages.OPEN_ORDER.encode(226, **values) == (205).to_bytes(4, "big")
+    message = schema.parse("OpenOrder", order_messages.OPEN_ORDER.encode(226, **values)[4:])
+    assert [(field.name, value.ListFields()) for field, value in message.ListFields()] == [
+        ("contract", []),
+        ("order", []),
+        ("orderState", []),
+    ]
 
 
 def test_a_value_that_protobuf_cannot_hold_is_an_error() -> None:

@@ -77,12 +77,11 @@ class Layout:
         Between them belongs `number_bytes` of the value. Only for a field that nothing but constants comes before, in a
         message of plain fields. Raises as `encode`.
         """
-        head, rest = _around(self, server_version, field)
+        head, rest, write = _around(self, server_version, field)
         try:
-            if name := self.protobuf_name(server_version):
-                tail = protobuf.encode(self, server_version, name, {**values, field: None})
-            else:
-                tail = b"\0" + encode_fields(*[_outward(item, values[item.name]) for item in rest])
+            tail = (
+                write(values) if write else b"\0" + encode_fields(*[_outward(item, values[item.name]) for item in rest])
+            )
         except KeyError as missing:
             raise LayoutError(f"{self.name}: no value for {missing}") from None
         if len(values) > len(rest):
@@ -130,7 +129,7 @@ def _text_id(layout: Layout, server_version: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=512)
-def _around(layout: Layout, server_version: int, field: str) -> tuple[bytes, tuple[Field, ...]]:
+def _around(layout: Layout, server_version: int, field: str) -> tuple[bytes, tuple[Field, ...], protobuf.Writer | None]:
     found = plan(layout, server_version)
     at = [item.name if isinstance(item, Field) else "" for item in found].index(field)
     before = [item.constant for item in found[:at] if isinstance(item, Field) and item.constant is not None]
@@ -138,8 +137,9 @@ def _around(layout: Layout, server_version: int, field: str) -> tuple[bytes, tup
     if len(before) + 1 + len(rest) != len(found):
         raise LayoutError(f"{layout.name} cannot be encoded around {field}")
     if name := layout.protobuf_name(server_version):
-        return binary_id(PROTOBUF_IDS + layout.message_id) + protobuf.tag(name, found[at]), rest
-    return _text_id(layout, server_version) + encode_fields(*before), rest
+        head = binary_id(PROTOBUF_IDS + layout.message_id) + protobuf.tag(name, found[at])
+        return head, rest, protobuf.writer(layout, server_version, name, without=field)
+    return _text_id(layout, server_version) + encode_fields(*before), rest, None
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from ibkr.wire.fields import number_text
 from ibkr.wire.items import NOWHERE, Field, Given, Item, LayoutError, Owner, Repeat, plan, rows_of
 from ibkr.wire.schema import Place, SchemaField, find, message_class, proto_name, schema, taken
 
+Writer: TypeAlias = Callable[[Mapping[str, object]], bytes]
 _Convert: TypeAlias = Callable[[Any], object]
 
 _AND, _OR = "a", "o"
@@ -81,6 +82,8 @@ def _tree(owner: Owner, server_version: int, message: str, values: Mapping[str, 
     for item, places in _walk(owner, server_version, message, values):
         value = item.constant if isinstance(item, Field) and item.constant is not None else values[item.name]
         for bit, place in enumerate(places):
+            if place.path:  # clients ignore an order without its contract, terms or state, even if they are empty
+                root.setdefault(place.path[0], {})
             if isinstance(item, Repeat):
                 if rows := rows_of(item.name, value):
                     _put_rows(item, server_version, place, rows, _at(root, place))
@@ -147,6 +150,24 @@ def _plain_fields(owner: Owner, server_version: int, message: str) -> tuple[tupl
 
 def _plain_tree(fields: tuple[tuple[str, str, _Convert], ...], values: Mapping[str, object]) -> dict[str, object]:
     return {name: found for ours, name, convert in fields if (found := convert(values[ours])) is not None}
+
+
+def writer(owner: Owner, server_version: int, message: str, without: str) -> Writer:
+    """What encodes a message of plain fields but for one of them. It raises as `encode`."""
+    fields = _plain_fields(owner, server_version, message)
+    if fields is None:
+        raise LayoutError(f"{message} has other than plain fields")
+    others = tuple(field for field in fields if field[0] != without)
+    make = message_class(message)
+
+    def write(values: Mapping[str, object]) -> bytes:
+        try:
+            data: bytes = make(**_plain_tree(others, values)).SerializeToString()
+        except (TypeError, ValueError, OverflowError) as error:
+            raise LayoutError(f"{message}: {error}") from None
+        return data
+
+    return write
 
 
 @functools.lru_cache(maxsize=4096)

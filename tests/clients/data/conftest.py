@@ -82,7 +82,8 @@ def leaves(value: Any) -> Iterator[object]:
     elif isinstance(value, set):
         yield from leaves(sorted(value, key=str))
     elif isinstance(value, dict):
-        yield from leaves(list(value.values()))
+        # From protobuf, ibapi makes plain tuples without the key.
+        yield from leaves([(key, *item) if type(item) is tuple else item for key, item in value.items()])
     elif isinstance(value, dt.datetime):
         yield value.timestamp()
     elif name == "ContractDescription":
