@@ -41,6 +41,12 @@ for setting in "PIP_INDEX_URL=${PIP_INDEX_URL:-$index}" "http_proxy=${http_proxy
   [ -z "${setting#*=}" ] || pip+=("$setting")
 done
 
+# Ended from outside, it takes what runs in there with it.
+running=
+trap '[ -z "$running" ] || kill -KILL "$running" 2>/dev/null' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # A command of the stranger's; with --net as the first word, without a network but loopback.
 as_stranger() {
   local net=()
@@ -52,7 +58,10 @@ as_stranger() {
     mount -t tmpfs tmpfs "$root/dev/shm"
     ip link set lo up
     exec chroot --userspec=stranger:stranger "$root" env -i HOME=/home/stranger PATH=/usr/bin:/bin LANG=C.UTF-8 "$@"
-  ' bash "$root" "${pip[@]}" WORKERS="${WORKERS:-6}" sh -euc "$1"
+  ' bash "$root" "${pip[@]}" WORKERS="${WORKERS:-6}" sh -euc "$1" &
+  running=$!
+  wait "$running"
+  running=
 }
 
 rm -rf "$root/home/stranger"/{ibkr,later}
