@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from itertools import chain, zip_longest
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 _APART = 0.25
 """Seconds from one address to the next, if that gives each its turn (RFC 8305, section 5)."""
@@ -19,21 +19,25 @@ _RESOLVER_PATIENCE = 0.3
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 
 
+SocketAddress: TypeAlias = tuple[Any, ...]
+"""An address as the system has it: host and port, and more for IPv6."""
+
+
 class Address(NamedTuple):
     """Where a socket connects to."""
 
     family: int
-    sockaddr: Any
+    sockaddr: SocketAddress
 
 
 class Route(NamedTuple):
     """The two ends of a connection: ``local`` as the socket is bound, ``peer`` as it is connected to."""
 
-    local: Any
+    local: SocketAddress
     peer: Address
 
 
-def route_of(sock: Any) -> Route | None:
+def route_of(sock: socket.socket) -> Route | None:
     """The ends of a connected socket; None if it is not connected any more."""
     try:
         return Route(sock.getsockname(), Address(sock.family, sock.getpeername()))
@@ -110,7 +114,7 @@ class Dialler:
         return self._known
 
 
-async def _first_of(tries: list[Coroutine[Any, Any, socket.socket]], seconds: float) -> socket.socket:
+async def _first_of(tries: list[Coroutine[None, None, socket.socket]], seconds: float) -> socket.socket:
     """The first that connects. Each begins when the one before it has failed, or has had its share of the time."""
     if not tries:
         raise OSError(errno.EHOSTUNREACH, "the host has no other address")
@@ -146,7 +150,7 @@ def _close_result(task: asyncio.Task[socket.socket]) -> None:
         task.result().close()
 
 
-async def _connected(address: Address, local: Any = None) -> socket.socket:
+async def _connected(address: Address, local: SocketAddress | None = None) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
