@@ -34,7 +34,7 @@ demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in tu
 	$(BIN)/ibkr demo
 
 test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --ignore=tests/core
 
 test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; SEED=n repeats the one that it printed
 	$(BIN)/pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n $(WORKERS)
@@ -113,16 +113,17 @@ soak: $(VENV)/.developing  ## faults at random for SOAK_MINUTES (10), SOAK_SEED=
 lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers of the house, nothing dead
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
-	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	$(MAKE) -j3 types-linux types-win32 types-darwin
 	$(BIN)/mypy tests/typing/user.py
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
+types-%: $(VENV)/.developing
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$*
+
 # The core alone, by the tests of the core alone: no event loop, every branch.
 core-coverage: $(VENV)/.developing
-	$(BIN)/pytest tests/core --cov=ibkr.core --cov-branch --cov-fail-under=100
+	$(BIN)/pytest tests/core -n 2 --dist=load --cov=ibkr.core --cov-branch --cov-fail-under=100
 
 docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md and docs/simulator.md from the code
 	$(BIN)/python tools/codes.py > docs/codes.md

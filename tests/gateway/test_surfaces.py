@@ -61,11 +61,16 @@ async def test_the_page_shows_it_and_offers_a_restart(machine, supervised, state
                     if event["event"] == "status" and (told := event["data"])["gateway"] and holds(told):
                         return told
 
-            told = await until(lambda told: told["gateway"]["state"] == "needs_second_factor" and told["attempt"])
+            told = await until(
+                lambda told: (
+                    told["gateway"]["state"] == "needs_second_factor"
+                    and told["gateway"]["supervised"]
+                    and told["attempt"]
+                )
+            )
             assert told["reason"] == "the gateway waits for your second factor: approve it in IBKR Mobile"
             assert told["cure"].startswith("Approve the login in IBKR Mobile.")
             assert told["alert"].startswith("the gateway waits for your second factor since ")
-            assert told["gateway"]["supervised"]
             metrics = (await visitor.ask("/metrics")).body.decode()
             assert 'ibkr_gateway_state{state="needs_second_factor"} 1.0' in metrics
             refused = await visitor.ask("/api/gateway/restart", "POST")
