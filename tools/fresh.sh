@@ -10,8 +10,8 @@ lacks() {
   exit 1
 }
 [ "$(id -u)" -eq 0 ] || lacks "debootstrap and namespaces need root"
-for program in debootstrap unshare chroot ip apt-get git; do
-  command -v "$program" >/dev/null || lacks "$program is missing (Debian: apt install debootstrap iproute2 git)"
+for program in debootstrap unshare chroot ip pkill apt-get git; do
+  command -v "$program" >/dev/null || lacks "$program is missing (Debian: apt install debootstrap iproute2 procps git)"
 done
 unshare --mount --net true || lacks "this machine allows no namespaces"
 
@@ -41,9 +41,10 @@ for setting in "PIP_INDEX_URL=${PIP_INDEX_URL:-$index}" "http_proxy=${http_proxy
   [ -z "${setting#*=}" ] || pip+=("$setting")
 done
 
-# Ended from outside, it takes what runs in there with it.
+# Ended from outside, it takes what runs in there with it: with the first process of a namespace, all of it ends.
+# (unshare's own --kill-child is forgotten by the system when the stranger's user id is taken.)
 running=
-trap '[ -z "$running" ] || kill -KILL "$running" 2>/dev/null' EXIT
+trap '[ -z "$running" ] || pkill -KILL --parent "$running" || true' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -51,7 +52,7 @@ trap 'exit 143' TERM
 as_stranger() {
   local net=()
   if [ "$1" = --net ]; then net=(--net); shift; fi
-  unshare --mount --pid --fork --kill-child "${net[@]}" bash -euc '
+  unshare --mount --pid --fork "${net[@]}" bash -euc '
     root=$1; shift
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
