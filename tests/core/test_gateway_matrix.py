@@ -21,7 +21,8 @@ def may_act(tracker, link):
     if tracker.second_factor or tracker.login_failed or tracker.state is S.STOPPED:
         return Act.NOTHING
     if tracker.state is S.EXITED:
-        return Act.START if ENDS[tracker.exit_code] else Act.NOTHING
+        is_free = link in (*DOWN, Link.UNKNOWN)  # else another gateway answers there
+        return Act.START if ENDS[tracker.exit_code] and is_free else Act.NOTHING
     if link not in DOWN or not tracker.login_seen:
         return Act.NOTHING
     return Act.NOTHING if tracker.state is S.UNKNOWN_WINDOW and not tracker.is_logged_in else Act.KILL

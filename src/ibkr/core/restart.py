@@ -58,6 +58,7 @@ class Act(StrEnum):
     """Start the process that has ended: a full login."""
 
 
+_ANSWERING = (Link.UP, Link.UPSTREAM_DOWN, Link.ANSWERS)
 RESTARTS = (Act.RESTART, Act.KILL, Act.START)
 
 
@@ -135,7 +136,7 @@ class RestartPolicy:
         """What to do about the gateway now. Ask again whenever something changes, and every second."""
         trouble = _trouble(seen)
         if not trouble:
-            if seen.link in (Link.UP, Link.UPSTREAM_DOWN, Link.ANSWERS):
+            if seen.link in _ANSWERING:
                 self._tried.clear()
             return Decision(Act.NOTHING, _no_trouble(seen))
         veto = self._veto(seen, now)
@@ -189,6 +190,7 @@ class RestartPolicy:
             (seen.login_failed, "the last login failed, and IB locks a user after several"),
             (seen.state is GatewayState.UNKNOWN_WINDOW and not seen.is_logged_in, "a window waits for a person"),
             (seen.state is GatewayState.EXITED, _final(seen.exit_code)),
+            (seen.state is GatewayState.EXITED and seen.link in _ANSWERING, "a gateway answers at the port"),
             (seen.state is GatewayState.EXITED and seen.heals_exit, "its own supervisor starts it"),
             (seen.state is not GatewayState.EXITED and seen.heals_hang, "its own supervisor restarts it"),
             (window is not None, f"{window}"),
