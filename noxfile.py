@@ -16,7 +16,7 @@ WORKERS = os.environ.get("WORKERS", "3")
 # The main behaviour over real sockets; 'make test' and 'make insync' run the rest, with one Python.
 TESTS = (
     "tests/connector/test_backend.py",
-    "tests/connector/test_egress.py",
+    "tests/connector/test_library.py",
     "tests/connector/test_face.py",
     "tests/connector/test_start_up.py",
     "tests/recovery/test_every_kind.py",
