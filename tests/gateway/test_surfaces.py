@@ -61,13 +61,7 @@ async def test_the_page_shows_it_and_offers_a_restart(machine, supervised, state
                     if event["event"] == "status" and (told := event["data"])["gateway"] and holds(told):
                         return told
 
-            told = await until(
-                lambda told: (
-                    told["gateway"]["state"] == "needs_second_factor"
-                    and told["gateway"]["supervised"]
-                    and told["attempt"]
-                )
-            )
+            told = await until(lambda told: is_pending(told["gateway"]) and told["attempt"])
             assert told["reason"] == "the gateway waits for your second factor: approve it in IBKR Mobile"
             assert told["cure"].startswith("Approve the login in IBKR Mobile.")
             assert told["alert"].startswith("the gateway waits for your second factor since ")
@@ -90,6 +84,10 @@ async def test_the_page_shows_it_and_offers_a_restart(machine, supervised, state
             everything += (await visitor.ask("/")).body.decode()
     assert SECRET not in everything
     assert [path for path in machine.folder.rglob("*") if holds_secret(path)] == [machine.ini]
+
+
+def is_pending(gateway):
+    return gateway["state"] == "needs_second_factor" and gateway["supervised"]
 
 
 def holds_secret(path):

@@ -101,7 +101,6 @@ class Socket:
     def accepted(self) -> None:
         """The port has taken the connection."""
         self.is_there = True
-        self._client.say_hello()
 
     def opened(self) -> None:
         """Accounts and next id are there."""

@@ -60,13 +60,12 @@ class ClientOverrides(_Base):
         clientId: int,
         timeout: float | None = None,  # noqa: ASYNC109 - the library's name
     ) -> None:
-        """Connect. The hello leaves when the connection is made, and the reader does the rest when answers arrive."""
+        """Connect, and say hello. The reader does the rest when the answers arrive."""
         self.host, self.port, self.clientId = host, int(port), int(clientId)
         self.connState = self.CONNECTING
         await self.conn.connectAsync(host, port)
-
-    def say_hello(self) -> None:
-        """Tell the gateway which versions we speak."""
+        # Not sooner: an answer that arrived before the event loop is done with connecting would end the attempt in its
+        # midst, and uvloop then forgets to report the end of the socket.
         hello = ClientHello(self.MinClientVersion, self.MaxClientVersion, self.connectOptions.decode())
         self.conn.sendMsg(hello_bytes(hello))
 

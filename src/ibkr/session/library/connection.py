@@ -66,12 +66,14 @@ class ConnectionOverrides(_Base):
     async def connectAsync(self, host: str, port: int) -> None:
         """Connect in the running loop. Raises ``OSError`` and, for a name that is none, ``UnicodeError``."""
         self.reset()
-        sock = await self.hooks.connect_socket(port)
-        try:
-            self.transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.BaseEventLoop):
+            sock = await self.hooks.connect_socket(port)
+            # Whatever comes of this, the transport has the socket already, and closes it.
+            self.transport, _ = await loop.create_connection(lambda: self, sock=sock)
+        else:
+            # uvloop's transport takes no more than a socket's number, and an attempt that is cancelled closes it twice.
+            self.transport, _ = await loop.create_connection(lambda: self, host, port)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
