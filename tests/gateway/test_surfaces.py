@@ -77,7 +77,7 @@ async def test_the_page_shows_it_and_offers_a_restart(machine, supervised, state
             machine.broker.cancel_order("AAPL")
             done = await visitor.ask("/api/gateway/restart", "POST")
             assert (done.status, done.json["message"]) == (202, "the gateway restarts, without a login")
-            await state_is(supervisor, ready)
+            await until(lambda told: told["gateway"]["restarts"] == 1)
             metrics = (await visitor.ask("/metrics")).body.decode()
             assert "ibkr_gateway_restarts 1.0" in metrics
             everything = metrics + json.dumps((await visitor.ask("/api/status")).json) + caplog.text
