@@ -323,7 +323,7 @@ class IBConnector:
         self._home.give(lambda: self._session.gaps.clear_unconfirmed(order_ids))
 
     def tell_gateway(self, gateway: GatewayStatus | None) -> None:
-        """Show in ``status.gateway`` how the gateway's process stands; ``ibkr.gateway`` calls this. Any thread may."""
+        """Set ``status.gateway``, the state of the gateway's process; ``ibkr.gateway`` calls this. Thread-safe."""
         self._home.give(lambda: self._driver.post(GatewayTold(gateway)))
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:

@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Start the gateway and supervise it, until Ctrl-C or SIGTERM; for services.
 
-    What happens is told on stderr. A process of our own (ibc, command) ends
+    It reports what happens on stderr. A process of our own (ibc, command) ends
     with this; ibc2, a container and a unit run on.
     """
     from ibkr.cli import gateway_actions as actions

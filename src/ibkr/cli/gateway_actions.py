@@ -110,7 +110,7 @@ async def start(target: Target, store: GatewayStore) -> Answer:
         if told is not None and told.state is not GatewayState.STOPPED:
             process.returncode = 0  # it is not ours to wait for
             return Answer(is_done=True, words=f"the gateway's process runs; the log of its supervisor: {log}")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # another process writes the status file, and no event says so
     return Answer(is_done=False, words=f"the gateway does not run after {_START_TAKES:.0f} s; see {log}")
 
 
@@ -187,7 +187,7 @@ def show_log(target: Target, lines: int, *, follow: bool, of_supervisor: bool, a
 
 
 def _do(work: Awaitable[T]) -> T:
-    """Run it to its end; what went wrong is told in words."""
+    """Run it to its end. What went wrong is printed on stderr."""
 
     async def run() -> T:
         return await work

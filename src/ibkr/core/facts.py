@@ -30,7 +30,7 @@ class Timer(StrEnum):
     ATTEMPT = "attempt"
     SOCKET_END = "socket end"
     END_WATCH = "end watch"
-    """While nothing goes on before the old socket's end is told: it is told, or our own code has lost it."""
+    """The next attempt waits for the old socket's end. When this timer fires, our own code has lost that end."""
     REQUEST = "request"
     UPSTREAM = "upstream"
     RESTORE = "restore"
@@ -230,7 +230,7 @@ class OrdersUnconfirmed(Value):
 
 
 class GatewayTold(Value):
-    """The gateway's process stands so; ``None``: nobody watches it."""
+    """The state of the gateway's process has changed; ``None``: nobody watches it."""
 
     gateway: GatewayStatus | None
 

@@ -2,8 +2,8 @@
 
 ``RestartPolicy.decide`` is asked again and again with what is seen of the gateway. A restart helps when the process has
 ended, or when it is logged in and its port refuses or stays silent for ``restart_after``. Everything that forbids one
-is in ``_veto`` and ``_hold``, in the order in which it is told. Milder steps come first: the command server's
-``RECONNECTDATA`` and ``RECONNECTACCOUNT``, then its ``RESTART``, then a restart of the process.
+is in ``_veto`` and ``_hold``; the first that applies is the reason that is shown. Milder steps come first: the command
+server's ``RECONNECTDATA`` and ``RECONNECTACCOUNT``, then its ``RESTART``, then a restart of the process.
 """
 
 from __future__ import annotations

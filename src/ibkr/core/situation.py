@@ -67,7 +67,7 @@ class RestoreState(StrEnum):
     SENT = "sent"
     """They were sent, and first messages are awaited."""
     DONE = "done"
-    """All is sent and has had its time, or there was nothing to send."""
+    """Everything was sent and answered or timed out, or there was nothing to send."""
 
 
 IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)

@@ -24,7 +24,7 @@ _PATIENT_EVERY = 30
 
 
 END_WITHIN = 30.0
-"""Seconds within which the end of a socket is told, once it is ordered. It takes a turn of the loop, or the grace."""
+"""Seconds that a socket may take to report its end. Usually it takes one turn of the loop, or the grace."""
 
 
 class EndLost(Exception):

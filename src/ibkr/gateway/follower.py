@@ -1,4 +1,4 @@
-"""Shows how the gateway's process stands in the status of a connector, in any program.
+"""Shows the state of the gateway's process in the status of a connector, in any program.
 
 Where a supervisor runs, its word counts; where none does, the driver is watched from here, and nothing is done.
 """
@@ -101,7 +101,7 @@ async def follow_gateway(settings: GatewaySettings, connector: IBConnector) -> A
 
 
 async def ask(store: GatewayStore, request: Request, seconds: float = _ANSWER_TAKES) -> Answer:
-    """Ask the supervisor, and wait for its answer; one that says so if none runs, or if it does not answer."""
+    """Ask the supervisor and wait for its answer. If none runs or answers, the answer says so."""
     if not store.is_claimed():
         return Answer(is_done=False, words="no supervisor runs: start one with 'ibkr gateway run'")
     name = store.ask(request)

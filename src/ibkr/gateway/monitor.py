@@ -1,4 +1,4 @@
-"""Follows one driver's events, and says how the gateway stands."""
+"""Follows the events of one driver, and keeps the state of the gateway."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Monitor:
             self._on_change()
 
     def status(self, *, restarts: int = 0, alert: str = "", supervised: bool = False) -> GatewayStatus:
-        """How the gateway stands."""
+        """The state of the gateway."""
         wall = self._now().wall
         if self._next_login is None or self._next_login <= wall:
             self._next_login = next_forced_login(wall, ZoneInfo(NEW_YORK))
@@ -92,7 +92,7 @@ class Monitor:
 
 
 async def look(driver: Driver) -> GatewayStatus:
-    """How the gateway stands, seen for a moment."""
+    """The state of the gateway, from one short look."""
     monitor = Monitor(driver)
     with suppress(TimeoutError):
         async with asyncio.timeout(_SETTLED):

@@ -108,7 +108,7 @@ class GatewayStore:
         return False
 
     def write_status(self, status: GatewayStatus) -> None:
-        """Tell others how the gateway stands."""
+        """Publish the state of the gateway to other programs."""
         text = json.dumps(plain(status))
         self._write("INSERT OR REPLACE INTO state VALUES (1, ?)", text)
 

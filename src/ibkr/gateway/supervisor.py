@@ -71,7 +71,7 @@ class Supervisor:
 
     @property
     def status(self) -> GatewayStatus:
-        """How the gateway stands."""
+        """The state of the gateway."""
         restarts = self.policy.restarts_today(self._now().wall)
         return self.monitor.status(restarts=restarts, alert=self.decision.alert or self._restarted, supervised=True)
 
@@ -162,7 +162,7 @@ class Supervisor:
         self._changed()
 
     def _changed(self) -> None:
-        """Tell the connection's status and the other programs how the gateway stands."""
+        """Publish the state of the gateway in the connection's status and to other programs."""
         status = self.status
         if status != self._told:
             self._told = status

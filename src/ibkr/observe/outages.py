@@ -1,4 +1,4 @@
-"""What a sink has been told of outages, so that each is told once. Which there are, ``core/outage.py`` decides."""
+"""Reports each outage to a sink once. What an outage is, ``core/outage.py`` decides."""
 
 from __future__ import annotations
 

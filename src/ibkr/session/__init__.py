@@ -1,1 +1,1 @@
-"""The client libraries, and nobody else's business: the only importer of either. Held objects live here."""
+"""One API session on a client library: start-up, orders, subscriptions. ``library`` is the seam to that library."""

@@ -41,7 +41,7 @@ from ibkr.core.status import Status
 from ibkr.session.account_state import AccountState
 from ibkr.session.current_time import KEY, CurrentTime
 from ibkr.session.errors import shielded
-from ibkr.session.library import Arguments, adopt
+from ibkr.session.library import Arguments, StatusRow, adopt
 from ibkr.session.orders.gap_tracker import GapTracker
 from ibkr.session.orders.order_sender import OrderSender
 from ibkr.session.sender import Limiter, Sender
@@ -313,7 +313,7 @@ class Session:
                 shielded(self._ib.connectedEvent.emit)
 
     def restore(self, *, same_session: bool) -> None:
-        """Ask for every subscription again; behind the announcement, whose handlers may ask for the same anew."""
+        """Ask for every subscription again, after the announcement: its handlers may ask for the same."""
         if self._announcing is None:
             self._restore(self._attempt, same_session)
         else:
@@ -439,33 +439,8 @@ class Session:
     def open_order(self, order_id: int, contract: Contract, order: Order, state: OrderState) -> None:
         self.gaps.trades.open_order(order_id, contract, order, state)
 
-    def order_status(
-        self,
-        order_id: int,
-        status: str,
-        filled: float,
-        remaining: float,
-        average_price: float,
-        perm_id: int,
-        parent_id: int,
-        last_price: float,
-        client_id: int,
-        why_held: str,
-        cap_price: float,
-    ) -> None:
-        self.gaps.trades.order_status(
-            order_id,
-            status,
-            filled,
-            remaining,
-            average_price,
-            perm_id,
-            parent_id,
-            last_price,
-            client_id,
-            why_held,
-            cap_price,
-        )
+    def order_status(self, row: StatusRow) -> None:
+        self.gaps.trades.order_status(row)
 
     def completed_order(self, contract: Contract, order: Order, state: OrderState) -> None:
         self.gaps.trades.completed_order(contract, order, state)

@@ -21,7 +21,7 @@ _AND, _OR = "a", "o"
 _UNSET_LONG: Final = 2**63 - 1
 
 
-# --- where a field stands ------------------------------------------------------------------------
+# --- the place of a field ------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=4096)
@@ -214,7 +214,7 @@ def _whole(value: Any) -> object:
 
 
 def varint(number: int) -> bytes:
-    """A whole number as protobuf has it."""
+    """An integer in protobuf's encoding."""
     left, found = number & (2**64 - 1), bytearray()
     while left > 0x7F:
         found.append(left & 0x7F | 0x80)
@@ -224,7 +224,7 @@ def varint(number: int) -> bytes:
 
 
 def tag(message: str, item: Item) -> bytes:
-    """What stands before the whole number that is this field of the message."""
+    """The tag of this field, for an integer."""
     assert isinstance(item, Field)
     [place] = _places(message, item) or ()
     if place.path:

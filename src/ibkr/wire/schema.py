@@ -29,7 +29,7 @@ class SchemaField(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a field stands: the names of the messages on the way, and its own."""
+    """The place of a field: the names of the messages around it, and its own."""
 
     path: tuple[str, ...]
     name: str

@@ -176,7 +176,7 @@ class DockerDriver(Driver):
                 await _cancel(logs)
 
     async def _look(self, queue: asyncio.Queue[GatewayEvent]) -> asyncio.Task[None] | None:
-        """Tell how the container stands, and read its log from its start on."""
+        """Report the state of the container, and read its log from its start on."""
         found = await self._inspect()
         if found is None:
             queue.put_nowait(ProcessEnded(wanted=True))

@@ -7,6 +7,6 @@ to the rest of ``session`` through one protocol, ``Hooks``. What they rely on in
 """
 
 from ibkr.session.library.adopt import Library, adopt, new_ib
-from ibkr.session.library.hooks import Arguments, Hooks
+from ibkr.session.library.hooks import Arguments, Hooks, StatusRow
 
-__all__ = ["Arguments", "Hooks", "Library", "adopt", "new_ib"]
+__all__ = ["Arguments", "Hooks", "Library", "StatusRow", "adopt", "new_ib"]

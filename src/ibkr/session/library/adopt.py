@@ -16,7 +16,6 @@ from ibkr.session.library.ib import IBOverrides
 from ibkr.session.library.packages import (
     IB_ASYNC,
     IB_INSYNC,
-    Package,
     ask_no_policy,
     load,
     package_of,
@@ -65,37 +64,23 @@ def adopt(ib: IB, hooks: Hooks) -> Library:
     is_known = check(package)
     warn_of_two_eventkits()
     ask_no_policy()
-    client, wrapper = ib.client, ib.wrapper
     _detach(ib)
-    library = Library(
-        ib=_become(ib, IBOverrides),
-        client=_become(client, ClientOverrides),
-        wrapper=_become(wrapper, WrapperOverrides),
-        decoder=(decoder := _become(client.decoder, DecoderOverrides)),
-        conn=_become(client.conn, ConnectionOverrides),
-        reader=(
-            reader := MessageReader(
-                cast("ClientOverrides", client),
-                decoder,
-                _tick_reader(cast("WrapperOverrides", wrapper), decoder, package, is_known=is_known),
-                hooks,
-            )
-        ),
-        log_entry=importlib.import_module(f"{package.name}.objects").TradeLogEntry,
-    )
+    client = _become(ib.client, ClientOverrides)
+    wrapper = _become(ib.wrapper, WrapperOverrides)
+    decoder = _become(client.decoder, DecoderOverrides)
+    conn = _become(client.conn, ConnectionOverrides)
+    ours = _become(ib, IBOverrides)
+    is_fast = is_known and package is IB_ASYNC
+    ticks = TickDecoder(wrapper, decoder) if is_fast else NoTicks()
+    reader = MessageReader(client, decoder, ticks, hooks)
     contract: type[Contract] = importlib.import_module(package.name).Contract
-    library.ib.adopt(hooks)
-    library.client.adopt(hooks, contract)
-    library.wrapper.adopt(hooks, keys_are_ids=package is IB_INSYNC)
-    library.decoder.adopt(hooks, is_known=is_known and package is IB_ASYNC)
-    library.conn.adopt(hooks, reader)
-    return library
-
-
-def _tick_reader(
-    wrapper: WrapperOverrides, decoder: DecoderOverrides, package: Package, *, is_known: bool
-) -> TickDecoder | NoTicks:
-    return TickDecoder(wrapper, decoder) if is_known and package is IB_ASYNC else NoTicks()
+    ours.adopt(hooks)
+    client.adopt(hooks, contract)
+    wrapper.adopt(hooks, keys_are_ids=package is IB_INSYNC)
+    decoder.adopt(hooks, is_known=is_fast)
+    conn.adopt(hooks, reader)
+    log_entry = importlib.import_module(f"{package.name}.objects").TradeLogEntry
+    return Library(ours, client, wrapper, decoder, conn, reader, log_entry)
 
 
 def _detach(ib: IB) -> None:

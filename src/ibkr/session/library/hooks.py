@@ -7,7 +7,7 @@ import datetime as dt
 import socket
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ibkr.core.errors import Failure
 from ibkr.core.facts import Key
@@ -19,6 +19,22 @@ T = TypeVar("T")
 
 Arguments: TypeAlias = dict[str, Any]
 """The arguments of a request by name. The client library has no types for them."""
+
+
+class StatusRow(NamedTuple):
+    """A row about the status of an order, in the order of the arguments of the library's ``orderStatus``."""
+
+    order_id: int
+    status: str
+    filled: float
+    remaining: float
+    average_price: float
+    perm_id: int
+    parent_id: int
+    last_price: float
+    client_id: int
+    why_held: str
+    cap_price: float
 
 
 class Hooks(Protocol):
@@ -62,20 +78,7 @@ class Hooks(Protocol):
     def open_order(self, order_id: int, contract: Contract, order: Order, state: OrderState) -> None:
         """A row about an open order."""
 
-    def order_status(
-        self,
-        order_id: int,
-        status: str,
-        filled: float,
-        remaining: float,
-        average_price: float,
-        perm_id: int,
-        parent_id: int,
-        last_price: float,
-        client_id: int,
-        why_held: str,
-        cap_price: float,
-    ) -> None:
+    def order_status(self, row: StatusRow) -> None:
         """A row about the status of an order."""
 
     def completed_order(self, contract: Contract, order: Order, state: OrderState) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Hashable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ibkr.session.library.hooks import StatusRow
+
 if TYPE_CHECKING:
     from ib_async import CommissionReport, Contract, Execution, Order, OrderState, Ticker
     from ib_async.wrapper import Wrapper as _Base
@@ -148,47 +150,24 @@ class WrapperOverrides(_Base):
         mktCapPrice: float = 0.0,
     ) -> None:
         self.hooks.order_status(
-            orderId,
-            status,
-            filled,
-            remaining,
-            avgFillPrice,
-            permId,
-            parentId,
-            lastFillPrice,
-            clientId,
-            whyHeld,
-            mktCapPrice,
+            StatusRow(
+                orderId,
+                status,
+                filled,
+                remaining,
+                avgFillPrice,
+                permId,
+                parentId,
+                lastFillPrice,
+                clientId,
+                whyHeld,
+                mktCapPrice,
+            )
         )
 
-    def read_order_status(
-        self,
-        order_id: int,
-        status: str,
-        filled: float,
-        remaining: float,
-        average_price: float,
-        perm_id: int,
-        parent_id: int,
-        last_price: float,
-        client_id: int,
-        why_held: str,
-        cap_price: float,
-    ) -> None:
+    def read_order_status(self, row: StatusRow) -> None:
         """As the library takes a row about an order's status."""
-        super().orderStatus(
-            order_id,
-            status,
-            filled,
-            remaining,
-            average_price,
-            perm_id,
-            parent_id,
-            last_price,
-            client_id,
-            why_held,
-            cap_price,
-        )
+        super().orderStatus(*row)
 
     @override
     def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:

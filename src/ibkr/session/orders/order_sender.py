@@ -141,7 +141,7 @@ class OrderSender:
         try:
             with self._sender.telling(sending):
                 self._client.call_library("placeOrder", arguments)
-        except Exception:  # whatever it was, the caller is told, and nothing has been sent
+        except Exception:  # the caller gets it, and nothing has been sent
             if is_new:
                 self._sent.acknowledged(order_id)
             raise

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ibkr.core.gap import Picture, revision
 from ibkr.core.orders import Execution, Order, SentOrder, SentOrders
 from ibkr.session.errors import shielded
-from ibkr.session.library import Library
+from ibkr.session.library import Library, StatusRow
 from ibkr.session.orders.convert import execution_of, order_of, order_of_row, order_that_ended, position_of
 
 if TYPE_CHECKING:
@@ -168,20 +168,20 @@ class Trades:
             return False
         last = max((fill.execution for fill in trade.fills), key=lambda each: each.cumQty, default=None)
         status, order = trade.orderStatus, trade.order
-        shielded(
-            self._wrapper.read_order_status,
-            order.orderId,
-            "Filled" if ended is None else ended.status,
-            shares,
-            order.totalQuantity - shares,
-            status.avgFillPrice if last is None else last.avgPrice,
-            order.permId,
-            status.parentId,
-            status.lastFillPrice if last is None else last.price,
-            order.clientId,
-            "",
-            status.mktCapPrice,
+        row = StatusRow(
+            order_id=order.orderId,
+            status="Filled" if ended is None else ended.status,
+            filled=shares,
+            remaining=order.totalQuantity - shares,
+            average_price=status.avgFillPrice if last is None else last.avgPrice,
+            perm_id=order.permId,
+            parent_id=status.parentId,
+            last_price=status.lastFillPrice if last is None else last.price,
+            client_id=order.clientId,
+            why_held="",
+            cap_price=status.mktCapPrice,
         )
+        shielded(self._wrapper.read_order_status, row)
         return True
 
     def _find_by_reference(self) -> None:
@@ -261,52 +261,28 @@ class Trades:
         with nullcontext() if is_own else self._client.ignoring_ids():
             self._wrapper.read_open_order(order_id, contract, order, state)
 
-    def order_status(
-        self,
-        order_id: int,
-        status: str,
-        filled: float,
-        remaining: float,
-        average_price: float,
-        perm_id: int,
-        parent_id: int,
-        last_price: float,
-        client_id: int,
-        why_held: str,
-        cap_price: float,
-    ) -> None:
-        """A row about an order's status. Over 40 lines by its arguments."""
-        if order_id == _NO_ID:
-            order_id = 0
+    def order_status(self, row: StatusRow) -> None:
+        """A row about an order's status."""
+        if row.order_id == _NO_ID:
+            row = row._replace(order_id=0)
+        order_id, perm_id, client_id, status = row.order_id, row.perm_id, row.client_id, row.status
         self._sent.told(perm_id)
         if perm_id in self._others:
             known = self._others[perm_id]
-            self._others[perm_id] = replace(known, status=status, filled=filled, average_price=average_price)
+            self._others[perm_id] = replace(known, status=status, filled=row.filled, average_price=row.average_price)
             return
         key = self._wrapper.orderKey(client_id, order_id, perm_id)
         if client_id == self._client.clientId:
-            is_over = status in _ENDED and not remaining
-            fits = self._sent.fits_status(order_id, perm_id, filled + remaining, is_over=is_over)
+            is_over = status in _ENDED and not row.remaining
+            fits = self._sent.fits_status(order_id, perm_id, row.filled + row.remaining, is_over=is_over)
             if self._is_anothers(self._wrapper.trades.get(key), perm_id, fits=fits):
                 logger.warning("The gateway tells the status of another order with id %s: %s", order_id, status)
                 return
             if fits:
                 self._heard_of(client_id, order_id, perm_id)
-        if status in _WORKING or filled:
+        if status in _WORKING or row.filled:
             self._worked.add(key)
-        self._wrapper.read_order_status(
-            order_id,
-            status,
-            filled,
-            remaining,
-            average_price,
-            perm_id,
-            parent_id,
-            last_price,
-            client_id,
-            why_held,
-            cap_price,
-        )
+        self._wrapper.read_order_status(row)
 
     def completed_order(self, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
         """A row about an order that has ended."""

@@ -1,4 +1,4 @@
-"""The keeper: puts back what is sub after a loss, and asks for it again; the same for every kind."""
+"""Restores subscriptions after a loss: their objects in the library's maps, and the streams at the gateway."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BUST = 10225
 
 
 class SubscriptionManager:
-    """Puts back, asks again. ``on_moved`` is called when a subscription's standing changed."""
+    """The same for every kind. ``on_moved`` is called when the standing of a subscription has changed."""
 
     def __init__(self, library: Library, sender: Sender, policy: Policy, on_moved: Callable[[], None]) -> None:
         self._library = library
@@ -45,7 +45,7 @@ class SubscriptionManager:
 
     @property
     def ledger(self) -> Ledger:
-        """Where each subscription is_stream."""
+        """The standing of each subscription."""
         return self._registry.ledger
 
     @property
@@ -147,7 +147,7 @@ class SubscriptionManager:
         self.requests.use_data_type()
 
     def release(self) -> None:
-        """Nothing is wanted any more: streams have ended, and whoever awaits an answer is told."""
+        """Nothing is wanted any more. The streams end, and whoever awaits an answer gets an error."""
         self._listen(())
         if not self._client.isReady():
             self._sweep()
@@ -260,7 +260,7 @@ class SubscriptionManager:
 
 
 def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
-    """The session is over: nobody waits for an answer for ever."""
+    """The session is over: every request that still waits for an answer ends with an error."""
     for future in futures.values():
         if not future.done():
             future.set_exception(ConnectionError("The API session ended before the answer came"))

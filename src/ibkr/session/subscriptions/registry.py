@@ -32,11 +32,11 @@ class Registry:
         return iter(list(self.active.items()))
 
     def same(self, sub: Subscription) -> Key | None:
-        """The key of what a second request such as this one replaces."""
+        """The key of the subscription that a second request like this one replaces."""
         return None if sub.slot is None else self._slots.get(sub.slot)
 
     def current(self, key: Key) -> Key:
-        """The key under which it goes on for which somebody began to wait under this one."""
+        """The present key of a subscription that had this key when somebody began to wait for it."""
         return self._former.get(key, key)
 
     def add(self, key: Key, sub: Subscription) -> None:
@@ -50,7 +50,7 @@ class Registry:
         self.ledger.want(key, kind.label(sub.arguments), kind.name, kind.feed)
 
     def forget(self, key: Key) -> Subscription | None:
-        """It is not wanted any more; None if it was not there. In the library's maps it stays."""
+        """It is not wanted any more; returns None if it was not there. It stays in the library's maps."""
         sub = self.active.pop(key, None)
         if sub is None:
             return None
@@ -75,14 +75,14 @@ class Registry:
             sub.kind.library_map.insert(self._wrapper, key, sub)
 
     def clear_heard(self, key: Key) -> None:
-        """Its session, or its stream, is over: what was heard is of the past."""
+        """Its session, or its stream, is over: forget when its messages came."""
         sub = self.active[key]
         if sub.heard:
             sub.lost_at = time.time() - (asyncio.get_running_loop().time() - sub.heard[-1])
             sub.heard.clear()
 
     def move(self, old: Key, new: Key) -> None:
-        """It goes on under another id, in the library's maps too; who awaits its first answer awaits it there."""
+        """Give it another id, in the library's maps too. Whoever awaits its first answer awaits it under that id."""
         sub, wrapper = self.active.pop(old), self._wrapper
         sub.kind.library_map.remove(wrapper, old, sub)
         self.active[new] = sub

@@ -163,7 +163,7 @@ class Requests:
             return
         try:
             self._ask(key)
-        except Exception:  # whatever it was, the caller is told, and nothing is wanted that could not be asked for
+        except Exception:  # the caller gets it, and what could not be asked for is not wanted
             self._registry.forget_fully(key)
             raise
 
