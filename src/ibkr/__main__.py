@@ -1,4 +1,4 @@
-"""``python -m ibkr`` is the ``ibkr`` command."""
+"""Runs the ``ibkr`` command as ``python -m ibkr``."""
 
 from ibkr.cli import main
 

@@ -1,8 +1,8 @@
-"""Settings from five places, later ones winning: defaults, ``ibkr.toml``, ``.env``, the environment, arguments.
+"""Loads the settings from defaults, ``ibkr.toml``, ``.env``, the environment and arguments. Later ones win.
 
-The settings themselves are the fields of ``core.settings.Connection``, ``core.policy.Policy`` and, in the table
-``[ibkr.gateway]``, ``core.gateway_settings.GatewaySettings``; this module reads those fields and repeats none. Files
-are read in UTF-8. An empty value in ``.env`` or the environment means not set.
+The settings are the fields of ``ConnectionSettings``, ``Policy`` and, in the inner tables, ``GatewaySettings``,
+``Deadlines``, ``AlertSettings`` and ``Fleet``. Files are read as UTF-8. An empty value in ``.env`` or the environment
+means that the setting is not set.
 """
 
 from __future__ import annotations
@@ -18,31 +18,42 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import ibkr.observe  # noqa: F401 - gives the logger "ibkr" its NullHandler
+from ibkr.core.alert_settings import SECRETS, AlertSettings
+from ibkr.core.connection_settings import ConnectionSettings
+from ibkr.core.deadline_settings import Deadlines
 from ibkr.core.errors import ConfigError
+from ibkr.core.fleet_settings import Fleet
+from ibkr.core.frozen_record import ValidatedRecord
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.policy import Policy
-from ibkr.core.settings import Connection
 
 _log = logging.getLogger("ibkr.config")
 
-_CONNECTION = {f.name: getattr(Connection(), f.name) for f in fields(Connection)}
-_POLICY = {f.name: getattr(Policy(), f.name) for f in fields(Policy)}
-_GATEWAY_TABLE = "gateway"
-_GATEWAY = {f"{_GATEWAY_TABLE}.{f.name}": getattr(GatewaySettings(), f.name) for f in fields(GatewaySettings)}
-_DEFAULTS: dict[str, Any] = {**_CONNECTION, **_POLICY, **_GATEWAY}
+_CONNECTION = {f.name: getattr(ConnectionSettings(), f.name) for f in fields(ConnectionSettings)}
+_POLICY = {f.name: getattr(Policy(), f.name) for f in fields(Policy) if f.name != "deadlines"}
+_TABLES: dict[str, ValidatedRecord] = dict(
+    deadlines=Deadlines(), gateway=GatewaySettings(), alerts=AlertSettings(), fleet=Fleet()
+)
+_DEADLINES, _GATEWAY, _ALERTS, _FLEET = (
+    {f"{table}.{f.name}": getattr(settings, f.name) for f in fields(settings)} for table, settings in _TABLES.items()
+)
+_DEFAULTS: dict[str, Any] = {**_CONNECTION, **_POLICY, **_DEADLINES, **_GATEWAY, **_ALERTS, **_FLEET}
+_SECRET = frozenset(f"alerts.{name}" for name in SECRETS)
 _VARIABLES = {f"IBKR_{name.upper().replace('.', '_')}": name for name in _DEFAULTS}
 _BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-class Section(Connection):
-    """The table ``[ibkr]``: the fields of ``Connection``, the ``policy``, and the table ``[ibkr.gateway]``.
+class Section(ConnectionSettings):
+    """The table ``[ibkr]``: the fields of ``ConnectionSettings``, the ``policy``, and the inner tables.
 
-    ``section["key"]`` and ``dict(section)`` know every setting by its flat name: ``port``, ``probe_after``,
-    ``gateway.driver``.
+    ``section["key"]`` and ``dict(section)`` give every setting by its flat name, for example ``port``, ``probe_after``
+    or ``gateway.driver``.
     """
 
     policy: Policy = Policy()
     gateway: GatewaySettings = GatewaySettings()
+    alerts: AlertSettings = AlertSettings()
+    fleet: Fleet = Fleet()
 
     def keys(self) -> Iterator[str]:
         """The names of all settings."""
@@ -50,74 +61,82 @@ class Section(Connection):
 
     def __getitem__(self, key: str) -> Any:
         if key not in _DEFAULTS:
-            raise KeyError(f"{key!r} is no setting{_nearest(key, _DEFAULTS)}")
-        if key in _GATEWAY:
-            return getattr(self.gateway, _in_table(key))
+            raise KeyError(f"{key!r} is not a setting{_nearest(key, _DEFAULTS)}")
+        for table, names in ((self.gateway, _GATEWAY), (self.alerts, _ALERTS), (self.fleet, _FLEET)):
+            if key in names:
+                return getattr(table, _in_table(key))
+        if key in _DEADLINES:
+            return getattr(self.policy.request_deadlines, _in_table(key))
         return getattr(self.policy if key in _POLICY else self, key)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What ``load_config`` gives: ``cfg.ibkr.port`` and ``cfg["ibkr"]["port"]`` are the same value."""
+    """The result of ``load_config``. ``cfg.ibkr.port`` and ``cfg["ibkr"]["port"]`` are the same value."""
 
     ibkr: Section
 
     def __getitem__(self, key: str) -> Section:
         if key != "ibkr":
-            raise KeyError(f"{key!r} is no section; there is 'ibkr'")
+            raise KeyError(f"{key!r} is not a section; the only one is 'ibkr'")
         return self.ibkr
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value and where it was given, in words."""
+class Setting:
+    """A value, and where it was set."""
 
     value: Any
     source: str
 
 
 def load_config(path: str | os.PathLike[str] | None = None, **overrides: object) -> Config:
-    """The settings in force. An override of ``None`` counts as not given.
+    """Load the settings. Raises ``ConfigError`` with key, value, source and what to do.
 
-    ``path`` names the TOML file, which must then exist; without it ``ibkr.toml`` in the current directory is read if
-    it is there, as ``.env`` is. ``os.environ`` is only read. Raises ``ConfigError`` with key, value, source and cure.
+    Args:
+        path: The TOML file, which must exist. Without it, ``ibkr.toml`` in the current directory is read if it exists.
+            ``.env`` is read in the same way.
+        overrides: Settings by name. ``None`` counts as not set.
     """
     return config_of(read_settings(path, **overrides))
 
 
-def read_settings(path: str | os.PathLike[str] | None = None, **overrides: object) -> dict[str, tuple[Given, ...]]:
-    """Every place that gives a setting, by its name; the last is in force. As for ``load_config``."""
+def read_settings(path: str | os.PathLike[str] | None = None, **overrides: object) -> dict[str, tuple[Setting, ...]]:
+    """All sources that set each setting. The last one wins. The arguments are the same as for ``load_config``."""
     places = (
         _from_toml(path),
         _from_variables(_read_dotenv(), ".env"),
         _from_variables(os.environ, "the environment"),
         _from_table({key: value for key, value in overrides.items() if value is not None}, "the arguments"),
     )
-    given: dict[str, tuple[Given, ...]] = {}
+    sources: dict[str, tuple[Setting, ...]] = {}
     for place in places:
-        for key, one in place.items():
-            given[key] = (*given.get(key, ()), one)
-    return given
+        for key, setting in place.items():
+            sources[key] = (*sources.get(key, ()), setting)
+    return sources
 
 
-def config_of(given: Mapping[str, tuple[Given, ...]]) -> Config:
-    """The settings in force of those that are given. Raises ``ConfigError``."""
-    values = {key: places[-1].value for key, places in given.items()}
+def config_of(sources: Mapping[str, tuple[Setting, ...]]) -> Config:
+    """The settings that result from all sources. Raises ``ConfigError``."""
+    values = {key: places[-1].value for key, places in sources.items()}
     try:
-        policy = Policy(**{key: value for key, value in values.items() if key in _POLICY})
-        policy.calendar(ZoneInfo)  # a window that cannot be read is refused here, with its source
+        deadlines = Deadlines(**{_in_table(key): value for key, value in values.items() if key in _DEADLINES})
+        policy = Policy(deadlines=deadlines, **{key: value for key, value in values.items() if key in _POLICY})
+        policy.calendar(ZoneInfo)  # reports an invalid maintenance window here, with its source
         gateway = GatewaySettings(**{_in_table(key): value for key, value in values.items() if key in _GATEWAY})
+        alerts = AlertSettings(**{_in_table(key): value for key, value in values.items() if key in _ALERTS})
         connection = {key: value for key, value in values.items() if key in _CONNECTION}
-        section = Section(**connection, policy=policy, gateway=gateway)
+        fleet = Fleet(**{_in_table(key): value for key, value in values.items() if key in _FLEET})
+        section = Section(**connection, policy=policy, gateway=gateway, alerts=alerts, fleet=fleet)
     except ConfigError as error:
-        places = given.get(error.key.removeprefix("ibkr."))
+        places = sources.get(error.key.removeprefix("ibkr."))
         if places is None:
             raise
         raise _refused(error.key, error.value, error.cure, places[-1].source) from error
     return Config(section)
 
 
-def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Given]:
+def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Setting]:
     file = Path("ibkr.toml" if path is None else path)
     if path is None and not file.exists():
         return {}
@@ -129,32 +148,52 @@ def _from_toml(path: str | os.PathLike[str] | None) -> dict[str, Given]:
     for key in document:
         if key in _DEFAULTS:
             raise ConfigError(f"ibkr.{key}", document[key], f"belongs below the line [ibkr] in {file}")
-        if key == _GATEWAY_TABLE:
-            raise ConfigError(key, "...", f"unknown table in {file}; did you mean [ibkr.{_GATEWAY_TABLE}]?")
-        if difflib.get_close_matches(key, ["ibkr"]):
-            raise ConfigError(key, document[key], f"unknown table in {file}; did you mean [ibkr]?")
+        if key in _TABLES:
+            raise ConfigError(key, "...", f"unknown table in {file}; did you mean [ibkr.{key}]?")
+        kind = "table" if isinstance(document[key], Mapping) else "setting"
+        words = f"unknown {kind} in {file}; {_meant(key, document[key])}"
+        raise ConfigError(key, _shown(document[key]), words)
     if not isinstance(table, dict):
         raise ConfigError("ibkr", table, f"must be a table, a line [ibkr] with the settings below it, in {file}")
     return _from_table(table, str(file))
 
 
-def _from_table(table: Mapping[str, Any], source: str) -> dict[str, Given]:
-    """Typed values, as TOML and arguments have them. A table in it gives its keys their names: ``gateway.driver``."""
-    gateway = table.get(_GATEWAY_TABLE)
-    if isinstance(gateway, Mapping):
-        table = {key: value for key, value in table.items() if key != _GATEWAY_TABLE}
-        table |= {f"{_GATEWAY_TABLE}.{key}": value for key, value in gateway.items()}
-    return {key: Given(_typed(key, value, source), source) for key, value in table.items()}
+def _shown(value: object) -> object:
+    """Hide tables and lists: they may be long or confidential."""
+    return "..." if isinstance(value, (Mapping, list)) else value
+
+
+def _meant(key: str, value: object) -> str:
+    """Suggest which table an unknown one was meant to be: one with a similar name, or one that has its keys."""
+    tables = {"ibkr": "[ibkr]"} | {name: f"[ibkr.{name}]" for name in _TABLES}
+    if close := difflib.get_close_matches(key.lower(), tables, n=1):
+        return f"did you mean {tables[close[0]]}?"
+    inner = tuple(value) if isinstance(value, Mapping) else ()
+    if not inner and (close := difflib.get_close_matches(key.lower(), _DEFAULTS, n=1)):
+        return f"did you mean {close[0]!r}, below the line [ibkr]?"
+    owners = [name for name in _TABLES if any(f"{name}.{each}" in _DEFAULTS for each in inner)]
+    owner = owners[0] if owners and not any(each in _DEFAULTS for each in inner) else "ibkr"
+    return f"did you mean {tables[owner]}? There are {', '.join(tables.values())}"
+
+
+def _from_table(table: Mapping[str, Any], source: str) -> dict[str, Setting]:
+    """Typed values from TOML or arguments. Keys of an inner table get its name: ``gateway.driver``."""
+    for name in _TABLES:
+        inner = table.get(name)
+        if isinstance(inner, Mapping):
+            table = {key: value for key, value in table.items() if key != name}
+            table |= {f"{name}.{key}": value for key, value in inner.items()}
+    return {key: Setting(_typed(key, value, source), source) for key, value in table.items()}
 
 
 def _in_table(key: str) -> str:
-    """The name that a setting has in the table ``[ibkr.gateway]``."""
-    return key.removeprefix(f"{_GATEWAY_TABLE}.")
+    """The name of a setting within its own table, such as ``[ibkr.gateway]``."""
+    return key.partition(".")[2]
 
 
-def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str, Given]:
-    """Text values, as ``.env`` and the environment have them. Names that are no setting belong to other programs."""
-    given = {}
+def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str, Setting]:
+    """Text values from ``.env`` or the environment. Variables that are not settings belong to other programs."""
+    sources = {}
     for variable, text in variables.items():
         key = _VARIABLES.get(variable)
         source = f"{variable} in {place}"
@@ -163,8 +202,8 @@ def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[str
         elif text is None:
             raise _refused(f"ibkr.{key}", text, "has no value: write NAME=value", source)
         elif text.strip():
-            given[key] = Given(_parsed(key, text.strip(), source), source)
-    return given
+            sources[key] = Setting(_parsed(key, text.strip(), source), source)
+    return sources
 
 
 def _read_dotenv() -> Mapping[str, str | None]:
@@ -179,7 +218,7 @@ def _read_dotenv() -> Mapping[str, str | None]:
 
 
 def _read(file: Path) -> str:
-    """The file's text; the mark that Windows editors begin a file with is dropped."""
+    """The file's text, without the byte order mark that Windows editors write."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -192,10 +231,14 @@ def _read(file: Path) -> str:
 
 
 def _typed(key: str, value: Any, source: str) -> Any:
-    """The value in the setting's type, where TOML has another; the settings' own classes check the rest."""
+    """Convert the value to the setting's type where TOML has another type. The settings' classes check the rest."""
+    if key not in _DEFAULTS and isinstance(value, Mapping):
+        raise _refused(f"ibkr.{key}", "...", f"unknown table; {_meant(key, value)}", source)
     if key not in _DEFAULTS:
         raise _refused(f"ibkr.{key}", value, f"unknown setting{_nearest(key, _DEFAULTS)}", source)
     default = _DEFAULTS[key]
+    if key in _DEADLINES and value == "off":
+        return None
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)):
             raise _refused(f"ibkr.{key}", value, 'must be a list of texts, in square brackets: ["...", "..."]', source)
@@ -204,7 +247,7 @@ def _typed(key: str, value: Any, source: str) -> Any:
         try:
             return float(value)
         except OverflowError as error:
-            raise _refused(f"ibkr.{key}", value, "must be a number of a sensible size", source) from error
+            raise _refused(f"ibkr.{key}", value, "must be a number below 1e308", source) from error
     return value
 
 
@@ -212,6 +255,8 @@ def _parsed(key: str, text: str, source: str) -> Any:
     default = _DEFAULTS[key]
     if isinstance(default, tuple):
         return tuple(name.strip() for name in text.split(",") if name.strip())
+    if key in _DEADLINES and text.lower() == "off":
+        return None
     parse, cure = _PARSERS[type(default)]
     try:
         return parse(text)
@@ -234,12 +279,15 @@ _PARSERS: dict[type, tuple[Callable[[str], Any], str]] = {
 
 
 def _refused(key: str, value: object, cure: str, source: str) -> ConfigError:
-    return ConfigError(key, value, f"{cure} (set by {source})")
+    is_secret = key.removeprefix("ibkr.") in _SECRET
+    return ConfigError(key, "***" if is_secret else value, f"{cure} (set by {source})")
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known settings: {', '.join(sorted(known, key=lambda key: ('.' in key, key)))}"
 
 
 def _warn_of_near_miss(variable: str, place: str) -> None:
@@ -248,4 +296,4 @@ def _warn_of_near_miss(variable: str, place: str) -> None:
         return
     close = difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
     if close:
-        _log.warning("%s in %s is no setting and is ignored; did you mean %s?", variable, place, close[0])
+        _log.warning("%s in %s is not a setting and is ignored; did you mean %s?", variable, place, close[0])

@@ -1,38 +1,41 @@
-"""``IBConnector``: the face. It wires the parts below together and decides nothing.
+"""``IBConnector``, the public class: creates the parts of a connector and passes calls to them.
 
-Over 300 lines by its docstrings: they are what the user reads, and the face stands in one place.
+Over 300 lines because of its docstrings, which users read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
-from ibkr.core.errors import NotReady
-from ibkr.core.facts import GatewayTold, Now
-from ibkr.core.gap import GapReport
+from ibkr.core.activity import AnswerTime, Message, OrderView
+from ibkr.core.connection_settings import ConnectionSettings
+from ibkr.core.errors import ConfigError, NotReady
+from ibkr.core.events import GatewayStatusChanged, Now
+from ibkr.core.frozen_record import replace
+from ibkr.core.gap_report import GapReport
 from ibkr.core.machine import Machine
+from ibkr.core.machine_state import Identity
+from ibkr.core.order_records import Position
 from ibkr.core.policy import Policy
-from ibkr.core.settings import Connection
-from ibkr.core.situation import Identity
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
-from ibkr.observe.gaps import tell_gap
+from ibkr.core.subscription_info import SubscriptionStatus
+from ibkr.observe.connection_log import StatusLog, log_stall
 from ibkr.observe.log_filter import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, mask_loggers
-from ibkr.observe.stalls import tell_stall
-from ibkr.observe.status_log import StatusLog
-from ibkr.runtime import endings
-from ibkr.runtime.home import Home
-from ibkr.runtime.limiter import Limiter
-from ibkr.runtime.listeners import Listeners
-from ibkr.runtime.script import running_loop
+from ibkr.runtime import process_exit
+from ibkr.runtime.connector_callbacks import ConnectorCallbacks
+from ibkr.runtime.loop_context import LoopContext
+from ibkr.runtime.rate_limiter import RateLimiter
+from ibkr.runtime.script_loop import running_loop
 from ibkr.runtime.supervision import Supervision
 from ibkr.session.library import new_ib
 from ibkr.session.session import Session
@@ -41,30 +44,46 @@ if TYPE_CHECKING:
     from ib_async import IB
 
     from ibkr.config import Config
-    from ibkr.core.gateway import GatewayStatus
+    from ibkr.core.fleet_settings import Fleet
+    from ibkr.core.gateway_status import GatewayStatus
+    from ibkr.runtime.fleet_link import FleetLink
+    from ibkr.web.page_thread import ServedPage
 
 T = TypeVar("T")
 
 
-class IBConnector:
+class IBConnector(ConnectorCallbacks):
     """A supervised connection to TWS or IB Gateway.
 
-    ``host``, ``port``, ``client_id``: where and as whom; ``timeout``: seconds that the gateway may stay silent in one
-    attempt. ``ib``: an ``IB`` object of one's own, not connected, of either client library; without it, ``backend``
-    names the library. ``account``: the one to follow where a login has several; with a login that does not have it no
-    order is taken. ``readonly``: ask for no orders. ``policy``: every other number. ``show_accounts``: do not mask
-    account ids in logs. Raises ``ConfigError``.
+    ``connector.ib`` is the client library's object. Use it as usual, in the thread of the connector's event loop: the
+    loop in which you called ``connect``, or a thread of its own (``start_in_thread``). While that loop runs, you can
+    call every method from any thread. A call that would wait for itself raises ``RuntimeError``.
 
-    ``connector.ib`` is the client library's object and is used as ever, in the thread of the event loop that the
-    connector lives in: the one in which ``connect`` was called, or a thread of its own (``start_in_thread``). While
-    that loop runs, every method is safe from any thread; where a call would wait for itself it raises ``RuntimeError``.
+    Args:
+        host: The gateway's host.
+        port: The gateway's API port.
+        client_id: The API client id. ``None`` in a fleet, which assigns it.
+        timeout: Seconds that the gateway may be silent in one attempt.
+        ib: Your own ``IB`` object, not connected. Without it, an object of the ``backend`` is created.
+        backend: The client library: ``ib_async`` or ``ib_insync``.
+        account: The account to follow if the login has several. If the login does not have it, orders are refused.
+        readonly: Do not request orders.
+        policy: All other settings.
+        show_accounts: Do not mask account ids in logs.
+        journal: A SQLite file that records orders and what was received, and survives a crash.
+        journal_sync: ``normal`` survives a kill of the process, ``full`` also a power failure.
+        record: A folder in which every session is recorded, without account ids and names.
+        fleet: The fleet to join.
+
+    Raises:
+        ConfigError: A setting is wrong.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        client_id: int,
+        client_id: int | None,
         timeout: float = 5,
         *,
         ib: IB | None = None,
@@ -73,46 +92,61 @@ class IBConnector:
         readonly: bool = False,
         policy: Policy | None = None,
         show_accounts: bool = False,
+        journal: str | os.PathLike[str] = "",
+        journal_sync: str = "normal",
+        record: str | os.PathLike[str] = "",
+        fleet: Fleet | None = None,
     ) -> None:
-        self._settings = Connection(host, port, client_id, timeout, account, readonly, backend, show_accounts)
+        # Over 40 lines because of its many parameters and the parts that it connects.
+        super().__init__()
+        client_id = _fixed_client_id(client_id, fleet)
+        login = (host, port, client_id, timeout, account, readonly, backend, show_accounts)
+        self._settings = ConnectionSettings(*login, os.fspath(journal), journal_sync, os.fspath(record))
         self._policy = policy or Policy()
         self._ib: IB = new_ib(backend) if ib is None else ib
         identity = Identity(host, port, client_id, timeout, readonly, account)
-        limiter = Limiter(self._policy.send_rate, self._policy.send_burst, self._policy.send_limit)
+        limiter = RateLimiter(self._policy.send_rate, self._policy.send_burst, self._policy.send_limit)
         now = Now(0.0, datetime.now(UTC))
         self._machine = Machine(identity, self._policy, now, random.random, self._policy.calendar(ZoneInfo))
-        self._listeners = Listeners[Status]("status", "use 'async for status in connector.changes()', or ")
-        self._gap_listeners = Listeners[GapReport]("gap")
-        self._gap_listeners.add(tell_gap)
-        self._home = Home(lambda: self._machine.is_quiet)
+        self._fleet: FleetLink | None = None
+        self._context = LoopContext(lambda: self._machine.is_quiet)
         self._supervision: Supervision[Session] = Supervision(
             self._machine,
             self._listeners,
             self._gap_listeners,
-            tell_stall,
-            self._home,
+            self._subscription_listeners,
+            log_stall,
+            self._context,
             limiter,
-            lambda owner: Session(self._ib, self._settings, self._policy, limiter, owner),
+            partial(Session, self._ib, self._settings, self._policy, limiter, in_fleet=fleet is not None),
+            None if fleet is None else partial(self._join_fleet, fleet),
         )
         self._session, self._driver = self._supervision.session, self._supervision.driver
-        endings.remember(self._supervision)
+        process_exit.register(self._supervision)
+        self._page: ServedPage | None = None
         self._listeners.add(StatusLog())
         self._mask_accounts(show_accounts=show_accounts)
+        if fleet is not None:
+            self._add_fleet_listeners(self._in_fleet("fleet"))
 
     @classmethod
     def from_config(cls, cfg: Config) -> Self:
-        """A connector with the settings that ``load_config`` gave."""
+        """Create a connector with the settings of ``load_config``."""
         section = cfg.ibkr
         return cls(
             section.host,
             section.port,
-            section.client_id,
+            None if section.fleet.servers else section.client_id,
             section.timeout,
             backend=section.backend,
             account=section.account,
             readonly=section.readonly,
             policy=section.policy,
             show_accounts=section.show_accounts,
+            journal=section.journal,
+            journal_sync=section.journal_sync,
+            record=section.record,
+            fleet=section.fleet if section.fleet.servers else None,
         )
 
     @property
@@ -122,39 +156,39 @@ class IBConnector:
 
     @property
     def port(self) -> int:
-        """The gateway's port."""
-        return self._settings.port
+        """The gateway's port: the configured one, or the one that the gateway has announced (code 1300)."""
+        return self._machine.port
 
     @property
     def client_id(self) -> int:
-        """Our client id."""
-        return self._settings.client_id
+        """The client id. In a fleet, this is the client id of the newest session, and 0 before the first session."""
+        return self._settings.client_id if self._fleet is None else self._machine.status.client_id
 
     @property
     def timeout(self) -> float:
-        """Seconds that the gateway may stay silent in one attempt."""
+        """Seconds that the gateway may be silent in one attempt."""
         return self._settings.timeout
 
     @property
     def ib(self) -> IB:
-        """The client library's object. Raises ``RuntimeError`` in another thread than that of its event loop."""
-        self._home.refuse_elsewhere()
+        """The client library's object. Raises ``RuntimeError`` outside of the thread of its event loop."""
+        self._context.check_thread()
         return self._ib
 
     @property
     def status(self) -> Status:
-        """How the connection stands, and why; ``as_of`` is when the event loop last had a say.
+        """The state of the connection, and its reason. ``as_of`` is when the event loop last ran.
 
         In a plain script, this first processes pending network events, without waiting. The properties below do the
         same. ``repr(connector)`` does not: it shows the last known status.
         """
-        self._home.look()
+        self._context.run_pending()
         return self._supervision.status
 
     @property
     def stats(self) -> Stats:
-        """Counts since the connector was made, and the last measures."""
-        return self._home.give(
+        """Counters since the connector was created, and the last measurements."""
+        return self._context.run_in_loop(
             lambda: replace(
                 self._session.stats(),
                 attempts=self._machine.attempts,
@@ -164,69 +198,124 @@ class IBConnector:
         )
 
     @property
+    def subscriptions(self) -> tuple[SubscriptionStatus, ...]:
+        """The status of every subscription, in the order in which they were requested."""
+
+        def statuses() -> tuple[SubscriptionStatus, ...]:
+            loop = self._context.loop
+            return () if loop is None else self._session.subscriptions.all_statuses(loop.time())
+
+        return self._context.run_in_loop(statuses)
+
+    @property
+    def orders(self) -> tuple[OrderView, ...]:
+        """Every order that has not ended: unconfirmed, waiting, sent, or open at the broker.
+
+        Orders of other clients and of TWS itself are included if the gateway reports them to this client.
+        """
+        return self._context.run_in_loop(self._session.gaps.order_views)
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """The positions of the accounts, as last reported."""
+        return self._context.run_in_loop(lambda: tuple(self._session.gaps.trades.positions()))
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The last 500 errors, warnings and notices of the gateway, the oldest first."""
+        return self._context.run_in_loop(self._session.messages.rows)
+
+    @property
+    def answer_times(self) -> tuple[AnswerTime, ...]:
+        """How long the gateway took to answer each of the program's last 500 requests, the oldest first."""
+        return self._context.run_in_loop(self._session.answer_times.rows)
+
+    @property
     def connected(self) -> bool:
-        """Whether a session is up and its start-up has ended."""
+        """Whether there is a session and its start-up is finished."""
         return self.status.is_connected
 
     @property
     def may_trade(self) -> bool:
-        """Whether new orders may be sent; ``status.may_trade_reason`` says why not."""
+        """Whether new orders may be sent. If not, ``status.may_trade_reason`` says why."""
         return self.status.may_trade
 
     def is_connected(self) -> bool:
-        """Whether a session is up and its start-up has ended."""
+        """Whether there is a session and its start-up is finished."""
         return self.connected
 
-    def age(self, thing: object) -> float | None:
-        """Seconds since the last message about a ``Ticker``, list of bars, ``PnL`` ... in this session.
+    def age(self, obj: object) -> float | None:
+        """Seconds since the last message about a ``Ticker``, list of bars or ``PnL`` in this session.
 
-        None before one, and for what is no live subscription's.
+        ``None`` before the first message, or if the object has no live subscription.
         """
-        self._home.look()
-        loop = self._home.loop
-        return None if loop is None else self._session.age(thing, loop.time())
+        self._context.run_pending()
+        loop = self._context.loop
+        return None if loop is None else self._session.age(obj, loop.time())
 
     def connect(self, *, wait: bool = False) -> bool:
-        """Connect, and block until that is done; for plain scripts, and for a connector in a thread of its own.
+        """Connect, and block until start-up is finished. For plain scripts, and for a connector in its own thread.
 
-        Up to three attempts (``policy.connect_attempts``), then the last cause is raised as a ``ConnectError``;
-        with ``wait`` it is tried until it works. True when session and start-up are there; False when
-        ``disconnect()`` came first. Raises ``RuntimeError`` inside a running event loop.
+        Makes up to three attempts (``policy.connect_attempts``).
+
+        Args:
+            wait: Try until it works.
+
+        Returns:
+            True when start-up is finished, False if ``disconnect()`` was called first.
+
+        Raises:
+            ConnectError: The cause of the last attempt.
+            JournalError: The journal belongs to another program, client id or connector.
+            RuntimeError: The call would block a running event loop.
         """
-        return self._home.run(
-            "connect()", "'await connector.connect_async()'", lambda: self._supervision.connect(wait=wait)
-        )
+        return self._context.run("connect()", "'await connector.connect_async()'", lambda: self._connect(wait=wait))
 
     async def connect_async(self, *, wait: bool = False) -> bool:
-        """As ``connect``, in a running event loop. Cancelled, it gives up."""
-        return await self._home.join(lambda: self._supervision.connect(wait=wait))
+        """Do the same as ``connect``, in a running event loop. If cancelled, stop connecting."""
+        return await self._context.run_async(lambda: self._connect(wait=wait))
 
     def disconnect(self) -> bool:
-        """End the connection and every attempt at one; True when that is so.
+        """End the connection, and return True when it has ended.
 
-        It returns when the socket has ended, but in the running event loop's own thread, where it ends the socket at
-        once and does not wait: use ``disconnect_async`` there if what was sent last must still arrive.
+        It waits for the end of the socket, except in the thread of a running event loop. There it ends the socket
+        immediately. Use ``disconnect_async`` there if the last messages must arrive.
         """
-        return self._supervision.disconnect()
+        is_over = self._supervision.disconnect()
+        if self._fleet is not None and running_loop() is None:
+            self._fleet.leave_now()
+        self._end_page()
+        return is_over
 
     async def disconnect_async(self) -> bool:
-        """End the connection in good order and wait for the end of its socket."""
-        return await self._home.join(self._supervision.disconnect_async)
+        """End the connection properly, and wait for the end of its socket."""
+        is_over = await self._context.run_async(self._supervision.disconnect_async)
+        if self._fleet is not None:
+            await self._fleet.leave()
+        if self._page is not None:
+            await asyncio.to_thread(self._end_page)
+        return is_over
 
     def start_in_thread(self, *, background: bool = False) -> Self:
-        """Connect as ``connect`` does, with event loop, supervision and client in a daemon thread of their own.
+        """Connect as ``connect`` does, with the event loop in a daemon thread.
 
-        For GUIs, notebooks and programs that block. Raises the last cause as ``connect`` does, and leaves no thread
-        then; with ``background`` it returns at once and is tried until it works (``wait_ready``). ``stop`` ends it.
-        Raises ``RuntimeError`` while the connector lives in another event loop.
+        For GUIs, notebooks and programs that block.
+
+        ``stop`` ends the thread. If connecting fails, the thread ends and the cause is raised.
+
+        Args:
+            background: Return immediately, and try until it works. Wait with ``wait_ready``.
+
+        Raises:
+            RuntimeError: The connector uses another event loop.
         """
         started = self._supervision.start_thread(f"ibkr {self.host}:{self.port} client {self.client_id}")
         try:
             if background:
-                self._home.give(lambda: self._supervision.begin(wait=True))
+                self._context.run_in_loop(self._begin)
             else:
                 self.connect()
-        except BaseException:  # Ctrl-C while it connects, too: no thread is left behind
+        except BaseException:  # also on Ctrl-C while connecting: leave no thread behind
             if started:
                 self.stop()
             raise
@@ -239,115 +328,197 @@ class IBConnector:
     def call(self, fn: Callable[[IB], T], timeout: float | None = None) -> T: ...
 
     def call(self, fn: Callable[[IB], Awaitable[T] | T], timeout: float | None = None) -> T:
-        """``fn(ib)``, run in the event loop's thread, and awaited if it is a coroutine; its result or exception here.
+        """Run ``fn(ib)`` in the event loop's thread, and return its result. If it is a coroutine, it is awaited.
 
-        Not done after ``timeout`` seconds, or on Ctrl-C, it is cancelled. Raises ``TimeoutError`` then; ``NotReady``
-        when there is no event loop to run it in; ``ConnectionError`` when that ends meanwhile; ``RuntimeError`` in the
-        running loop's own thread, where it would wait for itself.
+        Raises:
+            TimeoutError: ``fn`` did not finish within ``timeout`` seconds. It is cancelled, as on Ctrl-C.
+            NotReady: There is no event loop to run it in.
+            ConnectionError: The event loop ended meanwhile.
+            RuntimeError: The call was made in the running loop's thread, where it would wait for itself.
         """
-        if self._home.loop is None:
+        if self._context.loop is None:
             raise NotReady("call() needs start_in_thread(), or connect(), first", self._supervision.latest)
 
         async def work() -> T:
             result = fn(self._ib)
             return await result if asyncio.iscoroutine(result) or asyncio.isfuture(result) else cast(T, result)
 
-        return self._home.run("call()", "fn(connector.ib), and await what it returns", work, timeout)
+        return self._context.run("call()", "fn(connector.ib), and await what it returns", work, timeout)
+
+    def call_soon(self, command: Callable[[], object]) -> None:
+        """Schedule a short function in the loop's thread.
+
+        If called in that thread, the function runs immediately. It also runs if there is no connection.
+        """
+        self._context.call_soon(command)
 
     def stop(self) -> None:
-        """End the connection, and its own thread if it has one; harmless when nothing runs.
-
-        From any thread, it returns when all is ended; in the own thread itself, at once.
-        """
+        """End the connection and its own thread. Wait for the end, except in that thread. Harmless if nothing runs."""
         if not self._supervision.stop_thread():
             self.disconnect()
+        elif self._fleet is not None and running_loop() is None:  # in its own thread it does not wait
+            self._fleet.leave_now()
+        self._end_page()
 
     def run(self) -> None:
-        """Block and keep supervision going until ``disconnect()`` is called, by a callback or from another thread.
+        """Block until ``disconnect()`` is called, by a callback or from another thread.
 
-        Raises the cause when the connection is given up, ``NotReady`` when none is wanted.
+        Raises the cause if the connector stopped trying, and ``NotReady`` if no connection is requested.
         """
         self._supervision.run_until_over()
 
     def sleep(self, seconds: float) -> bool:
-        """Wait, while supervision goes on; True, for ``while connector.sleep(1):``."""
-        if self._home.is_elsewhere:
-            time.sleep(seconds)  # the connection is looked after in another thread
+        """Wait while supervision continues. Returns True, for ``while connector.sleep(1):``."""
+        if self._context.in_other_thread:
+            time.sleep(seconds)  # the connection runs in another thread
             return True
-        return self._home.run("sleep()", "'await asyncio.sleep(seconds)'", lambda: asyncio.sleep(seconds, True))
+        return self._context.run("sleep()", "'await asyncio.sleep(seconds)'", lambda: asyncio.sleep(seconds, True))
 
     def reconnect(self) -> None:
-        """Drop the session and come back now; while waiting for the next attempt, make it now.
+        """Drop the session and reconnect now. Between attempts, make the next attempt now.
 
-        Raises ``NotReady`` when no connection is wanted.
+        Raises ``NotReady`` if no connection is requested.
         """
-        self._home.give(self._supervision.reconnect)
+        self._context.run_in_loop(self._supervision.reconnect)
 
     def retry_now(self) -> None:
-        """While waiting for the next attempt, make it now; otherwise nothing is changed.
+        """Between attempts, make the next attempt now. If the gateway is read-only, ask whether it still is read-only.
 
-        Raises ``NotReady`` when no connection is wanted.
+        Otherwise this does nothing. Raises ``NotReady`` if no connection is requested.
         """
-        self._home.give(self._supervision.retry_now)
+        self._context.run_in_loop(self._supervision.retry_now)
 
     def ensure_fresh(self, max_age: float) -> None:
-        """As ``ensure_fresh_async``, for programs without a running event loop."""
-        self._home.run(
+        """Do the same as ``ensure_fresh_async``, for programs without a running event loop."""
+        self._context.run(
             "ensure_fresh()", "'await connector.ensure_fresh_async(max_age)'", lambda: self._ensure_fresh(max_age)
         )
 
     async def ensure_fresh_async(self, max_age: float) -> None:
-        """Make sure that the session lives, before an order is trusted to it: a half-open socket swallows one silently.
+        """Make sure that the session is alive before you send an order: a half-open socket loses orders silently.
 
-        Returns at once when a byte came within ``max_age`` seconds, otherwise when the gateway has told its time, which
-        it is asked no more than once in ``policy.probe_apart`` seconds. Raises ``NotReady`` when it does not, within
-        ``policy.suspect_after`` after that, and when there is no session.
+        Returns immediately if the gateway has answered a request within ``max_age`` seconds. Otherwise, requests the
+        gateway's time, at most once in ``policy.probe_apart`` seconds, and waits for the answer. Other messages do not
+        count, because the gateway may send but not read.
+
+        Raises:
+            NotReady: There is no session, or no answer within ``policy.suspect_after`` seconds. While messages arrive,
+                the limit is ``policy.probe_timeout``.
         """
-        await self._home.join(lambda: self._ensure_fresh(max_age))
-
-    def on_gap(self, callback: Callable[[GapReport], object]) -> Callable[[], None]:
-        """Call a plain function with the report of every outage once all is restored, in the loop's thread.
-
-        Returns what ends that.
-        """
-        return self._gap_listeners.add(callback)
+        await self._context.run_async(lambda: self._ensure_fresh(max_age))
 
     @property
     def last_gap(self) -> GapReport | None:
-        """What changed at the broker during the last outage; None before the first has ended."""
-        self._home.look()
+        """What changed at the broker during the last outage. ``None`` before the first outage has ended."""
+        self._context.run_pending()
         return self._session.gaps.last
 
     def clear_unconfirmed(self, *order_ids: int) -> None:
-        """Take these orders off ``status.unconfirmed``, all if none are named: you have seen what became of them."""
-        self._home.give(lambda: self._session.gaps.clear_unconfirmed(order_ids))
+        """Remove these orders from ``status.unconfirmed``, after you have checked them.
+
+        Without arguments, remove all.
+        """
+        self._context.run_in_loop(lambda: self._session.clear_unconfirmed(order_ids))
+
+    def halt(self, reason: str, *, cancel_all: bool = False) -> None:
+        """Refuse new and changed orders until ``resume()``.
+
+        With a journal, the halt survives restarts of the program, and ``ibkr halt`` can start one from outside. Without
+        a journal, it is limited to this process.
+
+        Args:
+            reason: Shown in ``status.may_trade_reason`` and ``status.halted``.
+            cancel_all: Send ``reqGlobalCancel``. It also cancels orders of other clients and of TWS itself.
+
+        Raises:
+            OSError: The halt could not be written to its file. The halt is active anyway.
+        """
+        self._context.run_in_loop(lambda: self._session.halt.halt(reason, cancel_all=cancel_all))
+
+    def resume(self) -> None:
+        """End a halt. Raises ``OSError`` if its file cannot be removed. The halt then continues."""
+        self._context.run_in_loop(self._session.halt.resume)
 
     def tell_gateway(self, gateway: GatewayStatus | None) -> None:
-        """Set ``status.gateway``, the state of the gateway's process; ``ibkr.gateway`` calls this. Thread-safe."""
-        self._home.give(lambda: self._driver.post(GatewayTold(gateway)))
+        """Set ``status.gateway``, the state of the gateway's process. ``ibkr.gateway`` calls this. Thread-safe."""
+        self._context.run_in_loop(lambda: self._driver.post(GatewayStatusChanged(gateway)))
 
-    def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
-        """Call a plain function with every new status, in the loop's thread; returns what ends that."""
-        return self._listeners.add(callback)
+    def serve(
+        self,
+        port: int = 8080,
+        *,
+        host: str = "127.0.0.1",
+        token: str = "",
+        names: Sequence[str] = (),
+        history: str | os.PathLike[str] | None = None,
+    ) -> str:
+        """Show this connector on a web page, in JSON and to health checks, until ``disconnect()`` or ``stop()``.
+
+        The server runs in its own thread. You can call this before or after ``connect()``. Connectors of one program
+        that use the same address share one page. See docs/serve.md.
+
+        Args:
+            port: The port. 0 chooses a free port.
+            host: The address to listen on. Outside of loopback, a ``token`` is required.
+            token: The password of visitors, at least 16 characters.
+            names: Host names of the page, in addition to IP addresses and this machine's own name.
+            history: A SQLite file for outages and state changes. Without it, they are kept in memory.
+
+        Returns:
+            The address of the page.
+
+        Raises:
+            ConfigError: An argument is wrong.
+            OSError: The server cannot listen on the address.
+            ModuleNotFoundError: The extra ``serve`` is not installed.
+        """
+        from ibkr.web.page_thread import serve_page  # part of an extra; most programs have no page
+
+        if self._page is not None:
+            raise RuntimeError(f"this connector is already served at {self._page.url}")
+        show_accounts = self._settings.show_accounts
+        self._page = serve_page(self, host, port, token, tuple(names), history, show_accounts=show_accounts)
+        return self._page.url
+
+    async def serve_async(self, port: int = 8080, **options: Any) -> str:
+        """Do the same as ``serve``, with the same options, in a running event loop."""
+        return await asyncio.to_thread(self.serve, port, **options)
+
+    def _end_page(self) -> None:
+        page, self._page = self._page, None
+        if page is not None:  # do not wait in our own loop: the page may be calling it
+            loop = running_loop()
+            page.close(wait=loop is None or loop is not self._context.loop)
+
+    def on_lead(self, callback: Callable[[Status], object]) -> Callable[[], None]:
+        """Call a function with the status when this program leads its fleet with the lease's client id.
+
+        Returns a function that unsubscribes. Raises ``ConfigError`` without a fleet.
+        """
+        return self._in_fleet("on_lead").on_lead(callback)
+
+    def on_standby(self, callback: Callable[[Status], object]) -> Callable[[], None]:
+        """Call a function with the status when another program of this name leads.
+
+        Returns a function that unsubscribes. Raises ``ConfigError`` without a fleet.
+        """
+        return self._in_fleet("on_standby").on_standby(callback)
 
     def changes(self) -> AsyncIterator[Status]:
-        """The status now, then every new one; a slow reader gets the latest. Ends when its reader does."""
+        """Yield the status now, then every new status. A slow reader gets the latest. Ends when its reader stops."""
         return self._supervision.changes()
 
     def wait_ready(self, timeout: float | None = None) -> Status:
-        """As ``wait_ready_async``, for programs without a running event loop."""
+        """Do the same as ``wait_ready_async``, for programs without a running event loop."""
         if running_loop() is None:
             self._supervision.require_wanted("wait_ready()")
-        return self._home.run(
+        return self._context.run(
             "wait_ready()", "'await connector.wait_ready_async()'", lambda: self._supervision.wait_ready(timeout)
         )
 
-    async def wait_ready_async(self, timeout: float | None = None) -> Status:  # noqa: ASYNC109 - the design's signature
-        """The status, once it is ``READY``.
-
-        Raises ``NotReady`` after ``timeout`` seconds, and at once when nothing is under way that could lead there.
-        """
-        return await self._home.join(lambda: self._supervision.wait_ready(timeout))
+    async def wait_ready_async(self, timeout: float | None = None) -> Status:  # noqa: ASYNC109 - part of the public signature
+        """Wait until ``READY``. Raises ``NotReady`` after ``timeout`` seconds, or if no connection is in progress."""
+        return await self._context.run_async(lambda: self._supervision.wait_ready(timeout))
 
     def __enter__(self) -> Self:
         self.connect()
@@ -369,15 +540,55 @@ class IBConnector:
         self._supervision.stop_thread()
 
     def __repr__(self) -> str:
-        """The last known status in one line. Debuggers and log lines call this: it runs nothing and changes nothing."""
+        """The last known status in one line. Debuggers and log lines call this, so it has no effects."""
         status = self._machine.status
         return f"<IBConnector {status.endpoint} client {status.client_id}: {status}>"
 
+    async def _connect(self, *, wait: bool) -> bool:
+        if self._fleet is None:
+            return await self._supervision.connect(wait=wait)
+        return await self._fleet.connect(wait=wait, timeout=self.timeout)
+
+    def _begin(self) -> None:
+        """Connect in the running loop, without waiting."""
+        if self._fleet is None:
+            self._supervision.begin(wait=True)
+        else:
+            self._fleet.begin()
+
+    def _join_fleet(self, fleet: Fleet, supervision: Supervision[Session]) -> FleetLink:
+        from ibkr.runtime.fleet_link import FleetLink  # most programs are in no fleet
+
+        self._fleet = FleetLink(fleet, self._settings, self._context, supervision)
+        return self._fleet
+
+    def _add_fleet_listeners(self, link: FleetLink) -> None:
+        self._listeners.add(link.status_changed)
+        self._gap_listeners.add(link.gap_reported)
+        self.on_outage(link.outage_changed)
+
+    def _in_fleet(self, what: str) -> FleetLink:
+        if self._fleet is None:
+            raise ConfigError("fleet", None, f"{what}() needs IBConnector(..., fleet=Fleet(...))")
+        return self._fleet
+
     def _mask_accounts(self, *, show_accounts: bool) -> None:
         mask = AccountMask(show_accounts=show_accounts)
-        self._listeners.add(lambda status: mask.learn(status.accounts))
-        mask.learn([self._settings.account])
+        self._listeners.add(lambda status: mask.add_accounts(status.accounts))
+        mask.add_accounts([self._settings.account])
         mask_loggers((*OUR_LOGGERS, *LIBRARY_LOGGERS), mask)
 
     async def _ensure_fresh(self, max_age: float) -> None:
         await self._supervision.ensure_fresh(max_age, self._session.current_time_answer)
+
+
+def _fixed_client_id(client_id: int | None, fleet: Fleet | None) -> int:
+    """The configured client id. In a fleet it is 0, which is never used. Raises ``ConfigError``."""
+    if (client_id is None) is (fleet is None):
+        cure = (
+            "must be None with a fleet, which assigns the id"
+            if fleet is not None
+            else "must be a whole number, 0 or greater"
+        )
+        raise ConfigError("ibkr.client_id", client_id, cure)
+    return client_id or 0

@@ -1,52 +1,56 @@
-"""The pytest plugin: a simulated TWS / IB Gateway (``ib_gateway``), and an ``IBConnector`` to it (``ib_connector``).
+"""The pytest plugin, with the fixtures ``ib_gateway``, ``ib_connector`` and ``ib_recording``.
 
-The fixtures are there as soon as the package is installed. Nothing is loaded until a test asks for one.
+They are a simulated TWS or IB Gateway, an ``IBConnector`` to it, and a recording of a real gateway. They are available
+once the package is installed. Nothing is imported until a test uses a fixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from ibkr import IBConnector
-    from ibkr.simulator.fixture import FixtureGateway
+    from ibkr.proxy.replay_fixture import RecordedGateway
+    from ibkr.simulator.fixture_gateway import FixtureGateway
 
 
 @pytest.fixture(scope="session")
 def ib_gateway_options() -> dict[str, Any]:
-    """The arguments of ``ibkr.simulator.Gateway`` for ``ib_gateway``. Define it in your conftest.py to give some."""
+    """Arguments of ``ibkr.simulator.Gateway`` for ``ib_gateway``. Override this fixture in your conftest.py."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def _ib_gateway_of_session(ib_gateway_options: dict[str, Any]) -> Iterator[FixtureGateway]:
-    from ibkr.simulator.fixture import FixtureGateway
+def _ib_session_gateway(ib_gateway_options: dict[str, Any]) -> Iterator[FixtureGateway]:
+    from ibkr.simulator.fixture_gateway import FixtureGateway
 
     with FixtureGateway(**ib_gateway_options) as gateway:
         yield gateway
 
 
 @pytest.fixture
-def ib_gateway(_ib_gateway_of_session: FixtureGateway) -> Iterator[FixtureGateway]:
-    """A simulated gateway on a free port of this machine, as new in every test; see ``FixtureGateway``."""
-    yield _ib_gateway_of_session
-    _ib_gateway_of_session.reset()
+def ib_gateway(_ib_session_gateway: FixtureGateway) -> Iterator[FixtureGateway]:
+    """A simulated gateway on a free port, reset after every test; see ``FixtureGateway``."""
+    yield _ib_session_gateway
+    _ib_session_gateway.reset()
 
 
 @pytest.fixture(scope="session")
 def ib_connector_options() -> dict[str, Any]:
-    """The arguments of ``IBConnector`` for ``ib_connector``, except host and port. Define it in your conftest.py."""
+    """Arguments of ``IBConnector`` for ``ib_connector``, without host and port. Override it in your conftest.py."""
     return {}
 
 
 @pytest.fixture
 def ib_connector(ib_gateway: FixtureGateway, ib_connector_options: dict[str, Any]) -> Iterator[IBConnector]:
-    """An ``IBConnector`` that is connected to ``ib_gateway`` and ready, as client 1, in a thread of its own.
+    """An ``IBConnector`` in its own thread, connected to ``ib_gateway`` as client 1, and ready.
 
-    Use the client library by ``ib_connector.call(lambda ib: ...)``. It works in plain tests and in coroutines.
+    Call the client library with ``ib_connector.call(lambda ib: ...)``, in plain tests and in coroutines.
     """
     from ibkr import IBConnector
 
@@ -57,3 +61,21 @@ def ib_connector(ib_gateway: FixtureGateway, ib_connector_options: dict[str, Any
         yield connector
     finally:
         connector.stop()
+
+
+@pytest.fixture
+def ib_recording(request: pytest.FixtureRequest) -> Iterator[Callable[..., RecordedGateway]]:
+    """Replays recordings of ``ibkr proxy``: ``ib_recording("file")`` returns a ``RecordedGateway`` on a free port.
+
+    The file is searched next to the test file, then in the current directory. ``speed=10`` replays ten times as fast.
+    """
+    from ibkr.proxy.replay_fixture import RecordedGateway
+
+    folder = request.path.parent
+    with ExitStack() as stack:
+
+        def play(file: str | Path, *, speed: float = 1.0) -> RecordedGateway:
+            path = folder / file if (folder / file).exists() else Path(file)
+            return stack.enter_context(RecordedGateway(path, speed=speed))
+
+        yield play

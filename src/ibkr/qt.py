@@ -1,6 +1,6 @@
-"""A connection in a Qt program: its news as signals in the GUI's thread, and a light that shows its state.
+"""For Qt programs: a connector's events as Qt signals in the GUI thread, and a light that shows the state.
 
-Needs the extra ``qt``: ``pip install 'ibkr-connector[qt]'``. See docs/qt.md.
+Needs the extra ``qt``, installed from a checkout of the package. See docs/qt.md.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ try:
     from PySide6.QtGui import QColor, QPainter, QPaintEvent
     from PySide6.QtWidgets import QSizePolicy, QWidget
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"ibkr.qt needs Qt: pip install 'ibkr-connector[qt]' ({error})") from error
+    from ibkr.core.extras import install_hint
 
-from ibkr.core.accounts import mask_accounts
-from ibkr.core.state import ConnectionState
-from ibkr.observe.outages import OutageWatch
+    raise ModuleNotFoundError(f"{install_hint('ibkr.qt', 'qt', 'PySide6-Essentials')} ({error})") from error
+
+from ibkr.core.account_masking import mask_accounts
+from ibkr.core.states import ConnectionState
+from ibkr.observe.outage_tracker import OutageTracker
 
 if TYPE_CHECKING:
     from ibkr.connector import IBConnector
-    from ibkr.core.gap import GapReport
+    from ibkr.core.gap_report import GapReport
     from ibkr.core.status import Status
 
-# Told apart by more than the hue: light and dark alternate along the way to READY.
+# They differ in more than the hue: light and dark alternate on the way to READY.
 COLOURS = {
     ConnectionState.READY: "#2ea043",
     ConnectionState.SYNCING: "#58a6ff",
@@ -33,64 +35,74 @@ COLOURS = {
     ConnectionState.FAILED: "#b62324",
     ConnectionState.DISCONNECTED: "#8b949e",
 }
-"""Each state's colour."""
+"""The colour of each state."""
 
 
 class ConnectorSignals(QObject):
-    """What a connector tells, in the thread that this object was made in, whichever thread the connector lives in.
+    """Emits a connector's events as signals, in the thread in which this object was made.
 
-    ``status`` is the one that was told last. It listens until ``close()``, or until its parent is deleted.
+    The connector may run in any thread. ``status`` is the last status. The object listens until ``close()``, or until
+    its parent is deleted.
+
+    Args:
+        connector: The connector to listen to.
+        parent: The Qt parent.
     """
 
     status_changed = Signal(object)
     """Each new ``Status``, in order."""
     outage_began = Signal(object)
-    """``READY`` is lost: an ``ibkr.core.outage.Outage``."""
+    """``READY`` is lost. Has an ``ibkr.core.outage.Outage``."""
     outage_ended = Signal(object)
     """The same ``Outage``, with ``ended_at``, ``seconds`` and ``outcome``."""
     gap_reported = Signal(object)
-    """What changed at the broker meanwhile: a ``GapReport``."""
+    """What changed at the broker during an outage: a ``GapReport``."""
 
-    _status_came = Signal(object)
-    _gap_came = Signal(object)
+    _status_received = Signal(object)
+    _gap_received = Signal(object)
 
     def __init__(self, connector: IBConnector, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._outages = OutageWatch()
-        # Queued in any case, so that all who listen to the public signals, plain functions too, run in this thread.
-        self._status_came.connect(self._take_status, Qt.ConnectionType.QueuedConnection)
-        self._gap_came.connect(self._take_gap, Qt.ConnectionType.QueuedConnection)
-        unsubscribe = (connector.on_status(self._status_came.emit), connector.on_gap(self._gap_came.emit))
-        self._unsubscribe = unsubscribe
-        self.destroyed.connect(lambda: [end() for end in unsubscribe])
+        self._outages = OutageTracker()
+        # Always queued, so that every slot of the public signals, plain functions too, runs in this thread.
+        self._status_received.connect(self._handle_status, Qt.ConnectionType.QueuedConnection)
+        self._gap_received.connect(self._handle_gap, Qt.ConnectionType.QueuedConnection)
+        unsubscribes = (connector.on_status(self._status_received.emit), connector.on_gap(self._gap_received.emit))
+        self._unsubscribes = unsubscribes
+        self.destroyed.connect(lambda: [unsubscribe() for unsubscribe in unsubscribes])
         self.status: Status = connector.status
-        self._outages.tell(self.status)
+        self._outages.update(self.status)
 
     def close(self) -> None:
-        """Listen no more. What is on its way still comes."""
-        for end in self._unsubscribe:
-            end()
+        """Stop listening. Events that are already queued are still emitted."""
+        for unsubscribe in self._unsubscribes:
+            unsubscribe()
 
     @Slot(object)
-    def _take_status(self, status: Status) -> None:
+    def _handle_status(self, status: Status) -> None:
         self.status = status
-        lasts = self._outages.current is not None
-        outage = self._outages.tell(status)
+        was_out = self._outages.current is not None
+        outage = self._outages.update(status)
         self.status_changed.emit(status)
         if outage is not None and outage.ended_at is not None:
             self.outage_ended.emit(outage)
-        elif outage is not None and not lasts:
+        elif outage is not None and not was_out:
             self.outage_began.emit(outage)
 
     @Slot(object)
-    def _take_gap(self, gap: GapReport) -> None:
+    def _handle_gap(self, gap: GapReport) -> None:
         self.gap_reported.emit(gap)
 
 
 class StatusLight(QWidget):
-    """A light in the state's colour with the state's name beside it; the tool tip says why, and whether orders may go.
+    """A light in the colour of the state, with the name of the state beside it.
 
-    ``show_accounts``: do not mask account ids.
+    The tool tip says why, and whether orders may be sent.
+
+    Args:
+        signals: Where the status comes from.
+        parent: The Qt parent.
+        show_accounts: Do not mask account ids.
     """
 
     def __init__(
@@ -104,21 +116,21 @@ class StatusLight(QWidget):
 
     @Slot(object)
     def show_status(self, status: Status) -> None:
-        """Show this status."""
+        """Show a status."""
         self._state = status.state
-        words = str(status) if self._show_accounts else mask_accounts(str(status), status.accounts)
-        self.setToolTip(words)
-        self.setAccessibleName(words)
+        text = str(status) if self._show_accounts else mask_accounts(str(status), status.accounts)
+        self.setToolTip(text)
+        self.setAccessibleName(text)
         self.update()
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Room for the longest state."""
+        """Return a size with space for the longest state."""
         metrics = self.fontMetrics()
         longest = max(metrics.horizontalAdvance(state) for state in ConnectionState)
         return QSize(longest + 2 * metrics.height(), metrics.height() + 4)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw it."""
+        """Draw the light and the text."""
         size = self.fontMetrics().height()
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)

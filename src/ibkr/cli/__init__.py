@@ -1,6 +1,7 @@
-"""The ``ibkr`` command. Data to stdout, talk to stderr; it parses, calls and renders, and decides nothing.
+"""The ``ibkr`` command. Each ``*_command`` module is one command: it parses options, calls the package, prints.
 
-Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage or configuration.
+Data goes to stdout, everything else to stderr. Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage
+or configuration.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line of this process; ends by ``SystemExit``."""
+    """Run the command line of this process. Ends with ``SystemExit``."""
     try:
         from ibkr.cli.app import app
         from ibkr.core.errors import ConfigError
@@ -19,5 +20,5 @@ def main() -> None:
         except ConfigError as error:
             print(f"ibkr: {error}", file=sys.stderr)
             sys.exit(2)
-    except KeyboardInterrupt:  # while all this is being loaded; a command that runs sees to it itself
+    except KeyboardInterrupt:  # during the imports; a running command handles it itself
         sys.exit(130)

@@ -1,41 +1,85 @@
-"""The command ``ibkr`` with no command, and the list of those that it has."""
+"""The ``ibkr`` command: its help, its global options, and the table of its commands."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, cast
 
 import typer
+from typer.main import get_command
 
-from ibkr.cli.demo import demo
-from ibkr.cli.doctor import doctor
-from ibkr.cli.explain import explain
-from ibkr.cli.gateway import app as gateway
-from ibkr.cli.serve import serve
-from ibkr.cli.simulate import app as simulate
-from ibkr.cli.status import status
-from ibkr.cli.watch import watch
+from ibkr.cli.usage_errors import UsageErrorGroup
+from ibkr.observe.log_filter import PrintableFormatter
 
-# Every line short enough for a terminal of 80 columns: longer ones would wrap in the middle.
-_HELP = """A connection to Interactive Brokers' TWS or IB Gateway that comes back.
+# Each line fits a terminal of 80 columns: a longer line would wrap in the middle.
+_HELP = """A connection to Interactive Brokers' TWS or IB Gateway that recovers.
 
 [bold]Begin here[/bold]
 
-  [cyan]ibkr demo[/cyan]       Watch it come back from every fault; needs no account.
+  [cyan]ibkr demo[/cyan]       Watch it recover from every fault. Needs no account.
   [cyan]ibkr status[/cyan]     Is your TWS or IB Gateway ready, and may a program trade?
-  [cyan]ibkr watch[/cyan]      The same, live on a screen, for as long as you look.
-  [cyan]ibkr serve[/cyan]      ... and on a page, in JSON, for health checks and metrics.
-  [cyan]ibkr doctor[/cyan]     Why can I not connect? Every check, and what to do.
+  [cyan]ibkr watch[/cyan]      The same, live on a screen.
+  [cyan]ibkr serve[/cyan]      The same on a web page, as JSON, health checks and metrics.
+  [cyan]ibkr doctor[/cyan]     Why can a program not connect? Every check, and what to do.
   [cyan]ibkr explain[/cyan]    What does error code 326 mean, and what to do?
   [cyan]ibkr gateway[/cyan]    Start TWS or IB Gateway, see its login, restart it.
+  [cyan]ibkr journal[/cyan]    What a program has sent and received: orders, fills, gaps.
+  [cyan]ibkr fleet[/cyan]      Many programs, many machines: who leads, who may trade.
+  [cyan]ibkr halt[/cyan]       Stop new orders of a program, until [cyan]ibkr resume[/cyan].
+  [cyan]ibkr alerts[/cyan]     Send a test alert to your phone, mail or chat.
   [cyan]ibkr simulate[/cyan]   A simulated gateway on port 7497, to develop against.
+  [cyan]ibkr proxy[/cyan]      Show, record and break what passes to a real gateway.
+  [cyan]ibkr replay[/cyan]     Play a recording to any client. [cyan]ibkr recording[/cyan] shows it.
 
-Settings: ibkr.toml, .env, IBKR_... variables, options; later ones win.
+Settings: ibkr.toml, .env, IBKR_... variables, options. The later one wins.
 Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage.
 """
 
+_COMMANDS = {
+    "demo": ("demo_command", "demo"),
+    "status": ("status_command", "status"),
+    "watch": ("watch_command", "watch"),
+    "doctor": ("doctor_command", "doctor"),
+    "explain": ("explain_command", "explain"),
+    "serve": ("serve_command", "serve"),
+    "journal": ("journal_command", "journal"),
+    "halt": ("halt_command", "halt"),
+    "resume": ("halt_command", "resume"),
+    "alerts": ("alerts_command", "app"),
+    "fleet": ("fleet_command", "app"),
+    "gateway": ("gateway_command", "app"),
+    "simulate": ("simulate_command", "app"),
+    "proxy": ("proxy_command", "app"),
+    "recording": ("recording_command", "app"),
+    "replay": ("recording_command", "replay"),
+}
+"""The module of each command in this package, and its function or typer app there."""
+
+
+class _LazyCommands(UsageErrorGroup):
+    """Imports only the command that is called: importing all of them takes half a second."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = cast(Any, dict.fromkeys(_COMMANDS))  # typer suggests names from it
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        found = getattr(import_module(f"ibkr.cli.{module}"), name)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False, rich_markup_mode="rich")
+            found.command(cmd_name)(function)
+        command: Any = get_command(found)
+        command.name, command.rich_help_panel = cmd_name, "Commands"
+        return command
+
+
 app = typer.Typer(
+    cls=_LazyCommands,
     help=_HELP,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,13 +101,13 @@ def root(
     context: typer.Context,
     verbose: Annotated[
         int,
-        typer.Option("--verbose", "-v", count=True, show_default=False, help="Log to stderr; twice for every detail."),
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Log to stderr. Twice: every detail."),
     ] = 0,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
-    # No docstring: the help text above is the command's.
+    # No docstring: the help text above is used.
     _set_up_logging(verbose)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -72,21 +116,13 @@ def root(
 def _set_up_logging(verbose: int) -> None:
     if verbose:
         level = logging.INFO if verbose == 1 else logging.DEBUG
-        logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        logging.basicConfig(stream=sys.stderr, level=level)
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     else:
-        # What is wrong is told by the command itself, in words; without a handler Python would print it twice.
+        # The command itself prints what is wrong. Without a handler, Python would print it a second time.
         logging.getLogger().addHandler(logging.NullHandler())
-        # But a misspelt setting, which nothing else would tell.
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("ibkr: %(message)s"))
-        logging.getLogger("ibkr.config").addHandler(handler)
-
-
-app.command(rich_help_panel="Commands")(demo)
-app.command(rich_help_panel="Commands")(status)
-app.command(rich_help_panel="Commands")(watch)
-app.command(rich_help_panel="Commands")(doctor)
-app.command(rich_help_panel="Commands")(explain)
-app.command(rich_help_panel="Commands")(serve)
-app.add_typer(gateway, name="gateway", rich_help_panel="Commands")
-app.add_typer(simulate, name="simulate", rich_help_panel="Commands")
+        # Nothing else reports a misspelt setting.
+        warnings = logging.StreamHandler()
+        warnings.setFormatter(PrintableFormatter("ibkr: %(message)s"))
+        logging.getLogger("ibkr.config").addHandler(warnings)

@@ -1,9 +1,8 @@
-"""What the commands of ``ibkr gateway`` do."""
+"""The actions of ``ibkr gateway``: each acts on the gateway or its supervisor, and prints the result."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 import sys
@@ -16,195 +15,206 @@ from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from ibkr.cli.gateway_output import print_json, shown_line, status_table, tell
-from ibkr.cli.on_alert import alert_sink
-from ibkr.cli.options import configured
-from ibkr.cli.signals import call_on_stop
+from ibkr.cli.cli_options import load_cli_config
+from ibkr.cli.long_running import call_on_stop, make_command_sink
 from ibkr.config import Config
+from ibkr.core.account_masking import mask_accounts
 from ibkr.core.errors import ConfigError
-from ibkr.core.gateway import GatewayState, GatewayStatus
+from ibkr.core.gateway_status import GatewayState, GatewayStatus
+from ibkr.core.serialization import to_json, to_jsonable, to_printable
 from ibkr.core.status import Status
-from ibkr.gateway.driver import DriverError
+from ibkr.gateway.driver_interface import DriverError
 from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.follower import ask
-from ibkr.gateway.log_file import last_lines
-from ibkr.gateway.monitor import look
+from ibkr.gateway.follower import ask_supervisor
+from ibkr.gateway.gateway_monitor import read_gateway_status
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest, SupervisorRunning
+from ibkr.gateway.log_tail import last_lines
 from ibkr.gateway.processes import spawn
-from ibkr.gateway.store import Answer, GatewayStore, Request, SupervisorRuns
 from ibkr.gateway.supervisor import Supervisor
+from ibkr.observe.alerts import Alerts
+from ibkr.observe.log_filter import PrintableFormatter
 from ibkr.observe.sink import Relay
 
-_START_TAKES = 90.0
-_BY = "the command line"
+_START_TIMEOUT = 90.0
+_REQUESTED_BY = "the command line"
+_LONGEST_LINE = 2000
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Target:
-    """The gateway of the configuration, and the options to find it by again."""
+    """The configured gateway, and the options that name it, for the supervisor in the background."""
 
-    cfg: Config
+    config: Config
     options: tuple[str, ...]
 
     @property
     def store(self) -> GatewayStore:
-        """A new one, to be closed."""
-        return GatewayStore(self.cfg.ibkr.gateway)
+        """A new store. Close it."""
+        return GatewayStore(self.config.ibkr.gateway)
 
 
-def target_of(config: Path | None, host: str | None, port: int | None) -> Target:
-    """The gateway that the options name. Raises ``ConfigError``."""
-    cfg = configured(config, host, port, None, None)
-    if not cfg.ibkr.gateway.driver:
-        cure = "names no driver: say in the table [ibkr.gateway] what runs the gateway (docs/gateway.md)"
+def load_target(config: Path | None, host: str | None, port: int | None) -> Target:
+    """Return the gateway that the options name. Raises ``ConfigError`` if no driver is configured."""
+    loaded = load_cli_config(config, host, port, None, None)
+    if not loaded.ibkr.gateway.driver:
+        cure = "names no driver: set in the table [ibkr.gateway] what runs the gateway (docs/gateway.md)"
         raise ConfigError("ibkr.gateway.driver", "", cure)
     given = {"--config": config, "--host": host, "--port": port}
-    return Target(cfg, tuple(f"{name}={value}" for name, value in given.items() if value is not None))
+    return Target(loaded, tuple(f"{name}={value}" for name, value in given.items() if value is not None))
 
 
-def supervise(target: Target, on_alert: str | None, *, as_json: bool) -> None:
-    """Supervise until a signal comes."""
-    sink = None if on_alert is None else alert_sink(on_alert, show_accounts=target.cfg.ibkr.show_accounts)
+def run_supervisor(target: Target, on_alert: str | None, *, as_json: bool) -> None:
+    """Supervise the gateway until Ctrl-C or SIGTERM."""
+    sink = None if on_alert is None else make_command_sink(on_alert, show_accounts=target.config.ibkr.show_accounts)
     _log_to_stderr()
 
     async def work() -> None:
-        supervisor = Supervisor(target.cfg)
+        supervisor = Supervisor(target.config)
         call_on_stop(supervisor.stop)
         relay = None if sink is None else Relay(sink)
+        settings = target.config.ibkr
+        alerts = Alerts(supervisor.connector, settings.alerts, show_accounts=settings.show_accounts)
+        alerts.open()
         if relay is not None:
             supervisor.connector.on_status(relay)
         if as_json:
-            supervisor.connector.on_status(_Printer())
+            supervisor.connector.on_status(_StatusPrinter())
         try:
             await supervisor.run()
         finally:
+            await alerts.close()
             if relay is not None:
                 await asyncio.to_thread(relay.close)
 
     with suppress(KeyboardInterrupt):
-        _do(work())
+        _run(work())
 
 
-def answer_with(
-    act: Callable[[Target, GatewayStore], Coroutine[Any, Any, Answer]], target: Target, *, as_json: bool
+def run_action(
+    action: Callable[[Target, GatewayStore], Coroutine[Any, Any, SupervisorAnswer]], target: Target, *, as_json: bool
 ) -> None:
-    """Do it, and print what became of it."""
+    """Run an action, and print its answer."""
     with closing(target.store) as store:
-        tell(_do(act(target, store)), as_json=as_json)
+        _print_answer(_run(action(target, store)), as_json=as_json)
 
 
-async def start(target: Target, store: GatewayStore) -> Answer:
-    """Have the supervisor start the gateway, or start one in the background."""
-    if store.is_claimed():
-        return await ask(store, Request("start", _BY))
+async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
+    """Tell the supervisor to start the gateway, or start a supervisor in the background."""
+    if store.is_supervised():
+        return await ask_supervisor(store, SupervisorRequest("start", _REQUESTED_BY))
     store.make_folder()
     log = store.supervisor_log
     process = spawn([sys.executable, "-m", "ibkr", "gateway", "run", *target.options], log)
-    deadline = time.monotonic() + _START_TAKES
+    deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            last = "; ".join(shown_line(line, show_accounts=False) for line in last_lines(log, 3))
-            return Answer(is_done=False, words=f"the supervisor has ended: {last}")
-        told = store.read_status() if store.is_claimed() else None
-        if told is not None and told.state is not GatewayState.STOPPED:
-            process.returncode = 0  # it is not ours to wait for
-            return Answer(is_done=True, words=f"the gateway's process runs; the log of its supervisor: {log}")
-        await asyncio.sleep(0.1)  # another process writes the status file, and no event says so
-    return Answer(is_done=False, words=f"the gateway does not run after {_START_TAKES:.0f} s; see {log}")
+            last = "; ".join(_masked_line(line, show_accounts=False) for line in last_lines(log, 3))
+            return SupervisorAnswer(is_done=False, message=f"the supervisor has stopped: {last}")
+        status = store.read_status() if store.is_supervised() else None
+        if status is not None and status.state is not GatewayState.STOPPED:
+            process.returncode = 0  # so that Python does not wait for it
+            return SupervisorAnswer(
+                is_done=True, message=f"the gateway's process runs; the log of its supervisor: {log}"
+            )
+        await asyncio.sleep(0.1)  # another process writes the status file, and sends no event
+    return SupervisorAnswer(is_done=False, message=f"the gateway does not run after {_START_TIMEOUT:.0f} s; see {log}")
 
 
-async def stop(target: Target, store: GatewayStore) -> Answer:
-    """Stop the gateway, and the supervisor if one runs."""
-    if store.is_claimed():
-        answer = await ask(store, Request("stop", _BY))
-        while answer.is_done and store.is_claimed():  # noqa: ASYNC110 - its end sets no event
+async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:
+    """Stop the gateway, and its supervisor if one runs."""
+    if store.is_supervised():
+        answer = await ask_supervisor(store, SupervisorRequest("stop", _REQUESTED_BY))
+        while answer.is_done and store.is_supervised():  # noqa: ASYNC110 - another process sends no event
             await asyncio.sleep(0.1)
         return answer
-    driver = make_driver(target.cfg.ibkr.gateway, store)
+    driver = make_driver(target.config.ibkr.gateway, store)
     if not await driver.is_running():
-        return Answer(is_done=True, words="the gateway does not run")
+        return SupervisorAnswer(is_done=True, message="the gateway does not run")
     await driver.stop()
-    return Answer(is_done=True, words="the gateway is stopped")
+    return SupervisorAnswer(is_done=True, message="the gateway is stopped")
 
 
-def restart(target: Target, store: GatewayStore) -> Coroutine[Any, Any, Answer]:
-    """Restart the gateway, unless orders work."""
-    return _restart(target, store, Request("restart", _BY))
+def restart(target: Target, store: GatewayStore) -> Coroutine[Any, Any, SupervisorAnswer]:
+    """Restart the gateway, unless orders are working."""
+    return _restart(target, store, SupervisorRequest("restart", _REQUESTED_BY))
 
 
-def restart_with_orders(target: Target, store: GatewayStore) -> Coroutine[Any, Any, Answer]:
-    """Restart the gateway, also if orders work."""
-    return _restart(target, store, Request("restart", _BY, with_orders=True))
+def restart_with_orders(target: Target, store: GatewayStore) -> Coroutine[Any, Any, SupervisorAnswer]:
+    """Restart the gateway, even if orders are working."""
+    return _restart(target, store, SupervisorRequest("restart", _REQUESTED_BY, with_orders=True))
 
 
-async def _restart(target: Target, store: GatewayStore, request: Request) -> Answer:
-    if store.is_claimed():
-        return await ask(store, request)
-    if make_driver(target.cfg.ibkr.gateway, store).owns_process:
-        return Answer(is_done=False, words="no supervisor runs: 'ibkr gateway start' starts one")
-    return await Supervisor(target.cfg).restart_once(request)
+async def _restart(target: Target, store: GatewayStore, request: SupervisorRequest) -> SupervisorAnswer:
+    if store.is_supervised():
+        return await ask_supervisor(store, request)
+    if make_driver(target.config.ibkr.gateway, store).owns_process:
+        return SupervisorAnswer(is_done=False, message="no supervisor runs: start one with 'ibkr gateway start'")
+    return await Supervisor(target.config).restart_once(request)
 
 
-def show_status(target: Target, *, as_json: bool) -> None:
-    """Print how the gateway stands; exit code 1 if it is not running."""
+def print_status(target: Target, *, as_json: bool) -> None:
+    """Print the state of the gateway. Exits with code 1 if it is not running."""
 
-    async def seen(store: GatewayStore) -> GatewayStatus:
-        if store.is_claimed() and (told := store.read_status()) is not None:
-            return told
-        return await look(make_driver(target.cfg.ibkr.gateway, store))
+    async def read_status(store: GatewayStore) -> GatewayStatus:
+        if store.is_supervised() and (stored := store.read_status()) is not None:
+            return stored
+        return await read_gateway_status(make_driver(target.config.ibkr.gateway, store))
 
     with closing(target.store) as store:
-        found = _do(seen(store))
+        found = _run(read_status(store))
     if as_json:
-        print_json(found)
+        _print_json(found)
     else:
-        Console().print(status_table(found))
+        Console().print(_status_table(found))
     if found.state is not GatewayState.RUNNING:
         raise typer.Exit(1)
 
 
-def show_log(target: Target, lines: int, *, follow: bool, of_supervisor: bool, as_json: bool) -> None:
-    """Print the last lines of a log, and with ``follow`` those that come."""
-    show_accounts = target.cfg.ibkr.show_accounts
+def print_log(target: Target, lines: int, *, follow: bool, of_supervisor: bool, as_json: bool) -> None:
+    """Print the last lines of a log, and with ``follow`` also each new line."""
+    show_accounts = target.config.ibkr.show_accounts
 
-    def show(line: str) -> None:
-        shown = shown_line(line, show_accounts=show_accounts)
-        print(json.dumps({"line": shown}) if as_json else shown, flush=True)
+    def print_line(line: str) -> None:
+        shown = _masked_line(line, show_accounts=show_accounts)
+        print(to_json({"line": shown}) if as_json else shown, flush=True)
 
     async def read(store: GatewayStore) -> None:
-        output = make_driver(target.cfg.ibkr.gateway, store).log(lines, follow=follow)
-        async with aclosing(output):  # type: ignore[type-var]  # every driver's is a generator
+        output = make_driver(target.config.ibkr.gateway, store).log(lines, follow=follow)
+        async with aclosing(output):  # type: ignore[type-var]  # each driver returns a generator
             async for line in output:
-                show(line)
+                print_line(line)
 
     with closing(target.store) as store, suppress(KeyboardInterrupt):
         if of_supervisor:
             for line in last_lines(store.supervisor_log, lines):
-                show(line)
+                print_line(line)
         else:
-            _do(read(store))
+            _run(read(store))
 
 
-def _do(work: Awaitable[T]) -> T:
-    """Run it to its end. What went wrong is printed on stderr."""
+def _run(work: Awaitable[T]) -> T:
+    """Return the result. If it fails, print the reason and exit with code 1."""
 
     async def run() -> T:
         return await work
 
     try:
         return asyncio.run(run())
-    except SupervisorRuns as error:
+    except SupervisorRunning as error:
         typer.echo(f"ibkr gateway: {error}: see 'ibkr gateway status'", err=True)
     except DriverError as error:
         typer.echo(f"ibkr gateway: {error}", err=True)
     except (OSError, sqlite3.Error) as error:
-        typer.echo(f"ibkr gateway: the folder of its state cannot be used: {error}; see gateway.state_dir", err=True)
+        typer.echo(f"ibkr gateway: its folder cannot be used: {error}; see the setting gateway.state_dir", err=True)
     raise typer.Exit(1)
 
 
-class _Printer:
-    """Prints the gateway's part of each status in which it has changed."""
+class _StatusPrinter:
+    """Prints the gateway's part of a status as JSON, when it has changed."""
 
     def __init__(self) -> None:
         self._last: GatewayStatus | None = None
@@ -212,13 +222,51 @@ class _Printer:
     def __call__(self, status: Status) -> None:
         if status.gateway is not None and status.gateway != self._last:
             self._last = status.gateway
-            print_json(status.gateway)
+            _print_json(status.gateway)
 
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     logger = logging.getLogger("ibkr")
     if not any(isinstance(each, logging.StreamHandler) for each in logging.getLogger().handlers):
         logger.addHandler(handler)
     logger.setLevel(min(logging.INFO, logger.getEffectiveLevel()))
+
+
+def _print_answer(answer: SupervisorAnswer, *, as_json: bool) -> None:
+    """Print an answer. Exits with code 1 if the action was not done."""
+    if as_json:
+        print(to_json({"ok": answer.is_done, "message": answer.message}))
+    else:
+        typer.echo(answer.message[:1].upper() + answer.message[1:] + ".", err=not answer.is_done)
+    if not answer.is_done:
+        raise typer.Exit(1)
+
+
+def _print_json(status: GatewayStatus) -> None:
+    values = to_jsonable(status)
+    assert isinstance(values, dict), "a status is a mapping in JSON"
+    print(to_json({**values, "reason": status.reason}), flush=True)
+
+
+def _status_table(status: GatewayStatus) -> Table:
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column()
+    style = {GatewayState.RUNNING: "green", GatewayState.STOPPED: "dim"}.get(status.state, "yellow")
+    rows.add_row("State", f"[{style}]{status.state}[/] since {status.since.astimezone():%a %H:%M:%S}")
+    rows.add_row("Driver", f"{status.driver}, " + ("supervised" if status.supervised else "no supervisor runs"))
+    for name, text in (("Why", status.reason), ("Alert", status.alert), ("To do", status.advice)):
+        if text:
+            rows.add_row(name, escape(text))
+    rows.add_row("Restarts", f"{status.restarts} in the last 24 hours")
+    if status.next_login is not None:
+        rows.add_row("Next login", f"{status.next_login.astimezone():%a %d %b %H:%M}, with the second factor")
+    return rows
+
+
+def _masked_line(line: str, *, show_accounts: bool) -> str:
+    """Return a line of another program's log without control characters, and with account ids masked."""
+    text = to_printable(line[:_LONGEST_LINE]).rstrip()
+    return text if show_accounts else mask_accounts(text)

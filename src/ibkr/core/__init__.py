@@ -1,1 +1,1 @@
-"""The pure heart: states, facts, effects, the machine, policies, errors. No I/O, no clock, no chance."""
+"""The pure core: states, events, effects, the state machine, policies and errors. No I/O, clock or randomness."""

@@ -1,190 +1,229 @@
-"""Reactions about attempts at a session: wanted, made, failed and made again, for as long as one is wanted."""
+"""Reactions that begin and end attempts: connect, disconnect, retry, reconnect, a lost session, a changed port.
+
+Over 300 lines, because every reaction that leads to the next attempt is here.
+"""
 
 from __future__ import annotations
 
-from ibkr.core import alarm
-from ibkr.core.backoff import wait_after
-from ibkr.core.effects import Abort, DiscardUnsent, StartTimer, StartUp, StopTimer
-from ibkr.core.facts import (
+from ibkr.core import outage_alert
+from ibkr.core.attempt_failure import Failure, FailureKind
+from ibkr.core.backoff import retry_delay
+from ibkr.core.effects import AbortSocket, DiscardUnsent, SendStartupRequests, StartTimer, StopTimer
+from ibkr.core.events import (
     AttemptFailed,
-    ConnectWanted,
-    DisconnectWanted,
-    ReconnectWanted,
-    RetryWanted,
+    ConnectRequested,
+    DisconnectRequested,
+    ReconnectRequested,
+    RetryRequested,
     SessionOpened,
-    SocketEnded,
+    SocketClosed,
     Timer,
     TimerFired,
-    TransportEnded,
+    TransportClosed,
 )
-from ibkr.core.failure import Failure, FailureKind
-from ibkr.core.situation import Phase, RestoreState
-from ibkr.core.state import UpstreamState
-from ibkr.core.step import END_WITHIN, EndLost, Step
+from ibkr.core.machine_state import IN_SESSION, Phase, RestoreState
+from ibkr.core.recovery import restore_subscriptions
+from ibkr.core.states import UpstreamState
+from ibkr.core.step import END_WITHIN, SocketCloseLost, Step
 
 _NOT_CONFIGURED = (
-    "the gateway's login does not have the account that was configured:"
-    " correct ibkr.account, or log in as the user that has it"
+    "the gateway's login does not have the configured account: correct ibkr.account, or log in as the user that has it"
 )
 _NOT_AS_BEFORE = (
     "the gateway is logged in with other accounts than before: log in as before,"
-    " or disconnect() and connect() to go on with these"
+    " or call disconnect() and connect() to use these"
 )
-NO_DETAIL = "the socket has ended, and nothing says why"
+_NOT_THE_JOURNALS = (
+    "the gateway is logged in with other accounts than those that the journal belongs to: log in as before,"
+    " or give this program its own journal for these"
+)
+NO_DETAIL = "the socket closed, and the cause is unknown"
 _NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
 
 
-def connect_wanted(step: Step, fact: ConnectWanted) -> None:
-    """Idle or failed: start over."""
-    s = step.situation
+def connect_requested(step: Step, event: ConnectRequested) -> None:
+    """Idle or failed: begin the first attempt."""
+    s = step.state
     s.ever_wanted = True
-    s.budget = fact.attempts
+    s.budget = event.attempts
     s.had_session = False
     s.attempts_made = 0
     s.failure = None
     s.broken_off = ""
     s.failures_in_a_row = 0
-    _id_is_free(step)
+    _clear_client_id_trouble(step)
     s.lost_because = ""
     s.half_open = False
-    s.looked = None
+    s.silent_failure = None
     s.accounts = ()
     s.out_since = step.now.mono
-    alarm.begin(step)
+    outage_alert.start_calendar(step)
     step.open()
 
 
-def connect_wanted_again(step: Step, fact: ConnectWanted) -> None:
-    """Already wanted: the more patient of the two wishes counts."""
-    s = step.situation
+def connect_requested_again(step: Step, event: ConnectRequested) -> None:
+    """A connection is already requested: keep the larger number of attempts."""
+    s = step.state
     if s.budget is not None:
-        s.budget = None if fact.attempts is None else max(s.budget, fact.attempts)
+        s.budget = None if event.attempts is None else max(s.budget, event.attempts)
 
 
-def disconnect_wanted(step: Step, fact: DisconnectWanted) -> None:
-    """Whatever is under way ends."""
-    step.give_up(Phase.IDLE, abort=fact.abort)
+def disconnect_requested(step: Step, event: DisconnectRequested) -> None:
+    """End everything."""
+    step.give_up(Phase.IDLE, abort=event.abort)
 
 
-def reconnect_from_session(step: Step, _fact: ReconnectWanted) -> None:
-    """Drop the session and come back now."""
+def reconnect_from_session(step: Step, _event: ReconnectRequested) -> None:
+    """Drop the session and begin an attempt immediately."""
+    _drop_session(step, "reconnect() was called")
+
+
+def change_client_id(step: Step, cause: str) -> None:
+    """Begin an attempt with the client id that the fleet has assigned.
+
+    In ``IDLE``, ``FAILED`` and ``CLOSING`` the next attempt uses it.
+    """
+    s = step.state
+    if s.phase in IN_SESSION:
+        _drop_session(step, cause)
+    elif s.phase in (Phase.WAITING, Phase.OPENING, Phase.IDENTIFYING):
+        if s.budget is not None:
+            s.budget += 1  # an attempt with the old client id does not count
+        step.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT))
+        step.open()
+
+
+def _drop_session(step: Step, cause: str) -> None:
     step.leave_session()
-    step.situation.half_open = step.situation.session.suspect
-    _session_ended(step, "reconnect() was called")
-    step.end_socket(abort=False)
-    step.situation.phase = Phase.CLOSING
-    step.watch_end()
+    step.state.half_open = step.state.session.suspect
+    _session_ended(step, cause)
+    step.close_socket(abort=False)
+    step.state.phase = Phase.CLOSING
+    step.watch_socket_close()
 
 
-def retry_now(step: Step, _fact: ReconnectWanted | RetryWanted | TimerFired) -> None:
-    """Between attempts: make the next one at once."""
+def retry_now(step: Step, _event: ReconnectRequested | RetryRequested | TimerFired) -> None:
+    """Between attempts: begin the next one immediately."""
     step.do(StopTimer(Timer.RETRY))
     step.open()
 
 
-def session_opened(step: Step, fact: SessionOpened) -> None:
-    """The session is there: start-up."""
-    s = step.situation
+def session_opened(step: Step, event: SessionOpened) -> None:
+    """The session is up: begin start-up."""
+    s = step.state
     s.phase = Phase.STARTUP
-    s.session.server_version = fact.server_version
-    s.session.accounts = fact.accounts
-    s.accounts = s.accounts or fact.accounts
-    s.session.wrong_login = _wrong_login(step, {*fact.accounts})
-    s.session.asked.update(fact.requests)
-    s.session.restore = RestoreState.DUE if fact.to_restore else RestoreState.DONE
+    s.session.server_version = event.server_version
+    s.session.accounts = event.accounts
+    s.accounts = s.accounts or event.accounts
+    s.session.wrong_login = _wrong_login(step, {*event.accounts})
+    s.session.asked.update(event.requests)
+    s.session.restore_later = event.to_restore_later
     s.failure = None
     s.failures_in_a_row = 0
     s.half_open = False
-    _id_is_free(step)
+    _clear_client_id_trouble(step)
     s.session.lateness_forgiven = False
-    step.do(  # first what the gateway has work with, so that ours is done meanwhile
-        StartUp(s.attempt),
+    step.do(  # first the requests that keep the gateway busy, so that our own work runs meanwhile
+        SendStartupRequests(s.attempt),
         StartTimer(Timer.REQUEST, step.policy.request_timeout),
         StopTimer(Timer.ATTEMPT),
         StartTimer(Timer.LIVENESS, step.policy.probe_after),
     )
+    s.session.last_probe_at = step.now.mono - step.policy.probe_apart  # no probe is due while messages come
     if s.session.upstream is UpstreamState.UNKNOWN:
         step.do(StartTimer(Timer.UPSTREAM, step.policy.upstream_grace))
+    if event.to_restore:
+        restore_subscriptions(step, same_session=False, with_handlers=False)
+    else:
+        s.session.restore = RestoreState.DONE
 
 
 def _wrong_login(step: Step, accounts: set[str]) -> str:
-    """Why an order would go to an account that nobody meant; empty where none would, or nothing is known."""
+    """Why an order would go to the wrong account. Empty if the account is right, or if the accounts are unknown."""
     configured = step.identity.account
-    # With an A behind it the account of an advisor stands for all of his.
-    meant = {configured, configured.removesuffix("A")} if configured else {*step.situation.accounts}
+    of_journal = {*step.state.journal_accounts}
+    if accounts and of_journal and not of_journal & accounts:
+        return _NOT_THE_JOURNALS
+    # An advisor's account followed by A means all accounts of the advisor.
+    meant = {configured, configured.removesuffix("A")} if configured else {*step.state.accounts}
     if not accounts or meant & accounts:
         return ""
     return _NOT_CONFIGURED if configured else _NOT_AS_BEFORE
 
 
-def attempt_failed(step: Step, fact: AttemptFailed) -> None:
-    """The cause has shown itself."""
-    fail(step, fact.failure)
+def attempt_failed(step: Step, event: AttemptFailed) -> None:
+    """The attempt failed with a known cause."""
+    fail_attempt(step, event.failure)
 
 
-def transport_ended(step: Step, fact: TransportEnded) -> None:
-    """The session is over before its last messages are read: it is shown so at once, and reacted to when they are."""
-    step.situation.session.transport_ended = fact.detail
+def transport_closed(step: Step, event: TransportClosed) -> None:
+    """The session is over, but its last messages are unread.
+
+    The status shows the loss immediately; ``SocketClosed`` follows.
+    """
+    step.state.session.transport_closed = event.detail
 
 
-def session_lost(step: Step, fact: SocketEnded) -> None:
-    """The socket under a session is gone."""
-    step.situation.socket_open = False
-    _leave(step, Failure(FailureKind.CLOSED, fact.detail or NO_DETAIL, unanswered=fact.unanswered))
+def session_lost(step: Step, event: SocketClosed) -> None:
+    """The socket of a session closed."""
+    step.state.socket_open = False
+    _fail_session(step, Failure(FailureKind.CLOSED, event.detail or NO_DETAIL, unanswered=event.unanswered))
 
 
-def old_socket_ended(step: Step, _fact: SocketEnded) -> None:
-    """The way is free for the next attempt."""
-    step.situation.socket_open = False
+def old_socket_closed(step: Step, _event: SocketClosed) -> None:
+    """The old socket is closed: begin the next attempt."""
+    step.state.socket_open = False
     step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
     step.open()
 
 
-def spent_socket_ended(step: Step, _fact: SocketEnded) -> None:
-    """The socket of an attempt that counts no more is gone."""
-    step.situation.socket_open = False
+def old_socket_closed_late(step: Step, _event: SocketClosed) -> None:
+    """The socket of an earlier attempt closed; nothing waits for it."""
+    step.state.socket_open = False
     step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
 
 
-def socket_end_overdue(step: Step, _fact: TimerFired) -> None:
-    """It did not close in good order."""
-    step.do(Abort(step.situation.attempt))
+def socket_close_overdue(step: Step, _event: TimerFired) -> None:
+    """The socket did not close gracefully: abort it."""
+    step.do(AbortSocket(step.state.attempt))
 
 
-def end_lost(step: Step, fact: TimerFired) -> None:
-    """It was ended, and nobody has told so. Raises ``EndLost``, and the socket counts as gone."""
-    if fact.late > step.policy.lateness_tolerance:  # our own loop was blocked: what ended meanwhile may be untold yet
-        step.watch_end()
+def socket_close_lost(step: Step, event: TimerFired) -> None:
+    """The close of the socket was never reported. Raises ``SocketCloseLost``; the socket counts as closed."""
+    if event.late > step.policy.lateness_tolerance:  # our own loop was blocked: the close may not be reported yet
+        step.watch_socket_close()
         return
-    step.situation.socket_open = False
-    raise EndLost(f"the end of attempt {step.situation.attempt}'s socket was not told within {END_WITHIN:g} s")
+    step.state.socket_open = False
+    raise SocketCloseLost(
+        f"the close of attempt {step.state.attempt}'s socket was not reported within {END_WITHIN:g} s"
+    )
 
 
 def session_dead(step: Step) -> None:
-    """The peer has not sent a byte for too long. An order that it has not taken must not reach it later."""
-    if not step.situation.session.suspect:
-        step.do(DiscardUnsent(step.situation.attempt, True))
+    """The peer answered no probe for too long. An order that it has not received must not reach it later."""
+    if not step.state.session.suspect:
+        step.do(DiscardUnsent(step.state.attempt, True))
     detail = "the gateway answered no probe: the socket was half-open"
-    _leave(step, Failure(FailureKind.SILENT, detail, unanswered=True))
+    _fail_session(step, Failure(FailureKind.SILENT, detail, unanswered=True))
 
 
 def port_changed(step: Step, port: int | None) -> None:
-    """The gateway moves to another port and ends this session or attempt: the next attempt goes there."""
-    s = step.situation
+    """The gateway moves to another port (1300): the next attempt goes there."""
+    s = step.state
     where = "its API port" if port is None else f"its API port to {port}"
     failure = Failure(FailureKind.CLOSED, f"the gateway has changed {where} (1300)")
     if s.phase is Phase.OPENING:
-        fail(step, failure)
+        fail_attempt(step, failure)
     else:
-        _leave(step, failure)
-    if port is not None:  # after the failed attempt has passed the turn on: the new port is the first
+        _fail_session(step, failure)
+    if port is not None:  # after fail_attempt has switched ports: the new port is tried first
         configured = step.identity.port
         s.port, s.other_port = port, configured if port != configured else None
 
 
-def fail(step: Step, failure: Failure) -> None:
-    """Count a failed attempt, then give up or wait, as its kind allows."""
-    s, policy = step.situation, step.policy
+def fail_attempt(step: Step, failure: Failure) -> None:
+    """Count a failed attempt, then wait or stop trying."""
+    s, policy = step.state, step.policy
     same = s.failure is not None and s.failure.kind is failure.kind
     s.failures_in_a_row = s.failures_in_a_row + 1 if same else 1
     s.failure = failure
@@ -192,78 +231,91 @@ def fail(step: Step, failure: Failure) -> None:
     if s.other_port is not None and s.session.server_version is None:
         s.port, s.other_port = s.other_port, s.port
     step.do(StopTimer(Timer.ATTEMPT))
-    _look_at_id(step, failure)
+    _check_client_id(step, failure)
+    knows_id = _is_own_session(step, failure)
+    if knows_id and s.budget is not None:
+        s.budget += 1  # only our own earlier session made this attempt fail, so it does not count
     if _is_final(step, failure):
         step.give_up(Phase.FAILED, abort=True)
         return
-    step.end_socket(abort=True)
-    if s.budget is not None and not s.had_session:
+    step.close_socket(abort=True)
+    if s.budget is not None and not s.had_session and not knows_id:
         step.wait(policy.connect_pause)
     else:
         out_for = step.now.mono - s.out_since
         id_in_use_for = 0.0 if s.id_in_use_since is None else step.now.mono - s.id_in_use_since
-        wait = wait_after(failure, s.failures_in_a_row, out_for, policy, step.roll(), id_in_use_for=id_in_use_for)
+        wait = retry_delay(failure, s.failures_in_a_row, out_for, policy, step.roll(), id_in_use_for=id_in_use_for)
         step.wait(wait.left(s.attempt_started, step.now.mono))
 
 
 def _is_final(step: Step, failure: Failure) -> bool:
-    s = step.situation
+    s = step.state
     if s.had_session or s.budget is None:
         return False
     return failure.kind in _NO_CURE or s.attempts_made >= s.budget
 
 
-def _look_at_id(step: Step, failure: Failure) -> None:
-    """After a lost session 326 is most often that session, which the gateway still holds. A person may know better.
+def _is_own_session(step: Step, failure: Failure) -> bool:
+    """Whether an earlier session of ours has the client id: the journal has one, or the fleet assigned the id."""
+    s = step.state
+    return failure.kind is FailureKind.CLIENT_ID_IN_USE and (s.journal_session or s.lease is not None)
 
-    The same for a program that was started again and waits (``connect(wait=True)``).
+
+def _check_client_id(step: Step, failure: Failure) -> None:
+    """Raise the alert if the gateway refuses the client id (326) for too long.
+
+    After a lost session the gateway most often still holds that session. The same is true for a restarted program that
+    waits (``connect(wait=True)``).
     """
-    s, now = step.situation, step.now.mono
-    tries_on = s.had_session or s.budget is None
+    s, now = step.state, step.now.mono
+    tries_on = s.had_session or s.budget is None or s.journal_session or s.lease is not None
     if failure.kind is not FailureKind.CLIENT_ID_IN_USE or not tries_on:
-        _id_is_free(step)
+        _clear_client_id_trouble(step)
         return
     if s.id_in_use_since is None:
         s.id_in_use_since = now
-    if now - s.id_in_use_since >= step.policy.client_id_grace and s.maintenance is None:
+    policy = step.policy
+    grace = policy.client_id_grace if s.lease is None else min(policy.client_id_later_after, policy.client_id_grace)
+    if now - s.id_in_use_since >= grace and s.maintenance is None:
+        client_id = step.identity.client_id if s.client_id is None else s.client_id
         s.id_alert = (
-            f"the gateway has refused client id {step.identity.client_id} as in use (326) for"
-            f" {alarm.in_words(now - s.id_in_use_since)}: if no other program has it, restart the gateway"
+            f"the gateway has refused client id {client_id} as in use (326) for"
+            f" {outage_alert.format_duration(now - s.id_in_use_since)}: if no other program has it, restart the gateway"
         )
 
 
-def _id_is_free(step: Step) -> None:
-    step.situation.id_in_use_since = None
-    step.situation.id_alert = ""
+def _clear_client_id_trouble(step: Step) -> None:
+    step.state.id_in_use_since = None
+    step.state.id_alert = ""
 
 
-def _leave(step: Step, failure: Failure) -> None:
-    """The session is over: come back at once, unless this happens too often, or start-up has never ended."""
-    s, policy = step.situation, step.policy
+def _fail_session(step: Step, failure: Failure) -> None:
+    """The session is over: reconnect immediately, unless sessions are lost too often or start-up never ended."""
+    s, policy = step.state, step.policy
     step.leave_session()
     s.half_open = failure.unanswered
     if not s.had_session:
-        fail(step, failure)
+        fail_attempt(step, failure)
         return
     _session_ended(step, failure.detail)
-    if not _flaps(step):
+    if not _is_flapping(step):
         step.open()
         return
     often = f"{len(s.losses)} sessions lost within {policy.flap_window:g} s"
     s.lost_because += f" ({often}, so attempts wait {policy.flap_pause:g} s)"
-    step.end_socket(abort=True)
+    step.close_socket(abort=True)
     step.wait(policy.flap_pause)
 
 
 def _session_ended(step: Step, cause: str) -> None:
-    s = step.situation
+    s = step.state
     s.lost_because = cause
-    if s.attempts_made == 0:  # it had been whole: out of it from now on
+    if s.attempts_made == 0:  # the connection was complete until now
         s.out_since = step.now.mono
 
 
-def _flaps(step: Step) -> bool:
-    losses, now = step.situation.losses, step.now.mono
+def _is_flapping(step: Step) -> bool:
+    losses, now = step.state.losses, step.now.mono
     losses.append(now)
     while losses[0] < now - step.policy.flap_window:
         del losses[0]

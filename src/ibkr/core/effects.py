@@ -1,72 +1,93 @@
-"""What the machine orders done. The driver carries them out in the order given."""
+"""Effects: what the machine tells the driver to do. The driver carries them out in order."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from ibkr.core.facts import Key, Timer
-from ibkr.core.state import Feed
+from ibkr.core.events import Key, Timer
+from ibkr.core.frozen_record import FrozenRecord
+from ibkr.core.states import Feed
 from ibkr.core.status import Status
-from ibkr.core.value import Value
 
 
-class Open(Value):
-    """Begin an attempt at this port: TCP, handshake, startApi.
+class StartAttempt(FrozenRecord):
+    """Begin an attempt at this port: TCP, handshake, ``startApi``.
 
-    ``from_lost_address``: from the local address and port of the session that was lost, where they can be had. The
-    peer's system may still hold that session, and ends it when it sees this.
+    ``from_lost_address``: connect from the local address and port of the lost session, if possible. A peer that still
+    holds that session ends it when it sees this. ``client_id``: assigned by a fleet; ``None``: the configured id.
+    ``is_standby``: another program leads and writes the journal.
     """
 
     attempt: int
     port: int
     from_lost_address: bool = False
+    client_id: int | None = None
+    is_standby: bool = False
 
 
-class Look(Value):
-    """See whether the port speaks something other than the API; ``PeerSeen`` follows."""
+class IdentifyPeer(FrozenRecord):
+    """Find out whether the port speaks something other than the API. ``PeerIdentified`` follows."""
 
     attempt: int
     port: int
 
 
-class Close(Value):
-    """End the attempt's socket in good order; ``SocketEnded`` follows."""
+class CloseSocket(FrozenRecord):
+    """Close the attempt's socket gracefully. ``SocketClosed`` follows."""
 
     attempt: int
 
 
-class Abort(Value):
-    """End the attempt's socket now, whatever it still holds; ``SocketEnded`` follows."""
+class AbortSocket(FrozenRecord):
+    """Close the attempt's socket now and drop what it still holds. ``SocketClosed`` follows."""
 
     attempt: int
 
 
-class DiscardUnsent(Value):
-    """Whether bytes that have not reached the gateway when the socket ends are thrown away, or still delivered."""
+class DiscardUnsent(FrozenRecord):
+    """Set whether bytes that have not reached the gateway are dropped or delivered when the socket closes."""
 
     attempt: int
     discard: bool
 
 
-class StartUp(Value):
-    """Send the start-up requests; ``StartupAnswered`` follows, after 1101 ``StartupAsked`` before it."""
+class SendStartupRequests(FrozenRecord):
+    """Send the start-up requests. ``StartupAnswered`` follows; after 1101, ``StartupRequested`` first."""
 
     attempt: int
 
 
-class AskAgain(Value):
-    """Send these start-up requests once more. ``shared`` also those whose first asking still pends on a shared key."""
+class ResendStartupRequests(FrozenRecord):
+    """Send these start-up requests again. ``shared``: also requests that wait for an answer on a shared key."""
 
     attempt: int
     names: tuple[str, ...]
     shared: bool
 
 
-class Compare(Value):
-    """Hold what the gateway has told in start-up against what was known before the outage.
+class RequestBrokerState(FrozenRecord):
+    """Request orders, executions and positions again. Only the new answers count.
 
-    ``cause``: of the gap; ``unknown``: start-up requests that were not answered, or only refused; ``outage``: the
-    number of the outage that the gap is part of, 0 for none.
+    ``CompareBrokerState`` follows the answers. If the gap was already reported and this ``is_late``, ``AmendGapReport``
+    follows.
+    """
+
+    attempt: int
+    names: tuple[str, ...]
+    is_late: bool = False
+
+
+class AmendGapReport(FrozenRecord):
+    """Late executions were requested after the gap report: report the new ones."""
+
+    attempt: int
+
+
+class CompareBrokerState(FrozenRecord):
+    """Compare the start-up answers with the last known state.
+
+    ``cause`` of the gap. ``unknown``: start-up requests that were refused or not answered. ``outage``: the number of
+    the outage that the gap is part of; 0 for none.
     """
 
     attempt: int
@@ -75,32 +96,36 @@ class Compare(Value):
     outage: int = 0
 
 
-class ReportGap(Value):
-    """The outage is over: tell what changed in it, if that was not told yet."""
+class ReportGap(FrozenRecord):
+    """The outage is over: report its changes, if they are not reported yet."""
 
     attempt: int
 
 
-class Announce(Value):
+class EmitConnectedEvent(FrozenRecord):
     """Tell the client library's own listeners that the session is up."""
 
     attempt: int
 
 
-class Restore(Value):
-    """Ask for every wanted subscription again; ``SubscriptionsMoved`` follows.
+class RestoreSubscriptions(FrozenRecord):
+    """Request every subscription of the program that is not requested yet. ``SubscriptionsChanged`` follows.
 
-    ``same_session``: the socket lived on, so each takes a fresh request id.
+    ``same_session``: the socket is the same, so each subscription gets a new request id. ``with_handlers``: also
+    request subscriptions that handlers of ``connectedEvent`` had requested and may request again themselves.
     """
 
     attempt: int
     same_session: bool
+    with_handlers: bool = True
 
 
-class Watch(Value):
-    """Tell which streams of this feed (None: of all) ticked before the trouble; ``StreamsWatched`` follows.
+class FindActiveStreams(FrozenRecord):
+    """Report which streams of this feed (``None``: all) delivered data before the trouble.
 
-    ``since``: when the trouble began, in monotonic seconds; ``farm`` comes back in the answer.
+    ``ActiveStreamsFound`` follows.
+
+    ``since``: when the trouble began, in monotonic seconds. ``farm`` is copied to the answer.
     """
 
     attempt: int
@@ -109,65 +134,82 @@ class Watch(Value):
     farm: str
 
 
-class AskStreams(Value):
-    """Ask for these streams again on the live socket, but not for one that has ticked after ``unless_since``."""
+class RequestStreams(FrozenRecord):
+    """Request these streams again on the live socket. ``SubscriptionsChanged`` follows.
+
+    ``unless_since``: skip a stream that has ticked after this time; every other stream is silent. ``anew``: the farm or
+    upstream of the streams is back, so their tries count from 0 again.
+    """
 
     attempt: int
     req_ids: tuple[Key, ...]
     unless_since: float | None = None
+    anew: bool = False
 
 
-class SlowDown(Value):
-    """Send fewer messages a second for the rest of this session."""
-
-    attempt: int
-
-
-class Probe(Value):
-    """Ask the gateway for its time; ``Heard`` follows at the next byte."""
+class ReduceSendRate(FrozenRecord):
+    """Send fewer messages per second for the rest of this session."""
 
     attempt: int
 
 
-class Release(Value):
+class SendProbe(FrozenRecord):
+    """Ask the gateway for its time. ``ProbeAnswered`` follows the answer."""
+
+    attempt: int
+
+
+class SendGlobalCancel(FrozenRecord):
+    """Send a global cancel. ``GlobalCancelDelivered`` follows when the gateway has received it."""
+
+    attempt: int
+
+
+class EndSubscriptions(FrozenRecord):
     """Nothing will be restored any more: end the streams that the caller holds."""
 
 
-class StartTimer(Value):
-    """(Re)start a timer, to fire ``delay`` seconds from now: what is left of a wait of ``whole``, if that is more."""
+class StartTimer(FrozenRecord):
+    """Start or restart a timer that fires ``delay`` seconds from now.
+
+    ``whole``: the length of the complete wait, if ``delay`` is only the rest of a longer wait.
+    """
 
     timer: Timer
     delay: float
     whole: float = 0.0
 
 
-class StopTimer(Value):
+class StopTimer(FrozenRecord):
     """Stop a timer, if it runs."""
 
     timer: Timer
 
 
-class Publish(Value):
-    """Show this status to everybody."""
+class PublishStatus(FrozenRecord):
+    """Publish this status."""
 
     status: Status
 
 
-SessionOrder: TypeAlias = (
-    Open
-    | Close
-    | Abort
+SessionEffect: TypeAlias = (
+    StartAttempt
+    | CloseSocket
+    | AbortSocket
     | DiscardUnsent
-    | StartUp
-    | AskAgain
-    | Compare
+    | SendStartupRequests
+    | ResendStartupRequests
+    | RequestBrokerState
+    | AmendGapReport
+    | CompareBrokerState
     | ReportGap
-    | Announce
-    | Restore
-    | Watch
-    | AskStreams
-    | SlowDown
-    | Probe
-    | Release
+    | EmitConnectedEvent
+    | RestoreSubscriptions
+    | FindActiveStreams
+    | RequestStreams
+    | ReduceSendRate
+    | SendProbe
+    | SendGlobalCancel
+    | EndSubscriptions
 )
-Effect: TypeAlias = SessionOrder | Look | StartTimer | StopTimer | Publish
+Effect: TypeAlias = SessionEffect | IdentifyPeer | StartTimer | StopTimer | PublishStatus

@@ -1,9 +1,9 @@
-"""Every error that a caller can meet.
+"""Exceptions: every error that this package raises.
 
 ::
 
     IbkrError
-    ├── ConfigError(ValueError)                      names the key, the value, the cure
+    ├── ConfigError(ValueError)                      names the key, the value, what to do
     ├── ConnectError(ConnectionError)                .kind  .endpoint  .attempts  .advice
     │   ├── GatewayUnreachable                       "unreachable"
     │   ├── GatewaySilent(..., TimeoutError)         "silent"
@@ -11,6 +11,9 @@
     │   ├── NotAGateway                              "not_a_gateway"       .looks_like
     │   ├── ClientIdInUse                            "client_id_in_use"
     │   └── UnsupportedVersion                       "unsupported_version"
+    ├── FleetError(ConnectionError)                  the fleet's servers could not be reached
+    ├── JournalError                                 names the file
+    │   └── JournalInUse                             .holder
     └── NotReady(ConnectionError)                    .status
 """
 
@@ -18,19 +21,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ibkr.core.failure import Failure as Failure
-from ibkr.core.failure import FailureKind as FailureKind
+from ibkr.core.attempt_failure import Failure as Failure
+from ibkr.core.attempt_failure import FailureKind as FailureKind
 
 if TYPE_CHECKING:
     from ibkr.core.status import Status
 
 
 class IbkrError(Exception):
-    """The root of all errors of this package."""
+    """The base class of all errors of this package."""
 
 
 class ConfigError(IbkrError, ValueError):
-    """A setting cannot be used; the message names the key, the value and the cure."""
+    """A setting cannot be used. The message names the key, the value and what to do."""
 
     def __init__(self, key: str, value: object, cure: str) -> None:
         super().__init__(f"{key} = {value!r}: {cure}")
@@ -40,7 +43,7 @@ class ConfigError(IbkrError, ValueError):
 
 
 class ConnectError(IbkrError, ConnectionError):
-    """No session could be had. ``advice`` is one line that says what to do."""
+    """``connect()`` failed. ``advice`` is one line that says what to do."""
 
     kind: FailureKind
     advice: str = ""
@@ -51,13 +54,13 @@ class ConnectError(IbkrError, ConnectionError):
         self.client_id = client_id
         self.attempts = attempts
         self.looks_like: str = failure.looks_like
-        self.advice = self.advice.format(endpoint=endpoint, client_id=client_id)
+        self.advice = advice(failure.kind, endpoint, client_id, unknown_host=failure.unknown_host)
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         super().__init__(f"{endpoint}: {failure.detail} ({self.kind}, after {tries}). {self.advice}")
 
 
 class GatewayUnreachable(ConnectError):
-    """Nothing listens there, or the address cannot be reached."""
+    """Nothing listens at the port, or the address cannot be reached."""
 
     advice = (
         "Start TWS or IB Gateway and log in, switch on 'Enable ActiveX and Socket Clients' in its API settings, and"
@@ -66,12 +69,12 @@ class GatewayUnreachable(ConnectError):
 
 
 class GatewaySilent(ConnectError, TimeoutError):
-    """The port accepted, then said nothing in time."""
+    """The port accepted the connection and then sent nothing in time."""
 
     advice = (
-        "Look at the TWS or IB Gateway window: a login that is not finished or a dialog asking to accept this"
-        " connection holds back the answer; add this address to its trusted IPs. Or another program listens at"
-        " {endpoint} that waits for its client to speak first."
+        "Look at the TWS or IB Gateway window: an unfinished login, or a dialog that asks to accept this connection,"
+        " delays the answer. Add this address to its trusted IPs. Or another program listens at {endpoint} and"
+        " waits for its client to send first."
     )
 
 
@@ -91,23 +94,43 @@ class NotAGateway(ConnectError):
 
 
 class ClientIdInUse(ConnectError):
-    """Another API session holds this client id (IB code 326)."""
+    """Another API session has this client id (IB code 326)."""
 
     advice = (
-        "Another program is connected with client id {client_id}: close it, or give this one an id of its own"
-        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often one's own old session, which the gateway lets"
-        " go of within a minute: connect(wait=True) waits for that."
+        "Another program is connected with client id {client_id}: close it, or give this one its own id"
+        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often your own old session, which the gateway"
+        " releases within a minute: connect(wait=True) waits for that."
     )
 
 
 class UnsupportedVersion(ConnectError):
-    """The gateway's protocol version is not one that the client library speaks."""
+    """The client library does not support the gateway's protocol version."""
 
     advice = "Update TWS or IB Gateway (972 or later is needed), or the client library."
 
 
+class FleetError(IbkrError, ConnectionError):
+    """The fleet's servers could not be reached. The message names them and what to do."""
+
+
+class JournalError(IbkrError):
+    """The journal cannot be used. The message names the file and what to do."""
+
+
+class JournalInUse(JournalError):
+    """Another process, or another connector of this one, uses the journal. ``holder`` names it."""
+
+    def __init__(self, path: str, holder: str) -> None:
+        super().__init__(
+            f"the journal {path} is in use by {holder}: a journal belongs to one program with one client id."
+            " End that program, or give this one a journal and a client id of its own"
+        )
+        self.path = path
+        self.holder = holder
+
+
 class NotReady(IbkrError, ConnectionError):
-    """What was asked for needs more than there is now; ``status`` says what there is and why."""
+    """The call needs more than the connection has now. ``status`` says what is missing and why."""
 
     def __init__(self, message: str, status: Status) -> None:
         super().__init__(message)
@@ -124,11 +147,19 @@ _CLASSES: dict[FailureKind, type[ConnectError]] = {
 }
 
 
+_UNKNOWN_HOST = (
+    "Look for a typing error in ibkr.host (--host, IBKR_HOST). If the name is right, look at this machine's network,"
+    " VPN and DNS, or give the address itself; 127.0.0.1 is this machine."
+)
+
+
 def connect_error(failure: Failure, endpoint: str, client_id: int, attempts: int) -> ConnectError:
-    """The error of the tree that tells this failure."""
+    """The exception for this failure."""
     return _CLASSES[failure.kind](failure, endpoint, client_id, attempts)
 
 
-def advice(kind: FailureKind, endpoint: str, client_id: int) -> str:
-    """One line that says what to do about a failure of this kind."""
+def advice(kind: FailureKind, endpoint: str, client_id: int, *, unknown_host: bool = False) -> str:
+    """One line that says what to do about this kind of failure; ``unknown_host`` as in ``Failure``."""
+    if unknown_host:
+        return _UNKNOWN_HOST
     return _CLASSES[kind].advice.format(endpoint=endpoint, client_id=client_id)

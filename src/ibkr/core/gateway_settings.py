@@ -1,4 +1,4 @@
-"""How the gateway's process is run and when it is restarted: the table ``[ibkr.gateway]``."""
+"""``GatewaySettings``: how the gateway's process runs and when it is restarted. The table ``[ibkr.gateway]``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from datetime import time
 
 from ibkr.core.errors import ConfigError
-from ibkr.core.value import CheckedValue
+from ibkr.core.frozen_record import ValidatedRecord
 
 DRIVERS = ("ibc2", "ibc", "docker", "systemd", "command")
 _NEEDED = {
@@ -17,75 +17,78 @@ _NEEDED = {
     "systemd": ("unit",),
     "command": ("start",),
 }
-# What goes to a command line as one word must not be taken for an option.
+# These become one word of a command line, and must not be read as an option.
 _WORD = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@_.:\\-]*")
 _WORDS = ("version", "container", "unit")
 
 
-class GatewaySettings(CheckedValue):
-    """The gateway's process. No ``driver`` changes nothing. Raises ``ConfigError`` for what cannot work.
+class GatewaySettings(ValidatedRecord):
+    """The gateway's process. Without a ``driver`` nothing is done. Durations are in seconds.
 
-    Durations are in seconds. There is no setting for a password: IBC, ibc2 and the container have their own place.
+    There is no setting for a password: IBC, ibc2 and the container store it themselves.
+
+    Raises:
+        ConfigError: A value is not valid.
     """
 
     driver: str = ""
-    """What runs the process: ibc2, ibc, docker, systemd or command; empty: it is not ours to run."""
+    """What runs the process: ibc2, ibc, docker, systemd or command. Empty: we do not run it."""
     auto_restart: bool = False
-    """Restart it when only that helps; off: watch and report."""
+    """Restart it when nothing else helps. Off: watch and report."""
     dry_run: bool = False
-    """Say in the log what would be done, and do nothing."""
+    """Log what would be done, and do nothing."""
     restart_after: float = 600.0
-    """How long the port must refuse or stay silent, outside of every maintenance window, before a restart."""
+    """A restart needs a port that refuses or is silent for this long, outside every maintenance window."""
     restart_limit: int = 3
-    """Restarts in 24 hours."""
+    """The most restarts in 24 hours."""
     restart_wait: float = 300.0
-    """From one restart to the next; doubles with each one in 24 hours."""
+    """From one restart to the next. It doubles with each one in 24 hours."""
     start_grace: float = 300.0
-    """After a start, no restart for this long."""
+    """No restart for this long after a start."""
     restart_with_orders: bool = False
-    """Allow a restart that a person asks for while the session is up and orders work."""
+    """Allow a manual restart while the session is up and orders are working."""
     night: str = "20:00-08:00"
-    """Hours in which nobody approves a login, in this machine's time: at most one restart with a full login in them."""
+    """Hours in which nobody can approve a login, in this machine's time: at most one restart with a full login."""
     stop_grace: float = 30.0
     """How long the process may take to end before it is killed."""
     state_dir: str = ""
-    """Folder for lock, log and counts; empty: the user's own."""
+    """Folder for lock, log and counts. Empty: the user's own."""
     program: str = "gateway"
     """What IBC starts: gateway or tws."""
     version: str = ""
     """The program's major version, as IBC names its folder: 1045."""
     mode: str = ""
-    """Trading mode, live or paper; empty: as IBC's config.ini says."""
+    """Trading mode: live or paper. Empty: as in IBC's config.ini."""
     tws_path: str = ""
-    """Folder that TWS or IB Gateway is installed in."""
+    """Folder in which TWS or IB Gateway is installed."""
     settings_path: str = ""
-    """Folder of its settings; empty: tws_path."""
+    """Folder of its settings. Empty: tws_path."""
     ibc_path: str = ""
-    """Folder of IBC, with its folder scripts."""
+    """Folder of IBC, with its subfolder scripts."""
     ibc_ini: str = ""
-    """IBC's config.ini, which has the user and the password."""
+    """IBC's config.ini, with user and password."""
     java_path: str = ""
-    """Folder of the java to use; empty: the one that TWS or IB Gateway brings along."""
+    """Folder of the java to use. Empty: the one of TWS or IB Gateway."""
     command_port: int = 0
-    """Port of IBC's command server on this machine; 0: as config.ini or ibc2 says."""
+    """Port of IBC's command server on this machine. 0: as in config.ini or ibc2."""
     ibc2: str = "ibc2"
     """The command ibc2."""
     ibc2_home: str = ""
-    """Its folder; empty: IBC2_HOME, or .ibc2 in the home folder."""
+    """Its folder. Empty: IBC2_HOME, or .ibc2 in the home folder."""
     container: str = ""
     """Name of the container."""
     docker: str = "docker"
-    """The command docker, or one that takes the same arguments, such as podman."""
+    """The command docker, or one with the same arguments, such as podman."""
     unit: str = ""
     """Name of the systemd unit."""
     user_unit: bool = False
     """The unit is one of the user's (systemctl --user)."""
     start: str = ""
-    """For the driver command: starts the gateway and runs as long as it does."""
+    """For the driver command: starts the gateway and runs as long as the gateway does."""
     stop: str = ""
-    """Ends the gateway; empty: end the process that start began."""
+    """Ends the gateway. Empty: end the process that start began."""
     restart: str = ""
-    """Restarts the gateway; empty: stop, then start."""
+    """Restarts the gateway. Empty: stop, then start."""
 
     def check(self) -> None:
         for name, default in self._defaults.items():
@@ -107,7 +110,7 @@ class GatewaySettings(CheckedValue):
 
     @property
     def night_hours(self) -> tuple[time, time]:
-        """Begin and end of the unattended night."""
+        """Start and end of the unattended night."""
         begin, _, end = self.night.partition("-")
         return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
 
@@ -135,4 +138,4 @@ def _check_type(name: str, value: object, default: object) -> None:
 
 
 COMMANDS = ("start", "stop", "restart")
-"""Settings that may hold a secret, if somebody put one on a command line: never shown."""
+"""Settings that may contain a secret if somebody put one on a command line. Never shown."""

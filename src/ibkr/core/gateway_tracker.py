@@ -1,7 +1,7 @@
-"""How the events that a driver sees change the gateway's state.
+"""How the events of a driver change the state of the gateway's process.
 
-A driver (``ibkr.gateway``) watches the process of TWS or IB Gateway and its login, and reports what it sees as the
-events below. ``GatewayTracker`` makes of them the ``GatewayStatus`` that is part of the one status.
+A driver (``ibkr.gateway``) watches the process of TWS or IB Gateway and its login, and reports the events below.
+``GatewayTracker`` turns them into the ``GatewayStatus`` that is part of the status.
 """
 
 from __future__ import annotations
@@ -9,52 +9,52 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeAlias
 
-from ibkr.core.gateway import GatewayState, GatewayStatus, clean_text
-from ibkr.core.value import Value
+from ibkr.core.frozen_record import FrozenRecord
+from ibkr.core.gateway_status import GatewayState, GatewayStatus, clean_text
 
 
-class ProcessStarted(Value):
-    """The process runs. ``started_at``: when it began to, if the driver knows."""
+class ProcessStarted(FrozenRecord):
+    """The process runs. ``started_at``: when it started, if the driver knows."""
 
     pid: int | None = None
     started_at: datetime | None = None
 
 
-class ProcessEnded(Value):
-    """The process has ended. ``code``: its exit code, if known; ``wanted``: somebody told it to."""
+class ProcessEnded(FrozenRecord):
+    """The process has ended. ``code``: its exit code, if known. ``wanted``: somebody stopped it."""
 
     code: int | None = None
     wanted: bool = False
 
 
-class LoginStarted(Value):
+class LoginStarted(FrozenRecord):
     """A login begins."""
 
 
-class SecondFactorWanted(Value):
+class SecondFactorWanted(FrozenRecord):
     """The login waits for the second factor."""
 
 
-class LoggedIn(Value):
-    """The login has completed. ``at``: when, if that was not just now."""
+class LoggedIn(FrozenRecord):
+    """The login is complete. ``at``: when it was completed, if that was earlier."""
 
     at: datetime | None = None
 
 
-class LoginFailed(Value):
-    """The login was refused; ``why`` in the gateway's words."""
+class LoginFailed(FrozenRecord):
+    """The login was refused. ``why``: the gateway's text."""
 
     why: str = ""
 
 
-class UnknownWindow(Value):
+class UnknownWindow(FrozenRecord):
     """A window opened that IBC does not handle."""
 
     title: str = ""
 
 
-class RestartStarted(Value):
-    """A restart begins: our own, or one that the gateway or its supervisor makes. ``why`` in words."""
+class RestartStarted(FrozenRecord):
+    """A restart begins, by us, the gateway or its supervisor. ``why``: in words."""
 
     why: str = ""
 
@@ -72,9 +72,9 @@ GatewayEvent: TypeAlias = (
 
 
 class GatewayTracker:
-    """Follows one gateway's process through the events of its driver.
+    """Tracks the state of one gateway's process from the events of its driver.
 
-    ``sees_login``: the driver reports logins, so that a process that has just started is not yet ``RUNNING``.
+    ``sees_login``: the driver reports logins, so a process that has just started is not yet ``RUNNING``.
     """
 
     def __init__(self, *, sees_login: bool, now: datetime) -> None:
@@ -84,19 +84,19 @@ class GatewayTracker:
         self.detail = ""
         self.exit_code: int | None = None
         self.started_at: datetime | None = None
-        """When the process, or the restart that is under way, began."""
+        """When the process, or the current restart, began."""
         self.logged_in_at: datetime | None = None
-        """When the last login completed; ``None`` before the first that was seen."""
+        """When the last login was complete. ``None``: none was seen."""
         self.login_failed = False
-        """The last login was refused, and none has completed since."""
+        """The last login was refused, and none has succeeded since."""
         self.is_logged_in = False
         self.second_factor = False
-        """A second factor is pending; still true if the process ended while it was."""
+        """A second factor is pending, or was pending when the process ended."""
         self.login_seen = False
-        """At least one event of a login was seen: the driver does see logins."""
+        """At least one login event was seen, so the driver reports logins."""
 
     def take(self, event: GatewayEvent, now: datetime) -> bool:
-        """Follow one event. Returns whether the state or its detail changed."""
+        """Handle one event. Returns whether the state or its detail changed."""
         before = (self.state, self.detail, self.exit_code)
         match event:
             case ProcessStarted():
@@ -110,7 +110,7 @@ class GatewayTracker:
         return before != (self.state, self.detail, self.exit_code)
 
     def session_up(self, now: datetime) -> bool:
-        """An API session is up, so the login is done, whatever the driver saw. Returns whether the state changed."""
+        """An API session is up, so the login is complete. Returns whether the state changed."""
         self.login_failed = self.second_factor = False
         self.is_logged_in = True
         if self.state is GatewayState.RUNNING:
@@ -127,7 +127,7 @@ class GatewayTracker:
         alert: str = "",
         supervised: bool = False,
     ) -> GatewayStatus:
-        """The gateway's part of the status. ``alert``: that of the restart policy, if it has one."""
+        """The gateway's part of the status. ``alert``: the alert of the restart policy, if any."""
         if self.state is GatewayState.NEEDS_SECOND_FACTOR:
             alert = f"the gateway waits for your second factor since {self.since:%H:%M} UTC: approve it in IBKR Mobile"
         elif self.login_failed:
@@ -147,7 +147,7 @@ class GatewayTracker:
     def _take_login(self, event: GatewayEvent, now: datetime) -> None:
         self.login_seen = True
         match event:
-            case SecondFactorWanted():  # user and password were taken
+            case SecondFactorWanted():  # user and password were accepted
                 self.login_failed = False
                 self.second_factor = True
                 self._set(GatewayState.NEEDS_SECOND_FACTOR, now)
@@ -162,7 +162,7 @@ class GatewayTracker:
                 self._set(GatewayState.LOGIN_FAILED, now, why)
             case UnknownWindow(title):
                 self._set(GatewayState.UNKNOWN_WINDOW, now, title)
-            case _:  # a login begins; one that was refused is still told, until one completes
+            case _:  # a login begins; a refused one stays visible until one succeeds
                 if self.state is not GatewayState.LOGIN_FAILED and not self.is_logged_in:
                     self._set(GatewayState.STARTING, now)
 

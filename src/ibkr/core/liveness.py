@@ -1,78 +1,116 @@
-"""Reactions to silence: probe, suspect, dead. Any byte is life."""
+"""Reactions to silence: send a probe, suspect the session, declare it dead.
+
+A live session decodes messages and answers probes.
+"""
 
 from __future__ import annotations
 
-from ibkr.core import alarm
+from ibkr.core import outage_alert
 from ibkr.core.attempts import session_dead
-from ibkr.core.effects import DiscardUnsent, Probe, StartTimer
-from ibkr.core.facts import ClockJumped, Heard, ProbeWanted, Timer, TimerFired
+from ibkr.core.effects import DiscardUnsent, SendProbe, StartTimer
+from ibkr.core.events import ClockJumped, ProbeAnswered, ProbeRequested, Timer, TimerFired
 from ibkr.core.step import Step
 
+_DEAD_WHILE_HEARD = 30.0
+"""Seconds. While messages come, the session is dead only after two unanswered probes and this time."""
 
-def heard(step: Step, _fact: Heard) -> None:
-    """A byte after the probe: the session lives."""
-    session = step.situation.session
+
+def probe_answered(step: Step, _event: ProbeAnswered) -> None:
+    """The probe was answered: the session is alive."""
+    session = step.state.session
     session.probe_sent_at = None
+    session.probes_unanswered = 0
     session.lateness_forgiven = False
-    step.shows_nothing = not session.suspect
+    step.is_status_unchanged = not session.suspect
     if session.suspect:
         session.suspect = False
-        step.do(DiscardUnsent(step.situation.attempt, False))
-    _wait(step, step.policy.probe_after)
+        step.do(DiscardUnsent(step.state.attempt, False))
+    _schedule_check(step, step.policy.probe_after)
 
 
-def clock_jumped(step: Step, fact: ClockJumped) -> None:
-    """The machine has slept, and the socket may have died meanwhile: probe at once."""
-    alarm.clock_jumped(step, fact)
+def clock_jumped(step: Step, event: ClockJumped) -> None:
+    """The machine slept, and the socket may have died: send a probe immediately."""
+    outage_alert.clock_jumped(step, event)
     probe_now(step)
 
 
-def probe_now(step: Step, _fact: ProbeWanted | None = None) -> None:
-    """Do not wait for silence; one that is unanswered serves."""
-    if step.situation.session.probe_sent_at is None:
+def probe_now(step: Step, _event: ProbeRequested | None = None) -> None:
+    """Send a probe without waiting for silence, unless one is already unanswered."""
+    if step.state.session.probe_sent_at is None:
         _probe(step)
 
 
-def silence_checked(step: Step, fact: TimerFired) -> None:
-    """Look how long the socket has been silent, and take the next of the three steps when it is due."""
-    session, policy, now = step.situation.session, step.policy, step.now.mono
+def check_liveness(step: Step, event: TimerFired) -> None:
+    """Check how long no message was decoded, or how long a probe is unanswered, and act on it."""
+    session, policy, now = step.state.session, step.policy, step.now.mono
     if session.probe_sent_at is None:
-        left = max(fact.last_byte + policy.probe_after, session.last_probe_at + policy.probe_apart) - now
+        silent_at = max(event.last_message + policy.probe_after, session.last_probe_at + policy.probe_apart)
+        left = min(silent_at, session.last_probe_at + policy.probe_every) - now
         if left > 0:
-            _wait(step, left, policy.probe_after)
+            _schedule_check(step, left, policy.probe_after)
         else:
             _probe(step)
-        step.shows_nothing = True
+            session.probe_is_routine = now < silent_at
+        step.is_status_unchanged = True
         return
-    if fact.late > policy.lateness_tolerance:
-        # Our own loop was blocked: that time is no silence of the gateway's.
-        session.probe_sent_at += fact.late
-        if not session.lateness_forgiven:  # what came meanwhile may still be unread
+    if event.late > policy.lateness_tolerance:
+        # Our own loop was blocked: the time of the blockage does not count as silence.
+        session.probe_sent_at += event.late
+        if not session.lateness_forgiven:  # messages that came meanwhile may be unread
             session.lateness_forgiven = True
-            _wait(step, policy.lateness_tolerance)
+            _schedule_check(step, policy.lateness_tolerance)
             return
     session.lateness_forgiven = False
-    unanswered = now - session.probe_sent_at
-    if unanswered >= policy.probe_timeout:
-        session_dead(step)
+    _check_unanswered_probe(step, session.probe_sent_at, event.last_message)
+
+
+def _check_unanswered_probe(step: Step, sent_at: float, last_message: float) -> None:
+    """Decide whether a session with an unanswered probe is suspect or dead.
+
+    While messages come, the peer may be in a long garbage collection or read slowly. It gets more time then.
+    """
+    session, policy, now = step.state.session, step.policy, step.now.mono
+    if last_message > sent_at:
+        suspect_at = sent_at + policy.probe_timeout + policy.lateness_tolerance
+        dead_at = last_message + policy.probe_after + policy.probe_timeout
+        if session.probes_unanswered > 1:
+            dead_at = min(dead_at, sent_at + _DEAD_WHILE_HEARD)
     else:
-        if not session.suspect and unanswered >= policy.suspect_after:
-            # However it ends from here, an order that the gateway has not taken must not reach it later.
-            session.suspect = True
-            step.do(DiscardUnsent(step.situation.attempt, True))
-        due = policy.probe_timeout if session.suspect else policy.suspect_after
-        _wait(step, max(due - unanswered, 0.0))
+        # A routine probe may be sent at the start of an ordinary silence.
+        since = max(sent_at, last_message + policy.probe_after) if session.probe_is_routine else sent_at
+        suspect_at, dead_at = since + policy.suspect_after, since + policy.probe_timeout
+    if now >= dead_at:
+        session_dead(step)
+        return
+    if not session.suspect and now >= suspect_at:
+        # From now on, an order that the gateway has not received must not reach it later.
+        session.suspect = True
+        step.do(DiscardUnsent(step.state.attempt, True))
+    dues = [dead_at] if session.suspect else [dead_at, suspect_at]
+    if last_message > sent_at:
+        if now >= session.last_probe_at + policy.probe_timeout:
+            _send(step)
+        dues.append(session.last_probe_at + policy.probe_timeout)
+    _schedule_check(step, max(min(dues) - now, 0.0))
 
 
 def _probe(step: Step) -> None:
-    session, policy, now = step.situation.session, step.policy, step.now.mono
+    sent_at = _send(step)
+    step.state.session.probe_sent_at = sent_at
+    step.state.session.probe_is_routine = False
+    _schedule_check(step, sent_at - step.now.mono + step.policy.suspect_after)
+
+
+def _send(step: Step) -> float:
+    """Send a probe, and return when it is sent."""
+    session, policy, now = step.state.session, step.policy, step.now.mono
     last = session.last_probe_at
-    # The session sends it no sooner than this after the one before; one that waits to be sent serves.
-    sent_at = last if last > now else max(now, last + policy.probe_apart)
-    session.probe_sent_at = session.last_probe_at = sent_at
-    step.do(Probe(step.situation.attempt))
-    _wait(step, sent_at - now + policy.suspect_after)
+    # The session keeps this pause between probes; a probe that waits to be sent is enough.
+    session.last_probe_at = sent_at = last if last > now else max(now, last + policy.probe_apart)
+    session.probes_unanswered += 1
+    step.do(SendProbe(step.state.attempt))
+    return sent_at
 
 
-def _wait(step: Step, seconds: float, whole: float = 0.0) -> None:
+def _schedule_check(step: Step, seconds: float, whole: float = 0.0) -> None:
     step.do(StartTimer(Timer.LIVENESS, seconds, whole))

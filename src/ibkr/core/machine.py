@@ -1,35 +1,38 @@
-"""The machine: takes a fact and the moment, gives back orders. The one writer of the state."""
+"""The state machine: takes an event and the time, and returns effects. It alone changes the connection's state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from ibkr.core.alarm import follow
-from ibkr.core.calendar import Calendar
-from ibkr.core.derive import alert_of, view_of
-from ibkr.core.effects import Effect, Publish
-from ibkr.core.facts import Fact, Now, TimerFired
-from ibkr.core.failure import Failure
-from ibkr.core.outage import follow_outage
+from ibkr.core.attempt_failure import Failure
+from ibkr.core.effects import Effect, PublishStatus
+from ibkr.core.events import Event, Now, TimerFired
+from ibkr.core.frozen_record import replace
+from ibkr.core.halt_and_lease import send_due_cancel
+from ibkr.core.machine_state import IN_SESSION, Identity, MachineState, Phase
+from ibkr.core.maintenance_calendar import Calendar
+from ibkr.core.outage import update_outage
+from ibkr.core.outage_alert import update_trouble
 from ibkr.core.policy import Policy
-from ibkr.core.situation import IN_SESSION, Identity, Phase, Situation
-from ibkr.core.state import ConnectionState
+from ibkr.core.serialization import sanitize, sanitize_text
+from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
+from ibkr.core.status_fields import alert_text, status_fields
 from ibkr.core.step import Step
-from ibkr.core.table import TABLE
+from ibkr.core.transitions import TRANSITIONS
 
 
-class IllegalFact(Exception):
-    """A fact that cannot happen in this phase: a mistake in our own code."""
+class IllegalEvent(Exception):
+    """An event that cannot happen in this phase: a defect in our own code."""
 
 
 class Machine:
-    """Decides. Hand it each fact in order with ``step``, then carry out what it returns, in order.
+    """Decides what the connection does next. Pure: no I/O and no clock.
 
-    ``roll`` gives chance, from 0 to below 1. It does no I/O and looks at no clock.
+    Call ``step`` with each event in order, then carry out the effects that it returns in order. ``roll`` returns a
+    random number from 0 to below 1.
     """
 
     def __init__(
@@ -44,101 +47,114 @@ class Machine:
         self.policy = policy
         self._roll = roll
         self._calendar = calendar
-        self._situation = Situation(identity.port)
-        self._situation.maintenance, self._situation.calendar_holds_until = calendar.look(now.wall)
-        self._view: dict[str, Any] = {}
+        self._state = MachineState(identity.port)
+        self._state.maintenance, self._state.calendar_holds_until = calendar.window_at(now.wall)
+        self._fields: dict[str, Any] = {}
+        self._outage_began = now.mono
         self._status: Status
-        self._show(view_of(self._situation, identity, policy), now)
+        self._update_status(status_fields(self._state, identity, policy), now)
 
     @property
     def status(self) -> Status:
-        """How the connection stands after the last step."""
+        """The status after the last step."""
         return self._status
 
     @property
     def phase(self) -> Phase:
-        """Where the life of the session stands."""
-        return self._situation.phase
+        """Where the connection is in its life cycle."""
+        return self._state.phase
+
+    @property
+    def port(self) -> int:
+        """The port of the session or of the next attempt."""
+        return self._state.port
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is wanted and nothing is left: no attempt, no socket."""
-        return self._situation.phase in (Phase.IDLE, Phase.FAILED) and not self._situation.socket_open
+        """Whether no connection is requested and no attempt or socket is left."""
+        return self._state.phase in (Phase.IDLE, Phase.FAILED) and not self._state.socket_open
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a session is up or under way."""
-        return self._situation.phase not in (Phase.IDLE, Phase.FAILED)
+        """Whether a session is up or attempts are made."""
+        return self._state.phase not in (Phase.IDLE, Phase.FAILED)
 
     @property
     def is_in_session(self) -> bool:
-        """Whether messages can be sent in a session, as far as it is known here."""
-        return self._situation.phase in IN_SESSION and self._situation.session.is_usable
+        """Whether messages can be sent in a session, as far as the machine knows."""
+        return self._state.phase in IN_SESSION and self._state.session.is_usable
 
     @property
-    def is_looking(self) -> bool:
-        """Whether a look at what the port speaks is awaited."""
-        return self._situation.phase is Phase.LOOKING
+    def is_identifying_peer(self) -> bool:
+        """Whether the machine waits to learn what the port speaks."""
+        return self._state.phase is Phase.IDENTIFYING
 
     @property
     def failure(self) -> Failure | None:
-        """The last failed attempt, until a session comes."""
-        return self._situation.failure
+        """The last failed attempt, until a session is up."""
+        return self._state.failure
 
     @property
     def attempts(self) -> int:
         """Attempts since the machine was made."""
-        return self._situation.attempt
+        return self._state.attempt
 
     @property
     def attempts_made(self) -> int:
-        """Attempts since the session was last whole."""
-        return self._situation.attempts_made
+        """Attempts since the connection was last complete."""
+        return self._state.attempts_made
 
-    def step(self, fact: Fact, now: Now) -> list[Effect]:
-        """Take one fact; the orders that follow from it.
+    def step(self, event: Event, now: Now) -> list[Effect]:
+        """Handle one event and return the effects that follow from it.
 
-        News of an older attempt than the newest is dropped. Raises ``IllegalFact``, with nothing changed, for a fact
-        that stands in no row of the table.
+        Events of an older attempt are ignored.
+
+        Raises:
+            IllegalEvent: The transition table has no row for this event in this phase. Nothing has changed.
         """
-        s = self._situation
-        if getattr(fact, "attempt", s.attempt) != s.attempt:
+        s = self._state
+        if getattr(event, "attempt", s.attempt) != s.attempt:
             return []
-        trigger = fact.timer if isinstance(fact, TimerFired) else type(fact)
-        row = TABLE.get((s.phase, trigger))
+        event = sanitize(event)  # the only entry for text from the gateway
+        trigger = event.timer if isinstance(event, TimerFired) else type(event)
+        row = TRANSITIONS.get((s.phase, trigger))
         if row is None:
-            raise IllegalFact(f"{fact} in phase {s.phase}")
+            raise IllegalEvent(f"{event} in phase {s.phase}")
         phase_before = s.phase
         step = Step(s, self.identity, self.policy, now, self._roll, self._calendar)
-        row.react(step, fact)
+        row.react(step, event)
         if s.phase not in row.to:
-            raise IllegalFact(f"{fact} led from {phase_before} to {s.phase}, which the table does not allow")
-        if step.shows_nothing:
+            raise IllegalEvent(f"{event} led from {phase_before} to {s.phase}, which the table does not allow")
+        send_due_cancel(step)
+        if step.is_status_unchanged:
             return step.effects
-        view = view_of(s, self.identity, self.policy)
-        follow(step, view["state"])
-        view["alert"] = alert_of(s)
-        if self._show(view, now):
-            step.do(Publish(self._status))
+        view = status_fields(s, self.identity, self.policy)
+        update_trouble(step, view["state"])
+        view["alert"] = alert_text(s)
+        if self._update_status(view, now):
+            step.do(PublishStatus(self._status))
         return step.effects
 
-    def _show(self, view: dict[str, Any], now: Now) -> bool:
-        """Bring the status up to date; True when it says anything new."""
-        s = self._situation
-        if view == self._view:
+    def _update_status(self, view: dict[str, Any], now: Now) -> bool:
+        """Update the status. Returns whether it changed."""
+        s = self._state
+        if view == self._fields:
             if self._status.upstream_notices != s.upstream_notices:
                 self._status = replace(self._status, upstream_notices=s.upstream_notices)
             return False
-        before, after = self._view.get("state"), view["state"]
+        before, after = self._fields.get("state"), view["state"]
         if after is not before:
             self._since = now.wall
-        s.outage = follow_outage(s.outage, before, view, self._since)
+        number = s.outage.number if s.outage else 0
+        s.outage = update_outage(s.outage, before, view, self._since, now.mono - self._outage_began)
+        if s.outage and s.outage.number != number:
+            self._outage_began = now.mono
         if after is ConnectionState.READY or s.outage is None:
             s.gap_outage = 0
         elif not s.outage.is_over:
             s.gap_outage = s.outage.number
         view["outages"] = s.outage.number if s.outage else 0
-        self._view = view
+        self._fields = view
         self._status = Status(
             **{**view, "farms": MappingProxyType(view["farms"])},
             since=self._since,
@@ -149,17 +165,17 @@ class Machine:
         return True
 
     def break_off(self, detail: str, now: Now, *, socket_gone: bool = False) -> None:
-        """Give up without asking the table: no row can be trusted any more. State: ``FAILED``.
+        """Stop without the transition table, because it cannot be trusted any more. The state is ``FAILED`` then.
 
-        An open socket's end is still awaited, unless it is ``socket_gone`` without a word, or its transport has ended:
-        then nothing more can come of it.
+        The machine still waits for an open socket to close, unless ``socket_gone`` or its transport has closed: nothing
+        more can come from it then.
         """
-        self._situation.phase = Phase.FAILED
-        self._situation.failure = None
-        self._situation.broken_off = detail
-        self._situation.next_retry_at = None
-        self._situation.trouble_since = None
-        self._situation.alert = self._situation.id_alert = ""
-        if socket_gone or not self._situation.session.is_usable:
-            self._situation.socket_open = False
-        self._show(view_of(self._situation, self.identity, self.policy), now)
+        self._state.phase = Phase.FAILED
+        self._state.failure = None
+        self._state.broken_off = sanitize_text(detail)
+        self._state.next_retry_at = None
+        self._state.trouble_since = None
+        self._state.alert = self._state.id_alert = ""
+        if socket_gone or not self._state.session.is_usable:
+            self._state.socket_open = False
+        self._update_status(status_fields(self._state, self.identity, self.policy), now)

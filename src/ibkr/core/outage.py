@@ -1,34 +1,29 @@
-"""What an outage is. This is the one place that decides it; everybody else reads ``status.outage``.
-
-An outage begins when ``READY`` is lost and ends when it is ``READY`` again, or when the program disconnects. The same
-outage goes on while the state changes between ``RECONNECTING``, ``SYNCING``, ``DEGRADED`` and ``FAILED``.
-"""
+"""Defines what an outage is. All other code reads ``status.outage``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from ibkr.core.state import ConnectionState, SessionState, UpstreamState
-from ibkr.core.value import Value
+from ibkr.core.frozen_record import FrozenRecord, replace
+from ibkr.core.states import ConnectionState, SessionState, UpstreamState
 
 
 class OutageCause(StrEnum):
     """What ended ``READY``."""
 
     SESSION_LOST = "session_lost"
-    """Our own socket ended, was given up, or is suspect."""
+    """Our own socket closed, was abandoned, or is suspect."""
     UPSTREAM_LOST = "upstream_lost"
-    """The gateway lost its link to IB's servers."""
+    """The gateway lost its connection to IB's servers."""
     DATA_LOST = "data_lost"
-    """Upstream came back and had forgotten what was asked for (1101)."""
+    """Upstream came back without its subscriptions (1101)."""
     INCOMPLETE = "incomplete"
-    """A session, but something required is missing: a start-up answer, a subscription, a farm."""
+    """A session is up, but something required is missing: a start-up answer, a subscription, a farm."""
     FAILED = "failed"
-    """Given up."""
+    """The connector stopped trying."""
 
 
 class Outcome(StrEnum):
@@ -36,16 +31,18 @@ class Outcome(StrEnum):
 
     RECOVERED = "recovered"
     DISCONNECTED = "disconnected"
-    """The program had enough and disconnected."""
+    """The program disconnected."""
     UNKNOWN = "unknown"
     """The program ended first."""
 
 
-class Outage(Value):
-    """From the moment ``READY`` was lost until ``READY`` again. Times are aware UTC datetimes.
+class Outage(FrozenRecord):
+    """The time from the loss of ``READY`` until ``READY`` again. Times are aware UTC datetimes.
 
-    ``number`` counts the outages of one connector from 1. ``reason`` is what the status said when the outage began,
-    ``last_error`` the last failed attempt in it. Both may name accounts: mask them before you show them.
+    An outage also ends when the program disconnects. It continues while the state changes between ``RECONNECTING``,
+    ``SYNCING``, ``DEGRADED`` and ``FAILED``. ``ended_at`` minus ``began_at`` is its true duration, even if the wall
+    clock jumped. ``number`` counts the outages of one connector from 1. ``reason`` is the status' reason at its
+    beginning, ``last_error`` the last failed attempt. Both may contain account ids: mask them before you show them.
     """
 
     number: int
@@ -63,11 +60,11 @@ class Outage(Value):
 
     @property
     def seconds(self) -> float | None:
-        """How long it was; ``None`` while it lasts."""
+        """Its duration; ``None`` while it lasts."""
         return None if self.ended_at is None else max(0.0, (self.ended_at - self.began_at).total_seconds())
 
     def to_dict(self) -> dict[str, Any]:
-        """The outage in JSON's types."""
+        """The outage as JSON types."""
         return {
             "began_at": self.began_at.isoformat(timespec="milliseconds"),
             "ended_at": None if self.ended_at is None else self.ended_at.isoformat(timespec="milliseconds"),
@@ -79,32 +76,40 @@ class Outage(Value):
         }
 
 
-def follow_outage(
-    latest: Outage | None, before: ConnectionState | None, fields: Mapping[str, Any], since: datetime
+def update_outage(
+    latest: Outage | None,
+    before: ConnectionState | None,
+    fields: Mapping[str, Any],
+    since: datetime,
+    lasted: float | None = None,
 ) -> Outage | None:
-    """The latest outage, once the state went from ``before`` to that of these fields of a status.
+    """The latest outage after the state changed.
 
     Args:
-        latest: The outage under way, or the last one; ``None`` before the first.
-        before: The state until now.
-        fields: The new status' fields, by name.
-        since: When its state began.
+        latest: The current outage, or the last one; ``None`` before the first.
+        before: The previous state.
+        fields: The new status fields, by name.
+        since: When the new state began.
+        lasted: Duration of the current outage in seconds, by a monotonic clock; ``None``: compute it from ``since``.
     """
     state = fields["state"]
     is_under_way = latest is not None and not latest.is_over
     if state in (ConnectionState.READY, ConnectionState.DISCONNECTED):
         outcome = Outcome.RECOVERED if state is ConnectionState.READY else Outcome.DISCONNECTED
-        return replace(latest, ended_at=since, outcome=outcome) if latest and is_under_way else latest
+        if latest is None or not is_under_way:
+            return latest
+        ended_at = since if lasted is None else latest.began_at + timedelta(seconds=lasted)
+        return replace(latest, ended_at=ended_at, outcome=outcome)
     last_error = fields["last_error"]
     if latest and is_under_way:
         return latest if last_error in ("", latest.last_error) else replace(latest, last_error=last_error)
     if before is not ConnectionState.READY:
         return latest
-    return Outage(latest.number + 1 if latest else 1, since, cause_of(fields), fields["reason"], last_error)
+    return Outage(latest.number + 1 if latest else 1, since, outage_cause(fields), fields["reason"], last_error)
 
 
-def cause_of(fields: Mapping[str, Any]) -> OutageCause:
-    """What these fields of a status say against ``READY``."""
+def outage_cause(fields: Mapping[str, Any]) -> OutageCause:
+    """Why these status fields do not allow ``READY``."""
     if fields["state"] is ConnectionState.FAILED:
         return OutageCause.FAILED
     if fields["session"] is not SessionState.UP:

@@ -1,4 +1,4 @@
-"""Every number that the reactions use, in one frozen value. Seconds unless the name says otherwise."""
+"""``Policy``: every delay, limit and switch that the reactions use. Seconds unless the name says otherwise."""
 
 from __future__ import annotations
 
@@ -6,99 +6,131 @@ import functools
 import math
 from typing import NoReturn
 
-from ibkr.core.calendar import REGIONS, Calendar, Zone, calendar_of
+from ibkr.core.codes import OrderMeaning, parse_order_codes
+from ibkr.core.deadline_settings import OFF, Deadlines
 from ibkr.core.errors import ConfigError
-from ibkr.core.value import CheckedValue
+from ibkr.core.frozen_record import ValidatedRecord
+from ibkr.core.maintenance_calendar import REGIONS, Calendar, Zone, build_calendar
 
 
-class Policy(CheckedValue):
-    """How fast, how long and how often. Raises ``ConfigError`` for a number that cannot work."""
+class Policy(ValidatedRecord):
+    """The numbers of a connection: how fast, how long, how often. Raises ``ConfigError`` for invalid values."""
 
     connect_attempts: int = 3
-    """How many attempts ``connect()`` makes before it raises the last cause."""
+    """Attempts that ``connect()`` makes before it raises the last cause."""
     connect_pause: float = 1.0
-    """From the end of one attempt of ``connect()`` to the start of the next."""
+    """The time from the end of one attempt of ``connect()`` to the start of the next attempt."""
     close_grace: float = 0.05
-    """How long the old socket may take to end before it is aborted, where the next attempt waits for that."""
+    """How long the old socket may take to close before it is aborted, if the next attempt waits for it."""
     disconnect_grace: float = 0.5
-    """The same after ``disconnect()``: a busy gateway has the time to read what was sent last."""
+    """The same limit after ``disconnect()``: a busy gateway needs time to read the last messages."""
     syn_timeout: float = 2.0
-    """An attempt that gets no answer to its SYN ends after this, or after ``timeout`` if that is shorter."""
+    """An attempt without an answer to its SYN ends after this, or after ``timeout`` if that is shorter."""
     refused_every: float = 0.25
     refused_every_later: float = 1.0
     closed_every: float = 0.5
     closed_every_later: float = 2.0
     later_after: float = 600.0
-    """When the slower cadence of a refused or closed port begins."""
+    """When the slower attempts at a refused or closed port begin."""
     backoff_first: float = 1.0
-    """First wait after a silent attempt or a close without a code; doubles with each failure."""
+    """The first wait after a silent attempt, or after a close without a code. It doubles with each failure."""
     backoff_cap: float = 10.0
     jitter: float = 0.1
-    """The share of a wait that chance may take off, so that many clients do not knock in step."""
+    """The share of a wait that is randomly cut off, so that many clients do not retry at the same time."""
     client_id_every: float = 0.25
-    """From one attempt to the next while the gateway refuses the client id as in use (326)."""
+    """The time from one attempt to the next while the gateway refuses the client id as in use (326)."""
     client_id_every_later: float = 1.0
-    """The same, once it has been refused for ``client_id_later_after``."""
+    """The same time, after the id has been refused for ``client_id_later_after``."""
     client_id_later_after: float = 5.0
     client_id_every_last: float = 5.0
-    """The same, once it has been refused for ``client_id_last_after``."""
+    """The same time, after the id has been refused for ``client_id_last_after``."""
     client_id_last_after: float = 65.0
     client_id_grace: float = 60.0
-    """After a lost session, the client id may be refused as in use (326) for this long; then there is an alert."""
+    """After a lost session, the client id may be refused as in use (326) for this long. Then an alert is raised."""
     flap_limit: int = 20
-    """More lost sessions than this within ``flap_window`` slow the next attempts down."""
+    """More lost sessions than this within ``flap_window`` slow down the next attempts."""
     flap_window: float = 60.0
     flap_pause: float = 1.0
     probe_after: float = 5.0
-    """Silence on the socket before it is probed."""
+    """The session is probed after this time without a decoded message."""
     probe_apart: float = 1.0
-    """From one probe to the next: a gateway may leave the second unanswered that comes sooner."""
+    """The time from one probe to the next: a gateway may not answer a second probe that comes sooner."""
     suspect_after: float = 1.0
-    """An unanswered probe makes the session suspect after this."""
+    """An unanswered probe makes the session suspect after this; after ``probe_timeout`` while messages come."""
     probe_timeout: float = 5.0
-    """No byte for this long after a probe: the session is dead."""
+    """If no message comes for this long after a probe, the session is dead."""
+    probe_every: float = 30.0
+    """A probe is sent at least this often, also while messages come: our own direction may be dead."""
     lateness_tolerance: float = 0.25
-    """A timer later than this tells of a blocked event loop, whose time does not count as silence."""
+    """If a timer fires later than this, the event loop was blocked. The blocked time does not count as silence."""
     send_rate: float = 40.0
-    """Messages a second that are sent; a gateway allows 50 by default."""
+    """Messages that are sent per second. A gateway allows 50 by default."""
     send_burst: int = 8
-    """Messages that may be sent at once after a pause; in no second are more sent than this and ``send_rate``."""
+    """Messages that may be sent together after a pause. No more than this plus ``send_rate`` are sent in any second."""
     send_limit: int = 50
-    """Messages that the gateway takes in any second. Orders and cancels leave at once up to this limit."""
+    """Messages that the gateway accepts in any second. Orders and cancels are sent immediately up to this limit."""
     request_timeout: float = 10.0
-    """A start-up request unanswered for this long is asked once more, then named as missing."""
+    """A start-up request that is unanswered for this long is repeated once, then reported as missing."""
     require_positions: bool = True
-    """Whether orders have to wait until the positions of a new session are known."""
+    """Whether orders must wait until the positions of a new session are known."""
+    require_executions: bool = True
+    """Whether orders must wait until the executions of a new session are known. Some gateways never answer."""
+    read_only_every: float = 0.0
+    """How often a gateway with a read-only API is asked whether the API still is read-only. 0: never automatically.
+
+    In TWS a request may open a dialog.
+    """
+    late_look: float = 10.0
+    """Executions may come late after 1102: request them again after this."""
+    late_look_last: float = 60.0
+    """Request late executions a second time when this has passed since 1102."""
+    order_ack_after: float = 5.0
+    """An order that is not acknowledged after this is unconfirmed until it is, and a probe is sent. 0: never."""
+    require_journal: bool = True
+    """Whether orders must wait while the journal, if there is one, cannot be written."""
     upstream_grace: float = 0.25
-    """How long a new session waits for word of the gateway's own link before it is assumed to be up."""
+    """How long a new session waits for a report of upstream before it assumes that upstream is up."""
     restore_grace: float = 0.25
-    """How long READY waits for first messages after the last subscription was sent again."""
+    """How long ``READY`` waits for first messages after the last subscription was requested again."""
     suspend_jump: float = 5.0
-    """The wall clock ahead of the monotonic one by this tells that the machine slept: the session is probed at once."""
+    """If the wall clock jumps ahead by this, the machine has slept: the session is probed immediately."""
     loop_block_warning: float = 1.0
-    """The event loop blocked for longer than this is told in the log."""
+    """The event loop blocked for longer than this is logged."""
     missing_every: float = 60.0
-    """How often a start-up request that stayed unanswered is asked again."""
+    """How often an unanswered start-up request is repeated."""
     stream_silence: float = 5.0
-    """A watched stream (upstream or its farm is back) may be silent this long before it is asked for again ..."""
+    """A watched stream (upstream or its farm is back) may be silent this long before it is requested again."""
     stream_silence_factor: float = 5.0
-    """... or this many times its median interval, whichever is longer."""
+    """A watched stream may also be silent for this many times its median interval, if that is longer."""
     stream_history: float = 300.0
-    """The time before the trouble in which a stream must have ticked to be watched ..."""
+    """Only a stream that ticked in this time before the trouble is watched."""
     stream_ticks: int = 10
-    """... and how often."""
+    """Only a stream that ticked at least this often in that time is watched."""
     stream_pause: float = 1.0
-    """From one asking for streams that the gateway has ended to the next."""
+    """The time from one request for streams that the gateway has ended to the next request."""
+    stream_retry: float = 1.0
+    """From a refusal of a stream to the next request. It doubles each time, up to ``stream_retry_cap``."""
+    stream_retry_cap: float = 60.0
+    """The longest of these waits."""
+    stream_retry_later: float = 300.0
+    """The wait after the longest one, until the program cancels the stream."""
     missing_subscriptions: str = "degrade"
-    """What a subscription that ran before and is refused or ended now does: degrade, or only report in the reason."""
+    """What a lost subscription that ran before does: ``degrade``, or only ``report`` in the reason."""
     outage_alert_after: float = 300.0
-    """An outage outside of every maintenance window raises the alert after this."""
+    """An outage outside every maintenance window raises the alert after this."""
     required_farms: tuple[str, ...] = ()
-    """Data farms without which the connection counts as degraded."""
+    """Data farms without which the connection is degraded."""
     region: str = "america"
     """IB's data centre, for its maintenance windows: america, europe, asia, or none."""
     maintenance: tuple[str, ...] = ()
-    """Windows of one's own, such as 'backup: Sat-Sun 02:00-03:30 Europe/London'; trouble in them raises no alert."""
+    """Your own maintenance windows, such as 'backup: Sat-Sun 02:00-03:30 Europe/London'. They raise no alert."""
+    order_codes: tuple[str, ...] = ()
+    """What codes mean for the order that they name, if the catalogue is wrong or lacks them, such as '10999=note'.
+
+    The meanings are note, refuses_new, refuses_change, refuses_cancel, ends and ask.
+    """
+    deadlines: Deadlines | None = Deadlines()
+    """How long a one-shot request may stay unanswered, by kind. ``None``: no limit."""
     daily_restart: str = ""
     """When the gateway restarts itself (its "Lock and Exit" settings), such as '23:45 America/New_York'."""
 
@@ -114,12 +146,22 @@ class Policy(CheckedValue):
             self._refuse_late_suspicion()
         for name, least in (("loop_block_warning", 0.5), ("suspend_jump", 1.0)):
             if getattr(self, name) < least:
-                raise ConfigError(f"ibkr.{name}", getattr(self, name), f"must be {least} or more: less is not noticed")
+                cure = f"must be {least} or more: a shorter time cannot be detected"
+                raise ConfigError(f"ibkr.{name}", getattr(self, name), cure)
         self._check_words()
 
     def _check_words(self) -> None:
+        deadlines: object = self.deadlines
+        if not isinstance(deadlines, (Deadlines, type(None))):
+            cure = "must be a Deadlines, such as Deadlines(history=60.0), or None"
+            raise ConfigError("ibkr.deadlines", deadlines, cure)
         _check_texts("required_farms", self.required_farms, "names of data farms")
         _check_texts("maintenance", self.maintenance, "windows, such as 'backup: Sat 02:00-03:30 Europe/London'")
+        _check_texts("order_codes", self.order_codes, _ORDER_CODES)
+        try:
+            parse_order_codes(self.order_codes)
+        except ValueError:
+            raise ConfigError("ibkr.order_codes", self.order_codes, f"must be a tuple of {_ORDER_CODES}") from None
         for name in ("region", "daily_restart", "missing_subscriptions"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigError(f"ibkr.{name}", getattr(self, name), "must be text")
@@ -128,19 +170,25 @@ class Policy(CheckedValue):
         if self.region not in REGIONS:
             raise ConfigError("ibkr.region", self.region, f"must be one of {', '.join(REGIONS)}")
 
+    @property
+    def request_deadlines(self) -> Deadlines:
+        """``deadlines``, or all of them off if it is ``None``."""
+        return OFF if self.deadlines is None else self.deadlines
+
     def calendar(self, zone: Zone) -> Calendar:
-        """The maintenance windows, in the zones that are handed in. Raises ``ConfigError``."""
+        """The maintenance windows in these time zones. Raises ``ConfigError``."""
         return _calendar_of(self.region, self.maintenance, self.daily_restart, zone)
 
     def _refuse_late_suspicion(self) -> NoReturn:
-        """Of the two numbers that do not fit, name the one that was set."""
+        """Two numbers do not fit: name the number that was set."""
         if self.suspect_after == self._defaults["suspect_after"]:
             cure = f"must not be shorter than suspect_after ({self.suspect_after})"
             raise ConfigError("ibkr.probe_timeout", self.probe_timeout, cure)
         raise ConfigError("ibkr.suspect_after", self.suspect_after, "must not be longer than probe_timeout")
 
 
-_calendar_of = functools.cache(calendar_of)  # it has no state, and many connectors have the same
+_ORDER_CODES = f"texts such as '10999=note', with one of {', '.join(OrderMeaning)}"
+_calendar_of = functools.cache(build_calendar)  # it has no state, and many connectors share it
 
 
 def _check_texts(name: str, value: object, what: str) -> None:
@@ -153,10 +201,15 @@ def _check_switch(name: str, value: object) -> None:
         raise ConfigError(f"ibkr.{name}", value, "must be true or false")
 
 
+_ZERO_IS_NEVER = ("read_only_every", "order_ack_after")
+
+
 def _check_number(name: str, value: object, *, whole: bool) -> None:
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise ConfigError(f"ibkr.{name}", value, "must be a whole number" if whole else "must be a number")
     if not -math.inf < value < math.inf:
         raise ConfigError(f"ibkr.{name}", value, "must be a number")
-    if value <= 0 and name != "jitter":
+    if value < 0 and name in _ZERO_IS_NEVER:
+        raise ConfigError(f"ibkr.{name}", value, "must be greater than 0, or 0 for never")
+    if value <= 0 and name not in ("jitter", *_ZERO_IS_NEVER):
         raise ConfigError(f"ibkr.{name}", value, "must be greater than 0")

@@ -1,4 +1,4 @@
-"""The status: one frozen value that says how the connection stands and why."""
+"""``Status``: one frozen value with the state of the connection and its reason."""
 
 from __future__ import annotations
 
@@ -7,31 +7,53 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ibkr.core.accounts import mask_account
-from ibkr.core.orders import SentOrder
-from ibkr.core.plain import masked, plain
-from ibkr.core.state import ConnectionState, FarmState, SessionState, UpstreamState
-from ibkr.core.value import Value
+from ibkr.core.account_masking import mask_account
+from ibkr.core.frozen_record import FrozenRecord
+from ibkr.core.order_records import SentOrder
+from ibkr.core.serialization import mask_json, to_jsonable
+from ibkr.core.states import ConnectionState, FarmState, SessionState, UpstreamState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ibkr.core.failure import Failure
-    from ibkr.core.gateway import GatewayStatus
+    from ibkr.core.attempt_failure import Failure
+    from ibkr.core.gateway_status import GatewayStatus
+    from ibkr.core.lease import LeaseStatus
     from ibkr.core.outage import Outage
-    from ibkr.core.window import Window
 
 _NOT_COMPARED = {"as_of": None, "upstream_notices": None}
-_NOT_TOLD = ("trouble", "codes", "failure", "outage")
-"""What JSON tells in words, in ``reason``, ``last_error`` and ``outages``."""
+_NOT_IN_JSON = ("trouble", "codes", "failure", "outage")
+"""Fields that JSON has in other form: in ``reason``, ``last_error`` and ``outages``."""
+_WITH_ACCOUNTS = (
+    "reason",
+    "may_trade_reason",
+    "last_error",
+    "unconfirmed",
+    "halted",
+    "journal_trouble",
+    "alert",
+    "gateway",
+)
+"""Fields whose text may contain an account id."""
 
 
-class Status(Value):
-    """How the connection stands. Times are aware UTC datetimes.
+class MaintenanceWindow(FrozenRecord):
+    """A maintenance window: trouble is expected from ``start`` to ``end``, aware UTC datetimes."""
 
-    ``as_of`` is when the event loop last had a say; it and ``upstream_notices`` take no part in comparison: a status
-    is published when anything else of it changes. ``attempt`` counts the attempts since the session was last whole;
-    0 while it is.
+    name: str
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.name} until {self.end:%H:%M} UTC"
+
+
+class Status(FrozenRecord):
+    """The state of the connection. Times are aware UTC datetimes.
+
+    A status is published when a field changes, except ``as_of`` and ``upstream_notices``, which comparison ignores.
+    ``as_of`` is when the event loop last ran. ``attempt`` counts the attempts since the connection was last complete; 0
+    while it is.
     """
 
     state: ConnectionState
@@ -40,7 +62,7 @@ class Status(Value):
     as_of: datetime
     may_trade: bool
     may_trade_reason: str
-    """Why orders are refused; empty when they are not."""
+    """Why orders are refused. Empty if they are accepted."""
     is_connected: bool
     endpoint: str
     client_id: int
@@ -55,37 +77,46 @@ class Status(Value):
     outages: int = 0
     last_error: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
-    """Orders whose session ended before the gateway had acknowledged them; they may be at the broker."""
+    """Orders whose session ended before the gateway acknowledged them.
+
+    They may be at the broker. Only an entry whose ``has_left`` is false never left this program.
+    """
+    halted: str = ""
+    """Why new orders are refused until ``resume()``. Empty if there is no halt."""
+    journal_trouble: str = ""
+    """Why the journal cannot be written. Empty if the journal works, or if there is no journal."""
     upstream_notices: int = 0
-    """How often the gateway has said, the last time, that its link to IB is down."""
-    maintenance: Window | None = None
-    """The maintenance window that we are in: trouble is expected."""
+    """How often the gateway reported its current loss of upstream."""
+    maintenance: MaintenanceWindow | None = None
+    """The current maintenance window: trouble is expected."""
     alert: str = ""
-    """Why somebody should look at a trouble that lasts; raised once in each."""
+    """Why a person should look at trouble that lasts. Raised once for each trouble."""
     trouble: str = ""
-    """The reason without the maintenance window that it may be expected in: the same text is the same trouble."""
+    """The reason without the maintenance window. The same text means the same trouble."""
     codes: tuple[int, ...] = ()
     """IB's codes behind the reason."""
     failure: Failure | None = None
-    """The last failed attempt, until a session comes; ``last_error`` says it in words."""
+    """The last failed attempt, until a session is up. ``last_error`` has it in words."""
     outage: Outage | None = None
-    """The outage under way, or the last one; None before the first."""
+    """The current outage, or the last one. ``None`` before the first."""
     gateway: GatewayStatus | None = None
-    """The gateway's process and its login; ``None`` if nobody watches it."""
+    """The gateway's process and its login. ``None`` if nobody watches it."""
+    lease: LeaseStatus | None = None
+    """This program's role and lease in its fleet. ``None``: no fleet."""
 
     def to_dict(self, *, show_accounts: bool = False) -> dict[str, Any]:
-        """The status in JSON's types; account ids are masked unless ``show_accounts``."""
-        told: dict[str, Any] = {
-            each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name not in _NOT_TOLD
+        """The status as JSON types. Account ids are masked unless ``show_accounts``."""
+        data: dict[str, Any] = {
+            each.name: to_jsonable(getattr(self, each.name)) for each in fields(self) if each.name not in _NOT_IN_JSON
         }
         if not show_accounts:
-            told["accounts"] = [mask_account(account) for account in self.accounts]
-            for key in ("reason", "may_trade_reason", "last_error", "unconfirmed", "alert", "gateway"):
-                told[key] = masked(told[key], self.accounts)
-        return told
+            data["accounts"] = [mask_account(account) for account in self.accounts]
+            for key in _WITH_ACCOUNTS:
+                data[key] = mask_json(data[key], self.accounts)
+        return data
 
     def __getstate__(self) -> dict[str, Any]:
-        """For ``copy`` and ``pickle``: a mapping that cannot be written to cannot be told to another process either."""
+        """For ``copy`` and ``pickle``, which cannot handle a read-only mapping."""
         return vars(self) | {"farms": dict(self.farms)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

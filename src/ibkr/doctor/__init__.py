@@ -1,12 +1,11 @@
-"""Why can I not connect? A row of checks, from the configuration to the market data, each with what to do.
+"""The checks behind ``ibkr doctor``: from the configuration to the market data. Each check gives advice.
 
-It never places an order, has client ids of its own, and leaves nothing behind.
+The doctor places no order, uses its own client ids, and closes everything that it opens.
 """
 
-from ibkr.doctor.check import Check
+from ibkr.doctor.check import Check, Finding, Level
 from ibkr.doctor.checks import CHECKS
-from ibkr.doctor.examination import examine
-from ibkr.doctor.finding import Finding, Level
-from ibkr.doctor.patient import Patient
+from ibkr.doctor.context import Context
+from ibkr.doctor.runner import run_checks
 
-__all__ = ["CHECKS", "Check", "Finding", "Level", "Patient", "examine"]
+__all__ = ["CHECKS", "Check", "Context", "Finding", "Level", "run_checks"]

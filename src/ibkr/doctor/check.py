@@ -1,49 +1,84 @@
-"""A check: its name, what it needs, and how it looks."""
+"""``Check`` and ``Finding``: what a doctor check is, what it reports, and helpers that make findings."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ibkr.core.codes import find
-from ibkr.doctor.finding import Finding, Level
-from ibkr.doctor.patient import Patient
+from ibkr.core.serialization import sanitize_text
+from ibkr.doctor.context import Context
+
+
+class Level(StrEnum):
+    """How serious a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a check, and what to do about it.
+
+    ``kind`` is for programs: a failure kind where one fits, empty when all is well. ``advice`` is empty then, too. The
+    runner sets ``check`` to the name of the check.
+    """
+
+    level: Level
+    message: str
+    kind: str = ""
+    advice: str = ""
+    check: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("message", "advice"):  # both may contain text from the gateway or from another program at its port
+            object.__setattr__(self, name, sanitize_text(getattr(self, name)))
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the finding as JSON types."""
+        return {
+            "check": self.check,
+            "level": str(self.level),
+            "kind": self.kind,
+            "message": self.message,
+            "advice": self.advice,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``look`` gives the findings; with one of level ``fail`` every check that ``needs`` this one is skipped.
+    """One check of the doctor.
 
-    It may raise ``OSError``, as ``SessionEnded`` is one, when the gateway goes away under it.
+    ``run`` returns the findings. If one of them has level ``fail``, every check that ``needs`` this check is skipped.
+    ``run`` may raise ``OSError`` (``ConnectionEnded`` is one) when the gateway goes away.
     """
 
     name: str
-    about: str
-    look: Callable[[Patient], Awaitable[list[Finding]]]
+    title: str
+    run: Callable[[Context], Awaitable[list[Finding]]]
     needs: tuple[str, ...] = ()
 
 
-def advised(code: int) -> str:
-    """What to do about a code of IB's; empty where the catalogue knows nothing."""
+def ok(message: str) -> list[Finding]:
+    """Report that all is well."""
+    return [Finding(Level.OK, message)]
+
+
+def warn(kind: str, message: str, advice: str) -> list[Finding]:
+    """Report something that a program can work with, but that you should know."""
+    return [Finding(Level.WARN, message, kind, advice)]
+
+
+def fail(kind: str, message: str, advice: str) -> list[Finding]:
+    """Report something that prevents a program from connecting or working."""
+    return [Finding(Level.FAIL, message, kind, advice)]
+
+
+def code_advice(code: int) -> str:
+    """Return what to do about an IB code, or an empty string if the catalogue has no advice."""
     row = find(code)
     return row.advice if row else ""
-
-
-def ok(check: str, message: str) -> list[Finding]:
-    """All is well."""
-    return [Finding(check, Level.OK, message)]
-
-
-def warn(check: str, kind: str, message: str, advice: str) -> list[Finding]:
-    """Something to know of, that need not stand in the way."""
-    return [Finding(check, Level.WARN, message, kind, advice)]
-
-
-def fail(check: str, kind: str, message: str, advice: str) -> list[Finding]:
-    """This stands in the way of a program that connects."""
-    return [Finding(check, Level.FAIL, message, kind, advice)]
-
-
-def skipped(check: str, why: str) -> list[Finding]:
-    """Not looked at, and why."""
-    return [Finding(check, Level.SKIPPED, why)]

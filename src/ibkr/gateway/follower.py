@@ -1,6 +1,7 @@
-"""Shows the state of the gateway's process in the status of a connector, in any program.
+"""Shows the state of the gateway process in the status of a connector, in any program.
 
-Where a supervisor runs, its word counts; where none does, the driver is watched from here, and nothing is done.
+If a supervisor runs, the state that it stored is shown. If none runs, this module watches the driver itself, but never
+acts on the gateway. ``ask_supervisor`` sends a request to the supervisor.
 """
 
 from __future__ import annotations
@@ -12,112 +13,112 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 
 from ibkr.connector import IBConnector
-from ibkr.core.gateway import GatewayStatus
 from ibkr.core.gateway_settings import GatewaySettings
-from ibkr.gateway.driver import DriverError
+from ibkr.core.gateway_status import GatewayStatus
+from ibkr.gateway.driver_interface import DriverError
 from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.monitor import Monitor
-from ibkr.gateway.store import Answer, GatewayStore, Request
+from ibkr.gateway.gateway_monitor import GatewayMonitor
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
+from ibkr.gateway.processes import cancel_tasks
 
 _log = logging.getLogger("ibkr.gateway")
 
-_EVERY = 0.25
-_ANSWER_TAKES = 120.0
+_POLL_EVERY = 0.25
+_ANSWER_TIMEOUT = 120.0
 
 
 class GatewayFollower:
-    """Follows one gateway, from ``run`` to its cancellation, in one event loop.
+    """Follows the state of one gateway, in one event loop, until ``run`` is cancelled.
 
     Args:
-        settings: the table ``[ibkr.gateway]``, which must name a driver.
-        tell: called with every change; ``None`` if the gateway cannot be seen. ``connector.tell_gateway`` fits.
+        settings: The table ``[ibkr.gateway]``, which must name a driver.
+        on_change: Called with every change; with ``None`` if the gateway cannot be seen. Pass
+            ``connector.tell_gateway``.
     """
 
-    def __init__(self, settings: GatewaySettings, tell: Callable[[GatewayStatus | None], object]) -> None:
+    def __init__(self, settings: GatewaySettings, on_change: Callable[[GatewayStatus | None], object]) -> None:
         self.settings = settings
-        self._tell = tell
-        self._told: GatewayStatus | None = None
-        self._complaint = ""
+        self._publish = on_change
+        self._published: GatewayStatus | None = None
+        self._last_warning = ""
 
     async def run(self) -> None:
-        """Follow without end."""
+        """Follow the gateway until cancelled."""
         watching: asyncio.Task[None] | None = None
         with closing(GatewayStore(self.settings)) as store:
             try:
                 while True:
                     try:
-                        if store.is_claimed():
-                            await _cancel(watching)
+                        if store.is_supervised():
+                            await cancel_tasks(watching)
                             watching = None
                             self._show(store.read_status())
                         elif watching is None or watching.done():
                             if watching is not None:
-                                watching.result()  # a mistake of our own ends this, loudly
+                                watching.result()  # raises an error of our own code
                             watching = asyncio.create_task(self._watch(store))
                     except (OSError, sqlite3.Error) as error:
-                        self._complain(f"{store.folder} cannot be read: {error}")
-                    await asyncio.sleep(_EVERY)
+                        self._warn_once(f"{store.folder} cannot be read: {error}")
+                    await asyncio.sleep(_POLL_EVERY)
             finally:
-                await _cancel(watching)
+                await cancel_tasks(watching)
 
-    async def restart(self, by: str) -> Answer:
-        """Ask the supervisor for a restart, and wait for its answer."""
+    async def restart(self, by: str) -> SupervisorAnswer:
+        """Ask the supervisor for a restart, and wait for its answer. ``by`` says who asks."""
         with closing(GatewayStore(self.settings)) as store:
-            return await ask(store, Request("restart", by))
+            return await ask_supervisor(store, SupervisorRequest("restart", by))
 
     async def _watch(self, store: GatewayStore) -> None:
-        """Watch the driver ourselves."""
+        """Watch the driver, because no supervisor runs."""
         try:
-            monitor = Monitor(make_driver(self.settings, store), lambda: self._show(monitor.status()))
+            monitor = GatewayMonitor(make_driver(self.settings, store), lambda: self._show(monitor.status()))
             self._show(monitor.status())
             await monitor.run()
         except (DriverError, OSError) as error:
-            self._complain(str(error))
+            self._warn_once(str(error))
 
     def _show(self, status: GatewayStatus | None) -> None:
-        if status != self._told:
-            self._told = status
-            self._tell(status)
+        if status != self._published:
+            self._published = status
+            self._publish(status)
 
-    def _complain(self, words: str) -> None:
+    def _warn_once(self, words: str) -> None:
         self._show(None)
-        if words != self._complaint:
-            self._complaint = words
+        if words != self._last_warning:
+            self._last_warning = words
             _log.warning("The gateway's process cannot be watched: %s", words)
 
 
 @asynccontextmanager
 async def follow_gateway(settings: GatewaySettings, connector: IBConnector) -> AsyncIterator[None]:
-    """Show the gateway's process in the status of a connector, in the running event loop, for as long as this lasts.
+    """Show the gateway process in the status of a connector while the context lasts, in the running event loop.
 
-    Without a driver in the configuration, nothing happens.
+    Does nothing if the configuration names no driver.
     """
     follower = GatewayFollower(settings, connector.tell_gateway)
     following = asyncio.create_task(follower.run()) if settings.driver else None
     try:
         yield
     finally:
-        await _cancel(following)
+        await cancel_tasks(following)
 
 
-async def ask(store: GatewayStore, request: Request, seconds: float = _ANSWER_TAKES) -> Answer:
-    """Ask the supervisor and wait for its answer. If none runs or answers, the answer says so."""
-    if not store.is_claimed():
-        return Answer(is_done=False, words="no supervisor runs: start one with 'ibkr gateway run'")
-    name = store.ask(request)
+async def ask_supervisor(
+    store: GatewayStore, request: SupervisorRequest, seconds: float = _ANSWER_TIMEOUT
+) -> SupervisorAnswer:
+    """Send a request to the supervisor and return its answer. If no supervisor answers, the answer says why."""
+    if not store.is_supervised():
+        return SupervisorAnswer(is_done=False, message="no supervisor runs: start one with 'ibkr gateway run'")
+    name = store.add_request(request)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while loop.time() < deadline:
-        answer = store.answer_to(name)
+        answer = store.read_answer(name)
         if answer is not None:
             return answer
-        if not store.is_claimed():
-            return Answer(is_done=False, words="the supervisor has ended without an answer: see its log")
-        await asyncio.sleep(_EVERY)
-    return Answer(is_done=False, words=f"the supervisor has not answered within {seconds:.0f} s: see its log")
-
-
-async def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        if not store.is_supervised():
+            return SupervisorAnswer(is_done=False, message="the supervisor has ended without an answer: see its log")
+        await asyncio.sleep(_POLL_EVERY)
+    return SupervisorAnswer(
+        is_done=False, message=f"the supervisor has not answered within {seconds:.0f} s: see its log"
+    )

@@ -1,4 +1,4 @@
-"""What IBC's log lines tell of the login. Lines and codes as in IBC 3.24 (its source, and ``ibcstart.sh``)."""
+"""Parses IBC's log lines into login events. IBC 3.24 writes these lines (its source, and ``ibcstart.sh``)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _IBC_LINE = re.compile(r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d):\d{3} IBC: (?P<w
 _WINDOW = re.compile(r"Window structure for (?:dialog|frame) entitled: (?P<title>.*); event=Opened")
 _EXIT_CODE = re.compile(r"Exiting after error with exit code=(?P<code>\d+)")
 _NOT_APPROVED = "nobody approved the second factor in time: restart the gateway when you hold your phone"
-_ELSEWHERE = "this user is logged in elsewhere, and that goes on"
+_ELSEWHERE = "this user is logged in elsewhere, and the other session continues"
 _ITSELF = "the gateway restarts itself"
 
-# The begin of what IBC says, and the event that it tells of.
-_WORDS: tuple[tuple[str, Callable[[datetime], GatewayEvent]], ...] = (
+# How a line of IBC's begins, and the event that it reports.
+_LINE_EVENTS: tuple[tuple[str, Callable[[datetime], GatewayEvent]], ...] = (
     ("Starting session", lambda at: LoginStarted()),
     ("Re-starting session", lambda at: LoginStarted()),
     ("Second Factor Authentication initiated", lambda at: SecondFactorWanted()),
@@ -41,28 +41,28 @@ _WORDS: tuple[tuple[str, Callable[[datetime], GatewayEvent]], ...] = (
     ("Re-login to session", lambda at: LoginStarted()),
     ("RestartTask: verb = RESTART", lambda at: RestartStarted("RESTART of IBC's command server")),
 )
-# What the script around IBC says.
-_SCRIPT = {
+# Lines of the script that starts IBC.
+_SCRIPT_LINES = {
     "IBC will restart shortly": RestartStarted(_ITSELF),
-    "IBC will cold-restart shortly": RestartStarted("a new login after one that was refused, or as every Sunday"),
+    "IBC will cold-restart shortly": RestartStarted("a new login after a refused one, or the weekly one on Sunday"),
 }
 _LOGIN_ERROR = "Login error message:"
 
 
-class IbcLog:
-    """Reads one gateway's log. ``exit_code``: the last full exit code that IBC told.
+class IbcLogParser:
+    """Parses one gateway's log. ``exit_code`` is the last full exit code that IBC reported.
 
     Args:
-        tells_unknown_windows: IBC logs the structure of unknown windows alone (``LogStructureScope=unknown``).
+        logs_unknown_windows: IBC logs the structure of unknown windows only (``LogStructureScope=unknown``).
     """
 
-    def __init__(self, *, tells_unknown_windows: bool = False) -> None:
+    def __init__(self, *, logs_unknown_windows: bool = False) -> None:
         self.exit_code: int | None = None
-        self._tells_unknown_windows = tells_unknown_windows
+        self._logs_unknown_windows = logs_unknown_windows
         self._login_error: list[str] | None = None
 
-    def read(self, line: str, at: datetime | None = None) -> Iterator[GatewayEvent]:
-        """The events of one line. ``at``: when it was written, if the line's own time is of an unknown zone."""
+    def parse(self, line: str, at: datetime | None = None) -> Iterator[GatewayEvent]:
+        """Yield the events of one line. Pass ``at`` if the time zone of the line's own time is not known."""
         line = line.strip()
         match = _IBC_LINE.fullmatch(line)
         if self._login_error is not None:
@@ -72,15 +72,15 @@ class IbcLog:
             words, self._login_error = " ".join(self._login_error), None
             yield LoginFailed(words)
         if match is not None:
-            yield from self._read_ibc(match["words"], at or _local_time(match["at"]))
-        elif line in _SCRIPT:
-            yield from self._restart(_SCRIPT[line])
+            yield from self._parse_ibc_line(match["words"], at or _local_time(match["at"]))
+        elif line in _SCRIPT_LINES:
+            yield from self._restart(_SCRIPT_LINES[line])
 
     def _restart(self, event: RestartStarted) -> Iterator[GatewayEvent]:
         self.exit_code = None
         yield event
 
-    def _read_ibc(self, words: str, at: datetime) -> Iterator[GatewayEvent]:
+    def _parse_ibc_line(self, words: str, at: datetime) -> Iterator[GatewayEvent]:
         code = _EXIT_CODE.fullmatch(words)
         if code is not None:
             self.exit_code = int(code["code"])
@@ -88,18 +88,21 @@ class IbcLog:
             rest = words.removeprefix(_LOGIN_ERROR).strip()
             self._login_error = [rest] if rest else []
         elif (window := _WINDOW.fullmatch(words)) is not None:
-            if self._tells_unknown_windows:
+            if self._logs_unknown_windows:
                 yield UnknownWindow(window["title"])
         else:
-            yield from (make(at) for begin, make in _WORDS if words.startswith(begin))
+            yield from (make(at) for begin, make in _LINE_EVENTS if words.startswith(begin))
 
 
-def latest(events: list[GatewayEvent]) -> list[GatewayEvent]:
-    """What of the past still holds: the last login, and what came last. A second factor of the past rings no phone."""
+def latest_events(events: list[GatewayEvent]) -> list[GatewayEvent]:
+    """Return the events of an old log that still hold: the last login, and the last event.
+
+    An old request for a second factor is dropped: the phone does not ring for it any more.
+    """
     logins = [event for event in events if isinstance(event, LoggedIn)]
     return [*logins[-1:], *(event for event in events[-1:] if event not in logins)]
 
 
 def _local_time(text: str) -> datetime:
-    """IBC writes the time of its machine."""
+    """Parse a time in IBC's log, which is in the time zone of this machine."""
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").astimezone()

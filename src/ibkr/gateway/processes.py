@@ -1,6 +1,7 @@
-"""Processes: start one that outlives us, know it again, end it with all that it has started, run a command to its end.
+"""Starts and ends process groups, recognizes a process by more than its number, and runs commands.
 
-A gateway is several processes: a script, its java, and what they start. They form a group, and are ended as one.
+A gateway is several processes: a script, its Java process, and what they start. They form one group and are ended
+together.
 """
 
 from __future__ import annotations
@@ -15,25 +16,27 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ibkr.gateway.driver import POLL, DriverError
+from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError
+from ibkr.observe.command_sink import child_environment
 
 _LOG_LIMIT = 10 * 1024 * 1024
 _OUTPUT_LIMIT = 64 * 1024
 _LINE_LIMIT = 1024 * 1024
 
-# A group of its own, so that it gets no Ctrl-C of ours, and can be ended as a whole.
+# A separate group: our Ctrl-C does not reach it, and all its processes can be ended together.
 if sys.platform == "win32":
-    _SESSION, _FLAGS = False, subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    _NEW_SESSION, _FLAGS = False, subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
 else:
-    _SESSION, _FLAGS = True, 0
+    _NEW_SESSION, _FLAGS = True, 0
 
 Command = Sequence[str] | str
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A command that has ended: its exit code, and the begin of what it printed."""
+class CommandResult:
+    """A command that has ended: its exit code and the beginning of its output."""
 
     code: int
     out: str
@@ -41,12 +44,12 @@ class Finished:
 
 
 def split_command(text: str) -> Command:
-    """A command of the configuration as the system starts it; no shell is involved."""
+    """Split a command of the configuration into arguments. No shell is involved."""
     return text.strip() if sys.platform == "win32" else shlex.split(text)
 
 
 def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own; its output is appended to the log. Raises ``DriverError``."""
+    """Start a process in its own group, and append its output to the log. Raises ``DriverError``."""
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         os.replace(log, log.with_suffix(".log.1"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -57,21 +60,23 @@ def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=_SESSION,
+            env=child_environment(),
+            start_new_session=_NEW_SESSION,
             creationflags=_FLAGS,
         )
     except OSError as error:
-        raise DriverError(f"{program_of(command)} cannot be started: {error.strerror or error}") from error
+        raise DriverError(f"{program_name(command)} cannot be started: {error.strerror or error}") from error
     finally:
         os.close(output)
 
 
-async def run(command: Command, timeout: float, **variables: str) -> Finished:  # noqa: ASYNC109 - the process is ended, not the wait
-    """Run a command to its end, with these environment variables besides ours.
+async def run_command(command: Command, timeout: float, **variables: str) -> CommandResult:  # noqa: ASYNC109 - ends the process, too
+    """Run a command until it ends, with these additional environment variables.
 
-    Raises ``DriverError`` if it cannot be started or does not end in time.
+    Raises:
+        DriverError: The command cannot be started or does not end in time.
     """
-    if isinstance(command, str):  # of Windows, whose programs split their command line themselves
+    if isinstance(command, str):  # on Windows, the command is one text; the started program splits it
         return await asyncio.to_thread(_run_text, command, timeout)
     pipe = asyncio.subprocess.PIPE
     try:
@@ -80,28 +85,29 @@ async def run(command: Command, timeout: float, **variables: str) -> Finished:  
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe,
             stderr=pipe,
-            env=os.environ | variables,
-            start_new_session=_SESSION,
+            env=child_environment(**variables),
+            start_new_session=_NEW_SESSION,
             creationflags=_FLAGS,
         )
     except OSError as error:
-        raise DriverError(f"{program_of(command)} cannot be started: {error.strerror or error}") from error
+        raise DriverError(f"{program_name(command)} cannot be started: {error.strerror or error}") from error
     try:
         async with asyncio.timeout(timeout):
             out, err = await process.communicate()
     except TimeoutError as error:
-        raise DriverError(f"{program_of(command)} has not ended after {timeout:.0f} s") from error
+        raise DriverError(f"{program_name(command)} has not ended after {timeout:.0f} s") from error
     finally:
         if process.returncode is None:
             kill_group(process.pid)
             await process.wait()
-    return Finished(process.returncode or 0, _text(out), _text(err))
+    return CommandResult(process.returncode or 0, _text(out), _text(err))
 
 
-async def lines_of(command: Sequence[str]) -> AsyncGenerator[str]:
-    """What a command prints, line by line, until it ends or the generator is closed.
+async def stream_lines(command: Sequence[str]) -> AsyncGenerator[str]:
+    """Yield the lines that a command prints, until it ends or the generator is closed.
 
-    Raises ``DriverError`` if it cannot be started.
+    Raises:
+        DriverError: The command cannot be started.
     """
     pipe = asyncio.subprocess.PIPE
     try:
@@ -110,18 +116,19 @@ async def lines_of(command: Sequence[str]) -> AsyncGenerator[str]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=pipe,
             stderr=asyncio.subprocess.STDOUT,
+            env=child_environment(),
             limit=_LINE_LIMIT,
-            start_new_session=_SESSION,
+            start_new_session=_NEW_SESSION,
             creationflags=_FLAGS,
         )
     except OSError as error:
-        raise DriverError(f"{program_of(command)} cannot be started: {error.strerror or error}") from error
+        raise DriverError(f"{program_name(command)} cannot be started: {error.strerror or error}") from error
     assert process.stdout is not None, "it is a pipe"
     try:
         while True:
             try:
                 raw = await process.stdout.readline()
-            except ValueError:  # a line beyond the limit: dropped
+            except ValueError:  # the line is too long: drop it
                 continue
             if not raw:
                 return
@@ -132,29 +139,37 @@ async def lines_of(command: Sequence[str]) -> AsyncGenerator[str]:
         await process.wait()
 
 
-def program_of(command: Command) -> str:
-    """The name of the program alone: its arguments may hold what must not be shown."""
+async def cancel_tasks(*tasks: asyncio.Future[Any] | None) -> None:
+    """Cancel these tasks, and wait until they have ended. Their exceptions are dropped."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def program_name(command: Command) -> str:
+    """Return the name of the program without its arguments, which may contain secrets."""
     first = command.split()[0] if isinstance(command, str) else command[0]
     return Path(first.strip('"')).name
 
 
-async def end(pid: int, began: str, grace: float) -> None:
-    """End a process and its group: ask, wait for ``grace`` seconds, then kill."""
-    if not began or identity(pid) != began:
+async def terminate_process(pid: int, identity: str, grace: float) -> None:
+    """End a process and its group: SIGTERM, then after ``grace`` seconds SIGKILL."""
+    if not identity or process_identity(pid) != identity:
         return
-    ask_group(pid)
+    terminate_group(pid)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + grace
-    while identity(pid) == began:
+    while process_identity(pid) == identity:
         if loop.time() >= deadline:
             kill_group(pid)
             deadline = loop.time() + grace
-        await asyncio.sleep(POLL / 4)
-    kill_group(pid)  # what the first has started and left behind
+        await asyncio.sleep(POLL_INTERVAL / 4)
+    kill_group(pid)  # children that the process left behind
 
 
-def ask_group(pid: int) -> None:
-    """Ask a process of ours and its children to end; on Windows there is no such question, they are ended."""
+def terminate_group(pid: int) -> None:
+    """Ask our own process and its children to end. On Windows they are killed, because they cannot be asked."""
     if sys.platform == "win32":
         kill_group(pid)
     else:
@@ -163,7 +178,7 @@ def ask_group(pid: int) -> None:
 
 
 def kill_group(pid: int) -> None:
-    """End a process of ours and its children at once."""
+    """Kill our own process and its children."""
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(pid)], capture_output=True, check=False)
     else:
@@ -171,8 +186,8 @@ def kill_group(pid: int) -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
-def identity(pid: int) -> str:
-    """What tells a running process from another that gets its number later; empty if none runs."""
+def process_identity(pid: int) -> str:
+    """Return text that distinguishes a process from a later process with the same number; empty if no process runs."""
     if sys.platform == "linux":
         try:
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
@@ -191,14 +206,21 @@ def _first_line(command: Sequence[str]) -> str:
     return done.stdout.strip().partition("\n")[0]
 
 
-def _run_text(command: str, seconds: float) -> Finished:
+def _run_text(command: str, seconds: float) -> CommandResult:
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            env=child_environment(),
+            check=False,
+        )
     except OSError as error:
-        raise DriverError(f"{program_of(command)} cannot be started: {error.strerror or error}") from error
+        raise DriverError(f"{program_name(command)} cannot be started: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise DriverError(f"{program_of(command)} has not ended after {seconds:.0f} s") from error
-    return Finished(done.returncode, _text(done.stdout), _text(done.stderr))
+        raise DriverError(f"{program_name(command)} has not ended after {seconds:.0f} s") from error
+    return CommandResult(done.returncode, _text(done.stdout), _text(done.stderr))
 
 
 def _text(output: bytes) -> str:

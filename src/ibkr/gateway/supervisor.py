@@ -1,4 +1,4 @@
-"""The supervisor of one gateway: follows its driver and a connection of its own, and acts as the policy decides."""
+"""The supervisor of one gateway: watches its driver and its API port, and acts as the restart policy decides."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from zoneinfo import ZoneInfo
 
 from ibkr.config import Config
 from ibkr.connector import IBConnector
-from ibkr.core.facts import Now
-from ibkr.core.gateway import GatewayState, GatewayStatus
+from ibkr.core.events import Now
+from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.gateway_tracker import RestartStarted
-from ibkr.core.restart import RESTARTS, Act, Decision, Link, RestartPolicy, Seen, why_not_now
+from ibkr.core.restart_policy import RESTARTS, Action, Decision, Observation, PortState, RestartPolicy, restart_refusal
 from ibkr.core.status import Status
-from ibkr.gateway.driver import Driver, DriverError
+from ibkr.gateway.api_port import api_port_state, count_working_orders, is_port_open, keep_session
+from ibkr.gateway.driver_interface import DriverError, GatewayDriver
 from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.link import hold, is_open, link_of, working_orders
-from ibkr.gateway.monitor import NEW_YORK, Monitor, system_now
-from ibkr.gateway.store import Answer, GatewayStore, Request
+from ibkr.gateway.gateway_monitor import NEW_YORK, GatewayMonitor, system_now
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
+from ibkr.gateway.processes import cancel_tasks
 
 _log = logging.getLogger("ibkr.gateway")
 
-_TICK = 0.2
-_LOOK_TAKES = 8.0
-_NEWS_AFTER = 1.0
-_DOWN = (Link.REFUSED, Link.SILENT)
+_DECIDE_EVERY = 0.2
+_FIRST_STATUS_TIMEOUT = 8.0
+_LOG_DECISION_AFTER = 1.0
+_DOWN = (PortState.REFUSED, PortState.SILENT)
+_HAS_SESSION = (PortState.UP, PortState.UPSTREAM_DOWN)
 
 
 class Supervisor:
-    """Runs one gateway until it is told to end, in one event loop.
+    """Runs one gateway until ``stop``, in one event loop.
 
     Args:
-        cfg: the configuration, with a client id that no other program uses; it must name a driver.
-        now: gives the time; a test hands in its own.
+        cfg: The configuration. It must name a driver and a client id that no other program uses.
+        now: Returns the current time. A test passes its own clock.
     """
 
     def __init__(self, cfg: Config, *, now: Callable[[], Now] = system_now) -> None:
@@ -44,45 +46,47 @@ class Supervisor:
         self._address = (cfg.ibkr.host, cfg.ibkr.port)
         self.connector = IBConnector.from_config(cfg)
         self.store = GatewayStore(self.settings)
-        self.driver: Driver = make_driver(self.settings, self.store)
-        self.monitor = Monitor(self.driver, self._changed, now)
+        self.driver: GatewayDriver = make_driver(self.settings, self.store)
+        self.monitor = GatewayMonitor(self.driver, self._publish_status, now)
         self.policy = RestartPolicy(
             self.settings,
             cfg.ibkr.policy.calendar(ZoneInfo),
             ZoneInfo(NEW_YORK),
             datetime.astimezone,
-            self.store.restarts(),
+            self.store.read_restarts(),
         )
-        self.decision = Decision(Act.NOTHING, "")
-        """The last one."""
+        self.decision = Decision(Action.NOTHING, "")
+        """The last decision of the policy."""
         self._now = now
-        self._link = Link.UNKNOWN
-        self._link_since = 0.0
+        self._port_state = PortState.UNKNOWN
+        self._port_state_since = 0.0
         self._acted_at = float("-inf")
-        self._restarted = ""
-        self._link_known = asyncio.Event()
+        self._restart_alert = ""
+        self._port_state_known = asyncio.Event()
         self._stop = asyncio.Event()
-        self._told: GatewayStatus | None = None
-        self._untold_since: float | None = None
+        self._published: GatewayStatus | None = None
+        self._unlogged_since: float | None = None
 
     def stop(self) -> None:
-        """End the supervision, and with it a gateway that is a process of ours."""
+        """End the supervision, and the gateway if it is our own process."""
         self._stop.set()
 
     @property
     def status(self) -> GatewayStatus:
         """The state of the gateway."""
         restarts = self.policy.restarts_today(self._now().wall)
-        return self.monitor.status(restarts=restarts, alert=self.decision.alert or self._restarted, supervised=True)
+        return self.monitor.status(restarts=restarts, alert=self.decision.alert or self._restart_alert, supervised=True)
 
     async def run(self) -> None:
         """Start the gateway if it does not run, and supervise it until ``stop``.
 
-        Raises ``SupervisorRuns`` if another process does, and ``DriverError`` if it cannot be started.
+        Raises:
+            SupervisorRunning: Another process supervises this gateway.
+            DriverError: The gateway cannot be started.
         """
-        with closing(self.store), closing(self.store.claim()):
-            self.store.drop_requests()
-            forget = self.connector.on_status(self._take_status)
+        with closing(self.store), closing(self.store.acquire_lock()):
+            self.store.delete_requests()
+            forget = self.connector.on_status(self._handle_status)
             try:
                 await self._start()
                 await self._supervise()
@@ -90,119 +94,118 @@ class Supervisor:
                 forget()
                 await self._end()
 
-    async def restart_once(self, request: Request) -> Answer:
-        """Restart a gateway that nobody supervises, by the same rules, and leave it. Raises as ``run`` does."""
-        with closing(self.store), closing(self.store.claim()):
-            forget = self.connector.on_status(self._take_status)
-            tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), hold(self.connector))}
+    async def restart_once(self, request: SupervisorRequest) -> SupervisorAnswer:
+        """Restart a gateway that nobody supervises, by the same rules. Raises as ``run`` does."""
+        with closing(self.store), closing(self.store.acquire_lock()):
+            forget = self.connector.on_status(self._handle_status)
+            tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), keep_session(self.connector))}
             try:
-                with suppress(TimeoutError):  # then nobody answers, and no order can be asked for
-                    async with asyncio.timeout(_LOOK_TAKES):
-                        await self._link_known.wait()
+                with suppress(TimeoutError):  # the gateway does not answer: its orders are not counted
+                    async with asyncio.timeout(_FIRST_STATUS_TIMEOUT):
+                        await self._port_state_known.wait()
                 return await self._restart(request)
             finally:
                 forget()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await cancel_tasks(*tasks)
                 await self.connector.disconnect_async()
 
     async def _supervise(self) -> None:
-        works: list[Coroutine[Any, Any, Any]] = [
+        coroutines: list[Coroutine[Any, Any, Any]] = [
             self.monitor.run(),
-            hold(self.connector),
-            self._tick(),
+            keep_session(self.connector),
+            self._decide_loop(),
             self._stop.wait(),
         ]
-        tasks = {asyncio.ensure_future(work) for work in works}
+        tasks = {asyncio.ensure_future(work) for work in coroutines}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # an error of our own ends the supervision, loudly
+                task.result()  # an error of our own code ends the supervision
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_tasks(*tasks)
 
     async def _start(self) -> None:
-        """Start the gateway, if it does not run. Raises ``DriverError``."""
+        """Start the gateway if it does not run. Raises ``DriverError``."""
         if await self.driver.is_running():
             return
-        if self.driver.owns_process and await is_open(*self._address):
-            words = "no process of ours has opened it: another gateway runs, whose login a second one would end"
+        if self.driver.owns_process and await is_port_open(*self._address):
+            words = "no process of ours has opened it: another gateway runs, and a second login would end the first"
             raise DriverError(f"port {self._address[1]} is open, and {words}. Stop it first")
         await self.driver.start()
 
     async def _end(self) -> None:
         await self.connector.disconnect_async()
         if self.driver.owns_process and await self.driver.is_running():
-            _log.info("the gateway is ended with its supervisor")
+            _log.info("the supervisor ends, and stops the gateway")
             await self.driver.stop()
-            self.monitor.stopped()
+            self.monitor.mark_stopped()
         await self.driver.close()
 
-    async def _tick(self) -> None:
+    async def _decide_loop(self) -> None:
         while True:
-            await self._serve_request()
+            await self._handle_next_request()
             await self._decide()
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_DECIDE_EVERY)
 
-    def _take_status(self, status: Status) -> None:
-        link = link_of(status, closed_is_refused=self.settings.driver == "docker")
-        if link is self._link:
+    def _handle_status(self, status: Status) -> None:
+        port_state = api_port_state(status, closed_is_refused=self.settings.driver == "docker")
+        if port_state is self._port_state:
             return
-        was_down = self._link in _DOWN
-        if was_down is not (link in _DOWN):
-            self._link_since = self._now().mono
-        self._link = link
-        self._link_known.set()
-        if link in (Link.UP, Link.UPSTREAM_DOWN):
-            self._restarted = ""
-            self.monitor.session_up()
-        self._changed()
+        was_down = self._port_state in _DOWN
+        if was_down is not (port_state in _DOWN):
+            self._port_state_since = self._now().mono
+        self._port_state = port_state
+        self._port_state_known.set()
+        if port_state in _HAS_SESSION:
+            self._restart_alert = ""
+            self.monitor.mark_session_up()
+        self._publish_status()
 
-    def _changed(self) -> None:
-        """Publish the state of the gateway in the connection's status and to other programs."""
+    def _publish_status(self) -> None:
+        """Publish the state of the gateway to the connector's status and to other programs."""
         status = self.status
-        if status != self._told:
-            self._told = status
+        if status != self._published:
+            self._published = status
             self.store.write_status(status)
             self.connector.tell_gateway(status)
 
-    def seen(self) -> Seen:
-        """What the policy is asked with."""
+    def observe(self) -> Observation:
+        """Return what the policy decides on."""
         tracker, driver = self.monitor.tracker, self.driver
-        return Seen(
+        return Observation(
             tracker.state,
-            self._link,
-            self._link_since,
-            max(self.monitor.started, self._acted_at),
+            self._port_state,
+            self._port_state_since,
+            max(self.monitor.started_mono, self._acted_at),
             tracker.exit_code,
             driver.sees_login and tracker.login_seen,
             tracker.is_logged_in,
             tracker.login_failed,
             tracker.second_factor,
             tracker.logged_in_at,
-            driver.heals_exit,
-            driver.heals_hang,
-            driver.has_commands,
+            driver.external_restart_on_exit,
+            driver.external_restart_on_hang,
+            driver.has_command_server,
         )
 
     async def _decide(self) -> None:
-        seen, now = self.seen(), self._now()
-        before, self.decision = self.decision, self.policy.decide(seen, now)
+        observation, now = self.observe(), self._now()
+        before, self.decision = self.decision, self.policy.decide(observation, now)
         if self.decision != before:
-            self._untold_since = now.mono
-        elif self._untold_since is not None and now.mono - self._untold_since >= _NEWS_AFTER:
-            self._untold_since = None
-            # A port that is not open yet is no news while the gateway starts.
-            is_news = self.decision.trouble and seen.state not in (GatewayState.STARTING, GatewayState.RESTARTING)
+            self._unlogged_since = now.mono
+        elif self._unlogged_since is not None and now.mono - self._unlogged_since >= _LOG_DECISION_AFTER:
+            self._unlogged_since = None
+            # While the gateway starts, a closed port is not worth a log line.
+            is_news = self.decision.trouble and observation.state not in (
+                GatewayState.STARTING,
+                GatewayState.RESTARTING,
+            )
             _log.log(logging.INFO if is_news else logging.DEBUG, "%s", self.decision.alert or self.decision.reason)
-        if self.decision.act is not Act.NOTHING and self.decision == before:  # with all that the driver saw meanwhile
-            await self._act(self.decision, full_login=self.policy.needs_login(self.decision.act, seen, now))
-        self._changed()
+        if self.decision.act is not Action.NOTHING and self.decision == before:  # the driver's events are processed
+            await self._perform(self.decision, full_login=self.policy.needs_login(self.decision.act, observation, now))
+        self._publish_status()
 
-    async def _act(self, decision: Decision, *, full_login: bool) -> None:
+    async def _perform(self, decision: Decision, *, full_login: bool) -> None:
         act, reason = decision.act, decision.reason
         login = ", which needs a full login" if full_login and act in RESTARTS else ""
         if self.settings.dry_run:
@@ -211,19 +214,19 @@ class Supervisor:
             return
         _log.warning("%s%s: %s", act, login, reason)
         if act in RESTARTS:
-            self._restarted = f"the gateway was restarted at {self._now().wall:%H:%M} UTC: {reason}"
+            self._restart_alert = f"the gateway was restarted at {self._now().wall:%H:%M} UTC: {reason}"
         try:
-            await self._carry_out(act, reason, full_login=full_login)
+            await self._execute(act, reason, full_login=full_login)
         except DriverError as error:
-            self._restarted = ""
+            self._restart_alert = ""
             _log.error("%s failed: %s", act, error)
 
-    async def _carry_out(self, act: Act, reason: str, *, full_login: bool) -> None:
-        """Do it. It is counted before it is done, unless nothing happens when it fails. Raises ``DriverError``."""
-        if act in (Act.KILL, Act.START):
-            self._count(act, reason, full_login=full_login)
-            if act is Act.KILL:
-                self.monitor.take(RestartStarted(reason))
+    async def _execute(self, act: Action, reason: str, *, full_login: bool) -> None:
+        """Perform the action. Restarts are recorded first, so that a failed one counts, too. Raises ``DriverError``."""
+        if act in (Action.KILL, Action.START):
+            self._record_restart(act, reason, full_login=full_login)
+            if act is Action.KILL:
+                self.monitor.handle_event(RestartStarted(reason))
                 await self.driver.restart()
             else:
                 await self._start()
@@ -234,61 +237,63 @@ class Supervisor:
             self.policy.refused(act)
             raise
         _log.info("the command server answers %s: %s", act, answer or "OK")
-        self._count(act, reason, full_login=full_login)
-        if act is Act.RESTART:
-            self.monitor.take(RestartStarted(reason))
+        self._record_restart(act, reason, full_login=full_login)
+        if act is Action.RESTART:
+            self.monitor.handle_event(RestartStarted(reason))
 
-    def _count(self, act: Act, reason: str, *, full_login: bool) -> None:
+    def _record_restart(self, act: Action, reason: str, *, full_login: bool) -> None:
         now = self._now()
         self.policy.done(act, full_login=full_login, now=now)
         if act in RESTARTS:
             self._acted_at = now.mono
             self.store.add_restart(self.policy.restarts[-1], reason)
 
-    async def _serve_request(self) -> None:
+    async def _handle_next_request(self) -> None:
         found = self.store.next_request()
         if found is None:
             return
         name, request = found
-        _log.info("%s is asked for by %s", request.action, request.by)
+        _log.info("%s requested by %s", request.action, request.by)
         try:
-            answer = await self._serve(request)
+            answer = await self._handle_request(request)
         except DriverError as error:
-            answer = Answer(is_done=False, words=str(error))
-        _log.info("%s: %s", request.action, answer.words)
-        self.store.answer(name, answer)
+            answer = SupervisorAnswer(is_done=False, message=str(error))
+        _log.info("%s: %s", request.action, answer.message)
+        self.store.save_answer(name, answer)
 
-    async def _serve(self, request: Request) -> Answer:
+    async def _handle_request(self, request: SupervisorRequest) -> SupervisorAnswer:
         match request.action:
             case "stop":
                 await self.driver.stop()
-                self.monitor.stopped()
-                self._changed()
+                self.monitor.mark_stopped()
+                self._publish_status()
                 self.stop()
-                return Answer(is_done=True, words="the gateway is stopped")
+                return SupervisorAnswer(is_done=True, message="the gateway is stopped")
             case "start":
                 await self._start()
-                return Answer(is_done=True, words="the gateway runs")
+                return SupervisorAnswer(is_done=True, message="the gateway runs")
             case _:
                 return await self._restart(request)
 
-    async def _restart(self, request: Request) -> Answer:
+    async def _restart(self, request: SupervisorRequest) -> SupervisorAnswer:
         with_orders = request.with_orders or self.settings.restart_with_orders
-        orders = await working_orders(self.connector) if self._link in (Link.UP, Link.UPSTREAM_DOWN) else 0
-        refusal = why_not_now(self.monitor.tracker.state, orders, with_orders=with_orders)
+        orders = await count_working_orders(self.connector) if self._port_state in _HAS_SESSION else 0
+        refusal = restart_refusal(self.monitor.tracker.state, orders, with_orders=with_orders)
         if refusal:
-            return Answer(is_done=False, words=refusal)
-        seen, now, reason = self.seen(), self._now(), f"asked for by {request.by}"
+            return SupervisorAnswer(is_done=False, message=refusal)
+        observation, now, reason = self.observe(), self._now(), f"requested by {request.by}"
         if not await self.driver.is_running():
-            await self._carry_out(Act.START, reason, full_login=True)
-            return Answer(is_done=True, words="the gateway is started")
-        if seen.has_commands and seen.is_logged_in:
-            full_login = self.policy.needs_login(Act.RESTART, seen, now)
+            await self._execute(Action.START, reason, full_login=True)
+            return SupervisorAnswer(is_done=True, message="the gateway is started")
+        if observation.has_command_server and observation.is_logged_in:
+            full_login = self.policy.needs_login(Action.RESTART, observation, now)
             try:
-                await self._carry_out(Act.RESTART, reason, full_login=full_login)
+                await self._execute(Action.RESTART, reason, full_login=full_login)
             except DriverError as error:
                 _log.info("%s", error)
             else:
-                return Answer(is_done=True, words="the gateway restarts" + ("" if full_login else ", without a login"))
-        await self._carry_out(Act.KILL, reason, full_login=True)
-        return Answer(is_done=True, words="the gateway is restarted; it needs a full login")
+                return SupervisorAnswer(
+                    is_done=True, message="the gateway restarts" + ("" if full_login else ", without a login")
+                )
+        await self._execute(Action.KILL, reason, full_login=True)
+        return SupervisorAnswer(is_done=True, message="the gateway is restarted; it needs a full login")

@@ -1,7 +1,7 @@
-"""Sinks: they take a ``Status`` and tell it. They know the core and their own library, nothing else of ours."""
+"""Sinks: they take each ``Status`` and log, store, count or send it. They import only ``core`` and libraries."""
 
 import logging
 
-# The program decides where its logs go; without a handler of its own, ours stay quiet. Here and not in ``ibkr``:
-# importing logging would double the time of a bare ``import ibkr``.
+# The program decides where its logs go. Without this handler, warnings would go to stderr. It is here and not in
+# ``ibkr``, because to import logging would double the time of a bare ``import ibkr``.
 logging.getLogger("ibkr").addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus (extra ``serve``); names and units by its conventions. The table is in docs/serve.md."""
+"""Metrics for Prometheus (extra ``serve``), with names and units by its conventions. docs/serve.md lists them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from ibkr.core.gateway import GatewayState
+from ibkr.core.gateway_status import GatewayState
 from ibkr.core.outage import OutageCause, Outcome
-from ibkr.core.state import ConnectionState, FarmState
+from ibkr.core.states import ConnectionState, FarmState
 from ibkr.core.stats import Stats
 from ibkr.core.status import Status
-from ibkr.observe.outages import OutageWatch
+from ibkr.core.subscription_info import SubscriptionState
+from ibkr.observe.outage_tracker import OutageTracker
 from ibkr.observe.sink import Relay
 
 _RECOVERY = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
@@ -26,9 +27,12 @@ _Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
 
 
 class Metrics:
-    """A sink that counts. It only adds in memory, so it needs no relay; all methods belong to the connector's thread.
+    """A sink that counts. It works in memory, so it needs no relay. Call all methods in the connector's thread.
 
-    ``stats`` gives the connector's stats, ``relays`` the sinks whose losses are shown.
+    Args:
+        stats: Returns the stats of the connector.
+        relays: The sinks whose lost statuses are shown.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -44,9 +48,9 @@ class Metrics:
         self._state = ConnectionState.DISCONNECTED
         self._since = clock()
         self._seconds = dict.fromkeys(ConnectionState, 0.0)
-        self._watch = OutageWatch()
+        self._tracker = OutageTracker()
         self._outages = dict.fromkeys(OutageCause, 0)
-        self._out_since = 0.0
+        self._outage_since = 0.0
         self._farms: set[str] = set()
         self._probes = 0
         self._registry = CollectorRegistry()
@@ -66,28 +70,28 @@ class Metrics:
         )
         self._registry.register(self)
 
-    def tell(self, status: Status) -> None:
+    def handle(self, status: Status) -> None:
         """Count what this status changes."""
         self._status = status
         self._farms |= status.farms.keys()
         if status.state is not self._state:
-            self._pass_time()
+            self._add_time()
             self._state = status.state
-        was_out, now = self._watch.current is not None, self._clock()
-        outage = self._watch.tell(status)
+        was_out, now = self._tracker.current is not None, self._clock()
+        outage = self._tracker.update(status)
         if outage is None:
             return
         if not was_out:
             self._outages[outage.cause] += 1
-            self._out_since = now
+            self._outage_since = now
         if outage.outcome is Outcome.RECOVERED:
-            self._recovery.observe(now - self._out_since)  # by a clock that nobody sets
+            self._recovery.observe(now - self._outage_since)  # by the monotonic clock, which nobody sets
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""
 
     def sample(self) -> Stats:
-        """Take the stats, so that every probe is counted; at least once in ten minutes (``KEPT_ROUND_TRIPS``)."""
+        """Read the stats and count new probes. Call it at least every ten minutes (``KEPT_ROUND_TRIPS``)."""
         stats = self._stats()
         for seconds in stats.round_trips_after(self._probes):
             self._round_trip.observe(seconds)
@@ -95,30 +99,30 @@ class Metrics:
         return stats
 
     def render(self, accept: str = "") -> tuple[str, bytes]:
-        """Content type and text for a scraper that accepts this: OpenMetrics or Prometheus's own format."""
+        """Return content type and text: OpenMetrics or Prometheus's own format, as the ``Accept`` header asks."""
         self.sample()  # first: the histograms are read before `collect` is called
         encoder, content_type = choose_encoder(accept)
         return content_type, encoder(self._registry)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, to the registry: ``collect`` is called when somebody asks, not before."""
+        """Return nothing, so that the registry does not call ``collect`` before somebody asks."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric but the histograms, as of now."""
+        """Return every metric except the histograms, as of now."""
         stats = self._stats()
-        self._pass_time()
-        yield from self._of_states()
-        yield from _of_traffic(stats)
+        self._add_time()
+        yield from self._state_metrics()
+        yield from _traffic_metrics(stats)
         yield _labelled(
-            GaugeMetricFamily("ibkr_subscriptions", "Subscriptions by where they stand.", labels=["standing"]),
-            {name: getattr(stats.subscriptions, name) for name in ("wanted", "sent", "live", "refused")},
+            GaugeMetricFamily("ibkr_subscriptions", "Subscriptions by state.", labels=["standing"]),
+            {state: getattr(stats.subscriptions, state) for state in SubscriptionState},
         )
-        yield from self._of_gateway()
+        yield from self._gateway_metrics()
         up = (FarmState.OK, FarmState.INACTIVE)
         farms = self._status.farms if self._status else {}
         yield _labelled(
-            GaugeMetricFamily("ibkr_farm_up", "1 when the data farm is ok or idle, as last told.", labels=["farm"]),
+            GaugeMetricFamily("ibkr_farm_up", "1 when the data farm is ok or idle, as last reported.", labels=["farm"]),
             {farm: float(farms.get(farm) in up) for farm in sorted(self._farms)},
         )
         yield _labelled(
@@ -126,13 +130,13 @@ class Metrics:
             {relay.name: relay.dropped for relay in self._relays},
         )
         yield _labelled(
-            CounterMetricFamily("ibkr_sink_failures", "Statuses at which a sink failed.", labels=["sink"]),
+            CounterMetricFamily("ibkr_sink_failures", "Statuses that a sink failed to handle.", labels=["sink"]),
             {relay.name: relay.failed for relay in self._relays},
         )
 
-    def _of_states(self) -> Iterator[Metric]:
+    def _state_metrics(self) -> Iterator[Metric]:
         yield _labelled(
-            GaugeMetricFamily("ibkr_state", "1 for the state that the connection is in.", labels=["state"]),
+            GaugeMetricFamily("ibkr_state", "1 for the current state of the connection.", labels=["state"]),
             {state: float(state is self._state) for state in ConnectionState},
         )
         yield _labelled(
@@ -141,12 +145,10 @@ class Metrics:
         )
         may_trade = self._status is not None and self._status.may_trade
         yield GaugeMetricFamily("ibkr_may_trade", "1 when orders may be sent.", float(may_trade))
-        yield _labelled(
-            CounterMetricFamily("ibkr_outages", "Outages by what ended READY.", labels=["cause"]), self._outages
-        )
+        yield _labelled(CounterMetricFamily("ibkr_outages", "Outages by cause.", labels=["cause"]), self._outages)
 
-    def _of_gateway(self) -> Iterator[Metric]:
-        """Of its process; no value where nobody watches it."""
+    def _gateway_metrics(self) -> Iterator[Metric]:
+        """Return the metrics of the gateway's process; without values if nobody watches it."""
         gateway = self._status.gateway if self._status else None
         yield _labelled(
             GaugeMetricFamily("ibkr_gateway_state", "1 for the state of the gateway's process.", labels=["state"]),
@@ -162,13 +164,13 @@ class Metrics:
         yield restarts
         yield login
 
-    def _pass_time(self) -> None:
+    def _add_time(self) -> None:
         now = self._clock()
         self._seconds[self._state] += now - self._since
         self._since = now
 
 
-def _of_traffic(stats: Stats) -> Iterator[Metric]:
+def _traffic_metrics(stats: Stats) -> Iterator[Metric]:
     counters = (
         ("ibkr_connection_attempts", "Attempts at a session.", stats.attempts, ""),
         ("ibkr_received_messages", "Messages from the gateway.", stats.messages_in, ""),
@@ -177,11 +179,11 @@ def _of_traffic(stats: Stats) -> Iterator[Metric]:
         ("ibkr_sent_bytes", "Bytes to the gateway.", stats.bytes_out, "bytes"),
         (
             "ibkr_loop_stalls",
-            "Times that the event loop was blocked, 0.5 s or more and some that were shorter.",
+            "Times that the event loop was blocked, 0.5 s or longer and some shorter ones.",
             stats.loop_stalls,
             "",
         ),
-        ("ibkr_loop_stall_seconds", "Time that it was blocked altogether.", stats.loop_stall_seconds, "seconds"),
+        ("ibkr_loop_stall_seconds", "Total time that the event loop was blocked.", stats.loop_stall_seconds, "seconds"),
     )
     for name, words, value, unit in counters:
         yield CounterMetricFamily(name, words, value, unit=unit)

@@ -1,1 +1,1 @@
-"""The fact queue, the timers, and the carrying out of orders. asyncio, no client library."""
+"""Runs the state machine in an event loop: event queue, timers, effects, threads. asyncio only, no client library."""

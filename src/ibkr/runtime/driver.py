@@ -1,6 +1,6 @@
-"""The driver: one queue of events, taken one by one; each goes through the machine, then its effects are carried out.
+"""The driver: takes events from one queue, runs each through the machine, and carries out the effects.
 
-Over 300 lines, because it also ends a session that our own mistake has broken, whatever else fails then.
+Over 300 lines, because it also ends a session after an internal error, even if something else fails then.
 """
 
 from __future__ import annotations
@@ -15,58 +15,63 @@ from datetime import UTC, datetime
 
 from ibkr.core import effects as do
 from ibkr.core.errors import Failure
-from ibkr.core.facts import ClockJumped, Fact, Now, PeerSeen, Timer, TimerFired, TransportEnded
+from ibkr.core.events import ClockJumped, Event, Now, PeerIdentified, Timer, TimerFired, TransportClosed
 from ibkr.core.machine import Machine
 from ibkr.core.status import Status
-from ibkr.runtime.effects import CARRY_OUT, Session
-from ibkr.runtime.peer import look_at_peer
-from ibkr.runtime.pulse import Pulse, pulse_of
-from ibkr.runtime.script import running_loop
+from ibkr.runtime.effect_runner import EFFECT_RUNNERS, SessionProtocol
+from ibkr.runtime.loop_monitor import LoopMonitor, monitor_of
+from ibkr.runtime.peer_probe import probe_peer
+from ibkr.runtime.script_loop import running_loop
 
 logger = logging.getLogger("ibkr.runtime")
 
 
-_ANOTHER_ERROR = "Another internal error while the session was being ended. Please report this, too."
+_SECOND_ERROR = "Another internal error while the session was being ended. Please report this, too."
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SLACK = 0.01
-"""Of the whole wait: so much later may any timer fire. More would break the promise of 6.1 s to a suspicion."""
+"""The fraction of its wait by which a timer may be late. More would break the promise to suspect a silent session
+within 6.1 s.
+"""
 
 
 def now() -> Now:
-    """The moment, for the machine; monotonic time is the running loop's, so that a test can hand in its own."""
-    loop = running_loop()  # none runs when the program's has ended, and it still wants to know what became of orders
+    """The current time for the machine. The monotonic time is the running loop's, so that tests can replace it."""
+    loop = running_loop()  # no loop runs if the program's loop has ended; the program may still ask about its orders
     return Now(time.monotonic() if loop is None else loop.time(), datetime.now(UTC))
 
 
-def _nobody(_status: Status) -> None:
-    """In a forked process nobody is called."""
+def _ignore_status(_status: Status) -> None:
+    """Call nobody: used in a forked process."""
 
 
-def together(due: float, slack: float) -> float:
-    """A moment at most ``slack`` seconds later, at which the timers of other connectors in this loop come due, too.
+def align_due(due: float, slack: float) -> float:
+    """A time at most ``slack`` seconds later, at which timers of other connectors in this loop are due, too.
 
-    Waking up costs more than what there is to do.
+    Waking up the process costs more than the work itself.
     """
     if slack <= 0:
         return due
-    # Each grain is twice the next smaller one, so that different slacks meet; the whole of it at the usual 50 ms.
+    # Each step is twice the next smaller one, so that timers with different slack meet. A slack of 50 ms gives a step
+    # of 50 ms.
     grain = math.ldexp(0.05, math.frexp(slack / 0.05)[1] - 1)
     return math.ceil(due / grain) * grain
 
 
 class Driver:
-    """Runs one machine over one session. Everything here happens on the loop that runs it.
+    """Runs one machine over one session. All of it happens in the event loop.
 
-    A fact posted while another is being taken waits its turn, a caller's callback included. ``on_status`` is called
-    after the orders of the fact that changed the status; ``on_blocked`` with the loop and the seconds that it was
-    blocked, if over ``loop_block_warning``; ``stalls`` counts all that were noticed. ``crash`` holds the exception of a
-    mistake in our own code.
+    If an event is posted while another event is processed, for example by a user's callback, it waits in the queue.
+
+    Attributes:
+        crash: The exception of an internal error, if there was one.
+        stalls: How often the event loop was blocked.
+        stall_seconds: How long it was blocked in total.
     """
 
     def __init__(
         self,
         machine: Machine,
-        session: Session,
+        session: SessionProtocol,
         on_status: Callable[[Status], None],
         on_blocked: Callable[[asyncio.AbstractEventLoop, float], None],
     ) -> None:
@@ -74,242 +79,250 @@ class Driver:
         self._session = session
         self._on_status = on_status
         self._on_blocked = on_blocked
-        self._pulse: Pulse | None = None
-        self._queue: deque[Fact] = deque()
+        self._monitor: LoopMonitor | None = None
+        self._queue: deque[Event] = deque()
         self._busy = False
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
-        self._fired: set[Timer] = set()
-        self._quiet: set[asyncio.Future[None]] = set()
-        self._look: asyncio.Task[Failure | None] | None = None
+        self._due_timers: set[Timer] = set()
+        self._quiet_waiters: set[asyncio.Future[None]] = set()
+        self._peer_probe: asyncio.Task[Failure | None] | None = None
         self.crash: Exception | None = None
         self.stalls = 0
         self.stall_seconds = 0.0
 
     @property
-    def last_beat(self) -> datetime:
-        """When the loop last had a turn, to within a beat of its pulse; the earliest of all times if it has none."""
-        pulse = self._pulse  # another thread may ask
-        return _NEVER if pulse is None else datetime.fromtimestamp(pulse.wall, UTC)
+    def last_loop_check(self) -> datetime:
+        """When the loop last ran, within one period of its monitor. ``datetime.min`` if the loop has no monitor."""
+        monitor = self._monitor  # another thread may call this
+        return _NEVER if monitor is None else datetime.fromtimestamp(monitor.checked_at, UTC)
 
-    def post(self, fact: Fact) -> None:
-        """Take a fact, or queue it behind the one that is being taken."""
-        self._queue.append(fact)
+    def post(self, event: Event) -> None:
+        """Process an event, or queue it behind the event that is being processed."""
+        self._queue.append(event)
         if not self._busy:
-            self._work()
+            self._process_queue()
 
-    def look_at_transport(self) -> None:
-        """Show the end of the session as soon as nothing can be sent any more, before the loop tells of it."""
+    def check_transport(self) -> None:
+        """Report the end of the session as soon as nothing can be sent, before the event loop reports it."""
         if not self._busy and self._machine.is_in_session:
-            self._work(self._take_loss)
+            self._process_queue(self._check_transport_loss)
 
-    def _work(self, first: Callable[[], None] = lambda: None) -> None:
-        """Take what is queued, and what comes to the queue by that."""
+    def _process_queue(self, first: Callable[[], None] | None = None) -> None:
+        """Process the queued events, and events that are queued meanwhile."""
         self._busy = True
         try:
-            first()
-            self._settle()
+            if first is not None:
+                first()
+                self._after_step()
             while self._queue:
-                self._take(self._queue.popleft())
-                self._settle()
+                self._process(self._queue.popleft())
+                self._after_step()
         finally:
             self._busy = False
 
     @property
     def silence(self) -> float:
-        """Seconds since the socket last brought a byte."""
-        return asyncio.get_running_loop().time() - self._session.last_byte
+        """Seconds since a message was last decoded."""
+        return asyncio.get_running_loop().time() - self._session.last_message
 
-    async def quiet(self) -> None:
-        """Wait until nothing is wanted and nothing is left, or until somebody wants a connection again."""
+    @property
+    def answer_age(self) -> float:
+        """Seconds since the gateway last answered a request."""
+        return asyncio.get_running_loop().time() - self._session.last_answer
+
+    async def wait_quiet(self) -> None:
+        """Wait until no connection is requested and its parts have ended, or until a connection is requested again."""
         if self._is_quiet:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._quiet.add(waiter)
+        self._quiet_waiters.add(waiter)
         try:
             await waiter
         finally:
-            self._quiet.discard(waiter)
+            self._quiet_waiters.discard(waiter)
 
-    def _take(self, fact: Fact) -> None:
-        self._take_loss()
-        if isinstance(fact, TimerFired):
-            if fact.timer not in self._fired:
-                return  # stopped while it waited in the queue, behind a callback that turns the loop itself
-            self._fired.remove(fact.timer)
-        self._step(fact)
+    def _process(self, event: Event) -> None:
+        self._check_transport_loss()
+        if isinstance(event, TimerFired):
+            if event.timer not in self._due_timers:
+                return  # stopped while its event was queued, behind a callback that ran the loop itself
+            self._due_timers.remove(event.timer)
+        self._step(event)
 
-    def _settle(self) -> None:
-        """Mind the loop's pulse while a connection is wanted, and let go who waits until nothing is left of it."""
-        if (self._pulse is not None) is not self._machine.is_wanted:
-            self._mind_pulse()
-        if self._look is not None and not self._machine.is_looking:
-            self._look.cancel()
-        self._tell_quiet()
+    def _after_step(self) -> None:
+        """Update the loop monitor, cancel an unneeded peer probe, and wake up waiters."""
+        if (self._monitor is not None) is not self._machine.is_wanted:
+            self._update_monitor()
+        if self._peer_probe is not None and not self._machine.is_identifying_peer:
+            self._peer_probe.cancel()
+        if self._quiet_waiters:
+            self._wake_quiet_waiters()
 
     @property
     def _is_quiet(self) -> bool:
-        return self._machine.is_quiet and self._look is None
+        return self._machine.is_quiet and self._peer_probe is None
 
-    def _tell_quiet(self) -> None:
+    def _wake_quiet_waiters(self) -> None:
         if self._is_quiet or self._machine.is_wanted:
-            for waiter in self._quiet:
+            for waiter in self._quiet_waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _step(self, fact: Fact) -> None:
+    def _step(self, event: Event) -> None:
         try:
-            if isinstance(fact, TimerFired):
-                fact = TimerFired(fact.timer, fact.late, self._session.last_byte, self._session.has_socket)
-            orders, crash = self._machine.step(fact, now()), self.crash
-            for order in orders:
-                self._carry_out(order)
+            if isinstance(event, TimerFired):
+                event = TimerFired(event.timer, event.late, self._session.last_message, self._session.has_socket)
+            effects, crash = self._machine.step(event, now()), self.crash
+            for effect in effects:
+                self._run_effect(effect)
                 if self.crash is not crash:
-                    return  # broken off meanwhile: the rest is of a session that is over
+                    return  # the session was ended meanwhile; the remaining effects belong to it
         except Exception as error:
-            self.break_off(f"handling {fact!r}", error)
+            self.break_off(f"handling {event!r}", error)
             return
-        published = orders[-1] if orders else None  # a new status is the last that a step orders
-        if isinstance(published, do.Publish):
-            self._on_status(published.status)
+        last = effects[-1] if effects else None  # a new status is the last effect of a step
+        if isinstance(last, do.PublishStatus):
+            self._on_status(last.status)
 
-    def _take_loss(self) -> None:
-        """No fact is shown in a session in which nothing can be sent any more."""
+    def _check_transport_loss(self) -> None:
+        """If nothing can be sent any more, process this first: no other event is processed in such a session."""
         try:
             why = self._session.lost_transport if self._machine.is_in_session else ""
         except Exception as error:
-            self.break_off("looking at the transport", error)
+            self.break_off("checking the transport", error)
             return
         if why:
-            self._step(TransportEnded(self._machine.attempts, why))
+            self._step(TransportClosed(self._machine.attempts, why))
 
     def blocked(self, seconds: float) -> None:
-        """The loop's pulse has noticed a blockage."""
+        """The loop monitor has seen that the loop was blocked."""
         self.stalls += 1
         self.stall_seconds += seconds
         if seconds > self._machine.policy.loop_block_warning:
             self._on_blocked(asyncio.get_running_loop(), seconds)
 
     def jumped(self, seconds: float) -> None:
-        """The loop's pulse has noticed that the machine slept."""
+        """The loop monitor has seen that the machine slept."""
         if seconds > self._machine.policy.suspend_jump:
             self.post(ClockJumped(seconds))
 
-    def _mind_pulse(self) -> None:
-        """Listen to the loop's pulse while a connection is wanted."""
-        if self._pulse is not None:
-            self._pulse.remove(self)
-            self._pulse = None
+    def _update_monitor(self) -> None:
+        """Monitor the loop while a connection is requested."""
+        if self._monitor is not None:
+            self._monitor.remove(self)
+            self._monitor = None
         if self._machine.is_wanted:
-            self._pulse = pulse_of(asyncio.get_running_loop())
-            self._pulse.add(self)
+            self._monitor = monitor_of(asyncio.get_running_loop())
+            self._monitor.add(self)
 
-    def _carry_out(self, order: do.Effect) -> None:
-        match order:
+    def _run_effect(self, effect: do.Effect) -> None:
+        match effect:
             case do.StartTimer(timer, delay, whole):
-                self._start(timer, delay, _SLACK * max(delay, whole))
+                self._start_timer(timer, delay, _SLACK * max(delay, whole))
             case do.StopTimer(timer):
-                self._stop(timer)
-            case do.Publish():
-                pass  # told once all orders are carried out
-            case do.Look(attempt, port):
-                self._begin_look(attempt, port)
+                self._stop_timer(timer)
+            case do.PublishStatus():
+                pass  # reported after all effects are carried out
+            case do.IdentifyPeer(attempt, port):
+                self._start_peer_probe(attempt, port)
             case _:
-                CARRY_OUT[type(order)](self._session, order)
+                EFFECT_RUNNERS[type(effect)](self._session, effect)
 
-    def _begin_look(self, attempt: int, port: int) -> None:
+    def _start_peer_probe(self, attempt: int, port: int) -> None:
         loop = asyncio.get_running_loop()
-        look = loop.create_task(look_at_peer(self._machine.identity.host, port), name=f"ibkr-look-{attempt}")
+        probe = loop.create_task(probe_peer(self._machine.identity.host, port), name=f"ibkr-look-{attempt}")
 
-        def ended(look: asyncio.Task[Failure | None]) -> None:
-            if look is not self._look:
-                return  # of a loop that was abandoned
-            self._look = None
-            if not look.cancelled():
-                self.post(PeerSeen(attempt, look.result()))
-            self._tell_quiet()
+        def ended(probe: asyncio.Task[Failure | None]) -> None:
+            if probe is not self._peer_probe:
+                return  # the probe belongs to a loop that was abandoned
+            self._peer_probe = None
+            if not probe.cancelled():
+                self.post(PeerIdentified(attempt, probe.result()))
+            self._wake_quiet_waiters()
 
-        self._look = look
-        look.add_done_callback(ended)
+        self._peer_probe = probe
+        probe.add_done_callback(ended)
 
-    def _start(self, timer: Timer, delay: float, slack: float) -> None:
-        self._stop(timer)
+    def _start_timer(self, timer: Timer, delay: float, slack: float) -> None:
+        self._stop_timer(timer)
         loop = asyncio.get_running_loop()
-        due = together(loop.time() + delay, slack)
-        self._timers[timer] = loop.call_at(due, self._fire, timer, due)
+        due = align_due(loop.time() + delay, slack)
+        self._timers[timer] = loop.call_at(due, self._timer_due, timer, due)
 
-    def _stop(self, timer: Timer) -> None:
-        self._fired.discard(timer)
+    def _stop_timer(self, timer: Timer) -> None:
+        self._due_timers.discard(timer)
         handle = self._timers.pop(timer, None)
         if handle is not None:
             handle.cancel()
 
-    def _fire(self, timer: Timer, due: float) -> None:
+    def _timer_due(self, timer: Timer, due: float) -> None:
         del self._timers[timer]
-        self._fired.add(timer)
+        self._due_timers.add(timer)
         late = max(0.0, asyncio.get_running_loop().time() - due)
         self.post(TimerFired(timer, late))
 
     def shut_down(self) -> None:
-        """Have the system end the socket, whatever the loop does; nothing else is changed."""
+        """Have the system end the socket, in every state of the loop. Nothing else changes."""
         self._session.shut_down()
 
     def abandon(self, why: str, *, forked: bool = False) -> None:
-        """The loop is gone, with a live connection: nothing of it can be awaited or called any more.
+        """End a live connection whose loop is gone: nothing in that loop can be awaited or called.
 
-        In a ``forked`` process it is the parent's, and goes on there; nobody is called here.
+        In a ``forked`` process, the connection belongs to the parent and continues there. No listener is called.
         """
         self._timers.clear()
-        self._look = None
-        if self._pulse is not None:
-            self._pulse.remove(self)
-            self._pulse = None
-        self._fired.clear()
+        self._peer_probe = None
+        if self._monitor is not None:
+            self._monitor.remove(self)
+            self._monitor = None
+        self._due_timers.clear()
         self._queue.clear()
         self._busy = False
-        self._survive(self._session.detach if forked else self._session.shut_down)
+        self._run_guarded(self._session.detach if forked else self._session.shut_down)
         self._machine.break_off(why, Now(0.0, datetime.now(UTC)), socket_gone=True)
         on_status = self._on_status
         if forked:
-            self._on_status = _nobody
+            self._on_status = _ignore_status
         try:
-            self._survive(self._session.abandon)
+            self._run_guarded(self._session.abandon)
         finally:
             self._on_status = on_status
         if not forked:
             self._on_status(self._machine.status)
 
     def break_off(self, what: str, error: Exception) -> None:
-        """A mistake in our own code, while doing ``what``: what it would call ready could be a lie.
+        """Handle an error in our own code that occurred while doing ``what``.
 
-        The session ends, loudly, and the state is ``FAILED``, whatever else raises on the way.
+        The session ends with a critical log message, and the state is ``FAILED``, even if further steps raise. To
+        continue could mean to report ``READY`` wrongly.
         """
-        if not self._busy:  # what the end of the session posts has to wait until the machine knows
-            self._work(lambda: self.break_off(what, error))
+        if not self._busy:  # events of the session's end must wait until the machine knows about the error
+            self._process_queue(lambda: self.break_off(what, error))
             return
         logger.critical("Internal error while %s; the session is ended. Please report this.", what, exc_info=error)
         self.crash = error
         self._queue.clear()
         for timer in list(self._timers):
-            self._stop(timer)
+            self._stop_timer(timer)
         socket_gone = self._end_session()
         self._machine.break_off(f"internal error: {error!r}", now(), socket_gone=socket_gone)
         self._on_status(self._machine.status)
 
     def _end_session(self) -> bool:
-        """End it as far as it can be ended. Whether nothing more will be heard of its socket."""
+        """End the session as far as possible. Returns whether no further event of its socket will come."""
         socket_gone = True
         try:
-            self._session.abort()
+            self._session.abort_socket()
             socket_gone = self._session.has_ended
         except Exception:
-            logger.critical(_ANOTHER_ERROR, exc_info=True)
-            self._survive(self._session.shut_down)
-        self._survive(self._session.release)
+            logger.critical(_SECOND_ERROR, exc_info=True)
+            self._run_guarded(self._session.shut_down)
+        self._run_guarded(self._session.end_subscriptions)
         return socket_gone
 
-    def _survive(self, end: Callable[[], None]) -> None:
-        """Take one step of a session's end. If it fails, the other steps are taken all the same."""
+    def _run_guarded(self, end: Callable[[], None]) -> None:
+        """Run one step of a session's end. If it fails, log that; the other steps still run."""
         try:
             end()
         except Exception:
-            logger.critical(_ANOTHER_ERROR, exc_info=True)
+            logger.critical(_SECOND_ERROR, exc_info=True)

@@ -1,4 +1,4 @@
-"""Those who want to know: callbacks, kept apart from each other and from us."""
+"""Lists of callbacks for statuses, gap reports and other values. An exception in one does not affect the others."""
 
 from __future__ import annotations
 
@@ -9,57 +9,112 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from ibkr.core.states import ConnectionState
+from ibkr.core.status import Status
+from ibkr.runtime.script_loop import running_loop
+
 logger = logging.getLogger("ibkr.runtime")
 
 T = TypeVar("T")
 
+SETTLE_SECONDS = 1.0
+"""Seconds. A ``SYNCING`` that lasts longer is reported. A shorter one is not, because ``READY`` follows."""
+
 
 class Listeners(Generic[T]):
-    """Callbacks about one thing, a status or a gap. One that raises is logged with its traceback and hurts nobody else.
+    """Callbacks for one topic. If a callback raises, the exception is logged, and the other callbacks are still called.
 
-    ``instead``: what to write in place of a coroutine function, in the error for it.
+    ``alternative`` is what the error for a coroutine function suggests instead.
     """
 
-    def __init__(self, thing: str, instead: str = "") -> None:
-        self._thing, self._instead = thing, instead
+    def __init__(self, topic: str, alternative: str = "") -> None:
+        self._topic, self._alternative = topic, alternative
         self._callbacks: list[Callable[[T], object]] = []
 
     def add(self, callback: Callable[[T], object]) -> Callable[[], None]:
-        """Call ``callback`` with every new one. Returns what takes it off again; raises ``TypeError``."""
+        """Call ``callback`` with every new value. Returns a function that removes it. Raises ``TypeError``."""
         if inspect.iscoroutinefunction(callback):
             raise TypeError(
-                f"on_{self._thing}() takes a plain function, not the coroutine function {callback!r}:"
-                f" {self._instead}create a task in a plain function"
+                f"on_{self._topic}() takes a plain function, not the coroutine function {callback!r}:"
+                f" {self._alternative}create a task in a plain function"
             )
         if not callable(callback):
             raise TypeError(
-                f"on_{self._thing}() takes a function of one argument, not {callback!r}; write on_{self._thing}(print)"
+                f"on_{self._topic}() takes a function of one argument, not {callback!r}; write on_{self._topic}(print)"
             )
         self._callbacks.append(callback)
         return lambda: self._remove(callback)
 
-    def tell(self, news: T) -> None:
-        """Call all that are on the list now."""
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
+    def notify(self, value: T) -> None:
+        """Call all callbacks."""
         for callback in tuple(self._callbacks):
             try:
-                callback(news)
+                callback(value)
             except (Exception, asyncio.CancelledError):
-                logger.exception("The %s callback %r failed; the others go on", self._thing, callback)
+                logger.exception("The %s callback %r failed; the others continue", self._topic, callback)
 
-    async def first(self, holds: Callable[[T], bool]) -> T:
-        """The next one of which ``holds`` is true."""
+    async def first(self, condition: Callable[[T], bool]) -> T:
+        """Wait for the next value for which ``condition`` is true."""
         found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def look(news: T) -> None:
-            if holds(news) and not found.done():
-                found.set_result(news)
+        def check(value: T) -> None:
+            if condition(value) and not found.done():
+                found.set_result(value)
 
-        self._callbacks.append(look)
+        self._callbacks.append(check)
         try:
             return await found
         finally:
-            self._remove(look)
+            self._remove(check)
 
     def _remove(self, callback: Callable[[T], object]) -> None:
-        with suppress(ValueError):  # off already, perhaps by another thread
+        with suppress(ValueError):  # removed already, perhaps by another thread
             self._callbacks.remove(callback)
+
+
+class StateChangeFilter:
+    """Passes on a status when its ``state`` or ``may_trade`` differs from the last one passed on.
+
+    A restart gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is passed on only if it
+    lasts.
+    """
+
+    def __init__(self, notify: Callable[[Status], None]) -> None:
+        self._notify = notify
+        self._last_reported: tuple[ConnectionState, bool] = ConnectionState.DISCONNECTED, False
+        self._pending: Status | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self, status: Status) -> None:
+        """Check a new status."""
+        lost_more = self._last_reported[1] and not status.may_trade
+        loop = running_loop()
+        is_passing = status.state is ConnectionState.SYNCING and not status.may_trade and not lost_more
+        if is_passing and loop is not None:
+            self._pending = status
+            if self._timer is None:
+                self._timer = loop.call_later(SETTLE_SECONDS, self._timer_due)
+            return
+        self._cancel_pending()
+        self._report(status)
+
+    def _timer_due(self) -> None:
+        status = self._pending
+        self._cancel_pending()
+        if status is not None:
+            self._report(status)
+
+    def _cancel_pending(self) -> None:
+        self._pending = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _report(self, status: Status) -> None:
+        key = status.state, status.may_trade
+        if key != self._last_reported:
+            self._last_reported = key
+            self._notify(status)

@@ -1,6 +1,6 @@
-"""Supervision: one machine at work in one event loop, what the program asks of it, and waiting for what comes of that.
+"""Supervision: runs one machine in one event loop, accepts the program's commands, and waits for their results.
 
-Over 300 lines, because what the session asks of the connector around it is here, too.
+Over 300 lines, because it also implements what a session needs of the connector.
 """
 
 from __future__ import annotations
@@ -9,35 +9,56 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ibkr.core.errors import NotReady, connect_error
-from ibkr.core.facts import ConnectWanted, DisconnectWanted, Fact, ProbeWanted, ReconnectWanted, RetryWanted
-from ibkr.core.gap import GapReport
+from ibkr.core.events import (
+    ConnectRequested,
+    DisconnectRequested,
+    Event,
+    ProbeRequested,
+    ReconnectRequested,
+    RetryRequested,
+)
+from ibkr.core.frozen_record import replace
+from ibkr.core.gap_report import GapReport
 from ibkr.core.machine import Machine
-from ibkr.core.state import ConnectionState
+from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
+from ibkr.core.subscription_info import SubscriptionStatus
 from ibkr.runtime.driver import Driver
-from ibkr.runtime.effects import Session
-from ibkr.runtime.home import Home
-from ibkr.runtime.last_orders import LAST_ORDERS, LastOrders
-from ibkr.runtime.limiter import Limiter
+from ibkr.runtime.effect_runner import SessionProtocol
 from ibkr.runtime.listeners import Listeners
-from ibkr.runtime.script import run_in_script, running_loop
+from ibkr.runtime.loop_context import LoopContext
+from ibkr.runtime.process_exit import FLUSH_SECONDS, FinalFlush
+from ibkr.runtime.rate_limiter import RateLimiter
+from ibkr.runtime.script_loop import run_in_script, running_loop
 
-S = TypeVar("S", bound=Session)
+S = TypeVar("S", bound=SessionProtocol)
 T = TypeVar("T")
 
-_AT_EXIT = 0.7
-"""Seconds that the end of a connection may keep an interpreter from ending."""
+_EXIT_SECONDS = 0.7
+"""Seconds that ending a connection may delay the end of the interpreter."""
+
+
+class FleetMembership(Protocol):
+    """What supervision needs of a program's membership in a fleet."""
+
+    def why_not_held(self) -> str:
+        """Why the lease cannot be trusted now. Empty if it can be trusted."""
+
+    def leave_now(self) -> None:
+        """Leave the fleet, and wait briefly for the end."""
+
+    def after_fork(self) -> None:
+        """Called in a forked process."""
 
 
 class Supervision(Generic[S]):
     """What a connector does, in the event loop of its last ``connect``.
 
-    Every coroutine and every command runs in the loop of ``home``, which knows how a caller gets there.
+    Every coroutine and every command runs in the loop of ``context``, which passes calls to it.
     """
 
     def __init__(
@@ -45,184 +66,216 @@ class Supervision(Generic[S]):
         machine: Machine,
         listeners: Listeners[Status],
         gap_listeners: Listeners[GapReport],
+        subscription_listeners: Listeners[SubscriptionStatus],
         on_blocked: Callable[[asyncio.AbstractEventLoop, float], None],
-        home: Home,
-        limiter: Limiter,
+        context: LoopContext,
+        limiter: RateLimiter,
         make_session: Callable[[Supervision[S]], S],
+        make_fleet: Callable[[Supervision[S]], FleetMembership] | None = None,
     ) -> None:
         self._machine, self._listeners, self._gap_listeners = machine, listeners, gap_listeners
-        self._home = home
+        self._subscription_listeners = subscription_listeners
+        self._context = context
         self._limiter = limiter
         self.session = session = make_session(self)
-        self.driver = Driver(machine, session, listeners.tell, on_blocked)
-        self._last_orders = LastOrders(
-            home, limiter, machine.policy.disconnect_grace, session.refuse_orders, self.driver.quiet, self._end
+        self.driver = Driver(machine, session, listeners.notify, on_blocked)
+        self._final_flush = FinalFlush(
+            context, limiter, machine.policy.disconnect_grace, session.refuse_orders, self.driver.wait_quiet, self._end
         )
         self._is_exiting = False
+        self._fleet = None if make_fleet is None else make_fleet(self)
 
-    # What the session asks.
+    # Called by the session.
 
-    def post(self, fact: Fact) -> None:
-        """Take an event of the session."""
-        self.driver.post(fact)
+    def post(self, event: Event) -> None:
+        """Process an event of the session."""
+        self.driver.post(event)
 
     def failed(self, what: str, error: Exception) -> None:
-        """Our own code has made a mistake while doing this: the session ends, and the state is ``FAILED``."""
+        """An error in our own code occurred while doing ``what``: end the session. The state becomes ``FAILED``."""
         self.driver.break_off(what, error)
 
     def gap_found(self, report: GapReport) -> None:
-        """Take a gap report."""
-        self._gap_listeners.tell(report)
+        """Publish a gap report."""
+        self._gap_listeners.notify(report)
+
+    @property
+    def has_subscription_listeners(self) -> bool:
+        """Whether any listener wants changes of single subscriptions."""
+        return bool(len(self._subscription_listeners))
+
+    def subscriptions_changed(self, changed: tuple[SubscriptionStatus, ...]) -> None:
+        """Publish changed subscriptions, in a separate callback of the loop."""
+        loop = self._context.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon(self._post_subscriptions, changed)
+
+    def _post_subscriptions(self, changed: tuple[SubscriptionStatus, ...]) -> None:
+        for each in changed:
+            self._subscription_listeners.notify(each)
 
     def orders_sent(self) -> None:
-        """Orders or cancels were sent, or wait for their turn. In a plain script, returns when they have left."""
-        self._last_orders.sent()
+        """Orders or cancels were sent or are waiting. In a plain script, return when they have left."""
+        self._final_flush.order_sent()
 
-    def refuse_elsewhere(self) -> None:
-        """Raises ``RuntimeError`` in another thread than that of the event loop."""
-        self._home.refuse_elsewhere()
+    def check_thread(self) -> None:
+        """Raise ``RuntimeError`` if this is not the event loop's thread."""
+        self._context.check_thread()
 
     def run_blocking(self, work: Callable[[], Awaitable[T]], timeout: float | None) -> T:
         """Run a blocking call of the client library in the event loop."""
-        self._home.refuse_elsewhere()
-        return self._home.run(
+        self._context.check_thread()
+        return self._context.run(
             "this blocking call of the client library", "its coroutine: 'await ib.req...Async(...)'", work, timeout
         )
 
     def run_until_over(self) -> None:
-        """Block until no connection is wanted any more; see ``IBConnector.run``."""
+        """Block until no connection is requested any more. See ``IBConnector.run``."""
         self.require_wanted("run()")
-        self._home.run("run()", "'async for status in connector.changes()'", self._until_over)
+        self._context.run("run()", "'async for status in connector.changes()'", self._wait_until_over)
 
     def disconnect(self) -> bool:
-        """End the connection, from any thread; see ``IBConnector.disconnect``."""
+        """End the connection, from any thread. See ``IBConnector.disconnect``."""
         if self.is_quiet:
             return True
-        if self._home.is_elsewhere or self._home.rests_here:
-            return self._home.run("disconnect()", "'await connector.disconnect_async()'", self.disconnect_async)
+        if self._context.in_other_thread or self._context.is_idle_here:
+            return self._context.run("disconnect()", "'await connector.disconnect_async()'", self.disconnect_async)
         return self._disconnect_now()
 
-    # What the program asks.
+    # Called by the connector.
 
     @property
     def status(self) -> Status:
-        """How the connection stands; as of now in the loop's own thread, and in others when the loop last had a say."""
+        """The status as of now. In another thread, it is the status from when the loop last ran."""
         status = self.latest
-        if self._home.is_here or self._machine.is_quiet:
+        if self._context.in_loop_thread or self._machine.is_quiet:
             return replace(status, as_of=datetime.now(UTC))
-        return replace(status, as_of=max(status.as_of, self.driver.last_beat))
+        return replace(status, as_of=max(status.as_of, self.driver.last_loop_check))
 
     @property
     def latest(self) -> Status:
-        """The status; a loop that was closed under a live connection has ended it, and nobody was there to say so."""
-        loop = self._home.loop
+        """The last known status. If the loop was closed while connected, this ends the connection first."""
+        loop = self._context.loop
         if loop is not None and loop.is_closed() and not self._machine.is_quiet:
-            self.driver.abandon("the event loop that it lived in was closed")
-        elif self._home.is_here and running_loop() is loop:
-            self.driver.look_at_transport()
-        return self._machine.status
+            self.driver.abandon("its event loop was closed")
+        elif self._context.in_loop_thread and running_loop() is loop:
+            self.driver.check_transport()
+        status = self._machine.status
+        if self._fleet is not None and status.may_trade and (why := self._fleet.why_not_held()):
+            return replace(status, may_trade=False, may_trade_reason=why)  # the event loop does not know it yet
+        return status
 
     @property
     def is_over(self) -> bool:
-        """Whether no connection is wanted, or it was given up."""
+        """Whether no connection is requested, or the connector stopped trying."""
         return self.latest.state.is_over
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is wanted and nothing is left, so that another loop may begin."""
+        """Whether no connection is requested and its parts have ended, so that another loop may be used."""
         _ = self.latest
         return self._machine.is_quiet
 
     def begin(self, *, wait: bool) -> bool:
-        """Want a connection, in the running loop; whether none was wanted before."""
+        """Request a connection in the running loop. Returns True if no connection was requested before."""
         if self.is_quiet:
-            self._home.settle()
-        was_over = self.is_over
-        if was_over:
+            self._context.use_running_loop()
+        was_unwanted = self.is_over
+        if was_unwanted:
             self.driver.crash = None
-        self._tell(ConnectWanted(None if wait else self._machine.policy.connect_attempts))
-        return was_over
+            self.session.prepare()
+        self._post_event(ConnectRequested(None if wait else self._machine.policy.connect_attempts))
+        return was_unwanted
 
     async def connect(self, *, wait: bool) -> bool:
-        """Connect in the running loop; see ``IBConnector.connect``. Cancelled, it gives up."""
+        """Connect in the running loop. See ``IBConnector.connect``. If cancelled, stop connecting."""
         began = self.begin(wait=wait)
         try:
-            await self._until(_is_settled)
+            await self._wait_until(_is_settled)
         except asyncio.CancelledError:
             if began:
-                self._tell(DisconnectWanted(abort=True))
+                self._post_event(DisconnectRequested(abort=True))
             raise
-        status = self._machine.status  # a callback may have gone on from there
+        status = self._machine.status  # a callback may have continued from there
         if status.state is ConnectionState.FAILED:
             raise self._connect_error()
         return status.is_connected
 
     async def disconnect_async(self) -> bool:
-        """End the connection in good order, behind orders that wait; True when its socket has ended."""
-        await self._last_orders.leave(LAST_ORDERS if self._is_exiting else None)
+        """Send waiting orders, then end the connection properly. Returns True when its socket has ended."""
+        await self._final_flush.flush(FLUSH_SECONDS if self._is_exiting else None)
         return await self._end()
 
     async def _end(self) -> bool:
         if not self.is_quiet:
-            self._tell(DisconnectWanted(abort=False))
-            await self.driver.quiet()
+            self._post_event(DisconnectRequested(abort=False))
+            await self.driver.wait_quiet()
         return not self.latest.is_connected
 
     def _disconnect_now(self) -> bool:
-        """End the socket at once, and every attempt at one; True when that is so.
+        """End the socket and every attempt immediately. Returns True when that is done.
 
-        Orders and cancels that wait for their turn are written first.
+        Waiting orders and cancels are written first.
         """
-        self._limiter.hurry()
+        self._limiter.send_orders_now()
         if not self.is_quiet:
-            self._tell(DisconnectWanted(abort=True))
+            self._post_event(DisconnectRequested(abort=True))
         return not self.latest.is_connected
 
     def reconnect(self) -> None:
-        """Drop the session and come back now. Raises ``NotReady`` when no connection is wanted."""
-        self._command("reconnect()", ReconnectWanted())
+        """Drop the session and reconnect now. Raises ``NotReady`` if no connection is requested."""
+        self._command("reconnect()", ReconnectRequested())
 
     def retry_now(self) -> None:
-        """While waiting for the next attempt, make it now. Raises ``NotReady`` when no connection is wanted."""
-        self._command("retry_now()", RetryWanted())
+        """Make the next attempt now. Raises ``NotReady`` if no connection is requested."""
+        self._command("retry_now()", RetryRequested())
 
     async def ensure_fresh(self, max_age: float, ask: Callable[[], Awaitable[object]]) -> None:
-        """Have the gateway answer, if its last byte is older; see ``IBConnector.ensure_fresh_async``.
+        """Make sure that the gateway has answered within ``max_age`` seconds. See ``IBConnector.ensure_fresh_async``.
 
-        ``ask`` awaits an answer of its, one that was not on its way already.
+        ``ask`` requests an answer and waits for it. While messages arrive, it may take longer.
         """
         if not self.latest.is_connected:
             raise NotReady(f"there is no session: {self.status}", self.status)
-        if self.driver.silence <= max_age:
+        if self.driver.answer_age <= max_age:
             return
-        policy = self._machine.policy
+        policy, loop = self._machine.policy, asyncio.get_running_loop()
+        began, timeout = loop.time(), policy.probe_apart + policy.suspect_after
+        longest = began + policy.probe_apart + policy.probe_timeout + policy.lateness_tolerance
         try:
-            async with asyncio.timeout(policy.probe_apart + policy.suspect_after):
-                self._tell(ProbeWanted())
-                await ask()
+            self._post_event(ProbeRequested())
+            answer = asyncio.ensure_future(ask())
+            try:
+                while not (await asyncio.wait({answer}, timeout=timeout))[0]:
+                    timeout = min(policy.suspect_after - self.driver.silence, longest - loop.time())
+                    if timeout <= 0:
+                        raise TimeoutError
+                await answer
+            finally:
+                answer.cancel()
         except (TimeoutError, ConnectionError) as error:
             raise NotReady(f"the session may be dead, do not send an order: {self.status}", self.status) from error
 
     async def wait_ready(self, seconds: float | None) -> Status:
-        """The status, once it is ``READY``; see ``IBConnector.wait_ready_async``."""
+        """Wait until the status is ``READY``. See ``IBConnector.wait_ready_async``."""
         try:
             async with asyncio.timeout(seconds):
-                await self._until(_is_ready_or_over)
+                await self._wait_until(_is_ready_or_over)
                 while not _is_ready_or_over(status := self._machine.status):
-                    await self._until(_is_ready_or_over)
+                    await self._wait_until(_is_ready_or_over)
         except TimeoutError as error:
             raise NotReady(f"not ready after {seconds:g} s: {self.status}", self.status) from error
         if status.state is not ConnectionState.READY:
-            raise NotReady(f"not ready, and nothing is under way: {status}", status)
+            raise NotReady(f"not ready, and no connection is in progress: {status}", status)
         return status
 
     async def changes(self) -> AsyncIterator[Status]:
-        """The status now, then every new one; a slow reader gets the latest. Ends when its reader does."""
+        """Yield the status now, then every new status. A slow reader gets the latest. Ends when the reader stops."""
         changed = asyncio.Event()
         here = asyncio.get_running_loop()
 
         def note(_: Status) -> None:
-            if self._home.loop is here:
+            if self._context.loop is here:
                 changed.set()
             else:
                 here.call_soon_threadsafe(changed.set)
@@ -236,71 +289,79 @@ class Supervision(Generic[S]):
         finally:
             remove()
 
-    async def _until_over(self) -> None:
-        """Until no connection is wanted any more. Raises the cause when it was given up."""
+    async def _wait_until_over(self) -> None:
+        """Wait until no connection is requested any more. Raises the cause if the connector stopped trying."""
         while not self.is_over:
-            await self._until(lambda status: status.state.is_over)
+            await self._wait_until(lambda status: status.state.is_over)
         if self._machine.status.state is ConnectionState.FAILED:
             raise self._connect_error()
 
     def require_wanted(self, what: str) -> None:
-        """Raises ``NotReady`` when no connection is wanted."""
+        """Raise ``NotReady`` if no connection is requested."""
         if self.is_over:
             status = self._machine.status
             raise NotReady(f"{what} needs a connection: call connect() first. {status}", status)
 
-    def _tell(self, fact: Fact) -> None:
-        """Tell the machine. Raises ``RuntimeError`` in another loop than its own."""
-        if running_loop() is not self._home.loop:
+    def _post_event(self, event: Event) -> None:
+        """Post an event. Raises ``RuntimeError`` in a loop other than the connector's."""
+        if running_loop() is not self._context.loop:
             status = self._machine.status
             raise RuntimeError(
                 f"the connection to {status.endpoint} ({status}) belongs to another event loop: call it where connect()"
                 " was called, or disconnect first"
             )
-        self.driver.post(fact)
+        self.driver.post(event)
 
     def start_thread(self, name: str) -> bool:
-        """Live in a thread of this name; False when that is so already. See ``IBConnector.start_in_thread``."""
-        return self._home.start_thread(name, self.disconnect_async, self._thread_ended)
+        """Start the connector's own thread. Returns False if there is one. See ``IBConnector.start_in_thread``."""
+        return self._context.start_thread(name, self.disconnect_async, self._thread_ended)
 
-    def stop_thread(self, patience: float | None = None) -> bool:
-        """End the connection and its own thread, and wait for that at most ``patience`` seconds; False without one."""
-        return self._home.stop_thread(patience)
+    def stop_thread(self, timeout: float | None = None) -> bool:
+        """End the connection and its thread, and wait at most ``timeout`` seconds. Returns False without a thread."""
+        return self._context.stop_thread(timeout)
 
-    def exit(self) -> None:
-        """The interpreter ends: so does the connection, in good order where its loop can still be run.
+    def at_exit(self) -> None:
+        """End the connection because the interpreter ends. End it properly if its loop can still run.
 
-        Orders that wait have ``LAST_ORDERS`` seconds; if an exception has ended the program, cancels alone are sent.
+        Waiting orders have ``FLUSH_SECONDS`` seconds to leave. If an exception ended the program, only cancels are
+        sent.
         """
         self._is_exiting = True
-        self._last_orders.refuse_new(getattr(sys, "last_value", None))
-        if self.stop_thread(_AT_EXIT + (LAST_ORDERS if self._limiter.holds_orders else 0)):
+        self._final_flush.refuse_new_orders(getattr(sys, "last_value", None))
+        self._end_at_exit()
+        if self._fleet is not None:
+            self._fleet.leave_now()
+
+    def _end_at_exit(self) -> None:
+        if self.stop_thread(_EXIT_SECONDS + (FLUSH_SECONDS if self._limiter.has_waiting_orders else 0)):
             return
         if self._machine.is_quiet:
             return
-        if self._home.rests_here:
-            assert self._home.loop is not None
-            run_in_script(self._home.loop, self.disconnect_async())
+        if self._context.is_idle_here:
+            assert self._context.loop is not None
+            run_in_script(self._context.loop, self.disconnect_async())
         else:
             self.driver.shut_down()
 
-    def forked(self) -> None:
-        """A forked process has no connection: the socket that it has inherited is its parent's."""
-        self._home.forget()
+    def after_fork(self) -> None:
+        """In a forked process: drop the connection, whose socket belongs to the parent."""
+        self._context.after_fork()
+        if self._fleet is not None:
+            self._fleet.after_fork()
         if not self._machine.is_quiet:
             self.driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
 
     def _thread_ended(self) -> None:
-        if not self._machine.is_quiet:  # broken off, by a SystemExit in a callback for one
-            self.driver.abandon("the thread that it lived in was broken off")
+        if not self._machine.is_quiet:  # for example ended by a SystemExit in a callback
+            self.driver.abandon("its thread ended unexpectedly")
 
-    def _command(self, name: str, fact: Fact) -> None:
+    def _command(self, name: str, event: Event) -> None:
         self.require_wanted(name)
-        self._tell(fact)
+        self._post_event(event)
 
-    async def _until(self, holds: Callable[[Status], bool]) -> Status:
-        """The first status, from now on, of which ``holds`` is true."""
-        return self.status if holds(self._machine.status) else await self._listeners.first(holds)
+    async def _wait_until(self, condition: Callable[[Status], bool]) -> Status:
+        """Wait for the first status, from now on, for which ``condition`` is true."""
+        return self.status if condition(self._machine.status) else await self._listeners.first(condition)
 
     def _connect_error(self) -> Exception:
         if self.driver.crash is not None:

@@ -1,1 +1,1 @@
-"""One API session on a client library: start-up, orders, subscriptions. ``library`` is the seam to that library."""
+"""Runs API sessions with the client library: start-up, orders, subscriptions. ``library`` adapts the client library."""

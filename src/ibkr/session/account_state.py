@@ -1,7 +1,7 @@
-"""Positions, portfolio and account values: those of the last session stay until the new session has told its own.
+"""Keeps positions, portfolio and account values of the last session until the new session has sent its own.
 
-The client library forgets them when a session ends. A program that looks at ``ib.positions()`` in between would see a
-flat account.
+The client library clears them when a session ends. Without this, a program that reads ``ib.positions()`` in between
+would see an empty account.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ibkr.core.startup import POSITIONS, is_about_account
+from ibkr.core.startup_requests import POSITIONS, is_about_account
 from ibkr.session.library.wrapper import WrapperOverrides
 
 if TYPE_CHECKING:
@@ -23,61 +23,61 @@ _MAPS = ("positions", "portfolio", "accountValues", "acctSummary")
 
 
 class AccountState:
-    """Keeps these maps of the library's wrapper over the end of a session.
+    """Keeps these maps of the library's wrapper when a session ends.
 
-    When start-up asks for them, every row that is there is noted as old. When the answer is complete, the old rows that
-    it has not replaced are removed. The portfolio arrives account by account.
+    When start-up requests them, every existing row is marked as outdated. When the answer is complete, the outdated
+    rows that it has not replaced are removed. The portfolio is complete account by account.
     """
 
     def __init__(self, wrapper: WrapperOverrides) -> None:
         self._wrapper = wrapper
-        self._keeps = False
-        self._kept: dict[str, object] = {}
-        self._old: dict[str, dict[Hashable, object]] = {}
-        self._old_values: dict[tuple[str, ...], AccountValue] | None = None
+        self._is_saving = False
+        self._saved: dict[str, object] = {}
+        self._outdated: dict[str, dict[Hashable, object]] = {}
+        self._outdated_values: dict[tuple[str, ...], AccountValue] | None = None
         self._awaited: set[str] = set()
 
     def begin(self) -> None:
-        """An attempt begins: what there is will be kept."""
-        self._keeps = True
+        """An attempt begins: keep the rows from now on."""
+        self._is_saving = True
 
     def before_reset(self) -> None:
-        """The library is about to forget."""
-        self._kept = {name: getattr(self._wrapper, name) for name in _MAPS}
+        """Save the rows: the library is about to clear them."""
+        self._saved = {name: getattr(self._wrapper, name) for name in _MAPS}
 
     def after_reset(self) -> None:
-        """The library has forgotten."""
-        if self._keeps:
-            for name, rows in self._kept.items():
+        """Put the rows back: the library has cleared them."""
+        if self._is_saving:
+            for name, rows in self._saved.items():
                 setattr(self._wrapper, name, rows)
-        self._kept = {}
+        self._saved = {}
 
     def release(self) -> None:
-        """Nothing will be kept any more."""
-        self._keeps = False
-        self._old.clear()
-        self._old_values = None
+        """Stop keeping rows."""
+        self._is_saving = False
+        self._outdated.clear()
+        self._outdated_values = None
 
     def start_up(self, names: tuple[str, ...]) -> None:
-        """A start-up asks for these answers: all that is there is old."""
+        """Start-up requests these answers: mark all rows as outdated."""
         self._awaited.clear()
-        self._old.clear()
-        self._old_values = None
-        self._old["portfolio"] = _rows(self._wrapper.portfolio)
-        self.asked(names)
+        self._outdated.clear()
+        self._outdated_values = None
+        self._outdated["portfolio"] = _rows(self._wrapper.portfolio)
+        self.requested(names)
 
-    def asked(self, names: tuple[str, ...]) -> None:
-        """These answers are asked for. For one that is still under way, rows that it has brought are not old."""
+    def requested(self, names: tuple[str, ...]) -> None:
+        """These answers are requested. If one is still arriving, do not mark the rows that it has already brought."""
         self._awaited.update(name for name in names if is_about_account(name))
         if POSITIONS in names:
-            self._old.setdefault("positions", _rows(self._wrapper.positions))
-        if self._awaited and self._old_values is None:
-            self._old_values = dict(self._wrapper.accountValues)
+            self._outdated.setdefault("positions", _rows(self._wrapper.positions))
+        if self._awaited and self._outdated_values is None:
+            self._outdated_values = dict(self._wrapper.accountValues)
 
     def answered(self, name: str) -> None:
         """This answer is complete."""
         if name == POSITIONS:
-            old = self._old.pop("positions", {})
+            old = self._outdated.pop("positions", {})
             for account in self._wrapper.positions:
                 _remove(self._wrapper.positions, account, old)
         if name in self._awaited:
@@ -86,15 +86,15 @@ class AccountState:
                 self._remove_old_values()
 
     def portfolio_unreadable(self) -> None:
-        """A row of the portfolio could not be decoded: which rows are gone is not known."""
-        self._old.pop("portfolio", None)
+        """A row of the portfolio could not be decoded. Remove no rows, because it is not known which ones are gone."""
+        self._outdated.pop("portfolio", None)
 
     def portfolio_complete(self, account: str) -> None:
-        """All rows of this account's portfolio have arrived."""
-        _remove(self._wrapper.portfolio, account, self._old.get("portfolio", {}))
+        """All portfolio rows of this account have arrived."""
+        _remove(self._wrapper.portfolio, account, self._outdated.get("portfolio", {}))
 
     def _remove_old_values(self) -> None:
-        values, old, self._old_values = self._wrapper.accountValues, self._old_values or {}, None
+        values, old, self._outdated_values = self._wrapper.accountValues, self._outdated_values or {}, None
         for key, value in old.items():
             if values.get(key) is value and not value.modelCode:
                 del values[key]
@@ -105,7 +105,7 @@ def _rows(accounts: Mapping[str, Mapping[int, Row]]) -> dict[Hashable, object]:
 
 
 def _remove(accounts: Mapping[str, dict[int, T]], account: str, old: dict[Hashable, object]) -> None:
-    """Remove the rows of this account that are still the old ones."""
+    """Remove the rows of this account that are still the outdated ones."""
     rows = accounts.get(account, {})
     for con_id in [key for key, row in rows.items() if old.get((account, key)) is row]:
         del rows[con_id]

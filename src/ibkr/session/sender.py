@@ -1,144 +1,169 @@
-"""When messages leave, and what becomes of those that may not leave any more."""
+"""Sends messages through the rate limiter, and handles orders that may not leave any more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
-from ibkr.core.urgency import Urgency, urgency_of
-from ibkr.session.errors import warn_in_any_case
+from ibkr.core.priority import Priority, priority_of
+from ibkr.session.error_log import warn_always
 from ibkr.session.library.client import ClientOverrides
 
 _START_API = "71\0"
 
 
-class Limiter(Protocol):
-    """Decides when a write may be done: at once, or later. If the session ends first, it calls ``drop`` instead."""
+class RateLimiter(Protocol):
+    """Decides whether a write is done now or later. If the session ends first, it calls ``drop`` instead."""
 
     @property
-    def is_holding(self) -> bool: ...
+    def has_waiting(self) -> bool: ...
     def begin(self) -> None: ...
     def end(self) -> None: ...
     def slow_down(self) -> None: ...
-    def hurry(self) -> None: ...
-    def sent(self) -> None: ...
-    def send(self, write: Callable[[], bool], urgency: Urgency, drop: Callable[[], None] | None = None) -> None: ...
+    def send_orders_now(self) -> None: ...
+    def count_sent(self) -> None: ...
+    def send(
+        self,
+        write: Callable[[], bool],
+        urgency: Priority,
+        drop: Callable[[], None] | None = None,
+        group: Hashable = None,
+    ) -> None: ...
 
 
-class Sending:
-    """What goes with a message. All of it is optional.
+class SendOptions:
+    """Options of a message. All are optional.
 
-    ``on_left`` is called when the message has been written. ``why_not`` is called when its turn has come, and says in
-    words why it may not leave any more; such messages are orders. ``on_dropped`` is called if it never leaves. ``what``
-    names it in the log.
+    Args:
+        on_sent: Called when the message was written.
+        refusal: Called right before the message is written. Returns why it may not leave any more, or an empty text.
+            Used for orders.
+        on_dropped: Called if the message never leaves.
+        label: Returns its name for the log.
+        group: Waiting messages of the same group leave together.
     """
 
-    __slots__ = ("on_dropped", "on_left", "what", "why_not")
+    __slots__ = ("group", "label", "on_dropped", "on_sent", "refusal")
 
     def __init__(
         self,
-        on_left: Callable[[], None] | None = None,
+        on_sent: Callable[[], None] | None = None,
         *,
-        why_not: Callable[[], str] | None = None,
+        refusal: Callable[[], str] | None = None,
         on_dropped: Callable[[], None] | None = None,
-        what: str = "",
+        label: Callable[[], str] | None = None,
+        group: Hashable = None,
     ) -> None:
-        self.on_left, self.why_not, self.on_dropped, self.what = on_left, why_not, on_dropped, what
+        self.on_sent, self.refusal, self.on_dropped, self.label = on_sent, refusal, on_dropped, label
+        self.group = group
+
+    def also_on_sent(self, on_sent: Callable[[], None]) -> SendOptions:
+        """The same options with one more callback for when the message has left."""
+
+        def left() -> None:
+            if self.on_sent is not None:
+                self.on_sent()
+            on_sent()
+
+        return SendOptions(left, refusal=self.refusal, on_dropped=self.on_dropped, label=self.label, group=self.group)
 
 
-_PLAIN = Sending()
+_NO_OPTIONS = SendOptions()
 
 
 class Sender:
-    """Sends messages through the limiter, which replaces the throttle of the client library: orders go first there."""
+    """Sends messages through the rate limiter. It replaces the client library's throttle, and lets orders go first."""
 
-    def __init__(self, client: ClientOverrides, limiter: Limiter) -> None:
+    def __init__(self, client: ClientOverrides, limiter: RateLimiter) -> None:
         self._client = client
         self._limiter = limiter
-        self._sending = _PLAIN
+        self._options = _NO_OPTIONS
         self._is_open = False
-        self._no_orders = ""
+        self._orders_refused = ""
 
     def begin(self) -> None:
-        """A session begins in the running loop; but for its first message, nothing is sent until it is ``opened``."""
+        """Begin a session in the running loop. Until ``session_opened``, only the first message is sent."""
         self._is_open = False
-        self._no_orders = ""
+        self._orders_refused = ""
         self._limiter.begin()
 
-    def opened(self) -> None:
-        """The gateway has said which ids are free."""
+    def session_opened(self) -> None:
+        """The gateway has sent the next valid id."""
         self._is_open = True
 
     def end(self) -> None:
-        """The session is over: what was held back is not sent any more."""
+        """The session is over: drop the waiting messages."""
         self._limiter.end()
-        self._tell_throttle()
+        self._update_throttle()
 
-    def hurry(self) -> None:
-        """The session is about to end: orders and cancels that wait leave now, for they will never be sent later."""
-        self._limiter.hurry()
+    def send_orders_now(self) -> None:
+        """The session is about to end: send waiting orders and cancels now, because they are never sent later."""
+        self._limiter.send_orders_now()
 
     def refuse_orders(self, why: str) -> None:
-        """In this session no order leaves any more that waits for its turn; cancels do."""
-        self._no_orders = why
+        """Drop waiting orders of this session when they are due. Cancels still leave."""
+        self._orders_refused = why
 
     def slow_down(self) -> None:
-        """The gateway says that messages come too fast."""
+        """The gateway reports that messages arrive too fast."""
         self._limiter.slow_down()
 
     @property
     def has_transport(self) -> bool:
-        """Whether bytes that are written now go anywhere."""
+        """Whether written bytes can still reach the gateway."""
         return self._client.conn.can_write
 
     @contextmanager
-    def telling(self, sending: Sending) -> Iterator[None]:
-        """The message that is sent meanwhile is of this kind."""
-        outer, self._sending = self._sending, sending
+    def sending_as(self, options: SendOptions) -> Iterator[None]:
+        """Use these options for messages that are sent inside the ``with`` block."""
+        outer, self._options = self._options, options
         try:
             yield
         finally:
-            self._sending = outer
+            self._options = outer
 
-    def send(self, message: str, sending: Sending) -> None:
-        """Send a message in its turn. Raises ``ConnectionError`` while none can be sent."""
+    def send(self, message: str, options: SendOptions) -> None:
+        """Send a message when the rate allows it. Raises ``ConnectionError`` while nothing can be sent."""
         if not self._is_open:
             raise ConnectionError("Not connected: the session is not open yet")
-        drop = partial(self._drop, sending, "the session has ended")
-        self._limiter.send(partial(self._write_in_turn, message, sending), urgency_of(message), drop)
-        if self._limiter.is_holding:  # otherwise it has left, and that was told
-            self._tell_throttle()
+        drop = partial(self._drop, options, "the session has ended")
+        self._limiter.send(partial(self._write_due, message, options), priority_of(message), drop, options.group)
+        if self._limiter.has_waiting:  # otherwise it has left already
+            self._update_throttle()
 
-    def send_plain(self, message: str) -> None:
-        """Send what the client library has made; it belongs to the ``Sending`` of ``telling``, if there is one."""
+    def send_from_library(self, message: str, on_sent: Callable[[], None] | None = None) -> None:
+        """Send a message that the client library has made, with the options of ``sending_as`` if there are any.
+
+        ``on_sent`` is called, too, when it has left.
+        """
         if message.startswith(_START_API):  # nothing can be sent before it
-            self._limiter.sent()
+            self._limiter.count_sent()
             self._client.write(message)
         else:
-            self.send(message, self._sending)
+            self.send(message, self._options if on_sent is None else self._options.also_on_sent(on_sent))
 
-    def _write_in_turn(self, message: str, sending: Sending) -> bool:
-        """Write a message whose turn has come, unless the situation does not allow it any more."""
-        why_not = "" if self.has_transport else "the connection has ended"
-        if sending.why_not is not None:
-            why_not = why_not or self._no_orders or sending.why_not()
-        if why_not:
-            self._drop(sending, why_not)
+    def _write_due(self, message: str, options: SendOptions) -> bool:
+        """Write a message that is due, unless it may not leave any more."""
+        refusal = "" if self.has_transport else "the connection has ended"
+        if options.refusal is not None:
+            refusal = refusal or self._orders_refused or options.refusal()
+        if refusal:
+            self._drop(options, refusal)
             return False
         self._client.write(message)
-        if sending.on_left is not None:
-            sending.on_left()
-        self._tell_throttle()
+        if options.on_sent is not None:
+            options.on_sent()
+        self._update_throttle()
         return True
 
-    def _drop(self, sending: Sending, why: str) -> None:
-        """A message will never be sent: say so where it matters."""
-        if sending.what:
-            warn_in_any_case(f"The {sending.what} was not sent and will not be: {why}")
-        if sending.on_dropped is not None:
-            sending.on_dropped()
+    def _drop(self, options: SendOptions, why: str) -> None:
+        """A message will never be sent: report that."""
+        if options.label is not None:
+            warn_always(f"The {options.label()} was not sent and will not be sent: {why}")
+        if options.on_dropped is not None:
+            options.on_dropped()
 
-    def _tell_throttle(self) -> None:
-        self._client.tell_throttle(self._limiter.is_holding)
+    def _update_throttle(self) -> None:
+        self._client.emit_throttle(self._limiter.has_waiting)

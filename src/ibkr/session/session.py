@@ -1,7 +1,8 @@
-"""One API session after the other, on one ``IB`` object: carries out the machine's effects, and posts events.
+"""One API session after another on one ``IB`` object: carries out the machine's effects, and posts events.
 
-The ``IB`` object lives as long as the connector. Over 300 lines, because everything that arrives and everything that is
-sent passes here on its one way: the client library's objects call the ``Hooks``, the driver calls the effects.
+The ``IB`` object lives as long as the connector. Incoming messages go to ``MessageHandler``.
+
+Over 300 lines, because all effects of the machine and all requests of the client library's objects come here.
 """
 
 from __future__ import annotations
@@ -9,455 +10,492 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import socket
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ibkr.core.codes import is_about_farm, is_about_link, is_read_only, is_warning, reaction
-from ibkr.core.errors import Failure
-from ibkr.core.facts import (
-    CodeReceived,
-    Fact,
-    FarmsTold,
-    Heard,
+from ibkr.core.connection_settings import ConnectionSettings
+from ibkr.core.errors import ConfigError, Failure, FailureKind
+from ibkr.core.events import (
+    ActiveStreamsFound,
+    AttemptFailed,
+    GlobalCancelDelivered,
     Key,
-    OrdersUnconfirmed,
-    RowsUnreadable,
     SessionOpened,
-    StartupAnswered,
-    StartupAsked,
-    StreamsWatched,
-    SubscriptionsMoved,
+    StartupRequested,
 )
-from ibkr.core.gap import GapReport
-from ibkr.core.orders import SentOrder, SentOrders
+from ibkr.core.order_records import SentOrder
 from ibkr.core.policy import Policy
-from ibkr.core.settings import Connection
-from ibkr.core.startup import ACCOUNT_UPDATES
-from ibkr.core.state import Feed
+from ibkr.core.states import Feed
 from ibkr.core.stats import Stats
-from ibkr.core.status import Status
+from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.account_state import AccountState
-from ibkr.session.current_time import KEY, CurrentTime
-from ibkr.session.errors import shielded
-from ibkr.session.library import Arguments, StatusRow, adopt
+from ibkr.session.connector_interface import ConnectorInterface
+from ibkr.session.current_time import CurrentTime
+from ibkr.session.error_log import call_shielded, warn_always
+from ibkr.session.library import Arguments, Recording, adopt
+from ibkr.session.message_handler import MessageHandler
 from ibkr.session.orders.gap_tracker import GapTracker
+from ibkr.session.orders.journal_recorder import JournalRecorder
+from ibkr.session.orders.order_halt import HaltSwitch
 from ibkr.session.orders.order_sender import OrderSender
-from ibkr.session.sender import Limiter, Sender
-from ibkr.session.socket import Socket
+from ibkr.session.request_deadlines import RequestDeadlines
+from ibkr.session.sender import RateLimiter, Sender
 from ibkr.session.startup import StartUp
 from ibkr.session.subscriptions import SubscriptionManager
+from ibkr.session.transport import Transport
 
 if TYPE_CHECKING:
-    from ib_async import IB, CommissionReport, Contract, Execution, Order, OrderState
+    from ib_async import IB, Contract, Order
+
+    from ibkr.journal.journal_store import Journal
+    from ibkr.proxy.recording_writer import Recorder as FrameRecorder
 
 T = TypeVar("T")
-
-
-class Owner(Protocol):
-    """The connector around a session, as far as the session needs it."""
-
-    def post(self, fact: Fact) -> None:
-        """Take an event."""
-
-    def failed(self, what: str, error: Exception) -> None:
-        """Our own code has made a mistake while doing this: end the session, and say so."""
-
-    def gap_found(self, report: GapReport) -> None:
-        """Take a gap report, in a turn of the loop of its own."""
-
-    @property
-    def latest(self) -> Status:
-        """The status."""
-
-    def orders_sent(self) -> None:
-        """Orders or cancels were sent, or wait for their turn. In a plain script, returns when they have left."""
-
-    def refuse_elsewhere(self) -> None:
-        """Raises ``RuntimeError`` in another thread than that of the event loop."""
-
-    def run_blocking(self, work: Callable[[], Awaitable[T]], timeout: float | None) -> T:
-        """Run a blocking call of the client library in the event loop."""
-
-    def run_until_over(self) -> None:
-        """Block until no connection is wanted any more."""
-
-    def disconnect(self) -> bool:
-        """End the connection."""
 
 
 class Session:
     """Implements ``library.Hooks``, and what the driver needs to carry out effects."""
 
-    def __init__(self, ib: IB, settings: Connection, policy: Policy, limiter: Limiter, owner: Owner) -> None:
-        self._policy, self._owner = policy, owner
+    incoming: MessageHandler
+    check_thread: Callable[[], None]
+
+    def __init__(
+        self,
+        ib: IB,
+        settings: ConnectionSettings,
+        policy: Policy,
+        limiter: RateLimiter,
+        connector: ConnectorInterface,
+        *,
+        in_fleet: bool = False,
+    ) -> None:
+        # Over 40 lines because it creates many parts.
+        self._policy, self._connector, self._in_fleet = policy, connector, in_fleet
+        self.check_thread = connector.check_thread  # called for each message, so without an extra call
         self._account, self._readonly = settings.account, settings.readonly
-        self._attempt = 0
-        self._startup: StartUp | None = None
-        self._announcing: asyncio.Handle | None = None
-        self._notices: list[tuple[int, str]] = []
-        self._answers: list[str] = []
-        self._answers_read_only = False
+        self._connected_event_handle: asyncio.Handle | None = None
+        self._is_released = True
+        self._frame_recorder = _recorder_in(settings.record)
 
         self._library = library = adopt(ib, self)
         self._ib, self._client, self._wrapper = library.ib, library.client, library.wrapper
         self.sender = Sender(library.client, limiter)
-        self.subscriptions = SubscriptionManager(library, self.sender, policy, self._tell_subscriptions)
+        self.subscriptions = SubscriptionManager(library, self.sender, policy, self._post_subscriptions)
         self.account_state = AccountState(library.wrapper)
-        self._time = CurrentTime(library, self.sender, policy.probe_apart)
-        self._sent_orders = SentOrders()
+        self._deadlines = RequestDeadlines(library, policy.request_deadlines, self.subscriptions.abandon_request)
+        self.answer_times = self._deadlines.answer_times
+        self._current_time = CurrentTime(library, self.sender, policy.probe_apart)
+        self._sent_orders = UnacknowledgedOrders()
         self.gaps = GapTracker(
             library,
             self.subscriptions,
             self._sent_orders,
             policy,
-            ask_again=lambda names: self.ask_again(names, shared=True),
-            hides_others=lambda: self._startup is not None and self._startup.awaits_others,
-            knows_others=lambda: self._startup is not None and self._startup.knows_others,
-            on_unconfirmed=self._tell_unconfirmed,
-            on_gap=owner.gap_found,
+            request_again=lambda names: self.resend_startup_requests(names, shared=True),
+            hides_others=lambda: self.incoming.startup is not None and self.incoming.startup.awaits_others,
+            knows_others=lambda: self.incoming.startup is not None and self.incoming.startup.knows_others,
+            on_unconfirmed=self._post_unconfirmed,
+            on_gap=connector.gap_found,
+        )
+        journal = _journal_of(settings)
+        self.halt = HaltSwitch(None if journal is None else journal.halt_file, connector.post)
+        self.recorder = JournalRecorder(
+            journal,
+            library,
+            self._sent_orders,
+            self.gaps,
+            connector.post,
+            self.halt.refresh,
+            is_required=policy.require_journal,
         )
         self._orders = OrderSender(
-            library, self.sender, self._sent_orders, self.gaps.errors, owner, self._tell_unconfirmed
+            library,
+            self.sender,
+            self._sent_orders,
+            self.gaps.errors,
+            self.gaps.trades,
+            self.recorder.intents,
+            self.halt,
+            connector,
+            policy,
+            self._post_unconfirmed,
         )
-        self._socket = Socket(
+        self._transport = Transport(
             library,
             settings.host,
             settings.client_id,
             policy,
-            owner,
+            connector,
             on_open=self._session_begins,
             end_session=self._end_session,
         )
+        self.incoming = MessageHandler(
+            library,
+            connector,
+            self._transport,
+            self.subscriptions,
+            self.gaps,
+            self.recorder,
+            self.account_state,
+            self._deadlines,
+            self._current_time,
+        )
+        self.messages = self.incoming.messages
 
-    # What the driver reads.
+    def _post_subscriptions(self) -> None:
+        self.incoming.post_subscriptions()
+
+    def _post_unconfirmed(self, orders: tuple[SentOrder, ...]) -> None:
+        self.incoming.post_unconfirmed(orders)
+
+    # Called by the library's objects.
+
+    def recording(self) -> Recording | None:
+        """Where to record the bytes of a new connection, or ``None``."""
+        return None if self._frame_recorder is None else self._frame_recorder.observe()
+
+    # Read by the driver.
 
     @property
-    def last_byte(self) -> float:
-        """When the socket last brought a byte, in the loop's time."""
-        return self._library.reader.last_byte
+    def last_message(self) -> float:
+        """When a message was last decoded, in the loop's time."""
+        return self._library.reader.last_message
+
+    @property
+    def last_answer(self) -> float:
+        """When the gateway last answered a request, in the loop's time. Both directions worked then."""
+        return self.incoming.last_answer
 
     @property
     def has_socket(self) -> bool:
-        """Whether the newest attempt has one: the port has taken the connection."""
-        return self._socket.is_there
+        """Whether the port has accepted the connection of the newest attempt."""
+        return self._transport.is_connected
 
     @property
     def lost_transport(self) -> str:
-        """Why the connection is ending, before the loop reports its end; empty while messages can be sent."""
-        return self._socket.lost_transport
+        """Why the connection is ending, before the loop reports its end. Empty while messages can be sent."""
+        return self._transport.lost_transport
 
     @property
     def has_ended(self) -> bool:
-        """Whether the newest attempt is over and its socket gone."""
-        return self._socket.has_ended
+        """Whether the newest attempt is over and its socket is gone."""
+        return self._transport.has_ended
 
     def stats(self) -> Stats:
-        """What a session counts and measures; the connector adds what others do."""
+        """The counters and measurements of sessions. The connector adds others."""
         bytes_in, bytes_out, messages_in, messages_out = self._client.traffic
         return Stats(
             as_of=dt.datetime.now(dt.UTC),
-            subscriptions=self.subscriptions.ledger.standings,
+            subscriptions=self.subscriptions.tracker.counts,
             bytes_in=bytes_in,
             bytes_out=bytes_out,
             messages_in=messages_in,
             messages_out=messages_out,
-            probes=self._time.answers,
-            round_trips=tuple(self._time.round_trips),
+            probes=self._current_time.answers,
+            round_trips=tuple(self._current_time.round_trips),
         )
 
-    # Effects: a socket begins and ends.
+    def prepare(self) -> None:
+        """A connection is requested: open the journal. Raises ``JournalError`` if it belongs to someone else."""
+        self._is_released = False
+        if not self._in_fleet:  # in a fleet, it is opened when this program leads
+            self.recorder.open()
+        self.halt.refresh()
 
-    def open(self, attempt: int, port: int, *, from_lost_address: bool) -> None:
-        """Begin an attempt. Ends in exactly one ``SocketEnded``."""
-        self._attempt = attempt
-        self._startup = None
-        self._forget_held_back()
+    # Effects that open or end a socket.
+
+    def start_attempt(
+        self, attempt: int, port: int, client_id: int | None, *, from_lost_address: bool, is_standby: bool
+    ) -> None:
+        """Begin an attempt. It ends with exactly one ``SocketClosed``.
+
+        In a fleet, ``client_id`` comes from the lease.
+        """
+        in_use = ""
+        if client_id is not None:
+            self._transport.client_id = client_id
+            in_use = self.recorder.lease_granted(client_id, leads=not is_standby)
+        # First, so that the gateway works meanwhile.
+        self._transport.open(attempt, port, from_lost_address=from_lost_address)
+        self.incoming.begin(attempt)
         self.subscriptions.begin()
         self.gaps.trades.begin()
         self.account_state.begin()
-        self._time.begin()
+        self._current_time.begin()
+        self._deadlines.begin()
+        self._orders.begin()
         self.sender.begin()
-        self._socket.open(attempt, port, from_lost_address=from_lost_address)
+        if in_use:  # the former leader on this machine has it: try again as if the gateway had refused the client id
+            self._connector.post(AttemptFailed(attempt, Failure(FailureKind.CLIENT_ID_IN_USE, in_use)))
 
-    def close(self) -> None:
-        """End the socket in good order: what was written is sent first, and orders that wait for their turn."""
-        self.sender.hurry()
-        self._socket.close()
+    def close_socket(self) -> None:
+        """End the socket properly. Everything that was written and all waiting orders are sent first."""
+        self.sender.send_orders_now()
+        self._transport.close()
 
-    def abort(self) -> None:
+    def abort_socket(self) -> None:
         """End the socket now."""
-        self._socket.abort()
+        self._transport.abort()
 
     def discard_unsent(self, discard: bool) -> None:
-        """Whether what has not reached the gateway when the socket ends is discarded, or still delivered."""
+        """Whether to discard unsent bytes when the socket ends, or to deliver them."""
         self._library.conn.discard_unsent(discard)
 
-    def release(self) -> None:
-        """End the streams that the caller holds: nothing will be restored any more."""
+    def end_subscriptions(self) -> None:
+        """End the streams that the program holds: nothing will be restored any more."""
         self._wrapper.setEventsDone()
         self.subscriptions.release()
         self.gaps.trades.release()
         self.account_state.release()
+        self._is_released = True
+        if not self._client.isReady():
+            self.recorder.close()
 
     def shut_down(self) -> None:
-        """Have the system end the socket: the loop cannot."""
+        """Have the system end the socket, because the loop cannot."""
         self._library.conn.shut_down()
 
     def detach(self) -> None:
-        """Let go of the socket, which belongs to another process."""
+        """In a forked process: release the socket and the journal, which belong to the parent."""
         self._library.conn.detach()
+        self.recorder.after_fork()
 
     def abandon(self) -> None:
-        """The loop is gone, and the socket with it: forget both, so that another loop can begin anew."""
-        self._stop_sending()
+        """The loop and its socket are gone. Forget both, so that another loop can be used."""
+        self._stop_requests()
         self.gaps.abandon()
-        self._socket.forget()
+        self._transport.forget()
         self._wrapper.forget_all()
-        self.release()
+        self.end_subscriptions()
+        self.recorder.close()
 
     def _session_begins(self) -> None:
-        """The gateway has sent accounts and next id."""
-        self.sender.opened()
+        """The gateway has sent the accounts and the next id."""
+        self.sender.session_opened()
         self.subscriptions.session_opened()
-        self._startup = startup = StartUp(
+        self.incoming.startup = startup = StartUp(
             self._library,
             self._account,
             readonly=self._readonly,
-            on_answer=self._answered,
-            on_unreadable=self._answer_unreadable,
+            on_answer=self.incoming.answered,
+            on_unreadable=self.incoming.answer_unreadable,
         )
-        startup.with_others = self.gaps.has_gap
+        startup.include_others = self.gaps.has_gap
         version, accounts = self._client.serverVersion(), tuple(self._client.getAccounts())
-        self._post(SessionOpened(self._attempt, version, accounts, startup.names, self.subscriptions.has_to_restore))
+        self.recorder.session_opened(accounts)
+        subscriptions = self.subscriptions
+        self._connector.post(
+            SessionOpened(
+                self.incoming.attempt,
+                version,
+                accounts,
+                startup.names,
+                subscriptions.has_to_restore,
+                subscriptions.has_handlers_to_restore,
+            )
+        )
 
     def _end_session(self, is_our_will: bool) -> None:
-        """Nothing can be sent any more: forget the session, but not what the program holds."""
-        # 1. What waits to be sent is dropped.
-        self._stop_sending()
+        """Nothing can be sent any more: clear the session, but keep the objects that the program holds."""
+        # 1. Drop messages that wait to be sent.
+        self._stop_requests()
         was_ready = self._client.isReady()
-        # 2. By our own will: the library's listeners hear of it while its maps are still full, as from its own call.
+        # 2. If we end the session: notify the library's listeners while its maps are still full, as its own disconnect
+        # does.
         if is_our_will:
             self._client.reset()
             if was_ready:
-                shielded(self._ib.disconnectedEvent.emit)
-        # 3. What the program holds is taken out of the library's maps; the library empties them; it is put back.
+                call_shielded(self._ib.disconnectedEvent.emit)
+        # 3. Take the program's objects out of the library's maps. The library clears the maps. Put the objects back.
         if was_ready:
-            if self._startup is not None:
-                self._startup.abandon()
+            if self.incoming.startup is not None:
+                self.incoming.startup.abandon()
             self.gaps.before_reset(self._library.reader.silence)
             self.subscriptions.before_reset()
             self.account_state.before_reset()
             self._wrapper.reset()
             self.subscriptions.after_reset()
+            self.incoming.report_changes()
             self.gaps.trades.after_reset()
             self.account_state.after_reset()
-        # 4. The client is made ready for the next socket.
+        # 4. Prepare the client for the next socket.
         if not is_our_will:
             self._client.reset()
+        if self._is_released:
+            self.recorder.close()
 
-    def _stop_sending(self) -> None:
-        self._time.end()
+    def _stop_requests(self) -> None:
+        self._current_time.end()
+        self._deadlines.session_ended()
+        self._orders.end()
         self.sender.end()
 
-    # Effects: start-up, compare, restore.
+    # Effects: start-up, comparison, restore.
 
-    def start_up(self) -> None:
+    def send_startup_requests(self) -> None:
         """Send the start-up requests."""
-        startup = self._startup
+        startup = self.incoming.startup
         assert startup is not None, "there is a session"
         if self._has_no_session():
             return
         self.gaps.trades.start_up()
-        if startup.was_asked:
-            startup.with_others = self.gaps.has_gap
-            self._post(StartupAsked(self._attempt, startup.names))
+        if startup.was_sent:
+            startup.include_others = self.gaps.has_gap
+            self._connector.post(StartupRequested(self.incoming.attempt, startup.names))
         self.account_state.start_up(startup.names)
-        with self._library.conn.one_write(), self.subscriptions.requests.start_up():
-            startup.ask()
+        with self._library.conn.batched_writes(), self.subscriptions.requests.start_up():
+            startup.send_all()
 
-    def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
+    def resend_startup_requests(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these start-up requests once more."""
-        startup = self._startup
-        if startup is not None and not self._has_no_session():
-            known = tuple(name for name in names if name in startup.names)
-            self.account_state.asked(known)
-            with self.subscriptions.requests.start_up():
-                startup.ask_again(known, shared=shared)
+        if not self._has_no_session():
+            self._request(names, shared=shared, anew=False)
 
-    def compare(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
-        """Bring the trades up to date, and compare with what was known before the outage."""
+    def _request(self, names: tuple[str, ...], *, shared: bool, anew: bool) -> None:
+        startup = self.incoming.startup
+        if startup is None:
+            return
+        known = tuple(name for name in startup.names if name in names)  # executions last, so that each finds its order
+        self.account_state.requested(known)
+        with self.subscriptions.requests.start_up():
+            if anew:
+                startup.request_fresh(known)
+            else:
+                startup.request_again(known, shared=shared)
+
+    def request_broker_state(self, names: tuple[str, ...], *, is_late: bool) -> None:
+        """Request orders, executions and positions again. Only the new answers count."""
+        if not self._has_no_session():
+            if is_late:
+                self.gaps.trades.collect_fills()
+            else:
+                self.gaps.trades.start_up()
+            with self._library.conn.batched_writes():
+                self._request(names, shared=True, anew=not is_late)
+
+    def amend_gap_report(self) -> None:
+        """Report executions that arrived after the gap was reported."""
+        self.gaps.amend()
+
+    def compare_broker_state(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
+        """Update the trades, and compare them with the state before the outage."""
         self.gaps.compare(cause, unknown, outage)
 
     def report_gap(self) -> None:
-        """Tell what changed in the outage that is over. After the first start-up, see what others have, for later."""
+        """Report the changes of the outage that is over.
+
+        After the first start-up, request other clients' orders, so that later gaps can be compared.
+        """
         self.gaps.report()
-        if self._startup is not None:
-            # When the burst is free again, for what the program asks for now goes first.
-            self._startup.ask_others_later(self._policy.send_burst / self._policy.send_rate)
+        asyncio.get_running_loop().call_soon(self.recorder.flush)
+        if self.incoming.startup is not None:
+            # After the burst is available again, because the program's requests go first.
+            self.incoming.startup.request_others_later(self._policy.send_burst / self._policy.send_rate)
 
-    def announce(self) -> None:
-        """Tell the library's listeners that the session is up, as its own connect does.
+    def emit_connected_event(self) -> None:
+        """Emit the library's ``connectedEvent``, as its own connect does.
 
-        In a callback of the loop: a handler may block there, in a loop that is patched to nest.
+        This happens in a callback of the loop, because a handler may block there if the loop is patched to nest.
         """
         if len(self._ib.connectedEvent):
             loop = asyncio.get_running_loop()
-            self._announcing = loop.call_soon(self._tell_connected, self._attempt)
+            self._connected_event_handle = loop.call_soon(self._emit_connected, self.incoming.attempt)
 
-    def _tell_connected(self, attempt: int) -> None:
-        self._announcing = None
-        if attempt == self._attempt and not self._has_no_session():
-            with self.subscriptions.requests.announcement():
-                shielded(self._ib.connectedEvent.emit)
+    def _emit_connected(self, attempt: int) -> None:
+        self._connected_event_handle = None
+        if attempt == self.incoming.attempt and not self._has_no_session():
+            with self.subscriptions.requests.connected_event():
+                call_shielded(self._ib.connectedEvent.emit)
 
-    def restore(self, *, same_session: bool) -> None:
-        """Ask for every subscription again, after the announcement: its handlers may ask for the same."""
-        if self._announcing is None:
-            self._restore(self._attempt, same_session)
+    def restore_subscriptions(self, *, same_session: bool, with_handlers: bool) -> None:
+        """Request every subscription again. Those that handlers requested come later: handlers may repeat them."""
+        if self._connected_event_handle is None:
+            self._restore(self.incoming.attempt, same_session, with_handlers)
         else:
-            asyncio.get_running_loop().call_soon(self._restore_later, self._attempt, same_session)
+            asyncio.get_running_loop().call_soon(
+                self._restore_later, self.incoming.attempt, same_session, with_handlers
+            )
 
-    def _restore_later(self, attempt: int, same_session: bool) -> None:
+    def _restore_later(self, attempt: int, same_session: bool, with_handlers: bool) -> None:
         try:
-            self._restore(attempt, same_session)
-        except Exception as error:  # the driver, which handles what effects raise, is not around this call
+            self._restore(attempt, same_session, with_handlers)
+        except Exception as error:  # the driver, which handles exceptions of effects, is not around this call
             self.failed("restoring subscriptions", error)
 
-    def _restore(self, attempt: int, same_session: bool) -> None:
-        if attempt != self._attempt or self._has_no_session():
+    def _restore(self, attempt: int, same_session: bool, with_handlers: bool) -> None:
+        if attempt != self.incoming.attempt or self._has_no_session():
             return
-        with self._library.conn.one_write():
-            self.subscriptions.restore(same_session=same_session)
-        self._tell_subscriptions()
+        with self._library.conn.batched_writes():
+            self.subscriptions.restore(same_session=same_session, with_handlers=with_handlers)
+        self._post_subscriptions()
 
-    def probe(self) -> None:
-        """Ask for the gateway's time. Any byte answers."""
-        self._library.reader.listen()
-        self._time.probe()
+    def send_probe(self) -> None:
+        """Request the gateway's time."""
+        self._library.reader.probe_sent()
+        self._current_time.probe()
 
-    def watch(self, feed: Feed | None, since: float, farm: str) -> None:
-        """Tell which streams ticked before the trouble."""
-        self._post(StreamsWatched(self._attempt, farm, self.subscriptions.used_to_tick(feed, since)))
+    def find_active_streams(self, feed: Feed | None, since: float, farm: str) -> None:
+        """Report which streams ticked before the trouble."""
+        self._connector.post(
+            ActiveStreamsFound(self.incoming.attempt, farm, self.subscriptions.streams_that_ticked(feed, since))
+        )
 
-    def ask_streams(self, req_ids: tuple[Key, ...], unless_since: float | None) -> None:
-        """Ask for single streams again on the live socket."""
+    def request_streams(self, req_ids: tuple[Key, ...], unless_since: float | None, *, anew: bool) -> None:
+        """Request single streams again on the live socket."""
         if self._has_no_session():
             return
-        with self._library.conn.one_write():
-            self.subscriptions.ask_again(req_ids, unless_since)
-        self._tell_subscriptions()
+        with self._library.conn.batched_writes():
+            self.subscriptions.request_again(req_ids, unless_since, anew=anew)
+        self._post_subscriptions()
 
-    def slow_down(self) -> None:
+    def reduce_send_rate(self) -> None:
         """Send fewer messages a second in this session."""
         self.sender.slow_down()
 
+    def send_global_cancel(self) -> None:
+        """Send a global cancel, and a request behind it. The answer proves that the cancel has arrived."""
+        if self._has_no_session():
+            return
+        self._ib.reqGlobalCancel()
+        self._current_time.request().add_done_callback(partial(self._all_cancelled, self.incoming.attempt))
+
+    def _all_cancelled(self, attempt: int, answer: asyncio.Future[dt.datetime]) -> None:
+        if answer.cancelled() or answer.exception() is not None or attempt != self.incoming.attempt:
+            return  # the session has ended: the cancel is sent again in the next one
+        try:
+            self.halt.cancelled()
+        except OSError as error:
+            warn_always(f"The global cancel was sent, but the halt file could not be written: {error}")
+        self._connector.post(GlobalCancelDelivered(attempt))
+
     def _has_no_session(self) -> bool:
-        """Not any more: the socket is closed, but its event is still queued behind the effect that comes here."""
+        """Whether the socket is already closed, while its event is still queued behind the current effect."""
         return not self._client.isReady()
 
-    # What the connector asks.
+    # Called by the connector.
+
+    def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
+        """The user has checked what happened to these orders. An empty tuple means all."""
+        self.recorder.intents.mark_cleared(
+            order_ids or tuple(order.order_id for order in self._sent_orders.unconfirmed)
+        )
+        self.gaps.clear_unconfirmed(order_ids)
 
     def age(self, obj: object, now: float) -> float | None:
-        """Seconds since the last message about this object in this session; None before one."""
+        """Seconds since the last message about this object in this session, or ``None``."""
         return self.subscriptions.age(obj, now)
 
     def refuse_orders(self, why: str) -> None:
-        """Orders that wait for their turn are not sent any more; cancels are."""
+        """Drop waiting orders of this session when they are due. Cancels still leave."""
         self.sender.refuse_orders(why)
 
     def current_time_answer(self) -> asyncio.Future[dt.datetime]:
-        """The gateway's time, once it has answered."""
-        return self._time.request()
+        """Request the gateway's time, and wait for it."""
+        return self._current_time.request()
 
-    # Hooks: what arrived.
-
-    def accepted(self) -> None:
-        self._socket.accepted()
-
-    def heard(self) -> None:
-        self._post(Heard(self._attempt))
-
-    def unfit(self, failure: Failure) -> None:
-        self._socket.unfit(failure)
-
-    def session_opened(self) -> None:
-        self._socket.opened()
-
-    def slice_read(self, arrived: float) -> None:
-        self.subscriptions.note_ticks(arrived)
-        self._tell_held_back()
-
-    def error(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """Ours first: what the library does with some of these is what we must prevent."""
-        if is_about_farm(code):
-            self._notices.append((code, text))
-            if not self._library.reader.is_reading:
-                self._tell_held_back()
-            self._tell_library(req_id, code, text, advanced)
-            return
-        self._tell_held_back()
-        startup = self._startup
-        if startup is not None and not is_warning(code):
-            startup.failed(req_id)
-        self.gaps.code_received(reaction(code))
-        if is_about_link(code):
-            self._post(CodeReceived(self._attempt, code, text))
-            # The library logs each of these as ERROR, again and again and the good news too; the status says it better.
-            if not self.gaps.errors.received(req_id, code, text, advanced):
-                self._ib.errorEvent.emit(req_id, code, text, None)
-        else:
-            tell = partial(self._tell_library, req_id, code, text, advanced)
-            self.subscriptions.error_received(req_id, code, text, tell)
-        if startup is not None and is_read_only(code, text):
-            startup.read_only()
-
-    def _tell_library(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """The library takes only errors that name no order: it would end the orders."""
-        if not self.gaps.errors.received(req_id, code, text, advanced):
-            self._wrapper.read_error(req_id, code, text, advanced)
-
-    def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
-        if key == KEY:
-            self._time.answered()
-        if self._startup is not None and is_answer:
-            self._startup.ended(key)
-
-    def row_unreadable(self, name: str) -> None:
-        if name == ACCOUNT_UPDATES:
-            self.account_state.portfolio_unreadable()
-        if self._startup is not None:
-            self._startup.row_unreadable(name)
-
-    def message_seen(self, key: Key, *, is_data: bool) -> None:
-        self.subscriptions.message_seen(key, is_data=is_data)
-
-    def object_updated(self, key: Key) -> None:
-        self.subscriptions.object_updated(key)
-
-    def open_order(self, order_id: int, contract: Contract, order: Order, state: OrderState) -> None:
-        self.gaps.trades.open_order(order_id, contract, order, state)
-
-    def order_status(self, row: StatusRow) -> None:
-        self.gaps.trades.order_status(row)
-
-    def completed_order(self, contract: Contract, order: Order, state: OrderState) -> None:
-        self.gaps.trades.completed_order(contract, order, state)
-
-    def execution(self, req_id: int, contract: Contract, execution: Execution) -> None:
-        self.gaps.trades.execution(req_id, contract, execution)
-
-    def commission(self, report: CommissionReport) -> None:
-        self.gaps.trades.commission(report)
-
-    def portfolio_complete(self, account: str) -> None:
-        self.account_state.portfolio_complete(account)
-
-    # Hooks: what is about to be sent.
-
-    def check_thread(self) -> None:
-        self._owner.refuse_elsewhere()
+    # Hooks for requests.
 
     def check_socket(self) -> None:
         self._orders.check_socket()
@@ -469,19 +507,20 @@ class Session:
         self._orders.check_session("what-if order")
 
     def send(self, message: str) -> None:
-        self.sender.send_plain(message)
+        self.sender.send_from_library(message, self._deadlines.message_sending(message))
 
     def request(self, method: str, arguments: Arguments) -> None:
         self.subscriptions.requests.request(method, arguments)
+        self.incoming.report_changes()
 
     def cancel(self, method: str, arguments: Arguments) -> None:
         self.subscriptions.requests.cancel_request(method, arguments)
 
     def market_data_type(self, data_type: int) -> None:
-        self.subscriptions.requests.data_type_asked(data_type)
+        self.subscriptions.requests.data_type_requested(data_type)
 
     def current_time(self) -> None:
-        self._time.request_alone()
+        self._current_time.request_current_time()
 
     def sending_orders(self) -> AbstractContextManager[object]:
         return self._orders
@@ -502,69 +541,46 @@ class Session:
     def is_wanted(self) -> bool:
         return self.subscriptions.is_wanted
 
-    # Hooks: what ended, and what the program asks of the connection.
+    # Hooks for the end of the socket, and for the program's control of the connection.
 
     async def connect_socket(self, port: int) -> socket.socket:
-        return await self._socket.connect(port)
+        return await self._transport.connect(port)
 
     def transport_ended(self, error: Exception | None) -> None:
         try:
-            self._socket.transport_ended(error)
+            self._transport.transport_ended(error)
         except Exception as mistake:
             self.failed("ending a session", mistake)
 
     def failed(self, what: str, error: Exception) -> None:
-        self._owner.failed(what, error)
+        self._connector.failed(what, error)
 
     def disconnect(self) -> bool:
-        return self._owner.disconnect()
+        return self._connector.disconnect()
 
     def run_blocking(self, work: Callable[[], Awaitable[T]], timeout: float | None) -> T:
-        return self._owner.run_blocking(work, timeout)
+        return self._connector.run_blocking(work, timeout)
 
     def run_until_over(self) -> None:
-        self._owner.run_until_over()
+        self._connector.run_until_over()
 
-    # Events. Notices and answers of one slice of messages are posted together, and nothing overtakes them: each event
-    # costs a step of the machine, and a session's first messages say much.
 
-    def _post(self, fact: Fact) -> None:
-        self._owner.post(fact)
+def _recorder_in(directory: str) -> FrameRecorder | None:
+    """The writer that records every session in a folder. Raises ``ConfigError`` if the folder cannot be created."""
+    if not directory:
+        return None
+    from ibkr.proxy.recording_writer import Recorder as FrameRecorder
 
-    def _answered(self, name: str, read_only: bool) -> None:
-        """Posted with others of its slice; but at once when orders are known, for what comes behind is news."""
-        startup = self._startup
-        self.account_state.answered(name)
-        self.gaps.answered(name)
-        self._answers.append(name)
-        self._answers_read_only |= read_only
-        if startup is None or not startup.awaits_orders or not self._library.reader.is_reading:
-            self._tell_held_back()
+    try:
+        return FrameRecorder(directory)
+    except OSError as error:
+        cure = f"the folder cannot be created: {error.strerror or error}; name another folder"
+        raise ConfigError("ibkr.record", directory, cure) from error
 
-    def _answer_unreadable(self, name: str) -> None:
-        self._tell_held_back()
-        self._post(RowsUnreadable(self._attempt, (name,)))
-        self.gaps.row_unreadable(name)
 
-    def _tell_subscriptions(self) -> None:
-        self._tell_held_back()
-        ledger = self.subscriptions.ledger
-        self._post(
-            SubscriptionsMoved(
-                self._attempt, ledger.pending, ledger.refused, ledger.ended, ledger.withheld, ledger.held_back
-            )
-        )
+def _journal_of(settings: ConnectionSettings) -> Journal | None:
+    if not settings.journal:
+        return None
+    from ibkr.journal.journal_store import Journal  # most programs have none
 
-    def _tell_unconfirmed(self, orders: tuple[SentOrder, ...]) -> None:
-        self._post(OrdersUnconfirmed(orders))
-
-    def _tell_held_back(self) -> None:
-        if self._notices:
-            notices, self._notices = tuple(self._notices), []
-            self._post(FarmsTold(self._attempt, notices))
-        if self._answers:
-            names, self._answers = tuple(self._answers), []
-            self._post(StartupAnswered(self._attempt, names, self._answers_read_only))
-
-    def _forget_held_back(self) -> None:
-        self._notices, self._answers, self._answers_read_only = [], [], False
+    return Journal(settings.journal, settings.client_id, settings.journal_sync)

@@ -1,4 +1,7 @@
-"""Start-up: what every new session begins with, asked in one go, every answer checked."""
+"""Start-up: the requests that every new session begins with, and the check of their answers.
+
+Over 300 lines, because each request can be answered, refused, unreadable or late.
+"""
 
 from __future__ import annotations
 
@@ -7,52 +10,61 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, cast
 
-from ibkr.core.startup import (
+from ibkr.core.startup_requests import (
     ACCOUNT_UPDATES,
     COMPLETED_ORDERS,
     EXECUTIONS,
     MAX_ACCOUNTS,
     OPEN_ORDERS,
     ORDER_REQUESTS,
-    OTHERS,
+    OTHER_CLIENTS_ORDERS,
     POSITIONS,
-    TRADED,
+    TRADING_STATE,
     account_values,
 )
 from ibkr.session.library import Library
 
-_OTHER_ON_THE_KEY = {OTHERS: OPEN_ORDERS, OPEN_ORDERS: OTHERS}
+_EXECUTIONS_WAIT = 0.25
+"""Seconds that executions wait for completed orders once open orders are known."""
+_SHARED_KEY_OTHER = {OTHER_CLIENTS_ORDERS: OPEN_ORDERS, OPEN_ORDERS: OTHER_CLIENTS_ORDERS}
 
 
 class _Request:
-    """How to ask. Those on a key that the library shares have the ``key``, and ``again``, the bare message.
+    """How to send a request.
 
-    Where somebody's asking already pends on the key, it is shared: the library would forget it for a second one.
+    The library shares one key between some requests. Such requests have ``key``, and ``resend`` sends only the message.
+    If a request is already pending on the key, it is shared: the library would forget it if a second one was begun.
     """
 
-    __slots__ = ("again", "ask", "key")
+    __slots__ = ("key", "resend", "send")
 
     def __init__(
-        self, ask: Callable[[], Awaitable[object]], again: Callable[[], None] | None = None, key: str = ""
+        self, send: Callable[[], Awaitable[object]], resend: Callable[[], None] | None = None, key: str = ""
     ) -> None:
-        self.ask, self.again, self.key = ask, again, key
+        self.send, self.resend, self.key = send, resend, key
 
 
-class _Asked:
-    """A request that is out: the library's future for it, its key there, and whether the asking was ours."""
+class _Pending:
+    """A pending request: the library's future and key for it, and whether we have begun it."""
 
     __slots__ = ("future", "is_ours", "key")
 
-    def __init__(self, future: asyncio.Future[Any], key: int | str, *, is_ours: bool) -> None:
+    def __init__(self, future: asyncio.Future[Any], key: Hashable, *, is_ours: bool) -> None:
         self.future, self.key, self.is_ours = future, key, is_ours
 
 
 class StartUp:
-    """One session's start-up. ``on_answer`` gets the name of each request that was answered in full, ``on_unreadable``
-    that of an answer with a row that could not be decoded.
+    """The start-up of one session.
 
-    Answers are seen where the library ends a request, within the packet that brought them, not turns of the loop
-    later: whoever owns the ``IB`` object calls ``ended`` and ``failed``.
+    Answers are seen when the library ends a request, in the same slice of messages, and not some loop turns later.
+    ``MessageHandler`` calls ``ended`` and ``refused``.
+
+    Args:
+        library: The client library's objects.
+        account: The account to follow, or empty.
+        readonly: Do not request orders.
+        on_answer: Called with the name of each answered request, and whether the answer was that the API is read-only.
+        on_unreadable: Called with the name of an answer that has a row that could not be decoded.
     """
 
     def __init__(
@@ -68,180 +80,280 @@ class StartUp:
         self._on_answer = on_answer
         self._on_unreadable = on_unreadable
         self._requests = self._requests_of(account, readonly)
-        # Several for one name when it was asked again under a new id: whichever is answered first serves.
-        self._pending: dict[str, list[_Asked]] = {}
+        # A name has several requests if it was requested again with a new id. The first answer counts.
+        self._pending: dict[str, list[_Pending]] = {}
         self._answered: set[str] = set()
         self._unreadable: set[str] = set()
+        self._refused: set[str] = set()
+        self._outdated: set[Hashable] = set()
+        self._overdue: set[str] = set()
         self._read_only = False
-        self._later: asyncio.TimerHandle | None = None
-        self.was_asked = False
-        self.with_others = False
+        self._others_timer: asyncio.TimerHandle | None = None
+        self._executions_timer: asyncio.TimerHandle | None = None
+        self.is_sending = False
+        self.was_sent = False
+        self.include_others = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every request by name, in wire order; those for orders of other clients only ``with_others``."""
-        return tuple(name for name in self._requests if self.with_others or name != OTHERS)
+        """The names of all requests in the order of sending.
+
+        Other clients' orders are included only if ``include_others`` is set.
+        """
+        return tuple(name for name in self._requests if self.include_others or name != OTHER_CLIENTS_ORDERS)
 
     @property
     def awaits_orders(self) -> bool:
-        """Whether it is not known yet what is being traded."""
-        return any(name in self._requests and name not in self._answered for name in TRADED)
+        """Whether open orders or executions are still unknown."""
+        return any(name in self._requests and name not in self._answered | self._refused for name in TRADING_STATE)
 
     @property
     def awaits_others(self) -> bool:
-        """Whether the answer about orders of other clients is on its way, and nobody but us has asked for it."""
+        """Whether the answer about other clients' orders is pending, and only we have requested it."""
         futures = self._wrapper.futures
-        return any(each.is_ours and futures.get(each.key) is each.future for each in self._pending.get(OTHERS, ()))
+        return any(
+            each.is_ours and futures.get(each.key) is each.future
+            for each in self._pending.get(OTHER_CLIENTS_ORDERS, ())
+        )
 
     @property
     def knows_others(self) -> bool:
-        """Whether the orders of other clients have been told."""
-        return OTHERS in self._answered and not self._read_only
+        """Whether the orders of other clients are known."""
+        return OTHER_CLIENTS_ORDERS in self._answered and not self._read_only
 
-    def ask(self) -> None:
-        """Send all of them; executions follow once the orders have ended, so that each finds its trade."""
-        self.was_asked = True
-        self._cancel_later()
+    def send_all(self) -> None:
+        """Send all requests. Executions follow after the orders, so that each execution finds its trade.
+
+        Executions wait only briefly for completed orders, because no order may be sent before executions are known.
+        """
+        self.was_sent = True
+        self._read_only = False
+        self._cancel_others_timer()
+        self._cancel_executions_timer()
         self._answered.clear()
         self._unreadable.clear()
-        self._forget_own_ids()
+        self._refused.clear()
         if self._client.clientId == 0:
             self._ib.reqAutoOpenOrders(True)
         for name in self._requests:
-            if name not in (OTHERS, EXECUTIONS) and not self._waits_its_turn(name):
-                self._ask(name)
-        self._ask_executions()
+            if name != OTHER_CLIENTS_ORDERS:
+                self._mark_outdated(name)
+            if name not in (OTHER_CLIENTS_ORDERS, EXECUTIONS) and not self._must_wait(name):
+                self._send(name)
+        self._send_executions()
 
-    def ask_again(self, names: tuple[str, ...], *, shared: bool) -> None:
-        """Send these once more; those that pend on a shared key only if ``shared``."""
+    def request_fresh(self, names: tuple[str, ...]) -> None:
+        """Send these requests once more. Earlier answers are outdated: only the new answers count."""
+        for name in names:
+            self._mark_outdated(name)
+        self._resend(names, shared=True)
+
+    def request_again(self, names: tuple[str, ...], *, shared: bool) -> None:
+        """Send these overdue requests once more. Requests that wait on a shared key are sent only if ``shared``.
+
+        The first answer counts. Answers to still earlier requests are not expected any more.
+        """
+        self._outdated.difference_update(self._requests[name].key for name in names)
+        self._overdue.update(names)
+        self._resend(names, shared=shared)
+
+    def _resend(self, names: tuple[str, ...], *, shared: bool) -> None:
         self._answered.difference_update(names)
+        self._refused.difference_update(names)
+        if OPEN_ORDERS in names:
+            self._read_only = False
         self._unreadable.difference_update(name for name in names if name not in self._pending)
         for name in names:
-            is_free = shared or name not in self._pending or self._requests[name].again is None
-            if is_free and not self._waits_its_turn(name):
-                self._ask(name)
+            is_free = shared or name not in self._pending or self._requests[name].resend is None
+            if is_free and not self._must_wait(name):
+                self._send(name)
 
-    def ask_others_later(self, delay: float) -> None:
-        """Ask for the orders of other clients too, ``delay`` seconds from now, and in every start-up to come."""
-        if not self.with_others:
-            self.with_others = True
-            self._later = asyncio.get_running_loop().call_later(delay, self._ask_others, delay)
+    def request_others_later(self, delay: float) -> None:
+        """Request the orders of other clients, too: in ``delay`` seconds, and in every later start-up."""
+        if not self.include_others:
+            self.include_others = True
+            self._others_timer = asyncio.get_running_loop().call_later(delay, self._send_others, delay)
 
     def ended(self, key: Hashable) -> None:
-        """The library has ended the request of this key with its answer, whoever asked."""
-        for name, askings in self._pending.items():
-            if any(asked.key == key for asked in askings):
-                if name in self._unreadable:
+        """The library has ended the request of this key with its answer. The request may be ours or the program's."""
+        for name, pending_requests in self._pending.items():
+            if any(pending_request.key == key for pending_request in pending_requests):
+                if key in self._outdated:
+                    self._wait_for_next_answer(name, key)
+                elif name in self._unreadable:
                     self._end_unreadable(name)
                 else:
                     self._answer(name)
                 return
 
     def row_unreadable(self, name: str) -> None:
-        """A row of this answer could not be decoded: the answer will be incomplete, or is not any more."""
-        if name == OPEN_ORDERS and OTHERS in self._pending:  # it may belong to either
-            self._unreadable.add(OTHERS)
+        """A row of this answer could not be decoded, so the answer is incomplete."""
+        if name == OPEN_ORDERS and OTHER_CLIENTS_ORDERS in self._pending:  # the row may belong to either
+            self._unreadable.add(OTHER_CLIENTS_ORDERS)
         if name in self._pending:
             self._unreadable.add(name)
         elif name in self._answered:
             self._answered.remove(name)
             self._on_unreadable(name)
 
-    def failed(self, req_id: int) -> None:
-        """The gateway answered this request with an error: no answer. It is asked once more when it is overdue."""
-        for name, askings in self._pending.items():
-            if any(asked.key == req_id for asked in askings):
-                left = [asked for asked in askings if asked.key != req_id]
-                if left:
-                    self._pending[name] = left
-                else:
-                    del self._pending[name]
-                return
+    def refused(self, req_id: int) -> str:
+        """The gateway answered this request with an error.
+
+        Returns its name, or an empty text if it is not a start-up request.
+        """
+        for name, pending_requests in self._pending.items():
+            if any(pending_request.key == req_id for pending_request in pending_requests):
+                self.end_refused(name)
+                return name
+        return ""
+
+    def end_refused(self, name: str) -> None:
+        """The gateway has refused this request. Send the requests that waited for it."""
+        if name in self._pending:
+            for pending_request in self._pending[name]:
+                if pending_request.is_ours:
+                    self._wrapper.forget(pending_request.key)
+                self._outdated.discard(pending_request.key)
+            self._forget(name)
+        self._answered.discard(name)
+        self._refused.add(name)
+        self._continue_after(name)
 
     def read_only(self) -> None:
-        """The gateway refused the order requests because its API is read-only: that is their answer."""
+        """The gateway refused the order requests because its API is read-only. That is their answer."""
         self._read_only = True
-        for name in (*ORDER_REQUESTS, OTHERS):
+        self._outdated.clear()
+        for name in (*ORDER_REQUESTS, OTHER_CLIENTS_ORDERS):
             if name in self._pending:
                 self._wrapper.end_request(self._requests[name].key)
 
     def abandon(self) -> None:
-        """The session is over: nobody waits for these any more."""
-        self._cancel_later()
+        """The session is over: nobody waits for the answers any more."""
+        self._cancel_others_timer()
+        self._cancel_executions_timer()
         for name in list(self._pending):
             self._forget(name)
 
     def _forget(self, name: str) -> None:
-        for asked in self._pending.pop(name):
-            if asked.is_ours:
-                asked.future.cancel()
+        self._overdue.discard(name)
+        for pending_request in self._pending.pop(name):
+            if pending_request.is_ours:
+                pending_request.future.cancel()
 
-    def _forget_own_ids(self) -> None:
-        """What is asked anew is not served by an answer to the old asking, where the two can be told apart."""
-        for name in [name for name in self._pending if self._requests[name].again is None]:
+    def _mark_outdated(self, name: str) -> None:
+        """Ignore the answer that is still expected: by its id, or as the next answer on the shared key.
+
+        An overdue answer is not expected any more.
+        """
+        if name not in self._pending or self._must_wait(name):
+            return
+        key = self._requests[name].key
+        if not key:
             self._forget(name)
+        elif name not in self._overdue:
+            self._outdated.add(key)
 
-    def _ask(self, name: str) -> None:
+    def _wait_for_next_answer(self, name: str, key: Hashable) -> None:
+        """This answer belongs to an earlier request. Wait for the next answer, which belongs to the last request."""
+        self._outdated.discard(key)
+        self._unreadable.discard(name)
+        self._pending[name] = [_Pending(self._begin(lambda: self._wrapper.startReq(key)), key, is_ours=True)]
+
+    def _send(self, name: str) -> None:
         request = self._requests[name]
         shared = self._wrapper.futures.get(request.key) if request.key else None
-        if request.again is not None and shared is not None and not shared.done():
+        if request.resend is not None and shared is not None and not shared.done():
             if name not in self._pending:
-                self._pending[name] = [_Asked(shared, request.key, is_ours=False)]
-            request.again()
+                self._pending[name] = [_Pending(shared, request.key, is_ours=False)]
+            request.resend()
             return
         key = request.key or self._client.next_req_id
-        future = cast("asyncio.Future[Any]", request.ask())  # the library says no more than that it can be awaited
-        if self._ib.RaiseRequestErrors:
-            future.add_done_callback(_taken)
-        self._pending.setdefault(name, []).append(_Asked(future, key, is_ours=True))
+        future = self._begin(request.send)
+        self._pending.setdefault(name, []).append(_Pending(future, key, is_ours=True))
         if future.done():
             self._answer(name)
 
-    def _ask_others(self, delay: float) -> None:
-        """If that was not done yet, and where orders are asked for; not while somebody's asking is on the key."""
-        if OTHERS not in self._requests or self._read_only or OTHERS in (*self._answered, *self._pending):
+    def _begin(self, send: Callable[[], Awaitable[object]]) -> asyncio.Future[Any]:
+        self.is_sending = True
+        try:
+            future = cast("asyncio.Future[Any]", send())  # the library's annotation is too wide
+        finally:
+            self.is_sending = False
+        if self._ib.RaiseRequestErrors:
+            future.add_done_callback(_retrieve_exception)
+        return future
+
+    def _send_others(self, delay: float) -> None:
+        """Request other clients' orders, unless that is done, orders are not requested, or the shared key is used."""
+        if (
+            OTHER_CLIENTS_ORDERS not in self._requests
+            or self._read_only
+            or OTHER_CLIENTS_ORDERS in (*self._answered, *self._pending)
+        ):
             return
-        if self._requests[OTHERS].key in self._wrapper.futures:
-            self._later = asyncio.get_running_loop().call_later(delay, self._ask_others, delay)
+        if self._requests[OTHER_CLIENTS_ORDERS].key in self._wrapper.futures:
+            self._others_timer = asyncio.get_running_loop().call_later(delay, self._send_others, delay)
         else:
-            self._ask(OTHERS)
+            self._send(OTHER_CLIENTS_ORDERS)
 
-    def _cancel_later(self) -> None:
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+    def _cancel_others_timer(self) -> None:
+        if self._others_timer is not None:
+            self._others_timer.cancel()
+            self._others_timer = None
 
-    def _waits_its_turn(self, name: str) -> bool:
-        """Both questions about open orders are on one key of the library: one is asked when the other is answered."""
-        return _OTHER_ON_THE_KEY.get(name) in self._pending
+    def _must_wait(self, name: str) -> bool:
+        """Whether the other request about open orders is pending. Both share one key of the library."""
+        return _SHARED_KEY_OTHER.get(name) in self._pending
 
-    def _ask_executions(self) -> None:
-        if EXECUTIONS not in self._pending and not self._orders_pending():
-            self._ask(EXECUTIONS)
+    def _send_executions(self) -> None:
+        if EXECUTIONS in self._pending:
+            return
+        missing = self._orders_pending()
+        if not missing:
+            self._cancel_executions_timer()
+            self._send(EXECUTIONS)
+        elif missing == [COMPLETED_ORDERS] and self._executions_timer is None:
+            self._executions_timer = asyncio.get_running_loop().call_later(_EXECUTIONS_WAIT, self._send_executions_now)
 
-    def _orders_pending(self) -> bool:
-        over = self._answered | self._unreadable.difference(self._pending)
-        return any(name in self._requests and name not in over for name in ORDER_REQUESTS)
+    def _send_executions_now(self) -> None:
+        """Completed orders may come later than executions, or never."""
+        self._executions_timer = None
+        if EXECUTIONS not in (*self._pending, *self._answered):
+            self._send(EXECUTIONS)
+
+    def _cancel_executions_timer(self) -> None:
+        if self._executions_timer is not None:
+            self._executions_timer.cancel()
+            self._executions_timer = None
+
+    def _orders_pending(self) -> list[str]:
+        over = self._answered | self._refused | self._unreadable.difference(self._pending)
+        return [name for name in ORDER_REQUESTS if name in self._requests and name not in over]
 
     def _answer(self, name: str) -> None:
         self._forget(name)
         self._answered.add(name)
-        self._go_on_after(name)
-        self._on_answer(name, self._read_only and name in (*ORDER_REQUESTS, OTHERS))
+        self._continue_after(name)
+        self._on_answer(name, self._read_only and name in (*ORDER_REQUESTS, OTHER_CLIENTS_ORDERS))
 
     def _end_unreadable(self, name: str) -> None:
         self._forget(name)
-        self._go_on_after(name)
+        self._continue_after(name)
         self._on_unreadable(name)
 
-    def _go_on_after(self, name: str) -> None:
-        """Ask for what could not be asked for while this was under way."""
-        if name == OPEN_ORDERS and self.with_others:
-            self._ask(OTHERS)
-        elif name == OTHERS and OPEN_ORDERS not in (*self._answered, *self._pending, *self._unreadable):
-            self._ask(OPEN_ORDERS)
+    def _continue_after(self, name: str) -> None:
+        """Send requests that had to wait for this one."""
+        if name == OPEN_ORDERS and self.include_others:
+            self._send(OTHER_CLIENTS_ORDERS)
+        elif name == OTHER_CLIENTS_ORDERS and OPEN_ORDERS not in (
+            *self._answered,
+            *self._pending,
+            *self._unreadable,
+            *self._refused,
+        ):
+            self._send(OPEN_ORDERS)
         if name in ORDER_REQUESTS:
-            self._ask_executions()
+            self._send_executions()
 
     def _requests_of(self, account: str, readonly: bool) -> dict[str, _Request]:
         ib, client = self._ib, self._client
@@ -254,8 +366,10 @@ class StartUp:
             requests[COMPLETED_ORDERS] = _Request(
                 lambda: ib.reqCompletedOrdersAsync(False), lambda: client.reqCompletedOrders(False), "completedOrders"
             )
-            requests[OTHERS] = _Request(ib.reqAllOpenOrdersAsync, client.reqAllOpenOrders, "openOrders")
-        if account:
+            requests[OTHER_CLIENTS_ORDERS] = _Request(ib.reqAllOpenOrdersAsync, client.reqAllOpenOrders, "openOrders")
+        # The gateway would send nothing about an account that the login does not have. An account with an A at its end
+        # belongs to an advisor and means all of the advisor's accounts.
+        if account and (not accounts or not {account, account.removesuffix("A")}.isdisjoint(accounts)):
             requests[ACCOUNT_UPDATES] = _Request(
                 lambda: ib.reqAccountUpdatesAsync(account),
                 lambda: client.reqAccountUpdates(True, account),
@@ -268,7 +382,7 @@ class StartUp:
         return requests
 
 
-def _taken(future: asyncio.Future[Any]) -> None:
-    """Nobody awaits it; an error that the caller's ``RaiseRequestErrors`` made of an answer is told by its code."""
+def _retrieve_exception(future: asyncio.Future[Any]) -> None:
+    """Nobody awaits this future. If the program set ``RaiseRequestErrors``, the error is reported by its code."""
     if not future.cancelled():
         future.exception()

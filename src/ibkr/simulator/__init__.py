@@ -1,19 +1,19 @@
-"""A simulated TWS / IB Gateway: a real TCP server that speaks the API's protocol, text and protobuf.
+"""A simulated TWS / IB Gateway: a TCP server that speaks the API protocol, as text and as protobuf.
 
-`Gateway` for programs with an event loop, `ThreadedGateway` for those without. `FAULTS` lists what
-it can be put through: `await gateway.fault("restart", 2)`.
+Use `Gateway` in a program with an event loop, and `ThreadedGateway` in a program without one. `FAULTS` lists the faults
+that you can inject: `await gateway.fault("restart", 2)`. `faults/fault_registry.py` says how to add a fault.
 """
 
 import logging
 
-from ibkr.simulator.broker.book import Position
+from ibkr.simulator.activity_log import Seen, SeenRequest, SeenSession
 from ibkr.simulator.broker.order import Execution, Order
-from ibkr.simulator.faults.registry import FAULTS, Fault, FaultError
-from ibkr.simulator.gateway import Gateway
+from ibkr.simulator.broker.portfolio import Position
+from ibkr.simulator.data_files import DataError
+from ibkr.simulator.faults.fault_registry import FAULTS, Fault, FaultError
 from ibkr.simulator.scenarios.scenario import Scenario, ScenarioError, load_scenario, shipped_scenarios
-from ibkr.simulator.seen import Seen, SeenRequest, SeenSession
-from ibkr.simulator.threaded import ThreadedGateway
-from ibkr.simulator.toml import DataError
+from ibkr.simulator.simulated_gateway import Gateway
+from ibkr.simulator.threaded_gateway import ThreadedGateway
 
 __all__ = [
     "FAULTS",
@@ -34,5 +34,5 @@ __all__ = [
     "shipped_scenarios",
 ]
 
-# The program decides where its logs go; without a handler of its own, ours stay quiet.
+# The program decides where its logs go. Without a handler of its own, the simulator prints nothing.
 logging.getLogger("ibkr.simulator").addHandler(logging.NullHandler())

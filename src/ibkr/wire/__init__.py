@@ -1,7 +1,9 @@
-"""The wire format of TWS / IB Gateway: frames, fields, handshake and message layouts.
+"""The wire format of TWS / IB Gateway: frames, fields, handshake, and message layouts.
 
-Pure: bytes in, values out. No sockets and no event loop, so both ends of the connection share it. The layouts, of which
-a connector has no need, are in modules of their own.
+Pure: bytes in, values out. There are no sockets and no event loop, so both ends of a connection can use it. The layouts
+are in modules of their own, because a connector does not need them: `messages`, `data_messages` and `order_messages`
+(sent by the gateway), `request_layouts` and `order_request_layouts` (sent by clients). `messages` says how to add a
+message.
 """
 
 from ibkr.wire.fields import decode_fields, encode_fields, escape_text, unescape_text

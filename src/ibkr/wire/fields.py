@@ -1,4 +1,4 @@
-"""The field codec: every field is text, ended by a NUL; the first field is the message id.
+"""Encode and decode text fields. Every field is text that ends with a NUL. The first field is the message id.
 
 Sources: ibapi 10.46 `comm.py` (`make_field`, `read_fields`), ib_async 2.1.0 `client.send`.
 """
@@ -16,11 +16,14 @@ _ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|\\)"
 
 
 def encode_fields(*values: object) -> bytes:
-    """Body of a message with these fields.
+    r"""Return the body of a message with these fields.
 
-    bool as 1/0, None as an unset (empty) field, int and float as Python's shortest text, str in
-    ASCII with `\\uXXXX` for the rest (server versions 153 and later, ENCODE_MSG_ASCII7).
-    Raises `ValueError` for a NUL in a text or a NaN, `TypeError` for any other type.
+    A bool becomes 1 or 0, `None` an empty (unset) field, a number Python's shortest text. A str becomes ASCII, with
+    `\uXXXX` for other characters (server versions 153 and later, ENCODE_MSG_ASCII7).
+
+    Raises:
+        ValueError: A text contains a NUL, or a number is NaN.
+        TypeError: A value has another type.
     """
     encoders = _ENCODERS
     parts = [encoders.get(type(value), _encode_other)(value) for value in values]
@@ -28,9 +31,9 @@ def encode_fields(*values: object) -> bytes:
 
 
 def decode_fields(body: bytes) -> list[str]:
-    """The fields of a body, as they stand: escapes are left to the fields that use them.
+    r"""Return the fields of a body, with escapes unchanged.
 
-    Total: bytes that are not UTF-8 become `\\xNN`, a missing last NUL is forgiven.
+    Never raises: bytes that are not UTF-8 become `\xNN`, and the last NUL can be missing.
     """
     fields = body.decode("utf-8", errors="backslashreplace").split("\0")
     if not fields[-1]:
@@ -39,25 +42,25 @@ def decode_fields(body: bytes) -> list[str]:
 
 
 def escape_text(text: str) -> str:
-    """`text` for a field that clients read with `unicode-escape`, such as a contract's long name."""
+    """Escape a text for a field that clients read with `unicode-escape`, such as a contract's long name."""
     return ascii_text(text.replace("\\", "\\\\"))
 
 
 def unescape_text(text: str) -> str:
-    """What `escape_text` was given; pairs of surrogates become one character again."""
+    """Reverse `escape_text`. A pair of surrogates becomes one character."""
     plain = re.sub(_ESCAPE, lambda match: chr(int(match[1], 16)) if match[1] else "\\", text)
     return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def number_text(value: float, *, whole: bool = False) -> str:
-    """A number as texts have it: a bool as 1 or 0; where it is `whole`, without a needless fraction."""
+    """Return a number as text: a bool as 1 or 0. With `whole`, a whole number has no fraction."""
     if type(value) is float and not (whole and value.is_integer()):
         return _encode_float(value)
     return str(int(value))
 
 
 def ascii_text(text: str) -> str:
-    """`text` with every character beyond ASCII as `\\uXXXX`, in pairs beyond the BMP as Java does."""
+    r"""Return `text` with `\uXXXX` for characters outside ASCII, as two surrogates outside the BMP, like Java."""
     return text if text.isascii() else re.sub(_NON_ASCII, _java_escape, text)
 
 
@@ -77,7 +80,7 @@ def _encode_float(value: float) -> str:
         text = float.__repr__(value)
         if "e" not in text:
             return text
-        # TWS writes 0.00005, not 5E-05. An exponent is only in its text for an unset double.
+        # TWS writes 0.00005, not 5E-05. Only an unset double has an exponent in its text.
         return _UNSET_DOUBLE if value == sys.float_info.max else f"{Decimal(text):f}"
     if math.isnan(value):
         raise ValueError("a field cannot hold NaN: send None for a value that is not set")
@@ -91,7 +94,7 @@ def _encode_other(value: object) -> str:
     raise TypeError(f"a field cannot hold a {type(value).__name__}: {value!r}")
 
 
-# By exact type, since a gateway that sends ticks does little else; bool before int, for their subclasses.
+# By exact type, because encoding ticks must be fast. bool comes before int, its base class.
 _ENCODERS: dict[type, Callable[[Any], str]] = {
     str: _encode_text,
     bool: lambda value: "1" if value else "0",

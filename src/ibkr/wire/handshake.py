@@ -1,8 +1,8 @@
-"""The first bytes of a connection, from both sides.
+"""The handshake: the first bytes of a connection, from both sides.
 
-The client sends the magic and a framed version range; the gateway answers with one frame of two
-fields, its version and its time, which carries no message id.
-Sources: ibapi 10.46 `client.connect`, ib_async 2.1.0 `client.connectAsync`, ib_async issue 143.
+The client sends the magic and a framed version range. The gateway answers with one frame of two fields, its version and
+its time, without a message id. Sources: ibapi 10.46 `client.connect`, ib_async 2.1.0 `client.connectAsync`, ib_async
+issue 143.
 """
 
 import enum
@@ -14,7 +14,7 @@ from ibkr.wire.frame import frame
 MAGIC = b"API\0"
 
 MAX_HELLO = 1024
-"""Bytes, of the framed version range with its connect options."""
+"""Bytes of the framed version range with its connect options."""
 
 _RANGE = rb"(?s)v(\d{1,5})(?:\.\.(\d{1,5}))?(?: (.*))?\0?"
 _MAX_VERSION_FRAME = 1024
@@ -22,7 +22,7 @@ _BANNERS = {b"HTTP/": "HTTP", b"SSH-": "SSH"}
 
 
 class BadHello(ValueError):
-    """The bytes are not the opening of an API client."""
+    """These bytes are not from an API client."""
 
 
 class ClientHello(NamedTuple):
@@ -34,7 +34,7 @@ class ClientHello(NamedTuple):
 
 
 class Opening(enum.Enum):
-    """What the first bytes of a peer say that it is."""
+    """What a peer is, judged by its first bytes."""
 
     GATEWAY = "gateway"
     HTTP = "http"
@@ -44,16 +44,16 @@ class Opening(enum.Enum):
 
 
 def hello_bytes(hello: ClientHello) -> bytes:
-    """A client's first write: magic and version range."""
+    """Return a client's first bytes: magic and version range."""
     options = f" {hello.options}" if hello.options else ""
     return MAGIC + frame(f"v{hello.min_version}..{hello.max_version}{options}".encode())
 
 
 def parse_hello(data: bytes) -> tuple[ClientHello, int] | None:
-    """The hello at the start of `data` and the number of bytes it took; None while it is short.
+    """Return the hello at the start of `data` and its length in bytes, or `None` while it is incomplete.
 
-    Raises `BadHello` at the first byte that no API client sends. Clients older than 2012, which
-    send no magic, are not spoken to.
+    Raises `BadHello` at the first byte that no API client sends. Clients from before 2012, which send no magic, are not
+    supported.
     """
     if not data.startswith(MAGIC):
         if MAGIC.startswith(data):
@@ -75,26 +75,26 @@ def parse_hello(data: bytes) -> tuple[ClientHello, int] | None:
 
 
 def version_frame(version: int, connection_time: str, encoding: str = "utf-8") -> bytes:
-    """The gateway's answer to the hello, complete.
+    """Return the gateway's complete answer to the hello.
 
-    `connection_time` is `yyyymmdd HH:MM:SS ZONE`, the zone as the gateway's host names it. It can
-    contain blanks and characters beyond ASCII, in the `encoding` of that host.
+    `connection_time` is `yyyymmdd HH:MM:SS ZONE`, with the zone as the gateway's host names it. The zone can contain
+    blanks, and non-ASCII characters in the `encoding` of that host.
     """
     return frame(f"{version}\0{connection_time}\0".encode(encoding))
 
 
 def classify_opening(data: bytes) -> Opening:
-    """What the peer is whose first bytes are `data`. Total: any bytes have an answer.
+    """Judge a peer by its first bytes, `data`. Every input has an answer.
 
-    PARTIAL is said of a proper beginning only, so of four bytes at most. GATEWAY may still become
-    UNKNOWN with more bytes; the other answers are final.
+    PARTIAL means that more bytes are needed; it occurs with at most four bytes. GATEWAY can still become UNKNOWN with
+    more bytes. The other answers are final.
     """
     for banner, name in _BANNERS.items():
         if data.startswith(banner):
             return Opening[name]
     if len(data) < 5 and any(banner.startswith(data) for banner in _BANNERS):
         return Opening.PARTIAL
-    # Padding the prefix with zeros gives the smallest length that it can still announce.
+    # Zeros after the first bytes give the smallest length that these bytes can stand for.
     least = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
     if least > _MAX_VERSION_FRAME:
         return Opening.UNKNOWN

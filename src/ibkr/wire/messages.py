@@ -1,12 +1,20 @@
-"""The messages that the gateway sends, one layout each, at server versions 100 to 226.
+"""The layouts of messages that the gateway sends in a session, for server versions 100 to 226. How to add a message.
 
-Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on all of them; the
-numbers in `since` and `before` are the server versions named in ibapi's `server_versions.py`.
+To add a message, in text or protobuf, write one `Layout` here, in `data_messages` or in `order_messages`: its name in
+ibapi's `EWrapper`, its id, its fields in the order of the text, and `protobuf=(version, name)` with the server version
+from which it is protobuf and its name in `tws.proto`. A new id also needs its name in `message_names`. The names of
+fields are the names in protobuf, in snake case; `proto` gives every name that differs. If `tws.proto` lacks the message
+or a field, add it there. The file is read at run time, so nothing is compiled. Encode with
+`LAYOUT.encode(server_version, name=value, ...)`. Requests of clients have their layouts in `request_layouts`, and their
+handlers in `ibkr.simulator.requests.request_handlers`.
+
+Sources: the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on all layouts. The numbers in `since` and
+`before` are the server versions of ibapi's `server_versions.py`.
 """
 
 from collections.abc import Mapping
 
-from ibkr.wire.layout import REQ_ID, Field, Given, Layout, Repeat, fields, texts, version_field
+from ibkr.wire.layout import REQ_ID, Conditional, Field, Layout, Repeat, fields, texts, version_field
 
 _CONTRACT_HEAD = (
     Field("con_id", "int"),
@@ -182,7 +190,7 @@ CONTRACT_DETAILS = Layout(
         *texts("under_symbol under_sec_type market_rule_ids real_expiration_date stock_type"),
         Field("suggested_size", "size", since=163, before=164),
         *_LOTS,
-        Given(_is_fund, _FUND, since=179),
+        Conditional(_is_fund, _FUND, since=179),
         Repeat(
             "ineligibility_reasons", texts("id description"), since=186, proto="contractDetails.ineligibilityReasonList"
         ),
@@ -264,4 +272,4 @@ TICK_REQ_PARAMS = Layout(
 )
 
 LAYOUTS = {item.name: item for item in globals().copy().values() if isinstance(item, Layout)}
-"""Every layout by the name that ibapi's `EWrapper` gives the message."""
+"""All layouts of this module, by the message names of ibapi's `EWrapper`."""

@@ -1,14 +1,25 @@
-"""Orders, executions, profit and loss: the messages that the gateway sends, one layout each.
+"""The layouts of messages about orders, executions, and profit and loss.
 
-Read off the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, for server versions from 151 on; the
-numbers in `since` and `before` are named in ibapi's `server_versions.py`. Checked with the lines of
-real gateways that rust-ibapi and ib_insync issue 523 have recorded. `stop_price` is the second of two
-fields that both decoders keep as `trailStopPrice`, and so the one that counts.
+Sources: the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, for server versions from 151 on. The numbers in `since`
+and `before` are named in ibapi's `server_versions.py`. Checked against messages of real gateways in rust-ibapi and
+ib_insync issue 523. `stop_price` is the second of two fields that both decoders keep as `trailStopPrice`, so the second
+one counts. `messages` says how to add a message.
 
-Over 300 lines by its layouts.
+Over 300 lines because of its layouts.
 """
 
-from ibkr.wire.layout import NOWHERE, REQ_ID, Field, Given, Item, Layout, Repeat, fields, texts, version_field
+from ibkr.wire.layout import (
+    REQ_ID,
+    TEXT_ONLY,
+    Conditional,
+    Field,
+    Item,
+    Layout,
+    Repeat,
+    fields,
+    texts,
+    version_field,
+)
 from ibkr.wire.order_parts import (
     ALGO,
     COMBO_LEGS,
@@ -24,7 +35,7 @@ from ibkr.wire.order_parts import (
     TERMS,
     is_set,
 )
-from ibkr.wire.schema import proto_name
+from ibkr.wire.protobuf_schema import proto_name
 
 
 def _contract(strike_kind: str = "float") -> tuple[Field, ...]:
@@ -71,7 +82,7 @@ _DELTA_NEUTRAL_SHORT = (
 _TRAIL = (
     Field("continuous_update", "bool"),
     Field("reference_price_type", "int"),
-    Field("trail_stop_price", "float", proto=NOWHERE),
+    Field("trail_stop_price", "float", proto=TEXT_ONLY),
     Field("trailing_percent", "float"),
 )
 _COMBO: tuple[Item, ...] = (Field("combo_legs_descrip"), COMBO_LEGS, ORDER_COMBO_LEGS, SMART_COMBO_ROUTING)
@@ -115,19 +126,19 @@ OPEN_ORDER = Layout(
         *_ORDER_HEAD,
         *fields("int", "client_id perm_id"),
         *_FLAGS,
-        Field("shares_allocation", proto=NOWHERE),
+        Field("shares_allocation", proto=TEXT_ONLY),
         *_ADVISOR,
         *_SHORT_SALE,
-        Field("auction_strategy", "int", proto=NOWHERE),
+        Field("auction_strategy", "int", proto=TEXT_ONLY),
         *_BOX,
         Field("display_size", "int"),
         *fields("bool", "block_order sweep_to_fill all_or_none"),
         *fields("int", "min_qty oca_type"),
-        *fields("bool", "etrade_only firm_quote_only", proto=NOWHERE),
-        Field("nbbo_price_cap", "float", proto=NOWHERE),
+        *fields("bool", "etrade_only firm_quote_only", proto=TEXT_ONLY),
+        Field("nbbo_price_cap", "float", proto=TEXT_ONLY),
         *fields("int", "parent_id trigger_method"),
         *_VOLATILITY,
-        Given(
+        Conditional(
             is_set("delta_neutral_order_type"),
             (
                 Field("delta_neutral_con_id", "int"),
@@ -137,8 +148,8 @@ OPEN_ORDER = Layout(
             ),
         ),
         *_TRAIL,
-        Field("basis_points", "float", proto=NOWHERE),
-        Field("basis_points_type", "int", proto=NOWHERE),
+        Field("basis_points", "float", proto=TEXT_ONLY),
+        Field("basis_points_type", "int", proto=TEXT_ONLY),
         *_COMBO,
         *_SCALE,
         Field("opt_out_smart_routing", "bool"),
@@ -169,7 +180,7 @@ OPEN_ORDER = Layout(
         Field("cash_qty", "size"),
         *fields("bool", "dont_use_auto_price_for_hedge is_oms_container discretionary_up_to_limit_price"),
         Field("use_price_mgmt_algo", "bool"),
-        # ib_async takes it from 159 on, ibapi from 158; the latter is the constant's number.
+        # ib_async reads it from 159 on, ibapi from 158, which is the number of the constant.
         Field("duration", "int", since=158),
         Field("post_to_ats", "int", since=160),
         Field("auto_cancel_parent", "bool", since=162),
@@ -201,7 +212,7 @@ COMPLETED_ORDER = Layout(
         *fields("bool", "sweep_to_fill all_or_none"),
         *fields("int", "min_qty oca_type trigger_method"),
         *_VOLATILITY,
-        Given(is_set("delta_neutral_order_type"), (Field("delta_neutral_con_id", "int"), *_DELTA_NEUTRAL_SHORT)),
+        Conditional(is_set("delta_neutral_order_type"), (Field("delta_neutral_con_id", "int"), *_DELTA_NEUTRAL_SHORT)),
         *_TRAIL,
         *_COMBO,
         *_SCALE,
@@ -315,4 +326,4 @@ PNL_SINGLE = Layout(
 )
 
 LAYOUTS = {item.name: item for item in globals().copy().values() if isinstance(item, Layout)}
-"""Every layout by the name that ibapi's `EWrapper` gives the message."""
+"""All layouts of this module, by the message names of ibapi's `EWrapper`."""

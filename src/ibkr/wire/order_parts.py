@@ -1,41 +1,41 @@
-"""Parts that placeOrder, openOrder and completedOrder have in common."""
+"""Fields that placeOrder, openOrder, and completedOrder have in common."""
 
 import math
 from collections.abc import Callable, Mapping
 
-from ibkr.wire.items import NOWHERE, Field, Given, Item, Repeat, fields, texts
+from ibkr.wire.layout_items import TEXT_ONLY, Conditional, Field, Item, Repeat, fields, texts
 
 _PRICE, _EXECUTION, _VOLUME, _PERCENT = 1, 5, 6, 7
 _CONDITION_VALUES = {_PRICE: "price", 3: "time", 4: "percent", _VOLUME: "volume", _PERCENT: "changePercent"}
 
 
 def is_set(name: str) -> Callable[[Mapping[str, object]], bool]:
-    """Whether the field of this name is neither empty nor 0."""
+    """Return a condition: the field of this name is neither empty nor 0."""
     return lambda values: bool(values[name])
 
 
 def is_any(name: str, *wanted: object) -> Callable[[Mapping[str, object]], bool]:
-    """Whether the field of this name is one of those."""
+    """Return a condition: the field of this name has one of these values."""
     return lambda values: values[name] in wanted
 
 
 def is_scaled(values: Mapping[str, object]) -> bool:
-    """Whether the scale order's own fields follow: its increment is set, and more than 0."""
+    """Return whether the fields of a scale order follow: its price increment is set and above 0."""
     increment = values["scale_price_increment"]
     return isinstance(increment, float | int) and 0 < increment < 1e308
 
 
 def has_mid_offsets(values: Mapping[str, object]) -> bool:
-    """Whether placeOrder ends with the offsets of a PEG MID order, or of PEG BEST up to the middle."""
+    """Return whether placeOrder ends with the offsets of a PEG MID order, or of a PEG BEST order up to the midpoint."""
     if values["order_type"] in ("PEG BEST", "PEGBEST"):
         return values["compete_against_best_offset"] == math.inf
     return values["order_type"] in ("PEG MID", "PEGMID")
 
 
 def _condition_value(values: Mapping[str, object]) -> str:
-    """Where protobuf has the value of a condition: by its type, which is one of those above, and else nowhere."""
+    """Return the protobuf field for the value of a condition, by its type; `TEXT_ONLY` for other types."""
     kind = values["type"]
-    return _CONDITION_VALUES.get(kind, NOWHERE) if isinstance(kind, int) else NOWHERE
+    return _CONDITION_VALUES.get(kind, TEXT_ONLY) if isinstance(kind, int) else TEXT_ONLY
 
 
 TERMS = (
@@ -64,7 +64,7 @@ COMBO_LEGS = Repeat(
 ORDER_COMBO_LEGS = Repeat("order_combo_legs", fields("float", "price", proto="perLegPrice"), proto="contract.comboLegs")
 SMART_COMBO_ROUTING = Repeat("smart_combo_routing_params", texts("tag value"), proto="order.smartComboRoutingParams")
 
-SCALE = Given(
+SCALE = Conditional(
     is_scaled,
     (
         Field("scale_price_adjust_value", "float"),
@@ -75,10 +75,10 @@ SCALE = Given(
         Field("scale_random_percent", "bool"),
     ),
 )
-HEDGE: tuple[Item, ...] = (Field("hedge_type"), Given(is_set("hedge_type"), texts("hedge_param")))
+HEDGE: tuple[Item, ...] = (Field("hedge_type"), Conditional(is_set("hedge_type"), texts("hedge_param")))
 DELTA_NEUTRAL_CONTRACT: tuple[Item, ...] = (
     Field("has_delta_neutral_contract", "bool", proto="contract.deltaNeutralContract"),
-    Given(
+    Conditional(
         is_set("has_delta_neutral_contract"),
         (
             Field("delta_neutral_contract_con_id", "int", proto="contract.deltaNeutralContract.conId"),
@@ -89,9 +89,9 @@ DELTA_NEUTRAL_CONTRACT: tuple[Item, ...] = (
 )
 ALGO: tuple[Item, ...] = (
     Field("algo_strategy"),
-    Given(is_set("algo_strategy"), (Repeat("algo_params", texts("tag value"), proto="order.algoParams"),)),
+    Conditional(is_set("algo_strategy"), (Repeat("algo_params", texts("tag value"), proto="order.algoParams"),)),
 )
-PEGGED_TO_BENCHMARK = Given(
+PEGGED_TO_BENCHMARK = Conditional(
     is_any("order_type", "PEG BENCH", "PEGBENCH"),
     (
         Field("reference_contract_id", "int"),
@@ -106,17 +106,17 @@ CONDITIONS: tuple[Item, ...] = (
         (
             Field("type", "int"),
             Field("conjunction", proto="isConjunctionConnection"),
-            Given(is_any("type", _EXECUTION), texts("sec_type exchange symbol")),
-            Given(
+            Conditional(is_any("type", _EXECUTION), texts("sec_type exchange symbol")),
+            Conditional(
                 lambda values: values["type"] != _EXECUTION,
                 (Field("is_more", "bool"), Field("value", proto=_condition_value)),
             ),
-            Given(is_any("type", _PRICE, _VOLUME, _PERCENT), (Field("con_id", "int"), Field("exchange"))),
-            Given(is_any("type", _PRICE), fields("int", "trigger_method")),
+            Conditional(is_any("type", _PRICE, _VOLUME, _PERCENT), (Field("con_id", "int"), Field("exchange"))),
+            Conditional(is_any("type", _PRICE), fields("int", "trigger_method")),
         ),
         proto="order.conditions",
     ),
-    Given(
+    Conditional(
         is_set("conditions"),
         (
             *fields("bool", "conditions_ignore_rth conditions_cancel_order"),
@@ -129,9 +129,9 @@ NEWER_TERMS = (
     *fields("int", "seek_price_improvement what_if_type", since=217),
     Field("hedge_max_size", "int", since=223),
 )
-"""Of placeOrder and openOrder, which are protobuf at those versions."""
+"""Fields of placeOrder and openOrder. Both messages are protobuf at these versions."""
 PEGGED: tuple[Item, ...] = (
     *fields("int", "min_trade_qty min_compete_size", since=170),
     *fields("float", "compete_against_best_offset mid_offset_at_whole mid_offset_at_half", since=170),
 )
-"""Of openOrder and completedOrder; placeOrder has them for some orders only."""
+"""Fields of openOrder and completedOrder. placeOrder has them for some orders only."""

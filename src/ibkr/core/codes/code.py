@@ -1,10 +1,10 @@
-"""What one code of IB's is: its types alone."""
+"""``Code``: one of IB's codes, and its enums."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from ibkr.core.value import Value
+from ibkr.core.frozen_record import FrozenRecord
 
 
 class Scope(StrEnum):
@@ -18,7 +18,7 @@ class Scope(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is. After a warning the request or order that it names lives on."""
+    """How bad it is. After a warning the request or order continues."""
 
     GOOD = "good news"
     WARNING = "warning"
@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
 
 class Category(StrEnum):
-    """The chapter of the catalogue that a code stands in."""
+    """The chapter of the catalogue."""
 
     CONNECTION = "connection"
     MARKET_DATA = "market data"
@@ -37,7 +37,7 @@ class Category(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What the machine does when a code comes."""
+    """What the machine does about a code."""
 
     UPSTREAM_LOST = "upstream lost"
     UPSTREAM_BACK_DATA_LOST = "upstream back, data lost"
@@ -55,11 +55,11 @@ class Reaction(StrEnum):
     NONE = "none"
 
 
-class Code(Value):
-    """One code: what it means, what it is about, how bad it is, and what to do.
+class Code(FrozenRecord):
+    """One code: its meaning, subject, severity and advice.
 
-    ``retry_helps``: the same may work later, or once it is asked more slowly. ``advice`` may be empty.
-    ``reaction``: what the connector does by itself.
+    ``retry_helps``: the same request may work later or at a lower rate. ``advice`` may be empty. ``reaction``: what the
+    connector does about it.
     """
 
     code: int
@@ -72,7 +72,7 @@ class Code(Value):
     reaction: Reaction = Reaction.NONE
 
     def to_dict(self) -> dict[str, object]:
-        """The code in JSON's types."""
+        """The code as JSON types."""
         return {
             "code": self.code,
             "meaning": self.meaning,

@@ -1,281 +1,126 @@
-"""The codes that a running connector must know, and what each makes the machine do.
+"""What a running connector must know about codes: the machine's reaction, warnings, and temporary refusals.
 
-They are the part of the catalogue that is loaded with every connector; nothing else makes the machine react.
+This is a Python table, not a part of ``catalogue.toml``. Every connector needs it for every code, and parsing the file
+at ``connect()`` would cost more than the connection. The table is also behaviour: a wrong row here is a defect of the
+machine.
 """
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from functools import partial
-
-from ibkr.core.codes.code import Category, Code, Reaction, Scope, Severity
-
-_session = partial(Code, category=Category.CONNECTION, scope=Scope.SESSION)
-_upstream = partial(Code, category=Category.CONNECTION, scope=Scope.UPSTREAM)
-_farm = partial(Code, category=Category.CONNECTION, scope=Scope.FARM)
-_data = partial(Code, category=Category.MARKET_DATA, scope=Scope.REQUEST)
-_WAIT_FOR_IB = (
-    "Nothing to restart: the gateway comes back by itself. If it lasts outside IB's maintenance windows, look at the"
-    " gateway's network, at IB's system status page, and for another login of the same user."
-)
-_WAIT_FOR_FARM = (
-    "Wait: farms break for seconds, at night for minutes; data of other farms goes on. If it lasts, look at IB's system"
-    " status page and at the gateway's network."
-)
-_NOTHING = "Nothing to do."
-_SLEEPS = "Nothing to do: it connects when data of it is asked for."
+from ibkr.core.codes.code import Reaction
 
 TOO_FAST = 100
 UPSTREAM_LOST = 1100
 WITHHELD = 10197
 
-CODES: dict[int, Code] = {
-    row.code: row
-    for row in (
-        _session(
-            TOO_FAST,
-            "Messages come faster than the gateway allows (50 a second by default).",
-            advice="Send fewer messages: the third time the gateway ends the session. The connector slows down by"
-            " itself; look for another program at this gateway, or lower send_rate.",
-            retry_helps=True,
-            reaction=Reaction.TOO_FAST,
-        ),
-        _data(
-            316,
-            "Market depth was halted: to be asked for again.",
-            advice="The connector asks for it again; without it, subscribe anew.",
-            retry_helps=True,
-            reaction=Reaction.STREAM_ENDED,
-        ),
-        _data(
-            317,
-            "Market depth was reset: the book begins anew.",
-            advice="The connector clears the book and asks for it again; without it, clear the book yourself.",
-            retry_helps=True,
-            reaction=Reaction.STREAM_ENDED,
-        ),
-        Code(
-            321,
-            "The request does not pass the gateway's validation: wrong parameter, missing account, read-only API.",
-            Category.REQUESTS,
-            Scope.REQUEST,
-            advice="The text gives the cause. 'Read-Only': switch off Read-Only API in the gateway's API settings to"
-            " trade. Else correct the parameter that it names.",
-            reaction=Reaction.READ_ONLY,
-        ),
-        _session(
-            326,
-            "This client id is in use by another session; the new one is refused.",
-            advice="Close the program that has it, or give this one an id of its own (IBKR_CLIENT_ID). After a lost"
-            " session it is often one's own: the gateway frees it within a minute, and the connector waits for that.",
-            retry_helps=True,
-            reaction=Reaction.CLIENT_ID_IN_USE,
-        ),
-        _upstream(
-            UPSTREAM_LOST,
-            "The gateway has lost its link to IB: an outage, the nightly reset, a login elsewhere. The socket stays.",
-            advice=_WAIT_FOR_IB,
-            retry_helps=True,
-            reaction=Reaction.UPSTREAM_LOST,
-        ),
-        _upstream(
-            1101,
-            "The link to IB is back; every subscription is lost.",
-            severity=Severity.WARNING,
-            advice="Subscribe to everything again, ask for orders and executions; the connector does both by itself.",
-            reaction=Reaction.UPSTREAM_BACK_DATA_LOST,
-        ),
-        _upstream(
-            1102,
-            "The link to IB is back; subscriptions are kept.",
-            severity=Severity.GOOD,
-            advice="Nothing to do. The connector asks again for a stream that stays silent all the same.",
-            reaction=Reaction.UPSTREAM_BACK,
-        ),
-        _session(
-            1300,
-            "The gateway's API port was changed; this session ends.",
-            advice="Connect to the port in the message, as the connector does; set ibkr.port to it for the next start.",
-            retry_helps=True,
-            reaction=Reaction.PORT_CHANGED,
-        ),
-        _farm(
-            2103,
-            "A market data farm is broken: its quotes stop.",
-            severity=Severity.WARNING,
-            advice=_WAIT_FOR_FARM,
-            retry_helps=True,
-            reaction=Reaction.FARM_BROKEN,
-        ),
-        _farm(
-            2104,
-            "A market data farm is OK: good news, though it comes as an error.",
-            severity=Severity.GOOD,
-            advice=_NOTHING,
-            reaction=Reaction.FARM_OK,
-        ),
-        _farm(
-            2105,
-            "A historical data (HMDS) farm is broken: requests for bars fail.",
-            severity=Severity.WARNING,
-            advice=_WAIT_FOR_FARM,
-            retry_helps=True,
-            reaction=Reaction.FARM_BROKEN,
-        ),
-        _farm(
-            2106,
-            "A historical data (HMDS) farm is OK.",
-            severity=Severity.GOOD,
-            advice=_NOTHING,
-            reaction=Reaction.FARM_OK,
-        ),
-        _farm(
-            2107,
-            "A historical data (HMDS) farm sleeps until it is needed.",
-            severity=Severity.GOOD,
-            advice=_SLEEPS,
-            reaction=Reaction.FARM_INACTIVE,
-        ),
-        _farm(
-            2108,
-            "A market data farm sleeps until it is needed.",
-            severity=Severity.GOOD,
-            advice=_SLEEPS,
-            reaction=Reaction.FARM_INACTIVE,
-        ),
-        _upstream(
-            2110,
-            "The gateway has no link to IB's servers.",
-            advice=_WAIT_FOR_IB,
-            retry_helps=True,
-            reaction=Reaction.UPSTREAM_LOST,
-        ),
-        _farm(
-            2119,
-            "A market data farm is connecting.",
-            severity=Severity.GOOD,
-            advice="Nothing to do: 2104 follows within seconds.",
-            reaction=Reaction.FARM_CONNECTING,
-        ),
-        _farm(
-            2157,
-            "The contract data (sec-def) farm is broken: contracts cannot be looked up.",
-            severity=Severity.WARNING,
-            advice=_WAIT_FOR_FARM,
-            retry_helps=True,
-            reaction=Reaction.FARM_BROKEN,
-        ),
-        _farm(
-            2158,
-            "The contract data (sec-def) farm is OK.",
-            severity=Severity.GOOD,
-            advice=_NOTHING,
-            reaction=Reaction.FARM_OK,
-        ),
-        _data(
-            10182,
-            "Updates of this stream ended with the link to IB.",
-            advice="The connector asks for it again; without it, subscribe anew.",
-            retry_helps=True,
-            reaction=Reaction.STREAM_ENDED,
-        ),
-        _data(
-            WITHHELD,
-            "Data is withheld while another session of this user is logged in.",
-            severity=Severity.WARNING,
-            advice="Log the other session out (TWS, mobile, Client Portal): one login a user. A second user name with"
-            " its own data subscriptions ends this for good. The data comes back by itself.",
-            retry_helps=True,
-            reaction=Reaction.STREAM_WITHHELD,
-        ),
-        _data(
-            10225,
-            "A bust event ended the real-time bars.",
-            advice="The connector asks for them again; without it, subscribe anew.",
-            retry_helps=True,
-            reaction=Reaction.STREAM_ENDED,
-        ),
-    )
+REACTIONS: dict[int, Reaction] = {
+    TOO_FAST: Reaction.TOO_FAST,
+    316: Reaction.STREAM_ENDED,
+    317: Reaction.STREAM_ENDED,
+    321: Reaction.READ_ONLY,
+    326: Reaction.CLIENT_ID_IN_USE,
+    UPSTREAM_LOST: Reaction.UPSTREAM_LOST,
+    1101: Reaction.UPSTREAM_BACK_DATA_LOST,
+    1102: Reaction.UPSTREAM_BACK,
+    1300: Reaction.PORT_CHANGED,
+    2103: Reaction.FARM_BROKEN,
+    2104: Reaction.FARM_OK,
+    2105: Reaction.FARM_BROKEN,
+    2106: Reaction.FARM_OK,
+    2107: Reaction.FARM_INACTIVE,
+    2108: Reaction.FARM_INACTIVE,
+    2110: Reaction.UPSTREAM_LOST,
+    2119: Reaction.FARM_CONNECTING,
+    2157: Reaction.FARM_BROKEN,
+    2158: Reaction.FARM_OK,
+    10182: Reaction.STREAM_ENDED,
+    WITHHELD: Reaction.STREAM_WITHHELD,
+    10225: Reaction.STREAM_ENDED,
 }
+"""What the machine does about a code. It ignores every other code."""
+
+_ABOUT_FARM = (Reaction.FARM_BROKEN, Reaction.FARM_OK, Reaction.FARM_INACTIVE, Reaction.FARM_CONNECTING)
+_ABOUT_REQUEST = (Reaction.STREAM_ENDED, Reaction.STREAM_WITHHELD, Reaction.READ_ONLY, Reaction.NONE)
 
 WARNINGS = frozenset(
     {0, 131, 165, 399, 404, 450, 481, 492, 10018, 10019, 10052, 10090, 10091, 10167, 10197, 10233}
     | {10331, 10332, 10333, 10347, 10349}
 )
-"""Besides 2100 to 2199: after these the request or order lives on. A test holds them against the catalogue."""
+"""Warnings outside of 2100 to 2199: the request or order continues. A test compares them with the catalogue."""
 
+TEMPORARY_REFUSALS: dict[int, tuple[str, ...]] = {
+    101: (),
+    102: (),
+    162: (
+        "connection attempt failed",
+        "pacing",
+        "different ip",
+        "not connected",
+        "timed out",
+        "service is not available",
+    ),
+    309: (),
+    322: (),
+    385: (),
+    386: (),
+    420: ("pacing", "different ip"),
+    2101: (),
+    10189: ("different ip", "other session", "pacing"),
+    10190: (),
+    10278: (),
+    10281: (),
+    10346: (),
+}
+"""Refusals of a stream that are true only for now: no lines left, too many or too fast requests, an id in use, another
+session of this user, a service that is not available. Such a stream is requested again even if it never ran.
 
-_REFUSES_CANCEL = frozenset({135, 136, 161, 10147, 10148})
-_NO_WORD_OF_ORDERS = frozenset({0, 100})
-"""Of these and of those below 600 that the client side makes up (500 to 599), nothing follows for the order."""
+If there are texts, the gateway's text must contain one of them. Every other refusal of a first request is final.
+"""
 
-
-class OrderWord(Enum):
-    """What a code that comes with an order's id says of that order."""
-
-    NOTE = auto()
-    """Nothing: it lives on as it is."""
-    REFUSAL = auto()
-    """The broker does not take what was sent last, or the order has ended."""
-    DOUBT = auto()
-    """Something else went wrong: only the broker's list of orders tells what became of it."""
-
-
-def order_word(code: int) -> OrderWord:
-    """What this code says of the order that it names; what follows depends on whether the broker has worked it."""
-    if code in _NO_WORD_OF_ORDERS or 500 <= code < 600 or code in _REFUSES_CANCEL:
-        return OrderWord.DOUBT
-    if is_warning(code) or is_about_link(code):
-        return OrderWord.NOTE
-    return OrderWord.REFUSAL
-
-
-IN_WORDS: dict[Reaction, str] = {
+REACTION_TEXTS: dict[Reaction, str] = {
     Reaction.UPSTREAM_LOST: "is DEGRADED until the link is back, and keeps the socket",
     Reaction.UPSTREAM_BACK_DATA_LOST: "asks for orders, executions and every subscription again, then is READY",
-    Reaction.UPSTREAM_BACK: "is READY at once, and watches that the streams go on",
+    Reaction.UPSTREAM_BACK: "asks for orders, executions and positions again, and checks that the streams continue",
     Reaction.FARM_BROKEN: "shows the farm as broken; DEGRADED if it is one of required_farms",
-    Reaction.FARM_OK: "shows the farm as OK, and watches that its streams go on",
+    Reaction.FARM_OK: "shows the farm as OK, and checks that its streams continue",
     Reaction.FARM_INACTIVE: "shows the farm as inactive, which is not broken",
     Reaction.FARM_CONNECTING: "shows the farm as connecting, which is not broken",
-    Reaction.CLIENT_ID_IN_USE: "fails a first connection after connect_attempts; goes on trying after a lost one",
-    Reaction.PORT_CHANGED: "connects to the new port, in turn with the configured one",
-    Reaction.TOO_FAST: "sends more slowly, and says so",
-    Reaction.STREAM_ENDED: "asks for the stream again once upstream and farm are up",
-    Reaction.READ_ONLY: "takes one that says 'Read-Only' for the answer to start-up's order requests: may not trade",
-    Reaction.STREAM_WITHHELD: "says so, and watches the stream until its next tick",
+    Reaction.CLIENT_ID_IN_USE: "fails a first connection after connect_attempts; keeps trying after a lost session",
+    Reaction.PORT_CHANGED: "connects to the new port and the configured port in turn",
+    Reaction.TOO_FAST: "sends more slowly, and the status reports it",
+    Reaction.STREAM_ENDED: "requests the stream again when upstream and farm are up",
+    Reaction.READ_ONLY: "if the text says 'Read-Only', may_trade is false: the gateway's API setting is on",
+    Reaction.STREAM_WITHHELD: "reports it, and watches the stream until its next tick",
 }
-"""What the connector does by itself, for those who read about a code."""
+"""What the connector does about a code, in words for ``ibkr explain`` and docs/codes.md."""
 
 
 def reaction(code: int) -> Reaction:
-    """What the machine does for this code; ``NONE`` for those that it leaves to the caller."""
-    row = CODES.get(code)
-    return row.reaction if row else Reaction.NONE
+    """What the machine does about this code. ``NONE``: it leaves the code to the caller."""
+    return REACTIONS.get(code, Reaction.NONE)
 
 
 def is_about_link(code: int) -> bool:
-    """Whether the machine must know of it: of the session, its upstream or a farm, not of one request or stream."""
-    row = CODES.get(code)
-    return row is not None and row.scope is not Scope.REQUEST
+    """Whether the machine must receive this code: it is about the session, upstream or a farm, not one request."""
+    return reaction(code) not in _ABOUT_REQUEST
 
 
 def is_about_farm(code: int) -> bool:
-    """Whether it tells how one of the gateway's data farms is."""
-    row = CODES.get(code)
-    return row is not None and row.scope is Scope.FARM
+    """Whether the code reports the state of a data farm."""
+    return reaction(code) in _ABOUT_FARM
 
 
 def is_warning(code: int) -> bool:
-    """Whether the request or order that this code names lives on. IB keeps 2100-2199 for warnings."""
+    """Whether the request or order that this code names continues. IB uses 2100 to 2199 for warnings."""
     return 2100 <= code < 2200 or code in WARNINGS
 
 
-def is_for_now(code: int, text: str) -> bool:
-    """Whether a refusal lasts no longer than an outage: history is refused while its service is away (162)."""
-    return code == 162 and "connection attempt failed" in text
+def is_temporary_refusal(code: int, text: str) -> bool:
+    """Whether a request that is refused with this code and text may succeed soon."""
+    texts = TEMPORARY_REFUSALS.get(code)
+    return texts is not None and (not texts or any(each in text.lower() for each in texts))
 
 
 def is_read_only(code: int, text: str) -> bool:
-    """Whether this answer tells of the gateway's Read-Only API setting (a 321 whose text says so)."""
+    """Whether this answer reports the gateway's Read-Only API setting: a 321 whose text contains "Read-Only"."""
     return reaction(code) is Reaction.READ_ONLY and "read-only" in text.lower()

@@ -1,50 +1,41 @@
-"""The checks in their order. Each stands in a file of its own; what one needs stands before it."""
+"""``CHECKS``: every check of the doctor, in the order in which they run.
+
+To add a check: write ``_check_something(context)`` and ``SOMETHING = Check("something", ...)`` in the module that fits,
+and add it below, after every check that it needs. Add its row to the table in docs/doctor.md, and what it finds to
+``STATES`` in tests/doctor/test_states.py.
+"""
 
 from __future__ import annotations
 
 from ibkr.doctor.check import Check
-from ibkr.doctor.checks import (
-    accounts,
-    client_id,
-    clock,
-    configuration,
-    exposure,
-    farms,
-    gateway_process,
-    handshake,
-    latency,
-    libraries,
-    maintenance,
-    market_data,
-    name,
-    peer,
-    port,
-    read_only,
-    session,
-    start_up,
-    upstream,
-    usual_ports,
-)
+from ibkr.doctor.checks.market_data_check import MARKET_DATA
+from ibkr.doctor.checks.network_checks import EXPOSURE, NAME, PORT, USUAL_PORTS
+from ibkr.doctor.checks.peer_checks import HANDSHAKE, PEER
+from ibkr.doctor.checks.session_checks import ACCOUNTS, CLIENT_ID, READ_ONLY, SESSION
+from ibkr.doctor.checks.setup_checks import CONFIGURATION, GATEWAY_PROCESS, LIBRARIES, MAINTENANCE
+from ibkr.doctor.checks.startup_check import START_UP
+from ibkr.doctor.checks.timing_checks import CLOCK, LATENCY
+from ibkr.doctor.checks.upstream_checks import FARMS, UPSTREAM
 
 CHECKS: tuple[Check, ...] = (
-    configuration.CHECK,
-    libraries.CHECK,
-    gateway_process.CHECK,
-    name.CHECK,
-    port.CHECK,
-    usual_ports.CHECK,
-    peer.CHECK,
-    handshake.CHECK,
-    session.CHECK,
-    client_id.CHECK,
-    accounts.CHECK,
-    upstream.CHECK,
-    farms.CHECK,
-    start_up.CHECK,
-    read_only.CHECK,
-    clock.CHECK,
-    market_data.CHECK,
-    latency.CHECK,
-    exposure.CHECK,
-    maintenance.CHECK,
+    CONFIGURATION,
+    LIBRARIES,
+    GATEWAY_PROCESS,
+    NAME,
+    PORT,
+    USUAL_PORTS,
+    PEER,
+    HANDSHAKE,
+    SESSION,
+    CLIENT_ID,
+    ACCOUNTS,
+    UPSTREAM,
+    FARMS,
+    START_UP,
+    READ_ONLY,
+    CLOCK,
+    MARKET_DATA,
+    LATENCY,
+    EXPOSURE,
+    MAINTENANCE,
 )

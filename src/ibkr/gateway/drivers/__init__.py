@@ -1,17 +1,17 @@
-"""The drivers, by their names in the configuration."""
+"""The drivers by their names in the configuration. Register a new driver here."""
 
 from __future__ import annotations
 
 from ibkr.core.gateway_settings import GatewaySettings
-from ibkr.gateway.driver import Driver
-from ibkr.gateway.drivers.command import CommandDriver
+from ibkr.gateway.driver_interface import GatewayDriver
+from ibkr.gateway.drivers.custom_command import CommandDriver
 from ibkr.gateway.drivers.docker import DockerDriver
 from ibkr.gateway.drivers.ibc import IbcDriver
 from ibkr.gateway.drivers.ibc2 import Ibc2Driver
 from ibkr.gateway.drivers.systemd import SystemdDriver
-from ibkr.gateway.store import GatewayStore
+from ibkr.gateway.gateway_store import GatewayStore
 
-_DRIVERS: dict[str, type[Driver]] = {
+_DRIVERS: dict[str, type[GatewayDriver]] = {
     "ibc2": Ibc2Driver,
     "ibc": IbcDriver,
     "docker": DockerDriver,
@@ -20,6 +20,6 @@ _DRIVERS: dict[str, type[Driver]] = {
 }
 
 
-def make_driver(settings: GatewaySettings, store: GatewayStore) -> Driver:
-    """The driver of the configuration, which must name one. Raises ``DriverError`` if it cannot be used."""
+def make_driver(settings: GatewaySettings, store: GatewayStore) -> GatewayDriver:
+    """Return the driver that the configuration names. Raises ``DriverError`` if it cannot be used."""
     return _DRIVERS[settings.driver](settings, store)

@@ -1,7 +1,7 @@
-"""A container, by its name, through the command ``docker`` or one like it.
+"""The driver ``docker``: a container, by its name, through the command ``docker`` or a similar one.
 
-Its login is read from IBC's lines in its log: the usual image, ib-gateway-docker, has IBC inside. Docker does not
-restart a container that hangs.
+The login is read from IBC's lines in the container's log: the usual image, ib-gateway-docker, contains IBC. Docker does
+not restart a container that hangs.
 """
 
 from __future__ import annotations
@@ -17,62 +17,62 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from ibkr.core.gateway import ENDED_IN_ORDER, clean_text, full_exit_code
 from ibkr.core.gateway_settings import GatewaySettings
+from ibkr.core.gateway_status import ENDED_IN_ORDER, clean_text, full_exit_code
 from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
-from ibkr.gateway.command_server import send_command
-from ibkr.gateway.driver import Driver, DriverError, Problem
-from ibkr.gateway.ibc_log import IbcLog, latest
-from ibkr.gateway.processes import lines_of, run
-from ibkr.gateway.store import GatewayStore
+from ibkr.gateway.driver_interface import DriverError, DriverProblem, GatewayDriver
+from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.ibc_command_client import send_command
+from ibkr.gateway.ibc_log import IbcLogParser, latest_events
+from ibkr.gateway.processes import cancel_tasks, run_command, stream_lines
 
 _log = logging.getLogger("ibkr.gateway")
 
-_TAKES = 30.0
-_AGAIN = 2.0
+_COMMAND_TIMEOUT = 30.0
+_RETRY_AFTER = 2.0
 _FORMAT = '{"state":{{json .State}},"policy":{{json .HostConfig.RestartPolicy}}}'
-_ASKS_TO_END = ("2", "15")
+_STOP_SIGNALS = ("2", "15")
 
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """What ``docker inspect`` tells."""
+    """The answer of ``docker inspect``."""
 
     is_running: bool
     pid: int | None
     started: str
     exit_code: int
-    heals: bool
+    has_restart_policy: bool
 
 
-class DockerDriver(Driver):
-    """Drives one container. Secrets are in its own environment or secret files."""
+class DockerDriver(GatewayDriver):
+    """Runs one container. Secrets are in the container's environment or secret files."""
 
     sees_login: ClassVar[bool] = True
 
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         super().__init__(settings, store)
         self._name = settings.container
-        self._is_told_to_end = False
+        self._is_stop_signalled = False
         self._is_restarting = False
-        self._complaint = ""
+        self._last_warning = ""
 
     @property
-    def has_commands(self) -> bool:
+    def has_command_server(self) -> bool:
         return self.settings.command_port > 0
 
     async def start(self) -> None:
-        await self._ask("start", self._name)
+        await self._run_checked("start", self._name)
 
     async def stop(self) -> None:
-        await self._ask("stop", "-t", f"{self.settings.stop_grace:.0f}", self._name)
+        await self._run_checked("stop", "-t", f"{self.settings.stop_grace:.0f}", self._name)
 
     async def restart(self) -> None:
         self._is_restarting = True
-        await self._ask("restart", "-t", f"{self.settings.stop_grace:.0f}", self._name)
+        await self._run_checked("restart", "-t", f"{self.settings.stop_grace:.0f}", self._name)
 
     async def send(self, command: str) -> str:
-        if not self.has_commands:
+        if not self.has_command_server:
             raise DriverError(
                 "set gateway.command_port to the port at which the container publishes IBC's command server"
             )
@@ -91,49 +91,50 @@ class DockerDriver(Driver):
                 try:
                     await asyncio.wait({getting, watching}, return_when=asyncio.FIRST_COMPLETED)
                     if not getting.done():
-                        await watching  # it has no end but an error
+                        await watching  # it ends only with an error
                     yield getting.result()
                 finally:
                     getting.cancel()
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await cancel_tasks(watching)
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
         words = [self.settings.docker, "logs", "--tail", str(lines), *(["--follow"] if follow else []), self._name]
-        async with aclosing(lines_of(words)) as output:
+        async with aclosing(stream_lines(words)) as output:
             async for line in output:
                 yield line
 
-    async def problems(self) -> list[Problem]:
+    async def problems(self) -> list[DriverProblem]:
         if shutil.which(self.settings.docker) is None:
             message = f"gateway.docker: there is no program {self.settings.docker}, or it may not be run"
-            return [Problem(message, "Install Docker, or name the command that you use instead.")]
+            return [DriverProblem(message, "Install Docker, or name the command that you use instead.")]
         try:
             found = await self._inspect()
         except DriverError as error:
-            return [Problem(str(error), "Start Docker, and see that this user may use it.")]
+            return [DriverProblem(str(error), "Start Docker, and see that this user may use it.")]
         if found is None:
             message = f"gateway.container: there is no container {self._name}"
-            return [Problem(message, "Make it (docker compose up -d), or correct its name: 'docker ps -a' lists all.")]
+            return [
+                DriverProblem(message, "Make it (docker compose up -d), or correct its name: 'docker ps -a' lists all.")
+            ]
         return []
 
-    async def _ask(self, *words: str) -> None:
-        done = await run([self.settings.docker, *words], _TAKES + self.settings.stop_grace)
+    async def _run_checked(self, *words: str) -> None:
+        done = await run_command([self.settings.docker, *words], _COMMAND_TIMEOUT + self.settings.stop_grace)
         if done.code:
             raise DriverError(f"'{self.settings.docker} {words[0]}' failed: {clean_text(done.err or done.out)}")
 
     async def _inspect(self) -> _Container | None:
-        """The container now; ``None`` if there is none. Raises ``DriverError`` if Docker cannot be asked."""
+        """Return the state of the container; ``None`` if it does not exist. Raises ``DriverError`` if Docker fails."""
         words = [self.settings.docker, "inspect", "--type", "container", "--format", _FORMAT, self._name]
-        done = await run(words, _TAKES)
+        done = await run_command(words, _COMMAND_TIMEOUT)
         if done.code:
             if "no such" in done.err.lower():
                 return None
             raise DriverError(f"'{self.settings.docker} inspect' failed: {clean_text(done.err or done.out)}")
         try:
-            told = json.loads(done.out)
-            state, policy = told["state"], told["policy"].get("Name", "no")
+            answer = json.loads(done.out)
+            state, policy = answer["state"], answer["policy"].get("Name", "no")
             found = _Container(
                 bool(state["Running"]),
                 int(state.get("Pid") or 0) or None,
@@ -143,105 +144,97 @@ class DockerDriver(Driver):
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DriverError(f"'{self.settings.docker} inspect' answers in a form that we do not know") from error
-        self.heals_exit = found.heals
+        self.external_restart_on_exit = found.has_restart_policy
         return found
 
     async def _watch(self, queue: asyncio.Queue[GatewayEvent]) -> None:
-        """Follow the container through ends of Docker itself."""
+        """Follow the container, also through restarts of Docker itself."""
         while True:
             try:
                 await self._follow(queue)
                 raise DriverError(f"'{self.settings.docker} events' has ended")
             except DriverError as error:
-                if str(error) != self._complaint:
-                    self._complaint = str(error)
-                    _log.warning("The container %s cannot be watched just now: %s", self._name, error)
-            await asyncio.sleep(_AGAIN)
+                if str(error) != self._last_warning:
+                    self._last_warning = str(error)
+                    _log.warning("The container %s cannot be watched at the moment: %s", self._name, error)
+            await asyncio.sleep(_RETRY_AFTER)
 
     async def _follow(self, queue: asyncio.Queue[GatewayEvent]) -> None:
-        # Since now: nothing is missed between this look and the moment when the stream is open.
+        # From now on: no event is missed between the first inspection and the opening of the stream.
         words = [self.settings.docker, "events", "--since", f"{time.time():.6f}", "--filter", "type=container"]
         words += ["--filter", f"container={self._name}", "--format", "{{json .}}"]
         logs: asyncio.Task[None] | None = None
-        async with aclosing(lines_of(words)) as stream:
+        async with aclosing(stream_lines(words)) as stream:
             try:
                 coming = asyncio.ensure_future(anext(stream, None))
-                logs = await self._look(queue)
+                logs = await self._report_container(queue)
                 while (line := await coming) is not None:
-                    logs = await self._take(line, logs, queue)
+                    logs = await self._handle_docker_event(line, logs, queue)
                     coming = asyncio.ensure_future(anext(stream, None))
             finally:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
-                await _cancel(logs)
+                await cancel_tasks(coming, logs)
 
-    async def _look(self, queue: asyncio.Queue[GatewayEvent]) -> asyncio.Task[None] | None:
-        """Report the state of the container, and read its log from its start on."""
+    async def _report_container(self, queue: asyncio.Queue[GatewayEvent]) -> asyncio.Task[None] | None:
+        """Report the state of the container, and start to read its log from the container's start."""
         found = await self._inspect()
         if found is None:
             queue.put_nowait(ProcessEnded(wanted=True))
         elif found.is_running:
-            self._complaint = ""
-            queue.put_nowait(ProcessStarted(found.pid, _time(found.started)))
+            self._last_warning = ""
+            queue.put_nowait(ProcessStarted(found.pid, _parse_time(found.started)))
             return asyncio.create_task(self._read_log(found.started, queue))
-        elif _time(found.started) is not None:
+        elif _parse_time(found.started) is not None:
             code = full_exit_code(found.exit_code)
             queue.put_nowait(ProcessEnded(code, wanted=code in ENDED_IN_ORDER))
         return None
 
-    async def _take(
+    async def _handle_docker_event(
         self, line: str, logs: asyncio.Task[None] | None, queue: asyncio.Queue[GatewayEvent]
     ) -> asyncio.Task[None] | None:
-        """One line of ``docker events``."""
+        """Process one line of ``docker events``."""
         try:
-            told: dict[str, Any] = json.loads(line)
-            action = str(told.get("Action") or told.get("status"))
-            attributes: dict[str, str] = told.get("Actor", {}).get("Attributes", {})
+            event: dict[str, Any] = json.loads(line)
+            action = str(event.get("Action") or event.get("status"))
+            attributes: dict[str, str] = event.get("Actor", {}).get("Attributes", {})
         except (ValueError, AttributeError):
             raise DriverError(f"'{self.settings.docker} events' says: {clean_text(line)}") from None
         if action == "kill":
-            self._is_told_to_end = attributes.get("signal") in _ASKS_TO_END
+            self._is_stop_signalled = attributes.get("signal") in _STOP_SIGNALS
         elif action == "start":
-            self._is_told_to_end = self._is_restarting = False
-            await _cancel(logs)
-            return await self._look(queue)
+            self._is_stop_signalled = self._is_restarting = False
+            await cancel_tasks(logs)
+            return await self._report_container(queue)
         elif action == "die":
             code = attributes.get("exitCode", "")
             full = full_exit_code(int(code)) if code.isdecimal() else None
-            queue.put_nowait(ProcessEnded(full, wanted=self._is_told_to_end and not self._is_restarting))
+            queue.put_nowait(ProcessEnded(full, wanted=self._is_stop_signalled and not self._is_restarting))
         return logs
 
     async def _read_log(self, since: str, queue: asyncio.Queue[GatewayEvent]) -> None:
-        """Events of IBC's lines since the start: what still holds of the past, then each as it comes."""
-        reader = IbcLog()
+        """Report IBC's events since the start: from the old lines the events that still hold, then each new event."""
+        reader = IbcLogParser()
         past: list[GatewayEvent] = []
         last = ""
         async for at, text in self._timed_lines("--since", since):
-            past += reader.read(text, _time(at))
+            past += reader.parse(text, _parse_time(at))
             last = at
-        for event in latest(past):
+        for event in latest_events(past):
             queue.put_nowait(event)
         async for at, text in self._timed_lines("--since", last or since, "--follow"):
-            for event in reader.read(text, _time(at)) if at > last else ():
+            for event in reader.parse(text, _parse_time(at)) if at > last else ():
                 queue.put_nowait(event)
 
     async def _timed_lines(self, *options: str) -> AsyncIterator[tuple[str, str]]:
-        """The lines of the log, each with its time in UTC."""
+        """Yield the lines of the log, each with its time in UTC."""
         words = [self.settings.docker, "logs", "--timestamps", *options, self._name]
-        async with aclosing(lines_of(words)) as output:
+        async with aclosing(stream_lines(words)) as output:
             async for line in output:
                 at, _, text = line.partition(" ")
                 yield at, text
 
 
-async def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _time(text: str) -> datetime | None:
-    """A time of Docker's, with its nine digits of a second; ``None`` for one that is not set, or is none."""
+def _parse_time(text: str) -> datetime | None:
+    """Parse a time of Docker's, which has nine digits of a second; ``None`` if it is not set or not a time."""
     head, dot, rest = text.partition(".")
     digits = rest.rstrip("Zz") if dot else ""
     try:

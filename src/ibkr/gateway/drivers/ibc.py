@@ -1,4 +1,4 @@
-"""IBC, through its own start script, its log and its command server."""
+"""The driver ``ibc``: IBC, through its start script, its log and its command server."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from ibkr.core.gateway import full_exit_code
 from ibkr.core.gateway_settings import GatewaySettings
+from ibkr.core.gateway_status import full_exit_code
 from ibkr.core.gateway_tracker import GatewayEvent
-from ibkr.gateway.command_server import send_command
-from ibkr.gateway.driver import DriverError, Problem
-from ibkr.gateway.ibc_log import IbcLog
-from ibkr.gateway.own_process import OwnProcessDriver
+from ibkr.gateway.child_process_driver import ChildProcessDriver
+from ibkr.gateway.driver_interface import DriverError, DriverProblem
+from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.ibc_command_client import send_command
+from ibkr.gateway.ibc_log import IbcLogParser
 from ibkr.gateway.processes import Command
-from ibkr.gateway.store import GatewayStore
 
-_COMMAND_TAKES = 10.0
+_COMMAND_TIMEOUT = 10.0
 _ON_WINDOWS = sys.platform == "win32"
 
 
-class IbcDriver(OwnProcessDriver):
-    """Runs ``ibcstart.sh`` or ``StartIBC.bat``. User and password stay in IBC's own ``config.ini``."""
+class IbcDriver(ChildProcessDriver):
+    """Runs ``ibcstart.sh`` or ``StartIBC.bat``. User name and password stay in IBC's own ``config.ini``."""
 
     sees_login: ClassVar[bool] = True
 
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         self._ini = _path(settings.ibc_ini)
-        self._reader = self._new_reader()
+        self._parser = self._new_parser()
         super().__init__(settings, store)
 
     @property
-    def has_commands(self) -> bool:
+    def has_command_server(self) -> bool:
         return self._command_port > 0
 
     async def start(self) -> None:
         if not await self.is_running():
-            self._reader = self._new_reader()
+            self._parser = self._new_parser()
         await super().start()
 
-    def command(self) -> Command:
+    def start_command(self) -> Command:
         return _windows_command(self.settings) if _ON_WINDOWS else _posix_command(self.settings)
 
-    def read(self, line: str) -> Iterable[GatewayEvent]:
-        return self._reader.read(line)
+    def parse_log_line(self, line: str) -> Iterable[GatewayEvent]:
+        return self._parser.parse(line)
 
-    def exit_code(self, code: int) -> int:
-        return self._reader.exit_code or full_exit_code(code)
+    def translate_exit_code(self, code: int) -> int:
+        return self._parser.exit_code or full_exit_code(code)
 
     async def send(self, command: str) -> str:
-        if not self.has_commands:
+        if not self.has_command_server:
             raise DriverError("IBC's command server is off: set CommandServerPort in config.ini")
         host = self._values().get("BindAddress") or "127.0.0.1"
-        return await send_command(host, self._command_port, command, min(_COMMAND_TAKES, self.settings.stop_grace))
+        return await send_command(host, self._command_port, command, min(_COMMAND_TIMEOUT, self.settings.stop_grace))
 
-    async def ask_to_stop(self) -> bool:
-        if not self.has_commands or not await self.is_running():
+    async def request_stop(self) -> bool:
+        if not self.has_command_server or not await self.is_running():
             return False
         try:
             await self.send("STOP")
-        except DriverError:  # it hangs, or does not listen yet: its process is ended
+        except DriverError:  # it hangs or does not listen yet: its process is ended instead
             return False
         return True
 
-    async def problems(self) -> list[Problem]:
+    async def problems(self) -> list[DriverProblem]:
         found = [*self._missing_files(), *self._open_secret()]
-        if not found and not self.has_commands:
+        if not found and not self.has_command_server:
             message = "IBC's command server is off: a restart then always needs a full login"
-            found.append(Problem(message, "Set CommandServerPort=7462 in config.ini.", is_fatal=False))
+            found.append(DriverProblem(message, "Set CommandServerPort=7462 in config.ini.", is_fatal=False))
         return found
 
     @property
@@ -77,21 +77,22 @@ class IbcDriver(OwnProcessDriver):
         text = self._values().get("CommandServerPort", "")
         return self.settings.command_port or (int(text) if text.isdecimal() else 0)
 
-    def _new_reader(self) -> IbcLog:
+    def _new_parser(self) -> IbcLogParser:
         values = self._values()
-        tells = values.get("LogStructureScope", "").lower() == "unknown"
-        return IbcLog(tells_unknown_windows=tells and values.get("LogStructureWhen", "").lower() in _WHEN_OPEN)
+        only_unknown = values.get("LogStructureScope", "").lower() == "unknown"
+        when_open = values.get("LogStructureWhen", "").lower() in _WHEN_OPEN
+        return IbcLogParser(logs_unknown_windows=only_unknown and when_open)
 
     def _values(self) -> Mapping[str, str]:
-        """The settings in ``config.ini``, but for user and password."""
+        """Return the settings in ``config.ini``, without user name and password."""
         try:
             lines = self._ini.read_text(encoding="latin-1").splitlines()
         except OSError:
-            return {}  # ``problems`` and IBC itself say so
+            return {}  # ``problems`` and IBC itself report it
         pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
         return {key.strip(): value.strip() for key, _, value in pairs if not _is_secret(key)}
 
-    def _missing_files(self) -> list[Problem]:
+    def _missing_files(self) -> list[DriverProblem]:
         settings = self.settings
         tws = _path(settings.tws_path)
         wanted = {
@@ -100,22 +101,22 @@ class IbcDriver(OwnProcessDriver):
             "settings_path": _path(settings.settings_path) if settings.settings_path else tws,
         }
         found = [
-            Problem(f"gateway.{key}: {path} does not exist", "Correct the setting, or install what is missing.")
+            DriverProblem(f"gateway.{key}: {path} does not exist", "Correct the setting, or install what is missing.")
             for key, path in wanted.items()
             if not path.exists()
         ]
         jars = [tws / "ibgateway" / settings.version / "jars", tws / settings.version / "jars"]
         if sys.platform != "darwin" and not any(folder.is_dir() for folder in jars):
             message = f"gateway.version: {tws} has no TWS or IB Gateway {settings.version}"
-            cure = "Set the version whose folder has a folder jars: the offline installer makes it."
-            found.append(Problem(message, cure))
+            cure = "Set a version whose folder contains the folder jars, which the offline installer creates."
+            found.append(DriverProblem(message, cure))
         return found
 
-    def _open_secret(self) -> list[Problem]:
+    def _open_secret(self) -> list[DriverProblem]:
         if _ON_WINDOWS or not self._ini.exists() or not self._ini.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
             return []
         message = f"{self._ini}, which may hold the password, can be read by other users of this machine"
-        return [Problem(message, f"chmod 600 {self._ini}", is_fatal=False)]
+        return [DriverProblem(message, f"chmod 600 {self._ini}", is_fatal=False)]
 
 
 _WHEN_OPEN = ("open", "openclose", "activate", "yes", "true", "opened")
@@ -138,7 +139,7 @@ def _posix_command(settings: GatewaySettings) -> list[str]:
     if settings.program == "gateway":
         words.append("--gateway")
     words += [f"--tws-path={_path(settings.tws_path)}", f"--ibc-path={_path(settings.ibc_path)}"]
-    words += [f"--ibc-ini={_path(settings.ibc_ini)}", "--on2fatimeout=exit"]  # a person starts it again
+    words += [f"--ibc-ini={_path(settings.ibc_ini)}", "--on2fatimeout=exit"]  # a person has to start it again
     if settings.settings_path:
         words.append(f"--tws-settings-path={_path(settings.settings_path)}")
     if settings.mode:

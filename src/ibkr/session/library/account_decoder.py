@@ -1,10 +1,12 @@
-"""Rows of positions (message 61), portfolio (7) and account values (6 and 73), read in a part of the library's time.
+"""Decodes rows of positions (message 61), portfolio (7) and account values (6 and 73) faster than the library does.
 
-Each new session begins with all of them, and the program waits. The library spends most of a row of positions on a text
-for its log that is discarded, and on a contract made twice; of a value on finding out how to call its own method.
-Written after ib_async 2.1.0: ``Decoder.position``, ``updatePortfolio`` and ``wrap`` with those methods of ``Wrapper``
-that they call. What cannot be read, and everything if something of that has been replaced or the text is wanted, is
-left to the library.
+Each session begins with all of these rows, and the program waits. For a row of positions, the library spends most of
+its time on a log text that is discarded, and on making a contract twice. For an account value, it spends it on a search
+for its own method.
+
+Written after ib_async 2.1.0: ``Decoder.position``, ``updatePortfolio`` and ``wrap``, and the methods of ``Wrapper``
+that they call. The library reads a row itself if the row cannot be read here, if one of these methods has been
+replaced, or if the log text is needed.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 _Handler = Callable[[list[str]], None]
 
 
-def read_rows(handlers: dict[int, _Handler], wrapper: Wrapper) -> None:
-    """Put the readers of this module into an ib_async decoder's table of handlers."""
+def install_row_readers(handlers: dict[int, _Handler], wrapper: Wrapper) -> None:
+    """Put the readers of this module into the handler table of an ib_async decoder."""
     from ib_async import wrapper as module
 
     for message, reader, name in (
@@ -31,33 +33,33 @@ def read_rows(handlers: dict[int, _Handler], wrapper: Wrapper) -> None:
         (61, _position_reader, "position"),
         (73, _model_value_reader, "accountUpdateMulti"),
     ):
-        theirs, method = handlers[message], getattr(module.Wrapper, name)
-        if _decodes(theirs, name) and _is_of(module, method):
-            handlers[message] = reader(wrapper, theirs, method)
+        library_handler, method = handlers[message], getattr(module.Wrapper, name)
+        if _is_library_handler(library_handler, name) and _is_defined_in(module, method):
+            handlers[message] = reader(wrapper, library_handler, method)
 
 
-def _decodes(handler: _Handler, name: str) -> bool:
-    """Whether it is the library's own, and calls this method of the wrapper."""
+def _is_library_handler(handler: _Handler, name: str) -> bool:
+    """Whether this is the library's own handler, which calls this method of the wrapper."""
     from ib_async import decoder
 
-    if not _is_of(decoder, handler):
+    if not _is_defined_in(decoder, handler):
         return False
     cells = dict(zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True))
     called = cells["methodName"].cell_contents if "methodName" in cells else handler.__name__
     return bool(called == name)
 
 
-def _is_of(module: ModuleType, function: object) -> bool:
-    """Whether it was written in this module: what is put in its place may have taken over its name."""
+def _is_defined_in(module: ModuleType, function: object) -> bool:
+    """Whether the function was defined in this module. A replacement may have the same name."""
     return getattr(function, "__globals__", None) is vars(module)
 
 
-def _value_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _Handler:
+def _value_reader(wrapper: Wrapper, library_handler: _Handler, original: object) -> _Handler:
     from ib_async.objects import AccountValue
 
     def read(fields: list[str]) -> None:
         if len(fields) != 6 or getattr(wrapper.updateAccountValue, "__func__", None) is not original:
-            theirs(fields)
+            library_handler(fields)
             return
         _, _, tag, text, currency, account = fields
         value = AccountValue(account, tag, text, currency, "")
@@ -67,13 +69,13 @@ def _value_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _Hand
     return read
 
 
-def _model_value_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _Handler:
+def _model_value_reader(wrapper: Wrapper, library_handler: _Handler, original: object) -> _Handler:
     from ib_async.objects import AccountValue
 
     def read(fields: list[str]) -> None:
         method = wrapper.accountUpdateMulti
         if len(fields) != 8 or not fields[2].isdecimal() or getattr(method, "__func__", None) is not original:
-            theirs(fields)
+            library_handler(fields)
             return
         _, _, _, account, model, tag, text, currency = fields
         value = AccountValue(account, tag, text, currency, model)
@@ -83,7 +85,7 @@ def _model_value_reader(wrapper: Wrapper, theirs: _Handler, original: object) ->
     return read
 
 
-def _position_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _Handler:
+def _position_reader(wrapper: Wrapper, library_handler: _Handler, original: object) -> _Handler:
     from ib_async.contract import Contract
     from ib_async.objects import Position
 
@@ -94,11 +96,11 @@ def _position_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _H
             contract = _contract(Contract.create, contract_fields, has_primary=False)
         except ValueError:
             contract = None
-        if contract is None or not _is_plain(wrapper, wrapper.position, original):
-            theirs(fields)
+        if contract is None or not _is_unmodified(wrapper, wrapper.position, original):
+            library_handler(fields)
             return
         position = Position(account, contract, size, cost)
-        _keep(wrapper.positions[account], position)
+        _store_row(wrapper.positions[account], position)
         results = wrapper._results.get("positions")
         if results is not None:
             results.append(position)
@@ -107,7 +109,7 @@ def _position_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _H
     return read
 
 
-def _portfolio_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _Handler:
+def _portfolio_reader(wrapper: Wrapper, library_handler: _Handler, original: object) -> _Handler:
     from ib_async.contract import Contract
     from ib_async.objects import PortfolioItem
 
@@ -118,21 +120,21 @@ def _portfolio_reader(wrapper: Wrapper, theirs: _Handler, original: object) -> _
             contract = _contract(Contract.create, contract_fields, has_primary=True)
         except ValueError:
             contract = None
-        if contract is None or not _is_plain(wrapper, wrapper.updatePortfolio, original):
-            theirs(fields)
+        if contract is None or not _is_unmodified(wrapper, wrapper.updatePortfolio, original):
+            library_handler(fields)
             return
         item = PortfolioItem(contract, *numbers, account)
-        _keep(wrapper.portfolio[account], item)
+        _store_row(wrapper.portfolio[account], item)
         wrapper.ib.updatePortfolioEvent.emit(item)
 
     return read
 
 
-def _is_plain(wrapper: Wrapper, method: Callable[..., None], original: object) -> bool:
+def _is_unmodified(wrapper: Wrapper, method: Callable[..., None], original: object) -> bool:
     return getattr(method, "__func__", None) is original and not wrapper._logger.isEnabledFor(logging.INFO)
 
 
-def _keep(held: dict[int, Any], row: Any) -> None:
+def _store_row(held: dict[int, Any], row: Any) -> None:
     if row.position == 0:
         held.pop(row.contract.conId, None)
     else:
@@ -140,7 +142,7 @@ def _keep(held: dict[int, Any], row: Any) -> None:
 
 
 def _contract(create: Callable[..., Contract], fields: list[str], *, has_primary: bool) -> Contract:
-    """Raises ``ValueError`` for what is not the eleven fields of a contract."""
+    """Make a contract of eleven fields. Raises ``ValueError`` if they do not fit."""
     con_id, symbol, sec_type, expiry, strike, right, multiplier, exchange, currency, local, trading_class = fields
     return create(
         conId=int(con_id or 0),
@@ -150,7 +152,7 @@ def _contract(create: Callable[..., Contract], fields: list[str], *, has_primary
         strike=float(strike or 0),
         right=right,
         multiplier=multiplier,
-        exchange="" if has_primary else exchange,  # never left out: a Forex would have one of its own
+        exchange="" if has_primary else exchange,  # always given: a Forex would set its own exchange
         primaryExchange=exchange if has_primary else "",
         currency=currency,
         localSymbol=local,

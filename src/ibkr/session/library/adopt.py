@@ -1,4 +1,4 @@
-"""An ``IB`` object of the client library becomes ours, with all that belongs to it."""
+"""Turns an ``IB`` object of the client library, and its parts, into instances of our subclasses."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ibkr.session.library.client import ClientOverrides
 from ibkr.session.library.connection import ConnectionOverrides
-from ibkr.session.library.contract import check
+from ibkr.session.library.contract import check_library
 from ibkr.session.library.decoder import DecoderOverrides
 from ibkr.session.library.hooks import Hooks
 from ibkr.session.library.ib import IBOverrides
+from ibkr.session.library.message_reader import MessageReader
 from ibkr.session.library.packages import (
     IB_ASYNC,
     IB_INSYNC,
-    ask_no_policy,
     load,
     package_of,
+    patch_policy_lookup,
     warn_of_two_eventkits,
 )
-from ibkr.session.library.reader import MessageReader
-from ibkr.session.library.tick_decoder import NoTicks, TickDecoder
+from ibkr.session.library.tick_decoder import NoTickReader, TickDecoder
+from ibkr.session.library.trade_rows import is_library_method
 from ibkr.session.library.wrapper import WrapperOverrides
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _SUBCLASSES: dict[tuple[type[Any], type[Any]], type[Any]] = {}
 
 @dataclass(frozen=True)
 class Library:
-    """The objects of one ``IB``, each an instance of our subclass, and the classes of the library that it is from."""
+    """The objects of one ``IB``, each an instance of our subclass, and classes of its library."""
 
     ib: IBOverrides
     client: ClientOverrides
@@ -50,20 +51,22 @@ class Library:
 def new_ib(name: str) -> IB:
     """A new ``IB`` object of the library with this name. Raises ``ConfigError`` if the library cannot be used."""
     package = load(name)
-    check(package)
+    check_library(package)
     return cast("IB", importlib.import_module(name).IB())
 
 
 def adopt(ib: IB, hooks: Hooks) -> Library:
-    """Make this object ours: it, and its parts, become instances of our subclasses of their own classes.
+    """Change the classes of this object and of its parts to our subclasses.
 
-    The object stays the same, also one of the caller's own subclass. Raises ``ConfigError`` if it is no ``IB`` object,
-    or if the installed library is not what we rely on.
+    The object stays the same, even if it is of a subclass of the user.
+
+    Raises:
+        ConfigError: It is not an ``IB`` object, or the installed library differs in parts that we rely on.
     """
     package = package_of(ib)
-    is_known = check(package)
+    is_known = check_library(package)
     warn_of_two_eventkits()
-    ask_no_policy()
+    patch_policy_lookup()
     _detach(ib)
     client = _become(ib.client, ClientOverrides)
     wrapper = _become(ib.wrapper, WrapperOverrides)
@@ -71,29 +74,30 @@ def adopt(ib: IB, hooks: Hooks) -> Library:
     conn = _become(client.conn, ConnectionOverrides)
     ours = _become(ib, IBOverrides)
     is_fast = is_known and package is IB_ASYNC
-    ticks = TickDecoder(wrapper, decoder) if is_fast else NoTicks()
+    ticks = TickDecoder(wrapper, decoder) if is_fast else NoTickReader()
     reader = MessageReader(client, decoder, ticks, hooks)
     contract: type[Contract] = importlib.import_module(package.name).Contract
-    ours.adopt(hooks)
+    takes_rows = all(is_library_method(wrapper, name) for name in ("openOrder", "orderStatus", "execDetails"))
+    ours.adopt(hooks, is_fast=is_fast and is_library_method(ours, "placeOrder"))
     client.adopt(hooks, contract)
-    wrapper.adopt(hooks, keys_are_ids=package is IB_INSYNC)
-    decoder.adopt(hooks, is_known=is_fast)
+    wrapper.adopt(hooks, keys_are_ids=package is IB_INSYNC, is_fast=is_fast and takes_rows)
+    decoder.adopt(hooks, is_fast=is_fast)
     conn.adopt(hooks, reader)
     log_entry = importlib.import_module(f"{package.name}.objects").TradeLogEntry
     return Library(ours, client, wrapper, decoder, conn, reader, log_entry)
 
 
 def _detach(ib: IB) -> None:
-    """Disconnect the library's own listeners from events whose work is ours."""
+    """Disconnect the library's own listeners from events that we handle."""
     client = ib.client
-    # Its only work is to ask for the account summary at each 1102, a subscription more every time.
+    # This listener only requests the account summary on each 1102, one more subscription each time.
     ib.errorEvent.disconnect(ib._onError)
     client.conn.hasData.clear()
     client.conn.disconnected.clear()
 
 
 def _become(obj: object, overrides: type[T]) -> T:
-    """Give the object the subclass of its class in which our overrides go first."""
+    """Change the object's class to a subclass in which our overrides come first."""
     if not isinstance(obj, overrides):
         cls: type[Any] = type(obj)
         obj.__class__ = _subclass(cls, overrides)

@@ -1,4 +1,7 @@
-"""The way out: requests by name, ids, and how messages are written. And the client's part in the handshake."""
+"""Overrides the library's client: outgoing requests, request ids, message encoding, client side of the handshake.
+
+Over 300 lines, because the library's client has a method for each request.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,24 @@ if TYPE_CHECKING:
     from ibkr.session.library.connection import ConnectionOverrides
     from ibkr.session.library.decoder import DecoderOverrides
     from ibkr.session.library.hooks import Arguments, Hooks
-    from ibkr.session.library.streams import StreamRequests as _Base
+    from ibkr.session.library.stream_requests import StreamRequests as _Base
     from ibkr.session.library.wrapper import WrapperOverrides
 else:
-    from ibkr.session.library.streams import StreamRequests as _Base
-    from ibkr.session.library.unbound import override
+    from ibkr.session.library.mixin_base import override
+    from ibkr.session.library.stream_requests import StreamRequests as _Base
 
 logger = logging.getLogger("ibkr.session")
 
 _LAST_ID = 2**31 - 2
-"""IB's ids are signed 32-bit integers, and the largest one means "no id"."""
-_UNSET_INTEGER = 2**31 - 1
-_UNSET_DOUBLE = 1.7976931348623157e308
+"""The highest valid id. IB's ids are signed 32-bit integers, and the largest one means "no id"."""
+_DIGITS = 20
+"""No id has this many digits. Python refuses to parse numbers of thousands of digits."""
+_UNSET = (1.7976931348623157e308, 2**31 - 1)
+"""The numbers that the library uses for "not set"."""
 
 
 class ClientOverrides(_Base):
-    """One sequence of ids and one count of the traffic over all sessions; every request goes through the hooks."""
+    """Has one sequence of ids and one traffic count for all sessions. Every request goes through the hooks."""
 
     conn: ConnectionOverrides
     decoder: DecoderOverrides
@@ -44,13 +49,13 @@ class ClientOverrides(_Base):
     _ignores_ids: bool
 
     def adopt(self, hooks: Hooks, contract_class: type[Contract]) -> None:
-        """Set what the constructor of the library's class does not."""
+        """Set what the constructor of the library's class does not set."""
         self.hooks = hooks
         self._contract_class = contract_class
         self._traffic_before = (0, 0, 0, 0)
         self._ignores_ids = False
 
-    # A session begins and ends.
+    # Session begin and end.
 
     @override
     async def connectAsync(
@@ -60,22 +65,22 @@ class ClientOverrides(_Base):
         clientId: int,
         timeout: float | None = None,  # noqa: ASYNC109 - the library's name
     ) -> None:
-        """Connect, and say hello. The reader does the rest when the answers arrive."""
+        """Connect, and send the hello message. The reader handles the answers."""
         self.host, self.port, self.clientId = host, int(port), int(clientId)
         self.connState = self.CONNECTING
         await self.conn.connectAsync(host, port)
-        # Not sooner: an answer that arrived before the event loop is done with connecting would end the attempt in its
-        # midst, and uvloop then forgets to report the end of the socket.
+        # Not earlier: if an answer arrived before the event loop is done with connecting, it would end the attempt too
+        # soon, and uvloop would not report the end of the socket.
         hello = ClientHello(self.MinClientVersion, self.MaxClientVersion, self.connectOptions.decode())
         self.conn.sendMsg(hello_bytes(hello))
 
     @property
     def has_version(self) -> bool:
-        """Whether the gateway has said which version it speaks."""
+        """Whether the gateway has sent its protocol version."""
         return bool(self._serverVersion)
 
     def take_version(self, fields: list[str]) -> bool:
-        """Take the gateway's version, which is its first message; False if this is another message."""
+        """Read the gateway's version, which is its first message. Returns False for another message."""
         if self._serverVersion or len(fields) != 2:
             return False
         self._serverVersion = self.decoder.serverVersion = int(fields[0])
@@ -85,9 +90,9 @@ class ClientOverrides(_Base):
         return True
 
     def take_opening(self, fields: list[str]) -> bool:
-        """Take the accounts or the next id from a message; whether both are there now."""
+        """Read the accounts or the next id from a message. Returns whether both are known now."""
         match fields:
-            case ["9", _, next_id] if next_id.isdecimal():
+            case ["9", _, next_id] if next_id.isdecimal() and len(next_id) < _DIGITS:
                 self.updateReqId(int(next_id))
                 self._hasReqId = True
             case ["15", _, accounts]:
@@ -99,18 +104,18 @@ class ClientOverrides(_Base):
 
     @override
     def reset(self) -> None:
-        """Forget the session, but not which ids were used."""
+        """Forget the session, but not the used ids."""
         self._traffic_before = self.traffic
         self.conn.numBytesSent = self.conn.numMsgSent = 0
         upcoming = self._reqIdSeq
         super().reset()
         self._reqIdSeq = upcoming
 
-    # What arrives is counted.
+    # Traffic counters.
 
     @property
     def traffic(self) -> tuple[int, int, int, int]:
-        """Bytes in, bytes out, messages in, messages out, over all sessions."""
+        """Bytes in, bytes out, messages in and messages out of all sessions."""
         before, conn = self._traffic_before, self.conn
         return (
             before[0] + self._numBytesRecv,
@@ -120,11 +125,11 @@ class ClientOverrides(_Base):
         )
 
     def count_bytes(self, count: int) -> None:
-        """So many bytes have arrived."""
+        """This many bytes have arrived."""
         self._numBytesRecv += count
 
     def count_messages(self, count: int) -> None:
-        """So many messages were read."""
+        """This many messages were read."""
         self._numMsgRecv += count
 
     def packet_arrived(self) -> None:
@@ -132,7 +137,7 @@ class ClientOverrides(_Base):
         self.wrapper.tcpDataArrived()
 
     def packet_processed(self) -> None:
-        """Tell the wrapper that messages have been read: it emits the tickers that have changed."""
+        """Tell the wrapper that messages were read. It emits the tickers that have changed."""
         self.wrapper.tcpDataProcessed()
 
     @property
@@ -144,17 +149,17 @@ class ClientOverrides(_Base):
         """Log a message as the library does."""
         self._logger.debug("<<< %s", ",".join(fields))
 
-    # Ids.
+    # Request ids.
 
     @override
     def getReqId(self) -> int:
-        """The next id, also while a session is on its way back. Raises ``RuntimeError`` when none is left."""
+        """The next id, also while a requested session is not up yet. Raises ``RuntimeError`` if no id is left."""
         self.hooks.check_thread()
         if self._reqIdSeq > _LAST_ID:
             raise RuntimeError("no order id is left: reset the API order ID sequence in the gateway's API settings")
         if self.isReady() or not self.hooks.is_wanted:
             return int(super().getReqId())
-        taken = max(1, self._reqIdSeq)  # 0 is the library's word for none
+        taken = max(1, self._reqIdSeq)  # the library uses 0 for "none"
         self._reqIdSeq = taken + 1
         return taken
 
@@ -165,7 +170,7 @@ class ClientOverrides(_Base):
 
     @override
     def updateReqId(self, minReqId: int) -> None:
-        """Raise the sequence. Ids in rows about others' orders do not count, nor do impossible ones."""
+        """Raise the sequence. Ignores ids in rows about other clients' orders, and impossible ids."""
         if self._ignores_ids:
             return
         if minReqId > _LAST_ID:
@@ -175,7 +180,7 @@ class ClientOverrides(_Base):
 
     @contextmanager
     def ignoring_ids(self) -> Iterator[None]:
-        """Ignore order ids meanwhile: the library reads a row about another client's order."""
+        """Ignore order ids in the ``with`` block: the library reads a row about another client's order."""
         self._ignores_ids = True
         try:
             yield
@@ -186,33 +191,49 @@ class ClientOverrides(_Base):
 
     @override
     def send(self, *fields: object, makeEmpty: bool = True) -> None:
-        """Send these fields. The library's own makes its table of formatters anew for each message."""
+        """Send these fields. The library's own method makes its table of formatters again for each message."""
         self.hooks.check_socket()
-        self.sendMsg("".join([self._text(field, makeEmpty) + "\0" for field in fields]))
+        # An order has 100 fields. One call per field would need a third of the time from placeOrder to the socket.
+        texts = [
+            field
+            if type(field) is str
+            else ("1" if field else "0")
+            if type(field) is bool
+            else ""
+            if makeEmpty and field in _UNSET
+            else str(field)
+            if type(field) is int
+            else self._text(field)
+            for field in fields
+        ]
+        self.sendMsg("\0".join((*texts, "")))
 
     @override
     def sendMsg(self, msg: str) -> None:
-        """Send a message when its turn comes. The library's own throttle is one queue, orders behind requests."""
+        """Send a message when the rate allows it.
+
+        The library's own throttle is one queue with orders behind requests.
+        """
         self.hooks.check_thread()
         self.hooks.send(msg)
 
     def write(self, message: str) -> None:
-        """Write a message whose turn has come."""
+        """Write a message that is due."""
         self.conn.sendMsg(frame(message.encode()))
         if self._logger.isEnabledFor(logging.DEBUG):
             self._logger.debug(">>> %s", message[:-1].replace("\0", ","))
 
-    def tell_throttle(self, is_holding: bool) -> None:
-        """Emit the library's own events about messages that wait, if that has changed."""
-        if self._isThrottling is not is_holding:
-            self._isThrottling = is_holding
-            (self.throttleStart if is_holding else self.throttleEnd).emit()
+    def emit_throttle(self, has_waiting: bool) -> None:
+        """Emit the library's throttle events if messages have begun or stopped waiting."""
+        if self._isThrottling is not has_waiting:
+            self._isThrottling = has_waiting
+            (self.throttleStart if has_waiting else self.throttleEnd).emit()
 
     def call_library(self, method: str, arguments: Arguments) -> None:
-        """Call the library's own method, whatever overrides it here."""
+        """Call the library's own method, without our override."""
         getattr(super(_Base, self), method)(**arguments)
 
-    # Orders, and the time.
+    # Orders and the current time.
 
     @override
     def placeOrder(self, orderId: int, contract: Contract, order: Order) -> None:
@@ -255,18 +276,15 @@ class ClientOverrides(_Base):
     def reqCurrentTime(self) -> None:
         self.hooks.current_time()
 
-    def _text(self, field: Any, make_empty: bool) -> str:
-        """One field as the libraries write it: 'Infinite', and nothing for values that are not set."""
+    def _text(self, field: Any) -> str:
+        """A field as the libraries encode it: infinity as 'Infinite', ``None`` as an empty text."""
+        if field is None:
+            return ""
+        if type(field) is float:
+            return "Infinite" if field == math.inf else str(field)
         if isinstance(field, self._contract_class):
             return _contract_text(field)
-        kind = type(field)
-        if kind is bool:
-            return "1" if field else "0"
-        if field is None or (make_empty and field == (_UNSET_INTEGER if kind is int else _UNSET_DOUBLE)):
-            return ""
-        if kind is float and field == math.inf:
-            return "Infinite"
-        if kind is list:
+        if type(field) is list:
             return "".join([f"{item.tag}={item.value};" for item in field])
         return str(field)
 

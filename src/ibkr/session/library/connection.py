@@ -1,4 +1,4 @@
-"""The socket: bytes in, bytes out, and the ways to end it."""
+"""Overrides the library's socket connection: reading, writing, and the ways to end it."""
 
 from __future__ import annotations
 
@@ -14,91 +14,103 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ibkr.session.dial import Route, route_of
+from ibkr.session.tcp_connect import Route, route_of
 
 if TYPE_CHECKING:
     from ib_async.connection import Connection as _Base
     from typing_extensions import override
 
-    from ibkr.session.library.hooks import Hooks
+    from ibkr.session.library.hooks import Hooks, Recording
 else:
-    from asyncio import Protocol as _Base  # the base of the library's class: __class__ can be changed only within it
+    from asyncio import Protocol as _Base  # __class__ can only become a class with the same base
 
-    from ibkr.session.library.unbound import override
+    from ibkr.session.library.mixin_base import override
 
 logger = logging.getLogger("ibkr.session")
 
 CLOSED_BY_PEER = "the gateway closed the connection"
 
 READ_SIZE = 8 * 1024
-"""Bytes of one read: some 300 ticks. Python's garbage collector wakes when 700 objects more are alive, and after enough
-of that looks at every object there is, for 10 to 20 ms; so it never sees a burst. asyncio's own 256 KB are more than a
-loop should work on at a time, too.
+"""Bytes of one read, about 300 ticks. Python's garbage collector runs after 700 new objects, and from time to time
+examines all objects, which takes 10 to 20 ms. With small reads, it never sees a burst. asyncio reads up to 256 KB,
+which is more than a loop should process at a time.
 """
 
 _KEEPALIVE_PROBES = 3
 _LONGEST_KEEPALIVE = 32767
-"""Seconds; Linux takes no more for the first of the keepalive options."""
+"""Seconds. Linux accepts no more for the first keepalive option."""
 
 
 class Reader(Protocol):
-    """What reads the bytes that arrive."""
+    """Reads the bytes that arrive."""
 
-    def take(self, data: bytes) -> None:
-        """Take what the transport has read."""
+    def feed(self, data: bytes) -> None:
+        """Read what the transport has received."""
 
 
 class ConnectionOverrides(_Base):
-    """``end_reason``: why the newest socket ends or has ended, in words, where that is known."""
+    """``end_reason`` says why the newest socket ends or has ended. Empty if the reason is unknown."""
 
     hooks: Hooks
     reader: Reader
     end_reason: str
     _batch: list[bytes] | None
+    _recording: Recording | None
 
     def adopt(self, hooks: Hooks, reader: Reader) -> None:
-        """Set what the constructor of the library's class does not."""
+        """Set what the constructor of the library's class does not set."""
         self.hooks, self.reader = hooks, reader
         self.end_reason = ""
         self._batch = None
+        self._recording = None
 
     @override
     async def connectAsync(self, host: str, port: int) -> None:
-        """Connect in the running loop. Raises ``OSError`` and, for a name that is none, ``UnicodeError``."""
+        """Connect in the running loop. Raises ``OSError``, and ``UnicodeError`` for an invalid host name."""
         self.reset()
         loop = asyncio.get_running_loop()
         if isinstance(loop, asyncio.BaseEventLoop):
             sock = await self.hooks.connect_socket(port)
-            # Whatever comes of this, the transport has the socket already, and closes it.
+            # The transport owns the socket already, and closes it in every case.
             self.transport, _ = await loop.create_connection(lambda: self, sock=sock)
         else:
-            # uvloop's transport takes no more than a socket's number, and an attempt that is cancelled closes it twice.
+            # uvloop's transport takes only a socket's number, and a cancelled attempt closes it twice.
             self.transport, _ = await loop.create_connection(lambda: self, host, port)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        transport.set_protocol(SmallReads(self))
-        self.hooks.accepted()
+        transport.set_protocol(SmallReadProtocol(self))
+        self._end_recording("its end was not seen")
+        self._recording = self.hooks.recording()
+        self.hooks.incoming.accepted()
 
     @override
     def data_received(self, data: bytes) -> None:
-        self.reader.take(data)
+        try:
+            if self._recording is not None:
+                self._recording.gateway_sent(data)
+            self.reader.feed(data)
+        except Exception as error:  # an error in our code: asyncio would only drop the connection
+            self.hooks.failed("reading from the socket", error)
 
     @override
     def eof_received(self) -> None:
-        """An EOF ends the socket even if it still holds bytes that the peer will never read."""
+        """On EOF, end the socket, even if it still holds bytes that the peer will never read."""
         self.end_reason = self.end_reason or CLOSED_BY_PEER
         self.abort()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        self._end_recording(self.end_reason or (str(exc) if exc else "closed by the client"))
         self.hooks.transport_ended(exc)
         self.disconnected.emit(str(exc) if exc else "")
 
     @override
     def sendMsg(self, msg: bytes) -> None:
+        if self._recording is not None:
+            self._recording.client_sent(msg)
         if self._batch is None:
             super().sendMsg(msg)
         else:
@@ -106,11 +118,18 @@ class ConnectionOverrides(_Base):
             if len(self._batch) == 1:
                 super().sendMsg(msg)
 
-    @contextmanager
-    def one_write(self) -> Iterator[None]:
-        """Messages sent meanwhile leave together: a system call each is most of what a start-up costs.
+    def _end_recording(self, why: str) -> None:
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.close(why)
+            recording.flush()
 
-        All but the first, which leaves at once: the gateway wakes up and works on it while the others are made.
+    @contextmanager
+    def batched_writes(self) -> Iterator[None]:
+        """Send the first message of the ``with`` block immediately, and all others together at the end of the block.
+
+        Fewer writes help, because system calls are most of the cost of start-up. The gateway works on the first message
+        meanwhile.
         """
         if self._batch is not None:
             yield
@@ -126,39 +145,42 @@ class ConnectionOverrides(_Base):
 
     @property
     def route(self) -> Route | None:
-        """The two ends of the connection; None if there is none any more."""
+        """The two ends of the connection, or ``None`` if it has ended."""
         return route_of(self._socket()) if self.can_write else None
 
     @property
     def can_write(self) -> bool:
-        """Whether bytes that are written now go anywhere."""
+        """Whether written bytes can still reach the peer."""
         return self.transport is not None and not self.transport.is_closing()
 
     @override
     def disconnect(self) -> None:
-        """Close the socket behind what was written. The library's own raises if the peer has reset the connection."""
+        """Close the socket after everything that was written.
+
+        The library's own method raises if the peer has reset the connection.
+        """
         if self.transport is None:
             return
         try:
             self.transport.write_eof()
             self.transport.close()
         except OSError:
-            self._peer_was_gone()
+            self._abort_lost_peer()
 
     def finish_writing(self) -> None:
-        """Tell the peer that nothing follows what was written; the peer then ends the connection.
+        """Tell the peer that nothing more follows. The peer then ends the connection.
 
-        If we closed the socket at once, what the gateway still sends would make the system reset the connection, and
-        the gateway would lose orders that it has not read yet.
+        If we closed the socket immediately, and the gateway still sent data, the system would reset the connection. The
+        gateway would lose orders that it has not read yet.
         """
         if self.transport is None:
             return
         try:
             self.transport.write_eof()
-            if not self.transport.is_reading():  # the end would not be seen
+            if not self.transport.is_reading():  # otherwise the end of the connection would not be noticed
                 self.transport.resume_reading()
         except OSError:
-            self._peer_was_gone()
+            self._abort_lost_peer()
 
     def abort(self) -> None:
         """End the socket now."""
@@ -166,26 +188,28 @@ class ConnectionOverrides(_Base):
             self.transport.abort()
 
     def discard_unsent(self, discard: bool) -> None:
-        """Whether bytes that have not reached the peer when the socket ends are discarded, or still delivered.
+        """Whether to discard bytes that have not reached the peer when the socket ends, or to deliver them.
 
-        With ``SO_LINGER`` at 0 seconds the system resets the connection and forgets them.
+        With ``SO_LINGER`` of 0 seconds, the system resets the connection and discards them.
         """
         if self.transport is not None:
             linger = struct.pack("hh" if sys.platform == "win32" else "ii", discard, 0)
-            with suppress(OSError):  # it is closed already
+            with suppress(OSError):  # the socket is closed already
                 self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     def shut_down(self) -> None:
-        """Have the system tell the peer that this is the end, without the loop that the socket belongs to."""
+        """Have the system end the connection, without the socket's event loop."""
         if self.transport is not None:
             with suppress(OSError):  # the gateway may have closed it long ago
                 self._socket().shutdown(socket.SHUT_RDWR)
 
     def detach(self) -> None:
-        """In a forked process: put nothing in the place of the inherited socket, which else would outlive its end.
+        """In a forked process: replace the inherited socket by the null device.
 
-        If it were closed under its transport, the descriptor's number could belong to another file by the time that the
-        transport is collected.
+        Otherwise it would keep the connection open.
+
+        If it was closed under its transport, another file could have its descriptor number when the transport is
+        garbage collected.
         """
         if self.transport is not None:
             with open(os.devnull, "r+b") as nothing:
@@ -194,7 +218,7 @@ class ConnectionOverrides(_Base):
     def keep_alive(self, patience: float) -> None:
         """Have the system end the connection if the peer acknowledges nothing for ``patience`` seconds or more.
 
-        Never sooner, so that our own probe acts first.
+        The system never ends it earlier, so that our own probe comes first.
         """
         if not self.can_write:
             return
@@ -222,21 +246,21 @@ class ConnectionOverrides(_Base):
         found: socket.socket = self.transport.get_extra_info("socket")
         return found
 
-    def _peer_was_gone(self) -> None:
-        logger.debug("the peer was gone before the socket could be closed in good order", exc_info=True)
+    def _abort_lost_peer(self) -> None:
+        logger.debug("the peer was gone before the socket could be closed properly", exc_info=True)
         self.abort()
 
 
-class SmallReads(asyncio.BufferedProtocol):
-    """Reads at most ``READ_SIZE`` bytes at a time for the protocol ``behind`` it, on any event loop.
+class SmallReadProtocol(asyncio.BufferedProtocol):
+    """Reads at most ``READ_SIZE`` bytes at a time for another protocol, on any event loop.
 
-    One buffer serves all connections of the thread that it is made in: it is empty again before the next read.
+    All connections of a thread share one buffer. It is empty again before the next read.
     """
 
     _of_thread = threading.local()
 
-    def __init__(self, behind: asyncio.Protocol) -> None:
-        self._behind = behind
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
         if not hasattr(self._of_thread, "buffer"):
             self._of_thread.buffer = memoryview(bytearray(READ_SIZE))
         self._buffer: memoryview = self._of_thread.buffer
@@ -245,10 +269,10 @@ class SmallReads(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._behind.data_received(bytes(self._buffer[:nbytes]))
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> Any:
-        return self._behind.eof_received()
+        return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._behind.connection_lost(exc)
+        self._protocol.connection_lost(exc)

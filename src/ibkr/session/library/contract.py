@@ -1,6 +1,7 @@
-"""What we rely on in the client library, and the check of it against the installed version.
+"""Lists what we rely on in the client library, and checks that the installed version has it.
 
-A difference is an error when a connector is made, not a hang or a lost subscription later.
+A difference is an error when a connector is created, and not a hang or a lost subscription later. Over 300 lines
+because of the tables.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ METHODS = {
         "reqExecutions": "reqId execFilter",
         "_onSocketHasData": "data",
         "_onSocketDisconnected": "msg",
+        "reqMatchingSymbols": "reqId pattern",
+        "reqMarketRule": "marketRuleId",
+        "cancelFundamentalData": "reqId",
+        "cancelHeadTimeStamp": "reqId",
+        "cancelHistogramData": "tickerId",
         "_prefix": "msg",
     },
     "connection.Connection": {
@@ -132,6 +138,7 @@ METHODS = {
         "openOrder": "fields",
         "execDetails": "fields",
         "completedOrder": "fields",
+        "parse": "obj",
     },
     "ib.IB": {
         "disconnect": "",
@@ -150,6 +157,12 @@ METHODS = {
         "whatIfOrderAsync": "contract order",
         "reqCurrentTimeAsync": "",
         "_onError": "reqId errorCode errorString contract",
+        "reqHistoricalData": "contract endDateTime durationStr barSizeSetting whatToShow useRTH "
+        "formatDate keepUpToDate chartOptions timeout",
+        "reqHistoricalDataAsync": "contract endDateTime durationStr barSizeSetting whatToShow useRTH "
+        "formatDate keepUpToDate chartOptions timeout",
+        "reqMatchingSymbolsAsync": "pattern",
+        "reqMarketRuleAsync": "marketRuleId",
         "reqAutoOpenOrders": "autoBind",
         "reqPositionsAsync": "",
         "reqOpenOrdersAsync": "",
@@ -161,13 +174,13 @@ METHODS = {
         "reqCurrentTime": "",
     },
 }
-"""By class, the methods that we call or override, with the names of their parameters."""
+"""The methods that we call or override, by class, with the names of their parameters."""
 
 ATTRIBUTES = {
     "ib.IB": """
         client wrapper RequestTimeout RaiseRequestErrors
         connectedEvent disconnectedEvent errorEvent timeoutEvent updateEvent orderStatusEvent execDetailsEvent
-        barUpdateEvent positionEvent updatePortfolioEvent accountValueEvent
+        barUpdateEvent positionEvent updatePortfolioEvent accountValueEvent newOrderEvent orderModifyEvent _logger
         """,
     "client.Client": """
         wrapper decoder conn host port clientId connectOptions connState DISCONNECTED CONNECTING CONNECTED
@@ -178,6 +191,7 @@ ATTRIBUTES = {
     "wrapper.Wrapper": """
         ib clientId accountValues acctSummary portfolio positions trades permId2Trade fills tickers pendingTickers
         reqId2Ticker ticker2ReqId reqId2Subscriber reqId2PnL reqId2PnlSingle pnlKey2ReqId pnlSingleKey2ReqId
+        newsTicks msgId2NewsBulletin
         wshMetaReqId wshEventReqId lastTime _futures _results _reqId2Contract _timeout _timeoutHandle _logger
         """,
     "decoder.Decoder": "wrapper serverVersion handlers",
@@ -201,18 +215,20 @@ ATTRIBUTES = {
         localSymbol tradingClass
         """,
 }
-"""By class, what an object has after it was made."""
+"""The attributes that a new object has, by class."""
 
 
-_ANY_ARGUMENTS = "args kwargs"
-"""Of a method that a program has wrapped in its own."""
+_WRAPPED_ARGUMENTS = "args kwargs"
+"""The parameters of a method that a program has wrapped."""
 
 
-def check(package: Package) -> bool:
-    """Whether the installed version is the one that our subclasses were written for.
+def check_library(package: Package) -> bool:
+    """Check the installed version. Returns whether it is the one that our subclasses were written for.
 
-    Raises ``ConfigError`` if it is another one and differs in something that we rely on. One that does not differ is
-    named in a warning, once in a process.
+    Another version without differences is reported in a warning, once per process.
+
+    Raises:
+        ConfigError: The library has another version, and it differs in something that we rely on.
     """
     found = differences(package.name)
     if found:
@@ -229,7 +245,7 @@ def check(package: Package) -> bool:
     return True
 
 
-@cache  # once in a process
+@cache  # once per process
 def _warn_unknown(package: Package) -> None:
     logger.warning(
         "ibkr was written for %s %s, and %s is installed. It has everything that ibkr relies on. Prices and account"
@@ -242,7 +258,7 @@ def _warn_unknown(package: Package) -> None:
 
 @cache
 def differences(name: str) -> tuple[str, ...]:
-    """In words, how the installed library with this name differs from the tables. Import it first."""
+    """How the imported library with this name differs from the tables, in words."""
     methods = tuple(_differing_methods(name))
     return methods or tuple(_missing_attributes(name))  # without its methods, no object may be possible
 
@@ -259,7 +275,7 @@ def _differing_methods(name: str) -> Iterator[str]:
             if found is None:
                 yield f"{name}.{path}.{method}() is missing"
             elif not _is_same(taken := _parameters(getattr(cls, method)), expected):
-                yield f"{name}.{path}.{method}() takes ({_listed(taken)}), not ({_listed(expected)})"
+                yield f"{name}.{path}.{method}() takes ({_comma_list(taken)}), not ({_comma_list(expected)})"
 
 
 def _missing_attributes(name: str) -> Iterator[str]:
@@ -283,16 +299,16 @@ def _parameters(method: Callable[..., object]) -> str:
     code = getattr(method, "__code__", None)
     if code is None or hasattr(method, "__wrapped__"):
         names = list(inspect.signature(method).parameters)
-    else:  # the same, a hundred times faster
+    else:  # the same result, a hundred times faster
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
         names = list(code.co_varnames[: count + bool(code.co_flags & inspect.CO_VARKEYWORDS)])
     return " ".join(name for name in names if name != "self")
 
 
 def _is_same(taken: str, expected: str) -> bool:
-    """Whether these are the same names; their order does not matter, because arguments are given by name."""
-    return taken == _ANY_ARGUMENTS or sorted(taken.split()) == sorted(expected.split())
+    """Whether the names are the same. Their order does not matter, because arguments are passed by name."""
+    return taken == _WRAPPED_ARGUMENTS or sorted(taken.split()) == sorted(expected.split())
 
 
-def _listed(parameters: str) -> str:
+def _comma_list(parameters: str) -> str:
     return ", ".join(parameters.split())

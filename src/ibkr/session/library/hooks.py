@@ -1,4 +1,4 @@
-"""What the subclasses of the client library's classes tell the session, and what they ask it."""
+"""The protocols through which the library's subclasses call the session."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ibkr.core.errors import Failure
-from ibkr.core.facts import Key
+from ibkr.core.events import Key
 
 if TYPE_CHECKING:
     from ib_async import CommissionReport, Contract, Execution, Order, OrderState
 
 T = TypeVar("T")
 
+Answer: TypeAlias = asyncio.Future[Any]
+"""The future of a pending request."""
 Arguments: TypeAlias = dict[str, Any]
 """The arguments of a request by name. The client library has no types for them."""
 
 
 class StatusRow(NamedTuple):
-    """A row about the status of an order, in the order of the arguments of the library's ``orderStatus``."""
+    """A row about an order's status, with the arguments of the library's ``orderStatus`` in their order."""
 
     order_id: int
     status: str
@@ -37,40 +39,57 @@ class StatusRow(NamedTuple):
     cap_price: float
 
 
-class Hooks(Protocol):
-    """The one way from the client library's objects to the session. The session implements it."""
+class Recording(Protocol):
+    """Records the bytes of one connection in both directions."""
 
-    # What arrived.
+    def client_sent(self, data: bytes) -> None:
+        """Bytes go to the gateway."""
 
-    async def connect_socket(self, port: int) -> socket.socket:
-        """A connected socket to the host. Raises ``OSError`` and, for a name that is none, ``UnicodeError``."""
+    def gateway_sent(self, data: bytes) -> None:
+        """Bytes have come from the gateway."""
+
+    def close(self, why: str) -> None:
+        """The connection has ended."""
+
+    def flush(self) -> None:
+        """Write everything recorded so far."""
+
+
+class IncomingHooks(Protocol):
+    """What the client library's objects report to the session: everything that arrives."""
 
     def accepted(self) -> None:
-        """The port has taken the connection."""
+        """The port has accepted the connection."""
 
-    def heard(self) -> None:
-        """A byte arrived. Called once after each ``MessageReader.listen``."""
-
-    def unfit(self, failure: Failure) -> None:
-        """The peer is no gateway, or none that can be talked to. Called at most once for each socket."""
+    def peer_rejected(self, failure: Failure) -> None:
+        """The peer is not a usable gateway. Called at most once for each socket."""
 
     def session_opened(self) -> None:
         """The gateway has sent the accounts and the next id."""
 
-    def slice_read(self, arrived: float) -> None:
-        """Some messages were read; their bytes arrived at this time of the loop."""
+    def slice_read(self, arrived_at: float) -> None:
+        """Messages were read whose bytes arrived at this time of the loop."""
 
     def error(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """An error or a notice arrived."""
+        """An error or a notice has arrived."""
+
+    def request_begun(self, key: Hashable, future: Answer) -> None:
+        """The library has begun a request that a caller awaits. Its message follows."""
+
+    def take_timeout(self, key: Hashable) -> TimeoutError | None:
+        """The error of a request that was not answered in time, if the library does not raise it."""
 
     def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
-        """A request that somebody waited for has ended; with its answer, or else with an error."""
+        """A request that a caller awaited has ended, with its answer or with an error."""
+
+    def limit_reached(self, words: str) -> None:
+        """The gateway has sent more of something than is kept. ``words`` names the thing."""
 
     def row_unreadable(self, name: str) -> None:
         """A row of the answer to this start-up request could not be decoded."""
 
     def message_seen(self, key: Key, *, is_data: bool) -> None:
-        """A message for this subscription arrived, of a kind that is awaited."""
+        """An awaited message for this subscription has arrived."""
 
     def object_updated(self, key: Key) -> None:
         """The library has written a message into the list or the PnL of this subscription."""
@@ -79,10 +98,10 @@ class Hooks(Protocol):
         """A row about an open order."""
 
     def order_status(self, row: StatusRow) -> None:
-        """A row about the status of an order."""
+        """A row about an order's status."""
 
     def completed_order(self, contract: Contract, order: Order, state: OrderState) -> None:
-        """A row about an order that has ended."""
+        """A row about a completed order."""
 
     def execution(self, req_id: int, contract: Contract, execution: Execution) -> None:
         """A row about an execution."""
@@ -91,42 +110,56 @@ class Hooks(Protocol):
         """A row about the commission of an execution."""
 
     def portfolio_complete(self, account: str) -> None:
-        """All rows of an account's portfolio are there."""
+        """All portfolio rows of an account have arrived."""
 
-    # What is about to be sent.
+
+class Hooks(Protocol):
+    """What the library's objects call in the session: requests before they are sent, and the end of the socket."""
+
+    @property
+    def incoming(self) -> IncomingHooks:
+        """Receives what arrives."""
+
+    def recording(self) -> Recording | None:
+        """Where to record the bytes of a new connection, or ``None``."""
+
+    async def connect_socket(self, port: int) -> socket.socket:
+        """Connect a socket to the host. Raises ``OSError``, and ``UnicodeError`` for an invalid host name."""
+
+    # Requests that are about to be sent.
 
     def check_thread(self) -> None:
-        """Raises ``RuntimeError`` in another thread than that of the event loop."""
+        """Raise ``RuntimeError`` if this is not the event loop's thread."""
 
     def check_socket(self) -> None:
-        """Raises ``NotReady`` if nothing can be sent."""
+        """Raise ``NotReady`` if nothing can be sent."""
 
     def check_order(self, order: Order | None) -> None:
-        """Raises ``NotReady`` if an order like this may not be sent now; None: any new order."""
+        """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order."""
 
     def check_what_if(self) -> None:
-        """Raises ``NotReady`` if there is no session to ask what an order would cost."""
+        """Raise ``NotReady`` if there is no session for a what-if order."""
 
     def send(self, message: str) -> None:
-        """Send a message when its turn comes."""
+        """Send a message when the rate allows it."""
 
     def request(self, method: str, arguments: Arguments) -> None:
-        """A method of the client was called that asks for a stream, or for something in the same way."""
+        """The client's method was called that requests a stream, or that requests something else in the same way."""
 
     def cancel(self, method: str, arguments: Arguments) -> None:
-        """A method of the client was called that cancels a stream."""
+        """The client's method was called that cancels a stream."""
 
     def market_data_type(self, data_type: int) -> None:
-        """The program asks for live or for delayed market data."""
+        """The program sets the type of market data, live or delayed."""
 
     def current_time(self) -> None:
-        """The program asks for the gateway's time, at the client."""
+        """The program requests the gateway's time with the client."""
 
     def current_time_answer(self) -> asyncio.Future[dt.datetime]:
-        """The program asks for the gateway's time, and waits for it."""
+        """The program requests the gateway's time, and awaits it."""
 
     def sending_orders(self) -> AbstractContextManager[object]:
-        """Around a call that sends orders or cancels: the outermost one ends when they have left."""
+        """Enclose a call that sends orders or cancels. The outermost one ends when they have left."""
 
     def place_order(self, order_id: int, contract: Contract, order: Order) -> None:
         """Send a new or a changed order."""
@@ -142,21 +175,21 @@ class Hooks(Protocol):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a session is there or on its way, so that ids can be handed out."""
+        """Whether a connection is requested, so that ids can be used."""
 
-    # What ended, and what the program asks of the connection.
+    # The end of the socket, and the program's control of the connection.
 
     def transport_ended(self, error: Exception | None) -> None:
-        """The socket is closed; with an error if it was not closed in good order."""
+        """The socket is closed, with an error if it was not closed properly."""
 
     def failed(self, what: str, error: Exception) -> None:
-        """Our own code has made a mistake while doing this: the session ends."""
+        """An error in our own code occurred while doing ``what``: end the session."""
 
     def disconnect(self) -> bool:
         """The program calls ``ib.disconnect()``."""
 
     def run_blocking(self, work: Callable[[], Awaitable[T]], timeout: float | None) -> T:
-        """The program makes a blocking call: run this in the connector's event loop."""
+        """The program makes a blocking call: run it in the connector's event loop."""
 
     def run_until_over(self) -> None:
         """The program calls ``ib.run()``."""

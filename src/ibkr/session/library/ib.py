@@ -1,8 +1,7 @@
-"""The program's own calls: connecting is left to the connector, blocking calls run in its event loop, orders are
-checked.
+"""Overrides the library's ``IB``: the connector connects, blocking calls run in its event loop, orders are checked.
 
-The library's own way to block, ``util.run``, is broken off by the process-wide ``globalErrorEvent``: the end of one
-session raises in whatever call of any other ``IB`` blocks at that moment.
+The library's own way to block is ``util.run``. The process-wide ``globalErrorEvent`` interrupts it: the end of one
+session raises in a blocking call of any other ``IB``.
 """
 
 from __future__ import annotations
@@ -10,33 +9,51 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from ibkr.session.library.trade_rows import place_order
 
 if TYPE_CHECKING:
     from ib_async import IB as _Base  # noqa: N811
-    from ib_async import BracketOrder, Contract, Order, OrderState, Trade
+    from ib_async import (
+        BarDataList,
+        BracketOrder,
+        Contract,
+        ContractDescription,
+        Order,
+        OrderState,
+        PriceIncrement,
+        TagValue,
+        Trade,
+    )
     from typing_extensions import override
 
     from ibkr.session.library.client import ClientOverrides
     from ibkr.session.library.hooks import Hooks
     from ibkr.session.library.wrapper import WrapperOverrides
 else:
-    from ibkr.session.library.unbound import Base as _Base
-    from ibkr.session.library.unbound import override
+    from ibkr.session.library.mixin_base import Base as _Base
+    from ibkr.session.library.mixin_base import override
+
+HAS_OWN_TIMEOUT: ContextVar[bool] = ContextVar("has_own_timeout", default=False)
+"""Whether the program has passed a timeout with the current request."""
 
 _Moment = dt.datetime | dt.time
 
 
 class IBOverrides(_Base):
-    """The program holds it as ``connector.ib``."""
+    """The program's ``connector.ib``."""
 
     client: ClientOverrides
     wrapper: WrapperOverrides
     hooks: Hooks
+    _is_fast: bool
 
-    def adopt(self, hooks: Hooks) -> None:
-        """Set what the constructor of the library's class does not."""
+    def adopt(self, hooks: Hooks, *, is_fast: bool) -> None:
+        """Set what the constructor of the library's class does not set. ``is_fast``: ``trade_rows`` places orders."""
         self.hooks = hooks
+        self._is_fast = is_fast
 
     # Connecting.
 
@@ -52,7 +69,7 @@ class IBOverrides(_Base):
         self.connect()
 
     @override
-    def disconnect(self) -> bool:  # type: ignore[override] # as the connector's
+    def disconnect(self) -> bool:  # type: ignore[override] # the result is the connector's
         return self.hooks.disconnect()
 
     # Blocking calls.
@@ -68,7 +85,7 @@ class IBOverrides(_Base):
         try:
             return self.hooks.run_blocking(work, timeout or None)
         finally:
-            for awaitable in awaitables:  # one that was refused will never be awaited
+            for awaitable in awaitables:  # a refused one is never awaited
                 if asyncio.iscoroutine(awaitable):
                     awaitable.close()
                 elif asyncio.isfuture(awaitable):
@@ -108,12 +125,98 @@ class IBOverrides(_Base):
     def reqCurrentTimeAsync(self) -> Awaitable[dt.datetime]:
         return self.hooks.current_time_answer()
 
-    # Orders. Some of these calls take order ids before they send anything, or without sending anything.
+    # Historical data: the library's default timeout of 60 s would return an empty list, as if there was no data.
+
+    @override
+    def reqHistoricalData(
+        self,
+        contract: Contract,
+        endDateTime: dt.datetime | dt.date | str | None,
+        durationStr: str,
+        barSizeSetting: str,
+        whatToShow: str,
+        useRTH: bool,
+        formatDate: int = 1,
+        keepUpToDate: bool = False,
+        chartOptions: list[TagValue] = [],  # noqa: B006 - as in the library
+        timeout: float | None = None,
+    ) -> BarDataList:
+        request = self.reqHistoricalDataAsync(
+            contract,
+            endDateTime,
+            durationStr,
+            barSizeSetting,
+            whatToShow,
+            useRTH,
+            formatDate,
+            keepUpToDate,
+            chartOptions,
+            timeout,
+        )
+        bars: BarDataList = self._run(request)
+        return bars
+
+    @override
+    async def reqHistoricalDataAsync(
+        self,
+        contract: Contract,
+        endDateTime: dt.datetime | dt.date | str | None,
+        durationStr: str,
+        barSizeSetting: str,
+        whatToShow: str,
+        useRTH: bool,
+        formatDate: int = 1,
+        keepUpToDate: bool = False,
+        chartOptions: list[TagValue] = [],  # noqa: B006 - as in the library
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's name
+    ) -> BarDataList:
+        """Without a ``timeout``, the deadline for history applies, and raises ``TimeoutError``. 0 means no limit."""
+        token = HAS_OWN_TIMEOUT.set(timeout is not None)
+        try:
+            bars = await super().reqHistoricalDataAsync(
+                contract,
+                endDateTime,
+                durationStr,
+                barSizeSetting,
+                whatToShow,
+                useRTH,
+                formatDate,
+                keepUpToDate,
+                chartOptions,
+                timeout or 0,
+            )
+        finally:
+            HAS_OWN_TIMEOUT.reset(token)
+        error = self.hooks.incoming.take_timeout(bars.reqId)
+        if error is not None:
+            raise error
+        return bars
+
+    # The library's own timeouts for these, 4 and 1 s, would return ``None``, as if there was nothing.
+
+    @override
+    async def reqMatchingSymbolsAsync(self, pattern: str) -> list[ContractDescription] | None:
+        req_id = self.client.getReqId()
+        future = self.wrapper.startReq(req_id)
+        self.client.reqMatchingSymbols(req_id, pattern)
+        found: list[ContractDescription] = await future
+        return found
+
+    @override
+    async def reqMarketRuleAsync(self, marketRuleId: int) -> list[PriceIncrement] | None:
+        future = self.wrapper.startReq(f"marketRule-{marketRuleId}")
+        self.client.reqMarketRule(marketRuleId)
+        found: list[PriceIncrement] = await future
+        return found
+
+    # Orders. Some of these calls use order ids before they send anything, or without sending anything.
 
     @override
     def placeOrder(self, contract: Contract, order: Order) -> Trade:
         with self.hooks.sending_orders():
             self.hooks.check_order(order)
+            if self._is_fast:
+                return place_order(self, contract, order)
             return super().placeOrder(contract, order)
 
     @override

@@ -1,8 +1,8 @@
-"""The installed client libraries: which one an object belongs to, and the module ``eventkit`` that both of them need.
+"""The installed client libraries, and the module ``eventkit`` that both need.
 
-Two distributions bring that module, and the one that was installed last is used. ib_async needs ``aeventkit``,
-ib_insync the older ``eventkit``; pip knows of no conflict. Both libraries work with both, but the older one cannot be
-imported in a thread that has no event loop, nor from Python 3.14 on.
+Two distributions provide that module, and Python uses the one that was installed last. ib_async needs ``aeventkit``;
+ib_insync needs the older ``eventkit``. pip does not detect the conflict. Both libraries work with both distributions,
+but the older one cannot be imported in a thread without event loop, nor from Python 3.14 on.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ CURE = (
 )
 
 
-_POLICY_WARNS = 0x030E0000
-"""Python 3.14, as a number that no type checker takes for a constant."""
+_POLICY_WARNS_FROM = 0x030E0000
+"""Python 3.14, as a number that type checkers do not treat as a constant."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A client library. ``name``: of its module, and the value of the setting ``backend``."""
+    """A client library. ``name`` is the name of its module, and the value of the setting ``backend``."""
 
     name: str
     install: str
-    """What to give to ``pip install``."""
+    """The argument of ``pip install``."""
     known: str
     """The version that the subclasses in this package were written for."""
 
@@ -66,7 +66,7 @@ def load(name: str) -> Package:
 
 
 def package_of(obj: object) -> Package:
-    """The library that an object belongs to, also one of a derived class. Raises ``ConfigError`` for other objects."""
+    """The library that an object belongs to, even if its class is derived. Raises ``ConfigError`` for other objects."""
     for base in type(obj).__mro__:
         package = _PACKAGES.get(base.__module__.partition(".")[0])
         if package is not None:
@@ -74,8 +74,8 @@ def package_of(obj: object) -> Package:
     raise ConfigError("ib", obj, f"must be an IB object of {' or '.join(_PACKAGES)}")
 
 
-def spoken_versions(name: str) -> tuple[int, int]:
-    """The oldest and the newest protocol version that this library speaks.
+def protocol_versions(name: str) -> tuple[int, int]:
+    """The oldest and the newest protocol version that this library supports.
 
     Raises ``ConfigError`` and ``ImportError`` if it cannot be imported.
     """
@@ -84,23 +84,23 @@ def spoken_versions(name: str) -> tuple[int, int]:
     return client.MinClientVersion, client.MaxClientVersion
 
 
-def ask_no_policy() -> None:
-    """Have it ask asyncio, not the event-loop policy, for the loop in which a coroutine handler is to run.
+def patch_policy_lookup() -> None:
+    """Have eventkit ask asyncio for the loop of a coroutine handler, and not the event-loop policy.
 
-    The policy warns from Python 3.14 on, and is gone in 3.16. Before, nothing is changed.
+    The policy warns from Python 3.14 on, and is removed in 3.16. Before 3.14, nothing changes.
     """
-    if sys.hexversion < _POLICY_WARNS:
+    if sys.hexversion < _POLICY_WARNS_FROM:
         return
     asks = getattr(sys.modules["eventkit.util"], "get_event_loop", None)
     if "get_event_loop_policy" not in getattr(getattr(asks, "__code__", None), "co_names", ()):
-        return  # a newer version, or done before
+        return  # a newer version, or already done
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "eventkit" and getattr(module, "get_event_loop", None) is asks:
             module.get_event_loop = asyncio.get_event_loop  # type: ignore[attr-defined]
 
 
 def is_older_eventkit() -> bool:
-    """Whether the module ``eventkit`` is that of the older distribution."""
+    """Whether the older distribution provides the module ``eventkit``."""
     import eventkit
 
     return not is_dataclass(eventkit.Event)
@@ -108,22 +108,25 @@ def is_older_eventkit() -> bool:
 
 @cache
 def warn_of_two_eventkits() -> None:
-    """Warn, once in a process, if both distributions are installed."""
+    """Warn, once per process, if both distributions are installed."""
     import eventkit
 
     folder = os.path.dirname(os.path.dirname(eventkit.__file__))
     installed = {name.partition("-")[0] for name in os.listdir(folder) if name.endswith(".dist-info")}
     if {"eventkit", "aeventkit"} <= installed:
         logger.warning(
-            "the packages 'eventkit' and 'aeventkit' both bring the module eventkit: the one installed last is used"
-            " (now %s), and the older one fails in threads. To keep the newer one alone: %s",
+            "the packages 'eventkit' and 'aeventkit' both provide the module eventkit: the one installed last is used"
+            " (now %s), and the older one fails in threads. To keep only the newer one: %s",
             eventkit.__version__,
             CURE,
         )
 
 
 def _import_eventkit(backend: str) -> None:
-    """Import it before the client library does. Raises ``ConfigError`` if the older one cannot be imported here."""
+    """Import eventkit before the client library does.
+
+    Raises ``ConfigError`` if the older one cannot be imported here.
+    """
     try:
         import eventkit  # noqa: F401 - whether it can be imported is the question
     except RuntimeError as error:

@@ -1,9 +1,10 @@
-"""Ticks: prices (message 1) and sizes (2) of market data, nearly all of a burst, read in a third of the library's time.
+"""Decodes ticks: prices (message 1) and sizes (2) of market data, in a third of the library's time.
 
-Written after ib_async 2.1.0: ``Decoder.priceSizeTick``, ``Wrapper.priceSizeTick`` and ``Wrapper.tickSize``, joined into
-one, without a list of texts, a call for each step and a hash for each tick. What is not plainly a tick of a stream that
-the library knows is left to the library, so that it stays the judge of all that is odd; and so is everything, where
-something of that has been replaced.
+Most of a burst is ticks.
+
+Written after ib_async 2.1.0: ``Decoder.priceSizeTick``, ``Wrapper.priceSizeTick`` and ``Wrapper.tickSize``. They are
+joined into one function, without a list of texts, a call for each step, and a hash for each tick. Anything but a plain
+tick of a known stream is left to the library. If one of these methods was replaced, the library reads all ticks.
 """
 
 from __future__ import annotations
@@ -22,29 +23,29 @@ _BID, _ASK, _LAST, _OTHER = range(4)
 _PRICES = {1: _BID, 66: _BID, 2: _ASK, 67: _ASK, 4: _LAST, 68: _LAST}
 _SIZES = {0: _BID, 69: _BID, 3: _ASK, 70: _ASK, 5: _LAST, 71: _LAST}
 
-# A tick type by its text: as a number, which of the four it is, and the attribute of the ticker for the others.
+# By the text of a tick type: its number, which of the four kinds it is, and for ``_OTHER`` the ticker's attribute.
 _Table = dict[bytes, tuple[int, int, str]]
 _new = tuple.__new__
 
 
 class TickReader(Protocol):
-    """Reads ticks in the library's place, slice by slice, as far as it can."""
+    """Reads ticks instead of the library, slice by slice, as far as it can."""
 
     def begin_slice(self, *, is_logging: bool) -> None:
-        """A slice begins: the library has emptied its set of pending tickers. Who logs messages wants them all."""
+        """A slice begins: the library has emptied its set of pending tickers. With message logging, read nothing."""
 
     starts: frozenset[bytes]
-    """How a message begins that ``read`` may be asked for: its first two bytes."""
+    """The first two bytes of the messages that ``read`` can read."""
 
     def read(self, messages: deque[bytes], most: int) -> int:
-        """Read ticks off the front, as long as there are any, so many at most; returns how many they were.
+        """Read ticks from the front of the queue, up to ``most``. Returns how many were read.
 
-        The message behind them, if fewer were read, is for the library. Nobody is called meanwhile.
+        If fewer were read, the next message is for the library. No callback is called meanwhile.
         """
 
 
-class NoTicks:
-    """Leaves all to the library."""
+class NoTickReader:
+    """Leaves all ticks to the library."""
 
     starts: frozenset[bytes] = frozenset()
 
@@ -56,7 +57,7 @@ class NoTicks:
 
 
 class TickDecoder:
-    """Reads them into the tickers of an ib_async client."""
+    """Reads ticks into the tickers of an ib_async client."""
 
     def __init__(self, wrapper: WrapperOverrides, decoder: DecoderOverrides) -> None:
         from ib_async.decoder import Decoder
@@ -69,24 +70,24 @@ class TickDecoder:
         self._readers = {b"1\0": self._read_price, b"2\0": self._read_size}
         self.starts = frozenset(self._readers)
         self._originals = Wrapper.priceSizeTick, Wrapper.tickSize, type(decoder).interpret, Decoder.priceSizeTick
-        # For each slice; whether all is unaltered is looked at when its first tick comes.
-        self._is_on = self._is_judged = False
-        # Tickers of this slice that are among the library's pending ones already, by request id.
+        # For each slice. Whether the library is unmodified is checked at its first tick.
+        self._is_on = self._is_checked = False
+        # The tickers of this slice that are in the library's set of pending ones already, by request id.
         self._pending: dict[bytes, Ticker] = {}
 
     def begin_slice(self, *, is_logging: bool) -> None:
         self._pending.clear()
         self._is_on = not is_logging
-        self._is_judged = False
+        self._is_checked = False
 
-    def _may_read(self) -> bool:
-        if not self._is_judged:
+    def _can_read(self) -> bool:
+        if not self._is_checked:
             self._is_on = self._is_unaltered()
-            self._is_judged = True
+            self._is_checked = True
         return self._is_on and not self._decoder.is_watched
 
     def _is_unaltered(self) -> bool:
-        """Whether all that is done here in its place is the library's own."""
+        """Whether all methods that are replaced here are the library's own."""
         wrapper, handlers = self._wrapper, self._decoder.handlers
         methods = wrapper.priceSizeTick, wrapper.tickSize, self._decoder.interpret, handlers[1]
         return (
@@ -96,7 +97,7 @@ class TickDecoder:
 
     def read(self, messages: deque[bytes], most: int) -> int:
         count = 0
-        if self._is_on and self._may_read():
+        if self._is_on and self._can_read():
             reader_of, take = self._readers.get, messages.popleft
             while messages and count < most:
                 message = take()
@@ -106,7 +107,7 @@ class TickDecoder:
                     break
                 count += 1
         if count < most or (messages and messages[0][:2] not in self.starts):
-            self._pending.clear()  # whoever hears of the next message may cancel streams
+            self._pending.clear()  # the handlers of the next message may cancel streams
         return count
 
     def _read_price(self, message: bytes) -> bool:
@@ -142,7 +143,7 @@ class TickDecoder:
             self._pending[req_id] = ticker
         return True
 
-    def _read_size(self, message: bytes) -> bool:  # noqa: C901 - and over 40 lines: to call for each step is what costs
+    def _read_size(self, message: bytes) -> bool:  # noqa: C901 - and over 40 lines, because calls cost most
         wrapper = self._wrapper
         try:
             _, _, req_id, type_text, size_text, _ = message.split(b"\0")
@@ -188,7 +189,7 @@ class TickDecoder:
 
 @functools.cache
 def _tables() -> tuple[_Table, _Table]:
-    """For prices and for sizes."""
+    """The tables for prices and for sizes."""
     from ib_async.wrapper import PRICE_TICK_MAP, SIZE_TICK_MAP
 
     return _table(_PRICES, PRICE_TICK_MAP), _table(_SIZES, SIZE_TICK_MAP)

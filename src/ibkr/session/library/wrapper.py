@@ -1,4 +1,4 @@
-"""What the decoder calls for each message, and the library's maps of what it knows."""
+"""Overrides the library's wrapper: what the decoder calls for each message, and the library's maps of its state."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ibkr.session.library.hooks import StatusRow
+from ibkr.session.library.trade_rows import make_trade, take_execution, take_status
 
 if TYPE_CHECKING:
     from ib_async import CommissionReport, Contract, Execution, Order, OrderState, Ticker
@@ -17,70 +18,82 @@ if TYPE_CHECKING:
 
     from ibkr.session.library.hooks import Hooks
 else:
-    from ibkr.session.library.unbound import Base as _Base
-    from ibkr.session.library.unbound import override
+    from ibkr.session.library.mixin_base import Base as _Base
+    from ibkr.session.library.mixin_base import override
 
 
 class WrapperOverrides(_Base):
-    """Rows about orders and errors go to the session first; ``read_...`` is how the library itself reads them."""
+    """Passes rows about orders and errors to the session first.
+
+    The ``read_...`` methods are the library's own reaction.
+    """
 
     hooks: Hooks
     _keys_are_ids: bool
+    _is_fast: bool
 
-    def adopt(self, hooks: Hooks, *, keys_are_ids: bool) -> None:
-        """Set what the constructor of the library's class does not.
+    def adopt(self, hooks: Hooks, *, keys_are_ids: bool, is_fast: bool) -> None:
+        """Set what the constructor of the library's class does not set.
 
-        ``keys_are_ids``: the key of ``tickers`` is the ``id()`` of a contract, as in ib_insync, and not its hash.
+        Args:
+            hooks: The session.
+            keys_are_ids: Whether the keys of ``tickers`` are the ``id()`` of a contract, as in ib_insync, and not its
+                hash.
+            is_fast: Whether ``trade_rows`` reads orders and executions.
         """
         self.hooks = hooks
         self._keys_are_ids = keys_are_ids
+        self._is_fast = is_fast
 
-    # Requests that somebody waits for.
+    # Pending requests.
 
     @property
     def futures(self) -> dict[Any, asyncio.Future[Any]]:
-        """The future of each request that somebody waits for, by request id or, where there is none, by a name."""
+        """The future of each pending request, by request id or, if it has none, by a name."""
         return self._futures
 
     @property
     def results(self) -> dict[Any, Any]:
-        """What has arrived of each answer, by the same keys."""
+        """The rows of each answer that have arrived, by the same keys."""
         return self._results
 
     @property
     def contracts(self) -> dict[int, Contract]:
-        """The contract that each request is about."""
+        """The contract of each request."""
         return self._reqId2Contract
 
     @property
     def logger(self) -> logging.Logger:
-        """The library's logger for what arrives."""
+        """The library's logger for incoming messages."""
         return self._logger
 
     @override
     def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> asyncio.Future[Any]:
         self.hooks.check_thread()
         future: asyncio.Future[Any] = super().startReq(key, contract, container)
+        self.hooks.incoming.request_begun(key, future)
         return future
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
         is_known = key in self._futures
         super()._endReq(key, result, success)
-        self.hooks.request_ended(key, is_answer=is_known and success)
+        if is_known:  # the library keeps results that nobody awaited
+            self._results.pop(key, None)
+        self.hooks.incoming.request_ended(key, is_answer=is_known and success)
 
     def end_request(self, key: Hashable, result: Any = None) -> None:
-        """End a request with this result, or else with what has arrived."""
+        """End a request with this result, or else with the rows that have arrived."""
         self._endReq(key, result)
 
     def forget(self, key: Any) -> None:
-        """Forget a request that nobody waits for any more."""
+        """Forget a request that nobody awaits any more."""
         self._futures.pop(key, None)
         self._results.pop(key, None)
         self._reqId2Contract.pop(key, None)
 
     def forget_all(self) -> None:
-        """The event loop is gone: forget the session without calling anything in it."""
+        """The event loop is gone: forget the session without calling anything in that loop."""
         self._futures.clear()
         self._timeoutHandle = None
         self.reset()
@@ -88,8 +101,8 @@ class WrapperOverrides(_Base):
     # Tickers.
 
     def ticker_key(self, ticker: Ticker, contract: Contract) -> int:
-        """The key of ``tickers`` for a ticker that was asked for with this contract."""
-        # ib_insync: of the very object that the caller has asked with, for ib.ticker() and cancelMktData() want it.
+        """The key in ``tickers`` of a ticker that was requested with this contract."""
+        # ib_insync uses the very object of the request: ib.ticker() and cancelMktData() look for that.
         return id(ticker.contract) if self._keys_are_ids else hash(contract)
 
     def clear_book(self, ticker: Ticker) -> None:
@@ -111,7 +124,7 @@ class WrapperOverrides(_Base):
         size: float,
         isSmartDepth: bool = False,
     ) -> None:
-        """Rows of a book that was cancelled a moment ago belong to no other, and raise ``KeyError`` in the library."""
+        """Ignore late rows of a cancelled book. They belong to no other book. The library raises ``KeyError``."""
         ticker = self.reqId2Ticker.get(reqId)
         if ticker is not None and self.ticker2ReqId["mktDepth"].get(ticker) == reqId:
             super().updateMktDepthL2(reqId, position, marketMaker, operation, side, price, size, isSmartDepth)
@@ -120,18 +133,20 @@ class WrapperOverrides(_Base):
 
     @override
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str = "") -> None:
-        self.hooks.error(reqId, errorCode, errorString, advancedOrderRejectJson)
+        self.hooks.incoming.error(reqId, errorCode, errorString, advancedOrderRejectJson)
 
     def read_error(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """As the library takes an error."""
+        """Have the library handle an error."""
         super().error(req_id, code, text, advanced)
 
     @override
     def openOrder(self, orderId: int, contract: Contract, order: Order, orderState: OrderState) -> None:
-        self.hooks.open_order(orderId, contract, order, orderState)
+        self.hooks.incoming.open_order(orderId, contract, order, orderState)
 
     def read_open_order(self, order_id: int, contract: Contract, order: Order, state: OrderState) -> None:
-        """As the library takes a row about an open order."""
+        """Have the library read a row about an open order."""
+        if self._is_fast:
+            make_trade(self, order_id, contract, order, state)
         super().openOrder(order_id, contract, order, state)
 
     @override
@@ -149,7 +164,7 @@ class WrapperOverrides(_Base):
         whyHeld: str,
         mktCapPrice: float = 0.0,
     ) -> None:
-        self.hooks.order_status(
+        self.hooks.incoming.order_status(
             StatusRow(
                 orderId,
                 status,
@@ -166,44 +181,50 @@ class WrapperOverrides(_Base):
         )
 
     def read_order_status(self, row: StatusRow) -> None:
-        """As the library takes a row about an order's status."""
-        super().orderStatus(*row)
+        """Have the library read a row about an order's status."""
+        if self._is_fast:
+            take_status(self, row)
+        else:
+            super().orderStatus(*row)
 
     @override
     def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:
-        self.hooks.completed_order(contract, order, orderState)
+        self.hooks.incoming.completed_order(contract, order, orderState)
 
     def read_completed_order(self, contract: Contract, order: Order, state: OrderState) -> None:
-        """As the library takes a row about an order that has ended; one that nobody has asked for raises there."""
+        """Have the library read a row about a completed order. It would raise if nobody has requested them."""
         if "completedOrders" in self._results:
             super().completedOrder(contract, order, state)
 
     @override
     def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:
-        self.hooks.execution(reqId, contract, execution)
+        self.hooks.incoming.execution(reqId, contract, execution)
 
     def read_execution(self, req_id: int, contract: Contract, execution: Execution) -> None:
-        """As the library takes a row about an execution."""
-        super().execDetails(req_id, contract, execution)
+        """Have the library read a row about an execution."""
+        if self._is_fast:
+            take_execution(self, req_id, contract, execution)
+        else:
+            super().execDetails(req_id, contract, execution)
 
     @override
     def commissionReport(self, commissionReport: CommissionReport) -> None:
-        self.hooks.commission(commissionReport)
+        self.hooks.incoming.commission(commissionReport)
 
     def read_commission(self, report: CommissionReport) -> None:
-        """As the library takes a row about a commission."""
+        """Have the library read a row about a commission."""
         super().commissionReport(report)
 
     @override
     def accountDownloadEnd(self, _account: str) -> None:
-        self.hooks.portfolio_complete(_account)
+        self.hooks.incoming.portfolio_complete(_account)
         super().accountDownloadEnd(_account)
 
     # ib.setTimeout().
 
     @override
     def _setTimer(self, delay: float = 0) -> None:
-        """The libraries ask the event-loop policy for a loop, which need not be the one that runs."""
+        """The libraries get the loop from the event-loop policy, which may not be the running loop."""
         silence = (datetime.now(self.lastTime.tzinfo) - self.lastTime).total_seconds()
         delay = delay or self._timeout - silence
         if delay > 0:

@@ -1,1 +1,1 @@
-"""Orders: who may send one, what became of those that were sent, and what happened to them during an outage."""
+"""Orders: whether an order may be sent, its result, and what happened to all orders during an outage."""

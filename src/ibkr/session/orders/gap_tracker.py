@@ -1,42 +1,67 @@
-"""What is known of orders before an outage and after it, and the report of the difference."""
+"""Takes the snapshots before and after an outage, has ``core.gap_report`` compare them, and publishes the report."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from ibkr.core.activity import OrderView, order_views
 from ibkr.core.codes import Reaction
-from ibkr.core.gap import EARLIER_DAY, Backfill, GapReport, Picture, compare, spans_a_day
-from ibkr.core.orders import Order, SentOrder, SentOrders
+from ibkr.core.frozen_record import replace
+from ibkr.core.gap_report import (
+    EARLIER_DAY,
+    Backfill,
+    BrokerSnapshot,
+    GapReport,
+    add_late_endings,
+    amend_report,
+    compare,
+    orders_sharing_id,
+    spans_a_day,
+)
+from ibkr.core.journal_records import PROGRAM_ENDED, LastKnownState
+from ibkr.core.order_records import Order, SentOrder
 from ibkr.core.policy import Policy
-from ibkr.core.startup import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS, ORDER_REQUESTS, OTHERS, POSITIONS
+from ibkr.core.serialization import sanitize
+from ibkr.core.startup_requests import (
+    COMPLETED_ORDERS,
+    EXECUTIONS,
+    OPEN_ORDERS,
+    ORDER_REQUESTS,
+    OTHER_CLIENTS_ORDERS,
+    POSITIONS,
+)
+from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.library import Library
-from ibkr.session.orders.errors import OrderErrors
-from ibkr.session.orders.trades import Trades
+from ibkr.session.orders.order_error_handler import OrderErrorHandler
+from ibkr.session.orders.trades import TradeTracker
 from ibkr.session.subscriptions import SubscriptionManager
 
+_LINK_CODES = (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK, Reaction.UPSTREAM_BACK_DATA_LOST)
 _CUT_SHORT = "subscriptions: the session ended before all were restored"
 
 
 class GapTracker:
-    """One for the life of the ``IB`` object.
+    """Tracks gaps as long as the ``IB`` object lives.
 
-    ``ask_again`` sends start-up requests once more. ``hides_others``: rows about other clients' orders come now only
-    because we have asked; ``knows_others``: all of them are known. ``on_unconfirmed`` is called when not the same
-    orders are unconfirmed as before, ``on_gap`` with each report, in a turn of the loop of its own.
+    Args:
+        request_again: Sends start-up requests once more.
+        hides_others: Whether rows about other clients' orders arrive only because we have requested them.
+        knows_others: Whether all orders of other clients are known.
+        on_unconfirmed: Called when the set of unconfirmed orders has changed.
+        on_gap: Called with each report, in a separate callback of the loop.
     """
 
     def __init__(
         self,
         library: Library,
         subscriptions: SubscriptionManager,
-        sent: SentOrders,
+        sent: UnacknowledgedOrders,
         policy: Policy,
         *,
-        ask_again: Callable[[tuple[str, ...]], None],
+        request_again: Callable[[tuple[str, ...]], None],
         hides_others: Callable[[], bool],
         knows_others: Callable[[], bool],
         on_unconfirmed: Callable[[tuple[SentOrder, ...]], None],
@@ -47,109 +72,175 @@ class GapTracker:
         self._knows_others, self._on_unconfirmed, self._on_gap = knows_others, on_unconfirmed, on_gap
         self.last: GapReport | None = None
         self._sent = sent
-        self.trades = Trades(library, sent, self._found, hides_others)
-        self.errors = OrderErrors(
-            library, sent, self.trades, ask_again, policy.request_timeout, on_unconfirmed=self._tell_unconfirmed
+        self.trades = TradeTracker(library, sent, self._order_found, hides_others)
+        self.errors = OrderErrorHandler(
+            library, sent, self.trades, request_again, policy, on_unconfirmed=self._post_unconfirmed
         )
         self._is_current = False
-        self._before: tuple[Picture, datetime] | None = None
+        self._before: tuple[BrokerSnapshot, datetime] | None = None
+        self._base: BrokerSnapshot | None = None
+        self._missing_answers: frozenset[str] = frozenset()
         self._knew_others = False
-        self._is_upstream_alone = False
-        self._found_since: set[int] = set()
+        self._journal_cause = ""
+        self._confirmed_since: set[int] = set()
         self._pending: GapReport | None = None
 
     @property
     def has_gap(self) -> bool:
-        """Whether something was known before, to compare with."""
+        """Whether there is an earlier state to compare with."""
         return self._before is not None
 
-    def answered(self, name: str) -> None:
-        """A start-up request is answered in full."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that the gateway reports is known, and no gap is open or unreported."""
+        return self._is_current and self._pending is None
+
+    def order_views(self) -> tuple[OrderView, ...]:
+        """Every order that has not ended, as far as this program knows."""
+        sent = self._sent
+        return tuple(order_views(self._client.clientId, self.trades.live_orders(), sent.pending, sent.unconfirmed))
+
+    def restore_from_journal(self, known: LastKnownState) -> None:
+        """Continue after an earlier program. The time since then is a gap; its unconfirmed orders are ours."""
+        self._sent.load_lost_orders(known.lost.values(), known.told)
+        if known.until is not None:
+            self._before, self._knew_others = (known.picture, known.until), known.knows_others
+            self._journal_cause = PROGRAM_ENDED
+        if known.lost:
+            self._post_unconfirmed()
+
+    def answered(self, name: str, *, read_only: bool) -> None:
+        """A start-up request is answered completely."""
         if name == COMPLETED_ORDERS:
             self._sent.knows_ended = True
+        if name in self._missing_answers and not read_only:
+            self._answered_late(name)
         self.errors.answered(name)
 
+    def _answered_late(self, name: str) -> None:
+        """An answer that the comparison did not have has come. Correct the trades and the report."""
+        old, self._missing_answers = _missing_text(self._missing_answers), self._missing_answers - {name}
+        is_about_orders = name in ORDER_REQUESTS and self._missing_answers.isdisjoint(ORDER_REQUESTS)
+        if is_about_orders:
+            self.trades.resolve_all()
+        report = self._pending or self.last
+        if report is None or self._base is None:
+            return
+        incomplete = [*_missing_text(self._missing_answers), *(each for each in report.incomplete if each not in old)]
+        report = replace(report, incomplete=tuple(incomplete), is_amended=True)
+        if is_about_orders:
+            report = replace(report, **add_late_endings(report, self._base, self.trades.picture(self._base)))
+        if name == EXECUTIONS:
+            report = self._with_late_executions(report, self._base)
+        self._report_again(report)
+
+    def _with_late_executions(self, report: GapReport, base: BrokerSnapshot) -> GapReport:
+        self.trades.report_fills()
+        late = self.trades.take_late_executions(report.end)
+        return amend_report(report, base, self.trades.picture(base), late) if late else report
+
+    def _report_again(self, report: GapReport) -> None:
+        if self._pending is not None:  # it has not been published yet
+            self._pending = replace(report, is_amended=False)
+        else:
+            self.last = sanitize(report)
+            asyncio.get_running_loop().call_soon(self._on_gap, self.last)
+
     def row_unreadable(self, name: str) -> None:
-        """What became of an order may have been in it: all that live are looked up."""
+        """The row may have contained the result of an order. Look up all live orders."""
         if self._is_current and name in (OPEN_ORDERS, EXECUTIONS):
-            self.errors.doubt_all()
+            self.errors.look_up_all()
 
     def abandon(self) -> None:
-        """The loop is gone: nothing more will be heard of what was sent."""
+        """The loop is gone: no answer to sent messages will come."""
         self.errors.session_ended()
         if self._sent.session_ended():
-            self._tell_unconfirmed()
+            self._post_unconfirmed()
 
-    def code_received(self, what: Reaction) -> None:
-        """The gateway says how its own link is. A code is no evidence of an order."""
-        if what in (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK_DATA_LOST):
-            self._upstream_lost(has_forgotten=what is Reaction.UPSTREAM_BACK_DATA_LOST)
-        elif what is Reaction.UPSTREAM_BACK:
-            self._upstream_kept()
+    def link_changed(self, what: Reaction) -> None:
+        """If the gateway's link to IB is lost or back: from now on, changes may have happened that it does not send."""
+        if what in _LINK_CODES and self._is_current:
+            self._outage_began()
+
+    def doubt_orders(self, what: Reaction) -> None:
+        """When the link is lost, orders that were not acknowledged may not have reached IB."""
+        if what in _LINK_CODES and self._sent.mark_pending_unconfirmed():
+            self._post_unconfirmed()
 
     def before_reset(self, silence: float) -> None:
-        """The library is about to forget everything. The gateway had not answered for so many seconds."""
-        self._is_upstream_alone = False
+        """The library is about to clear everything. The gateway has not answered for ``silence`` seconds."""
         self.report(cut_short=True)
         if self._is_current:
-            self._outage_begins(silence)
+            self._outage_began(silence)
         self.trades.before_reset()
         self.errors.session_ended()
         if self._sent.session_ended():
-            self._tell_unconfirmed()
+            self._post_unconfirmed()
 
     def compare(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
-        """Start-up has told all that it will: bring the trades up to date, and note what is to be reported."""
+        """Start-up is answered as far as possible. Update the trades, and prepare the report."""
         self.report()
-        self._is_current, self._is_upstream_alone = True, False
-        knows_orders = set(ORDER_REQUESTS).isdisjoint(unknown)
+        self._is_current = True
+        self._missing_answers = frozenset(unknown)
+        knows_orders = self._missing_answers.isdisjoint(ORDER_REQUESTS)
         if self._before is None:
             return
         before, start = self._before
-        self._before = None
-        self.trades.settle(knows_orders=knows_orders)
-        self.errors.caught_up()
-        after, incomplete = self._comparable(before, unknown)
+        self._before, self._base = None, before
+        cause, self._journal_cause = self._journal_cause or cause, ""
+        self.trades.startup_finished(knows_orders=knows_orders)
+        self.errors.startup_finished()
+        after, incomplete = self._current_picture(before, unknown)
         end = datetime.now(UTC)
         if spans_a_day(start, end, (None, ZoneInfo("America/New_York"))):
             incomplete.append(EARLIER_DAY)
         accounts = tuple(self._client.getAccounts())
         found = compare(before, after, start, end)
         self._pending = GapReport(
-            start, end, cause, incomplete=tuple(incomplete), accounts=accounts, outage=outage, **found
+            start,
+            end,
+            cause,
+            incomplete=tuple(incomplete),
+            accounts=accounts,
+            outage=outage,
+            orders_under_one_id=orders_sharing_id(after.orders.values(), self._client.clientId),
+            **found,
         )
 
-    def _comparable(self, before: Picture, unknown: tuple[str, ...]) -> tuple[Picture, list[str]]:
-        """The picture now, in so far as it can be held against the one before; and in words, what of it cannot."""
+    def _current_picture(self, before: BrokerSnapshot, unknown: tuple[str, ...]) -> tuple[BrokerSnapshot, list[str]]:
+        """The current state, as far as it can be compared with the previous state.
+
+        Also returns, in words, what cannot be compared.
+        """
         after = self.trades.picture(before)
         orders = dict(after.orders)
-        incomplete = [f"not told: {', '.join(unknown)}"] if unknown else []
+        incomplete = _missing_text(unknown)
         if not self._knew_others and (
             may_be_older := self._of_others(after).keys() - before.orders.keys() - before.ended
         ):
-            incomplete.append(_older([orders.pop(perm_id) for perm_id in sorted(may_be_older)]))
-        # What was not told has not vanished.
+            incomplete.append(_older_orders_text([orders.pop(perm_id) for perm_id in sorted(may_be_older)]))
+        # An order that was not reported has not vanished.
         if not set(ORDER_REQUESTS).isdisjoint(unknown):
             orders = {**before.orders, **orders}
-        elif OTHERS in unknown:
+        elif OTHER_CLIENTS_ORDERS in unknown:
             orders = {**self._of_others(before), **orders}
         positions = before.positions if POSITIONS in unknown else after.positions
         return replace(after, orders=orders, positions=positions), incomplete
 
-    def _of_others(self, picture: Picture) -> dict[int, Order]:
-        """The live orders of other clients, and of TWS itself."""
+    def _of_others(self, picture: BrokerSnapshot) -> dict[int, Order]:
+        """The live orders of other clients and of TWS itself."""
         own = self._client.clientId
         return {key: each for key, each in picture.orders.items() if each.is_live and each.client_id != own}
 
     def report(self, *, cut_short: bool = False) -> None:
-        """The outage is over, or the next one begins: tell, if there is anything to tell."""
+        """The outage is over, or the next outage begins. Publish the report if there is one."""
         if self._pending is None:
             return
         report, self._pending = self._pending, None
         streams = self._subscriptions.after_gap()
-        confirmed = [order for order in report.orders_appeared if order.perm_id in self._found_since]
-        incomplete = [f"{label} in the outage, still to be filled up" for label in streams.unfilled]
-        self.last = replace(
+        confirmed = [order for order in report.orders_appeared if order.perm_id in self._confirmed_since]
+        incomplete = [f"{label} during the outage, still to be filled" for label in streams.unfilled]
+        found = replace(
             report,
             end=datetime.now(UTC),
             orders_appeared=tuple(order for order in report.orders_appeared if order not in confirmed),
@@ -160,47 +251,48 @@ class GapTracker:
             bars=tuple(Backfill(label, bars) for label, bars in streams.filled),
             incomplete=(*report.incomplete, *incomplete, *([_CUT_SHORT] if cut_short else [])),
         )
+        self.last = sanitize(found)
         asyncio.get_running_loop().call_soon(self._on_gap, self.last)
 
-    def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
-        """The caller has seen for himself what became of these; of all, where none are named."""
-        if self._sent.clear(order_ids or [order.order_id for order in self._sent.unconfirmed]):
-            self._tell_unconfirmed()
+    def amend(self) -> None:
+        """Executions were requested again. Add executions that came after the last report, and publish it again.
 
-    def _upstream_lost(self, *, has_forgotten: bool) -> None:
-        """From now on the gateway does not know what happens, and so neither do we.
-
-        What it ``has_forgotten`` (1101) it will not tell by itself: start-up asks for it.
+        The gateway may report executions of an outage only some time after its end.
         """
-        if self._is_current:
-            self._outage_begins()
-            self._is_upstream_alone = True
-        if has_forgotten:
-            self._is_upstream_alone = False
+        report = self._pending or self.last
+        if report is None or self._base is None or self._before is not None:
+            self.trades.report_fills()
+            return
+        news = self._with_late_executions(report, self._base)
+        if news is not report:
+            self._report_again(news)
 
-    def _upstream_kept(self) -> None:
-        """The gateway has caught up, and tells what happened meanwhile as it tells anything: there is no gap."""
-        if self._is_upstream_alone:
-            self._is_upstream_alone = False
-            self._is_current = True
-            self.trades.keep_up()
-            self.errors.caught_up()
+    def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
+        """The user has checked what happened to these orders. An empty tuple means all."""
+        if self._sent.clear(order_ids or [order.order_id for order in self._sent.unconfirmed]):
+            self._post_unconfirmed()
 
-    def _outage_begins(self, silence: float = 0.0) -> None:
+    def _outage_began(self, silence: float = 0.0) -> None:
         self._is_current = False
+        self._missing_answers = frozenset()
         self._before = self.trades.picture(), datetime.now(UTC) - timedelta(seconds=silence)
         self._knew_others = self._knows_others()
-        self._found_since.clear()
-        self.trades.fall_behind()
+        self._confirmed_since.clear()
+        self.trades.outage_began()
 
-    def _found(self, perm_id: int) -> None:
-        self._found_since.add(perm_id)
-        self._tell_unconfirmed()
+    def _order_found(self, perm_id: int) -> None:
+        self._confirmed_since.add(perm_id)
+        self._post_unconfirmed()
 
-    def _tell_unconfirmed(self) -> None:
+    def _post_unconfirmed(self) -> None:
         self._on_unconfirmed(self._sent.unconfirmed)
 
 
-def _older(orders: list[Order]) -> str:
-    told = ", ".join(f"{each.action} {each.quantity:g} {each.symbol}" for each in orders)
-    return f"{len(orders)} order{'s'[: len(orders) > 1]} of other clients that may have stood before: {told}"
+def _missing_text(unknown: Iterable[str]) -> list[str]:
+    text = ", ".join(sorted(unknown))
+    return [f"no answer about {text}"] if text else []
+
+
+def _older_orders_text(orders: list[Order]) -> str:
+    text = ", ".join(f"{each.action} {each.quantity:g} {each.symbol}" for each in orders)
+    return f"{len(orders)} order{'s'[: len(orders) > 1]} of other clients that may have existed before: {text}"

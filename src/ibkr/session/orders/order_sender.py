@@ -1,59 +1,64 @@
-"""Orders on their way out: whether one may be sent, what is recorded of it, and when its call returns.
+"""Sends orders: checks whether an order may be sent, records it, and returns when it has left.
 
-No order is sent, and no order id is taken, while it is not known what is being traded. The library's own calls are
-checked and the client's calls below them, so that it holds whichever way an order is sent.
+While the program's orders and executions are unknown, no order is sent and no order id is used. Both the library's
+calls and the client's calls below them are checked, so this is true for every way to send an order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from ibkr.core.errors import NotReady
-from ibkr.core.orders import SentOrder, SentOrders
-from ibkr.core.status import Status
+from ibkr.core.errors import JournalError, NotReady
+from ibkr.core.journal_records import IntentKind
+from ibkr.core.order_records import SentOrder
+from ibkr.core.policy import Policy
+from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
+from ibkr.session.connector_interface import ConnectorInterface
 from ibkr.session.library import Arguments, Library
-from ibkr.session.orders.convert import sent_order
-from ibkr.session.orders.errors import OrderErrors
-from ibkr.session.sender import Sender, Sending
+from ibkr.session.orders.ack_timer import AckTimer
+from ibkr.session.orders.convert import exercise_of, sent_order
+from ibkr.session.orders.intents import IntentLog
+from ibkr.session.orders.order_error_handler import OrderErrorHandler
+from ibkr.session.orders.order_halt import HaltSwitch
+from ibkr.session.orders.trades import TradeTracker
+from ibkr.session.sender import Sender, SendOptions
 
 if TYPE_CHECKING:
     from ib_async import Contract, Order
 
 
-class Owner(Protocol):
-    """The connector, as far as orders need it."""
-
-    @property
-    def latest(self) -> Status:
-        """The status."""
-
-    def orders_sent(self) -> None:
-        """Orders or cancels were sent, or wait for their turn. In a plain script, returns when they have left."""
-
-
 class OrderSender:
-    """Raises ``NotReady`` instead of sending: a new or changed order needs ``may_trade``, all else a session.
+    """Raises ``NotReady`` instead of sending, if ``may_trade`` is false. Cancels only need a session.
 
-    Cancels are never refused while there is one: less risk needs no permission. As a context manager, around a call
-    that sends orders or cancels: only the outermost call waits until they have left, where the loop cannot see to that
-    by itself, because the library must know of an order before its first message is read.
+    Cancels are never refused during a session, because they reduce risk. Use it as a context manager around a call that
+    sends orders or cancels. In a plain script, only the outermost call waits until they have left, because the library
+    must know an order before its first message is read.
     """
 
     def __init__(
         self,
         library: Library,
         sender: Sender,
-        sent: SentOrders,
-        errors: OrderErrors,
-        owner: Owner,
+        sent: UnacknowledgedOrders,
+        errors: OrderErrorHandler,
+        trades: TradeTracker,
+        intents: IntentLog,
+        halt: HaltSwitch,
+        connector: ConnectorInterface,
+        policy: Policy,
         on_unconfirmed: Callable[[tuple[SentOrder, ...]], None],
     ) -> None:
         self._client, self._wrapper = library.client, library.wrapper
-        self._sender, self._sent, self._errors, self._owner = sender, sent, errors, owner
+        self._sender, self._sent, self._errors, self._trades = sender, sent, errors, trades
+        self._connector = connector
+        self._intents, self._halt = intents, halt
         self._on_unconfirmed = on_unconfirmed
+        self._ack_timer = AckTimer(sent, policy, connector.post, lambda: on_unconfirmed(sent.unconfirmed))
         self._depth = 0
+        self._checked: Order | None = None
+        """The order that is being sent, from its check until the client has it. Nothing else runs in between."""
 
     def __enter__(self) -> None:
         self._depth += 1
@@ -61,99 +66,163 @@ class OrderSender:
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         self._depth -= 1
         if not self._depth and kind is None:
-            self._owner.orders_sent()
+            self._connector.orders_sent()
+
+    def begin(self) -> None:
+        """Begin a session in the running loop."""
+        self._ack_timer.begin()
+
+    def end(self) -> None:
+        """End the session."""
+        self._ack_timer.end()
 
     def place(self, order_id: int, contract: Contract, order: Order) -> None:
         """Send a new or a changed order."""
-        self.check(order)
+        if order is not self._checked:
+            self.check(order)
         arguments = {"orderId": order_id, "contract": contract, "order": order}
         if order.whatIf:
             self._client.call_library("placeOrder", arguments)
         else:
             self._place(order_id, contract, order, arguments)
-        self._client.updateReqId(order_id + 1)  # the caller may have chosen it himself
+        self._client.updateReqId(order_id + 1)  # the caller may have chosen the id
 
     def cancel(self, order_id: int, arguments: Arguments) -> None:
         """Send a cancel."""
         self.check_session("cancel")
-        self._errors.sent_again(order_id)
-        with self._sender.telling(Sending(what=f"cancel of order {order_id}")):
+        self._errors.change_sent(order_id)
+        self._intents.record_cancel(IntentKind.CANCEL, order_id)
+        with self._sender.sending_as(SendOptions(label=lambda: f"cancel of order {order_id}")):
             self._client.call_library("cancelOrder", arguments)
 
     def cancel_all(self, arguments: Arguments) -> None:
         """Send a global cancel."""
         self.check_session("global cancel")
-        with self._sender.telling(Sending(what="global cancel")):
+        self._intents.record_cancel(IntentKind.CANCEL_ALL)
+        with self._sender.sending_as(SendOptions(label=lambda: "global cancel")):
             self._client.call_library("reqGlobalCancel", arguments)
 
     def exercise(self, arguments: Arguments) -> None:
         """Send the exercise of an option."""
         self.check(None)
-        with self._sender.telling(Sending(why_not=self._why_no_trade, what="exercise of an option")):
-            self._client.call_library("exerciseOptions", arguments)
+        sent = exercise_of(**arguments)
+        number = self._record(IntentKind.EXERCISE, sent)
+        self._sent.sent(sent)
+        self._send("exerciseOptions", arguments, sent, number)
 
     def check(self, order: Order | None) -> None:
-        """Raises ``NotReady`` if an order like this may not be sent now; None: any new order."""
+        """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order."""
         if order is not None and order.whatIf:
             self.check_session("what-if order")
             return
-        reason = self._why_no_trade()
+        reason = self._trade_refusal()
+        if not reason and order is not None and order.parentId and self._sent.never_left(order.parentId):
+            reason = f"its parent, order {order.parentId}, never left this program"
         if reason:
             raise NotReady(
-                f"the order was not sent, nor will it be later, and no order id was taken: {reason}."
+                f"the order was not sent, will not be sent later, and used no order id: {reason}."
                 " Place it again once connector.status.may_trade is true",
-                self._owner.latest,
+                self._connector.latest,
             )
+        self._checked = order if self._depth else None
 
-    def check_session(self, what: str) -> None:
-        """Raises ``NotReady`` if there is no session."""
+    def check_session(self, label: str) -> None:
+        """Raise ``NotReady`` if there is no session."""
         if not self._client.isReady() or not self._sender.has_transport:
-            status = self._owner.latest
-            raise NotReady(f"the {what} was not sent: there is no session: {status.reason}", status)
+            status = self._connector.latest
+            raise NotReady(f"the {label} was not sent: there is no session: {status.reason}", status)
 
     def check_socket(self) -> None:
-        """Raises ``NotReady`` if nothing can be sent.
+        """Raise ``NotReady`` if nothing can be sent.
 
-        Subscriptions are recorded before they come here, and wait for their session; other requests cannot.
+        Subscriptions were recorded before, and wait for the session. Other requests cannot wait.
         """
         if not self._client.isConnected():
-            status = self._owner.latest
-            raise NotReady(f"Not connected, the request was not sent, nor will it be later: {status.reason}", status)
+            status = self._connector.latest
+            raise NotReady(
+                f"Not connected: the request was not sent, and will not be sent later: {status.reason}", status
+            )
 
-    def _why_no_trade(self) -> str:
-        reason = self._owner.latest.may_trade_reason
+    def _trade_refusal(self) -> str:
+        halt = self._halt.reason
+        reason = self._connector.latest.may_trade_reason or (f"halted: {halt}" if halt else "")
         return reason or ("" if self._sender.has_transport else "the connection has ended")
 
     def _place(self, order_id: int, contract: Contract, order: Order, arguments: Arguments) -> None:
         is_new = (self._client.clientId, order_id) not in self._wrapper.trades
         sent = sent_order(order_id, contract, order)
+        number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
+        revert = self._trades.terms_sent((self._client.clientId, order_id), order)
         if is_new:
-            self._sent.sent(sent)
+            self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)
         else:
-            self._sent.changed(sent)
-            self._errors.sent_again(order_id)
-        sending = Sending(
-            partial(self._left, order_id),
-            why_not=self._why_no_trade,
-            on_dropped=partial(self._dropped, sent, is_new=is_new),
-            what=f"order {sent.order_id} ({sent.action} {sent.quantity:g} {sent.symbol} {sent.order_type})",
+            self._sent.changed(sent, transmits=order.transmit)
+            self._errors.change_sent(order_id)
+        self._send("placeOrder", arguments, sent, number, order, None if is_new else revert)
+
+    def _send(
+        self,
+        method: str,
+        arguments: Arguments,
+        sent: SentOrder,
+        number: int,
+        order: Order | None = None,
+        revert: Callable[[], None] | None = None,
+    ) -> None:
+        """Send an order or the exercise of an option. ``revert`` undoes a change that never leaves."""
+        is_awaited = order is not None and revert is None
+        sending = SendOptions(
+            partial(self._message_sent, sent.order_id, number, is_awaited),
+            refusal=partial(self._send_refusal, number, order),
+            on_dropped=partial(self._message_dropped, sent, number, revert),
+            label=lambda: f"order {sent.order_id} ({sent.words})",
+            group=None if order is None else _group_of(sent.order_id, order),
         )
         try:
-            with self._sender.telling(sending):
-                self._client.call_library("placeOrder", arguments)
-        except Exception:  # the caller gets it, and nothing has been sent
-            if is_new:
-                self._sent.acknowledged(order_id)
+            with self._sender.sending_as(sending):
+                self._client.call_library(method, arguments)
+        except Exception:  # the caller gets the error, and nothing was sent
+            if revert is None:
+                self._sent.acknowledged(sent.order_id)
+            self._intents.mark_refused(number)
             raise
+        finally:
+            self._checked = None
+        self._intents.mark_waiting(number)
 
-    def _left(self, order_id: int) -> None:
+    def _record(self, kind: IntentKind, sent: SentOrder, terms: Order | None = None) -> int:
+        """Commit the intent. Raises ``NotReady`` if that fails and orders require it."""
+        try:
+            return self._intents.record(kind, sent, terms)
+        except JournalError as error:
+            raise NotReady(
+                f"the order was not sent, and will not be sent later: {error}", self._connector.latest
+            ) from error
+
+    def _send_refusal(self, number: int, order: Order | None) -> str:
+        is_checked = order is not None and order is self._checked
+        return ("" if is_checked else self._trade_refusal()) or self._intents.commit_before_send(number)
+
+    def _message_sent(self, order_id: int, number: int, is_awaited: bool) -> None:
+        self._intents.mark_sent(number)
+        if is_awaited:
+            self._ack_timer.expect(order_id)
         if self._sent.left(order_id):
             self._on_unconfirmed(self._sent.unconfirmed)
 
-    def _dropped(self, sent: SentOrder, *, is_new: bool) -> None:
-        """An order, or a change to one, will never be sent."""
-        if is_new:
+    def _message_dropped(self, sent: SentOrder, number: int, revert: Callable[[], None] | None) -> None:
+        """An order or a change will never be sent. After a change, the broker still has the earlier terms."""
+        self._intents.mark_dropped(number, sent, is_change=revert is not None)
+        if revert is None:
             self._sent.dropped(sent.order_id)
         else:
+            revert()
             self._sent.change_dropped(sent)
         self._on_unconfirmed(self._sent.unconfirmed)
+
+
+def _group_of(order_id: int, order: Order) -> Hashable:
+    """The group with which an order leaves if it has to wait: its bracket or chain, or its OCA group."""
+    if order.parentId or not order.transmit:
+        return order.parentId or order_id
+    return order.ocaGroup or None

@@ -1,7 +1,9 @@
-"""Trades: the library's own objects kept through any loss, right again afterwards, each fill in them once.
+"""Keeps the library's ``Trade`` objects through outages, updates them afterwards, and adds each fill once.
 
-Nothing is written into them but by the library's own readers of messages: of a message that nobody was there to hear it
-is told by what start-up brought. Over 300 lines, because the readers of all order messages share what they know.
+Only the library's own message readers write to the trades. For a message that was missed, a row made from the answers
+of start-up is passed to them.
+
+Over 300 lines, because the readers of all order messages share their state.
 """
 
 from __future__ import annotations
@@ -9,14 +11,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from ibkr.core.gap import Picture, revision
-from ibkr.core.orders import Execution, Order, SentOrder, SentOrders
-from ibkr.session.errors import shielded
+from ibkr.core.frozen_record import replace
+from ibkr.core.gap_report import BrokerSnapshot, revision
+from ibkr.core.order_records import Execution, Order, Position, SentOrder
+from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
+from ibkr.session.error_log import call_shielded
 from ibkr.session.library import Library, StatusRow
-from ibkr.session.orders.convert import execution_of, order_of, order_of_row, order_that_ended, position_of
+from ibkr.session.orders.convert import (
+    completed_order_of,
+    execution_of,
+    open_order_of,
+    order_of,
+    perm_id_of,
+    position_of,
+)
 
 if TYPE_CHECKING:
     from ib_async import CommissionReport, Contract, Fill, OrderState, Trade
@@ -29,144 +40,227 @@ OrderKey: TypeAlias = int | tuple[int, int]
 """The library's key of a trade: client id and order id, or the permanent id of an order placed by hand."""
 
 _UNSET = 1.7976931348623157e308
-_NO_ID = 2**31 - 1
-"""What TWS tells as the order id of orders that were entered by hand."""
-_WORKING = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
-_ENDED = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
+_ONE_SECOND = timedelta(seconds=1)
+_NO_ORDER_ID = 2**31 - 1
+"""The order id that TWS reports for orders entered by hand."""
+_WORKING_STATUSES = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
+_ENDED_STATUSES = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
+_FINAL = frozenset({"Filled", "Cancelled", "ApiCancelled"})
+_ID_FIELDS = frozenset({"orderId", "clientId", "permId", "parentPermId", "filledQuantity"})
+_NOT_REPORTED = frozenset(
+    {"whatIf", "transmit", "softDollarTier"}
+    | {"activeStartTime", "activeStopTime", "advancedErrorOverride", "algoId", "autoCancelDate", "extOperator"}
+    | {"imbalanceOnly", "manualOrderTime", "mifid2DecisionAlgo", "mifid2DecisionMaker", "mifid2ExecutionAlgo"}
+    | {"mifid2ExecutionTrader", "orderMiscOptions", "overridePercentageConstraints", "refFuturesConId"}
+    | {"routeMarketableToBbo", "scaleTable", "shareholder"}
+)
+"""Fields that openOrder does not contain (ib_async 2.1.0, ``Decoder.openOrder``), or that are not terms of an order."""
+
+_LIST_FIELDS = ("orderComboLegs", "algoParams", "smartComboRoutingParams", "conditions", "orderMiscOptions")
 
 
-class Trades:
+class TradeTracker:
     """Reads rows about orders before the library does.
 
-    ``sent``: what waits for a word of the gateway; ``on_found(perm_id)``: an unconfirmed order is at the broker after
-    all. ``hides_others``: whether rows of other clients' orders come now because we have asked for them: the program
-    has not, and its own list of trades stays its own. ``is_behind``: in an outage, until start-up has told all.
+    Args:
+        library: The client library's objects.
+        sent: Orders that the gateway has not acknowledged.
+        on_found: Called with the permanent id when an unconfirmed order is found at the broker.
+        hides_others: Whether rows about other clients' orders arrive only because we have requested them. They are then
+            hidden from the program's list of trades.
+
+    Attributes:
+        in_outage: Whether an outage has begun and start-up is not finished yet.
     """
 
     def __init__(
-        self, library: Library, sent: SentOrders, on_found: Callable[[int], None], hides_others: Callable[[], bool]
+        self,
+        library: Library,
+        sent: UnacknowledgedOrders,
+        on_found: Callable[[int], None],
+        hides_others: Callable[[], bool],
     ) -> None:
         self._client, self._wrapper, self._ib = library.client, library.wrapper, library.ib
         self._sent, self._on_found, self._hides_others = sent, on_found, hides_others
-        self._keeps = False
-        self._kept: tuple[dict[OrderKey, Trade], dict[int, Trade], dict[str, Fill]] | None = None
-        self._told: set[OrderKey] = set()
-        self._lost: set[OrderKey] = set()
-        self._worked: set[OrderKey] = set()
+        self._is_saving = False
+        self._saved: tuple[dict[OrderKey, Trade], dict[int, Trade], dict[str, Fill]] | None = None
+        self._reported: set[OrderKey] = set()
+        self._unresolved: set[OrderKey] = set()
+        self._seen_working: set[OrderKey] = set()
         self._others: dict[int, Order] = {}
-        self._ended: dict[int, Order] = {}
+        self._completed: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
-        self._untold: list[tuple[Trade, Fill]] | None = None
-        self.is_behind = False
+        self._reported_orders: dict[OrderKey, Order] = {}
+        self._sent_terms: dict[OrderKey, dict[str, object]] = {}
+        self._changed_terms: dict[OrderKey, set[str]] = {}
+        self._unreported_fills: list[tuple[Trade, Fill]] | None = None
+        self._commissions: dict[str, CommissionReport] = {}
+        self._recent_executions: list[tuple[Execution, bool]] = []
+        self.in_outage = False
 
     def begin(self) -> None:
-        """An attempt begins: what there is will be kept."""
-        self._keeps = True
+        """An attempt begins: keep the trades from now on."""
+        self._is_saving = True
 
     def before_reset(self) -> None:
-        """The library is about to forget."""
+        """Save the trades: the library is about to clear them."""
         wrapper = self._wrapper
-        self._kept = (wrapper.trades, wrapper.permId2Trade, wrapper.fills)
+        self._saved = (wrapper.trades, wrapper.permId2Trade, wrapper.fills)
 
     def after_reset(self) -> None:
-        """It has forgotten."""
-        if self._keeps and self._kept is not None:
-            self._wrapper.trades, self._wrapper.permId2Trade, self._wrapper.fills = self._kept
+        """Put the trades back."""
+        if self._is_saving and self._saved is not None:
+            self._wrapper.trades, self._wrapper.permId2Trade, self._wrapper.fills = self._saved
 
-    def fall_behind(self) -> None:
-        """From now on executions may be missed; those that are told afterwards are told to the trades by ``settle``."""
-        self.is_behind = True
-        if self._untold is None:
-            self._untold = []
+    def outage_began(self) -> None:
+        """Executions may be missed from now on. ``startup_finished`` reports them to the trades."""
+        self.in_outage = True
+        self.collect_fills()
 
-    def keep_up(self) -> None:
-        """Nothing was missed after all."""
-        self.is_behind = False
-        self._untold = None
+    def collect_fills(self) -> None:
+        """Collect the executions that are requested now. Their trades are notified later."""
+        if self._unreported_fills is None:
+            self._unreported_fills = []
+
+    def take_late_executions(self, end: datetime) -> list[Execution]:
+        """Executions from before ``end`` that have come since the last comparison.
+
+        Requested executions count as earlier than ``end``. For others, their time decides, which has whole seconds.
+        """
+        late, self._recent_executions = self._recent_executions, []
+        return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
+
+    def terms_sent(self, key: OrderKey, order: LibraryOrder) -> Callable[[], None]:
+        """These terms go to the gateway. Note which of them are new. Returns a function that reverts them."""
+        terms, before = _terms_of(order), self._sent_terms.get(key)
+        self._sent_terms[key] = terms
+        if before is None:
+            return lambda: None
+        changed = {name: value for name, value in terms.items() if value != before.get(name) and name not in _ID_FIELDS}
+        self._changed_terms.setdefault(key, set()).update(changed.keys() - _NOT_REPORTED)
+
+        def revert() -> None:
+            self._sent_terms[key] = before
+            for name, value in changed.items():
+                if getattr(order, name) == value:  # the program has not changed it again
+                    setattr(order, name, before[name])
+
+        return revert
 
     def start_up(self) -> None:
-        """All that is open or has ended is about to be told."""
-        self._told.clear()
+        """All open and completed orders are about to be reported."""
+        self._reported.clear()
         self._others.clear()
-        self._ended.clear()
+        self._completed.clear()
 
     def release(self) -> None:
-        """Nothing will be kept any more; as after the library's own disconnect there are no trades."""
-        self._keeps = self.is_behind = False
-        self._untold = None
+        """Stop keeping trades. As after the library's own disconnect, there are no trades."""
+        self._is_saving = self.in_outage = False
+        self._unreported_fills = None
+        self._commissions.clear()
+        for each in (self._reported_orders, self._sent_terms, self._changed_terms):
+            each.clear()
         if not self._client.isReady():
             wrapper = self._wrapper
             wrapper.trades, wrapper.permId2Trade, wrapper.fills = {}, {}, {}
 
-    def picture(self, before: Picture | None = None) -> Picture:
-        """What the library knows, and what it was spared to know. Orders that have ended, of which a day may bring
-        thousands, are looked at only where that was not known ``before``.
+    def picture(self, before: BrokerSnapshot | None = None) -> BrokerSnapshot:
+        """The state that the library knows, together with the rows that were hidden from it.
+
+        A day may bring thousands of ended orders. They are examined only if they had not ended ``before``.
         """
         orders, over = dict(self._others), set()
         for key, trade in self._wrapper.trades.items():
-            perm_id = trade.order.permId or trade.orderStatus.permId
-            if not perm_id or key in self._lost:
+            perm_id = perm_id_of(trade)
+            if not perm_id or key in self._unresolved:
                 continue
             if (before is None or perm_id in before.ended) and trade.isDone():
                 over.add(perm_id)
                 continue
-            order, ended = order_of(trade), self._ended.get(perm_id)
+            order, ended = self._reported_order(key, trade), self._completed.get(perm_id)
             if ended is not None:
                 order = ended if key == perm_id else replace(order, ended_at=ended.ended_at)
             orders[perm_id] = order
-        held = (position for account in self._wrapper.positions.values() for position in account.values())
-        positions = {(each.account, each.con_id): each for each in map(position_of, held)}
-        return Picture(orders, dict(self._executions), positions, over)
+        positions = {(each.account, each.con_id): each for each in self.positions()}
+        return BrokerSnapshot(orders, dict(self._executions), positions, over)
 
-    def settle(self, *, knows_orders: bool) -> None:
-        """Start-up has told all: what ended unheard is told now, to the trades and to whoever listens to them."""
-        self.is_behind = False
-        self.tell_fills()
+    def live_orders(self) -> list[Order]:
+        """Orders that have not ended, with the terms that the broker has reported.
+
+        Orders of other clients are included as far as they are known.
+        """
+        own = (self._reported_order(key, trade) for key, trade in self._wrapper.trades.items() if not trade.isDone())
+        return [*own, *(order for order in self._others.values() if order.is_live)]
+
+    def positions(self) -> list[Position]:
+        """The positions of the accounts, as last reported."""
+        return [position_of(each) for account in self._wrapper.positions.values() for each in account.values()]
+
+    def startup_finished(self, *, knows_orders: bool) -> None:
+        """Start-up is finished. Tell the trades and the listeners which orders ended during the outage."""
+        self.in_outage = False
+        self.report_fills()
+        self._recent_executions.clear()
         if knows_orders:
-            self._find_by_reference()
-            trades = list(self._wrapper.trades.items())
-            self._lost = {key for key, trade in trades if not self._is_accounted(key, trade)}
+            self.resolve_all()
 
-    def tell_fills(self) -> None:
-        """Tell listeners of executions that came on request. In an outage they wait until orders may be placed."""
-        if self.is_behind:
+    def resolve_all(self) -> None:
+        """All open and completed orders are reported, so the outcome of each order is known."""
+        self._match_by_reference()
+        trades = list(self._wrapper.trades.items())
+        self._unresolved = {key for key, trade in trades if not self._resolve(key, trade)}
+
+    def report_fills(self) -> None:
+        """Notify listeners of requested executions. During an outage, they wait until orders may be placed."""
+        if self.in_outage:
             return
-        untold, self._untold = self._untold, None
+        untold, self._unreported_fills = self._unreported_fills, None
         for trade, fill in untold or ():
-            shielded(self._ib.execDetailsEvent.emit, trade, fill)
-            shielded(trade.fillEvent.emit, trade, fill)
+            call_shielded(self._ib.execDetailsEvent.emit, trade, fill)
+            call_shielded(trade.fillEvent.emit, trade, fill)
+            report = self._commissions.pop(fill.execution.execId, None)
+            if report is not None:
+                call_shielded(self.commission, report)
+
+    def _reported_order(self, key: OrderKey, trade: Trade) -> Order:
+        """The order with the terms that the broker has reported. A lost or refused change does not alter them."""
+        reported = self._reported_orders.get(key)
+        if reported is None or trade.isDone():
+            return order_of(trade)
+        status = trade.orderStatus
+        return replace(reported, filled=float(status.filled), average_price=float(status.avgFillPrice))
 
     def is_working(self, key: OrderKey, trade: Trade) -> bool:
-        """Whether the broker has worked this order: once it has, no error code alone ends it."""
+        """Whether this order has been active at the broker. If so, an error code alone does not end it."""
         status = trade.orderStatus
         is_seen = status.status in ("PreSubmitted", "Submitted") or status.filled > 0 or bool(trade.fills)
-        return is_seen or key in self._worked
+        return is_seen or key in self._seen_working
 
     def look_up(self, key: OrderKey, trade: Trade) -> None:
-        """Open and completed orders are asked for again: only what they tell from now on counts for this one."""
-        self._told.discard(key)
-        self._ended.pop(trade.order.permId, None)
-        if self._untold is None:
-            self._untold = []
+        """Open and completed orders are requested again. For this order, only the new answers count."""
+        self._reported.discard(key)
+        self._completed.pop(perm_id_of(trade), None)
+        self.collect_fills()
 
-    def is_told(self, key: OrderKey, trade: Trade) -> bool:
-        """Whether the gateway has told what became of an order that was looked up, and the trade is right again."""
-        return trade.isDone() or self._is_accounted(key, trade)
+    def is_resolved(self, key: OrderKey, trade: Trade) -> bool:
+        """Whether the gateway has reported what happened to a looked-up order, and its trade is up to date."""
+        return trade.isDone() or self._resolve(key, trade)
 
-    def _is_accounted(self, key: OrderKey, trade: Trade) -> bool:
-        """Whether it is known what became of it. One that has ended in the outage is told so here."""
-        if trade.isDone() or key in self._told:
+    def _resolve(self, key: OrderKey, trade: Trade) -> bool:
+        """Whether the outcome of the order is known. If it ended during the outage, its trade is updated here."""
+        if trade.isDone() or key in self._reported:
             return True
-        ended = self._ended.get(trade.order.permId)
+        ended = self._completed.get(perm_id_of(trade))
         if trade.order.clientId == self._client.clientId and self._sent.is_pending(trade.order.orderId):
             if ended is None:
                 return True
-            self._heard_of(trade.order.clientId, trade.order.orderId, trade.order.permId)
+            self._acknowledge(trade.order.clientId, trade.order.orderId, perm_id_of(trade))
         shares = trade.filled() if ended is None else ended.filled
-        told = trade.orderStatus.filled + trade.orderStatus.remaining  # the terms may be new, and not the broker's
-        if ended is None and not shares >= max(told, trade.order.totalQuantity) > 0:
+        total = trade.orderStatus.filled + trade.orderStatus.remaining  # the terms may be new, and not the broker's
+        if ended is None and not shares >= max(total, trade.order.totalQuantity) > 0:
             return False
-        last = max((fill.execution for fill in trade.fills), key=lambda each: each.cumQty, default=None)
+        own = (fill.execution for fill in trade.fills if fill.contract.secType == trade.contract.secType)
+        last = max(own, key=lambda each: each.cumQty, default=None)  # without executions of a combination's legs
         status, order = trade.orderStatus, trade.order
         row = StatusRow(
             order_id=order.orderId,
@@ -174,33 +268,36 @@ class Trades:
             filled=shares,
             remaining=order.totalQuantity - shares,
             average_price=status.avgFillPrice if last is None else last.avgPrice,
-            perm_id=order.permId,
+            perm_id=perm_id_of(trade),
             parent_id=status.parentId,
             last_price=status.lastFillPrice if last is None else last.price,
             client_id=order.clientId,
             why_held="",
             cap_price=status.mktCapPrice,
         )
-        shielded(self._wrapper.read_order_status, row)
+        call_shielded(self._wrapper.read_order_status, row)
+        self._reported_orders.pop(
+            key, None
+        )  # its terms as an open order are obsolete, even if the library does not see this as its end
         return True
 
-    def _find_by_reference(self) -> None:
-        """Completed orders come without their order id: the program's own reference says which one it is.
+    def _match_by_reference(self) -> None:
+        """Match completed orders, which have no order id, to unconfirmed ones by the program's reference.
 
-        Only if no other order has the same reference, and the row is news.
+        Only if no other order has the same reference, and the row is new.
         """
         for order in self._sent.unconfirmed:
-            rows = [each for each in self._ended.values() if self._is_bare(each.perm_id)]
+            rows = [each for each in self._completed.values() if self._has_completed_row_only(each.perm_id)]
             found = [each for each in rows if order.has_left and self._sent.may_be_ended(order, each)]
-            if len(found) == 1 and self._is_only_one(order, found[0]):
+            if len(found) == 1 and self._is_unique_reference(order, found[0]):
                 trade = self._wrapper.trades.get((self._client.clientId, order.order_id))
-                self._adopt(found[0].perm_id, trade)
-                self._heard_of(self._client.clientId, order.order_id, found[0].perm_id)
+                self._assign_perm_id(found[0].perm_id, trade)
+                self._acknowledge(self._client.clientId, order.order_id, found[0].perm_id)
 
-    def _is_only_one(self, order: SentOrder, row: Order) -> bool:
-        """Whether the program has given this reference to no other order, of all that is known.
+    def _is_unique_reference(self, order: SentOrder, row: Order) -> bool:
+        """Whether no other known order has this reference.
 
-        Another client may have. A fill is ours only if an execution of our own says so.
+        Another client may use it. A fill is only ours if an execution of our own confirms it.
         """
         key = (self._client.clientId, order.order_id)
         others = [trade for each, trade in self._wrapper.trades.items() if each not in (key, row.perm_id)]
@@ -209,122 +306,151 @@ class Trades:
         own = (each for each in self._executions.values() if each.client_id == self._client.clientId)
         return not row.filled or any(each.perm_id == row.perm_id for each in own)
 
-    def _is_bare(self, perm_id: int) -> bool:
-        """Whether the library knows of it from its completed row alone."""
+    def _has_completed_row_only(self, perm_id: int) -> bool:
+        """Whether the library knows the order from its completed row only."""
         return self._wrapper.trades.get(perm_id) is self._wrapper.permId2Trade.get(perm_id)
 
-    def _adopt(self, perm_id: int, trade: Trade | None) -> None:
-        """This trade's order is the one of this permanent id; what the library made of its completed row goes."""
+    def _assign_perm_id(self, perm_id: int, trade: Trade | None) -> None:
+        """Give this trade's order the permanent id. Drop the trade that the library made from its completed row."""
         by_id = self._wrapper.permId2Trade
         if trade is None or by_id.get(perm_id) is trade:
             return
-        if self._is_bare(perm_id):
+        if self._has_completed_row_only(perm_id):
             self._wrapper.trades.pop(perm_id, None)
         by_id[perm_id] = trade
         trade.order.permId = perm_id
 
-    def _heard_of(self, client_id: int, order_id: int, perm_id: int) -> None:
+    def _acknowledge(self, client_id: int, order_id: int, perm_id: int) -> None:
         if client_id == self._client.clientId and self._sent.acknowledged(order_id):
             self._on_found(perm_id)
 
-    def _is_anothers(self, trade: Trade | None, perm_id: int, *, fits: bool) -> bool:
-        """Whether a row with the id of this trade is about another order, which had the same id before."""
+    def _is_other_order(self, trade: Trade | None, perm_id: int, *, fits: bool) -> bool:
+        """Whether a row with the id of this trade is about another order that had the same id before."""
         if trade is None:
             return False
-        known = trade.order.permId or trade.orderStatus.permId
+        known = perm_id_of(trade)
         return known != perm_id if known and perm_id else not fits
 
     def open_order(self, order_id: int, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
-        """A row about an open order."""
+        """Read a row about an open order."""
         if order.whatIf:
             self._wrapper.read_open_order(order_id, contract, order, state)
             return
-        if order.orderId == _NO_ID:
+        if order.orderId == _NO_ORDER_ID:
             order_id = order.orderId = 0
         key = self._wrapper.orderKey(order.clientId, order.orderId, order.permId)
-        trade, row = self._wrapper.trades.get(key), order_of_row(contract, order, state)
+        trade, row = self._wrapper.trades.get(key), open_order_of(contract, order, state)
         is_own = order.clientId == self._client.clientId
-        self._sent.told(order.permId)
+        self._sent.record_row(order.permId)
         if not is_own and trade is None and self._hides_others():
             self._others[order.permId] = row
             return
-        if is_own and self._is_anothers(trade, order.permId, fits=self._sent.fits_order(row)):
-            logger.warning("The gateway tells of another order with id %s: %s", order_id, row)
+        if is_own and self._is_other_order(trade, order.permId, fits=self._sent.fits_order(row)):
+            logger.warning("The gateway reports another order with id %s: %s", order_id, row)
             self._others[order.permId] = row
             return
-        self._told.add(key)
-        self._lost.discard(key)
+        self._reported.add(key)
+        self._reported_orders[key] = row
+        self._unresolved.discard(key)
         self._others.pop(order.permId, None)
-        if state.status in _WORKING:
-            self._worked.add(key)
-        self._heard_of(order.clientId, order.orderId, order.permId)
+        if state.status in _WORKING_STATUSES:
+            self._seen_working.add(key)
+        self._acknowledge(order.clientId, order.orderId, order.permId)
         with nullcontext() if is_own else self._client.ignoring_ids():
             self._wrapper.read_open_order(order_id, contract, order, state)
+        if is_own:
+            self._apply_reported_terms(key, order)
+
+    def _apply_reported_terms(self, key: OrderKey, row: LibraryOrder) -> None:
+        """Replace the terms that the program has changed by the broker's terms.
+
+        The library takes over only six of them. This is done only for answers, because an unrequested row may be older
+        than a change.
+        """
+        order = self._wrapper.trades[key].order
+        if key not in self._sent_terms:
+            self._sent_terms[key] = _terms_of(order)
+        if "openOrders" in self._wrapper.results:
+            for name in self._changed_terms.get(key, ()):
+                value = getattr(row, name)
+                if value != "?":  # "?" stands for a term that is not reported
+                    setattr(order, name, value)
 
     def order_status(self, row: StatusRow) -> None:
-        """A row about an order's status."""
-        if row.order_id == _NO_ID:
+        """Read a row about an order's status."""
+        if row.order_id == _NO_ORDER_ID:
             row = row._replace(order_id=0)
         order_id, perm_id, client_id, status = row.order_id, row.perm_id, row.client_id, row.status
-        self._sent.told(perm_id)
+        self._sent.record_row(perm_id)
         if perm_id in self._others:
             known = self._others[perm_id]
             self._others[perm_id] = replace(known, status=status, filled=row.filled, average_price=row.average_price)
             return
         key = self._wrapper.orderKey(client_id, order_id, perm_id)
         if client_id == self._client.clientId:
-            is_over = status in _ENDED and not row.remaining
+            is_over = status in _ENDED_STATUSES and not row.remaining
             fits = self._sent.fits_status(order_id, perm_id, row.filled + row.remaining, is_over=is_over)
-            if self._is_anothers(self._wrapper.trades.get(key), perm_id, fits=fits):
-                logger.warning("The gateway tells the status of another order with id %s: %s", order_id, status)
+            if self._is_other_order(self._wrapper.trades.get(key), perm_id, fits=fits):
+                logger.warning("The gateway reports the status of another order with id %s: %s", order_id, status)
                 return
             if fits:
-                self._heard_of(client_id, order_id, perm_id)
-        if status in _WORKING or row.filled:
-            self._worked.add(key)
+                self._acknowledge(client_id, order_id, perm_id)
+        if status in _WORKING_STATUSES or row.filled:
+            self._seen_working.add(key)
+        if (reported := self._reported_orders.get(key)) is not None:
+            self._reported_orders[key] = replace(reported, status=status)
+        if status in _FINAL:
+            for each in (self._reported_orders, self._sent_terms, self._changed_terms):
+                each.pop(key, None)
         self._wrapper.read_order_status(row)
 
     def completed_order(self, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
-        """A row about an order that has ended."""
-        self._sent.told(order.permId)
-        self._ended[order.permId] = order_that_ended(contract, order, state)
+        """Read a row about a completed order."""
+        self._sent.record_row(order.permId)
+        self._completed[order.permId] = completed_order_of(contract, order, state)
         self._wrapper.read_completed_order(contract, order, state)
 
     def execution(self, req_id: int, contract: Contract, execution: LibraryExecution) -> None:
-        """A row about an execution."""
+        """Read a row about an execution."""
         wrapper, exec_id, perm_id = self._wrapper, execution.execId, execution.permId
-        if execution.orderId == _NO_ID:
+        if execution.orderId == _NO_ORDER_ID:
             execution.orderId = 0
         row = execution_of(contract, execution)
-        self._sent.told(perm_id)
-        self._sent.told(exec_id)
+        self._sent.record_row(perm_id)
+        self._sent.record_row(exec_id)
         is_new, is_replayed = exec_id not in self._executions, req_id in wrapper.futures
         is_own = execution.clientId == self._client.clientId
         fits = not is_own or self._sent.fits_execution(row, execution.cumQty)
         key = (execution.clientId, execution.orderId)
-        with self._hidden(key, perm_id, fits=fits) as own:
-            self._adopt(perm_id, own)
+        with self._trade_for(key, perm_id, fits=fits) as own:
+            self._assign_perm_id(perm_id, own)
             self._wrapper.read_execution(req_id, contract, execution)
         if is_own:
             self._client.updateReqId(execution.orderId + 1)
             if fits:
-                self._heard_of(execution.clientId, execution.orderId, perm_id)
+                self._acknowledge(execution.clientId, execution.orderId, perm_id)
         if not is_new:
             return
         self._executions[exec_id] = row
+        self._recent_executions.append((row, is_replayed))
         fill, trade = wrapper.fills[exec_id], wrapper.permId2Trade.get(perm_id) or own
-        if trade is not None and _replaces(trade.fills, fill) and is_replayed and self._untold is not None:
-            self._untold.append((trade, fill))
+        if (
+            trade is not None
+            and _apply_correction(trade.fills, fill)
+            and is_replayed
+            and self._unreported_fills is not None
+        ):
+            self._unreported_fills.append((trade, fill))
 
     @contextmanager
-    def _hidden(self, key: tuple[int, int], perm_id: int, *, fits: bool) -> Iterator[Trade | None]:
-        """Gives the trade of this id; hides it from the library if the row is about another order."""
+    def _trade_for(self, key: tuple[int, int], perm_id: int, *, fits: bool) -> Iterator[Trade | None]:
+        """Yield the trade with this id. Hide it from the library if the row is about another order."""
         trades = self._wrapper.trades
         trade = trades.get(key)
-        if not self._is_anothers(trade, perm_id, fits=fits):
+        if not self._is_other_order(trade, perm_id, fits=fits):
             yield trade
             return
-        logger.warning("The gateway tells an execution of another order with id %s", key[1])
+        logger.warning("The gateway reports an execution of another order with id %s", key[1])
         del trades[key]
         try:
             yield None
@@ -333,20 +459,32 @@ class Trades:
                 trades[key] = trade
 
     def commission(self, report: CommissionReport) -> None:
-        """A row about a commission."""
+        """Read a row about a commission."""
         fill = self._wrapper.fills.get(report.execId)
+        if any(
+            each is fill for _, each in self._unreported_fills or ()
+        ):  # the execution itself has not been reported yet
+            self._commissions[report.execId] = report
+            return
         known = None if fill is None else fill.commissionReport
         realized = 0.0 if report.realizedPNL == _UNSET else report.realizedPNL
         if known is None or (known.execId, known.commission, known.realizedPNL) != (
             report.execId,
             report.commission,
             realized,
-        ):  # what is replayed is no second charge
+        ):  # a repeated report is not a second charge
             self._wrapper.read_commission(report)
 
 
-def _replaces(fills: list[Fill], fill: Fill) -> bool:
-    """A correction takes the place of what it corrects; False if a later one is there already."""
+def _terms_of(order: LibraryOrder) -> dict[str, object]:
+    terms = vars(order).copy()
+    for name in _LIST_FIELDS:
+        terms[name] = list(terms[name] or ())  # a program may fill it in place
+    return terms
+
+
+def _apply_correction(fills: list[Fill], fill: Fill) -> bool:
+    """Replace an execution by its correction. Returns False if a later correction is there already."""
     root, _ = revision(fill.execution.execId)
     same = [each for each in fills if revision(each.execution.execId)[0] == root]
     if len(same) < 2:

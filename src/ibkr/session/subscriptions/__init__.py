@@ -1,7 +1,7 @@
-"""What the program has subscribed to: kept through every loss, and asked for again.
+"""Keeps the program's subscriptions through every loss, and requests them again.
 
-``kinds`` is the table of what can be subscribed to, ``library_maps`` knows where the client library keeps each,
-``manager`` does the rest, the same for all.
+``kinds`` is the table of subscription kinds. ``library_maps`` knows where the client library keeps each. ``manager``
+does the rest, which is the same for all kinds.
 """
 
 from ibkr.session.subscriptions.manager import SubscriptionManager

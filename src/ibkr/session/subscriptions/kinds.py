@@ -1,15 +1,15 @@
-"""The table of all that can be subscribed to. Message ids and codes are those of ibapi."""
+"""The table of all kinds of subscriptions. Message ids and codes are the same as in ibapi."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ibkr.core.facts import Key
-from ibkr.core.state import Feed
+from ibkr.core.events import Key
+from ibkr.core.states import Feed
 from ibkr.session.library import Arguments, Library
-from ibkr.session.subscriptions import bars
-from ibkr.session.subscriptions.library_maps import InAttribute, InPnL, InSubscribers, InTickers, Nowhere
-from ibkr.session.subscriptions.subscription import Kind, Subscription
+from ibkr.session.subscriptions import bar_backfill
+from ibkr.session.subscriptions.library_maps import IdAttribute, NoMap, PnLMap, SubscriberMap, TickerMap
+from ibkr.session.subscriptions.subscription import Subscription, SubscriptionKind
 
 if TYPE_CHECKING:
     from ib_async import Contract
@@ -22,7 +22,7 @@ def _symbol(contract: Contract) -> str:
 
 
 def _clear_book(library: Library, key: Key, sub: Subscription) -> Arguments:
-    """The gateway begins with the first row again."""
+    """Clear the order book, because the gateway begins with its first row again."""
     if sub.obj is not None:
         library.wrapper.clear_book(sub.obj)
     return sub.arguments
@@ -33,163 +33,163 @@ def _names(*values: object) -> str:
 
 
 KINDS = (
-    Kind(
+    SubscriptionKind(
         "market data",
         "reqMktData",
         "cancelMktData",
-        InTickers(lambda _: "mktData"),
+        TickerMap(lambda _: "mktData"),
         lambda arguments: _symbol(arguments["contract"]),
         feed=Feed.MARKET,
-        is_watched=True,
         has_data_type=True,
         answers={"1": 2, "2": 2, "21": 1, "45": 2, "46": 2, "47": 2, "57": 2, "58": 2, "81": 1, "84": 1},
-        gone=_NO_SUCH_ID,
+        not_found_codes=_NO_SUCH_ID,
         is_stream=lambda arguments: not arguments["snapshot"] and not arguments["regulatorySnapshot"],
     ),
-    Kind(
+    SubscriptionKind(
         "tick-by-tick",
         "reqTickByTickData",
         "cancelTickByTickData",
-        InTickers(lambda arguments: str(arguments["tickType"])),
+        TickerMap(lambda arguments: str(arguments["tickType"])),
         lambda arguments: f"{_symbol(arguments['contract'])} tick-by-tick {arguments['tickType']}",
         feed=Feed.MARKET,
         answers={"96": 1, "97": 1, "98": 1, "99": 1},
-        gone=_NO_SUCH_ID,
+        not_found_codes=_NO_SUCH_ID,
+        has_own_times=True,
     ),
-    Kind(
+    SubscriptionKind(
         "depth",
         "reqMktDepth",
         "cancelMktDepth",
-        InTickers(lambda _: "mktDepth"),
+        TickerMap(lambda _: "mktDepth"),
         lambda arguments: f"{_symbol(arguments['contract'])} depth",
         feed=Feed.MARKET,
         answers={"12": 2, "13": 2},
-        gone=frozenset({300, 310}),
+        not_found_codes=frozenset({300, 310}),
         cancel_arguments=lambda arguments: {"isSmartDepth": arguments["isSmartDepth"]},
         prepare=_clear_book,
+        has_own_times=True,
     ),
-    Kind(
+    SubscriptionKind(
         "real-time bars",
         "reqRealTimeBars",
         "cancelRealTimeBars",
-        InSubscribers(),
+        SubscriberMap(),
         lambda arguments: f"{_symbol(arguments['contract'])} real-time bars {arguments['whatToShow']}",
         feed=Feed.MARKET,
         answers={"50": 2},
-        gone=_NO_SUCH_ID,
+        not_found_codes=_NO_SUCH_ID,
     ),
-    Kind(
+    SubscriptionKind(
         "historical bars",
         "reqHistoricalData",
         "cancelHistoricalData",
-        InSubscribers(),
+        SubscriberMap(),
         lambda arguments: (
             f"{_symbol(arguments['contract'])} bars of {arguments['barSizeSetting']} {arguments['whatToShow']}"
         ),
         feed=Feed.HISTORY,
-        is_watched=True,
         answers={"17": 1, "90": 1},
-        gone=frozenset({162, 366}),
+        not_found_codes=frozenset({162, 366}),
         is_stream=lambda arguments: bool(arguments["keepUpToDate"]),  # kept up to date
-        prepare=bars.prepare,
-        answered=bars.answered,
+        prepare=bar_backfill.prepare,
+        answered=bar_backfill.merge,
     ),
-    Kind(
+    SubscriptionKind(
         "scanner",
         "reqScannerSubscription",
         "cancelScannerSubscription",
-        InSubscribers(),
+        SubscriberMap(),
         lambda arguments: f"scanner {arguments['subscription'].scanCode}",
         feed=Feed.HISTORY,
         answers={"20": 2},
-        gone=frozenset({162, 365}),
+        not_found_codes=frozenset({162, 365}),
     ),
-    Kind(
+    SubscriptionKind(
         "PnL",
         "reqPnL",
         "cancelPnL",
-        InPnL("reqId2PnL", "pnlKey2ReqId"),
+        PnLMap("reqId2PnL", "pnlKey2ReqId"),
         lambda arguments: f"PnL of {_names(*arguments.values())}",
         answers={"94": 1},
-        gone=_NO_SUCH_ID,
+        not_found_codes=_NO_SUCH_ID,
     ),
-    Kind(
+    SubscriptionKind(
         "PnL single",
         "reqPnLSingle",
         "cancelPnLSingle",
-        InPnL("reqId2PnlSingle", "pnlSingleKey2ReqId"),
+        PnLMap("reqId2PnlSingle", "pnlSingleKey2ReqId"),
         lambda arguments: f"PnL of {_names(*arguments.values())}",
         answers={"95": 1},
-        gone=_NO_SUCH_ID,
+        not_found_codes=_NO_SUCH_ID,
     ),
-    # IB streams one account's updates at a time: asking for another's ends them (2100).
-    Kind(
+    # IB streams the updates of one account at a time. A request for another account ends them (2100).
+    SubscriptionKind(
         "account updates",
         "reqAccountUpdates",
         "",
-        Nowhere(),
+        NoMap(),
         lambda arguments: f"account updates of {arguments['acctCode']}",
         has_id=False,
         answers={"6": 0, "7": 0, "8": 0, "54": 0},
         awaited="accountValues",
-        is_stream=lambda arguments: bool(arguments["subscribe"]),  # the same method, with False, cancels
+        is_stream=lambda arguments: bool(arguments["subscribe"]),  # with False, the same method cancels
     ),
-    Kind(
+    SubscriptionKind(
         "account updates multi",
         "reqAccountUpdatesMulti",
         "cancelAccountUpdatesMulti",
-        Nowhere(),
+        NoMap(),
         lambda arguments: f"account updates of {_names(arguments['account'], arguments['modelCode']) or 'all'}",
         answers={"73": 2, "74": 2},
     ),
-    Kind(
+    SubscriptionKind(
         "account summary",
         "reqAccountSummary",
         "cancelAccountSummary",
-        Nowhere(),
+        NoMap(),
         lambda arguments: f"account summary of {arguments['groupName']}",
         answers={"63": 2, "64": 2},
     ),
-    Kind(
+    SubscriptionKind(
         "news bulletins",
         "reqNewsBulletins",
         "cancelNewsBulletins",
-        Nowhere(),
+        NoMap(),
         lambda _: "news bulletins",
         answers={},
         has_id=False,
     ),
-    Kind(
+    SubscriptionKind(
         "WSH meta data",
         "reqWshMetaData",
         "cancelWshMetaData",
-        InAttribute("wshMetaReqId"),
+        IdAttribute("wshMetaReqId"),
         lambda _: "WSH meta data",
         answers={"104": 1},
     ),
-    Kind(
+    SubscriptionKind(
         "WSH events",
         "reqWshEventData",
         "cancelWshEventData",
-        InAttribute("wshEventReqId"),
+        IdAttribute("wshEventReqId"),
         lambda _: "WSH events",
         answers={"105": 1},
     ),
-    # The gateway's own windows; the library has no more than the client's methods for them.
-    Kind(
+    # The gateway's own windows. The library only has the client's methods for them.
+    SubscriptionKind(
         "display group",
         "subscribeToGroupEvents",
         "unsubscribeFromGroupEvents",
-        Nowhere(),
+        NoMap(),
         lambda arguments: f"display group {arguments['groupId']}",
         answers={"68": 2},
         keeps_id=True,
     ),
-    Kind(
+    SubscriptionKind(
         "auto open orders",
         "reqAutoOpenOrders",
         "",
-        Nowhere(),
+        NoMap(),
         lambda arguments: f"auto open orders {'on' if arguments['bAutoBind'] else 'off'}",
         answers={},
         has_id=False,

@@ -1,4 +1,4 @@
-"""Where the client library keeps what streams: the maps of its wrapper."""
+"""The maps in which the client library's wrapper keeps streamed objects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,29 @@ from ibkr.session.library.wrapper import WrapperOverrides
 from ibkr.session.subscriptions.subscription import Subscription
 
 
-class InTickers:
-    """A ``Ticker``, shared by all that streams about one contract; ``type_of`` gives the library's word for the rest.
+class NoMap:
+    """For requests that the library does not keep. Identical requests are one subscription."""
 
-    The library finds it by the contract, each in its own way.
+    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
+        return None
+
+    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
+        return
+
+    def slot(self, sub: Subscription) -> Hashable:
+        return (sub.kind.name, *sub.arguments.values()) if sub.kind.has_id else None
+
+
+class TickerMap:
+    """For a ``Ticker``, which all streams of one contract share. ``type_of`` gives the library's name of the stream.
+
+    ib_async and ib_insync find the ticker by the contract in different ways.
     """
 
     def __init__(self, type_of: Callable[[Arguments], str]) -> None:
@@ -23,7 +42,7 @@ class InTickers:
         return wrapper.reqId2Ticker.get(key)
 
     def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        if sub.obj is None:  # asked for at the client, past the library
+        if sub.obj is None:  # requested with the client, not with the library's IB object
             return
         contract = sub.arguments["contract"]
         wrapper.tickers[wrapper.ticker_key(sub.obj, contract)] = sub.obj
@@ -48,8 +67,8 @@ class InTickers:
         return None if sub.obj is None else (self._type_of(sub.arguments), id(sub.obj))
 
 
-class InSubscribers:
-    """A list of bars or of scan results, by request id, which the list itself knows too."""
+class SubscriberMap(NoMap):
+    """For a list of bars or scan results. It is kept by request id, and has that id itself."""
 
     def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
         return wrapper.reqId2Subscriber.get(key)
@@ -65,15 +84,12 @@ class InSubscribers:
         wrapper.contracts.pop(key, None)
         wrapper.results.pop(key, None)
 
-    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        return
-
     def slot(self, sub: Subscription) -> Hashable:
-        return sub.asked_on_connect  # otherwise each request has a list of its own
+        return sub.requested_on_connect  # otherwise each request has its own list
 
 
-class InPnL:
-    """A ``PnL`` or ``PnLSingle``, in the map ``objects``; ``keys`` has its id by account, model and contract."""
+class PnLMap(NoMap):
+    """For a ``PnL`` or ``PnLSingle``. ``objects`` names its map; ``keys`` has its id by account, model and contract."""
 
     def __init__(self, objects: str, keys: str) -> None:
         self._objects, self._keys = objects, keys
@@ -94,21 +110,15 @@ class InPnL:
         if keys.get(of_whom) == key:
             del keys[of_whom]
 
-    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        return
-
     def slot(self, sub: Subscription) -> Hashable:
         return None  # the library refuses a second one
 
 
-class InAttribute:
-    """No object: the library keeps nothing but the request id, in an attribute, 0 for none."""
+class IdAttribute(NoMap):
+    """For requests without an object. The library keeps only the request id, in an attribute. 0 means no request."""
 
     def __init__(self, attribute: str) -> None:
         self._attribute = attribute
-
-    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
-        return None
 
     def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
         setattr(wrapper, self._attribute, key)
@@ -117,27 +127,5 @@ class InAttribute:
         if getattr(wrapper, self._attribute) == key:
             setattr(wrapper, self._attribute, 0)
 
-    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        return
-
     def slot(self, sub: Subscription) -> Hashable:
         return (sub.kind.name,)
-
-
-class Nowhere:
-    """The library keeps values, but nothing of the request: a second one for the same is not wanted twice."""
-
-    def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
-        return None
-
-    def insert(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        return
-
-    def remove(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        return
-
-    def forget_object(self, wrapper: WrapperOverrides, key: Any, sub: Subscription) -> None:
-        return
-
-    def slot(self, sub: Subscription) -> Hashable:
-        return (sub.kind.name, *sub.arguments.values()) if sub.kind.has_id else None

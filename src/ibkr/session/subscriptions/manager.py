@@ -1,56 +1,66 @@
-"""Restores subscriptions after a loss: their objects in the library's maps, and the streams at the gateway."""
+"""Restores subscriptions after a loss: the objects in the library's maps, and the streams at the gateway.
+
+Over 300 lines, because all ways to lose and to restore a stream meet here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import Any
 
-from ibkr.core.codes import Reaction, is_for_now, is_warning, reaction
-from ibkr.core.facts import Key, WatchedStream
-from ibkr.core.ledger import Ledger, Standing
+from ibkr.core.codes import Reaction, is_temporary_refusal, is_warning, reaction
+from ibkr.core.deadline_settings import OneShotRequest
+from ibkr.core.events import ActiveStream, Key
 from ibkr.core.policy import Policy
-from ibkr.core.rhythm import patience_for
-from ibkr.core.state import Feed
+from ibkr.core.silence_limit import silence_limit
+from ibkr.core.startup_requests import ACCOUNT_UPDATES
+from ibkr.core.states import Feed
+from ibkr.core.subscription_info import SubscriptionStatus
+from ibkr.core.subscription_tracker import SubscriptionStage, SubscriptionTracker
 from ibkr.session.library import Library
-from ibkr.session.library.decoder import merge
-from ibkr.session.sender import Sender, Sending
-from ibkr.session.subscriptions import bars
-from ibkr.session.subscriptions.kinds import ANSWERS
-from ibkr.session.subscriptions.registry import Registry
-from ibkr.session.subscriptions.requests import Requests
+from ibkr.session.library.decoder import message_table
+from ibkr.session.sender import Sender, SendOptions
+from ibkr.session.subscriptions import bar_backfill
+from ibkr.session.subscriptions.kinds import ANSWERS, BY_REQUEST
+from ibkr.session.subscriptions.registry import SubscriptionRegistry
 from ibkr.session.subscriptions.subscription import AfterGap, Subscription
+from ibkr.session.subscriptions.subscription_requests import SubscriptionRequests
 
 logger = logging.getLogger("ibkr.session")
 
-_FOR_MEDIAN = 64
-_BUST = 10225
+_TIMES_FOR_MEDIAN = 64
+_BARS_FAILED = 10225
+LOST_UPDATES, REFUSED_UPDATES = 2100, 2101
+"""Codes about account updates. They name no request."""
+_MOST_OLD_IDS = 5000
 
 
 class SubscriptionManager:
-    """The same for every kind. ``on_moved`` is called when the standing of a subscription has changed."""
+    """Manages subscriptions of every kind. ``on_changed`` is called when the state of one has changed."""
 
-    def __init__(self, library: Library, sender: Sender, policy: Policy, on_moved: Callable[[], None]) -> None:
+    def __init__(self, library: Library, sender: Sender, policy: Policy, on_changed: Callable[[], None]) -> None:
         self._library = library
         self._client, self._wrapper, self._decoder = library.client, library.wrapper, library.decoder
         self._sender = sender
         self._policy = policy
-        self._on_moved = on_moved
-        self._registry = Registry(library.wrapper, max(_FOR_MEDIAN, policy.stream_ticks))
-        self._retired: dict[Key, frozenset[int]] = {}
+        self._on_changed = on_changed
+        self._registry = SubscriptionRegistry(library.wrapper, max(_TIMES_FOR_MEDIAN, policy.stream_ticks))
+        self._old_ids: dict[Key, frozenset[int]] = {}
+        self._silent: set[Key] = set()
         self._is_sending = False
-        self.requests = Requests(library, self._registry, self._send, self._end_at_gateway, on_moved)
+        self.requests = SubscriptionRequests(library, self._registry, self._send, self._cancel_at_gateway, on_changed)
 
     @property
-    def ledger(self) -> Ledger:
-        """The standing of each subscription."""
-        return self._registry.ledger
+    def tracker(self) -> SubscriptionTracker:
+        """The state of each subscription."""
+        return self._registry.tracker
 
     @property
     def is_wanted(self) -> bool:
-        """Whether what is asked for is recorded, with or without a session."""
+        """Whether requests are recorded, with or without a session."""
         return self.requests.is_wanted
 
     @property
@@ -58,211 +68,331 @@ class SubscriptionManager:
         """Whether ``restore`` would send anything."""
         return bool(self._registry.active) or self.requests.data_type_differs
 
+    @property
+    def has_handlers_to_restore(self) -> bool:
+        """Whether handlers of ``connectedEvent`` have requested some of it."""
+        return any(sub.requested_on_connect is not None for _, sub in self._registry)
+
+    def statuses(self, now: float, keys: Iterable[Key]) -> tuple[SubscriptionStatus, ...]:
+        """The status of these subscriptions."""
+        return tuple(self._status(key, now) for key in keys if key in self._registry.active)
+
+    def all_statuses(self, now: float) -> tuple[SubscriptionStatus, ...]:
+        """The status of all subscriptions, in the order in which they were requested."""
+        return self.statuses(now, self.tracker.ids())
+
+    def _status(self, key: Key, now: float) -> SubscriptionStatus:
+        entry, message_times = self.tracker[key], self._registry.active[key].message_times
+        age = max(0.0, now - message_times[-1]) if message_times else None
+        return SubscriptionStatus(entry.kind, entry.label, entry.state, age, entry.error, entry.code)
+
     def begin(self) -> None:
-        """An attempt begins: what is asked for from now on is recorded."""
+        """An attempt begins: record requests from now on."""
         self.requests.is_wanted = True
         self.requests.is_open = False
 
     def session_opened(self) -> None:
-        """The gateway has said which ids are free. Start-up follows, then ``restore``."""
+        """The gateway has sent the next valid id. Start-up follows, then ``restore``."""
         self.requests.session_opened()
-        self._sweep()
+        self._cancel_orphans()
 
     def before_reset(self) -> None:
-        """Who awaits an answer gets an error; if it was the first one, nobody will ever hold its object."""
+        """The session is over. Pending requests get an error.
+
+        A subscription whose first answer is still awaited is dropped.
+        """
         for key, _ in self._registry:
             if key in self._wrapper.futures:
                 self._registry.forget(key)
         fail_all(self._wrapper.futures)
 
     def after_reset(self) -> None:
-        """The gateway knows none of it any more; the library has emptied its maps, they are filled again."""
-        self._listen(())
-        self._retired.clear()
-        self.ledger.unsend()
-        for key, _ in self._registry:
-            self._registry.clear_heard(key)
+        """The gateway has no subscriptions any more, and the library has cleared its maps: fill them again."""
+        self._watch_messages(())
+        self._old_ids.clear()
+        self.tracker.mark_all_unsent()
+        self._silent.clear()
+        for key, sub in self._registry:
+            self._remember_max_silence(sub)
+            self._registry.clear_message_times(key)
         self._registry.reinsert()
 
-    def restore(self, *, same_session: bool) -> None:
-        """Ask for everything again that is not running.
+    def restore(self, *, same_session: bool, with_handlers: bool) -> None:
+        """Request every subscription that is not running. Include subscriptions of handlers only if ``with_handlers``.
 
-        In a new session each keeps its request id, unless it was given before any gateway had said which are free. On
-        a live socket the id may still be taken at the gateway: each is cancelled and asked for under a fresh one.
+        In a new session, each subscription keeps its request id, unless it got the id before the first session. On a
+        live socket, the gateway may still use the id, so each one is cancelled and requested with a new id.
         """
         for key, sub in self._registry:
-            sub.filled = None
-            if sub.is_early or (same_session and self.ledger.is_asked(key)):
+            if sub.is_early or (same_session and self.tracker.is_asked(key)):
+                sub.filled = None
                 self._move(key)
         if same_session:
-            self.ledger.unsend()
+            self.tracker.mark_all_unsent(new_session=False)
             self.requests.forget_data_type()
-        for key in self.ledger.ids(Standing.WANTED):
-            try:
-                self._send(key)
-            except Exception as error:
-                logger.exception("A subscription could not be asked for again; the others go on")
-                self.ledger.refuse(key, repr(error))
+        for key in self.tracker.ids(SubscriptionStage.WANTED):
+            sub = self._registry.active[key]
+            if with_handlers or sub.requested_on_connect is None:
+                sub.filled = None
+                self._send_again(key)
         self.requests.use_data_type()
 
     def after_gap(self) -> AfterGap:
-        """What has become of the subscriptions since ``restore``."""
-        label = self.ledger.label
-        filled = tuple((label(key), sub.filled) for key, sub in self._registry if sub.filled is not None)
-        unfilled = tuple(label(key) for key, _ in self._registry if bars.is_awaited(self._wrapper, key))
-        refused = tuple(stream.words for stream in self.ledger.refused)
-        return AfterGap(self.ledger.restored, refused, filled, unfilled)
+        """What happened to the subscriptions since ``restore``."""
+        label = self.tracker.label
+        filled = tuple((label(key), sub.filled) for key, sub in self._registry if sub.filled)
+        unfilled = tuple(label(key) for key, _ in self._registry if bar_backfill.is_pending(self._wrapper, key))
+        refused = tuple(stream.words for stream in self.tracker.refused)
+        return AfterGap(self.tracker.restored, refused, filled, unfilled)
 
-    def note_ticks(self, now: float) -> None:
-        """A packet was read: its tickers have ticked."""
-        every = self._registry.heard
+    def record_ticks(self, now: float) -> None:
+        """Messages were read: record the time for the tickers that have changed."""
+        all_statuses = self._registry.message_times
         for ticker in self._wrapper.pendingTickers:
-            heard = every.get(id(ticker))
-            if heard is not None:
-                heard.append(now)
+            message_times = all_statuses.get(id(ticker))
+            if message_times is not None:
+                message_times.append(now)
+        if self._silent:
+            self._check_silent()
 
     def age(self, obj: object, now: float) -> float | None:
-        """Seconds since the last message about this object in this session; None before one."""
-        heard = self._registry.heard.get(id(obj))
-        return now - heard[-1] if heard else None
+        """Seconds since the last message about this object in this session, or ``None``."""
+        message_times = self._registry.message_times.get(id(obj))
+        return now - message_times[-1] if message_times else None
 
-    def used_to_tick(self, feed: Feed | None, trouble_since: float) -> tuple[WatchedStream, ...]:
-        """The streams of this feed (None: of all) that ticked before the trouble, and how long each may be silent."""
+    def streams_that_ticked(self, feed: Feed | None, trouble_since: float) -> tuple[ActiveStream, ...]:
+        """The streams that ticked before the trouble, and how long each may be silent.
+
+        ``None`` means all feeds.
+        """
         found = []
         for key, sub in self._registry:
-            if sub.kind.is_watched and feed in (None, sub.kind.feed):
-                patience = patience_for(sub.heard, trouble_since, self._policy)
-                if patience is not None:
-                    found.append(WatchedStream(key, patience))
+            if sub.kind.feed is not None and feed in (None, sub.kind.feed):
+                max_silence = self._max_silence_of(sub, trouble_since)
+                if max_silence is not None:
+                    found.append(ActiveStream(key, max_silence))
         return tuple(found)
 
-    def ask_again(self, keys: tuple[Key, ...], unless_since: float | None) -> None:
-        """Ask for these anew under fresh ids, but not for what the caller has cancelled or what has ticked since."""
+    def request_again(self, keys: tuple[Key, ...], unless_since: float | None, *, anew: bool) -> None:
+        """Request these streams with new ids, except streams that were cancelled or have ticked since."""
+        tracker = self.tracker
         for key in keys:
             sub = self._registry.active.get(key)
-            if sub is None or (unless_since is not None and sub.heard and sub.heard[-1] > unless_since):
+            if sub is None or (unless_since is not None and sub.message_times and sub.message_times[-1] > unless_since):
                 continue
-            logger.info("Asking again for %s: it had stopped", self.ledger.label(key))
-            self._send(self._move(key))
+            if tracker.accept(key):
+                continue
+            if unless_since is not None:
+                if not tracker.is_asked(key) or tracker[key].is_silent:
+                    continue  # it is being requested anyway
+                tracker.silence(key, self._max_silence_of(sub, unless_since) or self._policy.stream_silence)
+            if anew:
+                tracker.reset_tries(key)
+            logger.debug("Requesting %s again, because it does not stream", tracker.label(key))
+            self._send_again(self._move(key))
+        self._silent = {stream.req_id for stream in tracker.silent}
         self.requests.use_data_type()
 
+    def _max_silence_of(self, sub: Subscription, trouble_since: float) -> float | None:
+        """How long the stream may be silent, judged by its earlier ticks. ``None`` if that is unknown."""
+        max_silence = silence_limit(sub.message_times, trouble_since, self._policy)
+        return sub.max_silence if max_silence is None and not sub.message_times else max_silence
+
+    def _check_silent(self) -> None:
+        """Check whether one of the silent streams ticks again."""
+        active = self._registry.active
+        ticks = [key for key in self._silent if key in active and active[key].message_times]
+        self._silent.difference_update(ticks)
+        self._silent &= active.keys()
+        if any([self.tracker.ticked(key) for key in ticks]):
+            self._changed()
+
+    def abandon_request(self, key: Hashable, request: OneShotRequest, is_awaited: bool) -> None:
+        """A request is overdue. Remove it from the library's maps, and ignore a late answer."""
+        wrapper, registry = self._wrapper, self._registry
+        wrapper.forget(key)
+        if not isinstance(key, int):
+            self._wrapper.end_request(key)  # notify all callers that share the request
+            return
+        self._decoder.ignore_late_answer(key)
+        sub = registry.active.get(key)
+        if sub is not None and request.kind == "history":  # the program never received its object
+            registry.forget_completely(key)
+        elif sub is not None:
+            return
+        elif request.kind == "snapshot":
+            kind = BY_REQUEST["reqMktData"]
+            once = Subscription(kind, kind.library_map.find(wrapper, key), {}, 0)
+            kind.library_map.remove(wrapper, key, once)
+            kind.library_map.forget_object(wrapper, key, once)
+        # The library itself cancels bars that are not awaited any more.
+        if request.cancel and self._client.isReady() and not (is_awaited and request.name == "reqHistoricalData"):
+            getattr(self._client, request.cancel)(key)
+
     def release(self) -> None:
-        """Nothing is wanted any more. The streams end, and whoever awaits an answer gets an error."""
-        self._listen(())
+        """No connection is requested any more. End the streams. Pending requests get an error."""
+        self._watch_messages(())
         if not self._client.isReady():
-            self._sweep()
+            self._cancel_orphans()
         self.requests.release()
         for key, sub in self._registry:
             if hasattr(sub.obj, "updateEvent"):
                 sub.obj.updateEvent.set_done()
-            self._registry.forget_fully(key)
+            self._registry.forget_completely(key)
         fail_all(self._wrapper.futures)
-        self._retired.clear()
+        self._old_ids.clear()
 
-    def error_received(self, req_id: int, code: int, text: str, tell: Callable[[], None]) -> None:
-        """Take note of an error; ``tell`` has the library hear of it, unless nobody needs to."""
-        if code in self._retired.get(req_id, ()):
-            return  # the gateway had forgotten the stream whose old id we cancelled, as after 1101 it should
-        what = reaction(code)
-        if what is Reaction.STREAM_ENDED or (is_for_now(code, text) and self.ledger.has_run(req_id)):
-            self._ended(req_id, code, text, tell)
+    def error_received(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
+        """Handle an error. Call ``pass_on``, which passes it to the library, unless the error is meaningless there."""
+        if code in self._old_ids.get(req_id, ()):
+            return  # we cancelled an old id that the gateway had dropped already, as it should after 1101
+        tracker, what, for_now = self.tracker, reaction(code), is_temporary_refusal(code, text)
+        sub = self._registry.active.get(req_id)
+        if sub is not None and sub.kind.has_data_type and not (sub.message_times or sub.has_ticked or is_warning(code)):
+            tracker.doubt_first(req_id)
+        if what is Reaction.STREAM_ENDED or (not is_warning(code) and tracker.is_live(req_id)):
+            self._ended(req_id, code, text, pass_on)
             return
-        if what is Reaction.STREAM_WITHHELD and self.ledger.withhold(req_id):
-            self._moved()
-        is_refused = not is_warning(code) and self.ledger.refuse(req_id, text, code)
-        is_dropped = is_refused and req_id not in self.ledger
+        if what is Reaction.STREAM_WITHHELD and tracker.withhold(req_id, text, code):
+            self._changed()
+        is_refused = not is_warning(code) and tracker.refuse(req_id, text, code, for_now=for_now)
+        is_dropped = is_refused and req_id not in tracker
         if is_refused:
-            self._moved()
-        tell()
+            self._silent.discard(req_id)
+            self._changed()
+        pass_on()
         if is_dropped:
-            self._registry.forget_fully(req_id)
+            self._registry.forget_completely(req_id)
 
-    def _sweep(self) -> None:
-        """While there was no session, all other requests have raised: nobody waits for what the library noted."""
+    def account_updates_lost(self, code: int, text: str) -> bool:
+        """The gateway does not stream account updates (2101), or has stopped streaming them (2100).
+
+        Returns False if nobody requested them.
+
+        If the program requests another account, this ends the updates of the first account. Then 2100 is expected.
+        """
+        if ACCOUNT_UPDATES not in self.tracker:
+            return False
+        if code == LOST_UPDATES:
+            has_changed = (
+                self.tracker.end(ACCOUNT_UPDATES, text, code) if self.tracker.is_live(ACCOUNT_UPDATES) else False
+            )
+        else:
+            has_changed = self.tracker.refuse(ACCOUNT_UPDATES, text, code, for_now=True)
+        if has_changed:
+            self._changed()
+        return True
+
+    def _cancel_orphans(self) -> None:
+        """Remove requests that the library noted while there was no session.
+
+        They have raised, and nobody awaits them.
+        """
         wrapper = self._wrapper
         for key in [key for key in wrapper.futures if key not in self._registry.active]:
             wrapper.futures[key].cancel()
             wrapper.forget(key)
 
-    def _ended(self, req_id: int, code: int, text: str, tell: Callable[[], None]) -> None:
-        has_ended = self.ledger.end(req_id, text, code)
+    def _ended(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
+        sub = self._registry.active.get(req_id)
+        has_ended = self.tracker.end(req_id, text, code, has_ticked=sub is not None and bool(sub.message_times))
         try:
-            if has_ended and code == _BUST:  # the library would ask for bars again itself, beside us
+            if code == _BARS_FAILED:  # the library would request the bars again itself
                 self._library.ib.errorEvent.emit(req_id, code, text, self._wrapper.contracts.get(req_id))
             else:
-                tell()
+                pass_on()
         finally:
             if has_ended:
-                self._moved()
+                self._changed()
+
+    def _send_again(self, key: Key) -> None:
+        """Request a subscription again. If that fails, mark it as refused; the others continue."""
+        try:
+            self._send(key)
+        except Exception as error:
+            if self.tracker[key].cause != repr(error):
+                logger.exception("A subscription could not be requested again; the others continue")
+            self.tracker.refuse(key, repr(error))
 
     def _send(self, key: Key) -> None:
         sub = self._registry.active[key]
         if sub.kind.has_data_type:
             self.requests.use_data_type(sub)
-        self.ledger.queued(key)
-        self._listen(self.ledger.awaited)
+        self.tracker.queued(key, self._library.reader.now())
+        self._watch_messages(self.tracker.awaited)
         self._is_sending = True
         try:
-            with self._sender.telling(Sending(partial(self._left, key, sub))):
+            with self._sender.sending_as(SendOptions(partial(self._message_sent, key, sub))):
                 self.requests.send(key, sub, sub.kind.prepare(self._library, key, sub))
         finally:
             self._is_sending = False
 
-    def _left(self, key: Key, sub: Subscription) -> None:
-        """The request has left, at once or after a wait; only the end of a wait is news."""
-        if not self.ledger.sent(key):
+    def _message_sent(self, key: Key, sub: Subscription) -> None:
+        """The request has left, immediately or after a wait. Report only the end of a wait."""
+        if not self.tracker.sent(key):
             return
         if not sub.kind.answers:
-            self.ledger.live(key)
-        if not self._is_sending and not self.ledger.held_back:
-            self._on_moved()
+            self.tracker.live(key)
+        if not self._is_sending and not self.tracker.held_back:
+            self._on_changed()
 
     def _move(self, old: Key) -> Key:
-        """Go on under a fresh id, the one returned."""
+        """Move the subscription to a new id, and return the new id."""
         sub = self._registry.active[old]
-        self._registry.clear_heard(old)
+        self._remember_max_silence(sub)
+        self._registry.clear_message_times(old)
         sub.is_early = False
-        if not sub.kind.has_id:  # asked for again, it takes the place of itself
+        if not sub.kind.has_id:  # a repeated request replaces the earlier one
             return old
-        if self.ledger.is_asked(old):
-            self._end_at_gateway(old, sub)
+        if self.tracker.is_asked(old):
+            self._cancel_at_gateway(old, sub)
         if sub.kind.keeps_id:
             return old
         new: int = self._client.getReqId()
         self._registry.move(old, new)
         return new
 
-    def _end_at_gateway(self, key: Key, sub: Subscription) -> None:
-        """Cancel what goes on under another id; the gateway may have forgotten it, and that is no error."""
-        self._retired[key] = sub.kind.gone
+    def _remember_max_silence(self, sub: Subscription) -> None:
+        """Before its message times are cleared, remember how long it may be silent."""
+        if sub.message_times:
+            sub.has_ticked = True
+            sub.max_silence = silence_limit(sub.message_times, self._library.reader.now(), self._policy)
+
+    def _cancel_at_gateway(self, key: Key, sub: Subscription) -> None:
+        """Cancel a stream that continues with another id. If the gateway has dropped it already, ignore its error."""
+        self._old_ids[key] = sub.kind.not_found_codes
+        if len(self._old_ids) > _MOST_OLD_IDS:
+            del self._old_ids[next(iter(self._old_ids))]
         self.requests.cancel(key, sub)
 
     def message_seen(self, key: Key, *, is_data: bool) -> None:
         """A message for this subscription is about to be read."""
-        is_live = self.ledger.live(key)
-        if (is_data and self.ledger.ticked(key)) or is_live:
-            self._moved()
+        is_live = self.tracker.live(key)
+        if (is_data and self.tracker.ticked(key)) or is_live:
+            self._changed()
 
     def object_updated(self, key: Key) -> None:
         """The library has written a message into its object."""
         sub = self._registry.active.get(key)
         if sub is not None:
-            sub.heard.append(asyncio.get_running_loop().time())
+            sub.message_times.append(self._library.reader.now())
             sub.kind.answered(self._library, key, sub)
+            if key in self._silent:
+                self._check_silent()
 
-    def _moved(self) -> None:
-        self._listen(self.ledger.awaited)
-        self._on_moved()
+    def _changed(self) -> None:
+        self._watch_messages(self.tracker.awaited)
+        self._on_changed()
 
-    def _listen(self, kinds: Iterable[str]) -> None:
-        """Have the messages of these kinds looked at: only while a first message, or a next tick, is awaited."""
-        self._decoder.watch(merge((kind, ANSWERS[kind]) for kind in kinds))
+    def _watch_messages(self, kinds: Iterable[str]) -> None:
+        """Watch the messages of these kinds, but only while a first message or a next tick is awaited."""
+        self._decoder.watch(message_table((kind, ANSWERS[kind]) for kind in kinds))
 
 
 def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
-    """The session is over: every request that still waits for an answer ends with an error."""
+    """The session is over: every pending request gets an error."""
     for future in futures.values():
         if not future.done():
-            future.set_exception(ConnectionError("The API session ended before the answer came"))
-            future.exception()  # told, where nobody awaits it: the request itself has raised
+            future.set_exception(ConnectionError("The API session ended before the answer arrived"))
+            future.exception()  # mark as retrieved, in case nobody awaits it: the request itself has raised
     futures.clear()

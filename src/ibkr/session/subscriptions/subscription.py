@@ -6,30 +6,30 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Protocol
 
-from ibkr.core.facts import Key
-from ibkr.core.state import Feed
-from ibkr.core.value import Value
+from ibkr.core.events import Key
+from ibkr.core.frozen_record import FrozenRecord
+from ibkr.core.states import Feed
 from ibkr.session.library import Arguments, Library
 from ibkr.session.library.wrapper import WrapperOverrides
 
 
 class LibraryMap(Protocol):
-    """Where the client library keeps what streams: finds the caller's object there, inserts it, removes it."""
+    """Where the client library keeps a streamed object: finds it there, inserts it, removes it."""
 
     def find(self, wrapper: WrapperOverrides, key: Key) -> Any:
-        """The object of a request that the library has just prepared; None if it keeps none."""
+        """The object of a request that the library has just prepared, or ``None`` if the library keeps no object."""
 
     def insert(self, wrapper: WrapperOverrides, key: Key, sub: Subscription) -> None:
-        """As if it had just been asked for under this id."""
+        """Insert the object, as if it had just been requested with this id."""
 
     def remove(self, wrapper: WrapperOverrides, key: Key, sub: Subscription) -> None:
-        """As after the library's own cancel: it can be asked for anew, and what is still on its way does no harm."""
+        """Remove the object, as the library's own cancel does. It can be requested again. Late messages do no harm."""
 
     def forget_object(self, wrapper: WrapperOverrides, key: Key, sub: Subscription) -> None:
-        """Nothing is on its way any more, after ``remove``: as if it had never been asked for under this id."""
+        """After ``remove``: forget the object when no more messages are expected."""
 
     def slot(self, sub: Subscription) -> Hashable:
-        """What a second request replaces: it has the same slot. None: nothing."""
+        """The slot of a subscription. A second one with the same slot replaces it. ``None`` replaces nothing."""
 
 
 def _always(arguments: Arguments) -> bool:
@@ -48,58 +48,60 @@ def _no_more(library: Library, key: Key, sub: Subscription) -> None:
     return
 
 
-class Kind(Value):
+class SubscriptionKind(FrozenRecord):
     """A kind of subscription: the client's methods, the library's maps, the gateway's messages.
 
-    Arguments are those of the client's methods, by name, without the request id.
+    Arguments are the arguments of the client's methods, by name, without the request id.
     """
 
     name: str
     request: str
-    """The client's method that asks for it."""
+    """The client's method that requests the subscription."""
     cancel: str
-    """The client's method that cancels it; "" where there is none."""
+    """The client's method that cancels the subscription, or an empty text."""
     library_map: LibraryMap
     label: Callable[[Arguments], str]
-    """What one subscription is called."""
+    """The name of one subscription."""
     answers: Mapping[str, int]
-    """Messages that answer it, and where in each the request id is (0: nowhere). Empty: it lives once sent."""
+    """Its messages, and the position of the request id in each (0: none). If empty, it is live once it is sent."""
     has_id: bool = True
-    """Both methods take ``reqId``. Otherwise there is one subscription of the kind at a time, under its name."""
+    """Whether its methods take ``reqId``. If not, there is one subscription of the kind, and its key is the kind's
+    name.
+    """
     keeps_id: bool = False
-    """The program knows it by its request id alone, so that it keeps it on a live socket too."""
+    """Whether the subscription keeps its id on a live socket, because the program knows it only by this id."""
     feed: Feed | None = None
-    """The kind of farm that it comes over; None: over none, straight from upstream."""
-    is_watched: bool = False
-    """Whether its silence is a sign of trouble; never where asking again has a pacing limit."""
+    """The kind of data farm that it uses. ``None``: it comes directly from upstream."""
     has_data_type: bool = False
-    """Whether it is for live or for delayed data what ``reqMarketDataType`` was asked for."""
-    gone: frozenset[int] = frozenset()
-    """Codes with which a gateway answers the cancel of what it does not stream any more."""
+    """Whether ``reqMarketDataType`` decides if it gets live or delayed data."""
+    not_found_codes: frozenset[int] = frozenset()
+    """The codes that answer the cancel of a stream that the gateway does not have."""
     awaited: str = ""
-    """The library's key for who awaits the first answer, where that is not the request id."""
+    """The library's key for a caller that awaits the first answer, if that is not the request id."""
     is_stream: Callable[[Arguments], bool] = _always
-    """Whether such a request is a subscription; a snapshot is none."""
+    """Whether a request is a subscription. A snapshot is not."""
     cancel_arguments: Callable[[Arguments], Arguments] = _nothing
-    """What the cancel takes besides the request id."""
+    """The arguments of the cancel, without the request id."""
     prepare: Callable[[Library, Key, Subscription], Arguments] = _as_asked
-    """Before each sending: clears what must be cleared, and returns the arguments to send."""
+    """Called before each sending. Clears outdated data, and returns the arguments to send."""
+    has_own_times: bool = False
+    """Whether it has message times of its own, because another stream of the same object could hide its silence."""
     answered: Callable[[Library, Key, Subscription], None] = _no_more
-    """After each of its messages, where the library writes them into a list or a PnL."""
+    """Called after each message that the library writes into a list or a PnL."""
 
     def split(self, arguments: Arguments) -> tuple[Key, Arguments]:
-        """The key, and the arguments without it."""
+        """Split the arguments into the key and the other arguments."""
         if not self.has_id:
             return self.name, arguments
         return arguments["reqId"], {name: value for name, value in arguments.items() if name != "reqId"}
 
     def joined(self, key: Key, arguments: Arguments) -> Arguments:
-        """The arguments with the key, where it is an id."""
+        """Add the key to the arguments if it is an id."""
         return {"reqId": key, **arguments} if self.has_id else arguments
 
 
-class AfterGap(Value):
-    """Subscriptions after an outage, in words: which run again, which were refused, and how bars were filled up."""
+class AfterGap(FrozenRecord):
+    """Subscriptions after an outage, in words: restored, refused, and how bars were filled up."""
 
     restored: tuple[str, ...]
     refused: tuple[str, ...]
@@ -108,29 +110,36 @@ class AfterGap(Value):
 
 
 class Subscription:
-    """One subscription: the object in the caller's hands, None where the library has none, and how it was asked for.
+    """One subscription: the object that the program holds (``None`` if the library has none), and its request.
 
-    ``arguments`` are copies: the caller may alter a contract later. ``heard``: when its last messages came, in the
-    loop's time, in this session. ``data_type``: of market data, live or delayed, which the program had asked for last
-    before. ``lost_at``: wall time at which an earlier session lost it; ``filled``: how many bars
-    have come over the gap since. ``is_early``: asked for before the first session, whose order ids were not known.
-    ``asked_on_connect``: by a handler of ``connectedEvent``, which asks for the same in each session: what, and a
-    number where there are several.
+    Attributes:
+        arguments: The arguments of the request. These are copies, because the program may change a contract later.
+        message_times: When its last messages came in this session, in the loop's time.
+        data_type: The type of market data, live or delayed, that the program had set before.
+        lost_at: The wall time at which an earlier session lost it.
+        filled: How many bars were added for the gap.
+        max_silence: How long it may be silent, judged by its ticks in the last session or stream.
+        has_ticked: Whether it has ticked before.
+        is_early: Whether it was requested before the first session, when the valid ids were unknown.
+        requested_on_connect: Identifies a request of a ``connectedEvent`` handler, which repeats it in each session:
+            its kind, arguments and number.
     """
 
     lost_at: float | None = None
     filled: int | None = None
+    max_silence: float | None = None
+    has_ticked = False
     is_early = False
-    asked_on_connect: Hashable = None
+    requested_on_connect: Hashable = None
 
-    def __init__(self, kind: Kind, obj: Any, arguments: Arguments, data_type: int) -> None:
+    def __init__(self, kind: SubscriptionKind, obj: Any, arguments: Arguments, data_type: int) -> None:
         self.kind = kind
         self.obj = obj
         self.arguments = arguments
         self.data_type = data_type
-        self.heard: deque[float] = deque()
+        self.message_times: deque[float] = deque()
 
     @property
     def slot(self) -> Hashable:
-        """What a second request replaces."""
+        """Its slot. A second subscription with the same slot replaces it."""
         return self.kind.library_map.slot(self)

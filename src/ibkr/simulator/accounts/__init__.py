@@ -1,1 +1,1 @@
-"""Answers about accounts, positions, and profit and loss."""
+"""Requests about accounts, positions, and profit and loss (PnL)."""

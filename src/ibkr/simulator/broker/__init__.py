@@ -1,1 +1,1 @@
-"""The small broker behind the gateway: orders, their executions, and the book they leave. Pure, without a clock."""
+"""The broker behind the gateway: orders, executions, positions. Pure, without a clock."""

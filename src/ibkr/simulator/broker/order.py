@@ -1,4 +1,4 @@
-"""An order, in the state that it has reached; each change makes a new one."""
+"""`Order` and its `Terms`, `Execution`. All are immutable: a change makes a new object."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ SUBMITTED, FILLED, CANCELLED, INACTIVE = "Submitted", "Filled", "Cancelled", "In
 
 _ENDED = (FILLED, CANCELLED, INACTIVE)
 EXERCISE, LAPSE = 1, 2
-"""What `exerciseOptions` asks for."""
+"""The actions of `exerciseOptions`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What whoever placed an order asks for, and may change.
+    """What the owner of an order asks for and can change.
 
-    Prices are None as long as they are not given; `sent` holds all fields of placeOrder by name.
+    A price that is not given is `None`. `sent` holds all fields of placeOrder by name.
     """
 
     action: str
@@ -40,47 +40,50 @@ class Terms:
 
     @property
     def sign(self) -> int:
-        """1 if it buys, -1 if it sells."""
+        """1 for a buy order, -1 for a sell order."""
         return 1 if self.action == "BUY" else -1
 
     @property
     def has_trigger(self) -> bool:
-        """Whether it waits for a price before it works."""
-        return self.is_stop or self.is_touched
+        """Whether the order waits for a price before it can trade."""
+        return self.is_stop or self.is_if_touched
 
     @property
     def is_stop(self) -> bool:
-        """Whether the price that it waits for is worse than the market's."""
+        """Whether the trigger price is worse than the market price."""
         return self.order_type in order_types.STOPS
 
     @property
-    def is_touched(self) -> bool:
-        """Whether the price that it waits for is better than the market's."""
+    def is_if_touched(self) -> bool:
+        """Whether the trigger price is better than the market price."""
         return self.order_type in order_types.TOUCHED
 
     @property
     def is_trailing(self) -> bool:
-        """Whether its stop follows the market."""
+        """Whether the stop price follows the market."""
         return self.order_type in order_types.TRAILING
 
     @property
     def is_pegged(self) -> bool:
-        """Whether its price follows the market and never crosses it."""
+        """Whether the price follows the market and never crosses it."""
         return self.order_type in order_types.PEGGED
 
     @property
-    def is_held_back(self) -> bool:
-        """Whether it waits for what is not simulated: an auction, a condition, a time. It is filled by hand."""
+    def needs_manual_fill(self) -> bool:
+        """Whether the order waits for something that is not simulated: an auction, a condition, a time.
+
+        Only `Gateway.fill` can fill such an order.
+        """
         is_auction = self.order_type in order_types.ON_CLOSE or self.tif == order_types.AT_OPENING
         return is_auction or bool(self.sent.get("conditions") or self.sent.get("good_after_time"))
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order. `order_id` 0 and `client_id` 0: entered in TWS itself, and not bound yet.
+    """An order. With `order_id` 0 and `client_id` 0, it was entered in TWS and is not bound yet.
 
-    `stop_price` is where its stop stands now; `is_held` is one whose parent has to be filled first. Combinations have
-    `legs`. `exercise` is `EXERCISE` or `LAPSE` for an instruction about an option that is held.
+    `stop_price` is the current stop. `is_held` means that the order waits for the fill of its parent. A combination has
+    `legs`. `exercise` is `EXERCISE` or `LAPSE` if the order is an instruction about an option position.
     """
 
     perm_id: int
@@ -106,16 +109,16 @@ class Order:
 
     @property
     def symbol(self) -> str:
-        """The symbol of its contract."""
+        """The symbol of the contract."""
         return self.instrument.symbol
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """What it trades: its legs, or else its own instrument."""
+        """The instruments that it trades: its legs, or its own instrument."""
         return tuple(leg.instrument for leg in self.legs) or (self.instrument,)
 
     def changes(self, quantity: float) -> list[tuple[Instrument, float]]:
-        """What a fill of this quantity does to positions: instruments and signed quantities."""
+        """Return how a fill of this quantity changes positions: instruments and signed quantities."""
         signed = self.terms.sign * quantity
         if not self.legs:
             return [(self.instrument, signed)]
@@ -128,47 +131,47 @@ class Order:
 
     @property
     def quantity(self) -> float:
-        """Ordered in all, in shares or contracts."""
+        """The total quantity, in shares or contracts."""
         return self.terms.quantity
 
     @property
     def order_type(self) -> str:
-        """MKT, LMT, STP or any other of `order_types.ORDER_TYPES`."""
+        """MKT, LMT, STP, or any other of `order_types.ORDER_TYPES`."""
         return self.terms.order_type
 
     @property
     def remaining(self) -> float:
-        """Not filled yet; of an order that has ended nothing remains to be filled, but this stays."""
+        """The quantity that is not filled. It remains after the order has ended."""
         return self.terms.quantity - self.filled
 
     @property
     def is_live(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the order has not ended."""
         return self.status not in _ENDED
 
     @property
     def is_working(self) -> bool:
-        """Whether the market can fill or trigger it."""
+        """Whether the market can fill or trigger the order."""
         return self.status in (PRE_SUBMITTED, SUBMITTED)
 
     @property
     def why_held(self) -> str:
-        """What it waits for, in the words of orderStatus."""
+        """What the order waits for, as in the field `whyHeld` of orderStatus."""
         is_waiting = self.status == PRE_SUBMITTED and self.terms.is_stop and not self.is_triggered
         return ",".join(["child"] * self.is_held + ["trigger"] * is_waiting)
 
     @property
     def is_from_tws(self) -> bool:
-        """Whether it was entered in TWS itself, bound or not."""
+        """Whether the order was entered in TWS, bound or not."""
         return self.client_id == 0 and self.order_id <= 0
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A fill of an order, or of one leg of a combination: `instrument` and `action` are its own.
+    """A fill of an order, or of one leg of a combination.
 
-    `shares` is its own quantity, `cumulative` and `average_price` are those of the order (or leg) after it. `time` is
-    in seconds since the epoch; `realized_pnl` is None for one that closes nothing.
+    `instrument`, `action`, and `shares` describe this fill. `cumulative` and `average_price` describe the order or leg
+    after this fill. `time` is in seconds since the epoch. `realized_pnl` is `None` if the fill closes nothing.
     """
 
     exec_id: str
@@ -186,7 +189,7 @@ class Execution:
 
     @property
     def symbol(self) -> str:
-        """The symbol of its contract."""
+        """The symbol of the contract."""
         return self.instrument.symbol
 
     @property
@@ -196,10 +199,10 @@ class Execution:
 
     @property
     def signed_shares(self) -> float:
-        """The shares, negative if they are sold."""
+        """The shares, negative for a sale."""
         return self.shares if self.action == "BUY" else -self.shares
 
     @property
     def is_combo(self) -> bool:
-        """Whether it is of a combination as a whole, whose legs have executions of their own."""
+        """Whether this is the execution of a combination itself. Its legs have their own executions."""
         return self.instrument.sec_type == "BAG"

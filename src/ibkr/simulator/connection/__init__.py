@@ -1,1 +1,1 @@
-"""One connection: the port it comes in by, hello, what is read from it, and the way out."""
+"""One connection: listener, session start, received requests, sent messages."""

@@ -1,4 +1,4 @@
-"""The listening socket: opened, shut, and opened again on the same port, which nobody else is given meanwhile."""
+"""The listening socket: opened, closed, and opened again on the same port, which stays reserved while it is closed."""
 
 import asyncio
 import contextlib
@@ -10,21 +10,22 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ibkr.simulator.connection.client import Client
-from ibkr.simulator.hub import Hub
+from ibkr.simulator.connection.client_connection import ClientConnection
+from ibkr.simulator.gateway_state import GatewayState
 
 log = logging.getLogger("ibkr.simulator")
 
 _TRY_AGAIN = 0.05
-_CAN_HOLD = sys.platform == "linux"
-"""Whether a second socket may be bound to a port that is held, without a share in what arrives there. Elsewhere a port
-that is shut is free for anybody."""
+_CAN_RESERVE = sys.platform == "linux"
+"""Whether a second socket can reserve a port that is in use, without receiving connections. Only on Linux. Elsewhere,
+another program can use the port while the gateway does not listen.
+"""
 
 _Socket = TypeVar("_Socket", bound=socket.socket)
 
 
 class _ListeningSocket(socket.socket):
-    """Remembers what it accepted last: a cancelled `loop.sock_accept` would lose it unclosed."""
+    """Keeps the last accepted socket, because a cancelled `loop.sock_accept` would lose it without closing it."""
 
     accepted: socket.socket | None = None
 
@@ -34,18 +35,18 @@ class _ListeningSocket(socket.socket):
 
 
 class Listener:
-    """Accepts connections for a hub. `port` is the chosen one once it was open, and stays.
+    """Accepts connections for a gateway. After `open`, `port` is the actual port and stays the same.
 
-    Not an `asyncio.Server`: one that is closed while it accepts leaves that connection hanging.
+    This is not an `asyncio.Server`, which leaves a connection hanging if it is closed while it accepts.
     """
 
-    def __init__(self, host: str, port: int, hub: Hub) -> None:
+    def __init__(self, host: str, port: int, state: GatewayState) -> None:
         self.host = host
         self.port = port
-        self._home = port
-        self.hub = hub
+        self._first_port = port
+        self.state = state
         self._socket: _ListeningSocket | None = None
-        self._held: dict[int, socket.socket] = {}
+        self._reserved: dict[int, socket.socket] = {}
         self._accepting: asyncio.Task[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,70 +54,70 @@ class Listener:
 
     @property
     def is_reopening_now(self) -> bool:
-        """Whether the port is about to be open, without a wait."""
+        """Whether the port is about to open, without a wait."""
         return self._reopening is not None and self._wait == 0
 
     async def open(self) -> None:
-        """Listen. Raises `OSError` if the address cannot be bound."""
+        """Start to listen. Raises `OSError` if the address cannot be bound."""
         if not _is_loopback(self.host):
-            log.warning("the simulated gateway listens on %s: anybody who reaches it can use it", self.host)
+            log.warning("the simulated gateway listens on %s: everybody who can reach it can use it", self.host)
         family, _, protocol, _, address = await self._look_up()
-        if _CAN_HOLD and self.port not in self._held:
-            held = _bound(socket.socket, family, protocol, address)
-            address = held.getsockname()
-            self._held[address[1]] = held
-        listening = _bound(_ListeningSocket, family, protocol, address)
+        if _CAN_RESERVE and self.port not in self._reserved:
+            reserved = _bind(socket.socket, family, protocol, address)
+            address = reserved.getsockname()
+            self._reserved[address[1]] = reserved
+        listening = _bind(_ListeningSocket, family, protocol, address)
         try:
             listening.listen(128)
             listening.setblocking(False)
-        except BaseException:  # whatever it was is raised; the socket is not left open
+        except BaseException:  # any error: close the socket, and raise it
             listening.close()
             raise
         self._socket = listening
         self.port = listening.getsockname()[1]
-        self._home = self._home or self.port
-        self.hub.is_accepting = True
+        self._first_port = self._first_port or self.port
+        self.state.is_accepting = True
         self._accepting = self._start(self._accept(listening))
         log.debug("listening on %s:%s", self.host, self.port)
 
     async def _look_up(self) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]:
-        # "localhost" may mean two addresses, which would get two different ports.
+        # "localhost" can have two addresses, which would get two different ports.
         host = "127.0.0.1" if self.host == "localhost" else self.host
-        if _is_number(host):  # needs no resolver, and so no thread
+        if _is_number(host):  # no resolver, and so no thread
             return socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
-        return (await self.hub.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
+        return (await self.state.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
 
-    def shut(self) -> None:
-        """The port refuses from now on; connections that stand are left alone."""
-        self.hub.is_accepting = False
+    def stop_listening(self) -> None:
+        """Refuse connections from now on. Existing connections continue."""
+        self.state.is_accepting = False
         for task in (self._reopening, self._accepting):
             if task is not None:
                 task.cancel()
         self._reopening = self._accepting = None
         if self._socket is not None:
             with contextlib.suppress(NotImplementedError):  # a loop without readers, as on Windows
-                self.hub.loop.remove_reader(self._socket)
+                self.state.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
 
     async def close(self) -> None:
-        """Shut for good: return when nothing of it is left, and its ports are anybody's."""
-        self.shut()
-        for held in self._held.values():
-            held.close()
-        self._held.clear()
+        """Stop listening for good, and free the ports. Returns when all tasks have ended."""
+        self.stop_listening()
+        for reserved in self._reserved.values():
+            reserved.close()
+        self._reserved.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     def check(self, port: int) -> None:
-        """Raises `OSError` if another program has this port."""
+        """Raise `OSError` if another program uses this port."""
         if port != self.port:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            _bound(socket.socket, family, 0, (self.host, port)).close()
+            _bind(socket.socket, family, 0, (self.host, port)).close()
 
     def move(self, port: int) -> None:
-        """Refuse here, and listen at another port at once; 0 takes any that is free."""
-        self.shut()
+        """Stop listening here, and listen on another port immediately. 0 chooses a free port."""
+        self.stop_listening()
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             if port == 0:
@@ -125,72 +126,72 @@ class Listener:
         self.port = port
         self.reopen_after(0)
 
-    def go_home(self) -> None:
-        """Back to the first port, if it was moved."""
-        if self.port != self._home:
-            self.move(self._home)
+    def return_to_first_port(self) -> None:
+        """Move back to the first port."""
+        if self.port != self._first_port:
+            self.move(self._first_port)
 
     def reopen_after(self, seconds: float) -> None:
-        """Listen again on the same port after so many seconds; `shut` revokes it."""
+        """Listen on the same port again after this many seconds. `stop_listening` cancels it."""
         self._wait = seconds
         self._reopening = self._start(self._reopen(seconds))
 
     def reopen_now(self) -> None:
-        """End the waiting of a pending reopening."""
+        """Reopen the port now, if a reopening is pending."""
         if self._reopening is not None:
-            self.shut()
+            self.stop_listening()
             self.reopen_after(0)
 
     async def _accept(self, listening: _ListeningSocket) -> None:
-        loop = self.hub.loop
+        loop = self.state.loop
         try:
             while True:
                 try:
                     connection, _ = await loop.sock_accept(listening)
-                except OSError as error:  # the caller has gone already, or no file is left
-                    log.error("cannot accept a connection, trying on: %s", error)
+                except OSError as error:  # the client has gone, or no file descriptor is left
+                    log.error("cannot accept a connection, retrying: %s", error)
                     await asyncio.sleep(_TRY_AGAIN)
                     continue
                 listening.accepted = None
-                await loop.connect_accepted_socket(lambda: Client(self.hub), connection)
+                await loop.connect_accepted_socket(lambda: ClientConnection(self.state), connection)
         finally:
             if listening.accepted is not None:
                 listening.accepted.close()
 
     async def _reopen(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        is_told = False
+        is_logged = False
         while True:
             try:
                 await self.open()
                 break
-            except OSError as error:  # someone else has the port now
-                if not is_told:
-                    log.error("cannot listen on port %s again, trying on: %s", self.port, error)
-                    is_told = True
-                    self.hub.changed()
+            except OSError as error:  # another program uses the port
+                if not is_logged:
+                    log.error("cannot listen on port %s again, retrying: %s", self.port, error)
+                    is_logged = True
+                    self.state.changed()
                 await asyncio.sleep(_TRY_AGAIN)
         log.info("port %s is open again", self.port)
         self._reopening = None
-        self.hub.changed()
+        self.state.changed()
 
     def _start(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = self.hub.loop.create_task(coroutine)
+        task = self.state.loop.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.critical("port %s is dead, restart the simulated gateway", self.port, exc_info=error)
+            log.critical("port %s has failed, restart the simulated gateway", self.port, exc_info=error)
 
 
-def _bound(kind: type[_Socket], family: socket.AddressFamily, protocol: int, address: Any) -> _Socket:
-    # Without its protocol a connection accepted here would not get asyncio's TCP_NODELAY.
+def _bind(kind: type[_Socket], family: socket.AddressFamily, protocol: int, address: Any) -> _Socket:
+    # Without its protocol, accepted connections would not get asyncio's TCP_NODELAY.
     made = kind(family, socket.SOCK_STREAM, protocol)
     try:
-        if os.name == "posix":  # elsewhere it would let two programs share the port
+        if os.name == "posix":  # elsewhere, two programs could share the port
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
     except BaseException:

@@ -1,1 +1,1 @@
-"""What the gateway can be put through, in one registry."""
+"""The faults that you can inject. `fault_registry` says how to add one."""

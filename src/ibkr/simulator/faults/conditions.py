@@ -1,17 +1,17 @@
-"""The conditions that the faults set: what holds for all connections, now."""
+"""`Conditions`: the state that faults set, which holds for all connections until `clear`."""
 
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ibkr.simulator.broker.order_errors import OrderErrors
-from ibkr.simulator.connection.outbox import AT_ONCE, Flow
-from ibkr.simulator.connection.time_zone import TimeZone
+from ibkr.simulator.broker.injected_errors import InjectedErrors
+from ibkr.simulator.connection.connection_time import TimeZone
+from ibkr.simulator.connection.send_queue import IMMEDIATE, SendProfile
 from ibkr.simulator.market.instrument import Instrument
 
 ANY = "any"
-"""In place of the name of a message: any message."""
+"""Stands for any message, in place of a name."""
 
 WEB_SERVER_ENDS = ("400", "close")
 
@@ -21,7 +21,7 @@ FARMS: dict[str, str] = {
     "ushmds": "hmds",
     "secdefnj": "secdef",
 }
-"""The farms that the gateway is connected to, and their kinds, in the order that TWS tells them."""
+"""The farms to which the gateway is connected, and their kinds, in the order in which TWS reports them."""
 
 _ELSEWHERE = (
     "usfarm.nj",
@@ -40,7 +40,8 @@ _ELSEWHERE = (
     "secdefeu",
     "secdefhk",
 )
-"""Farms that users' gateways tell of and this one is not connected to; notices about them can be had all the same."""
+"""Farms that real gateways report and that this gateway has no connection to. Faults can still send notices about them.
+"""
 
 _BROKEN = {
     "market": (2103, "Market data farm connection is broken:"),
@@ -55,7 +56,7 @@ _OK = {
 
 
 class OnRate(enum.StrEnum):
-    """What happens above the limit: the message waits, or is rejected with 100; or there is no limit."""
+    """What happens above the rate limit: the message waits, or gets error 100, or there is no limit."""
 
     PACE = "pace"
     REJECT = "reject"
@@ -64,9 +65,10 @@ class OnRate(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `rate` messages in any second. Raises `ValueError` for what cannot be one.
+    """At most `rate` messages in any second. Raises `ValueError` for invalid values.
 
-    The setting "Reject messages above maximum allowed message rate vs. applying pacing" of TWS; pacing is its default.
+    This is the setting "Reject messages above maximum allowed message rate vs. applying pacing" of TWS, whose default
+    is pacing.
     """
 
     rate: int
@@ -74,13 +76,13 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if self.rate < 1:
-            raise ValueError(f"rate: 1 message a second at least is needed, not {self.rate}")
+            raise ValueError(f"rate: at least 1 message a second is needed, not {self.rate}")
         if self.on_rate not in tuple(OnRate):
-            raise ValueError(f"on_rate: no such way {self.on_rate!r}, choose {', '.join(OnRate)}")
+            raise ValueError(f"on_rate: unknown value {self.on_rate!r}, choose {', '.join(OnRate)}")
 
 
-class Kind(enum.Enum):
-    """What is done to a message."""
+class MessageFaultKind(enum.Enum):
+    """What happens to a message."""
 
     DROP = "drop"
     DUPLICATE = "duplicate"
@@ -90,13 +92,13 @@ class Kind(enum.Enum):
 
 
 @dataclass
-class Twist:
-    """Done to so many messages of a name, over all connections.
+class MessageFault:
+    """A fault of the next `times` messages of a name, over all connections.
 
-    `seconds` belongs to a delay; `count` is the number of separators that a padded message gets.
+    `seconds` is for a delay. `count` is the number of separators that a padded message gets.
     """
 
-    kind: Kind
+    kind: MessageFaultKind
     times: float
     seconds: float = 0.0
     count: int = 0
@@ -104,51 +106,67 @@ class Twist:
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """How it treats what is not HTTP: it waits `seconds` for the end of the request, then answers 400 or closes."""
+    """The behavior "web_server": after `seconds` without a complete request, it answers 400 or closes."""
 
     seconds: float = 5.0
     end: str = WEB_SERVER_ENDS[0]
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """The error that all requests of one name get, until this time of the event loop."""
+
+    code: int
+    text: str
+    until: float
+
+
 @dataclass
 class Conditions:
-    """Fresh ones are those of a healthy gateway.
+    """The current conditions. With the defaults, the gateway is healthy.
 
-    `greeting` names what a new connection meets, `muted` holds names of requests that get no answer, `twists` what
-    happens to messages by their names, `order_errors` what the next requests about orders get. `denied_by` is the code
-    that refuses market data, `clock_off` and `late_executions` are in seconds. `web_server` says how the greeting of
-    that name behaves. None: as the gateway's settings have it, or not at all.
+    `behavior` says how new connections are treated (see `connection_behavior`), with `web_server` as its details.
+    `muted` holds the requests that get no answer, `refused` the requests that get an error, and `message_faults` the
+    faults of messages, all by name. `order_errors` holds the errors for the next requests about orders. `denied_by`
+    is the code that refuses market data. `clock_off` and `late_executions` are in seconds. `None` means that the
+    gateway's settings apply.
     """
 
-    greeting: str = "session"
+    behavior: str = "session"
     frozen: bool = False
     upstream_up: bool = True
     read_only: bool = False
     competing: bool = False
     denied_by: int | None = None
-    flow: Flow = AT_ONCE
-    twists: dict[str, Twist] = field(default_factory=dict)
+    send_profile: SendProfile = IMMEDIATE
+    message_faults: dict[str, MessageFault] = field(default_factory=dict)
     clock_off: float = 0.0
     late_executions: float = 0.0
     next_order_id: int | None = None
     rate_limit: RateLimit | None = None
-    order_errors: OrderErrors = field(default_factory=OrderErrors)
+    order_errors: InjectedErrors = field(default_factory=InjectedErrors)
     muted: set[str] = field(default_factory=set)
+    refused: dict[str, Refusal] = field(default_factory=dict)
     broken_farms: set[str] = field(default_factory=set)
     time_zone: TimeZone | None = None
     web_server: WebServer = field(default_factory=WebServer)
 
-    def change_flow(self, **changes: Any) -> None:
-        """Change how bytes leave, of what is put from now on."""
-        changed = replace(self.flow, **changes)
-        self.flow = AT_ONCE if changed == AT_ONCE else changed
+    def refusal(self, request: str, now: float) -> Refusal | None:
+        """Return the error that a request of this name gets, or `None`."""
+        refusal = self.refused.get(request)
+        return refusal if refusal is not None and now < refusal.until else None
 
-    def data_flows(self, farm: str) -> bool:
-        """Whether market data of this farm reaches the gateway's clients."""
+    def change_send_profile(self, **changes: Any) -> None:
+        """Change how bytes are sent that are queued from now on."""
+        changed = replace(self.send_profile, **changes)
+        self.send_profile = IMMEDIATE if changed == IMMEDIATE else changed
+
+    def has_data(self, farm: str) -> bool:
+        """Return whether clients get market data of this farm."""
         return self.upstream_up and not self.frozen and not self.competing and farm not in self.broken_farms
 
     def farm_notices(self) -> list[tuple[int, str]]:
-        """Code and text of what a new session is told of the farms, or of the lack of them."""
+        """Return code and text of the notices about farms, or about the upstream, for a new session."""
         if not self.upstream_up:
             return [
                 (
@@ -160,12 +178,12 @@ class Conditions:
 
 
 def known_farms(instruments: Iterable[Instrument]) -> list[str]:
-    """The farms that there are, those of these instruments among them."""
+    """Return all known farms, including the farms of the instruments."""
     return sorted({*FARMS, *_ELSEWHERE, *(item.farm for item in instruments)})
 
 
 def farm_kind(farm: str) -> str:
-    """market, hmds or secdef, by the farm's name."""
+    """Return the kind of a farm by its name: market, hmds, or secdef."""
     if farm in FARMS:
         return FARMS[farm]
     if farm.startswith("secdef"):
@@ -174,6 +192,6 @@ def farm_kind(farm: str) -> str:
 
 
 def farm_notice(farm: str, is_up: bool) -> tuple[int, str]:
-    """Code and text by which TWS tells the state of a farm."""
+    """Return code and text of the notice about the state of a farm."""
     code, text = (_OK if is_up else _BROKEN)[farm_kind(farm)]
     return code, text + farm

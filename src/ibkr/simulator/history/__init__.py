@@ -1,1 +1,1 @@
-"""The past of an instrument, and the requests for it."""
+"""Historical data: past prices, and the requests for them."""

@@ -1,1 +1,1 @@
-"""What is traded, when, and at which price."""
+"""Instruments, trading hours, and quotes."""

@@ -1,17 +1,17 @@
-"""Bars, as they grow from quotes that come and as history makes them."""
+"""`Bar`: a price bar, built from live quotes or from history."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from ibkr.simulator.market.walk import Quote
+from ibkr.simulator.market.quotes import Quote
 
 SECONDS: Final = 5
-"""Of a real-time bar, and between two updates of a historical one, by the market's clock."""
+"""Length of a real-time bar, and time between updates of a historical bar, in seconds of the market's clock."""
 
 
 @dataclass
 class Bar:
-    """A bar that grows; `start` in seconds since the epoch. `wap` is the average price, by size where there is one."""
+    """A bar. `start` is in seconds since the epoch. `wap` is the average price, weighted by size if it is traded."""
 
     start: int
     open: float
@@ -23,7 +23,7 @@ class Bar:
     count: int = 0
 
     def add(self, price: float, size: int) -> None:
-        """One more price, with the size that was traded at it."""
+        """Add a price, and the size that was traded at it."""
         self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
         before = self.wap * (self.volume if size else self.count)
         self.volume += size
@@ -32,5 +32,5 @@ class Bar:
 
 
 def price_of(quote: Quote, what: str) -> float:
-    """What a bar of this `whatToShow` is made of."""
+    """Return the price of a quote for bars of this `whatToShow`."""
     return {"BID": quote.bid, "ASK": quote.ask, "MIDPOINT": round(quote.mid, 6)}.get(what, quote.last)

@@ -1,7 +1,7 @@
-"""Trading calendars: the hours of an exchange, its holidays and its short days.
+"""Trading calendars: the hours of an exchange, its holidays, and its short days.
 
-Holidays are rules and not lists, because history asks about any year since 1990. The tests compare them with the
-calendars that the exchanges have published.
+Holidays are rules and not lists, because history can start in 1990. The tests compare them with the calendars that the
+exchanges have published.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ _MONDAY, _THURSDAY, _SATURDAY, _SUNDAY = 0, 3, 5, 6
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Opening and closing in minutes from midnight; a negative opening is on the evening before."""
+    """Opening and closing, in minutes from midnight. A negative opening is on the evening before."""
 
     opens: int
     closes: int
@@ -32,9 +32,10 @@ def _no_days(year: int) -> Days:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When an exchange trades. `holidays` and `short_days` give the days of a year.
+    """When an exchange trades. `holidays` and `short_days` return the days of a year.
 
-    On a short day trading ends at `short_close` (minutes from midnight) in regular hours, and at `short_end` in all.
+    On a short day, trading ends at `short_close` in regular hours and at `short_end` in all hours, in minutes from
+    midnight.
     """
 
     all_hours: Hours
@@ -46,11 +47,11 @@ class Calendar:
     weekend: frozenset[int] = field(default=frozenset({_SATURDAY, _SUNDAY}))
 
     def is_trading_day(self, day: dt.date) -> bool:
-        """Whether the exchange opens on this day."""
+        """Return whether the exchange opens on this day."""
         return day.weekday() not in self.weekend and day not in self.holidays(day.year)
 
     def hours(self, day: dt.date, regular: bool) -> Hours:
-        """The hours of a trading day."""
+        """Return the hours of a trading day."""
         usual = self.regular_hours if regular else self.all_hours
         if day not in self.short_days(day.year):
             return usual
@@ -58,7 +59,7 @@ class Calendar:
 
 
 def _easter(year: int) -> dt.date:
-    """Easter Sunday, by the anonymous Gregorian algorithm."""
+    """Return Easter Sunday, by the anonymous Gregorian algorithm."""
     century, of_century = divmod(year, 100)
     golden = year % 19
     leaps, rest = divmod(century, 4)
@@ -71,7 +72,7 @@ def _easter(year: int) -> dt.date:
 
 
 def _nth(year: int, month: int, weekday: int, number: int) -> dt.date:
-    """The so-many-th Monday, Thursday, ... of a month; -1 is the last."""
+    """Return the n-th Monday, Thursday, ... of a month. -1 is the last day of this kind."""
     if number < 0:
         last = (dt.date(year, month, 28) + 4 * _DAY).replace(day=1) - _DAY
         return last - (last.weekday() - weekday) % 7 * _DAY
@@ -80,7 +81,7 @@ def _nth(year: int, month: int, weekday: int, number: int) -> dt.date:
 
 
 def _nearest(day: dt.date) -> dt.date:
-    """A holiday on Saturday is kept on Friday, one on Sunday on Monday."""
+    """Move a holiday from Saturday to Friday, and from Sunday to Monday."""
     return day + {_SATURDAY: -1, _SUNDAY: 1}.get(day.weekday(), 0) * _DAY
 
 
@@ -96,12 +97,12 @@ _CLOSED_ONCE: Final = frozenset(
         dt.date(2025, 1, 9),
     }
 )
-"""Days on which New York did not open although the rules say so: funerals, attacks, storms."""
+"""Days on which New York was closed against the rules: funerals, attacks, storms."""
 
 
 @functools.lru_cache(maxsize=256)
 def new_york_holidays(year: int) -> Days:
-    """The days of a year on which NYSE and NASDAQ do not open."""
+    """Return the days of a year on which NYSE and NASDAQ are closed."""
     found = {
         _nth(year, 2, _MONDAY, 3),
         _easter(year) - 2 * _DAY,
@@ -113,7 +114,7 @@ def new_york_holidays(year: int) -> Days:
         *(day for day in _CLOSED_ONCE if day.year == year),
     }
     new_year = dt.date(year, 1, 1)
-    if new_year.weekday() != _SATURDAY:  # it is not kept in the old year
+    if new_year.weekday() != _SATURDAY:  # it is not moved into the old year
         found.add(_nearest(new_year))
     if year >= 1998:
         found.add(_nth(year, 1, _MONDAY, 3))
@@ -124,26 +125,26 @@ def new_york_holidays(year: int) -> Days:
 
 @functools.lru_cache(maxsize=256)
 def new_york_short_days(year: int) -> Days:
-    """The days of a year on which New York closes at 13:00."""
+    """Return the days of a year on which New York closes at 13:00."""
     days = {dt.date(year, 7, 3), _nth(year, 11, _THURSDAY, 4) + _DAY, dt.date(year, 12, 24)}
     return frozenset(days - new_york_holidays(year))
 
 
 @functools.lru_cache(maxsize=256)
 def chicago_holidays(year: int) -> Days:
-    """The days of a year on which CME does not open."""
+    """Return the days of a year on which CME is closed."""
     return frozenset({_nearest(dt.date(year, 1, 1)), _easter(year) - 2 * _DAY, _nearest(dt.date(year, 12, 25))})
 
 
 @functools.lru_cache(maxsize=256)
 def chicago_short_days(year: int) -> Days:
-    """The days of a year on which CME closes at noon: most holidays of New York, and its short days."""
+    """Return the days of a year on which CME closes at noon: most holidays and all short days of New York."""
     return (new_york_holidays(year) | new_york_short_days(year)) - chicago_holidays(year) - _CLOSED_ONCE
 
 
 @functools.lru_cache(maxsize=256)
 def frankfurt_holidays(year: int) -> Days:
-    """The days of a year on which Xetra and Eurex do not open."""
+    """Return the days of a year on which Xetra and Eurex are closed."""
     easter = _easter(year)
     fixed = ((1, 1), (5, 1), (12, 24), (12, 25), (12, 26), (12, 31))
     return frozenset({*(dt.date(year, *day) for day in fixed), easter - 2 * _DAY, easter + _DAY})
@@ -151,7 +152,7 @@ def frankfurt_holidays(year: int) -> Days:
 
 @functools.lru_cache(maxsize=256)
 def london_holidays(year: int) -> Days:
-    """The days of a year on which the London exchange does not open."""
+    """Return the days of a year on which the London exchange is closed."""
     easter = _easter(year)
     found = {easter - 2 * _DAY, easter + _DAY, *(_nth(year, *day) for day in ((5, 0, 1), (5, 0, -1), (8, 0, -1)))}
     for month, number in ((1, 1), (12, 25), (12, 26)):
@@ -164,7 +165,7 @@ def london_holidays(year: int) -> Days:
 
 @functools.lru_cache(maxsize=256)
 def forex_holidays(year: int) -> Days:
-    """The days of a year on which currencies are not traded."""
+    """Return the days of a year on which currencies are not traded."""
     return frozenset({dt.date(year, 1, 1), dt.date(year, 12, 25)})
 
 
@@ -199,4 +200,4 @@ CALENDARS: Final[dict[str, Calendar]] = {
     "EUREX": Calendar(Hours(60 + 10, 22 * 60), Hours(8 * 60, 22 * 60), frankfurt_holidays),
     "LSE": Calendar(Hours(8 * 60, 16 * 60 + 30), Hours(8 * 60, 16 * 60 + 30), london_holidays),
 }
-"""By the name that instruments give. Hours are in the instrument's own zone."""
+"""The calendars by the name that instruments use. Hours are in the instrument's time zone."""

@@ -1,16 +1,16 @@
-"""All instruments of one gateway, and how the contract fields of a request find them."""
+"""`Instruments`: all instruments of one gateway, and the search by contract fields."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ibkr.simulator.market import sessions
+from ibkr.simulator.market import trading_sessions
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.options import Chain
 
 _LISTED: Final = ("SMART", "", "BEST")
 _OTHER_NAMES: Final = {"ISLAND": "NASDAQ", "GLOBEX": "CME", "ECBOT": "CBOT"}
-"""Exchanges that TWS has renamed; it takes the old names too."""
+"""Exchanges that TWS has renamed. TWS accepts the old names, too."""
 
 _NUMBERS: Final = ("isin", "cusip", "figi")
 
@@ -24,7 +24,7 @@ class Rule:
 
 
 class Instruments:
-    """All instruments of one gateway. Option chains are made when they are first asked for."""
+    """All instruments of one gateway. Option chains are created at their first use."""
 
     def __init__(self, listed: list[Instrument], chains: list[Chain], rules: list[Rule]) -> None:
         self.listed = tuple(listed)
@@ -42,30 +42,30 @@ class Instruments:
 
     @property
     def live(self) -> list[Instrument]:
-        """Those whose live data the user has, options aside."""
+        """The instruments with live data for the user, without options."""
         return [item for item in self.listed if item.market_data == "live"]
 
     def by_con_id(self, con_id: int) -> Instrument | None:
-        """The instrument of this contract id."""
+        """Return the instrument of this contract id."""
         found = self._listed_by_con_id.get(con_id)
         chains = (chain for chain in self.chains if con_id in chain.con_ids and con_id in chain.by_con_id)
         return found or next((chain.by_con_id[con_id] for chain in chains), None)
 
-    def by_number(self, kind: str, number: str) -> list[Instrument]:
-        """The instruments of this ISIN, CUSIP or FIGI."""
+    def by_security_id(self, kind: str, number: str) -> list[Instrument]:
+        """Return the instruments of this ISIN, CUSIP, or FIGI."""
         name = kind.lower()
         if name not in _NUMBERS or not number:
             return []
         return [item for item in self.listed if getattr(item, name) == number.upper()]
 
     def chain_of(self, option: Instrument) -> Chain:
-        """The chain that an option belongs to."""
+        """Return the chain of an option."""
         return next(chain for chain in self.chains if option.con_id in chain.con_ids)
 
     def find(self, query: Mapping[str, str]) -> list[Instrument]:
-        """The instruments that a request's contract fields fit; a field left empty fits all.
+        """Return the instruments that match the contract fields of a request. An empty field matches all.
 
-        A contract id is enough by itself, as it is for TWS.
+        A contract id is enough alone, as in TWS.
         """
         con_id, kind = query.get("con_id", ""), query.get("sec_type", "").upper()
         if con_id not in ("", "0"):
@@ -76,18 +76,18 @@ class Instruments:
         if not (query.get("symbol") or query.get("local_symbol") or kind == "NEWS"):
             return []
         if kind in ("CONTFUT", "FUT+CONTFUT"):
-            futures = [item for item in self.listed if _fits(item, {**query, "sec_type": "FUT"})]
-            return [*(_by_date(futures) if kind != "CONTFUT" else []), *_continuous(futures)]
+            futures = [item for item in self.listed if _matches(item, {**query, "sec_type": "FUT"})]
+            return [*(_by_date(futures) if kind != "CONTFUT" else []), *_continuous_futures(futures)]
         if kind not in ("OPT", "FOP"):
-            fitting = [item for item in self.listed if _fits(item, query)]
-            # Without a kind, a symbol means the first kind that has it.
+            fitting = [item for item in self.listed if _matches(item, query)]
+            # Without a type, a symbol means the first security type that has it.
             return _by_date([item for item in fitting if kind or item.sec_type == fitting[0].sec_type])
         symbol = query.get("symbol", "").upper()
         chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
-        return [item for chain in chains for item in chain.options if _fits(item, query)]
+        return [item for chain in chains for item in chain.options if _matches(item, query)]
 
-    def matching(self, pattern: str) -> list[Instrument]:
-        """Up to 16 listed instruments for what somebody has typed: by symbol, else by a word of the name."""
+    def search(self, pattern: str) -> list[Instrument]:
+        """Return up to 16 listed instruments whose symbol starts with the pattern, or whose name contains it."""
         wanted = pattern.upper()
         found = [item for item in self.listed if item.sec_type in ("STK", "IND", "CASH", "CRYPTO")]
         by_symbol = [item for item in found if item.symbol.upper().startswith(wanted)]
@@ -95,7 +95,7 @@ class Instruments:
         return [*sorted(by_symbol, key=lambda item: len(item.symbol)), *by_name][:16]
 
     def derivatives_of(self, item: Instrument) -> list[str]:
-        """The kinds of derivative that there are on an instrument."""
+        """Return the kinds of derivatives of an instrument."""
         if item.sec_type == "STK":
             return ["CFD", "OPT", "IOPT", "WAR", "BAG"] if item.currency == "USD" else ["CFD", "IOPT"]
         futures = any(other.sec_type == "FUT" and other.under_con_id == item.con_id for other in self.listed)
@@ -104,13 +104,13 @@ class Instruments:
 
 
 def _by_date(found: list[Instrument]) -> list[Instrument]:
-    """Futures by their last trade, all else as it is listed."""
+    """Sort futures by their last trade date, and leave all else in order."""
     return sorted(found, key=lambda item: item.last_trade_date if item.sec_type == "FUT" else "")
 
 
-def _continuous(futures: list[Instrument]) -> list[Instrument]:
-    """The continuous future of each trading class: the first that still trades, under its own contract id."""
-    today = f"{sessions.today():%Y%m%d}"
+def _continuous_futures(futures: list[Instrument]) -> list[Instrument]:
+    """Return the continuous future of each trading class: the first that still trades, with its own contract id."""
+    today = f"{trading_sessions.today():%Y%m%d}"
     front: dict[str, Instrument] = {}
     for item in _by_date(futures):
         if item.last_trade_date >= today:
@@ -118,7 +118,7 @@ def _continuous(futures: list[Instrument]) -> list[Instrument]:
     return [replace(item, sec_type="CONTFUT") for item in front.values()]
 
 
-def _fits(item: Instrument, query: Mapping[str, str]) -> bool:
+def _matches(item: Instrument, query: Mapping[str, str]) -> bool:
     for name in ("sec_type", "currency", "local_symbol", "multiplier", "trading_class"):
         wanted = query.get(name, "")
         if wanted and wanted.upper() != str(getattr(item, name)).upper():
@@ -130,15 +130,15 @@ def _fits(item: Instrument, query: Mapping[str, str]) -> bool:
         return False
     if item.strike and not _is_strike(item, query):
         return False
-    listed = renamed(query.get("primary_exchange", ""))
+    listed = current_name(query.get("primary_exchange", ""))
     if listed and item.primary_exchange and listed not in (item.primary_exchange, item.exchange):
         return False
-    exchange = renamed(query.get("exchange", ""))
+    exchange = current_name(query.get("exchange", ""))
     return exchange in _LISTED or exchange in {*item.valid_exchanges.split(","), item.exchange}
 
 
-def renamed(exchange: str) -> str:
-    """An exchange by its name of today."""
+def current_name(exchange: str) -> str:
+    """Return the current name of an exchange."""
     return _OTHER_NAMES.get(exchange, exchange)
 
 

@@ -1,15 +1,15 @@
-"""One contract, and the fields in which messages tell of it."""
+"""`Instrument`: one contract with its details."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One contract with the details that TWS gives of it, and where its price starts.
+    """One contract with the details that TWS reports, and its first price.
 
-    `market_data` is what the simulated user is subscribed to: live, delayed (may have it delayed) or none.
-    `last_trade_time` is `HH:MM` in the instrument's zone. The fields from `cusip` on are those of bonds, of which
-    `last_trade_date` is the maturity and `coupon` is in percent.
+    `market_data` is the user's subscription: live, delayed (delayed data is allowed), or none. `last_trade_time` is
+    `HH:MM` in the instrument's time zone. The fields from `cusip` on are for bonds. There, `last_trade_date` is the
+    maturity, and `coupon` is in percent.
     """
 
     con_id: int
@@ -52,16 +52,16 @@ class Instrument:
 
     @property
     def venue(self) -> str:
-        """Where it is listed, or else traded."""
+        """The exchange where it is listed, or else traded."""
         return self.primary_exchange or self.exchange
 
     @property
     def has_trades(self) -> bool:
-        """Whether it is traded by size: a currency pair is only quoted, an index is computed."""
+        """Whether trades with a size exist. A currency pair is only quoted, an index is computed."""
         return self.sec_type not in ("CASH", "IND", "CFD", "CMDTY", "FUND", "BAG")
 
     def position_fields(self) -> dict[str, object]:
-        """The contract as positions and portfolio lines give it, the exchange aside."""
+        """Return the contract fields of positions and portfolio lines, without the exchange."""
         return {
             "con_id": self.con_id,
             "symbol": self.symbol,

@@ -1,4 +1,4 @@
-"""Options: the chain on an underlying, made by rule, and their value after Black and Scholes, without interest."""
+"""Options: chains of contracts, and values by Black and Scholes without interest."""
 
 import datetime as dt
 import math
@@ -17,7 +17,7 @@ _FRIDAY = 4
 
 
 class Computation(NamedTuple):
-    """What message 21 tells of an option: delta and the other Greeks per unit of the underlying."""
+    """The values of message 21. The Greeks are per unit of the underlying."""
 
     implied_vol: float
     delta: float
@@ -31,9 +31,9 @@ class Computation(NamedTuple):
 
 @dataclass(frozen=True)
 class Chain:
-    """All options on one underlying: every strike at every expiry (`yyyymmdd`), calls and puts.
+    """All options on one underlying: calls and puts for every strike at every expiry (`yyyymmdd`).
 
-    A contract keeps its id from day to day, while the list of expiries moves on.
+    A contract keeps its id from day to day, while the list of expiries moves.
     """
 
     under: Instrument
@@ -47,24 +47,24 @@ class Chain:
 
     @cached_property
     def options(self) -> tuple[Instrument, ...]:
-        """Its contracts, by expiry, strike and right."""
-        return tuple(self._made())
+        """The contracts, by expiry, strike, and right."""
+        return tuple(self._build_options())
 
     @cached_property
     def by_con_id(self) -> dict[int, Instrument]:
-        """Its contracts by their ids."""
+        """The contracts by their ids."""
         return {option.con_id: option for option in self.options}
 
     @cached_property
     def con_ids(self) -> range:
-        """Those that its contracts' ids are among."""
+        """A range that contains the ids of all contracts."""
         return range(self.first_con_id, self._con_id(max(self.expiries, default="20200101"), len(self.strikes), 0))
 
     def _con_id(self, expiry: str, at: int, side: int) -> int:
         days = _date(expiry).toordinal() - _EPOCH
         return self.first_con_id + 2 * (days * len(self.strikes) + at) + side
 
-    def _made(self) -> Iterator[Instrument]:
+    def _build_options(self) -> Iterator[Instrument]:
         for expiry in self.expiries:
             for at, strike in enumerate(self.strikes):
                 for side, right in enumerate("CP"):
@@ -80,7 +80,7 @@ class Chain:
             sec_type="FOP" if is_on_future else "OPT",
             exchange=self.exchanges[0],
             currency=under.currency,
-            # OCC: the symbol in six places, date, right, strike in thousandths.
+            # OCC symbol: the symbol in six characters, date, right, strike in thousandths.
             local_symbol=f"{self.trading_class:<6}{expiry[2:]}{right}{round(strike * 1000):08d}",
             trading_class=self.trading_class,
             long_name=under.long_name,
@@ -107,7 +107,7 @@ class Chain:
 
 
 def monthlies(today: dt.date, count: int) -> list[str]:
-    """The next so many third Fridays."""
+    """Return the next `count` third Fridays."""
     found: list[str] = []
     first = today.replace(day=1)
     while len(found) < count:
@@ -119,12 +119,12 @@ def monthlies(today: dt.date, count: int) -> list[str]:
 
 
 def quarterlies(today: dt.date, count: int) -> list[str]:
-    """The next so many third Fridays of March, June, September and December."""
+    """Return the next `count` third Fridays of March, June, September, and December."""
     return [date for date in monthlies(today, 3 * count + 2) if int(date[4:6]) % 3 == 0][:count]
 
 
 def weeklies(today: dt.date, count: int) -> list[str]:
-    """The next so many Fridays."""
+    """Return the next `count` Fridays."""
     friday = today + dt.timedelta(days=(_FRIDAY - today.weekday()) % 7)
     return [f"{friday + dt.timedelta(weeks=week):%Y%m%d}" for week in range(count)]
 
@@ -134,13 +134,13 @@ def _date(expiry: str) -> dt.date:
 
 
 def years_to(expiry: str) -> float:
-    """Years from now to the end of an expiry day, at least one day: an expired option still has a value here."""
+    """Return the years until the end of an expiry day, at least one day, so that an expired option has a value."""
     left = dt.datetime.combine(_date(expiry), dt.time()) - dt.datetime.now()
     return max(1.0, left.total_seconds() / 86_400 + 0.7) / _YEAR
 
 
 def compute(under: float, strike: float, right: str, years: float, vol: float) -> Computation:
-    """Value and Greeks of a European option; theta per day, vega per point of volatility."""
+    """Return value and Greeks of a European option. Theta is per day, vega per point of volatility."""
     spread = vol * math.sqrt(years)
     d1 = (math.log(under / strike) + spread * spread / 2) / spread
     call = under * _NORMAL.cdf(d1) - strike * _NORMAL.cdf(d1 - spread)
@@ -159,7 +159,7 @@ def compute(under: float, strike: float, right: str, years: float, vol: float) -
 
 
 def implied_vol(price: float, under: float, strike: float, right: str, years: float) -> float | None:
-    """The volatility at which the option is worth `price`; None if there is none between 0.1 % and 1000 %."""
+    """Return the volatility at which the option is worth `price`, or `None` if it is outside 0.1 % to 1000 %."""
     low, high = 0.001, 10.0
     if not compute(under, strike, right, years, low).option_price <= price:
         return None

@@ -1,1 +1,1 @@
-"""Where the broker meets the gateway's clients, and where a test's hand meets the broker."""
+"""Orders between the gateway's clients and the broker, and actions of tests on orders."""

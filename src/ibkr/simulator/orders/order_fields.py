@@ -1,17 +1,17 @@
-"""What openOrder, orderStatus, completedOrder, execDetails and commissionReport say of an order."""
+"""The field values of openOrder, orderStatus, completedOrder, execDetails, and commissionReport."""
 
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ibkr.simulator.broker.charges import MAINTENANCE
-from ibkr.simulator.broker.combo import describe_legs
-from ibkr.simulator.broker.events import Previewed
 from ibkr.simulator.broker.order import CANCELLED, FILLED, Execution, Order
+from ibkr.simulator.broker.order_events import Previewed
 from ibkr.simulator.broker.order_types import RELATIVE
+from ibkr.simulator.broker.portfolio import MAINTENANCE
+from ibkr.simulator.market.combos import describe_legs
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.wire import order_messages
-from ibkr.wire.layout import flat
+from ibkr.wire.layout import flatten
 
 UNSET_INTEGER = 2147483647
 UNSET_DOUBLE = 1.7976931348623157e308
@@ -28,7 +28,7 @@ _MARGINS = [
     for kind in ("init_margin", "maint_margin", "equity_with_loan")
 ]
 
-_AS_TWS_SENDS_THEM: dict[str, object] = {
+_UNSET_VALUES: dict[str, object] = {
     "oca_type": 3,
     "exempt_code": -1,
     "display_size": UNSET_INTEGER,
@@ -67,7 +67,7 @@ _AS_TWS_SENDS_THEM: dict[str, object] = {
     "min_compete_size": 100,
     "compete_against_best_offset": 0.02,
 }
-"""Where a field that nobody has set is not empty or 0: seen in the lines of real gateways."""
+"""Values of unset fields that are neither empty nor 0, as recorded from real gateways."""
 
 _EMPTY: dict[str, object] = {"text": "", "bool": False, "int": 0, "size": 0}
 
@@ -75,50 +75,50 @@ _EMPTY: dict[str, object] = {"text": "", "bool": False, "int": 0, "size": 0}
 def _defaults() -> dict[str, object]:
     found: dict[str, object] = {}
     for layout in (order_messages.OPEN_ORDER, order_messages.COMPLETED_ORDER):
-        for item in flat(layout.fields):
+        for item in flatten(layout.fields):
             found[item.name] = _EMPTY.get(getattr(item, "kind", "rows"), None if hasattr(item, "kind") else ())
-    return {**found, "lmt_price": 0.0, "aux_price": 0.0, **_AS_TWS_SENDS_THEM}
+    return {**found, "lmt_price": 0.0, "aux_price": 0.0, **_UNSET_VALUES}
 
 
 _DEFAULTS = _defaults()
-_OURS = {"order_id", "exchange", "transmit", "what_if", "lmt_price", "account"}
-"""What the client has sent and the gateway decides."""
+_GATEWAY_FIELDS = {"order_id", "exchange", "transmit", "what_if", "lmt_price", "account"}
+"""Fields that the client has sent but the gateway decides."""
 
 
 def contract_fields(instrument: Instrument, exchange: str) -> dict[str, object]:
-    """The contract as openOrder has it: the right of what is no option is a question mark."""
+    """Return the contract fields of openOrder. Without a call or put right, the right is a question mark."""
     found = {**instrument.position_fields(), "exchange": exchange}
     return found if found["right"] in ("C", "P") else {**found, "right": "?"}
 
 
 def execution_time(seconds: float, server_version: int) -> str:
-    """A time as executions have it: UTC, and that of the gateway's host for older clients."""
+    """Return a time as in executions: in UTC, and for older clients in the time of the gateway's host."""
     if server_version < _UTC_SINCE:
         return time.strftime("%Y%m%d  %H:%M:%S", time.localtime(seconds))
     return time.strftime("%Y%m%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def completed_time(seconds: float, server_version: int) -> str:
-    """A time as completed orders have it, with its zone: UTC, and that of New York for older clients."""
+    """Return a time as in completed orders, with its zone: UTC, and New York for older clients."""
     zone = _NEW_YORK if server_version < _UTC_SINCE else "UTC"
     return f"{datetime.fromtimestamp(seconds, ZoneInfo(zone)):%Y%m%d %H:%M:%S} {zone}"
 
 
 def _sent(order: Order) -> dict[str, object]:
-    """The terms that the client has set, by the names of openOrder.
+    """Return the terms that the client has set, by the names of openOrder.
 
-    What it has left at 0 or false stays as TWS sends it unset, unless that is empty.
+    A field that the client has left at 0 or false keeps its unset value, unless that is empty.
     """
     return {
         name: value
         for name, value in order.terms.sent.items()
-        if name in _DEFAULTS and name not in _OURS
+        if name in _DEFAULTS and name not in _GATEWAY_FIELDS
         if value or (value == 0 and _DEFAULTS[name] is None)
     }
 
 
 def _second_trail_stop(order: Order) -> float:
-    """The second field of `trailStopPrice`. TWS fills it for limit orders too: one beyond their limit."""
+    """Return the second field of `trailStopPrice`. For limit orders, TWS fills it with the limit plus or minus 1."""
     if order.terms.has_trigger:
         return order.stop_price or order.terms.aux_price or UNSET_DOUBLE
     limit = order.terms.limit_price
@@ -126,7 +126,7 @@ def _second_trail_stop(order: Order) -> float:
 
 
 def _aux_price(order: Order) -> float:
-    """TWS gives a relative order without an offset one of a tick."""
+    """Return the auxiliary price. TWS gives a relative order without an offset an offset of one tick."""
     if order.order_type == RELATIVE and not order.terms.sent.get("percent_offset"):
         return order.terms.aux_price or order.instrument.min_tick
     return order.terms.aux_price or 0.0
@@ -159,9 +159,9 @@ def _common(order: Order) -> dict[str, object]:
 
 
 def open_order(order: Order) -> dict[str, object]:
-    """The values of openOrder."""
+    """Return the values of openOrder."""
     return {
-        **_known(order_messages.OPEN_ORDER.name, _common(order)),
+        **_select(order_messages.OPEN_ORDER.name, _common(order)),
         "order_id": order.order_id,
         "client_id": order.client_id,
         "total_quantity": order.quantity,
@@ -171,13 +171,13 @@ def open_order(order: Order) -> dict[str, object]:
 
 
 def charged_order(execution: Execution) -> dict[str, object]:
-    """openOrder as it follows a fill: with what it has cost."""
+    """Return the values of openOrder after a fill, with its commission."""
     cost = {"commission": execution.commission, "commission_currency": execution.instrument.currency}
     return {**open_order(execution.order), **cost}
 
 
 def preview(event: Previewed) -> dict[str, object]:
-    """openOrder as the answer to a whatIf order; margins are texts in it."""
+    """Return the values of openOrder as the answer to a whatIf order. Margins are texts there."""
     before, after, equity, fee = event.margin_before, event.margin_after, event.equity, event.commission
     numbers = {
         "init_margin": (before, after),
@@ -202,7 +202,7 @@ def preview(event: Previewed) -> dict[str, object]:
 
 
 def status(order: Order) -> dict[str, object]:
-    """The values of orderStatus."""
+    """Return the values of orderStatus."""
     return {
         "order_id": order.order_id,
         "status": order.status,
@@ -219,10 +219,10 @@ def status(order: Order) -> dict[str, object]:
 
 
 def completed_order(order: Order, server_version: int) -> dict[str, object]:
-    """The values of completedOrder; what it gives as total is what was not filled, as TWS does."""
+    """Return the values of completedOrder. Its total quantity is what was not filled, as in TWS."""
     words = {FILLED: f"Filled Size: {order.filled:g}", CANCELLED: "Cancelled by Trader"}
     return {
-        **_known(order_messages.COMPLETED_ORDER.name, _common(order)),
+        **_select(order_messages.COMPLETED_ORDER.name, _common(order)),
         "total_quantity": order.remaining,
         "filled_quantity": order.filled,
         "parent_perm_id": order.parent_perm_id or UNSET_LONG,
@@ -232,9 +232,9 @@ def completed_order(order: Order, server_version: int) -> dict[str, object]:
 
 
 def execution_details(execution: Execution, server_version: int, req_id: int = -1) -> dict[str, object]:
-    """The values of execDetails; the request id is -1 for one that happens now.
+    """Return the values of execDetails. The request id is -1 for a new execution.
 
-    The order id of an order that was entered in TWS itself is unset, 2147483647.
+    The order id of an order from TWS is unset, 2147483647.
     """
     order, instrument = execution.order, execution.instrument
     return {
@@ -266,7 +266,7 @@ def execution_details(execution: Execution, server_version: int, req_id: int = -
 
 
 def commission_report(execution: Execution) -> dict[str, object]:
-    """The values of commissionReport; a fill that closes nothing realizes nothing."""
+    """Return the values of commissionReport. The realized profit is unset for a fill that closes nothing."""
     realized = execution.realized_pnl
     return {
         "exec_id": execution.exec_id,
@@ -279,10 +279,10 @@ def commission_report(execution: Execution) -> dict[str, object]:
 
 
 _NAMES = {
-    layout.name: {item.name for item in flat(layout.fields)}
+    layout.name: {item.name for item in flatten(layout.fields)}
     for layout in (order_messages.OPEN_ORDER, order_messages.COMPLETED_ORDER)
 }
 
 
-def _known(layout: str, values: dict[str, object]) -> dict[str, object]:
+def _select(layout: str, values: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if name in _NAMES[layout]}

@@ -1,13 +1,13 @@
-"""The messages that tell a client what has happened to an order."""
+"""The messages that report an event of the broker to a client."""
 
-from ibkr.simulator.broker.events import Charged, Event, Executed, OrderChanged, Previewed, Refused
+from ibkr.simulator.broker.order_events import Charged, Executed, OrderChanged, OrderEvent, OrderNotice, Previewed
 from ibkr.simulator.orders import order_fields
-from ibkr.simulator.state import Peer
+from ibkr.simulator.shared_state import BaseClient
 from ibkr.wire import order_messages
 
 
-def bodies(client: Peer, event: Event) -> list[bytes]:
-    """The messages by which a client is told of an event."""
+def event_messages(client: BaseClient, event: OrderEvent) -> list[bytes]:
+    """Return the messages that report an event to this client."""
     match event:
         case OrderChanged(order, is_status_only):
             report = client.encode(order_messages.ORDER_STATUS, **order_fields.status(order))
@@ -24,5 +24,5 @@ def bodies(client: Peer, event: Event) -> list[bytes]:
             ]
         case Previewed():
             return [client.encode(order_messages.OPEN_ORDER, **order_fields.preview(event))]
-        case Refused(_, order_id, code, text):
+        case OrderNotice(_, order_id, code, text):
             return [client.error(order_id, code, text)]

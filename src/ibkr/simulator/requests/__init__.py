@@ -1,1 +1,1 @@
-"""The requests of the API: their table, how they are read, and the answers of those without a room of their own."""
+"""Requests: their names and ids, their fields, and their handlers. `request_handlers` lists all handlers."""

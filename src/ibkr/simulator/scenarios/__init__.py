@@ -1,1 +1,1 @@
-"""Faults on a timeline: read from TOML, and played. The files here are shipped."""
+"""Scenarios: faults on a timeline, read from TOML and played. The package contains the files of this folder."""

@@ -1,4 +1,4 @@
-"""Scenarios: faults on a timeline, read from TOML.
+"""`Scenario` and `load_scenario`: faults on a timeline, read from TOML.
 
 ::
 
@@ -9,8 +9,8 @@
     fault = "lose_upstream"       # any of FAULTS
     args = { repeats = 3 }        # by name, or in order: args = [3]
 
-A step comes by one of: `at`; `every` so many seconds (the first time `at`, or after one such time); `when` a request
-is received, before it is answered; `after` a request was answered. With `count = 3`, the third such request since the
+Each step has one trigger: `at` a time; `every` so many seconds (first `at`, or after one interval); `when` a request
+arrives, before its answer; `after` the answer to a request. `count = 3` means the third such request since the
 scenario began. Requests have the names of ibapi's `EClient`: `when = "reqPositions"`, `after = "placeOrder"`.
 """
 
@@ -23,20 +23,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ibkr.simulator.faults.registry import Fault, FaultError, find_fault
-from ibkr.simulator.requests.table import REQUESTS
+from ibkr.simulator.faults.fault_registry import Fault, FaultError, find_fault
+from ibkr.simulator.requests.request_names import REQUESTS
 
 _SUFFIX = ".toml"
 _STEP_KEYS = ("at", "every", "when", "after", "count", "fault", "args")
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be played: names file, entry, key and value, and says what to write instead."""
+    """A scenario is invalid. The text names file, entry, key, and value, and says what to write instead."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One fault and when it comes: at a time, or at a request. Times in seconds."""
+    """One fault and when it runs: at a time, or at a request. Times are in seconds."""
 
     name: str
     fault: Fault
@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is to happen. `about` says it in one line."""
+    """A list of steps. `about` describes it in one line."""
 
     name: str
     about: str
@@ -61,12 +61,16 @@ class Scenario:
 
 
 def shipped_scenarios() -> list[Scenario]:
-    """Those that come with the package, by name."""
+    """Return the scenarios of the package, sorted by name."""
     return [_parse(name, file.read_text(encoding="utf-8")) for name, file in sorted(_shipped().items())]
 
 
 def load_scenario(name: str | Path) -> Scenario:
-    """A shipped scenario by its name, or the one in a file. Raises `ScenarioError`."""
+    """Load a scenario of the package by its name, or from a file.
+
+    Raises:
+        ScenarioError: There is no such scenario, or it is invalid.
+    """
     shipped = _shipped()
     if (text := str(name)) in shipped:
         return _parse(text, shipped[text].read_text(encoding="utf-8"))
@@ -78,7 +82,7 @@ def load_scenario(name: str | Path) -> Scenario:
             f"{text}: no such scenario, and no file that can be read ({error.strerror}); perhaps: {', '.join(near)}"
         ) from None
     except UnicodeDecodeError as error:
-        raise ScenarioError(f"{text}: not a text in UTF-8 ({error.reason} at byte {error.start}); save it so") from None
+        raise ScenarioError(f"{text}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     return _parse(text, content)
 
 
@@ -111,7 +115,7 @@ def _check_keys(where: str, table: Mapping[str, object], known: Iterable[str]) -
 
 
 class _Entry:
-    """One `[[step]]` of a file, while it is read."""
+    """One `[[step]]` of a file that is being read."""
 
     def __init__(self, file: str, number: int, table: Any) -> None:
         self._where = f"{file}, step {number}"
@@ -120,7 +124,7 @@ class _Entry:
         self._table = table
 
     def step(self) -> Step:
-        """Raises `ScenarioError`."""
+        """Return the step. Raises `ScenarioError`."""
         table = self._table
         _check_keys(self._where, table, _STEP_KEYS)
         fault, arguments = self._fault()
@@ -156,10 +160,10 @@ class _Entry:
     def _check_trigger(self) -> None:
         found = [key for key in ("at", "every", "when", "after") if key in self._table]
         if len(found) != 1 and found != ["at", "every"]:
-            told = " and ".join(found) or "none of them"
+            shown = " and ".join(found) or "none of them"
             raise ScenarioError(
-                f"{self._where}: one of at, every, when, after says when it comes (at may stand with every),"
-                f" not {told}; write: at = 2.5"
+                f"{self._where}: needs one of at, every, when, after (at can be combined with every),"
+                f" not {shown}; write: at = 2.5"
             )
 
     def _seconds(self, key: str, least: float) -> float | None:
@@ -180,7 +184,7 @@ class _Entry:
     def _count(self, is_request: bool) -> int:
         value = self._table.get("count", 1)
         if not is_request and "count" in self._table:
-            raise self._error("count", "requests are counted: it goes with when or after alone; leave it out")
+            raise self._error("count", "only steps with when or after count requests; leave it out")
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise self._error("count", "a number from 1 is needed; write: count = 3")
         return value

@@ -1,1 +1,1 @@
-"""Market data that goes on until it is cancelled."""
+"""Market data streams, which continue until they are cancelled."""

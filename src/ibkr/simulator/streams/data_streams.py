@@ -1,28 +1,28 @@
-"""The standing requests of all clients: one registry, by client and request id."""
+"""`DataStreams`: all market data streams of all clients, by client and request id."""
 
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.market import Market
-from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.state import Peer, State
+from ibkr.simulator.market.quotes import Quote
+from ibkr.simulator.shared_state import BaseClient, SharedState
 
 LOST = 10182, "Failed to request live updates (disconnected)."
-"""How a stream ends that the gateway has lost."""
+"""The error of a stream that the gateway has lost."""
 
 
 class DataStream:
-    """One standing request. `kind` is the name of the request that began it, `farm` the one its data comes from.
+    """One stream. `kind` is the name of its request, `farm` the data farm of its data.
 
-    Its messages are built by `opening`, once, as soon as data flows, and by `moved` from then on.
+    `first_messages` builds its first messages as soon as data is available, `next_messages` all later messages.
     """
 
     kind: ClassVar[str] = ""
     takes_line: ClassVar[bool] = False
-    dies_with_upstream: ClassVar[bool] = False
+    ends_with_upstream: ClassVar[bool] = False
 
-    def __init__(self, client: Peer, req_id: int, instrument: Instrument, farm: str = "") -> None:
+    def __init__(self, client: BaseClient, req_id: int, instrument: Instrument, farm: str = "") -> None:
         self.client = client
         self.req_id = req_id
         self.instrument = instrument
@@ -31,109 +31,109 @@ class DataStream:
         self.is_open = False
         self.is_stalled = False
 
-    def opening(self, quote: Quote) -> list[bytes]:
-        """The bodies that the stream begins with."""
-        return self.moved(quote)
+    def first_messages(self, quote: Quote) -> list[bytes]:
+        """Return the first messages of the stream."""
+        return self.next_messages(quote)
 
-    def moved(self, quote: Quote) -> list[bytes]:
-        """The bodies that a move of the instrument brings."""
+    def next_messages(self, quote: Quote) -> list[bytes]:
+        """Return the messages after a move of the instrument."""
         raise NotImplementedError
 
 
 class DataStreams:
-    """Begins, feeds and ends streams; `hub.seen` is told of each change.
+    """Starts, feeds, and ends streams, and records them in `state.seen`.
 
-    One write per client and round of the market.
+    Each client gets one write per round of the market.
     """
 
-    def __init__(self, hub: State, market: Market) -> None:
-        self._hub = hub
+    def __init__(self, state: SharedState, market: Market) -> None:
+        self._state = state
         self._market = market
-        self._live: dict[Peer, dict[int, DataStream]] = {}
+        self._live: dict[BaseClient, dict[int, DataStream]] = {}
         self._by_con_id: dict[int, dict[DataStream, None]] = {}
-        self._batch: dict[Peer, list[bytes]] = {}
-        market.listen(self._moved)
-        market.after_moves(self._flush)
+        self._batch: dict[BaseClient, list[bytes]] = {}
+        market.on_quote(self._on_quote)
+        market.on_round_end(self._flush)
 
     def __iter__(self) -> Iterator[DataStream]:
         for live in list(self._live.values()):
             yield from list(live.values())
 
-    def of(self, client: Peer) -> list[DataStream]:
-        """The streams of one client."""
+    def of_client(self, client: BaseClient) -> list[DataStream]:
+        """Return the streams of one client."""
         return list(self._live.get(client, {}).values())
 
-    def get(self, client: Peer, req_id: int, kind: str = "") -> DataStream | None:
-        """The stream of this request id, if there is one, and of this kind, if one is given."""
+    def get(self, client: BaseClient, req_id: int, kind: str = "") -> DataStream | None:
+        """Return the stream of this request id, if it exists and is of this kind."""
         found = self._live.get(client, {}).get(req_id)
         return found if found and kind in ("", found.kind) else None
 
-    def lines(self) -> int:
-        """Market data lines in use: instruments, by however many clients they are asked for."""
+    def used_lines(self) -> int:
+        """Return the market data lines in use. An instrument counts once, for any number of clients."""
         return len({stream.instrument.con_id for stream in self if stream.takes_line})
 
-    def begin(self, stream: DataStream) -> None:
-        """A stream stands from now on; while its farm or the upstream is down it stays silent."""
+    def start(self, stream: DataStream) -> None:
+        """Start a stream. It sends nothing while its farm or the upstream is down."""
         self._live.setdefault(stream.client, {})[stream.req_id] = stream
         self._by_con_id.setdefault(stream.instrument.con_id, {})[stream] = None
         self._market.follow(stream.instrument)
-        self._tell(stream.client)
-        if self._hub.conditions.data_flows(stream.farm):
+        self._record(stream.client)
+        if self._state.conditions.has_data(stream.farm):
             stream.is_open = True
-            stream.client.send(*stream.opening(self._market.quote_of(stream.instrument)))
+            stream.client.send(*stream.first_messages(self._market.quote_of(stream.instrument)))
 
     def end(self, stream: DataStream) -> None:
-        """A stream is no more."""
+        """End a stream."""
         del self._live[stream.client][stream.req_id]
         del self._by_con_id[stream.instrument.con_id][stream]
         self._market.unfollow(stream.instrument)
-        self._tell(stream.client)
+        self._record(stream.client)
 
-    def forget(self, client: Peer) -> None:
+    def end_all_of(self, client: BaseClient) -> None:
         """End all streams of one client."""
-        for stream in self.of(client):
+        for stream in self.of_client(client):
             self.end(stream)
 
-    def forget_all(self) -> None:
-        """What a lost upstream session does to the gateway's streams (code 1101)."""
+    def end_all(self) -> None:
+        """End all streams, as after the loss of the upstream session (code 1101)."""
         for stream in self:
             self.end(stream)
 
-    def upstream_lost(self) -> None:
-        """At 1100 some streams die at once, each with its own 10182: bars that are kept up to date."""
-        self._lose(lambda stream: stream.dies_with_upstream, *LOST)
+    def end_at_upstream_loss(self) -> None:
+        """End the streams that end at 1100, each with error 10182: bars that are kept up to date."""
+        self._end_with_error(lambda stream: stream.ends_with_upstream, *LOST)
 
-    def lose(self, symbol: str, code: int, text: str) -> None:
+    def end_symbol(self, symbol: str, code: int, text: str) -> None:
         """End the streams of one symbol, each with this error."""
-        self._lose(lambda stream: stream.symbol == symbol, code, text)
+        self._end_with_error(lambda stream: stream.symbol == symbol, code, text)
 
     def stall(self, symbol: str) -> None:
-        """Let the streams of one symbol fall silent; one that is asked for anew is a new stream."""
+        """Stop the messages of all streams of one symbol. A new request starts a new stream."""
         for stream in self:
             if stream.symbol == symbol:
                 stream.is_stalled = True
 
     def resume(self) -> None:
-        """Let all streams that were stalled go on."""
+        """Continue all stalled streams."""
         for stream in self:
             stream.is_stalled = False
 
-    def _lose(self, is_lost: Callable[[DataStream], bool], code: int, text: str) -> None:
+    def _end_with_error(self, is_lost: Callable[[DataStream], bool], code: int, text: str) -> None:
         for stream in self:
             if is_lost(stream):
                 self.end(stream)
                 stream.client.send_error(stream.req_id, code, text)
 
-    def _moved(self, instrument: Instrument, quote: Quote) -> None:
-        conditions, batch = self._hub.conditions, self._batch
+    def _on_quote(self, instrument: Instrument, quote: Quote) -> None:
+        conditions, batch = self._state.conditions, self._batch
         for stream in list(self._by_con_id.get(instrument.con_id, ())):
-            if stream.is_stalled or not conditions.data_flows(stream.farm):
+            if stream.is_stalled or not conditions.has_data(stream.farm):
                 continue
             if stream.is_open:
-                bodies = stream.moved(quote)
+                bodies = stream.next_messages(quote)
             else:
                 stream.is_open = True
-                bodies = stream.opening(quote)
+                bodies = stream.first_messages(quote)
             if bodies:
                 batch.setdefault(stream.client, []).extend(bodies)
 
@@ -142,9 +142,9 @@ class DataStreams:
         for client, bodies in batch.items():
             client.send(*bodies)
 
-    def _tell(self, client: Peer) -> None:
+    def _record(self, client: BaseClient) -> None:
         live = self._live.get(client, {})
-        seen = self._hub.seen.streams
+        seen = self._state.seen.streams
         if live:
             seen[client.client_id] = {req_id: (stream.kind, stream.symbol) for req_id, stream in live.items()}
         else:

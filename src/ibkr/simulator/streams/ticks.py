@@ -1,6 +1,6 @@
-"""The ticks of market data: which ones an instrument has, live and delayed.
+"""`Ticks`: the ticks of market data of an instrument, live or delayed.
 
-Tick ids are those of ibapi's `TickTypeEnum`.
+Tick ids are from ibapi's `TickTypeEnum`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.options import Computation
-from ibkr.simulator.market.walk import Quote
-from ibkr.wire import data, messages
+from ibkr.simulator.market.quotes import Quote
+from ibkr.wire import data_messages, messages
 from ibkr.wire.layout import Layout
 
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
-"""Market data types, of reqMarketDataType (59) and message 58."""
+"""Market data types of reqMarketDataType (59) and message 58."""
 
 BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE, HIGH, LOW, VOLUME, CLOSE = range(10)
 BID_OPTION, ASK_OPTION, LAST_OPTION, MODEL_OPTION, OPEN = range(10, 15)
@@ -41,7 +41,7 @@ _DELAYED_IDS: Final = {
 
 
 class Tick(NamedTuple):
-    """A message about market data, the request id still open."""
+    """A message with market data, without its request id."""
 
     layout: Layout
     values: Mapping[str, object]
@@ -58,7 +58,7 @@ class Ticks:
         self._is_computed = instrument.sec_type == "IND"
 
     def update(self, quote: Quote, computation: Computation | None) -> Iterator[Tick]:
-        """What a move brings."""
+        """Return the ticks after a move."""
         if self._is_quoted:
             yield self._price(BID, quote.bid, quote.bid_size)
             yield self._price(ASK, quote.ask, quote.ask_size)
@@ -74,7 +74,7 @@ class Ticks:
             yield self._computation(MODEL_OPTION, computation)
 
     def first(self, quote: Quote, computation: Computation | None, time: int) -> Iterator[Tick]:
-        """The whole picture, as a subscription begins."""
+        """Return all ticks, for the start of a subscription."""
         yield from self.update(quote, computation)
         if self._is_quoted:
             yield self._size(BID_SIZE, quote.bid_size)
@@ -92,7 +92,7 @@ class Ticks:
             yield Tick(messages.TICK_GENERIC, {"tick_type": self._id(HALTED), "value": 0.0})
 
     def close(self) -> Iterator[Tick]:
-        """What is known of an instrument while the market is shut."""
+        """Return the ticks that are known while the market is closed."""
         yield self._price(CLOSE, self._instrument.price, 0)
 
     def _id(self, tick_type: int) -> int:
@@ -107,4 +107,4 @@ class Ticks:
 
     def _computation(self, tick_type: int, computation: Computation) -> Tick:
         values = {"tick_type": self._id(tick_type), "tick_attribute": 0, **computation._asdict()}
-        return Tick(data.OPTION_COMPUTATION, values)
+        return Tick(data_messages.OPTION_COMPUTATION, values)

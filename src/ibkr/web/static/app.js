@@ -1,65 +1,94 @@
-// Wires the page: what the stream brings goes to those who show it.
+// Entry point: passes the events of the stream to the modules that show them.
 
-import { addState, drawDay, readOut, setDay } from "./band.js";
-import { addRoundTrips, setRoundTrips } from "./chart.js";
+import "./actions.js";
+import { get, pathOf, post } from "./api.js";
+import { addAnswers, addRoundTrips, setAnswers, setRoundTrips } from "./latency.js";
+import { showDetails } from "./details.js";
 import { byId, clock } from "./format.js";
-import { setServerTime, showStatus, showStream, tick, tickClock } from "./hero.js";
+import { setServerTime, showHalt, showStatus, showStream, status, tick, tickClock } from "./header.js";
+import { addMessages, setMessages } from "./messages.js";
 import { addGap, addOutage, setOutages, tickOutages } from "./outages.js";
-import { showCounts, showPath } from "./path.js";
-import { showProcess } from "./process.js";
+import { showCounts, showLinkStatus } from "./link_status.js";
+import { showGatewayProcess } from "./gateway_process.js";
 import { Stream } from "./stream.js";
-
-let status = null;
+import { showConnectors } from "./connector_switch.js";
+import { addState, drawTimeline, hours, onRange, readOut, setTimeline } from "./timeline.js";
 
 const handlers = {
-  status(news) {
-    setServerTime(news.as_of);
-    addState(Date.parse(news.since), news.state);
-    status = news;
-    showStatus(news);
+  status(data) {
+    setServerTime(data.as_of);
+    addState(Date.parse(data.since), data.state);
+    showStatus(data);
     showStream(true);
-    showPath(news);
-    showProcess(news.gateway);
-    drawDay();
+    showLinkStatus(data);
+    showGatewayProcess(data.gateway);
+    drawTimeline();
   },
   stats(stats) {
     setServerTime(stats.as_of);
+    byId("quiet").hidden = true;
     showCounts(stats);
+    showHalt(stats.halted);
     addRoundTrips(stats.new_round_trips);
+    addAnswers(stats.new_answers);
   },
+  quiet({ since }) {
+    byId("quiet").hidden = false;
+    byId("quiet").textContent = `The program has not run its event loop since ${clock(new Date(since))}: this page shows the state at that time.`;
+  },
+  messages: ({ messages }) => addMessages(messages),
   outage: addOutage,
   gap: addGap,
 };
 
-const life = {
+const isLive = () => document.documentElement.dataset.stream === "live";
+
+const streamHandlers = {
   onLive() {
     document.documentElement.dataset.stream = "live";
     byId("stream-words").textContent = "live";
     showStream(true);
-    load();
+    loadPast();
+    loadDetails();
   },
   onLost() {
     if (document.documentElement.dataset.stream === "lost") return;
     document.documentElement.dataset.stream = "lost";
-    byId("stream-words").textContent = `No news from ibkr serve since ${clock(new Date())}. Trying again`;
+    byId("stream-words").textContent = `No data from the server since ${clock(new Date())}. Trying again`;
     showStream(false);
   },
   onRefused: askForToken,
 };
 
-// What the stream does not bring: the past. After a loss it is read again, for it may have gone on.
-async function load() {
-  const [day, trips, outages, counts] = await Promise.all(
-    ["timeline", "round-trips", "outages", "status"].map((name) => fetch(`/api/${name}`).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null)),
-  );
-  if (day) setDay(day, status?.state ?? "NOT_WATCHED");
+// Loads the past, which the stream does not contain; again after each interruption.
+async function loadPast() {
+  const [trips, outages, counts, messages] = await Promise.all(["round-trips", "outages", "status", "messages"].map(get));
   if (trips) setRoundTrips(trips.round_trips);
+  if (trips) setAnswers(trips.answers);
   if (outages) setOutages(outages.outages);
   if (counts) showCounts(counts.stats);
+  if (messages) setMessages(messages.messages);
+  await loadTimeline();
 }
 
+async function loadTimeline() {
+  const requested = hours();
+  const timeline = await get(`timeline?hours=${requested}`);
+  if (timeline && requested === hours()) setTimeline(timeline, status()?.state ?? "NOT_WATCHED");
+}
+onRange(loadTimeline);
+
+// Not for a hidden page. The server reads the details from the connector at most once a second.
+async function loadDetails() {
+  if (document.hidden) return;
+  const details = await get("details");
+  if (details) showDetails(details, status());
+}
+
+const loadConnectors = async () => showConnectors((await fetch("/api/connectors").then((answer) => answer.json()).catch(() => null))?.connectors ?? []);
+
 async function start() {
-  const answer = await fetch("/api/status").catch(() => null);
+  const answer = await fetch(pathOf("status"), { method: "HEAD" }).catch(() => null);
   if (answer?.status === 401) askForToken();
   else show();
 }
@@ -67,7 +96,8 @@ async function start() {
 function show() {
   byId("login").hidden = true;
   byId("content").hidden = false;
-  new Stream(handlers, life);
+  loadConnectors();
+  new Stream(handlers, streamHandlers);
 }
 
 function askForToken() {
@@ -82,27 +112,9 @@ byId("login").addEventListener("submit", async (event) => {
   const field = byId("token");
   const answer = await post("/api/token", { token: field.value });
   field.value = "";
-  byId("login-words").textContent = answer?.ok ? "" : answer?.status === 401 ? "That is not the token." : "ibkr serve did not answer as it should.";
+  byId("login-words").textContent = answer?.ok ? "" : answer?.status === 401 ? "That is not the token." : "The server did not answer as expected.";
   if (answer?.ok) show();
 });
-
-byId("reconnect").addEventListener("click", () => {
-  if (status?.is_connected) byId("sure").showModal();
-  else reconnect();
-});
-byId("sure").addEventListener("close", () => {
-  if (byId("sure").returnValue === "yes") reconnect();
-  byId("sure").returnValue = "";
-});
-
-async function reconnect() {
-  const answer = await post("/api/reconnect");
-  byId("answer").textContent = answer?.ok ? "" : answer?.status === 409 ? "The program wants no connection: it has to connect first." : "ibkr serve did not take that.";
-}
-
-function post(path, body) {
-  return fetch(path, { method: "POST", body: body && JSON.stringify(body) }).catch(() => null);
-}
 
 function theme(wanted) {
   const isDark = wanted ? wanted === "dark" : !matchMedia("(prefers-color-scheme: light)").matches;
@@ -120,11 +132,14 @@ theme(localStorage.theme);
 
 byId("band").addEventListener("pointermove", readOut);
 byId("band").addEventListener("pointerleave", () => (byId("readout").textContent = ""));
-// Nothing goes on by itself while no news comes: what is old must not pass for fresh.
-const whileLive = (work, every) => setInterval(() => document.documentElement.dataset.stream === "live" && work(), every);
+document.addEventListener("visibilitychange", () => isLive() && loadDetails());
+// Without a stream, nothing on the page may move: old data must not look current.
+const whileLive = (work, every) => setInterval(() => isLive() && work(), every);
 whileLive(tick, 100);
 whileLive(tickOutages, 1000);
-whileLive(drawDay, 30_000);
-whileLive(load, 300_000);
+whileLive(loadDetails, 2000);
+whileLive(loadConnectors, 5000);
+whileLive(drawTimeline, 30_000);
+whileLive(loadPast, 300_000);
 setInterval(tickClock, 500);
 start();

@@ -1,21 +1,27 @@
-// Times and lengths in words.
+// Formats times, durations and numbers, and makes elements.
 
 const two = (number) => String(number).padStart(2, "0");
 
 export const byId = (id) => document.getElementById(id);
+
+// Writes only a changed text: a screen reader reads everything that is written.
+export function setText(id, text) {
+  const target = byId(id);
+  if (target.textContent !== text) target.textContent = text;
+}
 
 export function clock(moment, withSeconds = true) {
   const text = `${two(moment.getHours())}:${two(moment.getMinutes())}`;
   return withSeconds ? `${text}:${two(moment.getSeconds())}` : text;
 }
 
-export function when(moment) {
+export function dateAndTime(moment) {
   const isToday = moment.toDateString() === new Date().toDateString();
   if (isToday) return clock(moment);
   return `${moment.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" })}, ${clock(moment)}`;
 }
 
-export function length(seconds) {
+export function duration(seconds) {
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
   const whole = Math.floor(seconds);
@@ -27,8 +33,8 @@ export function length(seconds) {
   return `${Math.floor(hours / 24)} days ${hours % 24} h`;
 }
 
-export function lasting(seconds) {
-  return seconds < 1 ? "just now" : `for ${length(Math.floor(seconds))}`;
+export function forDuration(seconds) {
+  return seconds < 1 ? "just now" : `for ${duration(Math.floor(seconds))}`;
 }
 
 export function milliseconds(seconds) {
@@ -36,7 +42,7 @@ export function milliseconds(seconds) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
-export function amount(number) {
+export function shortNumber(number) {
   if (number < 10_000) return String(number);
   for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
     if (number >= size) return `${(number / size).toPrecision(3)} ${unit}`;

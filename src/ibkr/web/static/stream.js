@@ -1,10 +1,12 @@
-// The events of ibkr serve. A stream that is silent for too long is lost, whatever the browser thinks of it.
+// Reads the server-sent events. A stream that is silent for too long counts as lost, even if the browser shows no error.
 
-const SILENT_AFTER = 7000; // something comes every 2 s
-const AGAIN_AFTER = 1000;
+import { pathOf } from "./api.js";
+
+const SILENT_AFTER = 7000; // an event comes every 2 s
+const RETRY_AFTER = 1000;
 
 export class Stream {
-  // handlers: one for each kind of event; onLive(), onLost() when that changes; onRefused() when it is not to be had.
+  // handlers: a function for each kind of event. onLive(), onLost(): the stream starts, ends. onRefused(): needs a token.
   constructor(handlers, { onLive, onLost, onRefused }) {
     this.handlers = handlers;
     this.onLive = onLive;
@@ -16,10 +18,10 @@ export class Stream {
   }
 
   open() {
-    clearTimeout(this.again);
+    clearTimeout(this.retryTimer);
     this.source?.close();
     const query = this.lastId ? `?last_event_id=${encodeURIComponent(this.lastId)}` : "";
-    this.source = new EventSource(`/api/events${query}`);
+    this.source = new EventSource(pathOf(`events${query}`));
     this.source.onerror = () => this.lost();
     for (const [kind, handle] of Object.entries(this.handlers)) {
       this.source.addEventListener(kind, (event) => {
@@ -28,11 +30,11 @@ export class Stream {
         handle(JSON.parse(event.data));
       });
     }
-    this.watch();
+    this.restartSilenceTimer();
   }
 
   live() {
-    this.watch();
+    this.restartSilenceTimer();
     if (this.isLive) return;
     this.isLive = true;
     this.onLive();
@@ -42,19 +44,19 @@ export class Stream {
     this.source.close();
     this.isLive = false;
     this.onLost();
-    clearTimeout(this.again);
-    this.again = setTimeout(() => this.retry(), AGAIN_AFTER);
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => this.retry(), RETRY_AFTER);
   }
 
   async retry() {
-    // An EventSource does not say why it failed; a plain request does.
-    const answer = await fetch("/api/status").catch(() => null);
+    // An EventSource does not say why it failed. A plain request does.
+    const answer = await fetch(pathOf("status"), { method: "HEAD" }).catch(() => null);
     if (answer?.status === 401) this.onRefused();
     else this.open();
   }
 
-  watch() {
-    clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.lost(), SILENT_AFTER);
+  restartSilenceTimer() {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(() => this.lost(), SILENT_AFTER);
   }
 }

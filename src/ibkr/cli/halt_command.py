@@ -1,0 +1,167 @@
+"""``ibkr halt`` and ``ibkr resume``: stop and allow new orders, through the journal, the web page or the fleet."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ibkr.cli.cli_options import ConfigOption, JsonOption, read_token
+from ibkr.cli.journal_command import JournalOption, find_journal
+from ibkr.core.serialization import sanitize_text, to_json
+
+if TYPE_CHECKING:
+    from ibkr.journal.halt_file import HaltFile
+    from ibkr.journal.journal_lock import LockHolder
+
+_CANCEL_TIMEOUT = 5.0
+"""Seconds to wait for a running program to cancel all orders."""
+UrlOption = Annotated[
+    str,
+    typer.Option(
+        "--url", metavar="URL", help="Use the program's page, such as http://127.0.0.1:8080, not its journal."
+    ),
+]
+TokenOption = Annotated[
+    Path | None, typer.Option("--token-file", help="File with the page's token. Or set IBKR_HTTP_TOKEN.")
+]
+FleetOption = Annotated[bool, typer.Option("--fleet", help="All programs of the fleet in \\[ibkr.fleet].")]
+
+
+def halt(
+    reason: Annotated[
+        str, typer.Option("--reason", "-r", help="Why. The program shows it.")
+    ] = "requested with ibkr halt",
+    cancel_all: Annotated[
+        bool, typer.Option("--cancel-all", help="Cancel all orders, also the orders of other clients and of TWS.")
+    ] = False,
+    file: JournalOption = None,
+    url: UrlOption = "",
+    token_file: TokenOption = None,
+    fleet: FleetOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Stop new orders of a program until 'ibkr resume', also over restarts.
+
+    A running program notices within a second. With --cancel-all it sends a
+    global cancel as soon as it has a session.
+
+    Exit code 0 if the halt is in force and, if requested, all orders are
+    cancelled. 1 if the cancel is still to be sent.
+    """
+    # Over 40 lines because typer makes the command line from the signature.
+    if fleet:
+        from ibkr.cli.fleet_command import halt_fleet
+
+        halt_fleet(config, None, reason, cancel_all=cancel_all)
+        _print_result("Halted: all programs of the fleet.", {"halted": True, "fleet": True}, as_json=as_json)
+        return
+    if url:
+        _call_page(url, "halt", token_file, {"reason": reason, "cancel_all": cancel_all}, as_json=as_json)
+        return
+    path, _ = find_journal(file, config)
+    with _file_errors("halt"):
+        holder, is_due = _halt(path, reason, cancel_all=cancel_all)
+    if holder is None:
+        text = "Halted. No program is running with this journal: the next one starts halted."
+    else:
+        text = f"Halted. {holder} uses the journal: it sends no new orders."
+    if cancel_all:
+        text += " All orders are cancelled as soon as it has a session." if is_due else " The global cancel is sent."
+    _print_result(text, {"halted": True, "in_use": holder is not None, "cancel_pending": is_due}, as_json=as_json)
+    if is_due:
+        raise typer.Exit(1)
+
+
+def resume(
+    file: JournalOption = None,
+    url: UrlOption = "",
+    token_file: TokenOption = None,
+    fleet: FleetOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """End a halt: the program may send new orders again."""
+    if fleet:
+        from ibkr.cli.fleet_command import resume_fleet
+
+        was_halted = resume_fleet(config, None)
+        text = "Resumed: all programs of the fleet." if was_halted else "There was no halt."
+        _print_result(text, {"halted": False, "was_halted": was_halted, "fleet": True}, as_json=as_json)
+        return
+    if url:
+        _call_page(url, "resume", token_file, {}, as_json=as_json)
+        return
+    from ibkr.journal.halt_file import HaltFile
+
+    path, _ = find_journal(file, config)
+    with _file_errors("resume"):
+        was_halted = HaltFile(path).read() is not None
+        HaltFile(path).remove()
+    text = "Resumed." if was_halted else "There was no halt."
+    _print_result(text, {"halted": False, "was_halted": was_halted}, as_json=as_json)
+
+
+def _halt(path: Path, reason: str, *, cancel_all: bool) -> tuple[LockHolder | None, bool]:
+    """Return the program that uses the journal, and whether the global cancel is still to be sent."""
+    from ibkr.journal.halt_file import HaltFile, new_halt
+    from ibkr.journal.journal_lock import holder_of
+
+    halt_file = HaltFile(path)
+    by = f"{getpass.getuser()} on {socket.gethostname()}, by ibkr halt"
+    halt_file.write(new_halt(reason, by, cancel_all=cancel_all))
+    holder = holder_of(path)
+    return holder, cancel_all and not (holder is not None and _wait_for_cancel(halt_file))
+
+
+def _wait_for_cancel(file: HaltFile) -> bool:
+    """Wait until the program reports that the global cancel is sent. Returns whether it did in time."""
+    until = time.monotonic() + _CANCEL_TIMEOUT
+    while time.monotonic() < until:
+        halt = file.read()
+        if halt is None or halt.cancelled_at:
+            return True
+        time.sleep(0.05)  # another process writes the file, and sends no event
+    return False
+
+
+@contextmanager
+def _file_errors(command: str) -> Iterator[None]:
+    """Turn errors of the journal's files into a message and exit code 1."""
+    import sqlite3  # most commands do not need it
+
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        typer.echo(f"ibkr {command}: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _call_page(url: str, name: str, token_file: Path | None, body: dict[str, Any], *, as_json: bool) -> None:
+    """Call the web API of the program, and print its answer."""
+    from http.client import HTTPException
+
+    from ibkr.cli.web_client import WebApiError, WebClient
+
+    client = WebClient(url, read_token(token_file), option="--url")
+    try:
+        answer = client.call(name, "POST", body)
+    except (OSError, HTTPException, WebApiError) as error:
+        text = error if isinstance(error, WebApiError) else f"nothing answers at {client.url}: {error}"
+        typer.echo(f"ibkr {name}: {text}", err=True)
+        typer.echo(f"Nothing changed. Check the URL, or use the journal: ibkr {name} --journal FILE", err=True)
+        raise typer.Exit(1) from error
+    if not isinstance(answer, dict):
+        answer = {"message": answer}
+    _print_result(sanitize_text(str(answer.get("message", "done"))), answer, as_json=as_json)
+
+
+def _print_result(text: str, data: dict[str, Any], *, as_json: bool) -> None:
+    print(to_json(data) if as_json else text)

@@ -1,0 +1,96 @@
+"""What commands share that run until Ctrl-C: stop signals, servers, logging to stderr, the command for alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ibkr.core.errors import ConfigError
+from ibkr.observe.log_filter import PrintableFormatter
+
+if TYPE_CHECKING:
+    from ibkr.observe.command_sink import CommandSink
+
+
+def call_on_stop(stop: Callable[[], object]) -> None:
+    """Call ``stop`` in the running event loop on Ctrl-C, and on SIGTERM where the system has it."""
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":  # there, a signal handler cannot wake the loop by itself
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stop))
+    else:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+
+
+def run_server(
+    server: AbstractAsyncContextManager[Any], on_started: Callable[[], None], failure_text: Callable[[OSError], str]
+) -> None:
+    """Run a server until Ctrl-C or SIGTERM.
+
+    Args:
+        server: Listens inside its ``async with`` block.
+        on_started: Called in the event loop once the server listens.
+        failure_text: Says why the server cannot start, and what to do. It is printed, and the exit code is 1.
+    """
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        call_on_stop(stopping.set)
+        async with server:
+            on_started()
+            typer.echo("Press Ctrl-C to stop.", err=True)
+            await stopping.wait()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        typer.echo(failure_text(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def log_to_stderr(logger_name: str, level: int = logging.INFO) -> None:
+    """Print this logger's records on stderr with the time, and nowhere else."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger(logger_name)
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def make_command_sink(
+    command: str, setting: str = "gateway.on_alert", after: float = 5.0, apart: float = 60.0, *, show_accounts: bool
+) -> CommandSink:
+    """Return a sink that runs the user's command on outage, alert and recovery.
+
+    Args:
+        command: The command line.
+        setting: The name of the setting, for the error.
+        after: Seconds that an outage must last.
+        apart: Seconds between two outages that are reported.
+        show_accounts: Whether the command gets account ids unmasked.
+
+    Raises:
+        ConfigError: The command cannot be run.
+    """
+    from ibkr.observe.command_sink import CommandSink
+
+    try:
+        sink = CommandSink(command, after=after, apart=apart, show_accounts=show_accounts)
+    except ValueError as error:
+        raise ConfigError(setting, command, str(error)) from error
+    # Fail at the start, not at the first outage. Windows finds the program by its own rules, in the full command line.
+    if sys.platform != "win32" and shutil.which(shlex.split(command)[0]) is None:
+        raise ConfigError(setting, command, "no such program, or you may not run it: give its full path")
+    return sink

@@ -1,0 +1,179 @@
+"""``ibkr simulate``: runs the simulated gateway until Ctrl-C, and sends faults to a running one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibkr.cli.cli_options import JsonOption
+from ibkr.cli.fault_control import ControlPortOption, fault, print_faults, print_rows, reject_other_options
+from ibkr.cli.long_running import log_to_stderr, run_server
+from ibkr.simulator import FAULTS, Gateway, ScenarioError, load_scenario, shipped_scenarios
+from ibkr.simulator.gateway_state import ID_HOLD
+from ibkr.simulator.market.instrument_loader import SHIPPED as SHIPPED_INSTRUMENTS
+from ibkr.simulator.requests.answer_file import SHIPPED as SHIPPED_ANSWERS
+from ibkr.simulator.shared_state import MAX_VERSION
+
+_LIMITS = "Its properties"
+_OWN = "the package's own"
+
+app = typer.Typer(add_completion=False)
+
+
+@app.callback(invoke_without_command=True)
+def simulate(
+    context: typer.Context,
+    host: Annotated[str, typer.Option("--host", help="Address. Beyond loopback, everybody can use it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="API port. 0 chooses a free port.")] = 7497,
+    control: ControlPortOption = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", help="Play a scenario: a name (ibkr simulate scenarios) or a TOML file.")
+    ] = None,
+    speed: Annotated[float, typer.Option("--speed", help="Speed of market and scenario; 2 is twice as fast.")] = 1.0,
+    accounts: Annotated[
+        str, typer.Option("--accounts", rich_help_panel=_LIMITS, help="Account ids, separated by commas.")
+    ] = "DU1234567",
+    seed: Annotated[int, typer.Option("--seed", rich_help_panel=_LIMITS, help="Random seed of the prices.")] = 1,
+    lines: Annotated[
+        int, typer.Option("--lines", rich_help_panel=_LIMITS, help="Instruments that may stream; more get 101.")
+    ] = 100,
+    instruments: Annotated[
+        Path,
+        typer.Option(
+            "--instruments",
+            rich_help_panel=_LIMITS,
+            show_default=_OWN,
+            help="TOML file with the contracts that it knows.",
+        ),
+    ] = SHIPPED_INSTRUMENTS,
+    answers: Annotated[
+        Path,
+        typer.Option(
+            "--answers", rich_help_panel=_LIMITS, show_default=_OWN, help="TOML file with news, scanners and more."
+        ),
+    ] = SHIPPED_ANSWERS,
+    market_hours: Annotated[
+        bool,
+        typer.Option(
+            "--market-hours",
+            rich_help_panel=_LIMITS,
+            help="Follow the hours and holidays of the exchanges. Default: always open.",
+        ),
+    ] = False,
+    rate: Annotated[
+        int, typer.Option("--rate", rich_help_panel=_LIMITS, help="Messages per second that it accepts from a client.")
+    ] = 50,
+    on_rate: Annotated[
+        str,
+        typer.Option("--on-rate", rich_help_panel=_LIMITS, help="Above that: pace, reject (100, then cut) or off."),
+    ] = "pace",
+    id_hold: Annotated[
+        float,
+        typer.Option("--id-hold", rich_help_panel=_LIMITS, help="Seconds that a cut client's id stays in use."),
+    ] = ID_HOLD,
+    server_version: Annotated[
+        int,
+        typer.Option("--server-version", rich_help_panel=_LIMITS, help="Highest API version that it speaks: 100-226."),
+    ] = MAX_VERSION,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            "--latency",
+            rich_help_panel=_LIMITS,
+            help="Answer times: 20-300ms, or 20-300ms,reqHistoricalData=0.5-2s. Real gateways take 20-300ms.",
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option("--time-zone", rich_help_panel=_LIMITS, help="Time zone that it reports: British Summer Time."),
+    ] = None,
+    time_zone_encoding: Annotated[
+        str, typer.Option("--time-zone-encoding", rich_help_panel=_LIMITS, help="Encoding of that name: gb2312.")
+    ] = "utf-8",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every message that it sends.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a simulated gateway to develop against, until Ctrl-C.
+
+    It speaks the real protocol of the API, so any program can connect to it.
+    It prints connections and requests on stderr.
+
+    With [cyan]--control 7498[/cyan] it accepts faults from another terminal:
+    [cyan]ibkr simulate fault restart 10[/cyan]
+    """
+    # Over 40 lines because typer makes the command line from the signature.
+    if context.invoked_subcommand is not None:
+        return
+    try:
+        played = None if scenario is None else load_scenario(scenario)
+        gateway = Gateway(
+            host,
+            port,
+            control_port=control,
+            accounts=tuple(filter(None, accounts.split(","))),
+            seed=seed,
+            speed=speed,
+            lines=lines,
+            instruments=instruments,
+            answers=answers,
+            market_hours=market_hours,
+            rate=rate,
+            on_rate=on_rate,
+            id_hold=id_hold,
+            server_version=server_version,
+            latency=latency,
+            time_zone=time_zone,
+            time_zone_encoding=time_zone_encoding,
+        )
+    except ValueError as error:  # a ScenarioError is one
+        hint = "--scenario" if isinstance(error, ScenarioError) else None
+        raise typer.BadParameter(str(error), context, param_hint=hint) from None
+    log_to_stderr("ibkr.simulator", logging.DEBUG if verbose else logging.INFO)
+
+    def on_started() -> None:
+        _print_address(gateway, as_json=as_json)
+        if played is not None:
+            gateway.play(played, speed)
+
+    ports = f"{host}:{port}" + ("" if control is None else f" and {control}")
+    run_server(gateway, on_started, partial(_failure_text, ports))
+
+
+app.command(context_settings={"ignore_unknown_options": True})(fault)  # clock_off -30
+
+
+@app.command()
+def faults(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the faults and their arguments."""
+    reject_other_options(context)
+    print_faults(FAULTS, as_json=as_json)
+
+
+@app.command()
+def scenarios(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the scenarios that come with the package."""
+    reject_other_options(context)
+    print_rows([{"name": item.name, "about": item.about} for item in shipped_scenarios()], as_json=as_json)
+
+
+def _print_address(gateway: Gateway, *, as_json: bool) -> None:
+    if as_json:
+        where = {"host": gateway.host, "port": gateway.port, "control_port": gateway.control_port}
+        print(json.dumps(where), flush=True)
+        return
+    print(f"Simulated gateway listens on {gateway.host}:{gateway.port}", flush=True)
+    if gateway.control_port is not None:
+        print(f"Control port on http://127.0.0.1:{gateway.control_port}", flush=True)
+
+
+def _failure_text(ports: str, error: OSError) -> str:
+    return (
+        f"ibkr simulate: cannot listen on {ports}: {error.strerror or error}\n"
+        "Another program uses that port (TWS, or another simulator?), or you may not use it: close that program, or"
+        " choose another port."
+    )

@@ -1,0 +1,254 @@
+"""Where ``ibkr watch`` gets its data: ``OwnConnection``, or ``AttachedProgram`` through the program's web API."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from ibkr.cli.long_running import call_on_stop
+from ibkr.cli.side_panels import Details
+from ibkr.cli.web_client import WebApiError, WebClient
+from ibkr.config import Config
+from ibkr.connector import IBConnector
+from ibkr.core.errors import ConnectError
+from ibkr.core.gap_report import GapReport
+from ibkr.core.serialization import sanitize_text
+from ibkr.core.states import ConnectionState, FarmState, SessionState, UpstreamState
+from ibkr.core.stats import Stats, SubscriptionCounts
+from ibkr.core.status import Status
+
+_RETRY_AFTER = 1.0
+_DETAILS_EVERY = 2.0
+_NO_CONNECTION = (OSError, http.client.HTTPException, WebApiError)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A new status or gap report, with its JSON types if it came in JSON."""
+
+    value: Status | GapReport
+    json: dict[str, Any] | None = None
+
+
+class OwnConnection:
+    """A connection of this process, which tries until it succeeds.
+
+    ``updates`` holds each status and gap report, and ``None`` when it is time to stop.
+    """
+
+    trouble = gap_text = ""
+
+    def __init__(self, config: Config) -> None:
+        self.connector = IBConnector.from_config(config)
+        self.show_accounts = config.ibkr.show_accounts
+        self.updates: asyncio.Queue[Update | None] = asyncio.Queue()
+
+    def reconnect(self) -> None:
+        """Close the session, if there is one, and connect again now."""
+        if self.connector.status.state is ConnectionState.FAILED:
+            self._connecting = asyncio.create_task(self._connect())
+        else:
+            self.connector.reconnect()
+
+    @property
+    def status(self) -> Status:
+        """The current status."""
+        return self.connector.status
+
+    @property
+    def stats(self) -> Stats:
+        """The current counters and round trips."""
+        return self.connector.stats
+
+    @property
+    def gap(self) -> GapReport | None:
+        """The last gap report."""
+        return self.connector.last_gap
+
+    @property
+    def details(self) -> Details:
+        """The subscriptions, orders, positions and messages."""
+        return Details.of(self.connector, show_accounts=self.show_accounts)
+
+    async def __aenter__(self) -> Self:
+        call_on_stop(lambda: self.updates.put_nowait(None))
+        self.connector.on_status(lambda status: self.updates.put_nowait(Update(status)))
+        self.connector.on_gap(lambda gap: self.updates.put_nowait(Update(gap)))
+        self._connecting = asyncio.create_task(self._connect())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._connecting
+        await self.connector.disconnect_async()
+
+    async def _connect(self) -> None:
+        with suppress(ConnectError):  # the status has it, too
+            await self.connector.connect_async(wait=True)
+
+
+class AttachedProgram:
+    """The connection of another program, read through its web API in threads.
+
+    ``updates`` holds each status, and ``None`` when it is time to stop. ``trouble`` says why there is no
+    news now. Its ``async with`` raises ``WebApiError`` and ``OSError`` when the program cannot be reached at first.
+    """
+
+    show_accounts = True  # the program masks them, unless its page shows them
+    gap = None
+
+    def __init__(self, client: WebClient) -> None:
+        self.client = client
+        self.updates: asyncio.Queue[Update | None] = asyncio.Queue()
+        self.trouble = self.gap_text = ""
+        self.details = Details()
+        self._stopping = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        first = await asyncio.to_thread(self.client.call, "status")
+        self._set_status(first)
+        self.stats = stats_from_json(first["stats"])
+        call_on_stop(lambda: self.updates.put_nowait(None))
+        for work in (self._follow_events, self._poll_details):
+            threading.Thread(target=work, name="ibkr watch", daemon=True).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopping.set()  # the threads are daemons, because one may be reading
+
+    def reconnect(self) -> None:
+        """Tell the program to reconnect."""
+        threading.Thread(target=self._send_reconnect, name="ibkr watch", daemon=True).start()
+
+    def _send_reconnect(self) -> None:
+        try:
+            self.client.call("reconnect", "POST")
+        except _NO_CONNECTION as error:
+            self._call_in_loop(self._set_trouble, str(error))
+
+    def _follow_events(self) -> None:
+        while not self._stopping.is_set():
+            reason = "the stream has ended"
+            try:
+                self.client.read_events(lambda name, data: self._call_in_loop(self._on_event, name, data))
+            except _NO_CONNECTION as error:
+                reason = str(error) or type(error).__name__
+            self._call_in_loop(self._set_trouble, reason)
+            self._stopping.wait(_RETRY_AFTER)
+
+    def _poll_details(self) -> None:
+        while not self._stopping.is_set():
+            # The event stream reports a failure, too, with the reason.
+            with suppress(*_NO_CONNECTION, KeyError):
+                details, messages = self.client.call("details"), self.client.call("messages")
+                rows = {name: details[name]["rows"] for name in ("subscriptions", "orders", "positions")}
+                self._call_in_loop(self._set_details, Details(**rows, messages=messages["messages"]))
+            self._stopping.wait(_DETAILS_EVERY)
+
+    def _call_in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _set_details(self, details: Details) -> None:
+        self.details = details
+
+    def _set_trouble(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            since = datetime.now().astimezone()
+            self.trouble = (
+                self.trouble or f"No news from {self.client.url} since {since:%H:%M:%S}: {sanitize_text(reason)}"
+            )
+
+    def _on_event(self, name: str, data: Any) -> None:
+        self.trouble = ""
+        if name == "status":
+            self._set_status(data)
+        elif name == "stats":
+            new_round_trips = [seconds for _, seconds in data["new_round_trips"]]
+            self.stats = stats_from_json(data, self.stats.round_trips, new_round_trips)
+        elif name == "gap":
+            self.gap_text = _gap_text(data)
+        elif name == "quiet":
+            self.trouble = "The program's event loop is blocked: this may be out of date"
+
+    def _set_status(self, data: dict[str, Any]) -> None:
+        self.status = status_from_json(data)
+        self.updates.put_nowait(Update(self.status, data))
+
+
+WatchSource: TypeAlias = OwnConnection | AttachedProgram
+
+
+def status_from_json(data: dict[str, Any]) -> Status:
+    """Return the status from its JSON types. Raises ``WebApiError`` if its version differs too much."""
+    try:
+        return Status(
+            ConnectionState(data["state"]),
+            sanitize_text(data["reason"]),
+            _time(data["since"]),
+            _time(data["as_of"]),
+            data["may_trade"],
+            sanitize_text(data["may_trade_reason"]),
+            data["is_connected"],
+            sanitize_text(data["endpoint"]),
+            data["client_id"],
+            server_version=data["server_version"],
+            accounts=tuple(map(sanitize_text, data["accounts"])),
+            read_only=data["read_only"],
+            session=SessionState(data["session"]),
+            upstream=UpstreamState(data["upstream"]),
+            farms={sanitize_text(name): FarmState(state) for name, state in data["farms"].items()},
+            attempt=data["attempt"],
+            next_retry_at=_time(data["next_retry_at"]) if data["next_retry_at"] else None,
+            outages=data["outages"],
+            last_error=sanitize_text(data["last_error"]),
+            halted=sanitize_text(data.get("halted", "")),
+            alert=sanitize_text(data.get("alert", "")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WebApiError(f"its status cannot be read; is it another version of ibkr? ({error!r})") from error
+
+
+def stats_from_json(data: dict[str, Any], before: tuple[float, ...] = (), new: list[float] | None = None) -> Stats:
+    """Return the stats from their JSON types.
+
+    Args:
+        data: The JSON types.
+        before: The round trips that are already known, in seconds.
+        new: The new round trips, in seconds. If ``None``, the last round trip in ``data`` is the only new one.
+    """
+    if new is None:
+        new = [data["round_trip"]] if data["round_trip"] else []
+    return Stats(
+        _time(data["as_of"]),
+        subscriptions=SubscriptionCounts(**data["subscriptions"]),
+        bytes_in=data["bytes_in"],
+        bytes_out=data["bytes_out"],
+        messages_in=data["messages_in"],
+        messages_out=data["messages_out"],
+        probes=data["probes"],
+        round_trips=(*before, *new)[-120:],
+        loop_stalls=data["loop_stalls"],
+    )
+
+
+def _gap_text(data: dict[str, Any]) -> str:
+    found = [f"{len(rows)} {name.replace('_', ' ')}" for name, rows in data.items() if isinstance(rows, list) and rows]
+    return f"{_time(data['end']).astimezone():%H:%M:%S}, of {data['seconds']:.1f} s: {', '.join(found) or 'no change'}"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

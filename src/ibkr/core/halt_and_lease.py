@@ -1,0 +1,76 @@
+"""Reactions to events outside the connection: a halt, the journal, the lease of a fleet, the gateway's process."""
+
+from __future__ import annotations
+
+from ibkr.core.attempts import change_client_id
+from ibkr.core.effects import SendGlobalCancel
+from ibkr.core.events import (
+    GatewayStatusChanged,
+    GlobalCancelDelivered,
+    Halted,
+    JournalOpened,
+    JournalTroubleChanged,
+    LeaseChanged,
+    Resumed,
+)
+from ibkr.core.machine_state import IN_SESSION
+from ibkr.core.states import UpstreamState
+from ibkr.core.step import Step
+
+
+def halted(step: Step, event: Halted) -> None:
+    """Refuse new orders from now on."""
+    s = step.state
+    s.halted, s.cancel_all = event.reason, event.cancel_all
+    s.session.cancel_sent = False
+
+
+def resumed(step: Step, _event: Resumed) -> None:
+    """Allow orders again, unless something else forbids them."""
+    step.state.halted, step.state.cancel_all = "", False
+
+
+def global_cancel_delivered(step: Step, _event: GlobalCancelDelivered) -> None:
+    """The gateway has received the global cancel."""
+    step.state.cancel_all = False
+
+
+def journal_opened(step: Step, event: JournalOpened) -> None:
+    """Store what the journal knows of earlier sessions."""
+    step.state.journal_accounts = event.accounts
+    step.state.journal_session = event.had_session
+
+
+def journal_trouble_changed(step: Step, event: JournalTroubleChanged) -> None:
+    """The journal cannot be written, or can be again."""
+    step.state.journal_trouble = event.trouble
+
+
+def lease_changed(step: Step, event: LeaseChanged) -> None:
+    """The lease was gained or lost. Another client id needs another session."""
+    s = step.state
+    was_leader = s.lease is not None and s.lease.is_leader
+    s.lease = event.lease
+    if event.lease.is_leader and not was_leader:
+        s.has_taken_over = True
+    if s.client_id != event.lease.client_id:
+        change_client_id(
+            step, "this program leads now" if event.lease.is_leader else "another member of the fleet leads"
+        )
+
+
+def gateway_status_changed(step: Step, event: GatewayStatusChanged) -> None:
+    """Show the state of the gateway's process. The connection itself depends only on its own socket."""
+    step.state.gateway = event.gateway
+
+
+def send_due_cancel(step: Step) -> None:
+    """Send a due global cancel as soon as it can reach the broker: once per session until it is delivered."""
+    s = step.state
+    session = s.session
+    if not s.cancel_all or session.cancel_sent or s.phase not in IN_SESSION or not session.is_usable:
+        return
+    if session.upstream is UpstreamState.DOWN or session.suspect:
+        return
+    session.cancel_sent = True
+    step.do(SendGlobalCancel(s.attempt))

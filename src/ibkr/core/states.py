@@ -1,0 +1,64 @@
+"""Public enums: the connection's state, and the states of the session, upstream and data farms."""
+
+from enum import StrEnum
+
+
+class ConnectionState(StrEnum):
+    """What a program may rely on now. Only the machine writes it; ``core/transitions.py`` has every change."""
+
+    DISCONNECTED = "DISCONNECTED"
+    """No connection is requested: before ``connect()`` or after ``disconnect()``."""
+    FAILED = "FAILED"
+    """``connect()`` stopped trying: no retry can help, or its attempts are used up."""
+    CONNECTING = "CONNECTING"
+    """A connection is requested; there is no session yet."""
+    RECONNECTING = "RECONNECTING"
+    """A connection is requested; the session is lost, and attempts are made."""
+    SYNCING = "SYNCING"
+    """A session is up; start-up or restore is running."""
+    DEGRADED = "DEGRADED"
+    """A session is up, but something required is missing. The reason names it."""
+    READY = "READY"
+    """Everything required is available."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is running: no connection is requested, or ``connect()`` stopped trying."""
+        return self in (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
+
+
+class SessionState(StrEnum):
+    """The state of our own socket."""
+
+    NONE = "none"
+    OPENING = "opening"
+    UP = "up"
+    SUSPECT = "suspect"
+    """A probe is unanswered: the socket may be half-open."""
+
+
+class UpstreamState(StrEnum):
+    """The state of the gateway's own connection to IB's servers."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    ASSUMED = "assumed"
+    """The gateway has not reported it within ``upstream_grace``; assumed to be up."""
+    DOWN = "down"
+
+
+class Feed(StrEnum):
+    """What a data farm delivers."""
+
+    MARKET = "market data"
+    HISTORY = "historical data"
+    DEFINITIONS = "contract definitions"
+
+
+class FarmState(StrEnum):
+    """The state of one IB data farm."""
+
+    OK = "ok"
+    INACTIVE = "inactive"
+    CONNECTING = "connecting"
+    BROKEN = "broken"

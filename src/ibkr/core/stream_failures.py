@@ -1,0 +1,200 @@
+"""Reactions to streams that do not run: refused, ended or withheld by the gateway, or silent although their farm is up.
+
+Each stream is requested again with growing delays, until the program cancels it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ibkr.core.codes import feed_of
+from ibkr.core.effects import FindActiveStreams, RequestStreams, StartTimer, StopTimer
+from ibkr.core.events import ActiveStreamsFound, Event, Key, LostStream, Timer
+from ibkr.core.machine_state import RestoreState, SessionInfo, StreamWatch
+from ibkr.core.policy import Policy
+from ibkr.core.states import FarmState, Feed, UpstreamState
+from ibkr.core.step import Step
+
+EVERY_FARM = ""
+_TAKEN_AFTER = 1.0
+"""Seconds without a refusal after which a previously refused stream counts as accepted."""
+
+
+def schedule_retries(step: Step) -> None:
+    """Store when each stream that does not run is requested again. Request the due ones now."""
+    session = step.state.session
+    now, known = step.now.mono, session.retry_at
+    session.retry_at = {
+        _id(stream): known.get(_id(stream), now + retry_wait(stream, step.policy)) for stream in _lost(session)
+    }
+    retry_lost_streams(step)
+
+
+def retry_lost_streams(step: Step, _event: Event | None = None) -> None:
+    """Request the due streams again, and set the timer for the next one."""
+    s = step.state
+    session, now = s.session, step.now.mono
+    if session.upstream is UpstreamState.DOWN or session.restore is not RestoreState.DONE:
+        return  # when upstream is back, or start-up and restore are done, all are requested anyway
+    due = [stream.req_id for stream in _lost(session) if max(_due(step, stream), _next_round(step)) <= now]
+    if due:
+        session.streams_requested_at = now
+        anew = tuple(req_id for req_id in due if req_id in session.prioritized)
+        for req_ids, is_anew in ((anew, True), (tuple(req_id for req_id in due if req_id not in anew), False)):
+            if req_ids:
+                step.do(RequestStreams(s.attempt, req_ids, anew=is_anew))
+        session.prioritized.difference_update(due)
+        # Their result is reported immediately. If it is not, they are requested again.
+        session.ended = tuple(stream for stream in session.ended if stream.req_id not in due)
+        for key in [key for key in session.retry_at if key[0] in due]:
+            session.retry_at[key] = now + step.policy.stream_retry_later
+    left = [max(_due(step, stream), _next_round(step)) for stream in _lost(session)]
+    if left:
+        step.do(StartTimer(Timer.STREAMS, max(0.0, min(left) - now)))
+    else:
+        step.do(StopTimer(Timer.STREAMS))
+
+
+def retry_wait(stream: LostStream, policy: Policy) -> float:
+    """Seconds from the loss of a stream to the next request. They double with each try, and end at minutes."""
+    if stream.is_asked:
+        return _TAKEN_AFTER
+    if not stream.tries:
+        return 0.0
+    wait = policy.stream_retry * 2.0 ** min(stream.tries - 1, 30)
+    return wait if wait < 2 * policy.stream_retry_cap else policy.stream_retry_later
+
+
+def retry_soon(step: Step, feed: Feed | None) -> None:
+    """This feed (``None``: every feed) is back: request its silent streams and all refused ones."""
+    session = step.state.session
+    over = [stream for stream in (*session.silent, *session.withheld) if feed in (None, stream.feed)]
+    session.prioritized.update(stream.req_id for stream in (*session.refused, *over) if not stream.is_asked)
+
+
+def _lost(session: SessionInfo) -> Iterator[LostStream]:
+    seen: set[Key] = set()
+    for stream in (*session.refused, *session.ended, *session.withheld, *session.silent):
+        if stream.req_id not in seen:
+            seen.add(stream.req_id)
+            yield stream
+
+
+def _id(stream: LostStream) -> tuple[Key, int, bool]:
+    return stream.req_id, stream.tries, stream.is_asked
+
+
+def _due(step: Step, stream: LostStream) -> float:
+    session, policy = step.state.session, step.policy
+    due = session.retry_at.get(_id(stream), step.now.mono)
+    if stream.req_id in session.prioritized:
+        return stream.earliest
+    if stream.is_asked:
+        return due
+    if stream in session.withheld:  # the gateway reports that it withholds the data, but not when the data returns
+        due += policy.stream_retry_cap
+    elif stream in session.ended and _is_broken(session, stream.feed):
+        due += policy.stream_retry_cap  # the broken farm may serve other streams only
+    return max(due, stream.earliest)
+
+
+def _next_round(step: Step) -> float:
+    asked_at = step.state.session.streams_requested_at
+    return step.now.mono if asked_at is None else asked_at + step.policy.stream_pause
+
+
+def _is_broken(session: SessionInfo, feed: Feed | None) -> bool:
+    return any(state is FarmState.BROKEN and feed_of(farm) is feed for farm, state in session.farms.items())
+
+
+def farm_lost(step: Step, farm: str) -> None:
+    """The farm is broken: its streams may be silent now."""
+    session = step.state.session
+    session.broken_since.setdefault(farm, step.now.mono)
+    _stop_watching(step, farm)
+
+
+def farm_restored(step: Step, farm: str) -> None:
+    """The farm is back: its streams should tick again."""
+    session = step.state.session
+    since = session.broken_since.pop(farm, None)
+    if since is None:
+        return
+    retry_soon(step, feed_of(farm))
+    if session.restore is RestoreState.DONE and feed_of(farm) is not Feed.DEFINITIONS:
+        step.do(FindActiveStreams(step.state.attempt, feed_of(farm), since, farm))
+
+
+def upstream_lost(step: Step) -> None:
+    """Upstream is down: all streams may be silent now."""
+    session = step.state.session
+    if session.upstream_down_since is None:
+        session.upstream_down_since = step.now.mono
+    session.watched.clear()
+    step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
+
+
+def upstream_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool) -> None:
+    """Upstream is back: streams that ticked before should tick again, also streams of broken farms that are back.
+
+    Without ``streams_kept`` every stream is requested again anyway.
+    """
+    session = step.state.session
+    since, session.upstream_down_since = session.upstream_down_since, None
+    if not streams_kept:
+        session.ended = ()
+        session.watched.clear()
+        step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
+        return
+    for farm in farms:
+        farm_restored(step, farm)
+    retry_soon(step, None)
+    if session.restore is RestoreState.DONE:
+        step.do(FindActiveStreams(step.state.attempt, None, step.now.mono if since is None else since, EVERY_FARM))
+    if farms:
+        session.broken_since.clear()
+
+
+def watch_all_streams(step: Step) -> None:
+    """All streams were requested again: streams that ticked before should tick again."""
+    step.do(FindActiveStreams(step.state.attempt, None, step.now.mono, EVERY_FARM))
+
+
+def active_streams_found(step: Step, event: ActiveStreamsFound) -> None:
+    """Watch each stream, unless the trouble has returned or everything is requested again anyway."""
+    now, session = step.now.mono, step.state.session
+    is_broken = session.upstream is UpstreamState.DOWN or session.farms.get(event.farm) is FarmState.BROKEN
+    if is_broken or session.restore is not RestoreState.DONE:
+        return
+    watched = session.watched
+    for stream in event.streams:
+        watched[stream.req_id, event.farm] = StreamWatch(now, now + stream.patience)
+    _schedule_watch(step)
+
+
+def check_watched_streams(step: Step, _event: Event) -> None:
+    """The time of some streams is over: request the streams again that are still silent."""
+    s = step.state
+    watched = s.session.watched
+    due = {req_id: each.since for (req_id, _), each in watched.items() if each.due <= step.now.mono}
+    for req_id, since in due.items():
+        step.do(RequestStreams(s.attempt, (req_id,), since))
+    for key in [key for key in watched if key[0] in due]:
+        del watched[key]
+    _schedule_watch(step)
+
+
+def _stop_watching(step: Step, farm: str) -> None:
+    watched = step.state.session.watched
+    for key in [key for key in watched if key[1] == farm]:
+        del watched[key]
+    _schedule_watch(step)
+
+
+def _schedule_watch(step: Step) -> None:
+    watched = step.state.session.watched
+    if watched:
+        next_due = min(each.due for each in watched.values())
+        step.do(StartTimer(Timer.WATCH, max(0.0, next_due - step.now.mono)))
+    else:
+        step.do(StopTimer(Timer.WATCH))

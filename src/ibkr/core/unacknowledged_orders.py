@@ -1,0 +1,252 @@
+"""``UnacknowledgedOrders``: orders that no gateway has acknowledged, and what proves that the broker has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ibkr.core.frozen_record import replace
+from ibkr.core.order_records import ROUNDING, Execution, LostOrder, Order, SentOrder
+
+
+class _Sent:
+    """One order without acknowledgement.
+
+    ``number`` counts sendings: rows that were reported before it prove nothing. ``terms``: the first terms and all
+    later ones; the broker may have any of them. ``perm_id``: 0 until the gateway has reported it. ``knew_ended``: the
+    completed orders were known when it was sent. ``chain``: id of the parent with which it waits in the gateway to be
+    transmitted; 0 when it is on its way to the broker.
+    """
+
+    def __init__(
+        self, order: SentOrder, number: int, *, perm_id: int = 0, knew_ended: bool = False, chain: int = 0
+    ) -> None:
+        self.order, self.number, self.perm_id, self.knew_ended = order, number, perm_id, knew_ended
+        self.chain = chain
+        self.terms = [order]
+
+
+class UnacknowledgedOrders:
+    """Orders without acknowledgement: of this session, and of sessions that have ended.
+
+    Orders of this session become unconfirmed when upstream is lost, because the gateway may not have passed them on.
+    They also become unconfirmed when their acknowledgement is overdue.
+
+    A row from the gateway proves that the broker has an order if the row is newer than the sending and matches the
+    order. So ``record_row`` stores each permanent id and execution id when it first arrives. For rows
+    about other orders, the ``fits`` methods return True.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[int, _Sent] = {}
+        self._unconfirmed: dict[int, _Sent] = {}
+        self._overdue: set[int] = set()
+        self._lost_changes: dict[int, SentOrder] = {}
+        self._sendings = 0
+        self._first_rows: dict[int | str, int] = {}
+        self.knows_ended = False
+        """The gateway has reported its completed orders."""
+
+    @property
+    def unconfirmed(self) -> tuple[SentOrder, ...]:
+        """Orders that may or may not be at the broker, oldest first; then changes that never left."""
+        overdue = (sent.order for order_id, sent in self._pending.items() if order_id in self._overdue)
+        return (*(sent.order for sent in self._unconfirmed.values()), *overdue, *self._lost_changes.values())
+
+    @property
+    def pending(self) -> tuple[SentOrder, ...]:
+        """Orders of this session that wait to be sent or acknowledged, and are not unconfirmed."""
+        return tuple(sent.order for order_id, sent in self._pending.items() if order_id not in self._overdue)
+
+    def load_lost_orders(self, lost: Iterable[LostOrder], known_rows: Iterable[int | str]) -> None:
+        """Take over the orders of a program that has ended, and the ids of the rows that it knew."""
+        self._first_rows = dict.fromkeys(known_rows, 0) | self._first_rows
+        self._sendings += 1
+        for each in lost:
+            order = each.terms[-1]
+            if order.is_change:
+                self._lost_changes[order.order_id] = order
+                continue
+            sent = _Sent(order, self._sendings, perm_id=each.perm_id, knew_ended=each.knew_ended)
+            sent.terms = list(each.terms)
+            self._unconfirmed[order.order_id] = sent
+
+    def sent(self, order: SentOrder, *, parent_id: int = 0, transmits: bool = True) -> None:
+        """A new order goes to the gateway.
+
+        If it does not transmit, the gateway keeps it until another order of its chain ``transmits`` it. It cannot be at
+        the broker, and is not unconfirmed, before that.
+        """
+        self._sendings += 1
+        chain = 0 if transmits else parent_id or order.order_id
+        self._pending[order.order_id] = _Sent(order, self._sendings, knew_ended=self.knows_ended, chain=chain)
+        if transmits and parent_id:
+            self._transmit(parent_id)
+
+    def _transmit(self, chain: int) -> None:
+        for sent in self._pending.values():
+            if sent.chain == chain:
+                sent.chain = 0
+
+    def never_left(self, order_id: int) -> bool:
+        """Whether this order was dropped before it was written to the socket."""
+        sent = self._unconfirmed.get(order_id)
+        return sent is not None and not sent.order.has_left
+
+    def changed(self, order: SentOrder, *, transmits: bool = True) -> None:
+        """New terms for an order go to the gateway."""
+        sent = self._get(order.order_id)
+        if sent is not None and transmits and sent.chain:
+            self._transmit(sent.chain)
+        if sent is not None:
+            sent.terms.append(order)
+            sent.order = replace(order, has_left=sent.order.has_left)
+
+    def left(self, order_id: int) -> bool:
+        """The order or a change to it was written to the socket. Returns whether ``unconfirmed`` changes."""
+        sent = self._get(order_id)
+        if sent is not None:
+            sent.order = replace(sent.order, has_left=True)
+        return self._lost_changes.pop(order_id, None) is not None or self.is_unconfirmed(order_id)
+
+    def dropped(self, order_id: int) -> None:
+        """A new order will never be written."""
+        sent = self._pending.pop(order_id, None)
+        self._overdue.discard(order_id)
+        if sent is not None:
+            self._unconfirmed[order_id] = sent
+
+    def change_dropped(self, order: SentOrder) -> None:
+        """A change will never be written: the broker has the order on other terms, or does not have the order."""
+        self._lost_changes[order.order_id] = replace(order, has_left=False, is_change=True)
+
+    def mark_lost(self, order: SentOrder, perm_id: int) -> None:
+        """The gateway had this order, and reports it neither as open nor as completed any more."""
+        self._unconfirmed[order.order_id] = _Sent(order, self._sendings, perm_id=perm_id)
+
+    def is_pending(self, order_id: int) -> bool:
+        """Whether the order was sent, in this or an earlier session, and is not acknowledged."""
+        return self._get(order_id) is not None
+
+    def is_unconfirmed(self, order_id: int) -> bool:
+        """Whether the order is unconfirmed."""
+        return order_id in self._unconfirmed or order_id in self._overdue
+
+    def record_row(self, row_id: int | str) -> bool:
+        """The gateway reports an order or execution with this id. Returns whether it is the first time."""
+        if not row_id or row_id in self._first_rows:
+            return False
+        self._first_rows[row_id] = self._sendings
+        return True
+
+    def fits_order(self, row: Order) -> bool:
+        """Whether an open order with the id of an unacknowledged order is that order.
+
+        In the session in which it was sent, nobody else can have our client id. The size may differ then, because TWS
+        may round it.
+        """
+        sent, is_buy = self._get(row.order_id), row.action == "BUY"
+        if sent is None:
+            return True
+        if row.order_id in self._pending:
+            fits = any(each.matches_contract(row.con_id, row.symbol, is_buy=is_buy) for each in sent.terms)
+        else:
+            fits = any(each.matches(row) or each.matches_reference(row) for each in sent.terms)
+        return fits and self._is_newer(row.perm_id, sent)
+
+    def fits_status(self, order_id: int, perm_id: int, total: float, *, is_over: bool) -> bool:
+        """Whether a status belongs to an order of this session.
+
+        Args:
+            order_id: The order id in the status.
+            perm_id: The permanent id in the status.
+            total: Filled plus remaining quantity.
+            is_over: The order has ended: the remaining quantity may be missing.
+        """
+        if order_id in self._unconfirmed:
+            return self._unconfirmed[order_id].perm_id == perm_id != 0
+        sent = self._pending.get(order_id)
+        if sent is None:
+            return True
+        sizes = [each.quantity for each in sent.terms]
+        is_same_size = is_over or any(not size or abs(size - total) < ROUNDING for size in sizes)
+        return is_same_size and self._is_newer(perm_id, sent)
+
+    def fits_execution(self, row: Execution, so_far: float) -> bool:
+        """Whether an execution with the id of an unacknowledged order belongs to that order.
+
+        ``so_far``: the executed quantity of the order, including this execution.
+        """
+        sent = self._get(row.order_id)
+        if sent is None:
+            return True
+        is_newer = (
+            self._is_newer(row.perm_id, sent) and self._first_rows.get(row.exec_id, self._sendings) >= sent.number
+        )
+        return is_newer and any(
+            row.con_id in each.leg_ids
+            or (
+                each.matches_contract(row.con_id, row.symbol, is_buy=row.side == "BOT")
+                and (not each.quantity or so_far <= each.quantity + ROUNDING)
+            )
+            for each in sent.terms
+        )
+
+    def may_be_ended(self, order: SentOrder, row: Order) -> bool:
+        """Whether a completed order, which has no order id, may be this unconfirmed order."""
+        sent = self._get(order.order_id)
+        if sent is None or not self.is_unconfirmed(order.order_id):
+            return False
+        if sent.perm_id:
+            return sent.perm_id == row.perm_id
+        is_newer = sent.knew_ended and self._is_newer(row.perm_id, sent)
+        return is_newer and any(each.matches_reference(row) for each in sent.terms)
+
+    def acknowledged(self, order_id: int) -> bool:
+        """The gateway knows the order. Returns whether it was unconfirmed."""
+        was_unconfirmed = self.is_unconfirmed(order_id)
+        for each in (self._pending, self._unconfirmed):
+            each.pop(order_id, None)
+        self._overdue.discard(order_id)
+        return was_unconfirmed
+
+    def mark_pending_unconfirmed(self) -> bool:
+        """Upstream is or was lost. Returns whether an order becomes unconfirmed."""
+        return self.mark_overdue(list(self._pending))
+
+    def mark_overdue(self, order_ids: Iterable[int]) -> bool:
+        """The acknowledgements of these orders are overdue. Returns whether one becomes unconfirmed.
+
+        Orders that wait to be sent are not affected.
+        """
+        before = len(self._overdue)
+        for order_id in order_ids:
+            sent = self._pending.get(order_id)
+            if sent is not None and sent.order.has_left and not sent.chain:
+                self._overdue.add(order_id)
+        return len(self._overdue) > before
+
+    def session_ended(self) -> bool:
+        """The session is over. Returns whether an order becomes unconfirmed."""
+        over = {order_id: sent for order_id, sent in self._pending.items() if not sent.chain}
+        self._unconfirmed.update(over)
+        self._pending = {order_id: sent for order_id, sent in self._pending.items() if sent.chain}
+        self._overdue.clear()
+        return bool(over)
+
+    def clear(self, order_ids: Iterable[int]) -> bool:
+        """The caller has checked these orders itself. Returns whether any of them was unconfirmed."""
+        ids = set(order_ids)
+        had = ids & (self._unconfirmed.keys() | self._lost_changes.keys() | self._overdue)
+        for order_id in had:
+            self.acknowledged(order_id)
+            self._lost_changes.pop(order_id, None)
+        return bool(had)
+
+    def _get(self, order_id: int) -> _Sent | None:
+        return self._pending.get(order_id) or self._unconfirmed.get(order_id)
+
+    def _is_newer(self, perm_id: int, sent: _Sent) -> bool:
+        """Whether this permanent id was first reported after the order was sent. 0, for none, is not older."""
+        if sent.perm_id and perm_id:
+            return perm_id == sent.perm_id
+        return self._first_rows.get(perm_id, self._sendings) >= sent.number

@@ -1,0 +1,232 @@
+"""Connects to NATS, and reads and watches what the fleet stores there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ibkr.core.errors import ConfigError
+from ibkr.core.extras import install_hint
+from ibkr.core.fleet_settings import Fleet
+from ibkr.fleet.subjects import EVENT_MAX_AGE, EVENTS, HALT, IDS, LEASES, MEMBER_TTL, MEMBERS
+
+try:
+    import nats
+    import nats.errors
+    import nats.js.errors
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+    from nats.js.api import KeyValueConfig, StreamConfig
+    from nats.js.kv import KeyValue
+except ModuleNotFoundError as error:
+    raise ConfigError("ibkr.fleet.servers", "...", install_hint("a fleet", "fleet", "nats-py")) from error
+
+logger = logging.getLogger("ibkr.fleet")
+
+NATS_FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError, ValueError)
+"""The errors that NATS raises when something cannot be done now. Try again."""
+REQUEST_TIMEOUT = 2.0
+"""Seconds that a server may take for an answer."""
+RETRY_AFTER = 0.25
+"""Seconds from a failure to the next try."""
+_PING_EVERY = 2.0
+_CANCEL_EVERY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStore:
+    """The fleet's buckets in NATS. ``lifetime``: seconds after which a lease expires unless it is renewed."""
+
+    nc: Client
+    js: JetStreamContext
+    leases: KeyValue
+    ids: KeyValue
+    members: KeyValue
+    halt: KeyValue
+    lifetime: float
+
+
+async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_back: Callable[[], None]) -> Client:
+    """Connect, and try until it works. The client connects again by itself when the connection is lost.
+
+    ``on_error`` gets the text of every failure. ``on_back`` is called when a lost connection is restored.
+    """
+
+    async def lost() -> None:
+        if not client.is_closed:
+            on_error("the connection was lost")
+
+    async def back() -> None:
+        on_back()
+
+    client = Client()
+    options: dict[str, Any] = {
+        "reconnect_time_wait": RETRY_AFTER,
+        "connect_timeout": REQUEST_TIMEOUT,
+        "ping_interval": min(_PING_EVERY, fleet.lease / 5),
+    }
+    if fleet.tls_ca or fleet.tls_cert:
+        options["tls"] = _tls(fleet)
+    if fleet.credentials:
+        options["user_credentials"] = fleet.credentials
+    await client.connect(
+        fleet.urls,
+        name=f"ibkr {name}",
+        error_cb=_failure_callback(on_error),
+        disconnected_cb=lost,
+        reconnected_cb=back,
+        max_reconnect_attempts=-1,
+        max_outstanding_pings=2,
+        inbox_prefix=f"_INBOX_{name}",
+        **options,
+    )
+    return client
+
+
+def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], Awaitable[None]]:
+    """Return a callback that reports each failure. After a refused login, it does not report the closed connection."""
+    refusal = ""
+
+    async def failed(error: Exception) -> None:
+        nonlocal refusal
+        text = error_text(error)
+        if "authorization" in text.lower():
+            refusal = text
+        elif isinstance(error, ConnectionResetError) and refusal:
+            text = refusal
+        on_error(text)
+
+    return failed
+
+
+def _tls(fleet: Fleet) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=fleet.tls_ca or None)
+        if fleet.tls_cert:
+            context.load_cert_chain(fleet.tls_cert, fleet.tls_key)
+    except OSError as error:
+        raise ConfigError("ibkr.fleet.tls_ca", fleet.tls_ca or fleet.tls_cert, f"cannot be used: {error}") from error
+    return context
+
+
+async def open_store(client: Client, fleet: Fleet) -> FleetStore:
+    """Open the fleet's buckets. Creates the buckets that do not exist. Raises one of ``NATS_FAILURES``."""
+    js = client.jetstream(timeout=REQUEST_TIMEOUT)
+    leases = await _bucket(js, LEASES, fleet.replicas, fleet.lease)
+    ids = await _bucket(js, IDS, fleet.replicas)
+    members = await _bucket(js, MEMBERS, fleet.replicas, MEMBER_TTL)
+    halt = await _bucket(js, HALT, fleet.replicas)
+    try:
+        await js.stream_info(EVENTS)
+    except nats.js.errors.NotFoundError:
+        await js.add_stream(
+            StreamConfig(EVENTS, subjects=["ibkr.events.>"], max_age=EVENT_MAX_AGE, num_replicas=fleet.replicas)
+        )
+    lifetime = (await leases.status()).ttl or fleet.lease
+    return FleetStore(client, js, leases, ids, members, halt, lifetime)
+
+
+async def _bucket(js: JetStreamContext, bucket: str, replicas: int, ttl: float | None = None) -> KeyValue:
+    try:
+        return await js.key_value(bucket)
+    except nats.js.errors.BucketNotFoundError:
+        return await js.create_key_value(KeyValueConfig(bucket, ttl=ttl, replicas=replicas))
+
+
+async def read_entries(bucket: KeyValue, pattern: str) -> dict[str, KeyValue.Entry]:
+    """Return the present entries whose keys match this pattern, by key. Raises one of ``NATS_FAILURES``."""
+    watcher = await bucket.watch(pattern, ignore_deletes=True)
+    try:
+        found = {}
+        while (entry := await watcher.updates(REQUEST_TIMEOUT)) is not None:
+            found[entry.key] = entry
+        return found
+    finally:
+        await watcher.stop()
+
+
+async def watch_keys(
+    bucket: KeyValue, pattern: str, handle_entry: Callable[[KeyValue.Entry | None], None], watch_restart: asyncio.Event
+) -> None:
+    """Pass on all entries whose keys match this pattern: first the present ones, then ``None``, then each change.
+
+    Set ``watch_restart`` to restart the watch: servers forget the watch of a client that was away for too long.
+    """
+    while True:
+        watch_restart.clear()
+        try:
+            watcher = await bucket.watch(pattern)
+        except NATS_FAILURES:
+            await asyncio.sleep(RETRY_AFTER)
+            continue
+        try:
+            async for entry in _updates(watcher, watch_restart):
+                handle_entry(entry)
+        finally:
+            await ignore_failures(watcher.stop)
+
+
+async def _updates(watcher: KeyValue.KeyWatcher, watch_restart: asyncio.Event) -> AsyncIterator[KeyValue.Entry | None]:
+    """Yield the updates of a watch until ``watch_restart`` is set."""
+    ends = asyncio.ensure_future(watch_restart.wait())
+    try:
+        while True:
+            update = asyncio.ensure_future(_next(watcher))
+            try:
+                await asyncio.wait({update, ends}, return_when=asyncio.FIRST_COMPLETED)
+                if not update.done():
+                    return
+                yield update.result()
+            finally:
+                update.cancel()
+    finally:
+        ends.cancel()
+
+
+async def _next(watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
+    entry: KeyValue.Entry | None = await anext(watcher)
+    return entry
+
+
+async def run_until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
+    """Run all of these until one ends or this is cancelled. Raises what ended it."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        left = set(tasks)
+        while left:  # the NATS client sometimes swallows a cancellation
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_CANCEL_EVERY)
+
+
+async def ignore_failures(end: Callable[[], Awaitable[object]]) -> None:
+    """End something at the server. It does not matter if that fails."""
+    try:
+        await end()
+    except NATS_FAILURES as error:
+        logger.debug("The server could not be told to end it: %s", error)
+
+
+def error_text(error: BaseException) -> str:
+    """Return the text of an error. Many errors of NATS have none; then it is the name of the error."""
+    return str(error) or type(error).__name__
+
+
+def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
+    """Return the JSON object in an entry; ``None`` if there is no readable one."""
+    if entry is None or entry.operation is not None or not entry.value:
+        return None
+    try:
+        value = json.loads(entry.value)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

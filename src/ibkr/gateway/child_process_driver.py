@@ -1,0 +1,170 @@
+"""Base class of the drivers that start the gateway themselves: ``command`` and ``ibc``.
+
+The gateway's output goes to a file, not to a pipe. The gateway therefore survives the death of its supervisor, and
+the next supervisor finds the process and continues to read the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from ibkr.core.gateway_settings import GatewaySettings
+from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
+from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError, GatewayDriver
+from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.ibc_log import latest_events
+from ibkr.gateway.log_tail import LogTail, last_lines
+from ibkr.gateway.processes import Command, process_identity, spawn, terminate_process
+
+
+class ChildProcessDriver(GatewayDriver):
+    """Starts, watches and ends a gateway that is our own process."""
+
+    owns_process: ClassVar[bool] = True
+
+    def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
+        super().__init__(settings, store)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pid: int | None = None
+        self._identity = ""
+        self._started_at: datetime | None = None
+        self._should_run = False
+        self._reads_backlog = False
+        """The next lines of the log were written before this object existed."""
+        self._log = LogTail(store.log)
+        self._adopt_running_process()
+
+    @abstractmethod
+    def start_command(self) -> Command:
+        """Return the command that starts the gateway."""
+
+    def parse_log_line(self, line: str) -> Iterable[GatewayEvent]:
+        """Return the events that a line of the log reports."""
+        return ()
+
+    def translate_exit_code(self, code: int) -> int:
+        """Translate the exit code of the process into the gateway's own exit code."""
+        return code
+
+    async def start(self) -> None:
+        if await self.is_running():
+            return
+        self.store.make_folder()
+        self._log.skip_to_end()
+        self._child = spawn(self.start_command(), self.store.log)
+        self._pid, self._identity = self._child.pid, process_identity(self._child.pid)
+        self._started_at, self._should_run = datetime.now(UTC), True
+        self._save_process_file()
+
+    async def stop(self) -> None:
+        self._should_run = False
+        await self._end_process()
+
+    async def restart(self) -> None:
+        await self._end_process()
+        await self.start()
+
+    async def _end_process(self) -> None:
+        if await self.request_stop():
+            await self._wait_for_end()
+        if self._pid is not None:
+            await terminate_process(self._pid, self._identity, self.settings.stop_grace)
+        self._reap()
+
+    async def request_stop(self) -> bool:
+        """Ask the gateway to end itself, before its process is ended. Returns whether it was asked."""
+        return False
+
+    async def is_running(self) -> bool:
+        return self._pid is not None and self._is_alive()
+
+    async def events(self) -> AsyncIterator[GatewayEvent]:
+        reported: tuple[int, str] | None = None
+        while True:
+            # Keep this order: lines of the new process must not be attributed to the old process.
+            if reported is not None and reported != (self._pid, self._identity):
+                reported = None
+                yield ProcessEnded(wanted=not self._should_run)
+            if reported is None and self._pid is not None:
+                reported = self._pid, self._identity
+                yield ProcessStarted(self._pid, self._started_at)
+            is_alive = self._is_alive()
+            for event in self._new_events():
+                yield event
+            if reported is not None and not is_alive:
+                reported = None
+                yield self._exit_event()
+            await asyncio.sleep(POLL_INTERVAL)
+
+    def _new_events(self) -> list[GatewayEvent]:
+        found = [event for line in self._log.new_lines() for event in self.parse_log_line(line)]
+        is_past, self._reads_backlog = self._reads_backlog, False
+        return latest_events(found) if is_past else found
+
+    async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
+        for line in last_lines(self.store.log, lines):
+            yield line
+        file = LogTail(self.store.log)
+        file.skip_to_end()
+        while follow:
+            for line in file.new_lines():
+                yield line
+            await asyncio.sleep(POLL_INTERVAL)
+
+    async def close(self) -> None:
+        self._reap()
+
+    async def _wait_for_end(self) -> None:
+        """Wait for the end of the process, at most ``stop_grace`` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.stop_grace
+        while self._is_alive() and loop.time() < deadline:  # noqa: ASYNC110 - its end sets no event
+            await asyncio.sleep(POLL_INTERVAL / 4)
+
+    def _is_alive(self) -> bool:
+        if self._child is not None:
+            return self._child.poll() is None
+        return self._pid is not None and process_identity(self._pid) == self._identity
+
+    def _exit_event(self) -> ProcessEnded:
+        code = self._child.returncode if self._child is not None else None
+        self._child = self._pid = None
+        self.store.process_file.unlink(missing_ok=True)
+        return ProcessEnded(code if code is None else self.translate_exit_code(code), wanted=not self._should_run)
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            self._child.poll()
+
+    def _save_process_file(self) -> None:
+        """Save which process is ours and where its output begins."""
+        assert self._started_at is not None, "it has just been started"
+        values = {
+            "pid": self._pid,
+            "began": self._identity,
+            "started_at": self._started_at.isoformat(),
+            "log_offset": self._log.offset,
+        }
+        self.store.process_file.write_text(json.dumps(values), encoding="utf-8")
+
+    def _adopt_running_process(self) -> None:
+        """Adopt the process of an earlier supervisor, if it still runs."""
+        try:
+            values = json.loads(self.store.process_file.read_text(encoding="utf-8"))
+            pid, began, offset = int(values["pid"]), str(values["began"]), int(values["log_offset"])
+            started_at = datetime.fromisoformat(values["started_at"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DriverError(f"{self.store.process_file} cannot be read ({error}): remove it") from error
+        if began and process_identity(pid) == began:
+            self._pid, self._identity, self._started_at, self._should_run = pid, began, started_at, True
+            self._log.offset, self._reads_backlog = offset, True
+        else:  # the log is from a process that has ended
+            self._log.skip_to_end()

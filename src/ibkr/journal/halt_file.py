@@ -1,0 +1,123 @@
+"""The halt file beside a journal. It survives the program, and anyone on the machine can create it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+_ATTEMPTS = 20 if os.name == "nt" else 0
+"""Windows refuses to replace or remove a file while another process reads it."""
+_ATTEMPT_INTERVAL = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why new orders are refused, by whom, and since when (ISO time).
+
+    Attributes:
+        cancel_all: All orders are to be cancelled, too.
+        cancelled_at: When the gateway received that cancel. Empty until then.
+    """
+
+    reason: str
+    by: str = ""
+    at: str = ""
+    cancel_all: bool = False
+    cancelled_at: str = ""
+
+    @property
+    def is_cancel_due(self) -> bool:
+        """Whether the global cancel is still to be sent."""
+        return self.cancel_all and not self.cancelled_at
+
+
+class HaltFile:
+    """The halt file of one journal. Raises ``OSError`` if it cannot be written."""
+
+    def __init__(self, journal: Path) -> None:
+        self.path = journal.with_name(f"{journal.name}-halt.json")
+        self._stat_key: tuple[int, int, int] | None = None
+        self._last_halt: Halt | None = None
+
+    def read(self) -> Halt | None:
+        """The current halt, or ``None``. A file that cannot be read counts as a halt: trading could be wrong.
+
+        This is called before each order, so it is cheap while the file does not change.
+        """
+        try:
+            found = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._stat_key = self._last_halt = None
+            return None
+        except OSError as error:
+            return Halt(f"the halt file {self.path} cannot be read: {error.strerror or error}")
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if stamp != self._stat_key:
+            self._last_halt, is_readable = self._read()
+            self._stat_key = stamp if is_readable else None
+        return self._last_halt
+
+    def _read(self) -> tuple[Halt | None, bool]:
+        try:
+            values = json.loads(self.path.read_text(encoding="utf-8"))
+            return Halt(
+                _clean(values["reason"]) or "no reason was given",
+                _clean(values["by"]),
+                _clean(values["at"]),
+                bool(values["cancel_all"]),
+                _clean(values["cancelled_at"]),
+            ), True
+        except FileNotFoundError:
+            return None, False
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return Halt(f"the halt file {self.path} cannot be read: {error!r}"), False
+
+    def write(self, halt: Halt) -> None:
+        """Start a halt. It replaces an earlier one."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(halt), file)
+            file.flush()
+            os.fsync(file.fileno())
+        _retry(lambda: os.replace(new, self.path))
+
+    def remove(self) -> None:
+        """End the halt."""
+        _retry(lambda: self.path.unlink(missing_ok=True))
+
+    def mark_cancelled(self) -> None:
+        """Note that the gateway has received the global cancel."""
+        halt = self.read()
+        if halt is not None and halt.is_cancel_due:
+            self.write(replace(halt, cancelled_at=_now()))
+
+
+def new_halt(reason: str, by: str, *, cancel_all: bool) -> Halt:
+    """A halt that starts now."""
+    return Halt(_clean(reason) or "no reason was given", by, _now(), cancel_all)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _clean(text: object) -> str:
+    """The text without control characters, and at most as long as a log line should be."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))[:300].strip()
+
+
+def _retry(act: Callable[[], object]) -> None:
+    for _ in range(_ATTEMPTS):
+        try:
+            act()
+            return
+        except PermissionError:
+            time.sleep(_ATTEMPT_INTERVAL)
+    act()

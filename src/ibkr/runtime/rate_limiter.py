@@ -1,0 +1,195 @@
+"""The rate limiter: sends every message no faster than the gateway allows, urgent messages first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from ibkr.core.priority import Priority
+from ibkr.core.token_bucket import TokenBucket
+
+# IB disconnects a client that keeps sending too fast. Below this rate, nothing would work any more.
+_SLOWEST = 5.0
+_WINDOW = 1.1
+"""Seconds over which the gateway's limit is counted. A little over one second, because messages may arrive closer
+together than they were sent.
+"""
+
+
+_IMMEDIATE = (Priority.ORDER, Priority.BROKER_STATE)
+"""These priorities ignore the usual rate, and observe only the gateway's limit. Other messages wait for them."""
+
+
+class _Waiting(NamedTuple):
+    """A waiting message. The heap sorts by the first two fields; numbers are unique."""
+
+    urgency: Priority
+    number: int
+    write: Callable[[], bool]
+    drop: Callable[[], None] | None
+    group: Hashable
+
+
+class RateLimiter:
+    """Sends messages by priority, then in order of their requests, as fast as the gateway allows.
+
+    Orders and cancels leave immediately while fewer than ``limit`` messages have left in the last second. All other
+    messages observe ``rate`` messages a second, and a burst of ``burst`` after a pause. Orders count towards that
+    rate, so that other messages wait for them. A gateway counts per connection, so each session starts with a new
+    count. Waiting messages of one ``group`` leave together, with nothing in between.
+    """
+
+    def __init__(self, rate: float, burst: int, limit: int = 0) -> None:
+        self._rate, self._burst = rate, burst
+        self._usual_limit = max(limit, math.ceil(rate) + burst)
+        self._waiting: list[_Waiting] = []
+        self._numbers = itertools.count()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._start()
+
+    def _start(self) -> None:
+        self._bucket = TokenBucket(self._rate, self._burst)
+        self._limit = self._usual_limit
+        self._sent: deque[float] = deque()
+
+    @property
+    def rate(self) -> float:
+        """The current rate in messages a second. Orders may go faster."""
+        return self._bucket.rate
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any message is waiting."""
+        return bool(self._waiting)
+
+    @property
+    def has_waiting_orders(self) -> bool:
+        """Whether an order or a cancel is waiting."""
+        return bool(self._waiting) and self._waiting[0].urgency is Priority.ORDER
+
+    def begin(self) -> None:
+        """Begin a session in the running loop, at the usual rate."""
+        self.end()
+        self._loop = asyncio.get_running_loop()
+        self._start()
+
+    def end(self) -> None:
+        """End the session: drop the waiting messages."""
+        message, self._waiting = sorted(self._waiting), []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for each in message:
+            if each.drop is not None:
+                each.drop()
+        self._wake_waiters()
+
+    def send_orders_now(self) -> None:
+        """Write waiting orders and cancels now, even above the limit: the session is about to end."""
+        while self.has_waiting_orders:
+            heapq.heappop(self._waiting).write()
+        self._wake_waiters()
+
+    async def wait_orders_sent(self) -> None:
+        """Wait until no order or cancel is waiting: all have left, or the session has ended."""
+        while self.has_waiting_orders:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    def slow_down(self) -> None:
+        """Halve the rate for the rest of this session. Orders slow down less: a cancel must not wait for long."""
+        self._bucket.rate = max(_SLOWEST, self._bucket.rate / 2)
+        self._limit = max(math.ceil(self._usual_limit / 2), self._limit * 4 // 5)
+
+    def count_sent(self) -> None:
+        """Count a message that was written without the limiter."""
+        self._sent.append(self._now())
+
+    def send(
+        self,
+        write: Callable[[], bool],
+        urgency: Priority,
+        drop: Callable[[], None] | None = None,
+        group: Hashable = None,
+    ) -> None:
+        """Send a message now, or when the rate allows it.
+
+        Args:
+            write: Writes the message. Returns whether it has left.
+            urgency: Its priority.
+            drop: Called instead if the session ends first.
+            group: Waiting messages of the same group leave together. ``None``: the message leaves on its own.
+        """
+        is_first = not self._waiting or self._waiting[0].urgency > urgency
+        if is_first and self._delay(urgency, now := self._now()) <= 0:
+            self._write(write, urgency, now)
+            return
+        heapq.heappush(self._waiting, _Waiting(urgency, next(self._numbers), write, drop, group))
+        if is_first:
+            self._start_timer()
+
+    def _write(self, write: Callable[[], bool], urgency: Priority, now: float) -> None:
+        self._sent.append(now)  # before the write: a listener of the library's throttle events may send, too
+        self._bucket.take(now, may_owe=urgency in _IMMEDIATE)
+        if not write():
+            self._sent.pop()
+
+    def _delay(self, urgency: Priority, now: float, number: int = 1) -> float:
+        """Seconds until ``number`` messages of this priority may leave, or until some may if they exceed the limit."""
+        sent = self._sent
+        while sent and now - sent[0] >= _WINDOW:
+            sent.popleft()
+        too_many = len(sent) + min(number, self._limit) - self._limit
+        delay = sent[too_many - 1] + _WINDOW - now if too_many > 0 else 0.0
+        return delay if urgency in _IMMEDIATE else max(delay, self._bucket.wait(now))
+
+    def _start_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        assert self._loop is not None, "no session has begun"
+        self._timer = self._loop.call_later(
+            self._delay(self._waiting[0].urgency, self._now(), len(self._next_group())), self._send_due
+        )
+
+    def _send_due(self) -> None:
+        self._timer = None
+        while self._waiting:
+            batch, now = self._next_group(), self._now()
+            if self._delay(self._waiting[0].urgency, now, len(batch)) > 0:
+                break
+            if len(batch) == 1:
+                heapq.heappop(self._waiting)
+            else:
+                self._waiting = [each for each in self._waiting if each not in batch]
+                heapq.heapify(self._waiting)
+            for message in batch:
+                self._write(message.write, message.urgency, now)
+        if self._waiting and self._timer is None:
+            self._start_timer()
+        self._wake_waiters()
+
+    def _next_group(self) -> list[_Waiting]:
+        """The messages that leave next: the first waiting message, and the others of its group."""
+        first = self._waiting[0]
+        return [first] if first.group is None else sorted(each for each in self._waiting if each.group == first.group)
+
+    def _wake_waiters(self) -> None:
+        if self._waiters and not self.has_waiting_orders:
+            for waiter in self._waiters:
+                if not waiter.done() and not waiter.get_loop().is_closed():
+                    waiter.set_result(None)
+
+    def _now(self) -> float:
+        assert self._loop is not None, "no session has begun"
+        return self._loop.time()

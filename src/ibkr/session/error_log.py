@@ -1,0 +1,40 @@
+"""Logs errors of the program's handlers, and warnings that must be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+
+logger = logging.getLogger("ibkr.session")
+
+
+def warn_always(text: str) -> None:
+    """Log a warning that must be seen. If the program has set up no logging, print it to stderr."""
+    logger.warning("%s", text, extra={"is_unlimited": True})
+    each: logging.Logger | None = logger
+    while each is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in each.handlers):
+            return
+        each = each.parent if each.propagate else None
+    print(text, file=sys.stderr)
+
+
+def call_shielded(call: Callable[..., object], *args: object) -> None:
+    """Call something that calls the program's handlers, and log a ``CancelledError`` that one of them raises.
+
+    The library catches other exceptions, but a ``CancelledError`` would leave the current work half done.
+    """
+    try:
+        call(*args)
+    except asyncio.CancelledError:
+        log_cancelled()
+
+
+def log_cancelled() -> None:
+    """Log, in an ``except`` clause, that a handler has raised ``CancelledError``.
+
+    The result of a cancelled future does that.
+    """
+    logger.exception("A handler of the program raised CancelledError; the connection continues")

@@ -1,0 +1,140 @@
+"""Deadlines for one-time requests. The client library would wait for an answer without limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from ibkr.core.activity import AnswerTime, RecentRecords
+from ibkr.core.deadline_settings import Deadlines, OneShotRequest, one_shot_request
+from ibkr.session.library import Answer, Library
+from ibkr.session.library.ib import HAS_OWN_TIMEOUT
+
+if TYPE_CHECKING:
+    from ib_async import Contract
+
+_LATE_TIMER = 0.25
+"""Seconds. If a timer is later than this, the event loop was blocked, and the answer may be there, unread."""
+_CURE = (
+    "the gateway gave no reason. Try again. If that does not help, check status.reason, or allow more time in"
+    " [ibkr.deadlines] ({})"
+)
+
+
+class _PendingRequest(NamedTuple):
+    """A request that was sent, and how many seconds the gateway has to answer it."""
+
+    key: Hashable
+    future: Answer
+    request: OneShotRequest
+    seconds: float
+
+
+class RequestDeadlines:
+    """Ends requests that the gateway does not answer in time.
+
+    The library first begins a request and then sends its message. So a message belongs to the request before it.
+
+    Args:
+        library: The client library's objects.
+        deadlines: Seconds for each kind of request.
+        give_up: Removes an unanswered request from the gateway and from the library's maps.
+    """
+
+    def __init__(
+        self, library: Library, deadlines: Deadlines, give_up: Callable[[Hashable, OneShotRequest, bool], None]
+    ) -> None:
+        self._wrapper = library.wrapper
+        self._deadlines = deadlines
+        self._give_up = give_up
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started: tuple[Hashable, Answer] | None = None
+        self._timers: dict[Hashable, asyncio.TimerHandle] = {}
+        self._errors: dict[Hashable, TimeoutError] = {}
+        self._sent_at: dict[Hashable, tuple[str, float]] = {}
+        self.answer_times = RecentRecords(AnswerTime)
+
+    def begin(self) -> None:
+        """Begin a session in the running loop."""
+        self._loop = asyncio.get_running_loop()
+
+    def request_started(self, key: Hashable, future: Answer) -> None:
+        """The library has begun a request. Its message follows."""
+        self._started = None if HAS_OWN_TIMEOUT.get() else (key, future)
+
+    def message_sending(self, message: str) -> Callable[[], None] | None:
+        """What to call when this message has left. ``None`` if it does not begin such a request."""
+        if self._started is None:
+            return None
+        (key, future), self._started = self._started, None
+        is_of_it = not isinstance(key, int) or str(key) in message.split("\0", 4)[1:4]
+        request = one_shot_request(message)
+        seconds = getattr(self._deadlines, request.kind)
+        if not is_of_it or seconds is None or self._wrapper.futures.get(key) is not future:
+            return None
+        return partial(self._message_sent, _PendingRequest(key, future, request, seconds))
+
+    def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
+        """A request has ended, with or without an answer."""
+        timer, left = self._timers.pop(key, None), self._sent_at.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if is_answer and left is not None and self._loop is not None:
+            name, at = left
+            self.answer_times.note(datetime.now(UTC), name, self._loop.time() - at)
+
+    def session_ended(self) -> None:
+        """The session is over. Stop all timers; the callers get another error."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._sent_at.clear()
+        self._started = None
+
+    def take_error(self, key: Hashable) -> TimeoutError | None:
+        """The error of a request that the library ended without raising it."""
+        return self._errors.pop(key, None)
+
+    def _message_sent(self, pending: _PendingRequest) -> None:
+        assert self._loop is not None, "no session has begun"
+        if self._wrapper.futures.get(pending.key) is pending.future:
+            self.request_ended(pending.key, is_answer=False)
+            self._sent_at[pending.key] = pending.request.name, self._loop.time()
+            self._start_timer(pending.seconds, pending)
+
+    def _start_timer(self, seconds: float, pending: _PendingRequest) -> None:
+        assert self._loop is not None, "no session has begun"
+        due = self._loop.time() + seconds
+        self._timers[pending.key] = self._loop.call_at(due, self._expired, due, pending)
+
+    def _expired(self, due: float, pending: _PendingRequest) -> None:
+        key, future, request = pending.key, pending.future, pending.request
+        del self._timers[key]
+        if self._wrapper.futures.get(key) is not future:
+            return
+        if asyncio.get_running_loop().time() - due > _LATE_TIMER:
+            self._start_timer(_LATE_TIMER, pending)
+            return
+        is_awaited = not future.done()
+        self._sent_at.pop(key, None)
+        if is_awaited:
+            contract = self._wrapper.contracts.get(key) if isinstance(key, int) else None
+            error = TimeoutError(
+                f"{request.name}{_contract_text(contract)} was not answered within {pending.seconds:g} s:"
+                f" {_CURE.format(request.kind)}"
+            )
+            if request.kind == "history":
+                self._errors[key] = error
+            future.set_exception(error)
+            future.exception()  # mark as retrieved, in case nobody awaits it
+        self._give_up(key, request, is_awaited)
+
+
+def _contract_text(contract: Contract | None) -> str:
+    if contract is None:
+        return ""
+    name = contract.localSymbol or contract.symbol or f"contract {contract.conId}"
+    return f" for {' '.join(filter(None, (name, contract.secType, contract.exchange)))}"

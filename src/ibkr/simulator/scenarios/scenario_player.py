@@ -1,0 +1,68 @@
+"""`ScenarioPlayer`: plays a scenario on a gateway."""
+
+import asyncio
+import logging
+from collections import Counter
+
+from ibkr.simulator.faults.fault_context import FaultContext
+from ibkr.simulator.faults.fault_registry import FaultError
+from ibkr.simulator.scenarios.scenario import Scenario, Step
+from ibkr.simulator.scheduling import Hooks
+
+log = logging.getLogger("ibkr.simulator")
+
+_IN_ORDER = 1e-6
+
+
+class ScenarioPlayer:
+    """Plays one scenario once, at `speed` times its speed. It starts in the constructor, in the gateway's loop."""
+
+    def __init__(self, faults: FaultContext, hooks: Hooks, scenario: Scenario, speed: float) -> None:
+        self._faults = faults
+        self._steps = scenario.steps
+        self._speed = speed
+        self._received: Counter[str] = Counter()
+        self._handles: dict[Step, asyncio.Handle] = {}
+        self._loop = asyncio.get_running_loop()
+        self._remove_listener = hooks.listen(self._reached, self._answered)
+        log.info("scenario %s: %s", scenario.name, scenario.about)
+        began = self._loop.time()
+        for number, step in enumerate(self._steps):
+            first = step.every if step.at is None else step.at
+            if first is not None:
+                self._schedule(step, began + first / speed + number * _IN_ORDER)
+
+    def stop(self) -> None:
+        """Stop playing."""
+        self._remove_listener()
+        for handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+
+    def _schedule(self, step: Step, due: float) -> None:
+        self._handles[step] = self._loop.call_at(due, self._on_due, step, due)
+
+    def _on_due(self, step: Step, due: float) -> None:
+        if step.every is not None:
+            self._schedule(step, due + step.every / self._speed)
+        self._carry_out(step)
+
+    def _reached(self, name: str) -> None:
+        self._received[name] += 1
+        for step in self._steps:
+            if step.when == name and self._received[name] == step.count:
+                self._carry_out(step)
+
+    def _answered(self, name: str, at: float) -> None:
+        for step in self._steps:
+            if step.after == name and self._received[name] == step.count:
+                # Run it in the next iteration of the loop, or when the answer was sent.
+                later = self._loop.call_at(at + _IN_ORDER, self._carry_out, step) if at else None
+                self._handles[step] = later or self._loop.call_soon(self._carry_out, step)
+
+    def _carry_out(self, step: Step) -> None:
+        log.info("scenario: %s", step)
+        try:
+            step.fault.method(self._faults, **step.fault.scaled_arguments(step.arguments, self._speed))
+        except FaultError as error:  # only the gateway knows its farms, its symbols, and used ports
+            log.error("scenario: %s: %s", step, str(error).removeprefix(f"{step.fault.name}: "))

@@ -1,0 +1,69 @@
+"""Calls between the event loop of the server and the event loop of a connector, which runs in another thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TypeVar
+
+from ibkr.connector import IBConnector
+
+_CALL_TIMEOUT = 1.0
+"""Seconds that the connector's loop may take until its next turn."""
+
+T = TypeVar("T")
+
+
+class LoopBusy(Exception):
+    """The connector's event loop did not run for a while, so it could not be asked."""
+
+
+class CrossLoopCaller:
+    """Calls functions in the loop of a connector. Make it in the server's event loop."""
+
+    def __init__(self, connector: IBConnector) -> None:
+        self._connector = connector
+        self._loop = asyncio.get_running_loop()
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a short function in the connector's loop, and return or raise what it returns or raises.
+
+        Raises:
+            LoopBusy: The loop has not run within a second. It still calls the function when it runs again.
+        """
+        answer: asyncio.Future[Callable[[], T]] = self._loop.create_future()
+
+        def settle(result: Callable[[], T]) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        self._connector.call_soon(lambda: self._call_back(settle, _outcome(function)))
+        try:
+            async with asyncio.timeout(_CALL_TIMEOUT):
+                result = await answer
+        except TimeoutError as error:
+            raise LoopBusy("the program's event loop is busy or does not run; the call is made when it runs") from error
+        return result()
+
+    def callback(self, function: Callable[[T], object]) -> Callable[[T], None]:
+        """Return a callback for the connector's loop that calls this function in the server's loop."""
+        return lambda value: self._call_back(function, value)
+
+    def _call_back(self, function: Callable[[T], object], value: T) -> None:
+        with contextlib.suppress(RuntimeError):  # the server's loop is closed
+            self._loop.call_soon_threadsafe(function, value)
+
+
+def _outcome(function: Callable[[], T]) -> Callable[[], T]:
+    """Call a function. Returns a function that returns or raises the same again."""
+    try:
+        result = function()
+    except Exception as raised:
+        error = raised
+
+        def fail() -> T:
+            raise error
+
+        return fail
+    return lambda: result
