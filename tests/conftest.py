@@ -1,7 +1,8 @@
-"""For every test: what it leaves behind makes it fail. And with which client library it runs.
+"""Fixtures for every test. A test fails if it leaves a thread, socket, task or timer behind.
 
-``TESTED_BACKEND=ib_insync pytest ...`` runs the same tests with that one: what a test imports from ``ib_async`` comes
-from it, it is the connector's backend, and ``ib_async`` itself cannot be imported while the tests run.
+``TESTED_BACKEND=ib_insync pytest ...`` runs the same tests with that client library: what a test imports from
+``ib_async`` comes from it, it is the connector's backend, and nothing can import ``ib_async`` itself while the tests
+run.
 """
 
 from __future__ import annotations
@@ -14,38 +15,38 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.stopwatch import start_stopwatch
+
 if TYPE_CHECKING:
     from ib_async import IB, Ticker
 
     from ibkr import IBConnector, Status
-    from ibkr.simulator import Gateway
-    from tests.given import NextTick, StateOf, Stopwatch
+    from ibkr.simulator import Gateway, ThreadedGateway
+    from tests.fixture_types import NextTick, StateOf, Stopwatch
 
-_NOISY = [HealthCheck.too_slow]  # a loaded machine says nothing of the code
-settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_NOISY)
+_NOISY = [HealthCheck.too_slow]  # a busy machine says nothing about the code
+settings.register_profile("default", max_examples=60, derandomize=True, deadline=None, suppress_health_check=_NOISY)
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_NOISY)
 settings.load_profile("default")
 
-# What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+# A background job of a shell ignores Ctrl-C. So would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKEND = os.environ.get("TESTED_BACKEND", "ib_async")
-if BACKEND != "ib_async":  # here, for conftests of folders are imported before any hook is called
+if BACKEND != "ib_async":  # here, because conftests of folders are imported before any hook is called
     sys.modules["ib_async"] = importlib.import_module(BACKEND)
     importlib.import_module("ibkr.connector").IBConnector.__init__.__kwdefaults__["backend"] = BACKEND
 
 
 def pytest_collection_finish() -> None:
-    """From here on nobody gets the one for the other."""
+    """From here on, an import of the wrong library fails."""
     if BACKEND != "ib_async":
         sys.modules["ib_async"] = None  # type: ignore[assignment]
 
@@ -56,13 +57,18 @@ def backend() -> str:
     return BACKEND
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first. Mark each test that measures time as ``timing``."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if "stopwatch" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timing)
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No thread, no socket; and for a test that runs in a loop, no task and no timer."""
+    """No thread and no socket; for a test that runs in a loop, no task and no timer."""
     threads = set(threading.enumerate())
     in_loop = inspect.iscoroutinefunction(getattr(request, "function", None))
     sockets = set() if in_loop else _sockets()
@@ -70,41 +76,36 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("nothing_left_on_the_loop")
     yield
     for thread in threading.enumerate():
-        if thread.name == "ibkr-resolver":  # it has given its answer, and is about to end
+        if thread.name == "ibkr-resolver":  # it has delivered its result and is about to end
             thread.join(1)
-    # "asyncio_": the loop's own pool, in which names are resolved; it ends with its loop.
+    # "asyncio_" is the loop's own thread pool, which resolves names. It ends with its loop.
     left = [thread for thread in threading.enumerate() if thread not in threads and "asyncio_" not in thread.name]
     assert not left, f"threads left behind: {left}"
     if not in_loop:
         _check_sockets(sockets)
 
 
+@pytest.fixture(autouse=True)
+def no_lines_before() -> None:
+    """Reset the limit of log lines, which counts for each place in the code in the complete process."""
+    from ibkr.observe.log_filter import log_rate_limit
+
+    log_rate_limit._places.clear()
+    log_rate_limit._left_out.clear()
+
+
 @pytest.fixture
 def stopwatch() -> Stopwatch:
-    """Begin to measure: what it gives tells the seconds since, less those that other programs kept this thread waiting.
+    """Measures time without the time that other programs took: ``elapsed = stopwatch(); ...; assert elapsed() < 1``.
 
-    So what is promised within so many seconds is held to them on a loaded machine, too.
+    Use it for upper limits only. A test that uses it gets the mark ``timing``.
     """
-
-    def begin() -> Callable[[], float]:
-        began = _unhindered()
-        return lambda: _unhindered() - began
-
-    return begin
-
-
-def _unhindered() -> float:
-    """Monotonic time less what this thread has waited for a core, where the system tells that."""
-    try:
-        waited = int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
-    except FileNotFoundError:
-        waited = 0.0
-    return time.monotonic() - waited
+    return start_stopwatch
 
 
 @pytest.fixture
 def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """The loop of a plain script, closed when the test is over."""
+    """The event loop of a plain script. It is closed after the test."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield loop
@@ -114,7 +115,7 @@ def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A simulated gateway, where a folder has none of its own. An id is free as soon as its client is gone."""
+    """A simulated gateway, for folders without their own. A client id is free once its client has disconnected."""
     from ibkr.simulator import Gateway
 
     async with Gateway(id_hold=0) as gateway:
@@ -122,8 +123,17 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
+def threaded_gateway() -> Iterator[ThreadedGateway]:
+    """The same in a thread of its own, for tests that block or have no event loop."""
+    from ibkr.simulator import ThreadedGateway
+
+    with ThreadedGateway(id_hold=0) as gateway:
+        yield gateway
+
+
+@pytest.fixture
 def state_of() -> StateOf:
-    """Waits until a status is such: ``await state_of(connector, lambda status: ...)``."""
+    """Waits for a status: ``await state_of(connector, lambda status: ...)``."""
 
     async def wait(connector: IBConnector, holds: Callable[[Status], bool], within: float = 10) -> Status:
         async with asyncio.timeout(within):
@@ -137,7 +147,7 @@ def state_of() -> StateOf:
 
 @pytest.fixture
 def next_tick() -> NextTick:
-    """Waits for the ticker's next update; not with ``await ticker.updateEvent``, which a library would have ended."""
+    """Waits for the ticker's next update. It does not await ``ticker.updateEvent``, which the library may end."""
 
     async def wait(ticker: Ticker) -> None:
         ticked = asyncio.Event()
@@ -157,7 +167,7 @@ def next_tick() -> NextTick:
 
 @pytest.fixture
 async def new_ib() -> AsyncIterator[Callable[[], IB]]:
-    """Makes clients of the library alone, without a connector; their sockets are gone when the test ends."""
+    """Makes clients of the library without a connector. Their sockets are closed when the test ends."""
     library = importlib.import_module(BACKEND)
     made: list[IB] = []
 
@@ -172,12 +182,12 @@ async def new_ib() -> AsyncIterator[Callable[[], IB]]:
             ended = asyncio.get_running_loop().create_future()
             connection.disconnected.connect(lambda _, ended=ended: ended.set_result(None))
             client.disconnect()
-            await asyncio.wait_for(ended, 3)
+            await asyncio.wait_for(ended, 10)
 
 
 @pytest.fixture
 def ib(new_ib: Callable[[], IB]) -> IB:
-    """One of these."""
+    """One such client."""
     return new_ib()
 
 
@@ -186,7 +196,7 @@ async def nothing_left_on_the_loop() -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     tasks, timers, sockets = asyncio.all_tasks(), _timers(loop), _sockets()
     yield
-    for _ in range(3):  # a task that is being cancelled needs its turns
+    for _ in range(3):  # a task that is being cancelled needs some turns of the loop
         await asyncio.sleep(0)
     left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
@@ -200,19 +210,19 @@ def _timers(loop: asyncio.AbstractEventLoop) -> set[asyncio.TimerHandle]:
 
 def _check_sockets(before: set[str]) -> None:
     if not _sockets() <= before:
-        gc.collect()  # closes what nobody holds any more, with a ResourceWarning, which is an error here
+        gc.collect()  # closes unreferenced sockets with a ResourceWarning, which is an error here
     assert _sockets() <= before, f"sockets left behind: {_sockets() - before}"
 
 
 def _sockets() -> set[str]:
-    """The open sockets of this process, where the system lets them be seen."""
+    """The open sockets of this process, where the system shows them."""
     if not os.path.isdir("/proc/self/fd"):
         return set()
     links = set()
     for fd in os.listdir("/proc/self/fd"):
         try:
             link = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # the one that the listing itself used
+        except FileNotFoundError:  # the descriptor of the listing itself
             continue
         if link.startswith("socket:"):
             links.add(link)
@@ -221,5 +231,5 @@ def _sockets() -> set[str]:
 
 @pytest.fixture(scope="session")
 def is_thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether this is `make thorough`, where time is not dear."""
+    """Whether this is ``make thorough``, where tests may take longer."""
     return bool(request.config.getoption("--hypothesis-profile") == "thorough")

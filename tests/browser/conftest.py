@@ -1,4 +1,4 @@
-"""A real Chromium before a real ``ibkr serve`` and a simulated gateway; needs what ``make browser`` brings."""
+"""A real Chromium with a real ``ibkr serve`` and a simulated gateway. Needs what ``make browser`` installs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from ibkr.simulator.threaded import ThreadedGateway
+from ibkr.simulator.threaded_gateway import ThreadedGateway
 
 AXE = Path(__file__).parents[2] / ".browser" / "node_modules" / "axe-core" / "axe.min.js"
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync"
 )
-# Short, so that the page shows a fault as fast as it may: what is tested is the page's share.
+# Short times, so that a fault shows immediately: these tests are about the page's part of the delay.
 _POLICY = {
     "IBKR_PROBE_AFTER": "0.5",
     "IBKR_SUSPECT_AFTER": "0.25",
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """The browser, once for all tests."""
+    """The browser, shared by all tests."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -49,7 +49,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Watched:
-    """A page, and all that it asked for and complained of."""
+    """A page, with all its requests and its error messages."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -60,7 +60,7 @@ class Watched:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _note(self, message: Any) -> None:
-        # That a server is gone is told by the browser itself, whatever the page does.
+        # The browser itself reports a server that is gone. The page cannot prevent this.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
@@ -89,7 +89,7 @@ def gateway() -> Iterator[ThreadedGateway]:
 
 
 class Server:
-    """An ``ibkr serve`` at one port, to be ended and started again."""
+    """An ``ibkr serve`` on one port, which can be stopped and started again."""
 
     def __init__(self, folder: Path, gateway_port: int) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -99,7 +99,7 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, **variables: str) -> None:
-        """Returns when it listens."""
+        """Start it. Returns when it listens."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
         env |= {**_POLICY, "IBKR_PORT": str(self._gateway_port), "IBKR_HISTORY": str(self._folder / "history.db")}
         self._process = subprocess.Popen(

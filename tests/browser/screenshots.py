@@ -1,24 +1,41 @@
-"""Makes the pictures of the page: ``make screenshots``. Not collected otherwise."""
+"""Make the pictures of the page: ``make screenshots``. Pytest does not collect this file otherwise."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import random
 import sqlite3
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import pytest
+from ib_async import LimitOrder, Stock
+
+from ibkr import ConnectError, IBConnector, Policy
 from ibkr.observe.history import History
+from ibkr.simulator.threaded_gateway import ThreadedGateway
 
 TOP = Path(__file__).parents[2]
 SHOWN = TOP / "docs" / "images"
-"""Those that the documents show; the others are to be looked at, in .browser/images."""
-WIDE = {"width": 1440, "height": 960}
+WIDE = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+LOOKS = {
+    "light": {"viewport": WIDE, "color_scheme": "light"},
+    "dark": {"viewport": WIDE, "color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "color_scheme": "light", "is_mobile": True},
+}
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+MSFT = Stock("MSFT", "SMART", "USD", conId=272093)
+SPY = Stock("SPY", "SMART", "USD", conId=756733)
+POLICY = Policy(region="none", probe_after=1.0, refused_every=8.0, jitter=0.0)
 
 
 def yesterday(path: Path) -> None:
-    """A day as they are: the gateway's restart, IB's nightly reset, a broken wifi."""
+    """A typical day: the gateway's restart, IB's nightly reset, a bad Wi-Fi connection."""
     History(path).close()
     now = time.time()
     changes = [(-23.9, "READY"), (-14.02, "RECONNECTING"), (-13.97, "SYNCING"), (-13.969, "READY")]
@@ -46,49 +63,94 @@ POSITION = {"symbol": "AAPL", "before": 0, "after": 100, "is_explained": True}
 GAP = json.dumps({"executions": [FILL], "positions": [POSITION], "subscriptions_restored": ["AAPL market data"]})
 
 
-def probes(page) -> None:
-    """Half an hour of round-trips, drawn by the page's own code."""
-    roll = random.Random(7)
-    now = time.time()
-    rows = [
-        [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 5 * number)), 0.0011 + roll.expovariate(4000)]
-        for number in range(350, 0, -1)
-    ]
-    page.evaluate("rows => import('/static/chart.js').then(chart => chart.setRoundTrips(rows))", rows)
+class Camera:
+    """Takes each picture in every color scheme and size."""
+
+    def __init__(self, visit: Any) -> None:
+        self._visit = visit
+
+    def shoot(self, name: str, url: str, state: str, *, full: bool = False) -> None:
+        """Open the page again, wait for the state, and take the pictures."""
+        for look, options in LOOKS.items():
+            page = self._visit(url, **options).page
+            page.wait_for_selector(f'html[data-stream="live"][data-state="{state}"]', timeout=20_000)
+            self.keep(page, f"{name}-{look}", full=full)
+
+    def keep(self, page: Any, name: str, *, full: bool = False) -> None:
+        """Take the pictures now."""
+        page.wait_for_selector("#band rect, #day-words:text('not watched')")
+        page.wait_for_timeout(2500)  # the page reads its sections every two seconds
+        page.screenshot(path=SHOWN / f"{name}.png", animations="disabled", full_page=full)
 
 
-def shoot(watched, name: str, folder: Path = TOP / ".browser" / "images") -> None:
-    page = watched.page
-    folder.mkdir(parents=True, exist_ok=True)
-    page.wait_for_timeout(400)  # for transitions, not for news
-    page.screenshot(path=folder / f"{name}.png", animations="disabled")
+@contextmanager
+def trading(gateway: ThreadedGateway, history: Path) -> Iterator[tuple[IBConnector, str]]:
+    """A program with subscriptions, orders and positions, and a day of history."""
+    yesterday(history)
+    connector = IBConnector("127.0.0.1", gateway.port, 1, policy=POLICY).start_in_thread()
+    url = connector.serve(0, history=history)
+    connector.call(lambda ib: [ib.reqMktData(each) for each in (AAPL, MSFT, SPY)])
+    for contract, price in ((AAPL, 180.5), (MSFT, 320.0)):
+        order = LimitOrder("BUY", 100, price, orderRef="strategy-7")
+        connector.call(lambda ib, contract=contract, order=order: ib.placeOrder(contract, order))
+    for _ in range(30):
+        connector.call(lambda ib: ib.reqContractDetailsAsync(AAPL))
+    connector.call(lambda ib: ib.placeOrder(SPY, LimitOrder("BUY", 20, 1.0)))
+    gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 3)
+    gateway.fill("SPY")
+    time.sleep(3)  # some probes
+    yield connector, url
+    connector.stop()
 
 
-def wait(watched, state: str):
-    watched.page.wait_for_selector(f'html[data-stream="live"][data-state="{state}"]', timeout=20_000)
-    return watched
+@pytest.mark.timeout(400)
+def test_pictures_of_a_program(gateway, visit, tmp_path):
+    camera = Camera(visit)
+    with trading(gateway, tmp_path / "history.db") as (connector, url):
+        camera.shoot("ready", url, "READY")
+        camera.shoot("sections", url, "READY", full=True)
+        connector.halt("the risk limit")
+        camera.shoot("halted", url, "READY")
+        connector.resume()
+        gateway.fault("lose_upstream")
+        camera.shoot("degraded", url, "DEGRADED")
+        gateway.fault("restore_upstream")
+        connector.wait_ready(10)
+        gateway.fault("mute", "reqPositions")
+        gateway.fault("reset")
+        camera.shoot("syncing", url, "SYNCING")
+        gateway.fault("restart", 3600)
+        camera.shoot("reconnecting", url, "RECONNECTING")
+        pages = {look: visit(url, **options).page for look, options in LOOKS.items()}
+        for page in pages.values():
+            page.wait_for_selector('html[data-stream="live"]')
+            page.wait_for_timeout(1000)
+    for look, page in pages.items():
+        page.wait_for_selector('html[data-stream="lost"]', timeout=20_000)
+        camera.keep(page, f"lost-{look}")
 
 
-def test_pictures(server, gateway, visit, tmp_path):
-    yesterday(tmp_path / "history.db")
-    server.start(IBKR_PROBE_AFTER="5", IBKR_BACKOFF_FIRST="9", IBKR_REFUSED_EVERY="8")
-    options = {"dark": {"color_scheme": "dark"}, "light": {"color_scheme": "light"}}
-    dark = visit(server.url, viewport=WIDE, **options["dark"])
-    light = visit(server.url, viewport=WIDE, **options["light"])
-    phone = visit(server.url, viewport=PHONE, device_scale_factor=2, is_mobile=True, **options["dark"])
-    for watched in (dark, light, phone):
-        wait(watched, "READY")
-        probes(watched.page)
-    shoot(dark, "ready-dark", SHOWN)
-    shoot(light, "ready-light")
-    shoot(phone, "ready-phone", SHOWN)
-    gateway.fault("lose_upstream")
-    shoot(wait(light, "DEGRADED"), "degraded-light", SHOWN)
-    shoot(wait(phone, "DEGRADED"), "degraded-phone")
-    gateway.fault("restore_upstream")
-    wait(dark, "READY")
+def fail(connector: IBConnector) -> None:
+    """Wait until the connector is FAILED, in a loop of this thread: Playwright's loop runs in the other thread."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    with suppress(ConnectError):
+        connector.connect()
+    loop.close()
+
+
+@pytest.mark.timeout(200)
+def test_pictures_of_connections_that_never_were(gateway, visit):
+    camera = Camera(visit)
     gateway.fault("restart", 3600)
-    shoot(wait(dark, "RECONNECTING"), "reconnecting-dark")
-    server.stop()
-    dark.page.wait_for_selector('html[data-stream="lost"]')
-    shoot(dark, "lost-dark")
+    connectors = [IBConnector("127.0.0.1", gateway.port, number, policy=POLICY) for number in (1, 2, 3)]
+    urls = [connector.serve(0) for connector in connectors]
+    camera.shoot("disconnected", urls[0], "DISCONNECTED")
+    connectors[1].start_in_thread(background=True)
+    camera.shoot("connecting", urls[1], "CONNECTING")
+    failing = threading.Thread(target=fail, args=(connectors[2],))
+    failing.start()
+    failing.join()
+    camera.shoot("failed", urls[2], "FAILED")
+    for connector in connectors:
+        connector.stop()

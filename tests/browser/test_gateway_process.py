@@ -1,4 +1,4 @@
-"""The gateway's process on the page: its state at once, and a restart with a confirmation."""
+"""The gateway's process on the page: its state immediately, and a restart with a confirmation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = "#process-words"
 
 @pytest.fixture
 def machine(tmp_path, gateway):
-    """The stand-in for the gateway program, supervised by ``ibkr gateway run``; its login waits for a second factor."""
+    """The stand-in for the gateway program, supervised by ``ibkr gateway run``. Its login waits for a second factor."""
     machine = Machine(tmp_path, gateway)
     machine.plan(logins=["second factor"])
     values = "".join(f"{key} = {json.dumps(value)}\n" for key, value in machine.settings("ibc").items())
@@ -46,7 +46,7 @@ def test_its_state_and_its_restart(machine, server, visit, gateway):
     button.wait_for()
     assert button.is_disabled(), "a restart would ask the phone again"
     shows(page, "#reason", "the gateway waits for your second factor: approve it in IBKR Mobile")
-    shows(page, "#alert", "Look at this: the gateway waits for your second factor since")
+    shows(page, "#alert", "Needs attention: the gateway waits for your second factor since")
     machine.do("approve")
     page.wait_for_selector('html[data-state="READY"]')
     shows(page, WORDS, "is running, since")
@@ -56,7 +56,7 @@ def test_its_state_and_its_restart(machine, server, visit, gateway):
     gateway.place_order("AAPL", "BUY", 10, limit_price=1.0)
     button.click()
     assert violations(page) == []
-    page.get_by_role("button", name="Leave it").last.click()
+    page.get_by_role("button", name="Go back").last.click()
     assert page.locator("#process-answer").text_content() == ""
     ask_for_restart(page, button)
     shows(page, "#process-answer", "1 order works at the broker, and nobody watches them during a restart.")
@@ -77,13 +77,13 @@ def ask_for_restart(page, button):
 
 
 def shows(page, selector, words):
-    """Waits until an element has these words."""
+    """Waits until an element has this text."""
     page.wait_for_function(
         "([selector, words]) => document.querySelector(selector).textContent.includes(words)", arg=[selector, words]
     )
 
 
 def violations(page):
-    page.wait_for_timeout(350)  # colours fade
+    page.wait_for_timeout(350)  # colors fade
     found = page.evaluate("axe.run().then(found => found.violations)")
     return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"]

@@ -1,4 +1,4 @@
-"""The page in a real browser: the right words at once, for everybody, and from this host alone."""
+"""The page in a real browser: correct text immediately, accessible, and with requests to this host only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTE = """() => {
 
 @pytest.fixture
 def live(server, visit):
-    """A page that is live and READY; what it complained of and asked for is looked at in the end."""
+    """A page that is connected and READY. In the end it checks the page's errors and requests."""
     pages = []
 
     def live(url: str = "", **options):
@@ -71,7 +71,8 @@ def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
         if state != "READY":
             assert lag is not None
             assert lag < WITHIN, f"{fault}: {lag} ms"
-        assert page.locator("#trade-word").text_content() == ("Orders may be sent" if state == "READY" else "No orders")
+        word = "Orders may be sent" if state == "READY" else "New orders are refused"
+        assert page.locator("#trade-word").text_content() == word
         if fault.startswith("break_farm"):
             assert "usfarm broken" in page.locator("#farms").inner_text()
         if state == "RECONNECTING":
@@ -83,6 +84,7 @@ def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
         if state == "RECONNECTING":
             page.get_by_role("button", name="Try now").click()
         wait_for(page, "READY", "session and upstream up")
+    page.locator("#all-outages").click()
     assert page.locator("#outage-rows tr").count() == 4
     report = page.locator("#outage-rows tr", has_text="nothing listens").locator("details")
     assert report.inner_text().startswith("Gap report: 1 new order")
@@ -93,7 +95,7 @@ def test_each_fault_changes_the_page_to_the_right_words(live, gateway, server):
 
 def test_round_trips_of_any_length_are_drawn(live):
     drawn = live().evaluate("""async () => {
-      const { setRoundTrips } = await import("/static/chart.js");
+      const { setRoundTrips } = await import("/static/latency.js");
       const drawn = {};
       for (let tenths = 10; tenths < 100; tenths++) {
         for (const size of [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1]) {
@@ -109,7 +111,7 @@ def test_round_trips_of_any_length_are_drawn(live):
 
 CLIENT_ID = "77"
 
-# Faults that need telling how; the others are run as they come. A new one joins by itself.
+# Faults that need arguments. The others run without; a new fault joins automatically.
 ARGUMENTS = {
     "clock_off": "30",
     "delay": "0.05",
@@ -119,6 +121,7 @@ ARGUMENTS = {
     "mute": "reqPositions",
     "nightly_reset": "1",
     "occupy_client_id": CLIENT_ID,
+    "refuse": "reqNewsBulletins",
     "slow": "4000",
 }
 
@@ -138,7 +141,7 @@ def test_every_fault_that_there_is_shows_as_the_status_has_it(live, gateway, ser
     for name in sorted(FAULTS):
         run(gateway, f"{name} {ARGUMENTS.get(name, '')}")
         check()
-        gateway.fault("reset")  # for those that show in new sessions
+        gateway.fault("reset")  # for faults that only new sessions meet
         check()
         gateway.fault("clear")
         page.wait_for_selector('html[data-state="READY"]', timeout=20_000)
@@ -164,13 +167,13 @@ def test_it_says_when_the_stream_is_lost_and_comes_back_by_itself(live, server):
     page.evaluate("window.isTheSame = true")
     server.stop()
     page.wait_for_selector('html[data-stream="lost"]', timeout=WITHIN)
-    assert "No news from ibkr serve since" in page.locator("#stream").inner_text()
-    assert page.locator("#trade-word").text_content() == "May orders be sent? Not known"
-    assert page.title() == "no news · ibkr"
+    assert "No data from the server since" in page.locator("#stream").inner_text()
+    assert page.locator("#trade-word").text_content() == "Not known whether orders may be sent"
+    assert page.title() == "no data · ibkr"
     server.start()
     page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
     assert page.locator("#trade-word").text_content() == "Orders may be sent"
-    assert "not watched" in page.locator("#legend").inner_text(), "the band has been read anew"
+    page.wait_for_function("() => document.querySelector('#legend').innerText.includes('not watched')")  # read again
     assert page.evaluate("window.isTheSame"), "not reloaded"
 
 
@@ -195,7 +198,7 @@ def test_axe_finds_nothing_serious_in_any_state(live, gateway, server, scheme):
 
     def check(name: str) -> None:
         for page in (wide, phone):
-            page.wait_for_timeout(350)  # colours fade
+            page.wait_for_timeout(350)  # colors fade
             found = page.evaluate("axe.run().then(found => found.violations)")
             bad = [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"]
             assert not bad, (name, bad)
@@ -220,7 +223,7 @@ def test_axe_finds_nothing_serious_in_any_state(live, gateway, server, scheme):
 def test_everything_by_keyboard(live):
     page = live()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the state"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the state"
     names = []
     for _ in range(4):
         page.keyboard.press("Tab")
@@ -228,7 +231,7 @@ def test_everything_by_keyboard(live):
     assert names[:2] == ["theme", "reconnect"]
     page.locator("#theme").focus()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"  # the browser's own was light
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"  # the browser's own scheme was light
     page.locator("#reconnect").focus()
     page.keyboard.press("Enter")
     assert page.locator("#sure").is_visible()
@@ -242,7 +245,7 @@ def test_everything_by_keyboard(live):
     assert "session lost" in page.locator("#outage-rows").inner_text()
 
 
-def test_the_token_is_asked_for_once(server, visit):
+def test_the_token_is_requested_once(server, visit):
     token = "a-token-of-good-length"
     server.start(IBKR_HTTP_TOKEN=token, IBKR_HTTP="")
     watched = visit(server.url)

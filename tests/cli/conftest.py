@@ -1,4 +1,4 @@
-"""The ``ibkr`` command as its users run it: a process of its own, in an empty directory."""
+"""Runs the ``ibkr`` command as users do: as a separate process, in an empty directory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+from typer.testing import CliRunner
+
+from ibkr.cli.app import app
+from ibkr.core.errors import ConfigError
 
 COMMAND = [sys.executable, "-P", "-m", "ibkr"]
 
 
 @pytest.fixture
 def surroundings(tmp_path):
-    """Directory and environment without any setting of ours; but at night, too, no outage is an expected one."""
+    """Directory and environment without any of our settings. No maintenance window, so tests pass at night, too."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
     env |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error", "IBKR_REGION": "none"}
     for key in ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
@@ -44,8 +48,26 @@ def ibkr(surroundings):
 
 
 @pytest.fixture
+def ibkr_here(surroundings, monkeypatch):
+    """The same in this process, for commands that only parse arguments and print: a process takes half a second."""
+    for key in os.environ.keys() - surroundings["env"].keys():
+        monkeypatch.delenv(key)
+    monkeypatch.chdir(surroundings["cwd"])
+
+    def run(*args: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        words = [*map(str, args)]
+        done = CliRunner().invoke(app, words, prog_name="ibkr", env=surroundings["env"] | variables)
+        is_known = done.exception is None or isinstance(done.exception, SystemExit)
+        refusal = f"ibkr: {done.exception}\n" if isinstance(done.exception, ConfigError) else ""
+        assert is_known or refusal, done.exception
+        return subprocess.CompletedProcess(words, 2 if refusal else done.exit_code, done.stdout, done.stderr + refusal)
+
+    return run
+
+
+@pytest.fixture
 def start(surroundings):
-    """Starts the command, with pipes to what it says; it ends with the test, if not before."""
+    """Starts the command, with pipes for its output. The test's end ends it, if it still runs."""
     started = []
 
     def start(*args: object, **variables: str) -> subprocess.Popen[str]:
@@ -82,7 +104,7 @@ class Simulated:
         assert self._ask("POST", f"/faults/{name}", json.dumps({"args": args}))["ok"]
 
     def seen(self) -> dict[str, object]:
-        """What it saw, by its control port."""
+        """What the gateway saw, from its control port."""
         return self._ask("GET", "/seen")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, object]:

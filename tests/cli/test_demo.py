@@ -1,25 +1,28 @@
-"""``ibkr demo``: by its process, and its stage where the process cannot be made to fail."""
+"""``ibkr demo`` as a process, and its demo runner directly where a process cannot be made to fail."""
 
 import asyncio
 import json
+import re
+import signal
+import sys
 from dataclasses import replace
 
 import pytest
 import typer
 
-from ibkr.cli import demo
-from ibkr.cli.scenes import CLIENT_ID, POLICY, SCENES, TIMEOUT, Scene
-from ibkr.cli.stage import Outcome, Stage
+from ibkr.cli import demo_command
+from ibkr.cli.demo_cases import CASES, CLIENT_ID, POLICY, TIMEOUT, DemoCase
+from ibkr.cli.demo_runner import CaseResult, DemoRunner
 from ibkr.connector import IBConnector
 from ibkr.simulator import FAULTS, ThreadedGateway
-from ibkr.simulator.faults.registry import find_fault
+from ibkr.simulator.faults.fault_registry import find_fault
 
 NOT_PLAYED = {
     "clock_off": "no connection notices",
     "delay_message": "no connection notices",
     "deny_market_data": "a matter of the login, not of the connection",
     "duplicate_message": "no connection notices",
-    "end_read_only": "ends another one; the demo resets instead",
+    "end_read_only": "ends another fault; the demo resets instead",
     "extra_separators": "no connection notices",
     "late_executions": "about orders, and the demo places none",
     "limit_rate": "a connector that keeps the limit does not notice",
@@ -38,29 +41,36 @@ NOT_PLAYED = {
 }
 
 
-def test_every_fault_that_the_simulator_has_is_played():
-    calls = [call[0] for scene in SCENES for call in (*scene.begins, *scene.ends)]
+def test_every_simulator_fault_is_played():
+    calls = [call[0] for case in CASES for call in (*case.start_calls, *case.end_calls)]
     assert {find_fault(name).name for name in calls} == set(FAULTS) - set(NOT_PLAYED)
     assert set(NOT_PLAYED) <= set(FAULTS)
 
 
 def test_keys_are_unique_and_titles_fit_the_table():
-    assert len({scene.key for scene in SCENES}) == len(SCENES)
-    assert max(len(scene.title) for scene in SCENES) <= 41
+    assert len({case.key for case in CASES}) == len(CASES)
+    assert max(len(case.title) for case in CASES) <= 41
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.timeout(150)
-def test_the_whole_demo(ibkr):
+def test_the_complete_demo(ibkr):
     done = ibkr("demo")
     assert done.returncode == 0, done.stderr
-    for scene in SCENES:
-        assert scene.title in done.stdout
-        assert f"  {scene.key}: {scene.title}\n" in done.stderr
+    for case in CASES:
+        assert case.title in done.stdout
+        assert f"  {case.key}: {case.title}\n" in done.stderr
     assert "never" not in done.stdout
-    count = len(SCENES)
+    count = len(CASES)
     assert f"Recovered from {count} of {count} faults" in done.stderr
+    assert done.stderr.count("✓ recovered") == count
+    assert done.stdout.count("✓") == count
     assert max(map(len, (done.stdout + done.stderr).splitlines())) <= 80
+    played = re.split(r"^ *\d+/\d+  (\w+): ", done.stderr, flags=re.MULTILINE)[1:]
+    refused = {key for key, text in zip(played[::2], played[1::2], strict=True) if "connection refused" in text}
+    assert refused <= {"restart", "1300"}, "no case shows effects of another case"
+    last = (done.stdout + done.stderr.splitlines()[-1]).splitlines()[-29:]
+    assert any("noticed" in line and "ticking" in line for line in last), "headings on a screen of 30 lines"
     assert "\x1b" not in done.stdout + done.stderr
 
 
@@ -71,7 +81,8 @@ def test_some_faults_as_json(ibkr):
     assert (reset["fault"], reset["lasted"], reset["recovered"]) == ("reset", None, True)
     assert lost["fault"] == "1101"
     assert lost["lasted"] >= 1.0
-    assert 0 <= lost["ready_after"] <= lost["ticking_after"]
+    assert lost["recovered"]
+    assert None not in (lost["ready_after"], lost["ticking_after"])
 
 
 def test_an_unknown_fault_is_wrong_usage(ibkr):
@@ -80,25 +91,29 @@ def test_an_unknown_fault_is_wrong_usage(ibkr):
     assert "did you mean 'reset'?" in done.stderr
 
 
-class Notes:
-    """An audience that keeps what it is told."""
+class RecordingListener:
+    """A listener that records what happens in the demo."""
 
     def __init__(self) -> None:
-        self.acts: list[str] = []
+        self.actions: list[str] = []
         self.states: list[str] = []
+        self.results: list[bool] = []
         self.ticks = 0
 
-    def scene(self, number, scene):
+    def on_case(self, number, case):
         self.states.clear()
 
-    def act(self, seconds, what):
-        self.acts.append(what)
+    def on_action(self, seconds, text):
+        self.actions.append(text)
 
-    def status(self, seconds, status):
+    def on_status(self, seconds, status):
         self.states.append(status.state)
 
-    def tick(self, seconds, price):
+    def on_tick(self, seconds, price):
         self.ticks += 1
+
+    def on_result(self, result):
+        self.results.append(result.recovered)
 
 
 @pytest.fixture
@@ -107,63 +122,87 @@ def policy():
 
 
 @pytest.fixture
-async def stage(policy):
-    notes = Notes()
+async def runner(policy):
+    listener = RecordingListener()
     with ThreadedGateway(id_hold=0) as gateway:
         connector = IBConnector(gateway.host, gateway.port, CLIENT_ID, TIMEOUT, policy=policy)
-        stage = Stage(gateway, connector, notes, limit=1.0)
+        runner = DemoRunner(gateway, connector, listener, limit=1.0)
         try:
-            await stage.set_up()
-            yield stage, notes
+            await runner.set_up()
+            yield runner, listener
         finally:
-            await stage.tear_down()
-            # The stage talks to the gateway by way of these threads, which live as long as the loop.
+            await runner.tear_down()
+            # The demo runner uses these threads to call the gateway. They would live as long as the loop.
             await asyncio.get_running_loop().shutdown_default_executor()
 
 
-async def test_what_goes_unnoticed_is_said_to_be(stage):
-    stage, _ = stage
-    outcome = await stage.play(1, Scene("none", "nothing", ()))
-    assert outcome == Outcome("none")
-    assert not outcome.recovered
+async def test_an_unnoticed_fault_is_reported(runner):
+    runner, _ = runner
+    result = await runner.play(1, DemoCase("none", "nothing", ()))
+    assert result == CaseResult("none")
+    assert not result.recovered
 
 
-async def test_what_does_not_recover_is_said_so_and_the_next_scene_can_be_played(stage):
-    stage, notes = stage
-    outcome = await stage.play(1, Scene("lasting", "a fault without an end", (("http",), ("reset",))))
-    assert outcome.noticed_after is not None
-    assert (outcome.ready_after, outcome.ticking_after, outcome.recovered) == (None, None, False)
-    outcome = await stage.play(2, Scene("reset", "the next one", (("reset",),)))
-    assert outcome.recovered
-    assert notes.states[-1] == "READY"
+async def test_a_missing_recovery_is_reported_and_the_next_case_runs(runner):
+    runner, listener = runner
+    result = await runner.play(1, DemoCase("lasting", "a fault without an end", (("http",), ("reset",))))
+    assert result.noticed_after is not None
+    assert (result.ready_after, result.ticking_after, result.recovered) == (None, None, False)
+    result = await runner.play(2, DemoCase("reset", "the next one", (("reset",),)))
+    assert result.recovered
+    assert listener.states[-1] == "READY"
 
 
 @pytest.mark.parametrize("policy", [replace(POLICY, required_farms=())])
-async def test_a_subscription_that_does_not_tick_is_not_recovered(stage):
-    stage, notes = stage
-    outcome = await stage.play(1, Scene("farm", "no ticks", (("break_farm", "usfarm"), ("reset",))))
-    assert outcome.ready_after is not None
-    assert (outcome.ticking_after, outcome.recovered) == (None, False)
-    assert notes.ticks == 0
+async def test_a_subscription_that_does_not_tick_is_not_recovered(runner):
+    runner, listener = runner
+    result = await runner.play(1, DemoCase("farm", "no ticks", (("break_farm", "usfarm"), ("reset",))))
+    assert result.ready_after is not None
+    assert (result.ticking_after, result.recovered) == (None, False)
+    assert listener.ticks == 0
 
 
-async def test_what_was_ready_while_the_fault_lasted_does_not_count(stage):
-    stage, _ = stage
-    twice = Scene("twice", "reset, and once more", (("reset",),), hold=0.3, ends=(("reset",),))
-    outcome = await stage.play(1, twice)
-    assert outcome.recovered
-    assert outcome.ready_after >= 0
+async def test_ready_during_the_fault_does_not_count(runner):
+    runner, _ = runner
+    twice = DemoCase("twice", "reset, and once more", (("reset",),), hold=0.3, end_calls=(("reset",),))
+    result = await runner.play(1, twice)
+    assert result.recovered
+    assert result.ready_after is not None
+    assert result.ready_after >= 0, "counted from the end of the fault"
 
 
-def test_a_demo_that_did_not_recover_exits_1_and_says_which(monkeypatch, capsys):
-    async def play(chosen, playbill):
-        return [Outcome("lasting", noticed_after=0.1)], 7
+def test_a_missing_recovery_exits_with_1_and_names_the_fault(monkeypatch, capsys):
+    async def play(cases, output, results):
+        results.append(CaseResult("lasting", noticed_after=0.1))
+        return 7
 
-    monkeypatch.setattr(demo, "SCENES", (Scene("lasting", "without an end", (("http",),)),))
-    monkeypatch.setattr(demo, "_play", play)
+    monkeypatch.setattr(demo_command, "CASES", (DemoCase("lasting", "without an end", (("http",),)),))
+    monkeypatch.setattr(demo_command, "_play", play)
     with pytest.raises(typer.Exit) as caught:
-        demo.demo()
+        demo_command.demo()
     assert caught.value.exit_code == 1
     shown = capsys.readouterr()
     assert shown.out.split("without an end")[1].split()[:4] == ["0.100", "-", "never", "never"]
     assert "Recovered from 0 of 1 faults; not from: lasting." in shown.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there gets no Ctrl-C of its own")
+def test_ctrl_c_shows_the_results_so_far(start):
+    process = start("demo", "reset", "close", "restart")
+    for line in process.stderr:
+        if " 2/3  close" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    shown, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "connection reset by the network" in shown
+    assert "gateway restarts" not in shown
+    assert "Stopped after" in said
+    assert "Traceback" not in said
+
+
+def test_a_terminal_without_unicode_gets_words(ibkr):
+    done = ibkr("demo", "reset", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "ok recovered" in done.stderr
+    assert "ok" in done.stdout

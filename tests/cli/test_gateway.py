@@ -1,4 +1,4 @@
-"""``ibkr gateway`` as its users run it: a process of its own, and a stand-in for the gateway program."""
+"""``ibkr gateway`` as users run it: as a process, with a stand-in for the gateway program."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def state(ibkr):
     return done.returncode, json.loads(done.stdout)
 
 
-def wait_for_state(ibkr, wanted, within=15):
+def wait_for_state(ibkr, wanted, restarts=0, within=30):
     deadline = time.monotonic() + within
     while True:
         code, told = state(ibkr)
-        if told["state"] == wanted:
+        if told["state"] == wanted and told["restarts"] >= restarts:
             return code, told
         assert time.monotonic() < deadline, told
 
 
-def test_without_a_driver_nothing_is_done(ibkr):
+def test_without_a_driver_it_is_wrong_usage(ibkr):
     done = ibkr("gateway", "status")
     assert done.returncode == 2
     assert "ibkr.gateway.driver = '': names no driver" in done.stderr
 
 
 @pytest.mark.rest
-def test_a_life_in_the_background(machine, ibkr):
-    """Start, state, log, restart, stop; and no secret in anything that anybody can read."""
+def test_start_restart_and_stop_in_the_background(machine, ibkr):
+    """Start, state, log, restart, stop; and no secret in anything that others can read."""
     configure(machine)
     code, told = state(ibkr)
     assert (code, told["state"], told["supervised"]) == (1, "stopped", False)
@@ -71,7 +71,7 @@ def test_a_life_in_the_background(machine, ibkr):
         assert command_lines_without(SECRET)
         again = ibkr("gateway", "restart")
         assert (again.returncode, again.stdout) == (0, "The gateway restarts, without a login.\n")
-        wait_for_state(ibkr, "running")
+        wait_for_state(ibkr, "running", restarts=1)
     finally:
         done = ibkr("gateway", "stop")
     assert (done.returncode, done.stdout) == (0, "The gateway is stopped.\n")
@@ -84,7 +84,7 @@ def test_a_life_in_the_background(machine, ibkr):
 
 
 def command_lines_without(secret):
-    """What ``ps`` shows of every process, where there is something to look at."""
+    """Whether no process has the secret in its command line, where the system tells."""
     if not os.path.isdir("/proc"):
         return True
     lines = []
@@ -98,7 +98,7 @@ def command_lines_without(secret):
     return not any(secret.encode() in line for line in lines)
 
 
-def test_a_life_in_the_foreground(machine, start, ibkr):
+def test_run_in_the_foreground_with_a_second_factor(machine, start, ibkr):
     machine.plan(logins=["second factor"])
     configure(machine)
     process = start("gateway", "run", "--json")
@@ -115,24 +115,24 @@ def test_a_life_in_the_foreground(machine, start, ibkr):
     while told != "running":
         told = json.loads(process.stdout.readline())["state"]
     process.send_signal(signal.SIGTERM)
-    _, diary = process.communicate(timeout=20)
+    _, diary = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "INFO    the gateway waits for your second factor: approve it in IBKR Mobile" in diary
     assert SECRET not in diary
 
 
 @pytest.mark.rest
-def test_a_start_that_fails(machine, ibkr):
+def test_a_failed_start(machine, ibkr):
     configure(machine, ibc_path=str(machine.folder / "elsewhere"))
     (machine.folder / "elsewhere").mkdir()
     done = ibkr("gateway", "start")
-    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr, "whether the start is over by now is chance"
     code, told = state(ibkr)
     assert (code, told["state"]) == (1, "exited")
     ibkr("gateway", "stop")
 
 
-def test_a_program_that_is_not_there(machine, ibkr):
+def test_a_missing_program(machine, ibkr):
     configure(machine, "command", start="/nowhere/gateway")
     done = ibkr("gateway", "start")
     assert done.returncode == 1

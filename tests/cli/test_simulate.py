@@ -1,4 +1,4 @@
-"""``ibkr simulate``: until a signal, and what it says when it cannot."""
+"""``ibkr simulate``: what it prints, how a signal ends it, and its error messages."""
 
 import json
 import signal
@@ -13,14 +13,14 @@ from ibkr.simulator import FAULTS
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals between processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_good_order(simulated, number):
+def test_a_signal_ends_it_with_exit_code_0(simulated, number):
     simulated.process.send_signal(number)
     _, talk = simulated.process.communicate(timeout=10)
     assert simulated.process.returncode == 0
-    assert talk == "Ctrl-C ends it.\n"
+    assert talk == "Press Ctrl-C to stop.\n"
 
 
-def test_it_says_where_it_listens(start):
+def test_it_prints_its_address(start):
     line = start("simulate", "--port", 0).stdout.readline()
     _, _, port = line.strip().rpartition(":")
     socket.create_connection(("127.0.0.1", int(port)), timeout=10).close()
@@ -59,13 +59,13 @@ def test_a_fault_from_another_terminal(ibkr, simulated):
         (["restart", "hours=1"], "no argument 'hours'"),
     ],
 )
-def test_a_fault_that_there_is_not_is_2(ibkr, simulated, args, words):
+def test_an_unknown_fault_exits_with_2(ibkr, simulated, args, words):
     done = ibkr("simulate", "fault", *args, "--control", simulated.control_port)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
 
 
-def test_a_fault_for_nobody_is_1(ibkr):
+def test_a_fault_without_a_running_gateway_exits_with_1(ibkr):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
     done = ibkr("simulate", "fault", "reset", "--control", number)
@@ -73,11 +73,11 @@ def test_a_fault_for_nobody_is_1(ibkr):
     assert f"ibkr simulate --control {number}" in done.stderr
 
 
-def test_the_faults_and_the_scenarios_are_listed(ibkr):
-    listed = json.loads(ibkr("simulate", "faults", "--json").stdout)
+def test_the_faults_and_the_scenarios_are_listed(ibkr_here):
+    listed = json.loads(ibkr_here("simulate", "faults", "--json").stdout)
     assert [row["usage"].split()[0] for row in listed] == sorted(FAULTS)
-    assert "restart [SECONDS=2.0]" in ibkr("simulate", "faults").stdout
-    listed = json.loads(ibkr("simulate", "scenarios", "--json").stdout)
+    assert "restart [SECONDS=2.0]" in ibkr_here("simulate", "faults").stdout
+    listed = json.loads(ibkr_here("simulate", "scenarios", "--json").stdout)
     assert [row["name"] for row in listed] == [
         "farm-flaps",
         "flaky-network",
@@ -85,12 +85,12 @@ def test_the_faults_and_the_scenarios_are_listed(ibkr):
         "nightly-reset",
         "weekend",
     ]
-    assert "weekend  " in ibkr("simulate", "scenarios").stdout
+    assert "weekend  " in ibkr_here("simulate", "scenarios").stdout
 
 
 @pytest.fixture
 def simulating(start):
-    """Starts ``ibkr simulate`` with options; gives the process and its port."""
+    """Starts ``ibkr simulate`` with options. Gives the process and its port."""
 
     def simulate(*options):
         process = start("simulate", "--port", 0, "--json", *options)
@@ -106,18 +106,18 @@ def lines_until(process, words):
     return lines
 
 
-def test_it_tells_who_connects_and_what_they_ask(ibkr, simulating):
+def test_it_logs_connections_and_requests(ibkr, simulating):
     process, port = simulating("--accounts", "DU5,DU6")
-    assert ibkr("status", "--port", port, "--client-id", 77).returncode in (0, 1)
+    ibkr("status", "--port", port, "--client-id", 77)
     lines = [line.split(None, 1)[1] for line in lines_until(process, "the session has ended") if line[0].isdigit()]
-    assert lines[0].startswith("a connection from ('127.0.0.1',")
-    assert "client 77: a session at version 178\n" in lines
+    assert lines[0].startswith("connection from ('127.0.0.1',")
+    assert "client 77: session started, version 178\n" in lines
     assert "client 77: reqPositions 1\n" in lines
     assert any(line.startswith("client 77: reqAccountUpdatesMulti ") and "DU5" in line for line in lines)
     assert not [line for line in lines if "<-" in line]
 
 
-def test_v_tells_every_message(ibkr, simulating):
+def test_verbose_logs_every_message(ibkr, simulating):
     process, port = simulating("-v")
     ibkr("status", "--port", port, "--client-id", 77)
     lines = lines_until(process, "the session has ended")
@@ -129,8 +129,7 @@ def test_a_scenario_is_played(simulating, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('about = "Mine."\n[[step]]\nat = 100\nfault = "freeze"\n')
     process, _ = simulating("--scenario", str(file), "--speed", "1000")
-    lines = lines_until(process, "fault: freeze")
-    assert "scenario mine: Mine." in lines[-3]
+    assert any("scenario mine: Mine." in line for line in lines_until(process, "fault: freeze"))
 
 
 @pytest.mark.parametrize(
@@ -149,15 +148,15 @@ def test_a_scenario_is_played(simulating, tmp_path):
         (["--time-zone", "UTC", "--time-zone-encoding", "klingon"], "unknown encoding 'klingon'"),
     ],
 )
-def test_what_it_cannot_do_is_2_and_says_why(ibkr, options, words):
-    done = ibkr("simulate", "--port", "0", *options)
+def test_wrong_options_exit_with_2_and_the_reason(ibkr_here, options, words):
+    done = ibkr_here("simulate", "--port", "0", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in " ".join(done.stderr.split())
 
 
 def test_beyond_loopback_it_warns(simulating):
     process, _ = simulating("--host", "0.0.0.0")
-    assert "anybody who reaches it can use it" in process.stderr.readline()
+    assert "everybody who can reach it can use it" in process.stderr.readline()
 
 
 def hello(port, client_id):
@@ -181,7 +180,7 @@ def test_version_answer_times_and_time_zone(simulating):
         assert time.monotonic() - began >= 0.06
 
 
-def test_by_default_the_id_of_a_client_that_was_cut_stays_taken(simulated):
+def test_the_id_of_a_cut_client_stays_in_use_by_default(simulated):
     with hello(simulated.port, 7) as first:
         first.recv(100)
         simulated.fault("reset")
@@ -199,3 +198,14 @@ def test_with_market_hours_a_coin_moves_at_any_time(simulating):
         while received.count(b"1\x006\x005\x001\x00") < 3:  # tickPrice of the bid
             received += raw.recv(65536)
             assert b"\x00200\x00" not in received
+
+
+def test_only_the_control_option_may_come_before_the_command(ibkr, simulated):
+    done = ibkr("simulate", "--control", simulated.control_port, "fault", "reset")
+    assert (done.returncode, done.stdout) == (0, "done: reset\n")
+    for args in (["simulate", "--port", 1, "fault", "reset"], ["simulate", "--control", 1, "faults"]):
+        done = ibkr(*args)
+        assert done.returncode == 2
+        assert "has no effect before" in " ".join(done.stderr.replace("│", " ").split())
+    done = ibkr("proxy", "--control", simulated.control_port, "fault", "reset")
+    assert done.returncode == 0

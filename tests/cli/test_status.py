@@ -1,26 +1,28 @@
-"""``ibkr status`` against a simulated gateway in another process."""
+"""``ibkr status`` with a simulated gateway in another process."""
 
 import asyncio
 import json
 import socket
 
 import pytest
+from typer.testing import CliRunner
 
-from ibkr.cli.status import look_until
+from ibkr.cli.app import app
+from ibkr.cli.status_command import wait_for_ready
 from ibkr.connector import IBConnector
-from ibkr.core.state import ConnectionState
+from ibkr.core.states import ConnectionState
 from ibkr.simulator import Gateway
 
 
 @pytest.fixture
 def closed_port():
-    """A port that nothing listens on, and that nobody else is given meanwhile."""
+    """A port that nothing listens on, and that no other program can get meanwhile."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
 
 
-def test_a_person_sees_how_things_stand(ibkr, simulated):
+def test_text_output(ibkr, simulated):
     done = ibkr("status", "--port", simulated.port)
     assert (done.returncode, done.stderr) == (0, "")
     assert "─ READY ─" in done.stdout
@@ -30,7 +32,7 @@ def test_a_person_sees_how_things_stand(ibkr, simulated):
     assert "usfarm, usfuture" in done.stdout
 
 
-def test_a_program_gets_json(ibkr, simulated):
+def test_json_output(ibkr, simulated):
     done = ibkr("status", "--json", "--port", simulated.port)
     status = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,20 +54,20 @@ def test_the_port_comes_from_the_environment(ibkr, simulated):
     assert json.loads(ibkr("status", "--json", IBKR_PORT=str(simulated.port)).stdout)["state"] == "READY"
 
 
-def test_it_leaves_nothing_behind_at_the_gateway(ibkr, simulated):
+def test_it_leaves_no_session_behind(ibkr, simulated):
     ibkr("status", "--port", simulated.port)
     seen = simulated.seen()
     assert (seen["sessions"], seen["connected_client_ids"]) == (1, [])
 
 
-def test_read_only_is_ready_and_says_that_it_takes_no_orders(ibkr, simulated):
+def test_read_only_is_ready_without_orders(ibkr, simulated):
     simulated.fault("read_only")
     done = ibkr("status", "--port", simulated.port)
     assert done.returncode == 0
     assert "no orders: the gateway's Read-Only API setting is on" in done.stdout
 
 
-def test_degraded_is_1(ibkr, simulated):
+def test_degraded_exits_with_1(ibkr, simulated):
     simulated.fault("2110")
     done = ibkr("status", "--port", simulated.port)
     assert (done.returncode, done.stderr) == (1, "")
@@ -73,7 +75,7 @@ def test_degraded_is_1(ibkr, simulated):
     assert "lost its link to IB's servers" in done.stdout
 
 
-def test_nothing_listens(ibkr, closed_port):
+def test_a_closed_port(ibkr, closed_port):
     done = ibkr("status", "--port", closed_port)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"No session with 127.0.0.1:{closed_port}: connection refused")
@@ -104,7 +106,7 @@ async def test_wait_outlasts_an_upstream_that_is_down(state_of):
     async with Gateway(id_hold=0) as gateway:
         await gateway.fault("2110")
         connector = IBConnector(gateway.host, gateway.port, 900)
-        looking = asyncio.create_task(look_until(connector, 20))
+        looking = asyncio.create_task(wait_for_ready(connector, 20))
         status = await state_of(connector, lambda status: status.is_connected)
         assert status.state is ConnectionState.DEGRADED
         done, _ = await asyncio.wait({looking}, timeout=0.2)
@@ -122,7 +124,7 @@ def test_wait_ends_with_the_cause(ibkr, closed_port):
     assert "No session with" in done.stderr
 
 
-def test_wait_ends_with_what_there_is(ibkr, simulated):
+def test_wait_ends_with_the_last_status(ibkr, simulated):
     simulated.fault("2110")
     done = ibkr("status", "--wait", 0.5, "--port", simulated.port)
     assert (done.returncode, done.stderr) == (1, "")
@@ -138,10 +140,51 @@ def test_wait_ends_with_what_there_is(ibkr, simulated):
         (["--client-id", "-1"], {}, ["ibkr.client_id = -1"]),
     ],
 )
-def test_bad_settings_are_2_with_the_cure(ibkr, args, variables, words):
-    done = ibkr("status", *args, **variables)
+def test_wrong_settings_exit_with_2_and_the_cure(ibkr_here, args, variables, words):
+    done = ibkr_here("status", *args, **variables)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ibkr: ")
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr
+
+
+def test_a_wrong_account_is_reported_at_once(ibkr, simulated, stopwatch):
+    elapsed = stopwatch()
+    done = ibkr("status", "--port", simulated.port, IBKR_ACCOUNT="DU9999999")
+    assert elapsed() < 10, "the gateway would never answer for it"
+    assert done.returncode == 1
+    assert "does not have the configured account" in done.stdout
+
+
+def test_an_unknown_host_gets_no_advice_to_start_tws(ibkr):
+    for command in ("status", "doctor"):
+        done = ibkr(command, "--host", "no-such-host.invalid")
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode == 1
+        assert "typing error in ibkr.host" in said
+        assert "Start TWS" not in said
+
+
+WRONG = [
+    (["status", "--port", "abc"], "--port", "'abc': must be a whole number"),
+    (["status", "--port", "7497.5"], "--port", "'7497.5': must be a whole number"),
+    (["status", "--client-id", "one"], "--client-id", "'one': must be a whole number"),
+    (["status", "--timeout", "soon"], "--timeout", "'soon': must be a number"),
+    (["status", "--wait", "-1"], "--wait", "must be 0 or greater"),
+    (["simulate", "--port", "99999"], "--port", "must be 65535 or less"),
+    (["simulate", "--lines", "1e3"], "--lines", "'1e3': must be a whole number"),
+    (["simulate", "fault", "reset", "--control", "0"], "--control", "must be 1 or greater"),
+    (["proxy", "--file-limit", "x"], "--file-limit", "'x': must be a whole number"),
+    (["serve", "--outage-after", "x"], "--outage-after", "'x': must be a number"),
+]
+
+
+@pytest.mark.parametrize(("args", "option", "words"), WRONG)
+def test_a_wrong_option_value_is_reported_with_its_cure(args, option, words):
+    done = CliRunner().invoke(app, args)
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.exit_code == 2
+    assert f"'{option}'" in said
+    assert words in said
+    assert "Input should" not in said

@@ -1,4 +1,4 @@
-"""``ibkr watch`` by its real process: on a terminal of 80 columns and 24 lines, and without one."""
+"""``ibkr watch`` as a process: on a terminal of 80 columns and 24 lines, and without a terminal."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ LABELS = [
 ]
 LEFT = b"\x1b[?25h\x1b[?1049l"
 """The cursor is there again, and what was on the terminal before."""
-# So that FAILED can be seen: a client id in use is given up soon.
+# If the client id is in use, the connector soon stops trying, so that FAILED shows.
 HASTY = {"IBKR_CLIENT_ID_GRACE": "1", "IBKR_BACKOFF_FIRST": "0.1"}
 
 
 def is_whole(lines: list[str]) -> bool:
-    """Whether nothing is cut off or wrapped: the frame stands, every label is there, the keys are at the bottom."""
+    """Whether nothing is cut off or wrapped: the frame and every label are there, the keys are at the bottom."""
     bottom = next((number for number, line in enumerate(lines) if line[0] == "╰"), None)
     return (
         bottom is not None
@@ -57,7 +57,7 @@ def is_whole(lines: list[str]) -> bool:
 
 @dataclass
 class Terminal:
-    """A terminal with the command in it."""
+    """A terminal that runs the command."""
 
     process: subprocess.Popen[bytes]
     master: int
@@ -68,7 +68,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
 
     def shows(self, *words: str) -> list[str]:
-        """The lines, once all these words stand in them and the screen is whole."""
+        """The lines, once all these words are on them and the screen is complete."""
         until = time.monotonic() + PATIENCE
         while not (is_whole(self.screen.display) and all(any(w in x for x in self.screen.display) for w in words)):
             text = "\n".join(self.screen.display)
@@ -81,18 +81,18 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def ended(self) -> int:
-        """The exit code, once all that it wrote is read."""
+        """The exit code, once all its output is read."""
         while self._read(PATIENCE):
             pass
         return self.process.wait(PATIENCE)
 
     def _read(self, seconds: float) -> bool:
-        """Read what came; False once nothing can come any more."""
+        """Read new output. False once no more can come."""
         if not select.select([self.master], [], [], seconds)[0]:
             return True
         try:
             some = os.read(self.master, 65536)
-        except OSError:  # Linux tells the end of the other side so
+        except OSError:  # on Linux, this error means that the other side has ended
             return False
         self.raw += some
         self._stream.feed(some)
@@ -154,7 +154,7 @@ def test_every_state_on_a_screen_of_80_by_24(simulated: Simulated, terminal):
 
         simulated.fault("restart 3.5")
         screen.shows("█▀▄ █▀▀ █▀▀ █▀█ █▄ █ █▄ █ █▀▀ █▀▀ ▀█▀ ▀█▀ █▄ █ █▀▀", "connection refused", " in 0.")
-        screen.shows("orders may be sent", " s: nothing changed")
+        screen.shows("orders may be sent", " s: no changes found")
 
         simulated.fault("occupy_client_id 950")
         screen.type("r")
@@ -162,14 +162,14 @@ def test_every_state_on_a_screen_of_80_by_24(simulated: Simulated, terminal):
         simulated.fault("clear")
         screen.type("r")
         lines = screen.shows("orders may be sent", "reconnect now")
-        assert not any("FAILED" in line for line in lines), "an id that stays in use is never given up"
+        assert not any("FAILED" in line for line in lines), "the connector never stops trying an id that stays in use"
 
         screen.type("q")
         assert screen.ended() == 0
         assert screen.raw.rstrip().endswith(LEFT), "the terminal is as it was"
 
 
-def test_sigterm_leaves_the_terminal_as_it_was(simulated: Simulated, terminal):
+def test_sigterm_restores_the_terminal(simulated: Simulated, terminal):
     """Without a keyboard, as in a recording, it says how to end it."""
     with terminal("watch", "--port", simulated.port, stdin=subprocess.DEVNULL) as screen:
         screen.shows("orders may be sent", "Ctrl-C  quit")
@@ -178,7 +178,7 @@ def test_sigterm_leaves_the_terminal_as_it_was(simulated: Simulated, terminal):
         assert screen.raw.rstrip().endswith(LEFT)
 
 
-def test_without_a_terminal_a_line_for_each_change(simulated: Simulated, start):
+def test_without_a_terminal_it_prints_a_line_for_each_change(simulated: Simulated, start):
     process = start("watch", "--port", simulated.port)
     lines = iter(process.stdout)
     first = next(line for line in lines if "READY" in line)
@@ -206,7 +206,7 @@ def test_json_is_a_line_for_each_status(simulated: Simulated, start):
     assert next(line for line in read if "gap" in line)["gap"]["executions"] == []
 
 
-def test_an_id_that_stays_in_use_does_not_end_it(simulated: Simulated, start):
+def test_a_client_id_in_use_does_not_end_it(simulated: Simulated, start):
     process = start("watch", "--port", simulated.port, "--client-id", 950, **HASTY)
     assert any("READY" in line for line in process.stdout)
     simulated.fault("occupy_client_id 950")

@@ -1,4 +1,4 @@
-"""The environments of other client libraries, which `make clients` makes."""
+"""The environments of other client libraries, which ``make clients`` makes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def environment() -> Callable[[str], Path]:
-    """The folder of a client's environment, by its name. One that is missing fails the test: it is no skip."""
+    """The folder of a client's environment, by its name. A missing one fails the test instead of skipping it."""
 
     def find(name: str) -> Path:
         found = ROOT / ".clients" / name
@@ -48,9 +48,9 @@ def node() -> str:
 
 @pytest.fixture
 def run_program(python_of: Callable[[str], Path]) -> Callable[..., Any]:
-    """Runs a program of the folder `sessions` in a client's environment: `run_program(client, file, gateway, *words)`.
+    """Runs a program of ``sessions`` in a client's environment: ``run_program(client, file, gateway, *words)``.
 
-    Returns what it prints, as JSON. A failure, or anything on stderr, fails the test.
+    Returns what it prints, as JSON. A failure, or any output on stderr, fails the test.
     """
 
     def run(client: str, file: str, gateway: ThreadedGateway, *words: str) -> Any:

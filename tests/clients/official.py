@@ -1,4 +1,4 @@
-"""The official client's own decoder: ibapi 9.81 (up to version 157), or 10.46 as nautilus-ibapi."""
+"""The official client's decoder: ibapi 9.81 (up to version 157), or 10.46 as nautilus-ibapi."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ibkr.wire.frame import split_id
 
 
 def is_old() -> bool:
-    """Whether it is 9.81; the test is skipped where none is installed."""
+    """Whether it is 9.81. Skips the test if none is installed."""
     decoder = pytest.importorskip("ibapi.decoder", reason="no ibapi in this environment")
     return "msgId" not in inspect.signature(decoder.Decoder.interpret).parameters
 
 
 def has_fundamentals() -> bool:
-    """Whether it knows fundamental data, which IB has removed from 10.50 on."""
+    """Whether it has fundamental data, which IB removed in 10.50."""
     wrapper = pytest.importorskip("ibapi.wrapper", reason="no ibapi in this environment")
     return hasattr(wrapper.EWrapper, "fundamentalData")
 
 
 def interpret(heard: Any, version: int, body: bytes) -> None:
-    """Have it decode this message, and tell ``heard``, in place of its wrapper."""
+    """Decode this message with it, with ``heard`` as its wrapper."""
     number, is_protobuf, rest = split_id(body, version)
     decoder = _decoder(version)
     decoder.wrapper = _Plain(heard)
@@ -36,7 +36,7 @@ def interpret(heard: Any, version: int, body: bytes) -> None:
 
 
 class _Plain:
-    """A wrapper that is told values, and not the protobuf messages that each of them comes from."""
+    """A wrapper that gets plain values, and not the protobuf messages that they come from."""
 
     def __init__(self, heard: Any) -> None:
         self._heard = heard
@@ -46,7 +46,7 @@ class _Plain:
 
 
 def versions(*wanted: int) -> list[int]:
-    """Those of the versions that it speaks."""
+    """The versions that the installed client speaks, of the given versions."""
     from ibapi import server_versions
 
     top = getattr(server_versions, "MAX_CLIENT_VER", 157)
@@ -55,7 +55,7 @@ def versions(*wanted: int) -> list[int]:
 
 @cache
 def _decoder(version: int) -> Any:
-    """One for each version: it looks at every method of its wrapper's class first, which takes milliseconds."""
+    """One decoder per version: making one takes milliseconds, because it looks at every method of its wrapper."""
     from ibapi.decoder import Decoder
 
     decoder = Decoder(None, version)

@@ -1,7 +1,7 @@
-"""A long session of the official clients of today, with every kind of request, in text and in protobuf.
+"""Long sessions of recent official clients, with every kind of request, in text and in protobuf.
 
-From version 201 on one request after the other, and its answers, are protobuf; from 213 on all of them. Needed of the
-simulated gateway: 109 for reqCurrentTimeInMillis, 10276 without a WSH subscription, the new price of a changed order.
+From version 201 on, more and more requests and answers are protobuf; from 213 on, all of them. The simulated gateway
+must know 109 for reqCurrentTimeInMillis, 10276 without a WSH subscription, and the new price of a changed order.
 """
 
 import time
@@ -21,7 +21,7 @@ VERSIONS = (178, 187, 200, 201, 203, 206, 209, 211, 213)
 
 @pytest.fixture
 def play(run_program: Callable[..., Any]) -> Callable[[str, int], dict[str, Any]]:
-    """Plays the session of a client with a gateway that offers a version."""
+    """Plays the session of a client with a gateway that offers this version."""
 
     def run(client: str, version: int) -> dict[str, Any]:
         with ThreadedGateway(server_version=version, speed=50) as gateway:

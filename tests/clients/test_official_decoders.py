@@ -1,4 +1,4 @@
-"""The tests marked `ibapi`, each time with another official client: its decoder, its encoder, its threads."""
+"""Run the tests marked ``ibapi`` with each official client: its decoder, its encoder, its threads."""
 
 import os
 import re

@@ -1,10 +1,10 @@
-"""Programs of others that trade through ib_async, run as they are, each in an environment of its own."""
+"""Programs by other authors that trade through ib_async, unchanged, each in an environment of its own."""
 
+import asyncio
 import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def gateway() -> Iterator[ThreadedGateway]:
 
 @pytest.fixture
 def command_of(environment: Callable[[str], Path], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a command of a client's environment, with a home and a configuration of its own."""
+    """Runs a command of a client's environment, with its own home directory and configuration."""
 
     def run(client: str, command: str, *words: str) -> subprocess.CompletedProcess[str]:
         folder = environment(client) / ("Scripts" if os.name == "nt" else "bin")
@@ -46,7 +46,7 @@ def command_of(environment: Callable[[str], Path], tmp_path: Path) -> Callable[.
 def ibkr_cli(
     command_of: Callable[..., subprocess.CompletedProcess[str]], gateway: ThreadedGateway, tmp_path: Path
 ) -> Callable[..., Any]:
-    """Runs a command of ibkr-cli and returns what it prints, as JSON."""
+    """Runs a command of ibkr-cli. Returns what it prints, as JSON."""
     profile = f'[profiles.paper]\nhost = "127.0.0.1"\nport = {gateway.port}\nclient_id = 1\nmode = "paper"\n'
     (tmp_path / "ibkr-cli").mkdir()
     (tmp_path / "ibkr-cli" / "config.toml").write_text(f'default_profile = "paper"\n{profile}', encoding="utf-8")
@@ -66,7 +66,7 @@ def test_ibkr_cli_changes_an_order_and_cancels_it(ibkr_cli: Callable[..., Any], 
     ibkr_cli("orders", "modify", order_id, "--limit", "101.5")
     [row] = ibkr_cli("orders", "open")["rows"]
     assert (row["limit_price"], row["quantity"]) == (101.5, 10)
-    # It takes all that it does not change from what the gateway tells of the order.
+    # It takes everything that it does not change from the gateway's data of the order.
     ibkr_cli("orders", "modify", order_id, "--quantity", "6")
     [row] = ibkr_cli("orders", "open")["rows"]
     assert (row["limit_price"], row["quantity"]) == (101.5, 6)
@@ -79,7 +79,7 @@ def test_ibkr_cli_changes_an_order_and_cancels_it(ibkr_cli: Callable[..., Any], 
 def test_ibkr_cli_reads_the_account(ibkr_cli: Callable[..., Any]) -> None:
     assert {row["symbol"] for row in ibkr_cli("positions")["rows"]} == {"AAPL", "ES"}
     bars = ibkr_cli("bars", "AAPL")
-    assert bars["rows"] or bars
+    assert bars["rows"]
 
 
 THETAGANG = """
@@ -117,28 +117,29 @@ def test_thetagang_writes_options_by_open_interest(
     command_of: Callable[..., subprocess.CompletedProcess[str]], gateway: ThreadedGateway, tmp_path: Path
 ) -> None:
     (tmp_path / "thetagang.toml").write_text(THETAGANG.format(port=gateway.port), encoding="utf-8")
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(command_of, "thetagang", "thetagang", "-c", "thetagang.toml", "--without-ibc")
-        gateway.wait_for(lambda gateway: running.done() or options_of(gateway), TIMEOUT)
-        for order in options_of(gateway):
-            gateway.fill(order.order_id)  # until then, it waits
-        done = running.result()
+    gateway.on_received("placeOrder", fill_options_soon)  # it does not wait long
+    done = command_of("thetagang", "thetagang", "-c", "thetagang.toml", "--without-ibc")
     assert done.returncode == 0, done.stdout + done.stderr
-    # It asks options for generic tick 101, their open interest, which real gateways have for them.
+    # It requests generic tick 101 (open interest) of options, which real gateways send.
     asked = [request.fields for request in gateway.seen.received("reqMktData") if "OPT" in request.fields]
     assert asked
     assert all("101" in fields for fields in asked)
     assert [(order.action, order.status) for order in options_of(gateway)] == [("SELL", "Filled")]
 
 
+def fill_options_soon(gateway: Gateway) -> None:
+    """Fill it in the next turn of the gateway's loop, when the gateway has the order."""
+    asyncio.get_running_loop().call_soon(lambda: [gateway.fill(order.order_id) for order in options_of(gateway)])
+
+
 def options_of(gateway: Gateway | ThreadedGateway) -> list[Order]:
-    """The orders for options that have come."""
+    """The orders for options that have arrived."""
     return [order for order in gateway.orders if order.instrument.sec_type == "OPT"]
 
 
 @pytest.fixture
 def mcp(run_program: Callable[..., Any], gateway: ThreadedGateway) -> Callable[[str], Any]:
-    """Plays a step of ib-gateway-mcp's order tools."""
+    """Plays one step with ib-gateway-mcp's order tools."""
     return lambda step: run_program("ib-gateway-mcp", "session_mcp.py", gateway, step)
 
 

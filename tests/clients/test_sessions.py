@@ -1,4 +1,4 @@
-"""A whole session of every client library, unchanged, each in an environment of its own, at each version it offers."""
+"""A complete session of every client library, unchanged, in its own environment, at each version it offers."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ ASKED = {
 
 @dataclass(frozen=True)
 class Session:
-    """What the client got, and what the gateway knows of it."""
+    """What the client received, and the gateway's own record of it."""
 
     version: int
     got: dict[str, Any]
@@ -87,7 +87,7 @@ def play(
 @pytest.mark.parametrize(
     ("client", "version"), [(client, version) for client, versions in OFFERED.items() for version in versions]
 )
-def test_a_whole_session(play: Callable[[str, int], Session], client: str, version: int) -> None:
+def test_a_complete_session(play: Callable[[str, int], Session], client: str, version: int) -> None:
     session = play(client, version)
     check_account(session)
     check_data(session)

@@ -1,4 +1,4 @@
-"""Every test of the configuration stands in an empty directory, with none of the settings in its environment."""
+"""Every test of the configuration runs in an empty directory, without our settings in its environment."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""load_config: what cannot be used is refused with its key, value, source and cure."""
+"""load_config refuses unusable settings with key, value, source and cure."""
 
 import logging
 import sys
@@ -71,7 +71,7 @@ def test_a_variable(cwd, monkeypatch, place, variable, text, key, cure):
         ("required_farms = [1]", "ibkr.required_farms", "names of data farms"),
         ("prot = 7497", "ibkr.prot", "did you mean 'port'"),
         ("Port = 7497", "ibkr.Port", "did you mean 'port'"),
-        ("zzzzzz = 1", "ibkr.zzzzzz", "known are account, backend"),
+        ("zzzzzz = 1", "ibkr.zzzzzz", "known settings: account, backend"),
     ],
 )
 def test_a_line_of_the_file(cwd, line, key, cure):
@@ -99,6 +99,13 @@ def test_a_rule_between_two_settings_when_the_other_one_was_given():
         ("port = 7497\n", "ibkr.port", "below the line [ibkr]"),
         ("[ibrk]\nport = 7497\n", "ibrk", "did you mean [ibkr]?"),
         ("[gateway]\ndriver = 'ibc2'\n", "gateway", "did you mean [ibkr.gateway]?"),
+        ("[connection]\nport = 7597\n", "connection", "did you mean [ibkr]?"),
+        ("[proces]\ndriver = 'ibc2'\n", "proces", "did you mean [ibkr.gateway]?"),
+        ("[tool.other]\nx = 1\n", "tool", "There are [ibkr], [ibkr."),
+        ("prot = 7497\n", "prot", "did you mean 'port', below the line [ibkr]?"),
+        ("[ibkr]\nport = 7497\n[[orders]]\nx = 1\n", "orders", "unknown setting"),
+        ("[ibkr.gatway]\ndriver = 'ibc2'\n", "ibkr.gatway", "did you mean [ibkr.gateway]?"),
+        ("[ibkr.other]\nhistory = 3\n", "ibkr.other", "did you mean [ibkr.deadlines]?"),
         ("ibkr = 7497\n", "ibkr", "must be a table"),
         ("[ibkr]\nport = \n", "config", "line 2"),
     ],
@@ -140,7 +147,7 @@ def test_a_near_miss_is_warned_of(cwd, caplog, variable):
         assert load_config().ibkr.port == 7497
     (record,) = caplog.records
     assert record.name == "ibkr.config"
-    assert f"{variable} in .env is no setting" in record.getMessage()
+    assert f"{variable} in .env is not a setting" in record.getMessage()
     assert "4002" not in record.getMessage()
 
 

@@ -1,4 +1,4 @@
-"""load_config: five places, later ones win."""
+"""load_config reads five sources; the later ones win."""
 
 import os
 from dataclasses import fields
@@ -6,15 +6,19 @@ from dataclasses import fields
 import pytest
 
 from ibkr.config import load_config
+from ibkr.core.alert_settings import AlertSettings
+from ibkr.core.connection_settings import ConnectionSettings
+from ibkr.core.deadline_settings import Deadlines
+from ibkr.core.errors import ConfigError
+from ibkr.core.fleet_settings import Fleet
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.policy import Policy
-from ibkr.core.settings import Connection
 
 
 def test_with_nothing_given_it_is_the_defaults():
     cfg = load_config()
-    assert {f.name: cfg["ibkr"][f.name] for f in fields(Connection)} == {
-        f.name: getattr(Connection(), f.name) for f in fields(Connection)
+    assert {f.name: cfg["ibkr"][f.name] for f in fields(ConnectionSettings)} == {
+        f.name: getattr(ConnectionSettings(), f.name) for f in fields(ConnectionSettings)
     }
     assert cfg.ibkr.policy == Policy()
 
@@ -27,9 +31,23 @@ def test_attributes_and_keys_are_the_same_values():
 
 def test_a_section_turns_into_a_flat_dict_of_every_setting():
     flat = dict(load_config(flap_limit=7)["ibkr"])
-    of_gateway = {f"gateway.{f.name}" for f in fields(GatewaySettings)}
-    assert flat.keys() == {f.name for f in (*fields(Connection), *fields(Policy))} | of_gateway
+    in_tables = {f"gateway.{f.name}" for f in fields(GatewaySettings)}
+    in_tables |= {f"deadlines.{f.name}" for f in fields(Deadlines)}
+    in_tables |= {f"alerts.{f.name}" for f in fields(AlertSettings)}
+    in_tables |= {f"fleet.{f.name}" for f in fields(Fleet)}
+    assert flat.keys() == {f.name for f in (*fields(ConnectionSettings), *fields(Policy))} - {"deadlines"} | in_tables
     assert flat["flap_limit"] == 7
+
+
+def test_the_table_of_deadlines(cwd, monkeypatch):
+    (cwd / "ibkr.toml").write_text('[ibkr.deadlines]\nreference = 5\nhistory = "off"\n')
+    monkeypatch.setenv("IBKR_DEADLINES_SNAPSHOT", "off")
+    monkeypatch.setenv("IBKR_DEADLINES_ACCOUNT", "7.5")
+    section = load_config()["ibkr"]
+    assert section.policy.deadlines == Deadlines(5.0, 7.5, None, None, 120.0)
+    assert (section["deadlines.reference"], section["deadlines.history"]) == (5.0, None)
+    with pytest.raises(ConfigError, match=r"ibkr.deadlines.history.*greater than 0.*set by the arguments"):
+        load_config(**{"deadlines.history": -1.0})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +68,7 @@ def test_the_table_of_the_gateway(cwd, monkeypatch, text):
 
 
 def test_later_places_win(cwd, monkeypatch):
-    """Each place sets all keys from its own on; the one that is asked for is the last that set it."""
+    """Each source sets all keys from its own on, so the key under test shows the last source that set it."""
     (cwd / "ibkr.toml").write_text('[ibkr]\nhost = "toml"\nport = 1001\nclient_id = 11\ntimeout = 1.5\n')
     (cwd / ".env").write_text("IBKR_PORT=1002\nIBKR_CLIENT_ID=12\nIBKR_TIMEOUT=2.5\n")
     monkeypatch.setenv("IBKR_CLIENT_ID", "13")
@@ -71,7 +89,7 @@ def test_a_file_of_another_name_is_read_instead_of_the_usual_one(cwd):
 def test_toml_values_of_every_type(cwd):
     (cwd / "ibkr.toml").write_text(
         '[ibkr]\nhost = "gw"\nport = 4001\nreadonly = true\ntimeout = 7\n'
-        'required_farms = ["usfarm", "ushmds"]\nprobe_after = 2\n\n[other]\nport = "not ours"\n'
+        'required_farms = ["usfarm", "ushmds"]\nprobe_after = 2\n'
     )
     settings = load_config().ibkr
     assert (settings.host, settings.port, settings.readonly) == ("gw", 4001, True)
@@ -86,10 +104,13 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
     for key, default in defaults.items():
         text = {"backend": "ib_insync", "host": "gw", "account": "DU1234567", "jitter": "0.5"}.get(key)
         text = text or {"region": "asia", "daily_restart": "23:45 Europe/London"}.get(key)
-        text = text or {"missing_subscriptions": "report"}.get(key)
+        text = text or {"missing_subscriptions": "report", "journal_sync": "full"}.get(key)
         text = text or {"maintenance": "backup: Sat 02:00-03:30 Europe/London"}.get(key)
         text = text or {"gateway.driver": "ibc2", "gateway.program": "tws", "gateway.mode": "live"}.get(key)
-        text = text or {"gateway.night": "22:00-06:00"}.get(key)
+        text = text or {"gateway.night": "22:00-06:00", "order_codes": "10999=note"}.get(key)
+        text = text or {"fleet.replicas": "3"}.get(key)
+        text = text or {"fleet.servers": "nats://a", "fleet.client_ids": "5-9", "fleet.name": "a"}.get(key)
+        text = text or {"alerts.urls": "ntfy://a, json://b", "alerts.heartbeat_url": "https://hc.example/x"}.get(key)
         text = (
             text
             or {bool: "off" if default else "on", int: "33", float: "3.5", tuple: "usfarm, ushmds", str: "gw"}[
@@ -97,8 +118,12 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
             ]
         )
         with monkeypatch.context() as only:
+            if key.startswith("fleet."):  # these belong together
+                only.setenv("IBKR_FLEET_NAME", "other")
+                only.setenv("IBKR_FLEET_TLS_CERT", "cert")
+                only.setenv("IBKR_FLEET_TLS_KEY", "key")
             only.setenv(f"IBKR_{key.upper().replace('.', '_')}", text)
-            # Its own rule is that it must not be longer than probe_timeout.
+            # It must not be longer than probe_timeout.
             only.setenv("IBKR_PROBE_TIMEOUT", "3.5")
             value = load_config()["ibkr"][key]
         assert type(value) is type(default)
@@ -159,5 +184,5 @@ def test_unknown_keys_of_the_result_name_the_nearest():
     cfg = load_config()
     with pytest.raises(KeyError, match="did you mean 'port'"):
         cfg["ibkr"]["prot"]
-    with pytest.raises(KeyError, match="there is 'ibkr'"):
+    with pytest.raises(KeyError, match="the only one is 'ibkr'"):
         cfg["ib"]

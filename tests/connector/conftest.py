@@ -1,4 +1,4 @@
-"""A simulated gateway on a real socket, and connectors that come to an end with their test."""
+"""A simulated gateway on a real socket, and connectors that are disconnected after their test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ib_async import Ticker
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
-from ibkr.simulator.connection.client import Client
-from tests.given import AAPL, Back, Make, NextTick, Spoil, StateOf, States, Ticking
+from ibkr.simulator.connection.client_connection import ClientConnection
+from tests.fixture_types import AAPL, Back, Make, NextTick, Spoil, StateOf, States, Ticking
 
-# Of ib_async's own code, which is read for it alone; with another library it is not collected.
-_OF_IB_ASYNC = ["test_tick_decoder.py", "test_account_decoder.py", "test_unreadable_status.py"]
+# These compare with ib_async's own code. They are not collected with another library.
+_OF_IB_ASYNC = ["test_tick_decoder.py", "test_account_decoder.py", "test_trade_rows.py", "test_unreadable_status.py"]
 collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async" else _OF_IB_ASYNC
 
 READY = ConnectionState.READY
@@ -25,9 +25,9 @@ ROWS = {"open orders": b"5", "statuses": b"3", "executions": b"11", "positions":
 
 @pytest.fixture
 async def make(gateway: Gateway) -> AsyncIterator[Make]:
-    """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by their name.
+    """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by name.
 
-    At night, too, no outage is an expected one.
+    They have no maintenance window, so tests pass at night, too.
     """
     made: list[IBConnector] = []
 
@@ -74,7 +74,7 @@ def states() -> States:
 
 @pytest.fixture
 def back(state_of: StateOf) -> Back:
-    """Waits until the connector has come back: READY, after its first outage or that of this number."""
+    """Waits until the connector is READY again, after its first outage or the one with this number."""
 
     async def wait(connector: IBConnector, outage: int = 1) -> Status:
         return await state_of(connector, lambda status: status.outages == outage and status.state is READY)
@@ -84,7 +84,7 @@ def back(state_of: StateOf) -> Back:
 
 @pytest.fixture
 def ticking(make: Make, next_tick: NextTick) -> Ticking:
-    """Connects, and waits for a first tick of AAPL's: ``connector, ticker = await ticking(probe_after=1)``."""
+    """Connects, and waits for AAPL's first tick: ``connector, ticker = await ticking(probe_after=1)``."""
 
     async def begin(**policy: Any) -> tuple[IBConnector, Ticker]:
         connector = make(**policy)
@@ -98,9 +98,9 @@ def ticking(make: Make, next_tick: NextTick) -> Ticking:
 
 @pytest.fixture
 def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
-    """From now on the gateway sends rows of this answer with a number that is none; of nothing, with ''."""
+    """Makes the gateway send rows of this answer with numbers that cannot be parsed. ``spoil('')`` ends it."""
     spoilt: list[str] = []
-    send = Client.send
+    send = ClientConnection.send
 
     def changed(body: bytes) -> bytes:
         kind, *fields = body.split(b"\0")
@@ -108,5 +108,5 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
             return body
         return b"\0".join([kind, *(b"12x" if field.isdigit() else field for field in fields)])
 
-    monkeypatch.setattr(Client, "send", lambda self, *bodies: send(self, *map(changed, bodies)))
+    monkeypatch.setattr(ClientConnection, "send", lambda self, *bodies: send(self, *map(changed, bodies)))
     return spoilt.append

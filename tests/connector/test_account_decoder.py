@@ -1,4 +1,4 @@
-"""Rows of positions, portfolio and account values are read as by the client library: objects, events, complaints."""
+"""Our decoder of positions, portfolio and account values gives the same objects, events and errors as the library's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ib_async import IB
 from ib_async.decoder import Decoder
 from ib_async.wrapper import Wrapper
 
-from ibkr.session.library.account_decoder import read_rows
+from ibkr.observe.log_filter import log_rate_limit
+from ibkr.session.library.account_decoder import install_row_readers
 
 ACCOUNTS = st.sampled_from(["DU1", "DU2", ""])
 CON_IDS = st.sampled_from(["1", "2", "0", "", "x", "\u0663"])
@@ -39,8 +40,8 @@ ROWS = st.one_of(POSITION, ITEM, VALUE, OF_MODEL).flatmap(
 )
 
 
-class Told(logging.Handler):
-    """What an ``IB`` object tells, logs and holds, when it is given rows."""
+class Observed(logging.Handler):
+    """The events, logs and state of an ``IB`` object after rows."""
 
     def __init__(self, prepare: Callable[[Any], None]) -> None:
         super().__init__()
@@ -80,11 +81,11 @@ class Told(logging.Handler):
 
 @pytest.fixture(autouse=True)
 async def loop() -> None:
-    """The library's requests make futures."""
+    """The library's requests make futures, which need a loop."""
 
 
 def by_us(client: Any) -> None:
-    read_rows(client.decoder.handlers, client.wrapper)
+    install_row_readers(client.decoder.handlers, client.wrapper)
 
 
 def by_library(client: Any) -> None:
@@ -96,7 +97,11 @@ def by_library(client: Any) -> None:
 @example([["7", "8", "1", "EUR", "CASH", "", "0", "", "", "", "USD", "", "", "5", "1", "1", "1", "1", "0", "DU1"]])
 @example([["61", "3", "DU1", "1", "A", "STK", "", "", "", "", "", "", "", "", size, ""] for size in ("5", "0", "6")])
 def test_objects_and_events_are_the_librarys(rows: list[list[str]]) -> None:
-    assert Told(by_us).feed(rows) == Told(by_library).feed(rows)
+    told = []
+    for by in (by_us, by_library):
+        log_rate_limit._places.clear()
+        told.append(Observed(by).feed(rows))
+    assert told[0] == told[1]
 
 
 POSITION_ROW = ["61", "3", "DU1", "1", "A", "STK", "", "0", "", "", "SMART", "USD", "A", "A", "5", "1.5"]
@@ -121,7 +126,7 @@ def replace_handlers(client: Any, seen: Callable[..., None]) -> None:
 
 
 def wrap_handlers(client: Any, seen: Callable[..., None]) -> None:
-    """One that records passes on its name with all else: only its code tells it from the library's."""
+    """A recorder that calls the original with the same arguments. Only its code object differs from the library's."""
     handlers = client.decoder.handlers
     handlers.update(
         {message: functools.wraps(handlers[message])(lambda fields: seen(fields)) for message in (6, 7, 61, 73)}
@@ -172,7 +177,7 @@ def test_who_patches_the_decoders_class_before_gets_every_row(monkeypatch: pytes
 
 
 def told_instead(replace: Callable[[Any, Callable[..., None]], None], *, before: bool) -> list[Any]:
-    """What reaches the one who takes the library's place, before or after ours does, of one row of each kind."""
+    """What a replacement of the library's method receives, one row of each kind, installed before or after adoption."""
     seen: list[Any] = []
 
     def see(*arguments: Any) -> None:
@@ -185,5 +190,5 @@ def told_instead(replace: Callable[[Any, Callable[..., None]], None], *, before:
         if not before:
             replace(client, see)
 
-    Told(prepare).feed([POSITION_ROW, ITEM_ROW, VALUE_ROW, OF_MODEL_ROW])
+    Observed(prepare).feed([POSITION_ROW, ITEM_ROW, VALUE_ROW, OF_MODEL_ROW])
     return seen

@@ -1,4 +1,4 @@
-"""Which client library is used, and what is said of one that cannot be."""
+"""Which client library is used, and the errors for one that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ib_async import IB
 from ibkr import ConfigError, IBConnector, load_config
 from ibkr.session.library.packages import package_of
 from ibkr.simulator import ThreadedGateway
-from tests.given import Make
+from tests.fixture_types import Make
 
 ROOT = Path(__file__).parents[2]
 CONNECTOR = f"IBConnector('127.0.0.1', 7497, 1, backend={package_of(IB()).name!r})"
 
 
 def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter, in which these folders' modules come first."""
+    """Run code in a new interpreter, with these folders first on the path."""
     path = f"import sys; sys.path[:0] = {[*map(str, folders)]}; import logging; logging.basicConfig()"
     program = f"{path}\nfrom ibkr import *\n{code}"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
@@ -32,7 +32,7 @@ def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Callable[..., Path]:
-    """A folder in which these distributions have installed one module ``eventkit``."""
+    """A folder in which these distributions have installed the module ``eventkit``."""
 
     def install(*names: str) -> Path:
         shutil.copytree(Path(eventkit.__file__).parent, tmp_path / "eventkit")
@@ -67,7 +67,7 @@ def test_an_object_of_no_client_library_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["ib_async", "ib_insync"])
-def test_one_that_is_not_installed_names_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_names_the_command_that_installs_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError) as caught:
         IBConnector("127.0.0.1", 7497, 1, backend=name)
@@ -80,7 +80,7 @@ def test_one_that_is_not_installed_names_the_command(name: str, monkeypatch: pyt
     assert str(caught.value) == f"ibkr.backend = {name!r}: {name} is not installed: python -m pip install '{wanted}'"
 
 
-def test_two_packages_of_one_module_are_told_once_with_the_cure(packages: Callable[..., Path]) -> None:
+def test_two_packages_of_one_module_are_reported_once_with_the_cure(packages: Callable[..., Path]) -> None:
     said = run(f"{CONNECTOR}; {CONNECTOR}", packages("aeventkit", "eventkit")).stderr
     assert said.count("WARNING") == 1
     assert "the one installed last is used" in said
@@ -88,7 +88,7 @@ def test_two_packages_of_one_module_are_told_once_with_the_cure(packages: Callab
 
 
 @pytest.mark.parametrize("name", ["aeventkit", "eventkit"])
-def test_one_package_is_no_trouble(name: str, packages: Callable[..., Path]) -> None:
+def test_one_package_is_accepted(name: str, packages: Callable[..., Path]) -> None:
     assert run(CONNECTOR, packages(name)).stderr == ""
 
 
@@ -96,7 +96,7 @@ def test_a_library_that_cannot_be_imported_in_this_thread_is_an_error_with_the_c
     packages: Callable[..., Path],
 ) -> None:
     folder = packages("aeventkit", "eventkit")
-    with (folder / "eventkit" / "util.py").open("a", encoding="utf-8") as util:  # the older one's line
+    with (folder / "eventkit" / "util.py").open("a", encoding="utf-8") as util:  # a line of the older eventkit
         util.write("\nmain_event_loop = asyncio.get_event_loop_policy().get_event_loop()\n")
     code = (
         f"import concurrent.futures as f\nprint(repr(f.ThreadPoolExecutor().submit(lambda: {CONNECTOR}).exception()))"

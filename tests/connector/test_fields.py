@@ -1,4 +1,4 @@
-"""What we write in the library's place is what the library writes."""
+"""Our encoder writes each field exactly as the client library does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_without_a_session_nothing_is_sent() -> None:
 
 
 def _written(client: Any, fields: list[Any], make_empty: bool) -> str:
-    """What is handed on to be sent."""
+    """The bytes that are passed on to be sent."""
     written: list[str] = []
     with patch.multiple(client, isConnected=lambda: True, sendMsg=written.append):
         client.send(*fields, makeEmpty=make_empty)

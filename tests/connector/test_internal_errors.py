@@ -1,6 +1,6 @@
-"""A mistake in our own code: told loudly, and nothing is called ready that nobody watches any more.
+"""An internal error is logged loudly, and the connection ends: no status is READY if nothing supervises the connection.
 
-Over 300 lines by the number of places where one may be.
+Over 300 lines, because such an error can occur in many places.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from typing import Any, NoReturn
 import pytest
 
 from ibkr import ConnectionState, IBConnector, Status, UpstreamState
-from ibkr.core.facts import OrdersUnconfirmed
-from ibkr.core.machine import IllegalFact
+from ibkr.core.events import UnconfirmedOrdersChanged
+from ibkr.core.machine import IllegalEvent
 from ibkr.session.library.client import ClientOverrides
+from ibkr.session.message_handler import MessageHandler
 from ibkr.session.session import Session
 from ibkr.session.subscriptions import SubscriptionManager
 from ibkr.simulator import Gateway, ThreadedGateway
 from ibkr.wire import encode_fields, frame
-from tests.given import AAPL, Make, NextTick, StateOf, States
+from tests import internals
+from tests.fixture_types import AAPL, Make, NextTick, StateOf, States
 
 
 @pytest.fixture
 def mistake(monkeypatch: pytest.MonkeyPatch) -> Callable[[IBConnector], None]:
-    """The next code that comes breaks the machine."""
+    """Makes the next code break the machine."""
 
     def make(connector: IBConnector) -> None:
         def broken(fact: object, now: object) -> object:
             monkeypatch.undo()
             raise KeyError("a mistake of ours")
 
-        monkeypatch.setattr(connector._machine, "step", broken)
+        monkeypatch.setattr(internals.machine(connector), "step", broken)
 
     return make
 
@@ -70,13 +72,13 @@ async def test_connect_raises_what_broke(gateway: Gateway, make: Make, mistake: 
 
 
 def broken(*_args: object, **_options: object) -> NoReturn:
-    """In the place of a method or property of the session."""
+    """Replaces a method or property of the session."""
     raise AttributeError("a name that the library does not have")
 
 
 @pytest.fixture
 def break_session(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has these parts of every session raise from now on, whenever they are used."""
+    """Makes these parts of every session raise an error from now on."""
 
     def make(*names: str) -> None:
         for name in names:
@@ -87,7 +89,7 @@ def break_session(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 async def says_failed(connector: IBConnector) -> None:
-    """It is given up, says why, and nothing waits for its end."""
+    """The status is FAILED with the reason, and a disconnect does not wait."""
     status = connector.status
     assert status.state is ConnectionState.FAILED
     assert "a name that the library does not have" in status.reason
@@ -96,8 +98,15 @@ async def says_failed(connector: IBConnector) -> None:
         assert await connector.disconnect_async() is True
 
 
-EFFECTS = ("open", "start_up", "compare", "announce", "report_gap", "lost_transport")
-ENDS = ("abort", "release", "has_ended", "shut_down")
+EFFECTS = (
+    "start_attempt",
+    "send_startup_requests",
+    "compare_broker_state",
+    "emit_connected_event",
+    "report_gap",
+    "lost_transport",
+)
+ENDS = ("abort_socket", "end_subscriptions", "has_ended", "shut_down")
 
 
 @pytest.mark.parametrize("ends", [(), *((name,) for name in ENDS), ENDS], ids="+".join)
@@ -114,7 +123,7 @@ async def test_connect_raises_whatever_breaks_and_whatever_breaks_then(
 
 
 @pytest.mark.parametrize("ends", [(), ENDS], ids="+".join)
-@pytest.mark.parametrize("breaks", ["last_byte", "has_socket"])
+@pytest.mark.parametrize("breaks", ["last_message", "has_socket"])
 async def test_connect_raises_what_breaks_when_a_timer_is_due(
     gateway: Gateway, make: Make, break_session: Callable[..., None], breaks: str, ends: tuple[str, ...]
 ) -> None:
@@ -131,8 +140,8 @@ async def test_connect_raises_what_breaks_when_a_timer_is_due(
     ("cls", "name"),
     [
         (ClientOverrides, "connectAsync"),
-        (Session, "session_opened"),
-        (Session, "slice_read"),
+        (MessageHandler, "session_opened"),
+        (MessageHandler, "slice_read"),
         (ClientOverrides, "write"),
     ],
 )
@@ -147,7 +156,7 @@ async def test_connect_raises_what_breaks_outside_of_an_effect(
     await says_failed(connector)
 
 
-async def test_what_breaks_at_the_end_of_a_session_is_told(
+async def test_what_breaks_at_the_end_of_a_session_is_reported(
     gateway: Gateway, make: Make, state_of: StateOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connector = make()
@@ -172,41 +181,43 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
 async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_other(
     gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the end of the session posts on the way must not be taken for news of a session that was lost."""
+    """The end of the session posts events. They must not count as news of a lost session."""
     connector = make()
     await connector.connect_async()
     seen = states(connector)
-    session = connector._driver._session
-    abort = session.abort
+    session = internals.session(connector)
+    abort_socket = session.abort_socket
 
     def abort_and_tell() -> None:
-        abort()
-        connector._driver.post(OrdersUnconfirmed(()))
+        abort_socket()
+        internals.driver(connector).post(UnconfirmedOrdersChanged(()))
 
-    monkeypatch.setattr(session, "abort", abort_and_tell)
-    connector._driver.break_off("testing it", KeyError("a mistake of ours"))
+    monkeypatch.setattr(session, "abort_socket", abort_and_tell)
+    internals.driver(connector).break_off("testing it", KeyError("a mistake of ours"))
     assert connector.status.state is ConnectionState.FAILED
-    await connector._driver.quiet()
+    await internals.driver(connector).wait_quiet()
     assert seen == [ConnectionState.READY, ConnectionState.FAILED]
     assert connector.stats.attempts == 1
-    assert connector._driver._timers == {}
+    assert internals.timers(connector) == {}
     await gateway.wait_for(lambda gateway: not gateway.client_ids)
     assert await connector.connect_async() is True
 
 
-async def test_a_mistake_that_is_told_in_the_middle_of_a_step_is_the_end_of_the_step(
+async def test_a_mistake_that_is_reported_in_the_middle_of_a_step_is_the_end_of_the_step(
     make: Make, states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connector = make()
     seen = states(connector)
     mistake = KeyError("a mistake of ours")
     monkeypatch.setattr(
-        connector._driver._session, "start_up", lambda: connector._driver.break_off("testing it", mistake)
+        internals.session(connector),
+        "send_startup_requests",
+        lambda: internals.driver(connector).break_off("testing it", mistake),
     )
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         await connector.connect_async()
     assert seen == [ConnectionState.DISCONNECTED, ConnectionState.CONNECTING, ConnectionState.FAILED]
-    assert connector._driver._timers == {}
+    assert internals.timers(connector) == {}
 
 
 @pytest.mark.parametrize("wanted", ["disconnect", "reconnect"])
@@ -216,18 +227,18 @@ async def test_an_end_that_is_never_told_is_not_awaited_without_limit(
     connector = make()
     await connector.connect_async()
     monkeypatch.setattr("ibkr.core.step.END_WITHIN", 0.05)
-    session = connector._driver._session
+    session = internals.session(connector)
     with monkeypatch.context() as patch:
-        patch.setattr(session, "close", lambda: None)
-        patch.setattr(session, "abort", lambda: None)
+        patch.setattr(session, "close_socket", lambda: None)
+        patch.setattr(session, "abort_socket", lambda: None)
         async with asyncio.timeout(5):
             if wanted == "disconnect":
                 await connector.disconnect_async()
             else:
                 connector.reconnect()
                 await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
-        assert "EndLost" in connector.status.reason
-    session.abort()
+        assert "SocketCloseLost" in connector.status.reason
+    session.abort_socket()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -244,8 +255,8 @@ def test_a_closed_loop_is_the_end_whatever_breaks_then(
         script_loop.close()
         assert connector.status.state is ConnectionState.FAILED
         assert "was closed" in connector.status.reason
-        connection: Any = connector._ib.client.conn
-        connection.reset()  # lets go of the socket, as the broken step would have
+        connection: Any = connector.ib.client.conn
+        connection.reset()  # closes the socket, as the broken step would have done
     assert told == [ConnectionState.FAILED]
 
 
@@ -255,8 +266,8 @@ async def test_after_a_broken_end_a_connect_starts_over(
     connector = make()
     await connector.connect_async()
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "release", broken)
-        connector._driver.post(IllegalFact("no fact at all"))  # type: ignore[arg-type]
+        patch.setattr(Session, "end_subscriptions", broken)
+        internals.driver(connector).post(IllegalEvent("no fact at all"))  # type: ignore[arg-type]
     assert connector.status.state is ConnectionState.FAILED
     assert [record.levelname for record in caplog.records].count("CRITICAL") == 2
     async with asyncio.timeout(5):
@@ -266,15 +277,15 @@ async def test_after_a_broken_end_a_connect_starts_over(
 
 
 async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Gateway, make: Make) -> None:
-    """As ``ib.sleep`` in a callback does, where the loop is patched to nest: a timer comes due before it is stopped."""
+    """A callback runs ``ib.sleep`` in a nested loop, so a timer fires before it is stopped."""
     connector = make(closed_every=0.01)
     await connector.connect_async()
     fired: list[object] = []
 
     def turn_the_loop(status: Status) -> None:
         if status.next_retry_at is not None and not fired:
-            connector.reconnect()  # waits its turn, and will stop the retry timer
-            timer = connector._driver._timers[next(iter(connector._driver._timers))]
+            connector.reconnect()  # waits in the queue, and will stop the retry timer
+            timer = internals.timers(connector)[next(iter(internals.timers(connector)))]
             timer._run()
             timer.cancel()
             fired.append(timer)
@@ -291,7 +302,7 @@ async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Ga
 async def test_a_socket_that_ends_behind_a_callback_that_turns_the_loop(
     gateway: Gateway, make: Make, next_tick: NextTick
 ) -> None:
-    """What came before its end waits in the queue, and asks for what cannot be asked for any more."""
+    """An event from before the socket's end waits in the queue. It requests an effect that is no longer possible."""
     connector = make()
     await connector.connect_async()
     ticker = connector.ib.reqMktData(AAPL)

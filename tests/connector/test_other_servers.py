@@ -1,4 +1,4 @@
-"""What real servers are that have the gateway's port: each is named, within a second of the first attempt's end."""
+"""Other servers on the gateway's port: each is named within a second after the first attempt."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 import ibkr
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
-from tests.given import Make, Stopwatch
+from tests.fixture_types import Make, Stopwatch
 
 TIMEOUT = 0.5
 
 
 class Redis(socketserver.StreamRequestHandler):
-    """Answers each line as Redis does, and closes without a word at what a browser sends."""
+    """Answers each line as Redis does. Closes without a word when it gets an HTTP request."""
 
     def handle(self) -> None:
         for line in self.rfile:
@@ -33,7 +33,7 @@ class Redis(socketserver.StreamRequestHandler):
 
 
 class Tls(socketserver.BaseRequestHandler):
-    """Closes without an alert at what is no TLS, as OpenSSL does."""
+    """Closes without an alert when it gets no TLS, as OpenSSL does."""
 
     def handle(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -42,7 +42,7 @@ class Tls(socketserver.BaseRequestHandler):
 
 
 class Quiet(socketserver.BaseRequestHandler):
-    """Reads for ever, and never speaks."""
+    """Reads and never sends."""
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -59,12 +59,12 @@ class Threads(socketserver.ThreadingTCPServer):
     allow_reuse_address = os.name == "posix"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A peer that leaves is no error."""
+        """A peer that disconnects is no error."""
 
 
 class Silently(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nothing to stderr."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ async def test_who_is_silent_to_everybody_is_silent(make: Make) -> None:
 
 
 async def test_a_gateway_that_answers_late_is_no_other_server(gateway: Gateway, make: Make) -> None:
-    """It gives neither HTTP nor TLS an answer."""
+    """It answers neither HTTP nor TLS."""
     await gateway.fault("silent")
     connector = make(timeout=0.2, connect_attempts=2, connect_pause=0.01)
     with pytest.raises(ibkr.GatewaySilent):

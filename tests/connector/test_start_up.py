@@ -1,4 +1,4 @@
-"""What a new session begins with: asked in the library's own order, every answer checked."""
+"""Start-up of a session: requests in the library's order, and every answer checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ib_async import IB, Ticker
 
 from ibkr import ConnectionState, FarmState, Status, UpstreamState
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Make, StateOf
+from tests.fixture_types import AAPL, Make, StateOf
 
 
 async def test_the_gateway_sees_what_the_bare_library_sends(gateway: Gateway, make: Make) -> None:
@@ -45,9 +45,7 @@ async def test_the_library_is_filled_when_connect_returns(make: Make) -> None:
     assert set(connector.status.farms) >= {"usfarm", "ushmds"}
 
 
-async def test_what_one_packet_says_of_farms_is_told_in_one_status(
-    gateway: Gateway, make: Make, state_of: StateOf
-) -> None:
+async def test_farm_notices_of_one_packet_cause_one_status(gateway: Gateway, make: Make, state_of: StateOf) -> None:
     connector = make()
     await connector.connect_async()
     statuses: list[Status] = []
@@ -61,7 +59,7 @@ async def test_what_one_packet_says_of_farms_is_told_in_one_status(
 async def test_read_only_is_an_answer(gateway: Gateway, make: Make) -> None:
     await gateway.fault("read_only")
     connector = make()
-    assert await asyncio.wait_for(connector.connect_async(), 1) is True
+    assert await asyncio.wait_for(connector.connect_async(), 10) is True
     status = connector.status
     assert status.state is ConnectionState.READY
     assert status.read_only
@@ -92,7 +90,7 @@ async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Make) -> None
 async def test_a_missing_answer_is_named(
     request_name: str, named: str, asked: int, may_trade: bool, gateway: Gateway, make: Make
 ) -> None:
-    """What has an id of its own is asked once more; what pends on a key shared in the library is not."""
+    """A request with an id of its own is sent once more; one on a key that the library shares is not."""
     await gateway.fault("mute", request_name)
     connector = make(request_timeout=0.1)
     assert await connector.connect_async() is True
@@ -120,7 +118,7 @@ async def test_a_late_answer_serves(
 
 @pytest.mark.parametrize("request_name", ["reqAccountUpdatesMulti", "reqExecutions"])
 async def test_the_late_answer_to_the_first_asking_serves(request_name: str, gateway: Gateway, make: Make) -> None:
-    """Asked once more under an id of its own, and only the first is ever answered."""
+    """The second request has an id of its own, and only the first is ever answered."""
     gateway.on_received(request_name, lambda gateway: gateway.faults.call("delay", 0.3))
     gateway.on_received(request_name, lambda gateway: gateway.faults.call("mute", request_name))
     connector = make(request_timeout=0.1)
@@ -156,7 +154,7 @@ async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
     gateway: Gateway,
     make: Make,
 ) -> None:
-    """Sent before, they would be lost: the library's notes of earlier requests are swept out as the session opens."""
+    """A request sent earlier would be lost: the library clears its maps when the session opens."""
     connector = make()
     await gateway.fault("delay_message", "nextValidId", 0.1)
     connecting = asyncio.create_task(connector.connect_async())
@@ -164,7 +162,7 @@ async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
     asked: list[Ticker] = []
 
     def ask() -> None:
-        """As the handshake's last answer is read: the connector has still to take note of it."""
+        """Called as the last answer of the handshake is read, before the connector has processed it."""
         ticker = connector.ib.reqMktData(AAPL)
         with pytest.raises(ConnectionError, match="not open yet"):
             connector.ib.reqContractDetailsAsync(ticker.contract)
@@ -176,10 +174,10 @@ async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
     assert list(gateway.seen.live_subscriptions(7).values()) == ["AAPL"]
 
 
-async def test_who_disconnects_at_the_first_news_of_a_session_gets_no_other(
+async def test_a_program_that_disconnects_at_syncing_gets_no_further_news(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The gateway's notices stand behind it in the same packet."""
+    """The gateway's notices follow in the same packet."""
     connector = make()
     told: list[ConnectionState] = []
 

@@ -1,4 +1,4 @@
-"""``connector.stats`` against a gateway that counts, too."""
+"""``connector.stats``, compared with a gateway that counts, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ibkr.simulator import Gateway
-from tests.given import AAPL, MSFT, Make, NextTick, StateOf, Ticking
+from tests.fixture_types import AAPL, MSFT, Back, Make, NextTick, StateOf, Ticking
 
 
 async def test_before_a_connection_nothing_is_counted(make: Make) -> None:
@@ -17,7 +17,7 @@ async def test_before_a_connection_nothing_is_counted(make: Make) -> None:
 
 
 async def test_messages_and_bytes_are_added_up_over_sessions(
-    gateway: Gateway, next_tick: NextTick, ticking: Ticking
+    gateway: Gateway, next_tick: NextTick, ticking: Ticking, back: Back
 ) -> None:
     connector, ticker = await ticking()
     library = connector.ib.client.connectionStats()
@@ -26,17 +26,24 @@ async def test_messages_and_bytes_are_added_up_over_sessions(
     assert (stats.messages_in, stats.messages_out) == (library.numMsgRecv, library.numMsgSent)
     assert min(stats.bytes_in, stats.bytes_out, stats.messages_in, stats.messages_out) > 0
 
-    for ended in ("reset", "close"):
+    def all_received(gateway: Gateway) -> bool:
+        return connector.stats.messages_out == len(gateway.seen.requests) + gateway.seen.connects
+
+    await gateway.wait_for(all_received)
+    for number, ended in enumerate(("reset", "close"), 1):
         before = connector.stats
         await gateway.fault(ended)
-        await connector.wait_ready_async(5)
+        await back(connector, number)
         await next_tick(ticker)
+        await gateway.wait_for(all_received)
         library, now = connector.ib.client.connectionStats(), connector.stats
         assert now.bytes_in >= before.bytes_in + library.numBytesRecv
         assert now.messages_in >= before.messages_in + library.numMsgRecv
     assert connector.stats.attempts == gateway.seen.connects == 3
     await connector.disconnect_async()
-    assert connector.stats.messages_out == len(gateway.seen.requests) + gateway.seen.connects  # the handshakes
+    assert (
+        connector.stats.messages_out == len(gateway.seen.requests) + gateway.seen.connects
+    )  # the handshakes are not counted
     assert connector.stats.bytes_in >= now.bytes_in
 
 
@@ -56,7 +63,7 @@ async def test_a_probe_has_its_round_trip_from_leaving_to_answer(gateway: Gatewa
     await connector.connect_async()
     await gateway.fault("delay", 0.1)
     for _ in range(8):
-        connector.ib.client.reqMarketDataType(1)  # the limiter holds the rest back, and that is no round-trip
+        connector.ib.client.reqMarketDataType(1)  # the limiter delays the rest; this wait is not part of the round trip
     await connector.ib.reqCurrentTimeAsync()
     stats = connector.stats
     assert stats.probes == len(stats.round_trips) == 1
@@ -85,6 +92,6 @@ async def test_a_blocked_loop_is_counted(make: Make) -> None:
     await connector.connect_async()
     before = connector.stats
     time.sleep(0.7)  # noqa: ASYNC251 - the loop is to be blocked
-    await connector.ib.reqCurrentTimeAsync()  # the loop has had its turns
+    await connector.ib.reqCurrentTimeAsync()  # the loop has run
     assert connector.stats.loop_stalls > before.loop_stalls
     assert connector.stats.loop_stall_seconds - before.loop_stall_seconds >= 0.4

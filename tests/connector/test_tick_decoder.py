@@ -1,4 +1,4 @@
-"""Ticks are read as the client library reads them: the same values, the same events, the same complaints."""
+"""Our tick decoder gives what the client library's gives: the same values, events and errors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from ib_async import IB, IBDefaults, NewsBulletin, Stock, Ticker
 from ib_async.wrapper import PRICE_TICK_MAP, SIZE_TICK_MAP, Wrapper
 
-from ibkr.session.library import reader
+from ibkr.observe.log_filter import log_rate_limit
+from ibkr.session.library import message_reader
 from ibkr.wire import frame
 
-from .adopted import OPENING, reads
+from .adopted_ib import OPENING, reads
 
 NUMBERS = st.sampled_from(["", "0", "0.0", "-1", "1", "2", "2.50", "100", "nan", "inf", "1_0", " 3", "x", "\u0663"])
-REQUESTS = st.sampled_from(["1", "2", "3", "+1", "", "9", "y"])  # there are no 9 and no y
+REQUESTS = st.sampled_from(["1", "2", "3", "+1", "", "9", "y"])  # it has no 9 and no y
 PRICE_TYPES = st.sampled_from([1, 2, 4, 66, 67, 68, *PRICE_TICK_MAP, 0, 99]).map(str)
 SIZE_TYPES = st.sampled_from([0, 3, 5, 69, 70, 71, *SIZE_TICK_MAP, 1, 99]).map(str)
 PRICE = st.tuples(st.just("1"), st.just("6"), REQUESTS, PRICE_TYPES, NUMBERS, NUMBERS, st.just("0"))
@@ -33,7 +34,7 @@ OTHERS = st.sampled_from(
     [
         ("45", "6", "1", "49", "0"),  # tickGeneric
         ("46", "6", "2", "45", "1760000000"),  # tickString
-        ("14", "1", "1", "1", "drop", ""),  # newsBulletin: the listener below acts on it
+        ("14", "1", "1", "1", "drop", ""),  # newsBulletin: the listener below reacts to it
         ("14", "1", "2", "1", "take", ""),
         ("1x",),
         ("",),
@@ -46,12 +47,12 @@ DEFAULTS = st.sampled_from([IBDefaults(), IBDefaults(emptyPrice=0, emptySize=mat
 
 @pytest.fixture(autouse=True, scope="module")
 def a_packet_is_one_slice() -> Iterator[None]:
-    with patch.object(reader, "SLICE", math.inf):
+    with patch.object(message_reader, "SLICE", math.inf):
         yield
 
 
-class Told:
-    """What an ``IB`` object tells, and holds, when it is fed packets."""
+class Observed:
+    """The events and state of an ``IB`` object after packets."""
 
     def __init__(self, defaults: IBDefaults, take: Callable[[IB], Callable[[bytes], None]]) -> None:
         self.ib = IB(defaults)
@@ -64,12 +65,12 @@ class Told:
         )
         self.ib.newsBulletinEvent.connect(self._act, keep_ref=True)
         self._take = take(self.ib)
-        self.log.clear()  # of the opening
+        self.log.clear()  # for the opening
 
     def feed(self, packet: list[tuple[str, ...]]) -> None:
         before = len(self.log)
         self._take(b"".join([frame("".join([field + "\0" for field in fields]).encode()) for fields in packet]))
-        self.log[before:] = sorted(self.log[before:])  # the library's set of tickers has no order
+        self.log[before:] = sorted(self.log[before:])  # the library's set of tickers is unordered
         self.log.append(str([self._values(ticker) for ticker in self.tickers]))
 
     def _subscribe(self, req_id: int) -> Ticker:
@@ -125,7 +126,7 @@ def size(tick_type: int, size: str) -> tuple[str, ...]:
 
 
 @given(PACKETS, DEFAULTS)
-@example([[size(0, "7")], [size(0, "7")]], IBDefaults())  # the second tells nothing
+@example([[size(0, "7")], [size(0, "7")]], IBDefaults())  # the second causes no event
 @example([[price(1, "5", "5"), ("14", "1", "2", "1", "take", ""), size(0, "7")]], IBDefaults())
 @example([[price(4, "-1", "0")], [price(9, "5", "0"), price(4, "-1", "0"), price(4, "1", "0")]], IBDefaults())
 @example([[price(6, "0", "5"), price(6, "0", "0"), price(1, "0", "0")]], IBDefaults(emptyPrice=0))
@@ -137,7 +138,8 @@ def test_values_and_events_are_the_librarys(packets: list[list[tuple[str, ...]]]
 
     def told(take: Callable[[IB], Callable[[bytes], None]]) -> tuple[list[str], list[str], int]:
         complaints.texts.clear()
-        by = Told(defaults, take)
+        log_rate_limit._places.clear()
+        by = Observed(defaults, take)
         for packet in packets:
             by.feed(packet)
         return by.log, complaints.texts.copy(), by.ib.client._numMsgRecv
@@ -214,7 +216,7 @@ async def test_who_takes_the_place_of_the_librarys_methods_gets_every_tick(
             replace(ib, see)
         return by_us(ib)
 
-    told = Told(IBDefaults(), take)
+    told = Observed(IBDefaults(), take)
     if not before:
         replace(told.ib, see)
     seen.clear()

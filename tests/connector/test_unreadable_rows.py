@@ -1,16 +1,26 @@
-"""Rows that cannot be decoded: the answer that they belong to is missing, not complete."""
+"""Rows that cannot be decoded: the answer counts as missing, not as complete."""
 
 from __future__ import annotations
 
 import pytest
-from ib_async import LimitOrder
+from ib_async import LimitOrder, Trade
 
-from ibkr import ConnectionState, GapReport
+from ibkr import ConnectionState, GapReport, IBConnector
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Back, Make, Spoil, StateOf
+from tests.fixture_types import AAPL, Back, Make, Spoil, StateOf
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 ROWS = ("open orders", "executions", "positions", "completed orders")
+
+
+async def with_order(gateway: Gateway, make: Make) -> tuple[IBConnector, Trade]:
+    """A connected program with one order that rests at the gateway."""
+    connector = make()
+    await connector.connect_async()
+    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    await connector.ib.reqCurrentTimeAsync()
+    return connector, trade
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -39,14 +49,10 @@ async def test_in_start_up_the_answer_is_missing_until_it_can_be_read(
     assert order.orderStatus.status == "Submitted"
 
 
-async def test_a_live_row_takes_the_permission_away_until_it_is_told_anew(
+async def test_a_live_row_takes_the_permission_away_until_it_is_reported_again(
     gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
-    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
-    await connector.ib.reqCurrentTimeAsync()
+    connector, trade = await with_order(gateway, make)
     spoil("executions")
     gateway.fill(trade.order.orderId, price=1.0)
     status = await state_of(connector, lambda status: status.state is DEGRADED)

@@ -1,14 +1,14 @@
-"""A status that cannot be decoded. ib_insync keeps such an error to itself, so this is about ib_async alone."""
+"""An order status that cannot be decoded. Only with ib_async: ib_insync hides such an error."""
 
 from __future__ import annotations
 
 import asyncio
 
-from ib_async import LimitOrder
-
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Make, Spoil, StateOf
+from tests.fixture_types import Make, Spoil, StateOf
+
+from .test_unreadable_rows import with_order
 
 READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 
@@ -16,11 +16,7 @@ READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
 async def test_a_live_status_that_cannot_be_read_is_found_out_by_asking(
     gateway: Gateway, make: Make, spoil: Spoil, state_of: StateOf
 ) -> None:
-    connector = make()
-    await connector.connect_async()
-    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 10, 1.0))
-    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
-    await connector.ib.reqCurrentTimeAsync()
+    connector, trade = await with_order(gateway, make)
     filled: list[object] = []
     trade.filledEvent += filled.append
     spoil("statuses")

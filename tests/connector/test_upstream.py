@@ -1,4 +1,4 @@
-"""The gateway's own links: to IB's servers, back with what was asked for (1102) or without (1101), and to its farms."""
+"""The gateway's links: to IB's servers, restored without data loss (1102) or with it (1101), and to its farms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from ibkr import ConnectionState, UpstreamState
 from ibkr.simulator import Gateway
-from tests.given import Make, NextTick, StateOf, States, Stopwatch, Ticking
+from tests.fixture_types import Make, NextTick, StateOf, States, Stopwatch, Ticking
 
 READY, SYNCING, DEGRADED = ConnectionState.READY, ConnectionState.SYNCING, ConnectionState.DEGRADED
 
@@ -23,7 +23,7 @@ async def test_1100_then_1102_keeps_the_socket(
     await gateway.fault("1102")
     await connector.wait_ready_async(5)
     await next_tick(ticker)
-    assert seen == [READY, DEGRADED, READY]
+    assert seen == [READY, DEGRADED, SYNCING, READY]
     assert connector.status.outages == 1
     assert gateway.seen.connects == 1
     assert len(gateway.seen.received("reqMktData")) == 1
@@ -40,7 +40,7 @@ async def test_1100_then_1101_asks_again_on_the_same_socket(
 ) -> None:
     connector, ticker = await ticking()
     seen = states(connector)
-    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 6)  # what was sent by now no longer slows us down
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 6)  # the rate limit is free again by now
     await gateway.fault("1100")
     await state_of(connector, lambda status: status.state is DEGRADED)
     elapsed = stopwatch()
@@ -72,7 +72,7 @@ async def test_listeners_of_the_librarys_errors_meet_a_true_status(
     await state_of(connector, lambda status: status.state is DEGRADED)
     await gateway.fault("1102")
     await connector.wait_ready_async(5)
-    assert met == [(1100, False), (1102, True)]
+    assert met == [(1100, False), (1102, False)]
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

@@ -1,4 +1,4 @@
-"""The rig, and what brings it into a phase."""
+"""Fixtures of the core's tests: the rig, and how to bring it into a phase."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable
 
 import pytest
 
-from ibkr.core.calendar import Calendar
+from ibkr.core.machine_state import Identity, Phase
+from ibkr.core.maintenance_calendar import Calendar
 from ibkr.core.policy import Policy
-from ibkr.core.situation import Identity, Phase
 
 from .rig import Rig
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No loop, no socket, no thread, no sleep: what cannot be made cannot be left behind.
+    """A core test makes no loop, socket or thread, so it cannot leave one behind.
 
-    Stands in for the look at what is left that other tests end with; it costs more than most tests here.
+    This replaces the check of the other tests, which takes longer than most tests here.
     """
 
     def refuse(*_args: object, **_options: object) -> None:
@@ -33,7 +33,7 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def new_rig() -> Callable[..., Rig]:
-    """Makes a rig: keywords are policy values, and ``roll`` the number that chance gives."""
+    """Makes a rig. Keywords are policy fields; ``roll`` is the random number."""
 
     def make(
         *,
@@ -51,13 +51,13 @@ def new_rig() -> Callable[..., Rig]:
 
 @pytest.fixture
 def rig(new_rig: Callable[..., Rig]) -> Rig:
-    """Idle, all by default."""
+    """A rig in phase IDLE, with default settings."""
     return new_rig()
 
 
 @pytest.fixture
 def ready(rig: Rig) -> Rig:
-    """Connected and ``READY``, its record begun anew."""
+    """A rig that is connected and ``READY``, with an empty record."""
     rig.connect()
     rig.come_up()
     rig.forget()
@@ -66,7 +66,7 @@ def ready(rig: Rig) -> Rig:
 
 @pytest.fixture
 def bring() -> Callable[..., None]:
-    """Brings an idle rig into a phase, by facts alone."""
+    """Brings an idle rig into a phase, by events only."""
     return _bring
 
 
@@ -75,7 +75,7 @@ def _bring(rig: Rig, phase: Phase, attempts: int | None = None) -> None:
         rig.connect({Phase.FAILED: 1, Phase.WAITING: None}.get(phase, attempts))
     if phase in (Phase.FAILED, Phase.WAITING):
         rig.refuse()
-    elif phase is Phase.LOOKING:
+    elif phase is Phase.IDENTIFYING:
         rig.answers_looks = False
         rig.accept()
         rig.advance(5)

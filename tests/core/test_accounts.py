@@ -1,9 +1,9 @@
-"""Account ids in what people and files see; a login with other accounts than before."""
+"""Masked account ids in output, and a login with other accounts than before."""
 
 import pytest
 
-from ibkr.core.accounts import mask_account, mask_accounts
-from ibkr.core.state import ConnectionState as S
+from ibkr.core.account_masking import mask_account, mask_accounts
+from ibkr.core.states import ConnectionState as S
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_login_without_the_account_that_was_configured_may_not_trade(new_rig, 
     rig.come_up()
     assert rig.status.may_trade is may_trade
     assert rig.state is (S.READY if may_trade else S.DEGRADED)
-    told = "the gateway's login does not have the account that was configured: "
+    told = "the gateway's login does not have the configured account: "
     assert rig.status.may_trade_reason.startswith(told) is not may_trade
 
 

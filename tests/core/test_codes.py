@@ -1,10 +1,10 @@
-"""Codes as data, and what is read from their words (facts/traces.md, facts/tws-protocol.md)."""
+"""The catalogue of codes, and what is read from their texts (events/traces.md, events/tws-protocol.md)."""
 
 import pytest
 
 from ibkr.core.codes import (
-    CODES,
-    IN_WORDS,
+    REACTION_TEXTS,
+    REACTIONS,
     Category,
     Reaction,
     Scope,
@@ -16,14 +16,15 @@ from ibkr.core.codes import (
     find,
     is_about_farm,
     is_about_link,
-    is_for_now,
     is_read_only,
+    is_temporary_refusal,
     is_warning,
+    parse_catalogue,
     reaction,
     search,
 )
-from ibkr.core.situation import Phase
-from ibkr.core.state import Feed
+from ibkr.core.machine_state import Phase
+from ibkr.core.states import Feed
 
 OK = "Market data farm connection is OK:"
 HMDS = "HMDS data farm connection is OK:"
@@ -31,7 +32,7 @@ RESTORED = "Connectivity between IB and Trader Workstation has been restored - d
 
 
 def test_the_codes_that_the_machine_reacts_to():
-    assert {code: row.reaction for code, row in CODES.items() if row.reaction is not Reaction.NONE} == {
+    assert REACTIONS == {
         326: Reaction.CLIENT_ID_IN_USE,
         100: Reaction.TOO_FAST,
         316: Reaction.STREAM_ENDED,
@@ -60,8 +61,8 @@ def test_the_codes_that_the_machine_reacts_to():
 def test_the_codes_that_the_machine_reacts_to_are_exactly_those_marked_so_in_the_catalogue():
     marked = {code: row.reaction for code, row in catalogue().items() if row.reaction is not Reaction.NONE}
     assert marked == {code: reaction(code) for code in range(-1, 20000) if reaction(code) is not Reaction.NONE}
-    assert set(marked) == set(CODES)
-    assert set(IN_WORDS) == set(Reaction) - {Reaction.NONE} == set(marked.values())
+    assert set(marked) == set(REACTIONS)
+    assert set(REACTION_TEXTS) == set(Reaction) - {Reaction.NONE} == set(marked.values())
 
 
 def test_no_other_code_moves_the_machine(ready):
@@ -73,7 +74,7 @@ def test_no_other_code_moves_the_machine(ready):
     assert (ready.status, ready.orders) == (before, [])
 
 
-@pytest.mark.parametrize("code", [code for code in CODES if is_about_link(code)])
+@pytest.mark.parametrize("code", [code for code in REACTIONS if is_about_link(code)])
 def test_each_of_these_moves_the_machine(code, new_rig, bring):
     rig = new_rig()
     bring(rig, Phase.OPENING if code == 326 else Phase.UP)
@@ -97,8 +98,35 @@ def test_every_code_has_a_meaning_and_stands_once():
     assert {row.scope for row in rows.values()} == set(Scope)
 
 
+ROW = '[354]\nmeaning = "Not subscribed."\ncategory = "orders"\nscope = "request"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            ROW + 'advise = "Subscribe."',
+            r"\[354\]: unknown key advise: use meaning, category,",
+        ),
+        ('[354]\nmeaning = "Not subscribed."\ncategory = "orders"', r"\[354\]: scope is missing: add it"),
+        (ROW + 'severity = "bad"', r"\[354\]: severity = 'bad': must be one of good news, warning, error"),
+        (ROW + "severity = 1", r"\[354\]: severity = 1: must be one of"),
+        (ROW + 'retry_helps = "yes"', r"\[354\]: retry_helps = 'yes': must be true or false"),
+        (ROW + "advice = 7", r"\[354\]: advice = 7: must be a text"),
+        (ROW + 'advice = ""', r"\[354\]: advice = '': must be a text"),
+        (ROW + ROW, r"\(?'354',?\)? twice .*: give each code one row"),
+        ("[code]", r"code: a row begins with its code in brackets, such as \[354\]"),
+        ("354 = 1", r"354: a row begins with its code in brackets"),
+        ("[354]\nmeaning = None", r"not valid: .*: give each code one row, and put each text in double quotes"),
+    ],
+)
+def test_a_wrong_row_of_the_catalogue_is_named_with_what_to_do(text, says):
+    with pytest.raises(ValueError, match=says):
+        parse_catalogue(text)
+
+
 def test_what_matters_has_advice():
-    """Connecting, data permissions, pacing, and the orders that people send."""
+    """Connecting, data permissions, pacing, and the usual errors of orders."""
     must = {0, 100, 101, 103, 104, 105, 107, 109, 110, 111, 135, 136, 145, 154, 161, 162, 163, 164, 166, 200, 201, 202}
     must |= {203, 300, 309, 316, 317, 320, 321, 322, 323, 326, 327, 334, 354, 357, 366, 382, 383, 386, 387, 388, 392}
     must |= {399, 404, 412, 413, 420, 430, 431, 434, 435, 436, 438, 439, 441, 443, 460, 492}
@@ -111,7 +139,7 @@ def test_what_matters_has_advice():
 
 
 def test_no_advice_is_to_send_an_order_again_unseen():
-    """What could not be sent may have arrived: see the design, Reactions."""
+    """An order that "could not be sent" may have arrived: see the design, Reactions."""
     assert not find(512).retry_helps
     assert "it may have arrived" in find(512).advice
 
@@ -124,15 +152,15 @@ def test_after_a_warning_what_it_names_lives_on():
 
 def test_farms_and_upstream_have_a_reaction_and_the_rest_of_the_catalogue_has_none():
     farms = {code for code, row in catalogue().items() if row.scope is Scope.FARM}
-    assert farms == {code for code in CODES if reaction(code).startswith("farm")} | {2159}
+    assert farms == {code for code in REACTIONS if reaction(code).startswith("farm")} | {2159}
     assert {code for code, row in catalogue().items() if row.severity is Severity.GOOD} == {
         *(1102, 2104, 2106, 2107, 2108, 2119, 2158, 2159)
     }
 
 
 def test_a_code_is_found_by_number_and_by_words():
-    assert find(326) is CODES[326]
-    assert find(354) is catalogue()[354]
+    assert find(354) is find(354)
+    assert {code: find(code) for code in catalogue()} == catalogue()
     assert find(99999) is None
     assert {309, 316, 317, 10092} <= {row.code for row in search("market DEPTH")}
     assert [row.code for row in search("1102")] == [1102]
@@ -177,9 +205,9 @@ def test_read_only_is_a_321_that_says_so():
 
 def test_a_refusal_for_now_is_a_162_while_the_historical_service_is_away():
     service = "Historical Market Data Service error message:"
-    assert is_for_now(162, f"{service}HMDS connection attempt failed. Connection will be re-attempted...")
-    assert not is_for_now(162, f"{service}HMDS query returned no data")
-    assert not is_for_now(321, "connection attempt failed")
+    assert is_temporary_refusal(162, f"{service}HMDS connection attempt failed. Connection will be re-attempted...")
+    assert not is_temporary_refusal(162, f"{service}HMDS query returned no data")
+    assert not is_temporary_refusal(321, "connection attempt failed")
 
 
 @pytest.mark.parametrize(
@@ -199,13 +227,13 @@ def test_a_refusal_for_now_is_a_162_while_the_historical_service_is_away():
         ("Sec-def data farm connection is OK:secdefil", "secdefil"),
         ("Sec-def data farm connection is OK:secdefnj", "secdefnj"),
         ("Sec-def data farm connection is broken:secdefeu", "secdefeu"),
-        # trace 3: 2107 and 2108 name it after a full stop
+        # trace 3: 2107 and 2108 have its name after a full stop
         ("HMDS data farm connection is inactive but should be available upon demand.ushmds", "ushmds"),
         ("Market data farm connection is inactive but should be available upon demand.usfarm.nj", "usfarm.nj"),
         ("HMDS data farm connection is inactive but should be available upon demand:ushmds", "ushmds"),
         ("Market data farm is connecting:usfarm", "usfarm"),
         (OK + " usfarm ", "usfarm"),
-        # trace 2 has the text cut short
+        # trace 2 has a shortened text
         ("Market data farm connection is ...", ""),
         ("Market data farm connection is OK:", ""),
         ("Market data farm connection is OK", ""),
@@ -227,9 +255,9 @@ def test_the_farms_that_1102_lists():
 
 
 def test_what_the_machine_itself_must_know_of():
-    assert [code for code in CODES if not is_about_link(code)] == [316, 317, 321, 10182, 10197, 10225]
+    assert [code for code in REACTIONS if not is_about_link(code)] == [316, 317, 321, 10182, 10197, 10225]
     assert not is_about_link(-1)
-    assert [code for code in CODES if is_about_farm(code)] == [2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158]
+    assert [code for code in REACTIONS if is_about_farm(code)] == [2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158]
     assert not is_about_farm(-1)
     assert not is_about_link(354)
 

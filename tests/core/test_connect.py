@@ -1,14 +1,21 @@
-"""connect() and disconnect(): how many attempts, how far apart, what ends them, what is left."""
+"""connect() and disconnect(): the number of attempts, the pauses, what ends them, what is left."""
 
 import pytest
 
 from ibkr.core import effects as do
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
-from ibkr.core.facts import AttemptFailed, ConnectWanted, DisconnectWanted, ReconnectWanted, SocketEnded, Timer
-from ibkr.core.situation import Phase as P
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.state import SessionState
+from ibkr.core.events import (
+    AttemptFailed,
+    ConnectRequested,
+    DisconnectRequested,
+    ReconnectRequested,
+    SocketClosed,
+    Timer,
+)
+from ibkr.core.machine_state import Phase as P
+from ibkr.core.states import ConnectionState as S
+from ibkr.core.states import SessionState
 
 ALL = list(P)
 LIVING = [P.OPENING, P.CLOSING, P.WAITING, P.STARTUP, P.RESTORING, P.UP]
@@ -23,12 +30,12 @@ def test_before_connect_nothing_is_wanted(rig):
 
 
 def test_connect_opens_one_attempt_that_waits_two_seconds_for_an_answer_to_its_syn(rig):
-    effects = rig.fact(ConnectWanted(3))
+    effects = rig.event(ConnectRequested(3))
     assert effects == [
-        do.Open(1, 7497),
+        do.StartAttempt(1, 7497),
         do.StartTimer(Timer.ATTEMPT, 2.0),
         do.StartTimer(Timer.ALERT, 300.0),
-        do.Publish(rig.status),
+        do.PublishStatus(rig.status),
     ]
     assert (rig.state, rig.status.attempt, rig.status.session) == (S.CONNECTING, 1, SessionState.OPENING)
     assert rig.status.reason == "the first attempt is under way"
@@ -69,9 +76,9 @@ def test_three_attempts_one_second_from_end_to_start_then_the_last_cause(rig):
 @pytest.mark.parametrize("kind", [K.NOT_A_GATEWAY, K.UNSUPPORTED_VERSION])
 def test_no_retry_cures_this_so_connect_fails_at_the_first(rig, kind):
     rig.connect()
-    rig.fact(AttemptFailed(1, Failure(kind, "something else answers")))
+    rig.event(AttemptFailed(1, Failure(kind, "something else answers")))
     assert (rig.state, rig.machine.attempts_made) == (S.FAILED, 1)
-    assert do.Abort(1) in rig.orders
+    assert do.AbortSocket(1) in rig.orders
     assert not rig.machine.is_quiet, "the socket has not ended yet"
     rig.end()
     assert rig.machine.is_quiet
@@ -115,13 +122,13 @@ def test_a_session_lost_in_its_start_up_is_a_failed_attempt_of_connect(rig):
     assert (rig.state, rig.status.reason, rig.machine.attempts_made) == (S.FAILED, "EOF", 2)
 
 
-def test_an_attempt_that_uses_its_whole_timeout_is_silent_once_accepted(rig):
+def test_an_attempt_that_uses_its_complete_timeout_is_silent_once_accepted(rig):
     rig.connect()
     rig.accept()
     rig.advance(5)
-    assert (rig.machine.failure.kind, rig.orders[-1]) == (K.SILENT, do.Abort(1))
+    assert (rig.machine.failure.kind, rig.orders[-1]) == (K.SILENT, do.AbortSocket(1))
     rig.end("aborted")
-    assert rig.machine.failure.detail == "the port accepted, then said nothing for 5 s"
+    assert rig.machine.failure.detail == "the port accepted, then sent nothing for 5 s"
 
 
 def test_an_attempt_that_is_never_accepted_is_unreachable(rig):
@@ -163,7 +170,7 @@ def test_connect_while_wanted_changes_nothing(new_rig, bring, phase):
     bring(rig, phase)
     before = rig.status
     rig.forget()
-    assert rig.fact(ConnectWanted(3)) == []
+    assert rig.event(ConnectRequested(3)) == []
     assert rig.status == before
 
 
@@ -174,28 +181,31 @@ def test_disconnect_wins_in_every_phase(new_rig, bring, phase, abort):
     bring(rig, phase)
     was_open = rig.socket
     rig.forget()
-    effects = rig.fact(DisconnectWanted(abort))
+    effects = rig.event(DisconnectRequested(abort))
     assert (rig.state, rig.status.next_retry_at) == (S.DISCONNECTED, None)
     assert rig.status.reason == ("disconnected" if phase is not P.IDLE else "connect() has not been called")
-    assert do.Release() in effects
-    assert (do.Abort if abort else do.Close) in {type(effect) for effect in effects} or was_open is None
+    assert do.EndSubscriptions() in effects
+    assert (do.AbortSocket if abort else do.CloseSocket) in {type(effect) for effect in effects} or was_open is None
     assert set(rig.running) == ({Timer.SOCKET_END} if was_open and not abort else set())
     assert rig.machine.is_quiet is (was_open is None)
     if was_open:
         rig.end()
     assert rig.machine.is_quiet
     rig.advance(3600)
-    assert not [order for order in rig.orders if isinstance(order, do.Open)]
+    assert not [order for order in rig.orders if isinstance(order, do.StartAttempt)]
     assert (rig.state, rig.running) == (S.DISCONNECTED, {})
 
 
 def test_a_close_in_good_order_has_its_grace_then_the_socket_is_aborted(ready):
     ready.disconnect()
-    assert ready.orders == [do.Release(), do.Close(1)]  # held streams end before the library forgets them
+    assert ready.orders == [
+        do.EndSubscriptions(),
+        do.CloseSocket(1),
+    ]  # the program's streams end before the library forgets them
     ready.advance(0.499)
-    assert ready.orders[-1] == do.Close(1)
+    assert ready.orders[-1] == do.CloseSocket(1)
     ready.advance(0.002)
-    assert ready.orders[-1] == do.Abort(1)
+    assert ready.orders[-1] == do.AbortSocket(1)
     assert not ready.machine.is_quiet
     ready.end()
     assert ready.machine.is_quiet
@@ -204,7 +214,7 @@ def test_a_close_in_good_order_has_its_grace_then_the_socket_is_aborted(ready):
 def test_a_second_disconnect_may_be_less_patient(ready):
     ready.disconnect()
     ready.disconnect(abort=True)
-    assert do.Abort(1) in ready.orders
+    assert do.AbortSocket(1) in ready.orders
     assert ready.running == {}
 
 
@@ -212,7 +222,7 @@ def test_connect_after_disconnect_awaits_the_end_of_the_old_socket(ready):
     ready.disconnect()
     ready.connect()
     assert (ready.state, ready.machine.phase, ready.running) == (S.CONNECTING, P.CLOSING, {})
-    assert ready.orders[-1] == do.Abort(1)
+    assert ready.orders[-1] == do.AbortSocket(1)
     ready.end()
     assert ready.attempt == 2
     assert ready.status.outages == 0, "what the caller ended is no outage"
@@ -228,7 +238,7 @@ def test_connect_after_disconnect_is_a_first_connection_again(ready):
 
 
 def test_what_was_known_of_the_session_is_not_shown_after_it(ready):
-    ready.fact(SocketEnded(1, "EOF"))
+    ready.event(SocketClosed(1, "EOF"))
     shown = ready.status
     assert (shown.accounts, shown.server_version, dict(shown.farms), shown.read_only) == ((), None, {}, False)
     assert shown.upstream == "unknown"
@@ -247,7 +257,7 @@ def test_a_read_only_gateway_is_not_remembered_after_its_session(rig):
 def test_reconnect_changes_nothing_where_there_is_nothing_to_drop(new_rig, bring, phase):
     rig = new_rig()
     bring(rig, phase)
-    assert rig.fact(ReconnectWanted()) == []
+    assert rig.event(ReconnectRequested()) == []
 
 
 def test_time_that_our_own_loop_was_blocked_is_no_silence_of_the_gateways(rig):
@@ -267,4 +277,4 @@ def test_it_is_given_back_once(rig):
     rig.block(6.0)
     assert rig.running == {Timer.ATTEMPT: rig.mono + 4.0}, "of its time, so much was our own loop's"
     rig.block(9.0)
-    assert rig.machine.failure == Failure(K.SILENT, "the port accepted, then said nothing for 5 s")
+    assert rig.machine.failure == Failure(K.SILENT, "the port accepted, then sent nothing for 5 s")

@@ -1,4 +1,4 @@
-"""The tree of errors: classes, fields, words, advice."""
+"""The error classes: fields, texts, advice."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from ibkr.core.errors import FailureKind as K
 
 TREE = {
     K.UNREACHABLE: (errors.GatewayUnreachable, "Start TWS or IB Gateway and log in"),
-    K.SILENT: (errors.GatewaySilent, "a dialog asking to accept this connection"),
+    K.SILENT: (errors.GatewaySilent, "an unfinished login"),
     K.CLOSED: (errors.GatewayClosed, "client id 7 may still be taken"),
     K.NOT_A_GATEWAY: (errors.NotAGateway, "Another program listens at 127.0.0.1:7497"),
     K.CLIENT_ID_IN_USE: (errors.ClientIdInUse, "Another program is connected with client id 7"),
@@ -32,7 +32,7 @@ def test_each_kind_has_its_class_fields_and_advice(kind):
     assert str(error) == f"127.0.0.1:7497: what was seen ({kind}, after 3 attempts). {error.advice}"
 
 
-def test_one_attempt_is_told_as_one():
+def test_one_attempt_is_reported_as_one():
     error = connect_error(Failure(K.CLOSED, "closed"), "[::1]:4002", 0, 1)
     assert str(error).startswith("[::1]:4002: closed (closed, after 1 attempt). ")
 
@@ -64,3 +64,11 @@ def test_every_kind_has_its_advice_and_names_what_it_is_about():
     assert "client id 7:" in errors.advice(K.CLIENT_ID_IN_USE, "gw:4002", 7)
     assert "at gw:4002:" in errors.advice(K.NOT_A_GATEWAY, "gw:4002", 7)
     assert all(errors.advice(kind, "gw:4002", 7) for kind in K)
+
+
+def test_a_host_without_an_address_is_not_told_to_start_tws():
+    failure = Failure(K.UNREACHABLE, "the host's name cannot be resolved", unknown_host=True)
+    error = connect_error(failure, "gatway:4002", 7, 1)
+    assert type(error) is errors.GatewayUnreachable
+    assert error.advice.startswith("Look for a typing error in ibkr.host")
+    assert "TWS" not in str(error)

@@ -1,9 +1,9 @@
-"""The named data farms, each an axis of its own; the required ones."""
+"""The named data farms, each with its own state; the required farms."""
 
 import pytest
 
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.state import FarmState
+from ibkr.core.states import ConnectionState as S
+from ibkr.core.states import FarmState
 from tests.core.rig import TEXTS
 
 
@@ -28,7 +28,7 @@ def test_each_farm_has_its_own_state(ready, code, state):
     assert len(ready.published) == 1
 
 
-def test_the_notices_of_one_packet_are_told_at_once_and_the_last_word_of_each_farm_counts(ready):
+def test_the_notices_of_one_packet_are_reported_at_once_and_the_last_word_of_each_farm_counts(ready):
     told = ((2103, "usfarm"), (2119, "eufarm"), (2104, "usfarm"))
     ready.farms(*((code, TEXTS[code].format(farm)) for code, farm in told))
     assert dict(ready.status.farms) == {"usfarm": FarmState.OK, "eufarm": FarmState.CONNECTING}

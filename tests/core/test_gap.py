@@ -1,4 +1,4 @@
-"""The comparison: executions once, orders that changed, appeared or vanished, positions explained or not."""
+"""The comparison after an outage: each execution once; orders that changed, appeared or vanished; positions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ibkr.core.gap import Backfill, GapReport, OrderChange, Picture, compare, revision, spans_a_day
-from ibkr.core.orders import Execution, Order, Position, SentOrder
+from ibkr.core.gap_report import (
+    Backfill,
+    BrokerSnapshot,
+    GapReport,
+    OrderChange,
+    add_late_endings,
+    amend_report,
+    compare,
+    orders_sharing_id,
+    revision,
+    spans_a_day,
+)
+from ibkr.core.order_records import Execution, Order, Position, SentOrder
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 END = START + timedelta(minutes=10)
@@ -21,8 +32,8 @@ FILL = Execution("0a.1.01", 9, 7, 5, ACCOUNT, 1, "AAPL", "BOT", 100.0, 1.0, STAR
 HELD = Position(ACCOUNT, 1, "AAPL", 100.0, 2.0)
 
 
-def picture(*known: Order | Execution | Position) -> Picture:
-    return Picture(
+def picture(*known: Order | Execution | Position) -> BrokerSnapshot:
+    return BrokerSnapshot(
         {each.perm_id: each for each in known if isinstance(each, Order)},
         {each.exec_id: each for each in known if isinstance(each, Execution)},
         {(each.account, each.con_id): each for each in known if isinstance(each, Position)},
@@ -175,9 +186,9 @@ def test_the_report_as_plain_data_and_in_a_line():
     assert {"accounts", "outage"}.isdisjoint(told)
     assert str(full) == (
         "90.0 s (EOF): 1 missed execution, 1 vanished order, 1 found order, 2 unconfirmed orders, 1 changed position,"
-        " 1 unexplained position, 1 refused subscription; not known: executions of an earlier day"
+        " 1 unexplained position, 1 refused subscription; could not check: executions of an earlier day"
     )
-    assert str(report()) == "90.0 s (EOF): nothing changed"
+    assert str(report()) == "90.0 s (EOF): no changes found"
 
 
 def test_what_needs_a_look():
@@ -185,3 +196,66 @@ def test_what_needs_a_look():
     assert report(incomplete=("x",)).needs_a_look
     assert report(orders_vanished=(ORDER,)).needs_a_look
     assert report(positions=compare(picture(), picture(HELD), START, END)["positions"]).needs_a_look
+
+
+# --- executions that come late; two orders under one id ----------------------------------------------
+
+FILLED = replace(ORDER, status="Filled", filled=100.0, average_price=1.0, is_live=False)
+
+
+def test_a_late_execution_amends_the_report_and_explains_what_was_not():
+    before = picture(ORDER)
+    found = compare(before, picture(FILLED, HELD), START, END)
+    first = report(**found)
+    assert [change.is_explained for change in first.positions] == [False]
+    found = amend_report(first, before, picture(FILLED, FILL, HELD), [FILL])
+    assert (found.executions, found.is_amended) == ((FILL,), True)
+    assert found.orders_changed == (OrderChange(ORDER, FILLED),)
+    assert [(change.executed, change.is_explained) for change in found.positions] == [(100.0, True)]
+    assert amend_report(found, before, picture(FILLED, FILL, HELD), [FILL]) is found, "it is known"
+
+
+def test_a_late_execution_whose_order_and_position_are_unknown():
+    before, other = picture(ORDER), replace(FILL, exec_id="0b.1.01", con_id=2, symbol="MSFT", perm_id=77)
+    first = report(**compare(before, picture(ORDER), START, END))
+    found = amend_report(first, before, picture(FILLED, FILL, HELD), [FILL, other])
+    assert found.executions == (FILL, other)
+    assert found.orders_changed == (OrderChange(ORDER, FILLED),)
+    assert [(each.con_id, each.after, each.executed) for each in found.positions] == [(1, 100.0, 100.0)]
+
+
+def test_a_late_correction_takes_the_place_of_what_it_corrects():
+    corrected = replace(FILL, exec_id="0a.1.02", shares=60.0)
+    before = picture(ORDER)
+    first = report(**compare(before, picture(FILLED, FILL, HELD), START, END))
+    found = amend_report(first, before, picture(FILLED, corrected, replace(HELD, quantity=60.0)), [corrected])
+    assert found.executions == (corrected,)
+
+
+def test_orders_that_had_ended_as_is_told_only_after_the_report():
+    cancelled = replace(ORDER, status="Cancelled", is_live=False, ended_at=START)
+    later = replace(ORDER, perm_id=10, status="Cancelled", is_live=False, ended_at=END + timedelta(minutes=1))
+    lost = replace(ORDER, perm_id=11)
+    before = picture(ORDER, replace(ORDER, perm_id=10), lost, replace(ORDER, perm_id=12))
+    found = add_late_endings(report(), before, picture(cancelled, later, replace(ORDER, perm_id=12)))
+    assert found == {"orders_changed": (OrderChange(ORDER, cancelled),), "orders_vanished": (lost,)}
+    undated = replace(cancelled, ended_at=None)
+    assert add_late_endings(report(), before, picture(undated))["orders_changed"] == (OrderChange(ORDER, undated),)
+
+
+def test_a_combinations_own_execution_changes_no_position():
+    combo = replace(FILL, exec_id="0c.01.01", con_id=28812380, symbol="AAPL,MSFT", is_combo=True)
+    found = compare(picture(), picture(combo, FILL, HELD), START, END)
+    assert [(change.con_id, change.is_explained) for change in found["positions"]] == [(1, True)]
+    assert len(found["executions"]) == 2
+
+
+def test_two_live_orders_of_ours_under_one_id():
+    other = replace(ORDER, perm_id=10, quantity=30.0)
+    alone, ended = replace(ORDER, perm_id=11, order_id=6), replace(ORDER, perm_id=12, is_live=False)
+    by_hand = [replace(ORDER, perm_id=number, client_id=0, order_id=0) for number in (20, 21)]
+    found = orders_sharing_id([other, ORDER, alone, ended, *by_hand], 7)
+    assert set(found) == {ORDER, other}
+    told = report(orders_under_one_id=found)
+    assert told.needs_a_look
+    assert told.summary == "2 live orders that share an order id"

@@ -1,41 +1,41 @@
-"""Each event in each state of the gateway, with each state of the port: what is decided, and what is forbidden."""
+"""Each event in each gateway state, with each port state: what the restart policy decides, and what it must not do."""
 
 from itertools import product
 
 import pytest
 
-from ibkr.core.gateway import GatewayState as S
+from ibkr.core.gateway_status import GatewayState as S
 from ibkr.core.gateway_tracker import ProcessEnded
-from ibkr.core.restart import Act, Link, Seen
+from ibkr.core.restart_policy import Action, Observation, PortState
 
-from .test_gateway import ANYWHERE, INTO, T0, tracked
-from .test_restart import NOON, at, policy
+from .test_gateway_status import ANYWHERE, INTO, T0, tracked
+from .test_restart_policy import NOON, at, policy
 
-DOWN = (Link.REFUSED, Link.SILENT)
+DOWN = (PortState.REFUSED, PortState.SILENT)
 ENDS = {0: False, 1: True, 137: True, 143: False, 1100: True, 1103: False, 1111: False, 1112: True, None: True}
 EVENTS = [*ANYWHERE, *(ProcessEnded(code) for code in ENDS)]
 
 
 def may_act(tracker, link):
-    """The rules, as docs/gateway.md tells them."""
+    """The rules of docs/gateway.md."""
     if tracker.second_factor or tracker.login_failed or tracker.state is S.STOPPED:
-        return Act.NOTHING
+        return Action.NOTHING
     if tracker.state is S.EXITED:
-        is_free = link in (*DOWN, Link.UNKNOWN)  # else another gateway answers there
-        return Act.START if ENDS[tracker.exit_code] and is_free else Act.NOTHING
+        is_free = link in (*DOWN, PortState.UNKNOWN)  # otherwise, another gateway answers there
+        return Action.START if ENDS[tracker.exit_code] and is_free else Action.NOTHING
     if link not in DOWN or not tracker.login_seen:
-        return Act.NOTHING
-    return Act.NOTHING if tracker.state is S.UNKNOWN_WINDOW and not tracker.is_logged_in else Act.KILL
+        return Action.NOTHING
+    return Action.NOTHING if tracker.state is S.UNKNOWN_WINDOW and not tracker.is_logged_in else Action.KILL
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=repr)
 @pytest.mark.parametrize("state", list(S))
 def test_the_decision(state, event):
-    """Long after every wait, at noon, outside of every window."""
+    """Long after every wait, at noon, outside every window."""
     tracker = tracked(*INTO[state])
     tracker.take(event, T0)
-    for link, has_commands in product(Link, (False, True)):
-        seen = Seen(
+    for link, has_command_server in product(PortState, (False, True)):
+        seen = Observation(
             tracker.state,
             link,
             0.0,
@@ -46,9 +46,9 @@ def test_the_decision(state, event):
             tracker.login_failed,
             tracker.second_factor,
             tracker.logged_in_at,
-            has_commands=has_commands,
+            has_command_server=has_command_server,
         )
         wanted = may_act(tracker, link)
-        if has_commands and wanted is Act.KILL:
-            wanted = Act.RECONNECT_DATA  # the mildest step comes first
-        assert policy().decide(seen, at(3 * 3600, NOON)).act is wanted, (link, has_commands, seen)
+        if has_command_server and wanted is Action.KILL:
+            wanted = Action.RECONNECT_DATA  # the least disruptive step comes first
+        assert policy().decide(seen, at(3 * 3600, NOON)).act is wanted, (link, has_command_server, seen)

@@ -1,4 +1,4 @@
-"""The table [ibkr.gateway]: what cannot work is refused with its key and the cure."""
+"""The table [ibkr.gateway]: unusable values are refused with key and cure."""
 
 from dataclasses import fields
 from datetime import time

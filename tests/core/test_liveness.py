@@ -1,39 +1,101 @@
-"""Silence: probe, suspect, dead; any byte is life; what our own loop overslept does not count."""
+"""Silence: probe, suspect, dead. An answer is proof of life; time in which our own loop was blocked does not count."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ibkr.core import effects as do
-from ibkr.core.facts import ClockJumped, ProbeWanted, Timer, TimerFired
-from ibkr.core.situation import Phase as P
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.state import SessionState
+from ibkr.core.events import ClockJumped, ProbeRequested, Timer, TimerFired
+from ibkr.core.machine_state import Identity
+from ibkr.core.machine_state import Phase as P
+from ibkr.core.maintenance_calendar import Calendar
+from ibkr.core.policy import Policy
+from ibkr.core.states import ConnectionState as S
+from ibkr.core.states import SessionState
+
+from .rig import Rig
 
 
 def probes(rig) -> int:
-    return sum(isinstance(order, do.Probe) for order in rig.orders)
+    return sum(isinstance(order, do.SendProbe) for order in rig.orders)
 
 
 def test_five_seconds_of_silence_are_probed_once(ready):
     ready.advance(4.99)
     assert probes(ready) == 0
     ready.advance(0.02)
-    assert ready.orders == [do.Probe(1)]
+    assert ready.orders == [do.SendProbe(1)]
     ready.advance(0.9)
     assert (probes(ready), ready.state) == (1, S.READY)
 
 
-def test_bytes_put_the_probe_off(ready):
+def test_messages_put_the_probe_off_but_not_for_longer_than_half_a_minute(ready):
+    ready.answers_probes = True
     for _ in range(100):
         ready.advance(3)
-        ready.last_byte = ready.mono
-    assert (probes(ready), ready.published) == (0, [])
+        ready.last_message = ready.mono
+    assert (probes(ready), ready.published) == (10, [])
+
+
+def flow(rig, seconds):
+    """Messages arrive, and no answer."""
+    for _ in range(round(seconds * 10)):
+        rig.last_message = rig.mono
+        rig.advance(0.1)
+
+
+def test_messages_without_an_answer_are_suspect_after_five_seconds_and_dead_after_thirty(ready):
+    flow(ready, 29.5)
+    assert (probes(ready), ready.state) == (1, S.READY)
+    flow(ready, 4.5)
+    assert ready.state is S.READY
+    flow(ready, 0.6)
+    assert (ready.state, ready.status.may_trade) == (S.DEGRADED, False)
+    flow(ready, 24)
+    assert probes(ready) > 1
+    assert ready.machine.phase is P.UP
+    flow(ready, 1)
+    assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.CLOSING)
+
+
+def test_an_answer_while_messages_come_is_life(ready):
+    flow(ready, 36)
+    assert ready.state is S.DEGRADED
+    ready.hear()
+    assert ready.state is S.READY
+    flow(ready, 28)
+    assert ready.state is S.READY
+
+
+def test_a_garbage_collection_of_five_seconds_while_messages_come_is_nothing(ready):
+    """The gateway, or our program, reads nothing for this long."""
+    flow(ready, 29.1)
+    assert probes(ready) == 1
+    flow(ready, 5)
+    ready.hear()
+    assert ready.published == []
+    flow(ready, 3)
+    ready.block(5)
+    ready.last_message = ready.mono
+    assert ready.published == []
+
+
+def test_a_message_behind_the_probe_and_then_silence_is_dead_ten_seconds_later(ready):
+    ready.advance(5.01)
+    ready.last_message = ready.mono
+    ready.advance(1.1)
+    assert ready.state is S.READY, "it has spoken since"
+    ready.advance(4.2)
+    assert ready.state is S.DEGRADED
+    ready.advance(4.8)
+    assert ready.machine.phase is P.CLOSING
 
 
 def test_what_is_left_of_a_wait_is_as_exact_as_the_whole(ready):
-    """Or each of many connectors would wake their loop at a moment of its own."""
+    """Otherwise each of many connectors would wake its loop at a different moment."""
     ready.advance(4.9)
     left = do.StartTimer(Timer.LIVENESS, pytest.approx(0.1), 5.0)
-    assert ready.fact(TimerFired(Timer.LIVENESS, 0.0, ready.last_byte, has_socket=True)) == [left]
+    assert ready.event(TimerFired(Timer.LIVENESS, 0.0, ready.last_message, has_socket=True)) == [left]
 
 
 def test_unanswered_for_a_second_it_is_suspect(ready):
@@ -47,22 +109,22 @@ def test_unanswered_for_a_second_it_is_suspect(ready):
 
 
 def test_a_caller_who_wants_to_know_has_it_probed_at_once_and_once(ready):
-    ready.fact(ProbeWanted())
-    ready.fact(ProbeWanted())
-    assert ready.orders == [do.Probe(1)]
+    ready.event(ProbeRequested())
+    ready.event(ProbeRequested())
+    assert ready.orders == [do.SendProbe(1)]
     ready.advance(1.1)
     assert (ready.state, ready.status.may_trade) == (S.DEGRADED, False)
 
 
 def test_a_probe_that_waits_to_be_sent_serves_all_who_want_one(ready):
     for _ in range(4):
-        ready.fact(ProbeWanted())
+        ready.event(ProbeRequested())
         ready.hear()
-    ready.fact(ProbeWanted())
+    ready.event(ProbeRequested())
     assert ready.timers[Timer.LIVENESS] == pytest.approx(ready.mono + 2.0), "one apart, one to be suspect after"
 
 
-def test_a_byte_after_the_probe_is_life(ready):
+def test_an_answer_is_life(ready):
     ready.advance(7)
     ready.hear()
     assert (ready.state, ready.status.session) == (S.READY, SessionState.UP)
@@ -77,11 +139,11 @@ def test_unanswered_for_five_seconds_it_is_dead_aborted_and_the_next_attempt_fol
     assert ready.machine.phase is P.UP
     ready.advance(0.2)
     assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.CLOSING)
-    assert ready.orders == [do.Probe(1), do.DiscardUnsent(1, True), do.Abort(1)]
+    assert ready.orders == [do.SendProbe(1), do.DiscardUnsent(1, True), do.AbortSocket(1)]
     assert ready.status.reason == "session lost: the gateway answered no probe: the socket was half-open"
     assert ready.running == {}
     ready.end()
-    assert ready.orders[-1] == do.Open(2, 7497, from_lost_address=True)
+    assert ready.orders[-1] == do.StartAttempt(2, 7497, from_lost_address=True)
 
 
 def test_dead_in_the_first_start_up_is_a_silent_attempt(rig):
@@ -89,7 +151,7 @@ def test_dead_in_the_first_start_up_is_a_silent_attempt(rig):
     rig.open_session()
     rig.advance(10.1)
     assert (rig.machine.phase, rig.machine.failure.kind) == (P.WAITING, "silent")
-    assert do.Abort(1) in rig.orders
+    assert do.AbortSocket(1) in rig.orders
 
 
 def test_dead_in_a_later_start_up_is_a_lost_session(ready):
@@ -108,7 +170,7 @@ def test_with_short_times_it_is_dead_within_two_seconds(new_rig):
 
 
 def test_probes_are_a_second_apart_however_short_the_silence(new_rig):
-    """The second of two that come closer may stay unanswered (ib_insync issue 604)."""
+    """The second of two requests that are closer may stay unanswered (ib_insync issue 604)."""
     rig = new_rig(probe_after=0.1)
     rig.answers_probes = True
     rig.connect()
@@ -118,7 +180,7 @@ def test_probes_are_a_second_apart_however_short_the_silence(new_rig):
     assert probes(rig) == 10
     rig.advance(0.5)
     rig.answers_probes = False
-    rig.fact(ClockJumped(60.0))
+    rig.event(ClockJumped(60.0))
     rig.advance(1.4)
     assert (probes(rig), rig.state) == (12, S.READY), "it is sent half a second later"
     rig.advance(0.2)
@@ -190,3 +252,46 @@ def test_ten_minutes_of_a_quiet_market_lose_nothing(ready):
             ready.hear()
         ready.orders.clear()
     assert (ready.published, ready.attempt) == ([], 1)
+
+
+SPELLS = ("messages and answers", "messages alone", "nothing", "a pause of both", "our own loop is blocked")
+
+
+@given(st.lists(st.tuples(st.sampled_from(SPELLS), st.floats(0.1, 40.0)), min_size=1, max_size=8))
+@example([("messages and answers", 29.95), ("a pause of both", 5.0), ("messages and answers", 10.0)])
+@example([("messages and answers", 14.5), ("messages alone", 39.625), ("our own loop is blocked", 5.0)])
+@example([("messages and answers", 34.9), ("messages alone", 5.0), ("messages and answers", 1.0)])
+def test_ready_is_true_whatever_comes_and_whatever_stays_away(spells):
+    """READY without an answer lasts no longer than promised, and a pause of five seconds is no alarm."""
+    rig = Rig(Policy(), Identity("127.0.0.1", 7497, 7), lambda: 0.0, Calendar())
+    rig.connect()
+    rig.come_up()
+    answered = spoken = rig.mono
+    for spell, seconds in spells:
+        seconds = min(seconds, 5.0) if "pause" in spell or "blocked" in spell else seconds
+        if "blocked" in spell:
+            rig.block(seconds)
+            if rig.machine.phase is not P.UP:  # it was dead already; the loop was blocked between two checks
+                assert rig.mono - answered >= 10.0 - 0.2, "dead too early"
+                return
+            rig.last_message = answered = spoken = rig.mono  # messages from this time are read now
+            rig.hear()
+            continue
+        for _ in range(round(seconds * 10)):
+            probed = rig.machine._state.session.probe_sent_at is not None
+            if "messages" in spell:
+                rig.last_message = spoken = rig.mono
+                if "answers" in spell and probed:
+                    rig.hear()
+                    answered = rig.mono
+            rig.answers_probes = spell == "messages and answers"
+            answered = rig.mono if rig.answers_probes else answered
+            rig.advance(0.1)
+            if rig.machine.phase is not P.UP:
+                assert rig.mono - answered >= 10.0 - 0.2, "dead too early"
+                return
+            if rig.state is S.READY:
+                assert rig.mono - answered <= 30 + 5.25 + 0.3, "no answer for so long"
+                assert rig.mono - max(spoken, answered) <= 6.0 + 0.3, "silence for so long"
+            if rig.mono - max(answered, 0) <= 5.0:
+                assert rig.state is S.READY, "a pause"

@@ -1,42 +1,42 @@
-"""The machine itself: illegal facts, stale facts, publishing, breaking off, and the table."""
+"""The machine itself: illegal events, events of old attempts, publishing, internal errors, and the table."""
 
 import pytest
 
 from ibkr.core import effects as do
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
-from ibkr.core.facts import (
+from ibkr.core.events import (
     AttemptFailed,
     CodeReceived,
-    ConnectWanted,
-    FarmsTold,
-    Heard,
-    RetryWanted,
+    ConnectRequested,
+    FarmStatusReceived,
+    ProbeAnswered,
+    RetryRequested,
     SessionOpened,
-    SocketEnded,
+    SocketClosed,
     StartupAnswered,
-    StartupAsked,
-    SubscriptionsMoved,
+    StartupRequested,
+    SubscriptionsChanged,
     Timer,
     TimerFired,
-    TransportEnded,
+    TransportClosed,
 )
-from ibkr.core.machine import IllegalFact
-from ibkr.core.situation import Phase as P
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.step import END_WITHIN, EndLost
-from ibkr.core.table import TABLE, Row
+from ibkr.core.machine import IllegalEvent
+from ibkr.core.machine_state import Phase as P
+from ibkr.core.states import ConnectionState as S
+from ibkr.core.step import END_WITHIN, SocketCloseLost
+from ibkr.core.transitions import TRANSITIONS, Transition
 
 LINK_FACTS = [
     AttemptFailed(1, Failure(K.SILENT, "old")),
     SessionOpened(1, 178, ("DU1234567",)),
-    SocketEnded(1, "old"),
+    SocketClosed(1, "old"),
     CodeReceived(1, 1100, "old"),
-    FarmsTold(1, ((2103, "Market data farm connection is broken:usfarm"),)),
-    StartupAsked(1, ("positions",)),
+    FarmStatusReceived(1, ((2103, "Market data farm connection is broken:usfarm"),)),
+    StartupRequested(1, ("positions",)),
     StartupAnswered(1, ("executions",)),
-    SubscriptionsMoved(1, 0, ("old",)),
-    Heard(1),
+    SubscriptionsChanged(1, 0, ("old",)),
+    ProbeAnswered(1),
 ]
 
 
@@ -52,35 +52,35 @@ def test_news_of_an_older_attempt_changes_nothing(rig, bring, phase):
         bring(rig, phase)
     assert rig.attempt == 2
     before = rig.status, dict(rig.timers), rig.known
-    for fact in LINK_FACTS:
-        assert rig.fact(fact) == []
+    for event in LINK_FACTS:
+        assert rig.event(event) == []
     assert (rig.status, rig.timers, rig.known) == before
 
 
 @pytest.mark.parametrize("phase", list(P))
 def test_what_stands_in_no_row_raises_and_changes_nothing(rig, bring, phase):
     bring(rig, phase)
-    facts = {type(fact): fact for fact in LINK_FACTS} | {timer: TimerFired(timer) for timer in Timer}
-    illegal = {trigger: fact for trigger, fact in facts.items() if (phase, trigger) not in TABLE}
+    events = {type(event): event for event in LINK_FACTS} | {timer: TimerFired(timer) for timer in Timer}
+    illegal = {trigger: event for trigger, event in events.items() if (phase, trigger) not in TRANSITIONS}
     assert illegal
-    for fact in illegal.values():
+    for event in illegal.values():
         before = rig.known, rig.status
-        with pytest.raises(IllegalFact, match=f"in phase {phase}"):
-            rig.machine.step(fact, rig.now)
+        with pytest.raises(IllegalEvent, match=f"in phase {phase}"):
+            rig.machine.step(event, rig.now)
         assert (rig.known, rig.status) == before
 
 
 def test_a_reaction_that_leads_elsewhere_than_its_row_says_raises(rig, monkeypatch):
-    row = TABLE[P.IDLE, ConnectWanted]
-    monkeypatch.setitem(TABLE, (P.IDLE, ConnectWanted), Row(row.react, frozenset({P.UP})))
-    with pytest.raises(IllegalFact, match="led from idle to opening, which the table does not allow"):
+    row = TRANSITIONS[P.IDLE, ConnectRequested]
+    monkeypatch.setitem(TRANSITIONS, (P.IDLE, ConnectRequested), Transition(row.react, frozenset({P.UP})))
+    with pytest.raises(IllegalEvent, match="led from idle to opening, which the table does not allow"):
         rig.connect()
 
 
 def test_time_alone_is_no_change(ready):
     before = ready.status
     ready.advance(3)
-    assert ready.fact(ConnectWanted(3)) == []
+    assert ready.event(ConnectRequested(3)) == []
     assert ready.published == []
     assert ready.status == before
 
@@ -96,9 +96,9 @@ def test_since_is_the_moment_of_the_last_change_of_state(ready):
 
 
 def test_changes_are_published_in_order_after_the_orders(ready):
-    effects = ready.fact(SocketEnded(1, "reset"))
-    assert effects[-1] == do.Publish(ready.status)
-    assert [type(effect) for effect in effects].count(do.Publish) == 1
+    effects = ready.event(SocketClosed(1, "reset"))
+    assert effects[-1] == do.PublishStatus(ready.status)
+    assert [type(effect) for effect in effects].count(do.PublishStatus) == 1
     ready.come_up()
     assert ready.states == ["RECONNECTING", "SYNCING", "READY"]
 
@@ -116,7 +116,7 @@ def test_breaking_off_leaves_nothing_wanted(new_rig, bring, phase):
     assert rig.status.outages == int(lost_ready)
     if rig.socket is not None:
         assert not rig.machine.is_quiet, "the end of the socket is still awaited"
-        rig.machine.step(SocketEnded(rig.attempt, "aborted"), rig.now)
+        rig.machine.step(SocketClosed(rig.attempt, "aborted"), rig.now)
     assert rig.machine.is_quiet
 
 
@@ -132,10 +132,10 @@ def test_a_socket_that_is_gone_without_a_word_is_not_awaited(ready):
 
 
 def test_a_socket_whose_transport_has_ended_is_not_awaited(ready):
-    ready.fact(TransportEnded(1, "EOF"))
+    ready.event(TransportClosed(1, "EOF"))
     ready.machine.break_off("internal error", ready.now)
     assert ready.machine.is_quiet
-    ready.machine.step(SocketEnded(1, "EOF"), ready.now)
+    ready.machine.step(SocketClosed(1, "EOF"), ready.now)
     assert ready.machine.is_quiet, "it may still be told"
 
 
@@ -150,11 +150,11 @@ def test_after_breaking_off_a_connect_starts_over(ready):
 
 def test_a_session_that_has_lost_its_transport_is_shown_as_lost_until_its_socket_ends(ready):
     assert ready.machine.is_in_session
-    ready.fact(TransportEnded(1, "reset by peer"))
+    ready.event(TransportClosed(1, "reset by peer"))
     assert (ready.state, ready.status.may_trade, ready.status.is_connected) == (S.RECONNECTING, False, False)
     assert ready.status.reason == "session lost: reset by peer"
     assert not ready.machine.is_in_session
-    ready.code(1102)
+    ready.link_back()
     assert ready.state is S.RECONNECTING, "its last words change nothing"
     ready.end("reset by peer")
     assert (ready.state, ready.machine.phase) == (S.RECONNECTING, P.OPENING)
@@ -168,7 +168,7 @@ def test_an_end_that_is_never_told_is_a_mistake_of_ours(new_rig, bring, command)
         rig.connect(None)
         rig.accept()
         rig.advance(6)
-        rig.fact(RetryWanted())
+        rig.event(RetryRequested())
     else:
         bring(rig, P.UP)
         getattr(rig, command)()
@@ -176,9 +176,9 @@ def test_an_end_that_is_never_told_is_a_mistake_of_ours(new_rig, bring, command)
     assert phase in (P.CLOSING, P.IDLE)
     rig.advance(END_WITHIN - 1)
     assert rig.machine.phase is phase
-    with pytest.raises(EndLost, match=r"the end of attempt 1's socket was not told within 30 s"):
+    with pytest.raises(SocketCloseLost, match=r"the close of attempt 1's socket was not reported within 30 s"):
         rig.advance(1)
-    rig.machine.break_off("internal error: EndLost(...)", rig.now)
+    rig.machine.break_off("internal error: SocketCloseLost(...)", rig.now)
     assert rig.state is S.FAILED
     assert rig.machine.is_quiet, "nobody waits for it any more"
 

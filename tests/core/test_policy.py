@@ -1,4 +1,4 @@
-"""Policy: the design's numbers, and what cannot work is refused when it is made."""
+"""Policy: the design's numbers, and the refusal of values that cannot work."""
 
 import math
 from dataclasses import FrozenInstanceError, fields
@@ -39,7 +39,7 @@ def test_it_is_frozen():
 
 @pytest.mark.parametrize("bad", [0, -1])
 def test_every_number_must_be_greater_than_nothing(bad):
-    for name in set(NUMBERS) - {"jitter"}:
+    for name in set(NUMBERS) - {"jitter", "read_only_every", "order_ack_after"}:
         with pytest.raises(ConfigError) as caught:
             Policy(**{name: bad})
         assert (caught.value.key, caught.value.value) == (f"ibkr.{name}", bad)
@@ -60,6 +60,12 @@ def test_every_number_must_be_one(bad):
 def test_what_is_counted_is_whole(name):
     with pytest.raises(ConfigError, match="must be a whole number"):
         Policy(**{name: 2.5})
+
+
+def test_read_only_every_may_be_never():
+    assert Policy(read_only_every=0).read_only_every == 0
+    with pytest.raises(ConfigError, match="or 0 for never"):
+        Policy(read_only_every=-1)
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1, 1.5])
@@ -123,14 +129,14 @@ def test_what_a_missing_subscription_does_is_one_of_two():
         Policy(missing_subscriptions="ignore")
 
 
-def test_its_calendar_knows_the_region_and_the_windows_of_ones_own():
+def test_its_calendar_knows_the_region_and_the_windows_of_your_own():
     saturday = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
     mine = Policy(region="none", maintenance=("backup: Sat 02:00-03:30 Europe/London",)).calendar(ZoneInfo)
-    window, holds_until = mine.look(saturday)
+    window, holds_until = mine.window_at(saturday)
     assert window is not None
     assert window.name == "backup"
     assert holds_until == datetime(2026, 11, 21, 3, 30, tzinfo=UTC)
-    assert Policy(region="none").calendar(ZoneInfo).look(saturday)[0] is None
+    assert Policy(region="none").calendar(ZoneInfo).window_at(saturday)[0] is None
 
 
 @pytest.mark.parametrize("bad", [0, 1, "true", None])

@@ -5,17 +5,17 @@ from itertools import pairwise
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.backoff import Wait, wait_after
+from ibkr.core.backoff import RetryDelay, retry_delay
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
-from ibkr.core.facts import ReconnectWanted, Timer
+from ibkr.core.events import ReconnectRequested, Timer
+from ibkr.core.machine_state import Phase as P
 from ibkr.core.policy import Policy
-from ibkr.core.situation import Phase as P
-from ibkr.core.state import ConnectionState as S
+from ibkr.core.states import ConnectionState as S
 
 
 def starts(rig, fail, count: int) -> list[float]:
-    """Seconds from the start of each attempt to the start of the next, as ``fail`` ends them."""
+    """Seconds from the start of each attempt to the start of the next. ``fail`` ends them."""
     begun = []
     for _ in range(count + 1):
         begun.append(rig.opened[-1][1])
@@ -26,7 +26,7 @@ def starts(rig, fail, count: int) -> list[float]:
 
 def test_session_lost_the_next_attempt_starts_at_once(ready):
     ready.end("connection reset")
-    assert ready.orders == [do.Open(2, 7497)]
+    assert ready.orders == [do.StartAttempt(2, 7497)]
     assert (ready.state, ready.status.attempt, ready.status.outages) == (S.RECONNECTING, 1, 1)
     assert ready.status.reason == "session lost: connection reset"
     assert set(ready.running) == {Timer.ATTEMPT}
@@ -56,7 +56,7 @@ def test_ten_minutes_count_from_the_loss_of_what_was_whole(ready):
     assert ready.delays[-1] == (Timer.RETRY, 1.0)
 
 
-def test_attempts_count_until_the_session_is_whole_again(ready):
+def test_attempts_count_until_the_session_is_complete_again(ready):
     ready.end()
     ready.open_session()
     ready.end("lost again, in start-up")
@@ -140,7 +140,7 @@ def test_our_own_client_id_is_tried_again_without_end_and_a_person_is_told_after
     assert (ready.state, ready.status.alert) == (S.READY, "")
 
 
-def test_the_grace_begins_anew_when_something_else_came_between(ready):
+def test_the_grace_begins_again_when_something_else_came_between(ready):
     ready.end()
     for _ in range(8):
         ready.code(326)
@@ -162,15 +162,15 @@ def test_after_a_first_success_nothing_else_is_given_up(ready, kind):
 
 def test_a_late_roll_shortens_every_kind_of_wait():
     for kind in K:
-        whole = wait_after(Failure(kind, ""), 3, 0.0, Policy(), 0.0)
-        assert wait_after(Failure(kind, ""), 3, 0.0, Policy(), 0.5).seconds == pytest.approx(whole.seconds * 0.95)
+        whole = retry_delay(Failure(kind, ""), 3, 0.0, Policy(), 0.0)
+        assert retry_delay(Failure(kind, ""), 3, 0.0, Policy(), 0.5).seconds == pytest.approx(whole.seconds * 0.95)
 
 
 def test_backoff_never_grows_beyond_any_number_of_failures():
-    assert wait_after(Failure(K.SILENT, ""), 10_000, 0.0, Policy(), 0.0) == Wait(10.0, from_end=True)
+    assert retry_delay(Failure(K.SILENT, ""), 10_000, 0.0, Policy(), 0.0) == RetryDelay(10.0, from_end=True)
 
 
-def test_more_than_twenty_lost_sessions_in_a_minute_slow_the_next_attempts_and_are_told(ready):
+def test_more_than_twenty_lost_sessions_in_a_minute_slow_the_next_attempts_and_are_reported(ready):
     for _ in range(20):
         ready.end("reset")
         assert ready.machine.phase is P.OPENING
@@ -208,12 +208,12 @@ def test_reconnect_drops_the_session_in_good_order_and_comes_back(new_rig, bring
     bring(rig, phase)
     rig.forget()
     rig.reconnect()
-    assert rig.orders == [do.Close(1)]
+    assert rig.orders == [do.CloseSocket(1)]
     assert rig.state is (S.CONNECTING if phase is P.STARTUP else S.RECONNECTING)
     assert rig.status.reason == "session lost: reconnect() was called"
     assert set(rig.running) == {Timer.SOCKET_END}
     rig.end()
-    assert rig.orders[-1] == do.Open(2, 7497)
+    assert rig.orders[-1] == do.StartAttempt(2, 7497)
     assert set(rig.running) == {Timer.ATTEMPT}
 
 
@@ -221,7 +221,7 @@ def test_reconnect_aborts_a_socket_that_will_not_close(ready):
     ready.reconnect()
     ready.reconnect()
     ready.advance(0.05)
-    assert ready.orders == [do.Close(1), do.Abort(1)]
+    assert ready.orders == [do.CloseSocket(1), do.AbortSocket(1)]
     assert ready.machine.phase is P.CLOSING
 
 
@@ -240,8 +240,8 @@ def test_reconnect_while_waiting_makes_the_next_attempt_now(ready):
     ready.refuse()
     assert ready.machine.phase is P.WAITING
     ready.forget()
-    effects = ready.fact(ReconnectWanted())
-    assert effects[:2] == [do.StopTimer(Timer.RETRY), do.Open(3, 7497)]
+    effects = ready.event(ReconnectRequested())
+    assert effects[:2] == [do.StopTimer(Timer.RETRY), do.StartAttempt(3, 7497)]
     assert ready.status.next_retry_at is None
 
 
@@ -250,7 +250,7 @@ def test_reconnect_while_waiting_first_sees_the_end_of_the_old_socket(rig):
     rig.accept()
     rig.advance(5)
     rig.reconnect()
-    assert (rig.machine.phase, rig.orders[-1], rig.running) == (P.CLOSING, do.Abort(1), {})
+    assert (rig.machine.phase, rig.orders[-1], rig.running) == (P.CLOSING, do.AbortSocket(1), {})
     rig.end()
     assert rig.attempt == 2
 
@@ -271,7 +271,7 @@ def test_an_outage_lasts_from_the_loss_of_ready_until_ready_again(ready):
     ready.come_up()
     assert ready.status.outages == 1
     ready.code(1100)
-    ready.code(1102)
+    ready.link_back()
     assert ready.status.outages == 2
     ready.reconnect()
     ready.disconnect()

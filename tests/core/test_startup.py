@@ -1,20 +1,30 @@
-"""Start-up and restore: answered, overdue, asked once more, missing, late; subscriptions live or refused.
+"""Start-up and restore: answers, deadlines, second requests, late answers; live and refused subscriptions.
 
-Over 300 lines, because all of it begins with the same session.
+Over 300 lines, because all tests start with the same session.
 """
 
 import pytest
 
 from ibkr.core import effects as do
-from ibkr.core.facts import RowsUnreadable, StartupAnswered, SubscriptionsMoved, Timer
-from ibkr.core.situation import Phase as P
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.sync import NOT_CONNECTED
+from ibkr.core.events import (
+    RetryRequested,
+    RowsNotDecoded,
+    SessionOpened,
+    StartupAnswered,
+    StartupRefused,
+    SubscriptionsChanged,
+    Timer,
+)
+from ibkr.core.machine_state import Phase as P
+from ibkr.core.recovery import NOT_CONNECTED
+from ibkr.core.states import ConnectionState as S
+
+BOOKS = ("completed orders", "executions", "open orders", "positions")
 
 
 @pytest.fixture
 def starting(rig):
-    """A session that is up, its start-up requests are out, upstream known."""
+    """A session whose start-up requests are sent, with upstream known."""
     rig.connect()
     rig.open_session()
     rig.code(2104, "usfarm")
@@ -22,30 +32,43 @@ def starting(rig):
     return rig
 
 
-def test_a_session_begins_with_start_up(rig):
+@pytest.fixture
+def restoring(rig):
+    """The same, with two subscriptions that are restored at the same time."""
+    rig.subscriptions = 2
     rig.connect()
+    rig.open_session()
+    rig.code(2104, "usfarm")
+    rig.forget()
+    return rig
+
+
+def test_a_session_begins_with_start_up_and_restore_at_once(rig):
+    rig.connect()
+    rig.subscriptions = 1
     rig.forget()
     rig.open_session()
-    assert rig.orders == [do.StartUp(1)]
-    assert rig.delays == [(Timer.REQUEST, 10.0), (Timer.LIVENESS, 5.0), (Timer.UPSTREAM, 0.25)]
+    assert rig.orders == [
+        do.SendStartupRequests(1),
+        do.RestoreSubscriptions(1, same_session=False, with_handlers=False),
+    ]
+    assert rig.delays == [
+        *((Timer.REQUEST, 10.0), (Timer.LIVENESS, 5.0), (Timer.UPSTREAM, 0.25), (Timer.RESTORE, 0.25)),
+    ]
     assert (rig.state, rig.status.is_connected, rig.status.may_trade) == (S.SYNCING, False, False)
     assert rig.status.reason == "start-up: orders, positions and account values are being received"
     assert rig.status.may_trade_reason == "start-up has not ended: orders, executions and positions are not known yet"
 
 
-def test_answered_in_full_it_is_announced_and_restored(starting):
-    starting.subscriptions = 2
+def test_answered_in_full_it_is_announced(restoring):
+    starting = restoring
     starting.answer(*starting.names[:-1])
     assert (starting.state, starting.status.is_connected) == (S.SYNCING, False)
     starting.answer("executions")
-    assert starting.orders == [
-        do.Compare(1, NOT_CONNECTED, ()),
-        do.Restore(1, same_session=False),
-        do.Announce(1),
-    ]
+    assert starting.orders == [do.CompareBrokerState(1, NOT_CONNECTED, ()), do.EmitConnectedEvent(1)]
     assert (starting.machine.phase, starting.state) == (P.RESTORING, S.SYNCING)
     assert (starting.status.is_connected, starting.status.may_trade) == (True, True)
-    assert starting.status.reason == "restore: subscriptions are being asked for again"
+    assert starting.status.reason == "restore: subscriptions are being requested again"
     assert set(starting.running) == {Timer.LIVENESS, Timer.RESTORE}
 
 
@@ -55,17 +78,102 @@ def test_with_nothing_to_restore_start_up_is_all(rig):
     rig.code(2104, "usfarm")
     rig.forget()
     rig.answer()
-    assert rig.orders == [do.Compare(1, NOT_CONNECTED, ()), do.Announce(1), do.ReportGap(1)]
+    assert rig.orders == [do.CompareBrokerState(1, NOT_CONNECTED, ()), do.EmitConnectedEvent(1), do.ReportGap(1)]
     assert rig.states == ["READY"]
     assert set(rig.running) == {Timer.LIVENESS}
+    rig.forget()
     rig.code(1101)
+    assert do.RestoreSubscriptions(1, same_session=True) in rig.orders, (
+        "what was asked for in this session is forgotten too"
+    )
+
+
+def test_what_handlers_had_requested_is_restored_after_they_had_their_say(rig):
+    rig.subscriptions = 1
+    rig.connect()
+    rig.event(SessionOpened(1, 178, ("DU1234567",), rig.names, to_restore_later=True))
+    rig.code(2104, "usfarm")
+    rig.moved(0)
     rig.forget()
     rig.answer()
-    assert do.Restore(1, same_session=True) in rig.orders, "what was asked for in this session is forgotten too"
+    assert rig.orders[-2:] == [do.EmitConnectedEvent(1), do.RestoreSubscriptions(1, same_session=False)]
+    assert (rig.machine.phase, rig.state) == (P.RESTORING, S.SYNCING)
+    rig.moved(0)
+    assert rig.state is S.READY
 
 
-def test_restore_ends_when_all_are_live(starting):
-    starting.subscriptions = 2
+def test_nothing_holds_back_the_restore(restoring):
+    restoring.moved(0)
+    assert (restoring.machine.phase, Timer.RESTORE in restoring.timers) == (P.STARTUP, False)
+    restoring.answer()
+    assert restoring.states == ["READY"]
+    assert not [order for order in restoring.orders if isinstance(order, do.RestoreSubscriptions)]
+
+
+def test_a_restore_that_had_its_time_in_start_up_is_over(restoring):
+    restoring.advance(0.3)
+    restoring.answer()
+    assert restoring.state is S.READY
+
+
+def test_a_refused_request_is_an_answer_and_is_named(starting):
+    starting.answer(*[name for name in starting.names if name != "account updates"])
+    starting.event(StartupRefused(1, "account updates", "subscribed to a different account", 2101))
+    assert (starting.state, starting.status.may_trade) == (S.DEGRADED, True)
+    assert starting.status.reason == "start-up refused: account updates (2101: subscribed to a different account)"
+    assert starting.status.codes == (2101,)
+    starting.forget()
+    live(starting, 8)
+    again = do.ResendStartupRequests(1, ("account updates",), shared=True)
+    assert starting.orders == [again] * 3, "after 1, 2 and 4 s"
+    starting.answer("account updates")
+    assert starting.state is S.READY
+    live(starting, 120)
+    assert len(starting.orders) == 3
+
+
+@pytest.mark.parametrize("name", ["executions", "open orders", "positions"])
+def test_what_is_refused_of_the_books_is_compared_as_not_known_and_holds_nothing_back(starting, name):
+    starting.answer(*[each for each in starting.names if each != name])
+    starting.event(StartupRefused(1, name, "not now", 322))
+    assert (starting.state, starting.status.may_trade) == (S.DEGRADED, True)
+    assert do.CompareBrokerState(1, NOT_CONNECTED, (name,)) in starting.orders
+
+
+def test_refused_in_start_up_and_others_still_awaited(starting):
+    starting.event(StartupRefused(1, "account updates", "no", 2101))
+    assert starting.machine.phase is P.STARTUP
+    starting.event(StartupRefused(1, "not asked for", "no", 2101))
+    starting.answer("positions", "open orders", "completed orders", "executions")
+    assert starting.state is S.DEGRADED
+
+
+def test_what_streamed_and_is_refused_later_is_lost(ready):
+    ready.event(StartupRefused(1, "account updates", "unsubscribed", 2100))
+    assert ready.state is S.DEGRADED
+    ready.answers_probes = True
+    ready.advance(1.1)
+    assert do.ResendStartupRequests(1, ("account updates",), shared=True) in ready.orders
+    ready.code(1100)
+    ready.forget()
+    ready.advance(10)
+    assert not [order for order in ready.orders if isinstance(order, do.ResendStartupRequests)]
+    ready.code(1102)
+    assert ready.orders[-1] == do.RequestBrokerState(1, tuple(sorted(("account updates", *BOOKS))))
+    ready.answer()
+    assert ready.state is S.READY
+
+
+def test_an_execution_refused_late_is_compared(starting):
+    starting.answer(*starting.names[:-1])
+    live(starting, 20)
+    starting.event(StartupRefused(1, "executions", "no", 322))
+    assert do.CompareBrokerState(1, NOT_CONNECTED, ("executions",)) in starting.orders
+    assert starting.status.may_trade
+
+
+def test_restore_ends_when_all_are_live(restoring):
+    starting = restoring
     starting.answer()
     starting.moved(1)
     assert starting.state is S.SYNCING
@@ -74,8 +182,8 @@ def test_restore_ends_when_all_are_live(starting):
     assert set(starting.running) == {Timer.LIVENESS}
 
 
-def test_restore_never_waits_for_a_tick_longer_than_its_grace(starting):
-    starting.subscriptions = 2
+def test_restore_never_waits_for_a_tick_longer_than_its_grace(restoring):
+    starting = restoring
     starting.answer()
     starting.advance(0.249)
     assert starting.state is S.SYNCING
@@ -83,19 +191,18 @@ def test_restore_never_waits_for_a_tick_longer_than_its_grace(starting):
     assert starting.state is S.READY
 
 
-def test_the_grace_begins_when_the_limiter_has_let_the_last_one_go(starting):
-    """300 subscriptions take seven seconds to send: READY before that would be a lie."""
-    starting.subscriptions = 300
+def test_the_grace_begins_when_the_limiter_has_let_the_last_one_go(restoring):
+    starting = restoring
     starting.answer()
-    starting.fact(SubscriptionsMoved(1, 300, held_back=292))
+    starting.event(SubscriptionsChanged(1, 300, held_back=292))
     assert Timer.RESTORE not in starting.timers
     live(starting, 7.25)
-    starting.fact(SubscriptionsMoved(1, 290, held_back=1))
+    starting.event(SubscriptionsChanged(1, 290, held_back=1))
     assert starting.state is S.SYNCING
     starting.forget()
-    starting.fact(SubscriptionsMoved(1, 289))
+    starting.event(SubscriptionsChanged(1, 289))
     assert (Timer.RESTORE, 0.25) in starting.delays
-    starting.fact(SubscriptionsMoved(1, 288))
+    starting.event(SubscriptionsChanged(1, 288))
     assert len(starting.delays) == 1, "one more that is live does not begin the grace anew"
     live(starting, 0.25)
     assert starting.state is S.READY
@@ -103,12 +210,12 @@ def test_the_grace_begins_when_the_limiter_has_let_the_last_one_go(starting):
 
 def test_with_nothing_to_restore_it_is_ready_at_once(starting):
     starting.answer()
-    assert starting.states == ["SYNCING", "READY"]
+    assert starting.states == ["READY"]
     assert starting.status.reason == "session and upstream up"
 
 
-def test_a_refused_subscription_degrades_and_is_named(starting):
-    starting.subscriptions = 2
+def test_a_refused_subscription_degrades_and_is_named(restoring):
+    starting = restoring
     starting.answer()
     starting.moved(0, "AAPL (354: not subscribed)", "MSFT (200: unknown)")
     assert starting.state is S.DEGRADED
@@ -135,13 +242,15 @@ def test_overdue_it_is_asked_once_more_never_sharing_a_key_that_still_pends(star
     starting.answer("positions", "open orders")
     starting.forget()
     live(starting, 10)
-    assert starting.orders[-1] == do.AskAgain(1, ("account updates", "completed orders", "executions"), shared=False)
+    assert starting.orders[-1] == do.ResendStartupRequests(
+        1, ("account updates", "completed orders", "executions"), shared=False
+    )
     assert (Timer.REQUEST, 10.0) in starting.delays
     assert starting.state is S.SYNCING
 
 
 def live(rig, seconds):
-    """Time passes on a socket that answers every probe."""
+    """Time passes, and the gateway answers every probe."""
     for _ in range(round(seconds * 4)):
         rig.hear()
         rig.advance(0.25)
@@ -155,26 +264,28 @@ def test_still_missing_it_degrades_and_is_named(starting):
     assert starting.state is S.DEGRADED
     assert starting.status.reason == "start-up unanswered: account updates, positions"
     assert (starting.status.is_connected, starting.status.may_trade) == (True, False)
-    asked = [order for order in starting.orders if isinstance(order, do.AskAgain)]
+    asked = [order for order in starting.orders if isinstance(order, do.ResendStartupRequests)]
     assert len(asked) == 1
     live(starting, 59.75)
-    assert asked == [order for order in starting.orders if isinstance(order, do.AskAgain)], "once more, not twice"
+    assert asked == [order for order in starting.orders if isinstance(order, do.ResendStartupRequests)], (
+        "once more, not twice"
+    )
 
 
-def test_what_is_missing_is_asked_for_now_and_then_until_it_comes(starting):
-    """No gateway should have to be restarted for one answer."""
+def test_what_is_missing_is_requested_now_and_then_until_it_comes(starting):
+    """A missing answer must not force anybody to restart the gateway."""
     starting.answer(*[name for name in starting.names if name != "positions"])
     live(starting, 20)
     starting.forget()
     live(starting, 120)
-    assert starting.orders == [do.AskAgain(1, ("positions",), shared=True)] * 2
+    assert starting.orders == [do.ResendStartupRequests(1, ("positions",), shared=True)] * 2
     starting.answer("positions")
     assert starting.state is S.READY
     live(starting, 120)
     assert len(starting.orders) == 2
 
 
-def test_what_is_missing_is_not_asked_for_while_upstream_is_down(starting):
+def test_what_is_missing_is_not_requested_while_upstream_is_down(starting):
     starting.answer(*[name for name in starting.names if name != "positions"])
     live(starting, 20)
     starting.code(1100)
@@ -182,7 +293,7 @@ def test_what_is_missing_is_not_asked_for_while_upstream_is_down(starting):
     live(starting, 120)
     assert starting.orders == []
     starting.code(1102)
-    assert starting.orders == [do.Watch(1, None, 1020.0, ""), do.AskAgain(1, ("positions",), shared=True)]
+    assert starting.orders == [do.FindActiveStreams(1, None, 1020.0, ""), do.RequestBrokerState(1, BOOKS)]
 
 
 @pytest.mark.parametrize("name", ["open orders", "executions"])
@@ -215,23 +326,23 @@ def test_positions_hold_no_orders_back_where_they_are_not_wanted_or_cannot_be_to
 @pytest.mark.parametrize("name", ["open orders", "executions", "positions"])
 def test_an_answer_with_a_row_that_cannot_be_decoded_is_missing(starting, name):
     starting.answer(*[each for each in starting.names if each != name])
-    starting.fact(RowsUnreadable(1, (name,)))
+    starting.event(RowsNotDecoded(1, (name,)))
     assert (starting.state, starting.status.may_trade) == (S.DEGRADED, False)
     assert starting.status.reason == f"could not be decoded, the log has the rows: {name}"
     starting.forget()
     live(starting, 60)
-    assert starting.orders == [do.AskAgain(1, (name,), shared=True)]
+    assert starting.orders == [do.ResendStartupRequests(1, (name,), shared=True)]
     starting.answer(name)
     assert (starting.state, starting.status.may_trade) == (S.READY, True)
 
 
-def test_a_live_row_that_cannot_be_decoded_takes_the_permission_away_until_it_is_told_anew(ready):
+def test_a_live_row_that_cannot_be_decoded_takes_the_permission_away_until_it_is_reported_again(ready):
     ready.forget()
-    ready.fact(RowsUnreadable(1, ("executions",)))
+    ready.event(RowsNotDecoded(1, ("executions",)))
     assert (ready.state, ready.status.may_trade) == (S.DEGRADED, False)
     live(ready, 1)
-    assert ready.orders == [do.AskAgain(1, ("executions",), shared=True)]
-    ready.fact(RowsUnreadable(1, ("executions",)))
+    assert ready.orders == [do.ResendStartupRequests(1, ("executions",), shared=True)]
+    ready.event(RowsNotDecoded(1, ("executions",)))
     live(ready, 30)
     assert len(ready.orders) == 1, "what stays unreadable is not asked for each second"
     ready.answer("executions")
@@ -243,26 +354,30 @@ def test_may_trade_is_about_orders_and_positions(starting, name):
     starting.answer(*[each for each in starting.names if each != name])
     live(starting, 20)
     assert (starting.state, starting.status.may_trade, starting.status.may_trade_reason) == (S.DEGRADED, True, "")
-    assert do.Compare(1, NOT_CONNECTED, (name,)) in starting.orders
+    unknown = (name,) if name == "completed orders" else ()
+    assert do.CompareBrokerState(1, NOT_CONNECTED, unknown) in starting.orders, "of account values nothing is compared"
 
 
 def test_a_late_answer_serves(starting):
     starting.answer(*starting.names[:-1])
     live(starting, 20)
     assert starting.state is S.DEGRADED
-    assert starting.orders[-2:] == [do.Restore(1, same_session=False), do.Announce(1)]
+    assert starting.orders[-1] == do.EmitConnectedEvent(1)
     starting.answer("executions")
     assert (starting.state, starting.status.may_trade) == (S.READY, True)
-    assert starting.orders[-2:] == [do.Compare(1, NOT_CONNECTED, ()), do.ReportGap(1)], "and compared once, late"
+    assert starting.orders[-2:] == [do.CompareBrokerState(1, NOT_CONNECTED, ()), do.ReportGap(1)], (
+        "and compared once, late"
+    )
 
 
-def test_a_late_answer_serves_while_subscriptions_are_restored(starting):
-    starting.subscriptions = 1
+def test_a_late_answer_serves_while_subscriptions_are_restored(restoring):
+    starting = restoring
+    starting.event(SubscriptionsChanged(1, 2, held_back=1))
     starting.answer(*starting.names[:-1])
     live(starting, 20)
-    starting.fact(StartupAnswered(1, ("executions",)))
+    starting.event(StartupAnswered(1, ("executions",)))
     assert (starting.machine.phase, starting.status.may_trade) == (P.RESTORING, True)
-    assert starting.orders[-1] == do.Compare(1, NOT_CONNECTED, ())
+    assert starting.orders[-1] == do.CompareBrokerState(1, NOT_CONNECTED, ())
     starting.moved(0)
     assert starting.orders[-1] == do.ReportGap(1)
     assert starting.state is S.READY
@@ -283,7 +398,9 @@ def test_a_read_only_answer_is_an_answer(starting):
     assert (starting.status.read_only, starting.status.may_trade) == (True, False)
     assert starting.status.reason == "session and upstream up; the gateway's API is read-only"
     assert "Read-Only API setting" in starting.status.may_trade_reason
-    assert do.Compare(1, NOT_CONNECTED, ("completed orders", "open orders")) in starting.orders, "it told no orders"
+    assert do.CompareBrokerState(1, NOT_CONNECTED, ("completed orders", "open orders")) in starting.orders, (
+        "it told no orders"
+    )
 
 
 def test_a_program_that_said_readonly_may_not_trade(new_rig):
@@ -293,7 +410,7 @@ def test_a_program_that_said_readonly_may_not_trade(new_rig):
     rig.come_up()
     assert (rig.state, rig.status.may_trade, rig.status.read_only) == (S.READY, False, True)
     assert rig.status.may_trade_reason == "this program was configured with readonly = true"
-    assert do.Compare(1, NOT_CONNECTED, ("completed orders", "open orders")) in rig.orders
+    assert do.CompareBrokerState(1, NOT_CONNECTED, ("completed orders", "open orders")) in rig.orders
 
 
 def test_a_new_session_begins_knowing_nothing(starting):
@@ -308,9 +425,84 @@ def test_a_new_session_begins_knowing_nothing(starting):
     starting.forget()
     starting.answer()
     assert starting.orders == [
-        do.Compare(2, "the gateway closed the connection", (), outage=1),
-        do.Restore(2, same_session=False),
-        do.Announce(2),
+        do.CompareBrokerState(2, "the gateway closed the connection", (), outage=1),
+        do.EmitConnectedEvent(2),
         do.ReportGap(2),
     ]
     assert starting.state is S.READY
+
+
+def test_orders_may_be_sent_as_soon_as_orders_executions_and_positions_are_known(starting):
+    starting.answer("open orders", "executions")
+    assert not starting.status.may_trade
+    starting.answer("positions")
+    assert (starting.state, starting.status.may_trade, starting.status.is_connected) == (S.SYNCING, True, False)
+    assert starting.orders == [do.CompareBrokerState(1, NOT_CONNECTED, ("completed orders",))]
+    starting.answer("completed orders", "account updates")
+    assert starting.state is S.READY
+    assert starting.orders[1:] == [do.EmitConnectedEvent(1), do.ReportGap(1)]
+
+
+# --- read-only in mid-session, and executions that never come ----------------------------------------
+
+READ_ONLY = "Error validating request.-'bH' : cause - The API interface is currently in Read-Only mode."
+
+
+def test_read_only_in_mid_session_ends_trading_at_once_and_says_how_to_come_back(ready):
+    ready.code(321, text="Invalid account code")
+    assert ready.status.may_trade, "another reason to refuse a request"
+    ready.code(321, text=READ_ONLY)
+    assert (ready.state, ready.status.may_trade, ready.status.read_only) == (S.READY, False, True)
+    assert "call retry_now()" in ready.status.may_trade_reason
+
+
+def test_retry_now_asks_whether_it_still_is(ready):
+    ready.code(321, text=READ_ONLY)
+    ready.forget()
+    ready.event(RetryRequested())
+    assert (ready.orders, ready.state) == ([do.RequestBrokerState(1, BOOKS)], S.SYNCING)
+    ready.answer("open orders", "completed orders", read_only=True)
+    ready.answer("positions", "executions")
+    assert (ready.state, ready.status.may_trade, ready.status.read_only) == (S.READY, False, True)
+    ready.event(RetryRequested())
+    ready.answer()
+    assert (ready.state, ready.status.may_trade, ready.status.read_only) == (S.READY, True, False)
+    ready.forget()
+    ready.event(RetryRequested())
+    assert ready.orders == [], "nothing is in doubt"
+
+
+def test_it_is_asked_by_itself_only_if_the_policy_wants_that(new_rig, bring):
+    for every, times in ((0.0, 0), (30.0, 2)):
+        rig = new_rig(read_only_every=every)
+        bring(rig, P.UP)
+        rig.answers_probes = True
+        rig.code(321, text=READ_ONLY)
+        rig.forget()
+        for _ in range(2):
+            rig.advance(30)
+            rig.answer(read_only=True)
+        assert rig.orders.count(do.RequestBrokerState(1, BOOKS)) == times
+
+
+def test_without_executions_it_may_trade_if_the_policy_says_so(new_rig):
+    rig = new_rig(require_executions=False)
+    rig.connect()
+    rig.open_session()
+    rig.code(2104, "usfarm")
+    rig.answer(*[each for each in rig.names if each != "executions"])
+    assert not rig.status.may_trade
+    live(rig, 20)
+    assert (rig.state, rig.status.may_trade) == (S.DEGRADED, True)
+    assert do.CompareBrokerState(1, NOT_CONNECTED, ("executions",)) in rig.orders
+
+
+def test_it_is_not_asked_while_upstream_is_down(new_rig, bring):
+    rig = new_rig(read_only_every=30.0)
+    bring(rig, P.UP)
+    rig.answers_probes = True
+    rig.code(321, text=READ_ONLY)
+    rig.code(1100)
+    rig.forget()
+    rig.advance(100)
+    assert not [order for order in rig.orders if isinstance(order, do.RequestBrokerState)]

@@ -1,4 +1,4 @@
-"""The status as the design's table of states has it, line by line; and as plain data."""
+"""The status: the design's table of states, row by row; and its JSON form."""
 
 import copy
 import json
@@ -9,23 +9,23 @@ from itertools import product
 
 import pytest
 
-from ibkr.core.derive import derive, view_of
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
-from ibkr.core.facts import ConnectWanted, EndedStream, RefusedStream, SubscriptionsMoved
+from ibkr.core.events import ConnectRequested, LostStream, SubscriptionsChanged
+from ibkr.core.machine_state import Identity, MachineState
+from ibkr.core.machine_state import Phase as P
 from ibkr.core.policy import Policy
-from ibkr.core.situation import Identity, Situation
-from ibkr.core.situation import Phase as P
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.state import FarmState, Feed, SessionState
-from ibkr.core.state import UpstreamState as U
-from ibkr.core.window import Window
+from ibkr.core.states import ConnectionState as S
+from ibkr.core.states import FarmState, Feed, SessionState
+from ibkr.core.states import UpstreamState as U
+from ibkr.core.status import MaintenanceWindow
+from ibkr.core.status_fields import derive_state, status_fields
 
 UP = (P.STARTUP, P.RESTORING, P.UP)
 LACKS = {
     "nothing": {},
     "an answer": {"missing": {"positions"}},
-    "a subscription": {"refused": (RefusedStream("AAPL (354)", 354),)},
+    "a subscription": {"refused": (LostStream(1, None, "AAPL (354)", 354),)},
     "a farm": {"farms": {"usfarm": FarmState.BROKEN}},
     "word of a farm": {"farms": {"eufarm": FarmState.OK}},
 }
@@ -35,12 +35,12 @@ def state_of(phase, *, had_session=False, **session) -> S:
     farms = session.pop("farms", {"usfarm": FarmState.OK})
     situation = known(phase=phase, had_session=had_session)
     vars(situation.session).update(farms=farms, **session)
-    return derive(situation, Policy(required_farms=("usfarm",)))[0]
+    return derive_state(situation, Policy(required_farms=("usfarm",)))[0]
 
 
-def known(**facts) -> Situation:
-    situation = Situation(7497)
-    vars(situation).update(facts)
+def known(**events) -> MachineState:
+    situation = MachineState(7497)
+    vars(situation).update(events)
     return situation
 
 
@@ -64,12 +64,12 @@ def test_the_first_line_that_holds_wins(phase):
 
 def test_every_state_has_its_reason():
     failed = known(phase=P.FAILED, failure=Failure(K.CLOSED, "closed"))
-    assert derive(failed, Policy())[1] == "closed"
-    assert derive(known(phase=P.FAILED, broken_off="a mistake of ours"), Policy())[1] == "a mistake of ours"
+    assert derive_state(failed, Policy())[1] == "closed"
+    assert derive_state(known(phase=P.FAILED, broken_off="a mistake of ours"), Policy())[1] == "a mistake of ours"
     waiting = known(phase=P.WAITING, failure=Failure(K.CLOSED, "closed"), attempts_made=3, lost_because="EOF")
-    assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
+    assert derive_state(waiting, Policy())[1] == "session lost: EOF; closed"
     waiting.phase = P.OPENING
-    assert derive(waiting, Policy())[1] == "session lost: EOF; closed"
+    assert derive_state(waiting, Policy())[1] == "session lost: EOF; closed"
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,9 @@ def test_as_plain_data(ready):
         "maintenance": None,
         "alert": "",
         "gateway": None,
+        "halted": "",
+        "journal_trouble": "",
+        "lease": None,
     }
 
 
@@ -182,21 +185,21 @@ def test_the_codes_behind_a_reason(ready):
     assert ready.status.codes == ()
     ready.code(1100)
     assert ready.status.codes == (1100,)
-    ready.code(1102)
+    ready.link_back()
     ready.code(100)
-    withheld = SubscriptionsMoved(1, 0, withheld=("AAPL",))
-    ready.fact(withheld)
+    withheld = SubscriptionsChanged(1, 0, withheld=(LostStream(1, Feed.MARKET, "AAPL"),))
+    ready.event(withheld)
     assert (ready.state, ready.status.codes) == (S.READY, (10197, 100))
     lost = {
         "refused": (
-            RefusedStream("AAPL (354)", 354),
-            RefusedStream("MSFT (354)", 354),
-            RefusedStream("IBM (KeyError)"),
+            LostStream(1, None, "AAPL (354)", 354),
+            LostStream(2, None, "MSFT (354)", 354),
+            LostStream(3, None, "IBM (KeyError)"),
         ),
-        "ended": (EndedStream(4, Feed.MARKET, "ES (10182)", 10182),),
+        "ended": (LostStream(4, Feed.MARKET, "ES (10182)", 10182),),
     }
-    ready.code(2103, "usfarm")  # what has ended is not asked for again meanwhile
-    ready.fact(replace(withheld, **lost))
+    ready.code(2103, "usfarm")  # an ended stream is not requested again meanwhile
+    ready.event(replace(withheld, **lost))
     assert (ready.state, ready.status.codes) == (S.DEGRADED, (354, 10182))
     ready.advance(5)
     ready.advance(1)
@@ -210,7 +213,7 @@ def test_the_codes_of_what_is_only_reported(new_rig, missing):
     rig = new_rig(missing_subscriptions=missing, required_farms=("usfarm",))
     rig.connect()
     rig.come_up()
-    rig.fact(SubscriptionsMoved(1, 0, (RefusedStream("AAPL (354)", 354),)))
+    rig.event(SubscriptionsChanged(1, 0, (LostStream(1, None, "AAPL (354)", 354),)))
     assert rig.status.codes == (354,)
     rig.code(2103, "usfarm")
     assert (rig.state, rig.status.codes) == (S.DEGRADED, (354,) if missing == "degrade" else ())
@@ -229,11 +232,11 @@ def test_the_last_failed_attempt_is_there_until_a_session_comes(ready):
     assert (ready.status.failure, ready.status.last_error) == (None, "")
 
 
-def test_the_same_trouble_in_a_window_and_outside_of_it(ready):
+def test_the_same_problem_in_a_window_and_outside_of_it(ready):
     ready.code(1100)
     lost = ready.status
-    ready.machine._situation.maintenance = Window("reset", lost.since, lost.since + timedelta(hours=1))
-    ready.machine.step(ConnectWanted(None), ready.now)
+    ready.machine._state.maintenance = MaintenanceWindow("reset", lost.since, lost.since + timedelta(hours=1))
+    ready.machine.step(ConnectRequested(None), ready.now)
     assert ready.status.reason == f"{lost.reason} (expected: {ready.status.maintenance})"
     assert ready.status.trouble == lost.trouble == lost.reason
 
@@ -243,11 +246,31 @@ def test_an_end_without_a_word_allows_no_orders_and_has_a_reason(new_rig, bring,
     rig = new_rig()
     bring(rig, phase, attempts=1)
     rig.end("")
-    assert (rig.status.may_trade, "nothing says why" in rig.status.reason) == (False, True)
+    assert (rig.status.may_trade, "the cause is unknown" in rig.status.reason) == (False, True)
     assert rig.status.may_trade_reason == rig.status.reason
 
 
 def test_words_alone_never_allow_an_order():
     situation = known(phase=P.FAILED)
-    view = view_of(situation, Identity("here", 1, 7), Policy())
-    assert (view["may_trade"], view["may_trade_reason"]) == (False, "given up")
+    view = status_fields(situation, Identity("here", 1, 7), Policy())
+    assert (view["may_trade"], view["may_trade_reason"]) == (False, "stopped trying")
+
+
+EVIL = "\x1b[2J\x07\nforged"
+
+
+def test_no_control_character_of_the_gateway_s_gets_into_the_status(ready):
+    ready.farms((2103, f"Market data farm connection is broken:us{EVIL}farm"))
+    ready.moved(0, f"AAPL (354 {EVIL})")
+    assert "354" in ready.status.reason
+    seen = [ready.status]
+    ready.end(f"closed {EVIL}")
+    seen.append(ready.status)
+    ready.refuse(detail=f"refused {EVIL}")
+    seen += [ready.status]
+    ready.machine.break_off(f"a mistake {EVIL}", ready.now)
+    seen += [ready.status]
+    for status in seen:
+        told = (str(status), status.may_trade_reason, status.last_error, *status.farms, str(status.failure))
+        assert all(text.isprintable() for text in told), told
+    assert len({status.reason for status in seen}) == 4

@@ -1,4 +1,4 @@
-"""The public names are those that the documentation tells of."""
+"""The documentation lists every public name and every field."""
 
 import dataclasses
 import re
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import ibkr
-from ibkr.core.gap import Backfill, PositionChange
-from ibkr.core.orders import Execution, Order, SentOrder
+from ibkr.core.gap_report import Backfill, PositionChange
+from ibkr.core.order_records import Execution, Order, SentOrder
+from ibkr.core.status import Status
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "api.md"
@@ -29,8 +30,14 @@ def test_the_public_names_are_exactly_those_documented() -> None:
         ("bars", Backfill),
     ],
 )
-def test_what_a_gap_report_lists_is_documented_field_by_field(row: str, kind: type) -> None:
-    page = (DOCS / "recovery.md").read_text(encoding="utf-8").split("| one of its | has |")[1]
-    [told] = re.findall(rf"^\| {row} \| (.*) \|$", page, flags=re.MULTILINE)
-    names = re.findall(r"`([a-z_]+)`", told)
+def test_every_field_in_a_gap_report_is_documented(row: str, kind: type) -> None:
+    page = (DOCS / "recovery.md").read_text(encoding="utf-8").split("| item | fields |")[1]
+    [fields] = re.findall(rf"^\| {row} \| (.*) \|$", page, flags=re.MULTILINE)
+    names = re.findall(r"`([a-z_]+)`", fields)
     assert names == [field.name for field in dataclasses.fields(kind)]
+
+
+def test_every_field_of_the_status_is_in_the_glossary() -> None:
+    section = (DOCS / "glossary.md").read_text(encoding="utf-8").split("## The status")[1]
+    cells = " ".join(re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE))
+    assert sorted(re.findall(r"`(\w+)`", cells)) == sorted(field.name for field in dataclasses.fields(Status))

@@ -1,5 +1,6 @@
-"""Every block of Python in the README and the documentation is run, against the simulated gateway."""
+"""Runs every block of Python in the README and the documentation against the simulated gateway."""
 
+import ast
 import os
 import re
 import shlex
@@ -10,27 +11,39 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
+from _pytest.mark import ParameterSet
 
 from ibkr.config import load_config
 from ibkr.simulator import ThreadedGateway
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Seconds that a program may take to end by itself, before it is taken for one that does not.
+# Seconds after its first line of output in which a program without an end gets Ctrl-C.
 AFTER_THE_FIRST_LINE = 2.0
 # Pages whose blocks need more than a gateway, and the tests that run them.
-ELSEWHERE = {"testing.md": "tests/plugin/test_plugin.py", "qt.md": "tests/qt/test_page.py"}
-# What a fragment takes for granted.
+ELSEWHERE = {
+    "testing.md": "tests/plugin/test_plugin.py",
+    "qt.md": "tests/qt/test_documentation.py",
+    "fleet.md": "tests/fleet/test_command.py",
+}
+# Put before a fragment that uses a connector and makes none.
 CONNECTED = """
 from ibkr import IBConnector
 connector = IBConnector("127.0.0.1", 7497, client_id=1)
 connector.connect()
 ib = connector.ib
 """
+# Runs the cells of a notebook, which may await at the top level.
+NOTEBOOK = """
+import ast, asyncio
+code = compile({code!r}, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+asyncio.run(eval(code))
+"""
 
 
-def blocks(language: str) -> list[object]:
-    """Every block in this language, with the page and the line that it begins on as its id."""
+def blocks(language: str) -> list[ParameterSet]:
+    """Return every block in this language. Its id is the page and the line where it begins."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -42,28 +55,31 @@ def blocks(language: str) -> list[object]:
 
 @pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block.values[0] not in ELSEWHERE])
 def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> None:
-    """Up to its end; one that goes on for ever, until Ctrl-C some time after its first line of output.
+    """The block ends without an error. One that handles Ctrl-C has no end, and gets it after its first line of output.
 
-    A fragment, which speaks of a ``connector`` and makes none, is given one that is connected.
+    A fragment that uses ``connector`` and makes none gets one that is connected.
     """
-    if "IBConnector(" not in code and "connector" in code:
+    if "IBConnector" not in code and "connector" in code:
         code = f"{CONNECTED}{code}\nconnector.disconnect()"
     with ThreadedGateway(id_hold=0) as gateway:
         code = code.replace("7497", str(gateway.port)).replace("4002", str(gateway.port))
+        code = code.replace("from ib_insync", "from ib_async")  # its successor is what this environment has
+        if awaits_at_top_level(code):
+            code = NOTEBOOK.format(code=code)
         process = subprocess.Popen(
             [sys.executable, "-P", "-X", "dev", "-c", code],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "IBKR_PORT": str(gateway.port)},
             cwd=tmp_path,
         )
-        watchdog = threading.Timer(20, process.kill)
+        watchdog = threading.Timer(30, process.kill)
         watchdog.start()
         with process:
             first = process.stdout.readline()
             try:
-                ended = process.wait(timeout=AFTER_THE_FIRST_LINE)
+                ended = process.wait(timeout=AFTER_THE_FIRST_LINE if "KeyboardInterrupt" in code else None)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGINT)
                 ended = process.wait()
@@ -73,6 +89,16 @@ def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> Non
     assert ended == 0, complaint
     assert "Traceback" not in complaint
     assert first or "print(" not in code
+
+
+def awaits_at_top_level(code: str) -> bool:
+    """Whether this is a cell of a notebook."""
+    try:
+        compile(code, "block", "exec")
+    except SyntaxError:
+        compile(code, "block", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        return True
+    return False
 
 
 @pytest.mark.parametrize("page", ELSEWHERE)
@@ -88,8 +114,13 @@ def test_every_block_of_configuration_is_read(page: str, text: str, tmp_path: Pa
         load_config(file)
 
 
+@pytest.mark.parametrize(("page", "text"), blocks("yaml"))
+def test_every_block_of_yaml_is_read(page: str, text: str) -> None:
+    assert yaml.safe_load(text)["services"]
+
+
 def commands() -> list[str]:
-    """Every call of ``ibkr`` and of ``make`` that a console block shows."""
+    """Return every call of ``ibkr`` and of ``make`` that a console block shows."""
     found = {line for block in blocks("console") for line in block.values[1].splitlines() if line.startswith("$ ")}
     return sorted(line[2:].removeprefix(".venv/bin/") for line in found)
 

@@ -1,4 +1,4 @@
-"""The examples, each as a process of its own against the simulated gateway; strategies through an outage."""
+"""The examples, each as a process with the simulated gateway; strategies go through an outage."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from ibkr.simulator import ThreadedGateway
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-# At night, too, no outage is an expected one, of which nobody would be told.
+# Without a maintenance window, in which an outage would be expected and reported to nobody.
 SURROUNDINGS = os.environ | {"PYTHONUNBUFFERED": "1", "IBKR_REGION": "none"}
 
 
 @contextmanager
 def running(name: str, *ports: int, is_endless: bool = True) -> Iterator[Callable[[str], str]]:
-    """The example, and what waits for a line of its output that holds these words. One without an end gets Ctrl-C."""
+    """Runs an example, and gives a function that waits for a line with these words. An endless one gets Ctrl-C."""
     process = subprocess.Popen(
         [sys.executable, "-P", str(EXAMPLES / name), *map(str, ports)],
         stdout=subprocess.PIPE,
@@ -83,7 +83,7 @@ def test_of_two_gateways_one_may_fail() -> None:
         read_to(f"{one.port} READY | {other.port} READY")
 
 
-def test_an_outage_and_its_end_are_told_by_the_command(tmp_path: Path) -> None:
+def test_an_outage_and_its_end_are_reported_by_the_command(tmp_path: Path) -> None:
     told = tmp_path / "alerts.txt"
     ring = f"{sys.executable} {EXAMPLES / 'alert.py'} {told}"
     options = ["--on-outage", ring, "--outage-after", "0.1", "--http", "127.0.0.1:0"]
@@ -104,5 +104,5 @@ def test_an_outage_and_its_end_are_told_by_the_command(tmp_path: Path) -> None:
 
 
 def wait_for_line(stream: Iterable[str], words: str) -> None:
-    """Read until a line holds these words."""
+    """Read until a line has these words."""
     assert any(words in line for line in stream)

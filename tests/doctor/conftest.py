@@ -1,4 +1,4 @@
-"""``ibkr doctor`` as its users run it, a process of its own, and the peers that it is run against."""
+"""Runs ``ibkr doctor`` as a process, and the servers that it examines."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ibkr.simulator import ThreadedGateway
+from tests.stopwatch import run_delays
 
 COMMAND = [sys.executable, "-P", "-m", "ibkr", "doctor"]
 PAPER_PORTS = (4004, 4002, 7497)
@@ -28,13 +28,13 @@ PAPER_PORTS = (4004, 4002, 7497)
 
 @dataclass(frozen=True)
 class Report:
-    """What one run gave."""
+    """The output of one run."""
 
     code: int
     out: str
     err: str
     seconds: float
-    """Less those in which other programs had the core."""
+    """Elapsed seconds, without the time in which other programs used the core."""
 
     @property
     def findings(self) -> list[dict[str, str]]:
@@ -58,7 +58,7 @@ Run = Callable[..., Report]
 
 @pytest.fixture(scope="session")
 def doctor(tmp_path_factory) -> Run:
-    """Runs the command in an empty directory, without settings of ours and without maintenance windows."""
+    """Runs the command in an empty directory, without our settings and without maintenance windows."""
     empty = tmp_path_factory.mktemp("doctor")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
     clean |= {"IBKR_REGION": "none", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error"}
@@ -93,20 +93,17 @@ def doctor(tmp_path_factory) -> Run:
 
 
 def _waited_for_a_core(process: subprocess.Popen[bytes]) -> float:
-    """Let it end; the seconds that other programs kept it waiting for, where the system tells that."""
+    """Wait for its end. Returns the seconds that it waited for a CPU core, where the system tells."""
     if not hasattr(os, "waitid"):
         process.wait()
         return 0.0
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    try:
-        return int(Path(f"/proc/{process.pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
-    except FileNotFoundError:
-        return 0.0
+    return sum(run_delays(process.pid).values())
 
 
 @contextlib.contextmanager
 def nobody() -> Iterator[int]:
-    """A port that nothing listens on, and that nobody else is given meanwhile."""
+    """A port that nothing listens on, and that no other program can get meanwhile."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -123,7 +120,7 @@ def gateway(*faults: str, **options: Any) -> Iterator[int]:
 
 @contextlib.contextmanager
 def live_on_a_paper_port() -> Iterator[int]:
-    """A gateway of a live account at the first usual port of paper trading that is free."""
+    """A gateway with a live account, on the first free one of the usual ports for paper trading."""
     for port in PAPER_PORTS:
         try:
             with gateway(port=port, accounts=("U7654321",)) as its_port:
@@ -139,7 +136,7 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = os.name == "posix"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that leaves in the middle is the doctor's way."""
+        """The doctor disconnects in the middle; that is no error."""
 
 
 @contextlib.contextmanager
@@ -160,7 +157,7 @@ def _serving(handle: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def web_server() -> contextlib.AbstractContextManager[int]:
-    """An HTTP server: mute until a request's head is whole."""
+    """An HTTP server. It sends nothing before it has a complete request head."""
 
     def handle(connection: socket.socket) -> None:
         data = b""
@@ -175,12 +172,12 @@ def web_server() -> contextlib.AbstractContextManager[int]:
 
 
 def tls_server() -> contextlib.AbstractContextManager[int]:
-    """A server that speaks TLS and waits for it in silence; without a certificate its answer is an alert."""
+    """A TLS server that waits silently for the client. Without a certificate, it answers with an alert."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def handle(connection: socket.socket) -> None:
         head = connection.recv(1, socket.MSG_PEEK)
-        if head != b"\x16":  # no TLS client
+        if head != b"\x16":  # not a TLS client
             while connection.recv(4096):
                 pass
             return
@@ -192,5 +189,5 @@ def tls_server() -> contextlib.AbstractContextManager[int]:
 
 @pytest.fixture(scope="session")
 def peers() -> dict[str, Callable[..., contextlib.AbstractContextManager[int]]]:
-    """What the doctor is run against, by name; each gives its port."""
+    """The servers that the doctor examines, by name. Each gives its port."""
     return {each.__name__: each for each in (nobody, gateway, live_on_a_paper_port, web_server, tls_server)}

@@ -1,4 +1,4 @@
-"""``ibkr doctor`` besides the table of states: its forms, its exit codes, and that it disturbs nobody."""
+"""``ibkr doctor``: output formats, exit codes, and no disturbance of others."""
 
 import asyncio
 
@@ -16,9 +16,9 @@ HARMLESS = {
 
 @pytest.fixture(scope="module")
 def healthy(doctor):
-    """A gateway that nothing is wrong with, and what it saw of one run, with what that said."""
+    """A gateway without problems: what it saw of a run, and the output of the run."""
     with ThreadedGateway(id_hold=3) as gateway:
-        # The simulated gateway may have to wait for a core as well: one run may be slow, hardly three.
+        # The simulated gateway may have to wait for a core, too: one run may be slow, but hardly three.
         reports = [doctor("--json", "--port", gateway.port)]
         while len(reports) < 3 and reports[-1].seconds >= 4:
             reports.append(doctor("--json", "--port", gateway.port))
@@ -42,23 +42,23 @@ def test_it_takes_less_than_four_seconds(healthy):
     assert min(report.seconds for report in healthy[1]) < 4
 
 
-def test_it_asks_for_nothing_that_changes_anything_and_leaves_nothing(healthy):
+def test_it_sends_only_harmless_requests(healthy):
     seen, reports = healthy
     assert {request.name for request in seen.requests} == HARMLESS
-    assert len(seen.received("reqCurrentTime")) == len(reports)  # more within a second may hang a real gateway
+    assert len(seen.received("reqCurrentTime")) == len(reports)  # more than one per second may hang a real gateway
     assert seen.to_dict()["live_streams"] in ({}, {str(session.client_id): {} for session in seen.sessions})
     own = {session.client_id for session in seen.sessions} - {1}
     assert own
     assert all(900 <= client_id < 999 for client_id in own)
 
 
-async def test_whoever_has_the_client_id_is_not_disturbed(doctor):
+async def test_the_owner_of_the_client_id_is_not_disturbed(doctor):
     async with Gateway(id_hold=0) as gateway:
         ib = IB()
         await ib.connectAsync("127.0.0.1", gateway.port, clientId=5)
         report = await asyncio.to_thread(doctor, "--json", "--port", gateway.port, "--client-id", 5)
         assert (report.bad[0]["check"], report.bad[0]["kind"]) == ("client id", "client_id_in_use")
-        assert "If your own program has it now, all is well" in report.bad[0]["advice"]
+        assert "If your own program uses it now, all is well" in report.bad[0]["advice"]
         assert len(report.bad) == 1
         assert gateway.client_ids == [5]
         assert ib.isConnected()
@@ -66,7 +66,7 @@ async def test_whoever_has_the_client_id_is_not_disturbed(doctor):
         await gateway.wait_for(lambda gateway: not gateway.client_ids)
 
 
-def test_the_terminal_shows_what_was_found_and_where_to_begin(doctor, peers):
+def test_text_output_names_the_first_problem(doctor, peers):
     with peers["gateway"]("read_only", "clock_off 300") as port:
         report = doctor("--port", port)
     assert report.code == 0
@@ -79,7 +79,7 @@ def test_the_terminal_shows_what_was_found_and_where_to_begin(doctor, peers):
     assert max(map(len, report.out.splitlines())) <= 100
 
 
-def test_the_terminal_puts_what_was_skipped_in_a_line(doctor, peers):
+def test_skipped_checks_are_one_line(doctor, peers):
     with peers["gateway"]("old_version") as port:
         report = doctor("--port", port)
     assert report.code == 1
@@ -88,7 +88,7 @@ def test_the_terminal_puts_what_was_skipped_in_a_line(doctor, peers):
     assert report.err == "1 failure. Begin with: Handshake.\n"
 
 
-def test_a_text_for_a_bug_report_gives_nothing_away(doctor, tmp_path):
+def test_the_bug_report_contains_nothing_private(doctor, tmp_path):
     (tmp_path / "ibkr.toml").write_text('[ibkr]\naccount = "DU1234567"\nshow_accounts = true\n')
     with ThreadedGateway(id_hold=0, accounts=("DU1234567", "U7654321")) as gateway:
         args = ("--for-issue", "--host", "localhost", "--port", gateway.port)
@@ -103,7 +103,7 @@ def test_a_text_for_a_bug_report_gives_nothing_away(doctor, tmp_path):
         assert word in report.out
 
 
-def test_a_configuration_that_cannot_be_used_is_a_finding_and_2(doctor, tmp_path):
+def test_a_wrong_configuration_is_a_finding_and_exits_with_2(doctor, tmp_path):
     (tmp_path / "ibkr.toml").write_text("[ibkr]\nprot = 7497\n")
     report = doctor("--json", cwd=tmp_path)
     assert (report.code, report.is_ok) == (2, False)
@@ -113,7 +113,7 @@ def test_a_configuration_that_cannot_be_used_is_a_finding_and_2(doctor, tmp_path
     assert "Traceback" not in report.err
 
 
-def test_what_overrides_what(doctor, tmp_path, peers):
+def test_overridden_settings_are_shown(doctor, tmp_path, peers):
     (tmp_path / "ibkr.toml").write_text('[ibkr]\nport = 1\nclient_id = 3\naccount = "DU1"\n')
     with peers["nobody"]() as port:
         report = doctor("--json", "--port", port, cwd=tmp_path, IBKR_PORT="2", IBKR_PROT="4")
@@ -122,10 +122,10 @@ def test_what_overrides_what(doctor, tmp_path, peers):
     assert "client_id 3 (ibkr.toml)" in said
     assert "account *** (ibkr.toml)" in said
     assert report.bad[0]["check"] == "configuration"
-    assert "IBKR_PROT in the environment is no setting" in report.bad[0]["message"]
+    assert "IBKR_PROT in the environment is not a setting" in report.bad[0]["message"]
 
 
-def test_a_window_that_is_on_and_a_session_that_ends_under_it(doctor, peers):
+def test_an_open_window_and_a_session_that_ends(doctor, peers):
     windows = {"IBKR_MAINTENANCE": "always: Mon-Sun 00:00-00:00 UTC"}
     with peers["gateway"]("truncate_message accountDownloadEnd") as port:
         report = doctor("--json", "--port", port, **windows)
@@ -134,15 +134,15 @@ def test_a_window_that_is_on_and_a_session_that_ends_under_it(doctor, peers):
         ("start-up", "closed", "fail"),
         ("maintenance", "maintenance", "warn"),
     ]
-    assert "in the middle of this" in report.bad[0]["message"]
-    assert "a maintenance window is on: always until 00:00 UTC" in report.bad[1]["message"]
+    assert "during this check" in report.bad[0]["message"]
+    assert "a maintenance window is open: always until 00:00 UTC" in report.bad[1]["message"]
 
 
 @pytest.mark.parametrize(
     ("args", "word"),
     [(["--json", "--for-issue"], "not both"), (["--port", "x"], "--port"), (["--nonsense"], "--nonsense")],
 )
-def test_wrong_usage_is_2(doctor, args, word):
+def test_wrong_usage_exits_with_2(doctor, args, word):
     report = doctor(*args)
     assert (report.code, report.out) == (2, "")
     assert word in report.err

@@ -1,6 +1,6 @@
-"""Every state that a gateway, or what is taken for one, can be in: the first finding names it, and its cure.
+"""Every state of a gateway, or of another server: the first finding names it, with its cure.
 
-The processes run a few at a time, for most of them wait most of their time.
+A few processes run at a time, because most of them wait most of the time.
 """
 
 import concurrent.futures
@@ -13,7 +13,7 @@ AT_ONCE = 4
 WORST = 15.0
 """Seconds that a run may take in any of these states."""
 AFTER = {
-    # What must not be looked at once this has failed.
+    # The checks that must be skipped once this check has failed.
     "port": {"peer", "handshake", "session", "accounts", "start-up", "market data", "exposure"},
     "peer": {"handshake", "session", "client id", "accounts", "upstream", "start-up", "latency"},
     "handshake": {"session", "client id", "accounts", "upstream", "start-up", "latency"},
@@ -25,7 +25,7 @@ AFTER = {
 
 @dataclass(frozen=True)
 class State:
-    """A peer, by the name of what makes it in conftest; the first finding that is not good, and its cure."""
+    """A server, by the name of its function in conftest; the first finding that is not "ok", and its cure."""
 
     peer: str
     check: str
@@ -41,20 +41,20 @@ ASKS_TWS = "Start TWS or IB Gateway and log in"
 OTHER_PROGRAM = "Another program listens at"
 STATES = {
     "down": State("nobody", "port", "unreachable", "fail", "nothing listens", ASKS_TWS, follows=("usual ports",)),
-    "silent": State("silent", "peer", "silent", "fail", "says nothing for 5 s", "a login that is not finished"),
+    "silent": State("silent", "peer", "silent", "fail", "sends nothing for 5 s", "an unfinished login"),
     "http": State("web_server", "peer", "not_a_gateway", "fail", "a web server (HTTP)", OTHER_PROGRAM),
     "http at once": State("http", "peer", "not_a_gateway", "fail", "a web server (HTTP)", OTHER_PROGRAM),
     "tls": State("tls_server", "peer", "not_a_gateway", "fail", "wants TLS", OTHER_PROGRAM),
     "ssh": State("ssh", "peer", "not_a_gateway", "fail", "an SSH server", OTHER_PROGRAM),
     "garbage": State("garbage", "peer", "not_a_gateway", "fail", "does not speak the API", OTHER_PROGRAM),
-    "forwarder": State("close_on_accept", "peer", "closed", "fail", "before any byte", "a port forwarder"),
+    "forwarder": State("close_on_accept", "peer", "closed", "fail", "before it sends a byte", "a port forwarder"),
     "closed after startApi": State(
-        "close_after_handshake", "session", "closed", "fail", "without a code", "trusted IPs"
+        "close_after_handshake", "session", "closed", "fail", "without an error code", "trusted IPs"
     ),
     "id taken": State(
-        "occupy_client_id 1", "client id", "client_id_in_use", "fail", "client id 1 is taken", "an id of its own"
+        "occupy_client_id 1", "client id", "client_id_in_use", "fail", "client id 1 is in use", "its own id"
     ),
-    "read-only": State("read_only", "read-only", "read_only", "warn", "orders are refused", "switch it off"),
+    "read-only": State("read_only", "read-only", "read_only", "warn", "the gateway refuses orders", "switch it off"),
     "old version": State(
         "old_version", "handshake", "unsupported_version", "fail", "protocol version 100", "Update TWS or IB Gateway"
     ),
@@ -68,7 +68,7 @@ STATES = {
         "competing_login", "market data", "competing_session", "warn", "withheld (10197)", "Log the other session out"
     ),
     "upstream down": State(
-        "upstream_down_at_connect", "upstream", "upstream_down", "fail", "no link to IB", "comes back by itself"
+        "upstream_down_at_connect", "upstream", "upstream_down", "fail", "no link to IB", "recovers automatically"
     ),
     "farm broken": State(
         "break_farm usfarm", "farms", "farm_broken", "warn", "broken: usfarm (2103)", "Wait", follows=("market data",)
@@ -87,20 +87,21 @@ STATES = {
 
 @pytest.fixture(scope="module")
 def reports(doctor, peers):
-    """What each state gave, by its name."""
+    """The report of each state, by its name."""
 
-    def examine(item):
+    def run_doctor(item):
         name, state = item
         with peers.get(state.peer, partial(peers["gateway"], state.peer))() as port:
             report = doctor("--json", "--port", port)
-            # A machine that is busy elsewhere may make one run slow, hardly two.
+            # On a busy machine one run may be slow, but hardly two.
             return name, report if report.seconds < WORST else doctor("--json", "--port", port)
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(pool.map(examine, STATES.items()))
+        return dict(pool.map(run_doctor, STATES.items()))
 
 
-@pytest.mark.timeout(240)  # of all of them, on a machine that is busy
+@pytest.mark.rest
+@pytest.mark.timeout(240)  # for all of them, on a busy machine
 @pytest.mark.parametrize("name", STATES)
 def test_the_first_finding_is_the_right_one(reports, name):
     state, report = STATES[name], reports[name]

@@ -1,4 +1,4 @@
-"""The drill: one fault, carried out by the gateway at one exact moment, and what the connection makes of it."""
+"""Tests one fault, which the gateway injects at one exact moment, and how the connection handles it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ib_async import Ticker
 
 from ibkr import ConnectError, ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import Gateway
-from tests.given import AAPL, NextTick
+from tests.fixture_types import AAPL, NextTick
 
 CLIENT_ID = 7
 SLACK = 2.0
-"""Seconds that a loaded machine may take on top of what policy allows."""
+"""Seconds that a loaded machine may need in addition to the time that the policy allows."""
 
 SHORT = {
     "connect_attempts": 4,
@@ -29,7 +29,7 @@ SHORT = {
     "backoff_cap": 30.0,
     "flap_pause": 30.0,
 }
-"""Policy, made short, but for the waits that no lost session deserves. A row of the table may change more of it."""
+"""A policy with short times. The three waits of 30 s stay long, because no lost session may cause them."""
 
 LETTERS = {
     ConnectionState.DISCONNECTED: "D",
@@ -41,12 +41,12 @@ LETTERS = {
     ConnectionState.FAILED: "F",
 }
 LEGAL = {"D": "C", "C": "SGF", "S": "RGCB", "R": "BSG", "G": "RSBC", "B": "SGF", "F": "C"}
-"""Which states may follow each while the caller wants a connection: for faults that no row tells of."""
+"""The states that may follow each state while the caller wants a connection, for faults without a row."""
 
 
 @pytest.fixture
 def nothing_unheard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """No exception that nobody takes, in a future or a callback: asyncio logs those."""
+    """Fails on an exception that nobody retrieved, in a future or a callback: asyncio logs those."""
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.get_records("teardown")]
     assert [record.getMessage() for record in records if record.name == "asyncio"] == []
@@ -56,7 +56,7 @@ def nothing_unheard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 async def drill(
     nothing_unheard: None, gateway: Gateway, next_tick: NextTick
 ) -> AsyncIterator[Callable[[Any], Awaitable[None]]]:
-    """Tries a case: ``await drill(case)``."""
+    """Runs a case: ``await drill(case)``."""
     drills: list[Drill] = []
 
     async def run(case: Any) -> None:
@@ -70,7 +70,10 @@ async def drill(
 
 
 class Drill:
-    """One case on a connector of its own. ``life`` is the word of its states so far."""
+    """One case, with a connector of its own.
+
+    ``life`` is the sequence of its states so far, one letter each.
+    """
 
     def __init__(self, gateway: Gateway, case: Any, next_tick: NextTick) -> None:
         self.gateway, self.case, self.row = gateway, case, case.row
@@ -117,7 +120,7 @@ class Drill:
             assert raised is None or raised.attempts == 2
             assert self.row.says in self.connector.status.reason
             assert self.life == self.case.during
-        # Not as the gateway sees them: a look at what the port speaks is no attempt.
+        # Counted by the connector: for the gateway, a look at the port is a connection, too.
         begun = self.begun.values()
         assert all(later - one >= 0.99 * self.policy.connect_pause for one, later in pairwise(begun))
 
@@ -131,7 +134,7 @@ class Drill:
         async with self._allowed(self._felt_within):
             await self._until(lambda status: self.struck and self._is_felt(status))
             if self.connector.status.state is ConnectionState.READY and self.row.is_known:
-                await self.connector.ib.reqCurrentTimeAsync()  # and nothing was on its way
+                await self.connector.ib.reqCurrentTimeAsync()  # and nothing was under way
         if self.row.is_known:
             assert self.life == self.case.during
 
@@ -175,7 +178,7 @@ class Drill:
             assert all(then in LEGAL[state] for state, then in pairwise(self.life)), self.life
 
     async def _is_true(self) -> bool:
-        """Whether the session answers: what is lost need not be known yet."""
+        """Whether the session answers. The connector may not know yet that it is lost."""
         try:
             await self.connector.ib.reqCurrentTimeAsync()
         except ConnectionError:
@@ -183,7 +186,7 @@ class Drill:
         return self.connector.status.state is ConnectionState.READY
 
     async def _prove(self) -> None:
-        """The ticker that the program holds ticks, the gateway sees one session and one stream, and trade is free."""
+        """The program's ticker ticks, the gateway has one session and one stream, and orders are allowed."""
         status = self.connector.status
         assert status.may_trade is not status.read_only
         if self.row.is_known:
@@ -224,7 +227,7 @@ class Drill:
 
     @property
     def _felt_within(self) -> float:
-        """Seconds until the fault is told, or over: those numbers count that the row has set."""
+        """Seconds until the fault shows or is over. Only numbers that the row sets count."""
         policy, numbers = self.policy, self.row.policy
         attempt = policy.connect_pause + numbers.get("timeout", 0)
         probe = numbers.get("probe_after", 0) + numbers.get("probe_timeout", 0)
@@ -232,9 +235,9 @@ class Drill:
 
     @property
     def _back_within(self) -> float:
-        """Seconds from the cure to READY: a wait, and an attempt that was under way when it came.
+        """Seconds from the cure to READY: a wait, and an attempt that was under way at the cure.
 
-        Where start-up was told by a gateway without its link, that is asked again, at the pace that is allowed.
+        After a start-up without upstream, start-up runs again, at the allowed rate.
         """
         numbers = self.row.policy
         again = 10 / self.policy.send_rate if "upstream" in self.case.fault.name else 0.0

@@ -1,4 +1,4 @@
-"""A stand-in for the gateway program with a simulated gateway behind it, and what the drivers need around it."""
+"""A stand-in for the gateway program, with a simulated gateway behind it, and what the drivers need around it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from typing import Any
 import pytest
 
 from ibkr.config import Config, load_config
-from ibkr.core.facts import Now
-from ibkr.core.gateway import GatewayState, GatewayStatus
+from ibkr.core.events import Now
+from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.monitor import Monitor
-from ibkr.gateway.processes import identity
-from ibkr.gateway.store import GatewayStore
+from ibkr.gateway.gateway_monitor import GatewayMonitor
+from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.processes import process_identity
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.simulator import ThreadedGateway
 
 STAND_IN = Path(__file__).parent / "stand_in"
-SECRET = "hunter2-secret"  # the password, which must be nowhere but in the files that a user put it into
+SECRET = "hunter2-secret"  # the password; it must be only in the files that a user wrote it into
 
 # The stand-ins are shell scripts.
 collect_ignore_glob = ["test_*.py"] if sys.platform == "win32" else []
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 class Machine:
-    """A folder with the stand-in program, its configuration, and every driver's own surroundings."""
+    """A folder with the stand-in program, its configuration, and what each driver needs."""
 
     def __init__(self, folder: Path, broker: ThreadedGateway, start_script: Path = STAND_IN / "ibcstart.sh") -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Machine:
         self.plan()
 
     def write_program(self, name: str, script: Path) -> Path:
-        """A program of this name in ``bin``, which runs the script with our Python."""
+        """A program with this name in ``bin``, which runs the script with our Python."""
         path = self.bin / name
         path.write_text(f'#!/bin/sh\nSTAND_IN="{self.folder}" exec "{sys.executable}" "{script}" "$@"\n')
         path.chmod(0o755)
@@ -88,12 +88,12 @@ class Machine:
         self.ini.chmod(0o600)
 
     def plan(self, **more: object) -> None:
-        """What the next logins do, in turn."""
+        """Set what the next logins do, in order."""
         values = {"api_port": self.api_port, "broker_port": self.broker.port, **more}
         (self.folder / "plan.json").write_text(json.dumps(values))
 
     def do(self, order: str) -> None:
-        """Have the stand-in do this; returns once it has taken the order."""
+        """Make the stand-in do this. Returns once it has read the command."""
         path = self.folder / "do"
         path.with_suffix(".new").write_text(order)
         path.with_suffix(".new").rename(path)
@@ -103,7 +103,7 @@ class Machine:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """End what a test has left behind, which fails it."""
+        """End what a test has left running, and fail the test."""
         deadline = time.monotonic() + 2
         while (left := self._processes()) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -112,12 +112,12 @@ class Machine:
         assert not left, f"processes left behind: {list(left.values())}"
 
     def _processes(self) -> dict[int, str]:
-        """The running processes whose command line names this folder, where the system lets them be seen."""
+        """The running processes with this folder in their command line, where the system shows them."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if str(self.folder) in words and identity(int(folder.name)):
+                if str(self.folder) in words and process_identity(int(folder.name)):
                     found[int(folder.name)] = words
         return found
 
@@ -126,7 +126,7 @@ class Machine:
         return int((self.folder / "java.pid").read_text())
 
     def settings(self, driver: str, **more: Any) -> dict[str, Any]:
-        """The table ``[ibkr.gateway]`` of a driver."""
+        """The table ``[ibkr.gateway]`` for a driver."""
         given: dict[str, dict[str, Any]] = {
             "ibc": {
                 "version": "1045",
@@ -153,7 +153,7 @@ class Machine:
 
 @pytest.fixture
 def broker() -> Iterator[ThreadedGateway]:
-    """The simulated gateway behind the stand-in: what it keeps outlives the program."""
+    """The simulated gateway behind the stand-in. Its orders and positions remain after the program has ended."""
     with ThreadedGateway(id_hold=0) as gateway:
         yield gateway
 
@@ -169,7 +169,7 @@ def machine(tmp_path: Path, broker: ThreadedGateway, monkeypatch: pytest.MonkeyP
 
 
 class Watched:
-    """A driver, followed: the states one after the other, and waiting for one."""
+    """A driver that is monitored: its states in order, and a wait for one."""
 
     def __init__(self, cfg: Config) -> None:
         self.settings = cfg.ibkr.gateway
@@ -178,7 +178,7 @@ class Watched:
         self.states: list[GatewayStatus] = []
         self._waited_for = 0
         self._changed = asyncio.Event()
-        self.monitor = Monitor(self.driver, self._note)
+        self.monitor = GatewayMonitor(self.driver, self._note)
 
     def _note(self) -> None:
         self.states.append(self.monitor.status())
@@ -189,7 +189,7 @@ class Watched:
         return self.monitor.status()
 
     async def until(self, state: GatewayState, within: float = 10.0) -> GatewayStatus:
-        """The next of this state, after the last one that was waited for."""
+        """Wait for the next occurrence of this state, after the last one that was waited for."""
         async with asyncio.timeout(within):
             while True:
                 for number in range(self._waited_for, len(self.states)):
@@ -202,7 +202,7 @@ class Watched:
 
 @pytest.fixture
 def watched() -> Callable[[Config], Any]:
-    """Follows a driver: ``async with watched(cfg) as gateway``. The gateway is stopped at the end."""
+    """Monitors a driver: ``async with watched(cfg) as gateway``. The gateway is stopped at the end."""
 
     @asynccontextmanager
     async def watch(cfg: Config, *, leave: bool = False) -> AsyncIterator[Watched]:
@@ -223,7 +223,7 @@ def watched() -> Callable[[Config], Any]:
 
 
 class Clock:
-    """Time that a test sets: monotonic and wall time go on together, by jumps and with the real time."""
+    """A clock that a test sets. Monotonic and wall time advance together, by jumps and with real time."""
 
     def __init__(self, wall: datetime) -> None:
         self.jump_to(wall)
@@ -266,7 +266,7 @@ def state_is() -> Callable[..., Any]:
 
     async def wait(supervisor: Supervisor, holds: Callable[[Any], bool], within: float = 15.0) -> Any:
         async with asyncio.timeout(within):
-            async with aclosing(supervisor.connector.changes()) as changes:
+            async with aclosing(supervisor.connector.changes()) as changes:  # type: ignore[type-var]
                 async for status in changes:
                     if holds(status):
                         return status
@@ -277,7 +277,7 @@ def state_is() -> Callable[..., Any]:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Waits until something holds that nobody tells of, a line of a log for one."""
+    """Polls until something holds that causes no event, for example a line in a log."""
 
     async def wait(holds: Callable[[], object], within: float = 10.0) -> None:
         async with asyncio.timeout(within):
@@ -289,7 +289,7 @@ def eventually() -> Callable[..., Any]:
 
 @pytest.fixture
 def soon(stopwatch: Any) -> Callable[[], Any]:
-    """Fails when what is within took longer than a second, less what other programs took of it."""
+    """Fails if the block takes more than a second, without the time that other programs took."""
 
     @contextmanager
     def within() -> Iterator[None]:

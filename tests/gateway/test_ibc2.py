@@ -1,6 +1,6 @@
-"""The driver ``ibc2`` on the real package from PyPI, with its real ``ibcstart.sh`` and a stand-in for java.
+"""The driver ``ibc2`` with the real package from PyPI, its real ``ibcstart.sh`` and a stand-in for java.
 
-The driver ``ibc`` runs on that script, too.
+The driver ``ibc`` runs with that script, too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ibkr.core.gateway import GatewayState as S
-from ibkr.gateway.driver import DriverError
+from ibkr.core.gateway_status import GatewayState as S
+from ibkr.gateway.driver_interface import DriverError
 
 from .conftest import SECRET, Machine, free_port
 from .test_supervisor import FAST, QUICK, ready
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for java is a shell script"),
 ]
 
-SOON = 1.5  # ibc2 itself looks once a second
+SOON = 1.5  # ibc2 itself checks once per second
 
 
 ENVIRONMENT = Path(__file__).parents[2] / ".clients" / "ibc2"
@@ -32,7 +32,7 @@ ENVIRONMENT = Path(__file__).parents[2] / ".clients" / "ibc2"
 
 @pytest.fixture
 def home(tmp_path, broker, monkeypatch):
-    """An ibc2 that is set up: folder, password file, and a gateway that is installed."""
+    """A complete setup of ibc2: folder, password file, and an installed gateway."""
     folder = ENVIRONMENT
     if not (folder / ".made").exists():
         pytest.fail(f"no environment for ibc2: run 'make clients', which makes {folder}", pytrace=False)
@@ -102,7 +102,7 @@ async def test_what_ibc2_restarts_by_itself_is_left_to_it(home, supervised, stat
         home.do("crash")
         await state_is(supervisor, lambda status: status.gateway.state is S.RESTARTING, 5)
         await state_is(supervisor, ready, 30)
-        assert supervisor.store.restarts() == ()
+        assert supervisor.store.read_restarts() == ()
     assert await supervisor.driver.is_running(), "it is not ours to end"
 
 
@@ -118,7 +118,7 @@ async def test_ibc2_that_is_not_set_up(home, watched, monkeypatch):
 
 @pytest.mark.timeout(120)
 async def test_the_driver_ibc_on_the_real_start_script(home, supervised, state_is):
-    """A hang that RESTART mends; a second one that needs a kill, and a login with the second factor."""
+    """A hang that RESTART ends; a second one that needs a kill, and a login with the second factor."""
     home.write_ini(CommandServerPort=home.command_port)
     async with supervised(home.config("ibc", FAST, **QUICK)) as supervisor:
         await state_is(supervisor, ready, 30)
@@ -135,6 +135,6 @@ async def test_the_driver_ibc_on_the_real_start_script(home, supervised, state_i
 
 
 def holds_secret(machine):
-    """The files that hold the password, but for the one that it was put into."""
+    """The files that contain the password, except the file that the test wrote it into."""
     files = (path for path in machine.folder.rglob("*") if path.is_file() and path.name != "password")
     return [path for path in files if SECRET.encode() in path.read_bytes() and path != machine.ini]

@@ -1,4 +1,4 @@
-"""What IBC's lines tell, as its source has them."""
+"""What IBC's log lines mean, according to its source code."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from ibkr.core.gateway_tracker import (
     SecondFactorWanted,
     UnknownWindow,
 )
-from ibkr.gateway.ibc_log import IbcLog, latest
+from ibkr.gateway.ibc_log import IbcLogParser, latest_events
 
 AT = "2026-07-02 22:28:35"
 WHEN = datetime(2026, 7, 2, 22, 28, 35).astimezone()
@@ -25,8 +25,8 @@ def line(words):
 
 
 def read(*lines, **options):
-    log = IbcLog(**options)
-    return [event for each in lines for event in log.read(each)]
+    log = IbcLogParser(**options)
+    return [event for each in lines for event in log.parse(each)]
 
 
 @pytest.mark.parametrize(
@@ -70,21 +70,21 @@ def test_a_login_error_has_its_text_in_the_lines_below():
 
 
 def test_the_exit_code_that_a_shell_does_not_see():
-    log = IbcLog()
-    assert [*log.read(line("Exiting after error with exit code=1111"))] == []
+    log = IbcLogParser()
+    assert [*log.parse(line("Exiting after error with exit code=1111"))] == []
     assert log.exit_code == 1111
-    assert [*log.read("IBC will restart shortly")] == [RestartStarted("the gateway restarts itself")]
+    assert [*log.parse("IBC will restart shortly")] == [RestartStarted("the gateway restarts itself")]
     assert log.exit_code is None
 
 
 @pytest.mark.parametrize("tells", [False, True])
 def test_unknown_windows_only_where_their_structure_is_logged(tells):
     shown = line("Window structure for dialog entitled: News; event=Opened")
-    assert read(shown, tells_unknown_windows=tells) == ([UnknownWindow("News")] if tells else [])
+    assert read(shown, logs_unknown_windows=tells) == ([UnknownWindow("News")] if tells else [])
 
 
 def test_a_time_of_another_zone():
-    [event] = IbcLog().read(line("Login has completed"), WHEN.replace(year=2025))
+    [event] = IbcLogParser().parse(line("Login has completed"), WHEN.replace(year=2025))
     assert event == LoggedIn(WHEN.replace(year=2025))
 
 
@@ -104,4 +104,4 @@ def test_any_text_is_read(lines):
     ],
 )
 def test_what_of_the_past_still_holds(past, holds):
-    assert latest(past) == holds
+    assert latest_events(past) == holds

@@ -1,4 +1,4 @@
-"""The supervisor, on the stand-in program and a real connection: what it restarts, and what it leaves alone."""
+"""The supervisor with the stand-in program and a real connection: what it restarts, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 from ib_async import LimitOrder, Stock
 
 from ibkr.connector import IBConnector
-from ibkr.core.gateway import GatewayState as S
-from ibkr.core.restart import Act, Link
-from ibkr.core.state import ConnectionState as C
-from ibkr.core.state import UpstreamState
-from ibkr.gateway.driver import DriverError
-from ibkr.gateway.follower import GatewayFollower, ask
-from ibkr.gateway.store import GatewayStore, Request, SupervisorRuns
+from ibkr.core.gateway_status import GatewayState as S
+from ibkr.core.restart_policy import Action, PortState
+from ibkr.core.states import ConnectionState as C
+from ibkr.core.states import UpstreamState
+from ibkr.gateway.driver_interface import DriverError
+from ibkr.gateway.follower import GatewayFollower, ask_supervisor
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorRequest, SupervisorRunning
 from ibkr.gateway.supervisor import Supervisor
-from ibkr.observe.outages import OutageWatch
+from ibkr.observe.outage_tracker import OutageTracker
 
-# Everything that takes minutes in the field takes a second here.
+# Steps of some minutes in production last a second here.
 FAST = {"auto_restart": True, "restart_after": 1.0, "start_grace": 1.0, "restart_wait": 0.5, "night": "00:00-00:00"}
 QUICK = {"probe_after": 0.3, "suspect_after": 0.3, "probe_timeout": 0.8, "timeout": 0.8, "backoff_first": 0.1}
 QUICK |= {"backoff_cap": 0.2}
@@ -36,15 +36,15 @@ def in_state(state):
 
 
 async def test_a_gateway_that_hangs_is_restarted_and_orders_stay_true(machine, supervised, state_is):
-    """The command server restarts it, without a login; a program beside it has one outage and keeps its order."""
+    """The command server restarts it without a login. Another program has one outage and keeps its order."""
     cfg = machine.config("ibc", FAST, **QUICK)
     async with supervised(cfg) as supervisor:
         await state_is(supervisor, ready)
         program = IBConnector("127.0.0.1", machine.api_port, 11, policy=cfg.ibkr.policy, timeout=0.4)
-        outages, watch = [], OutageWatch()
+        outages, watch = [], OutageTracker()
         async with program:
-            watch.tell(program.status)
-            program.on_status(lambda status: outages.append(watch.tell(status)))
+            watch.update(program.status)
+            program.on_status(lambda status: outages.append(watch.update(status)))
             trade = program.ib.placeOrder(Stock("AAPL", "SMART", "USD"), LimitOrder("BUY", 10, 1.0))
             async with asyncio.timeout(5):
                 while trade.orderStatus.status != "Submitted":
@@ -52,7 +52,7 @@ async def test_a_gateway_that_hangs_is_restarted_and_orders_stay_true(machine, s
             machine.do("hang")
             await state_is(supervisor, in_state(S.RESTARTING))
             assert program.status.outages == 1
-            machine.do("wake")  # the stand-in's menu works again, as IBC's RESTART needs it to
+            machine.do("wake")  # the stand-in's menu works again; IBC's RESTART needs it
             status = await state_is(supervisor, ready)
             assert status.gateway.alert == ""
             await program.wait_ready_async(15)
@@ -60,11 +60,11 @@ async def test_a_gateway_that_hangs_is_restarted_and_orders_stay_true(machine, s
             assert len(ended) == 1
             assert trade.orderStatus.status == "Submitted"
             assert [order.order_id for order in machine.broker.orders] == [trade.order.orderId]
-        assert [restart.full_login for restart in supervisor.store.restarts()] == [False]
+        assert [restart.full_login for restart in supervisor.store.read_restarts()] == [False]
 
 
 async def test_a_hang_that_only_a_kill_ends(machine, supervised, state_is):
-    """No command server: the process is ended, and its login waits for a second factor; nothing is restarted then."""
+    """Without a command server, the process is killed. Its login then waits for a second factor: no further restart."""
     machine.write_ini(CommandServerPort=0)
     machine.plan(logins=["ok", "second factor"])
     async with supervised(machine.config("ibc", FAST, **QUICK)) as supervisor:
@@ -75,19 +75,19 @@ async def test_a_hang_that_only_a_kill_ends(machine, supervised, state_is):
         assert machine.java_pid != before
         assert "approve it in IBKR Mobile" in status.alert
         waiting = machine.java_pid
-        # Far beyond restart_after: the policy is asked five times a second all the while.
+        # Much longer than restart_after. The policy runs five times per second during this time.
         status = await state_is(supervisor, lambda status: "waits for your second factor" in status.reason)
-        seen = supervisor.seen()
-        assert (seen.link, seen.second_factor) == (Link.REFUSED, True)
+        seen = supervisor.observe()
+        assert (seen.link, seen.second_factor) == (PortState.REFUSED, True)
         now = supervisor._now()
         for seconds in (0, 600, 6000, 60_000):
             later = type(now)(now.mono + seconds, now.wall)
-            assert supervisor.policy.decide(seen, later).act is Act.NOTHING
+            assert supervisor.policy.decide(seen, later).act is Action.NOTHING
         assert machine.java_pid == waiting
         machine.do("approve")
         status = await state_is(supervisor, ready)
         assert status.alert == ""
-        assert [restart.full_login for restart in supervisor.store.restarts()] == [True]
+        assert [restart.full_login for restart in supervisor.store.read_restarts()] == [True]
 
 
 @pytest.mark.parametrize("driver", ["ibc", "command"])
@@ -110,7 +110,7 @@ async def test_watching_alone_tells_and_does_nothing(machine, supervised, state_
         status = await state_is(supervisor, lambda status: "has ended (exit code 1)" in status.reason)
         assert status.gateway.state is S.EXITED
         await eventually(lambda: "auto_restart is off" in caplog.text)
-        assert supervisor.store.restarts() == ()
+        assert supervisor.store.read_restarts() == ()
 
 
 async def test_a_dry_run_says_what_it_would_do(machine, supervised, state_is, eventually, caplog):
@@ -121,7 +121,7 @@ async def test_a_dry_run_says_what_it_would_do(machine, supervised, state_is, ev
         words = "dry run, would do start, which needs a full login: the process has ended"
         await eventually(lambda: words in caplog.text)
         assert supervisor.monitor.tracker.state is S.EXITED
-        assert supervisor.store.restarts() == ()
+        assert supervisor.store.read_restarts() == ()
 
 
 async def test_1100_is_left_to_the_gateway(machine, supervised, state_is):
@@ -129,10 +129,10 @@ async def test_1100_is_left_to_the_gateway(machine, supervised, state_is):
         await state_is(supervisor, ready)
         machine.broker.faults.lose_upstream()
         await state_is(supervisor, lambda status: status.upstream is UpstreamState.DOWN)
-        seen, now = supervisor.seen(), supervisor._now()
-        assert seen.link is Link.UPSTREAM_DOWN
+        seen, now = supervisor.observe(), supervisor._now()
+        assert seen.link is PortState.UPSTREAM_DOWN
         decision = supervisor.policy.decide(seen, type(now)(now.mono + 86_400, now.wall))
-        assert (decision.act, "1100" in decision.reason) == (Act.NOTHING, True)
+        assert (decision.act, "1100" in decision.reason) == (Action.NOTHING, True)
 
 
 @pytest.mark.rest
@@ -156,13 +156,13 @@ async def test_there_is_one_supervisor(machine, supervised, state_is):
     async with supervised(cfg) as supervisor:
         await state_is(supervisor, ready)
         other = Supervisor(cfg)
-        with pytest.raises(SupervisorRuns):
+        with pytest.raises(SupervisorRunning):
             await other.run()
-    assert not GatewayStore(cfg.ibkr.gateway).is_claimed()
+    assert not GatewayStore(cfg.ibkr.gateway).is_supervised()
 
 
 async def test_no_second_gateway_is_started_beside_one_of_somebody_else(machine):
-    """Whose login it would end."""
+    """A second gateway would end the login of the first."""
     with socket.create_server(("127.0.0.1", machine.api_port)):
         supervisor = Supervisor(machine.config("ibc", FAST, **QUICK))
         with pytest.raises(DriverError, match=f"port {machine.api_port} is open, and no process of ours has opened it"):
@@ -180,31 +180,31 @@ async def test_it_ends_what_is_its_own(machine, supervised, state_is):
 async def test_what_a_person_asks_for(machine, supervised, state_is, eventually):
     cfg = machine.config("ibc", FAST, **QUICK)
     store = GatewayStore(cfg.ibkr.gateway)
-    assert "no supervisor runs" in (await ask(store, Request("restart", "a test"))).words
+    assert "no supervisor runs" in (await ask_supervisor(store, SupervisorRequest("restart", "a test"))).message
     async with supervised(cfg) as supervisor:
         await state_is(supervisor, ready)
         machine.broker.place_order("AAPL", "BUY", 10, limit_price=1.0)
-        answer = await ask(store, Request("restart", "a test"))
-        assert (answer.is_done, "1 order works at the broker" in answer.words) == (False, True)
+        answer = await ask_supervisor(store, SupervisorRequest("restart", "a test"))
+        assert (answer.is_done, "1 order works at the broker" in answer.message) == (False, True)
         before = machine.java_pid
-        answer = await ask(store, Request("restart", "a test", with_orders=True))
-        assert (answer.is_done, answer.words) == (True, "the gateway restarts, without a login")
+        answer = await ask_supervisor(store, SupervisorRequest("restart", "a test", with_orders=True))
+        assert (answer.is_done, answer.message) == (True, "the gateway restarts, without a login")
         await eventually(lambda: machine.java_pid != before)
         await state_is(supervisor, ready)
         machine.write_ini(CommandServerPort=0)
         machine.plan(logins=["second factor"])
-        answer = await ask(store, Request("restart", "a test", with_orders=True))
-        assert (answer.is_done, answer.words) == (True, "the gateway is restarted; it needs a full login")
+        answer = await ask_supervisor(store, SupervisorRequest("restart", "a test", with_orders=True))
+        assert (answer.is_done, answer.message) == (True, "the gateway is restarted; it needs a full login")
         await state_is(supervisor, in_state(S.NEEDS_SECOND_FACTOR))
-        answer = await ask(store, Request("restart", "a test", with_orders=True))
-        assert (answer.is_done, answer.words.startswith("the gateway waits for your second factor")) == (False, True)
-        answer = await ask(store, Request("stop", "a test"))
-        assert (answer.is_done, answer.words) == (True, "the gateway is stopped")
+        answer = await ask_supervisor(store, SupervisorRequest("restart", "a test", with_orders=True))
+        assert (answer.is_done, answer.message.startswith("the gateway waits for your second factor")) == (False, True)
+        answer = await ask_supervisor(store, SupervisorRequest("stop", "a test"))
+        assert (answer.is_done, answer.message) == (True, "the gateway is stopped")
     store.close()
 
 
 async def test_another_program_sees_the_same(machine, supervised, state_is, eventually):
-    """Before, while and after a supervisor runs."""
+    """Before, during and after the run of a supervisor."""
     cfg = machine.config("ibc", FAST, **QUICK)
     told = []
     follower = GatewayFollower(cfg.ibkr.gateway, told.append)

@@ -1,4 +1,4 @@
-"""What people and machines see of the gateway's process: page, metrics, alerts, doctor; and no secret in any of it."""
+"""The gateway's process on the page, in metrics, alerts and the doctor; no secret in any of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 
 from ibkr import IBConnector
 from ibkr.config import read_settings
-from ibkr.core.gateway import GatewayState as S
-from ibkr.doctor import Level, Patient
-from ibkr.doctor.checks import gateway_process
-from ibkr.doctor.examination import examine
+from ibkr.core.gateway_status import GatewayState as S
+from ibkr.doctor import Context, Level, run_checks
+from ibkr.doctor.checks.setup_checks import CONFIGURATION, GATEWAY_PROCESS
 from ibkr.gateway.follower import follow_gateway
-from ibkr.observe.command import CommandSink
+from ibkr.observe.command_sink import CommandSink
 from ibkr.observe.history import History
-from ibkr.web.server import listen, serve
-from ibkr.web.settings import WebSettings
-from ibkr.web.site import Site
+from ibkr.web.connector_view import ConnectorView
+from ibkr.web.http_server import listen, serve
+from ibkr.web.view_registry import ViewRegistry
+from ibkr.web.web_settings import WebSettings
 
 from ..web.conftest import Visitor
 from .conftest import SECRET
@@ -32,19 +32,22 @@ async def page_of(cfg, history):
     """``ibkr serve`` in this process."""
     connector = IBConnector("127.0.0.1", cfg.ibkr.port, 12, policy=cfg.ibkr.policy)
     web = WebSettings(port=0, stats_every=0.05)
-    site = Site(connector, web, history=History(history), gateway=cfg.ibkr.gateway)
+    view = ConnectorView(connector, web, history=History(history), gateway=cfg.ibkr.gateway, is_held=True)
     listening = listen(web)
-    site.open()
-    site.hold()
+    view.open()
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(site, listening, stop))
+    serving = asyncio.create_task(serve(ViewRegistry(web, view), listening, stop))
+    connecting = asyncio.create_task(connector.connect_async(wait=True))
     try:
-        yield Visitor(listening.getsockname()[1])
+        async with follow_gateway(cfg.ibkr.gateway, connector):
+            yield Visitor(listening.getsockname()[1])
     finally:
         stop.set()
         await serving
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
         await connector.disconnect_async()
-        await site.close()
+        await view.close()
 
 
 @pytest.mark.slow
@@ -95,7 +98,7 @@ def holds_secret(path):
 
 
 async def test_an_alert_rings_once_for_each_cause(machine, supervised, state_is, tmp_path):
-    """While the outage's own alert is up, too: the phone rings for the second factor."""
+    """Even during the outage's own alert, a pending second factor sends another alert."""
     rung = tmp_path / "rung"
     ring = tmp_path / "bin" / "ring"
     ring.write_text(f'#!/bin/sh\ncat >> "{rung}"; echo >> "{rung}"\n')
@@ -111,16 +114,16 @@ async def test_an_alert_rings_once_for_each_cause(machine, supervised, state_is,
         machine.do("approve")
         await state_is(supervisor, ready)
     for status in told:
-        sink.tell(status)
+        sink.handle(status)
     lines = [json.loads(line) for line in rung.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["alert", "alert", "recovery"]
-    # Which of the two comes first is chance; the second one names both.
+    # Either cause may come first; the second alert names both.
     assert "second factor" in lines[1]["alert"]
     assert "lasted" in lines[1]["alert"]
 
 
 async def test_the_status_of_any_program(machine, supervised, state_is, state_of):
-    """A connector that follows the process explains the port that refuses."""
+    """A connector that monitors the process explains why the port refuses connections."""
     cfg = machine.config("ibc", **QUICK)
     connector = IBConnector("127.0.0.1", cfg.ibkr.port, 13, policy=cfg.ibkr.policy)
     async with follow_gateway(cfg.ibkr.gateway, connector):
@@ -134,6 +137,9 @@ async def test_the_status_of_any_program(machine, supervised, state_is, state_of
             await connector.disconnect_async()
 
 
+CHECKS = [CONFIGURATION, GATEWAY_PROCESS]
+
+
 @pytest.mark.parametrize(
     ("gateway", "level", "words"),
     [
@@ -143,17 +149,11 @@ async def test_the_status_of_any_program(machine, supervised, state_is, state_of
 )
 async def test_the_doctor_looks_at_the_driver(machine, gateway, level, words):
     settings = partial(read_settings, port=machine.api_port, gateway=machine.settings("ibc", **gateway))
-    [_, found] = [each async for each in examine(Patient(settings, [900]), checks())]
+    [_, found] = [each async for each in run_checks(Context(settings, [900]), CHECKS)]
     assert (found.level, words in found.message) == (level, True)
     assert SECRET not in str(found)
 
 
 async def test_the_doctor_without_a_driver(machine):
-    [_, found] = [each async for each in examine(Patient(read_settings, [900]), checks())]
+    [_, found] = [each async for each in run_checks(Context(read_settings, [900]), CHECKS)]
     assert (found.level, found.message[:23]) == (Level.OK, "no driver is configured")
-
-
-def checks():
-    from ibkr.doctor.checks import configuration
-
-    return [configuration.CHECK, gateway_process.CHECK]

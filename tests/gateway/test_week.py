@@ -1,7 +1,7 @@
-"""A week of a gateway, speeded up: the clock jumps from one event to the next, all else is real.
+"""A week of a gateway, at high speed: the clock jumps from event to event, everything else is real.
 
-It is the week in which New York's clocks go forward: every night the gateway restarts itself; once it crashes, once it
-hangs; on Sunday IB asks for a new login.
+In this week, New York's clocks go forward. The gateway restarts itself every night; it crashes once and hangs once; on
+Sunday IB requires a new login.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ibkr.core.gateway import GatewayState as S
-from ibkr.core.state import UpstreamState
-from ibkr.gateway.store import GatewayStore
+from ibkr.core.gateway_status import GatewayState as S
+from ibkr.core.states import UpstreamState
+from ibkr.gateway.gateway_store import GatewayStore
 
 from .conftest import Clock
 from .test_supervisor import QUICK, in_state, ready
@@ -26,7 +26,7 @@ MONDAY = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 @pytest.mark.rest
 @pytest.mark.timeout(240)
 async def test_a_week(machine, supervised, state_is, eventually, caplog):
-    # Over 40 lines by its story.
+    # Over 40 lines because it tells the story of one week.
     caplog.set_level(logging.INFO, "ibkr.gateway")
     clock = Clock(MONDAY)
     alerts = [""]
@@ -86,7 +86,7 @@ async def test_a_week(machine, supervised, state_is, eventually, caplog):
 
         await nightly(4)
         await nightly(5)
-        clock.jump_to(at(6, 6, 0))  # Sunday 01:00 in New York: the login is void
+        clock.jump_to(at(6, 6, 0))  # Sunday 01:00 in New York: the login has expired
         machine.plan(restart_login="second factor")
         machine.do("nightly")
         await wait.until(in_state(S.NEEDS_SECOND_FACTOR))
@@ -98,7 +98,7 @@ async def test_a_week(machine, supervised, state_is, eventually, caplog):
         await nightly(7)
         assert supervisor.status.alert == ""
     check_diary([record for record in caplog.records if record.name == "ibkr.gateway"], alerts)
-    restarts = GatewayStore(cfg.ibkr.gateway).restarts()
+    restarts = GatewayStore(cfg.ibkr.gateway).read_restarts()
     assert [(f"{restart.at:%a %H:%M}", restart.full_login) for restart in restarts] == [
         ("Tue 15:00", True),
         ("Thu 16:10", False),
@@ -106,12 +106,12 @@ async def test_a_week(machine, supervised, state_is, eventually, caplog):
 
 
 def at(day, hour, minute):
-    """That many days after Monday."""
+    """This many days after Monday."""
     return (MONDAY + timedelta(days=day)).replace(hour=hour, minute=minute)
 
 
 class Wait:
-    """Waits for a state of the status or a line of the log, and sees that nothing is done."""
+    """Waits for a state of the status or for a log line, or checks that nothing is done."""
 
     def __init__(self, supervisor, state_is, eventually, caplog):
         self._supervisor, self._state_is, self._eventually, self._caplog = supervisor, state_is, eventually, caplog
@@ -123,16 +123,16 @@ class Wait:
         await self._eventually(lambda: words in self._caplog.text)
 
     async def nothing_happens(self):
-        """The policy has been asked again, twice, and has done nothing."""
+        """The policy has run twice more, and has done nothing."""
         lines = [record for record in self._caplog.records if record.levelno >= logging.WARNING]
         for _ in range(2):
-            await asyncio.sleep(0.25)  # more than a tick: what is awaited is that nothing comes
+            await asyncio.sleep(0.25)  # longer than a tick: nothing must come in this time
         now = [record for record in self._caplog.records if record.levelno >= logging.WARNING]
         assert [record.getMessage() for record in now[len(lines) :] if record.name == "ibkr.gateway"] == []
 
 
 def check_diary(records, alerts):
-    """What went wrong and what was done is a WARNING, and nothing else is; whoever reads it knows the week."""
+    """Each problem and each action is a WARNING, and nothing else is. A reader of the log knows the week."""
     assert [record.getMessage() for record in records if record.levelno >= logging.WARNING] == [
         "the gateway's process has ended (exit code 137)",
         "start, which needs a full login: the process has ended (exit code 137)",

@@ -1,4 +1,4 @@
-"""Section 3 of the specification: ``is_connected()`` flips against a real paper-trading TWS. Read-only, opt-in.
+"""Section 3 of the specification with a real paper-trading TWS: ``is_connected()`` flips. Read-only, opt-in.
 
 ``IBKR_LIVE_PORT=7497 pytest -m live``
 """

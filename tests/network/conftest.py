@@ -1,4 +1,4 @@
-"""A simulated gateway on one host of a network, a connector on another, and a network between them that fails."""
+"""A simulated gateway on one host, a connector on another, and a network between them that fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
 from ibkr.simulator import ThreadedGateway
-from tests.given import AAPL, NextTick
+from tests.fixture_types import AAPL, NextTick
 
 from .lab import GATEWAY, Lab, missing
 
@@ -37,7 +37,7 @@ def lab(able: None) -> Iterator[Lab]:
 
 @pytest.fixture
 def new_gateway(lab: Lab) -> Iterator[NewGateway]:
-    """Makes gateways on their host. An id is free as soon as its client is gone."""
+    """Makes gateways on their host. A client id is free once its client has disconnected."""
     made: list[ThreadedGateway] = []
 
     def make(host: str = "0.0.0.0") -> ThreadedGateway:
@@ -53,12 +53,12 @@ def new_gateway(lab: Lab) -> Iterator[NewGateway]:
 
 @pytest.fixture
 def gateway(new_gateway: NewGateway) -> ThreadedGateway:
-    """One that listens on every address."""
+    """A gateway that listens on every address."""
     return new_gateway()
 
 
 class Watched:
-    """A connector with the numbers that everybody has, one ticker, and all that it has said."""
+    """A connector with the default settings and one ticker, and a record of its statuses."""
 
     def __init__(self, next_tick: NextTick, host: str) -> None:
         self.connector = IBConnector(host, PORT, 7, policy=Policy(region="none"))
@@ -67,7 +67,7 @@ class Watched:
         self._next_tick = next_tick
 
     async def connect(self) -> None:
-        """Connected, and ticking."""
+        """Connect, and wait for a tick."""
         await self.connector.connect_async()
         self.ticker = self.connector.ib.reqMktData(AAPL)
         await self._next_tick(self.ticker)
@@ -78,7 +78,7 @@ class Watched:
         await self._next_tick(self.ticker)
 
     def states(self) -> set[ConnectionState]:
-        """Those that it has been in."""
+        """The states that it was in."""
         return {status.state for status in self.said}
 
 

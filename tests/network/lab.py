@@ -1,6 +1,6 @@
-"""A network of three hosts in this machine: the client, a router, the gateway; and what can go wrong between them.
+"""A network of three hosts on this machine (client, router, gateway), and the failures of a network.
 
-Each host is a network namespace, so nothing of this is seen outside. It needs root, iproute2 and iptables.
+Each host is a network namespace, so nothing is visible outside. It needs root, iproute2 and iptables.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 def missing() -> str:
-    """What this machine lacks for it, in words; empty if nothing."""
+    """What this machine lacks for it, as text; empty if nothing."""
     programs = [program for program in ("ip", "iptables") if shutil.which(program) is None]
     if programs:
         return f"{' and '.join(programs)} not found (Debian: apt install iproute2 iptables)"
@@ -36,7 +36,7 @@ def missing() -> str:
 
 
 def run(*command: object) -> str:
-    """Run a command. Raises ``RuntimeError`` with what it said."""
+    """Run a command. Raises ``RuntimeError`` with its output."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -57,7 +57,7 @@ class Host:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Sockets that this thread makes meanwhile, and threads that it starts, are on this host."""
+        """New sockets of this thread, and the threads that it starts, are on this host."""
         here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             _enter(Path("/run/netns", self.name))
@@ -67,12 +67,12 @@ class Host:
             os.close(here)
 
     def remove(self) -> None:
-        """It ends with the last socket in it."""
+        """Remove it. It ends with the last socket in it."""
         run("ip", "netns", "del", self.name)
 
 
 class Lab:
-    """Client and gateway in networks of their own, with a router between them."""
+    """Client and gateway in separate networks, with a router between them."""
 
     def __init__(self) -> None:
         number = next(_numbers)
@@ -96,38 +96,38 @@ class Lab:
             host.remove()
 
     def drop(self, *match: object) -> None:
-        """The router drops what fits from now on; everything, if nothing is named. No host is told."""
+        """The router drops matching packets from now on, or all of them. No host is informed."""
         self.router.run("iptables", "-w", "-I", "FORWARD", *match, "-j", "DROP")
 
     def mend(self) -> None:
-        """The router drops nothing any more."""
+        """The router drops nothing."""
         self.router.run("iptables", "-w", "-F", "FORWARD")
 
     def translate(self, ports: str) -> None:
-        """From now on the router is a NAT: connections of the client's leave from these ports of its own."""
+        """The router is a NAT from now on: connections of the client leave from these ports of the router."""
         self.router.run("iptables", "-w", "-t", "nat", "-F", "POSTROUTING")
         masquerade = ("-p", "tcp", "-j", "MASQUERADE", "--to-ports", ports)
         self.router.run("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-o", "to2", *masquerade)
-        # What comes for a connection that it has no entry for is dropped.
+        # It drops packets of connections without an entry.
         self.router.run("iptables", "-w", "-F", "INPUT")
         self.router.run("iptables", "-w", "-A", "INPUT", "-i", "to2", "-j", "DROP")
 
     def forget_translations(self) -> None:
-        """The NAT loses its entries, as Linux' masquerading does when an interface goes down."""
+        """The NAT loses its entries, as Linux masquerading does when an interface goes down."""
         self.router.run("ip", "link", "set", "to2", "down")
         self.router.run("ip", "link", "set", "to2", "up")
 
     def take_address(self, address: str) -> None:
-        """The client's network is gone with this address."""
+        """The client's network with this address goes away."""
         self.client.run("ip", "addr", "del", f"{address}/24", "dev", "eth0")
 
     def give_address(self, address: str) -> None:
-        """The client's network is there, with this address."""
+        """The client's network comes up, with this address."""
         self.client.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
         self.client.run("ip", "route", "replace", "default", "via", "10.1.1.1")
 
     def sessions(self) -> int:
-        """TCP connections that the gateway's kernel holds for established."""
+        """The number of TCP connections that are established for the gateway's kernel."""
         return len(self.gateway.run("ss", "-Htn", "state", "established").splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Networks that change: a gateway that moves, a NAT that forgets, a VPN that comes back otherwise."""
+"""Networks that change: a gateway that moves, a NAT that forgets, a VPN that returns with another address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ibkr import ConnectionState
 from ibkr.simulator import ThreadedGateway
-from tests.given import StateOf, Stopwatch
+from tests.fixture_types import StateOf, Stopwatch
 
 from .conftest import NewGateway, Watch, Watched
 from .lab import CLIENT, CLIENT_LATER, GATEWAY, MOVED, Lab
@@ -78,7 +78,7 @@ async def test_a_nat_that_forgets(
 async def test_a_nat_that_forgets_and_says_so(
     lab: Lab, gateway: ThreadedGateway, watch: Watch, stopwatch: Stopwatch, state_of: StateOf
 ) -> None:
-    """It resets what it has no entry for, as some do. Nothing is cut."""
+    """It resets connections without an entry, as some NATs do. No packet is dropped."""
     lab.translate("20000-29999")
     lab.router.run("iptables", "-w", "-F", "INPUT")
     watched = watch()

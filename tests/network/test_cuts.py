@@ -1,4 +1,4 @@
-"""A network that is cut for a while: back within 1.5 s of its return, and no order arrives late."""
+"""A network that is cut for a while: READY within 1.5 s after its return, and no order arrives late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ib_async import MarketOrder
 
 from ibkr import ConnectionState
 from ibkr.simulator import ThreadedGateway
-from tests.given import AAPL, StateOf, Stopwatch
+from tests.fixture_types import AAPL, StateOf, Stopwatch
 
 from .conftest import READY, Watch
 from .lab import CLIENT, GATEWAY, Lab
@@ -75,7 +75,7 @@ async def test_an_order_placed_into_a_cut_never_arrives_late(
     await asyncio.sleep(15 - placed_after)
     lab.mend()
     await watched.back()
-    await asyncio.sleep(3)  # for what would come late, there is nothing to wait for
+    await asyncio.sleep(3)  # nothing more must arrive in this time
     assert gateway.seen.received("placeOrder") == []
     unconfirmed = watched.connector.status.unconfirmed
     assert [order.order_id for order in unconfirmed] == [trade.order.orderId]
@@ -110,7 +110,7 @@ async def test_loss_of_15_percent_is_no_outage(lab: Lab, gateway: ThreadedGatewa
 async def test_a_black_hole_for_large_packets_is_never_called_ready(
     lab: Lab, gateway: ThreadedGateway, watch: Watch, state_of: StateOf
 ) -> None:
-    """Small messages pass, and start-up's answers do not: as where a VPN's MTU is not found out."""
+    """Small messages pass and start-up's answers do not, as with an undiscovered MTU of a VPN."""
     watched = watch()
     await watched.connect()
     lab.drop("-m", "length", "--length", "300:65535")

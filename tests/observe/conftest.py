@@ -1,4 +1,4 @@
-"""Statuses as the machine would publish them, and telling a sink a story of them."""
+"""Statuses as the machine would publish them, and a fixture that tells them to a sink."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from ibkr.core.outage import follow_outage
-from ibkr.core.state import ConnectionState, SessionState
+from ibkr.core.outage import update_outage
+from ibkr.core.states import ConnectionState, SessionState
 from ibkr.core.status import Status
+from ibkr.observe.outage_tracker import OutageTracker
 
 T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 def at() -> Callable[..., Status]:
-    """``at(seconds, state, ...)``: a status that began so many seconds after 14:30."""
+    """``at(seconds, state, ...)``: a status that began this many seconds after 14:30."""
 
     def make(seconds: float, state: ConnectionState, reason: str = "", **more: object) -> Status:
         now = T0 + timedelta(seconds=seconds)
@@ -41,25 +42,26 @@ def at() -> Callable[..., Status]:
 
 
 class Story:
-    """Statuses in order: adds to each what the machine says of outages by then."""
+    """Statuses in order. Adds to each what the machine would say about outages."""
 
     def __init__(self) -> None:
         self._last = Status(ConnectionState.DISCONNECTED, "", T0, T0, False, "", False, "", 0)
 
     def __call__(self, status: Status) -> Status:
         last = self._last
-        outage = follow_outage(last.outage, last.state, vars(status), status.since)
+        outage = update_outage(last.outage, last.state, vars(status), status.since)
         self._last = replace(status, outage=outage, outages=outage.number if outage else 0)
         return self._last
 
 
 @pytest.fixture
 def tell() -> Callable[..., Any]:
-    """``tell(sink, status)``: gives what the sink's method of that name gives, each sink with a story of its own."""
+    """``tell(sink, status)``: returns the result of the sink's method. Each sink has its own story."""
     stories: dict[int, tuple[object, Story]] = {}
 
     def say(sink: Any, status: Status) -> Any:
         _, story = stories.setdefault(id(sink), (sink, Story()))
-        return sink.tell(story(status))
+        method = sink.update if isinstance(sink, OutageTracker) else sink.handle
+        return method(story(status))
 
     return say

@@ -1,4 +1,4 @@
-"""No account id leaves through a logger that a mask is on."""
+"""A logger with an account mask writes no account id."""
 
 import gc
 import logging
@@ -16,9 +16,9 @@ def lines(caplog):
 
 @pytest.fixture
 def mask():
-    """A mask that knows one id without the usual shape, on two loggers for the time of the test."""
+    """A mask that knows one id of an unusual form, on two loggers during the test."""
     mask = AccountMask()
-    mask.learn(["ODD-ACCOUNT-9", ""])
+    mask.add_accounts(["ODD-ACCOUNT-9", ""])
     undo = mask_loggers(["ibkr.test", "ib_async.test"], mask)
     yield mask
     undo()
@@ -47,7 +47,7 @@ def test_the_text_of_an_exception(mask, lines, caplog):
     assert "ValueError: no such account: DU***67" in text
     assert "Traceback" in text
     assert "DU1234567" not in text
-    # A handler that prints exceptions in a way of its own finds none.
+    # A handler that formats exceptions itself finds none.
     assert caplog.records[0].exc_info is None
 
 
@@ -72,7 +72,7 @@ def test_arguments_that_do_not_fit_are_masked_too(mask, lines):
 
 
 def test_an_id_that_begins_with_another_is_masked_whole(mask, lines):
-    mask.learn(["ACC-1", "ACC-1-LONG"])
+    mask.add_accounts(["ACC-1", "ACC-1-LONG"])
     logging.getLogger("ibkr.test").info("ACC-1-LONG")
     assert lines()[0].endswith("AC***NG")
 
@@ -83,7 +83,7 @@ def test_show_accounts_turns_it_off(mask, lines):
     assert "DU1234567 ODD-ACCOUNT-9" in lines()[0]
 
 
-def test_alone_on_a_handler_it_does_the_same(lines, caplog):
+def test_a_mask_on_a_handler(lines, caplog):
     mask = AccountMask()
     caplog.handler.addFilter(mask)
     try:
@@ -99,10 +99,10 @@ def test_the_last_of_several_takes_it_off(lines):
     log = logging.getLogger("ibkr.several")
     log.addFilter(logging.Filter())
     first, second, showing = AccountMask(), AccountMask(), AccountMask(show_accounts=True)
-    first.learn(["ODD-1"])
+    first.add_accounts(["ODD-1"])
     undo_first = mask_loggers([log.name], first)
     twin = AccountMask()
-    twin.learn(["ODD-1"])
+    twin.add_accounts(["ODD-1"])
     undo_twin = mask_loggers([log.name], twin)
     undo_second = mask_loggers([log.name], second)
     undo_showing = mask_loggers([log.name], showing)
@@ -133,7 +133,7 @@ def test_a_mask_goes_with_its_owner(lines):
 
 
 def test_the_loggers_that_the_client_library_has():
-    """The names are the library's own; when it renames one, this fails."""
+    """The names are the library's own. The test fails when the library renames one."""
     import eventkit.event
     import ib_async
 

@@ -1,4 +1,4 @@
-"""History in a real file: what is in it, how much, and what is left after a SIGKILL."""
+"""The history in a real file: its content, its limits, and what is left after a SIGKILL."""
 
 import sqlite3
 import subprocess
@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ibkr.core.errors import ConfigError
-from ibkr.core.gap import GapReport
-from ibkr.core.state import ConnectionState as S
+from ibkr.core.gap_report import GapReport
+from ibkr.core.states import ConnectionState as S
 from ibkr.observe.history import NOT_WATCHED, History
-from ibkr.web.band import band
+from ibkr.web.timeline import build_timeline
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now, tell):
         at(7, S.READY),
     ):
         tell(history, status)
-    history.tell_gap(
+    history.add_gap_report(
         GapReport(at(5, S.READY).since, at(7, S.READY).since, "reset", incomplete=("DU1234567",) * 300, outage=1)
     )
     now[0] += 9
@@ -60,7 +60,7 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now, tell):
     since = at(6, S.READY).since
     assert [change.state for change in history.changes(since)] == ["RECONNECTING", "READY", NOT_WATCHED]
     history.close()
-    assert len(history_states(path)) == 5  # nothing was told: no second end
+    assert len(history_states(path)) == 5  # no status since then, so no second end
 
 
 def history_states(path):
@@ -84,26 +84,28 @@ def test_it_is_bounded(at, path, tell):
 
 def test_a_gap_report_goes_to_its_own_outage_though_the_next_has_begun(at, tell):
     history = History()
-    history.tell_gap(report := GapReport(at(4.99, S.READY).since, at(6, S.READY).since, "reset", outage=1))  # of none
+    history.add_gap_report(
+        report := GapReport(at(4.99, S.READY).since, at(6, S.READY).since, "reset", outage=1)
+    )  # it belongs to no outage
     for seconds, state in ((0, S.READY), (5, S.RECONNECTING), (6, S.READY), (6.1, S.RECONNECTING)):
         tell(history, at(seconds, state))
-    history.tell_gap(report)
+    history.add_gap_report(report)
     assert [outage["gap"] is not None for outage in history.outages()] == [False, True]
-    history.tell_gap(GapReport(report.start, report.end, "the program had disconnected"))
+    history.add_gap_report(GapReport(report.start, report.end, "the program had disconnected"))
     assert [outage["gap"] and outage["gap"]["cause"] for outage in history.outages()] == [None, "reset"]
     history.close()
 
 
 def test_an_outage_whose_end_was_dropped_on_the_way_does_not_last_for_ever(at, tell):
     class Slow(list):
-        tell = list.append
+        handle = list.append
 
     statuses = Slow()
     for seconds, state in ((0, S.READY), (1, S.RECONNECTING), (2, S.READY), (3, S.RECONNECTING), (4, S.READY)):
         tell(statuses, at(seconds, state))
     history = History()
     for number in (0, 1, 3, 4):
-        history.tell(statuses[number])
+        history.handle(statuses[number])
     ends = [(outage["seconds"], outage["outcome"]) for outage in history.outages()]
     assert ends == [(1.0, "recovered"), (2.0, "unknown")]
     history.close()
@@ -119,7 +121,7 @@ def test_it_works_in_memory(at, tell):
 def test_what_could_not_be_written_is_written_with_the_next_status(at, path, tell):
     history = History(path)
     tell(history, at(0, S.READY))
-    history._db.execute("PRAGMA query_only = ON")  # as a full disk would
+    history._db.execute("PRAGMA query_only = ON")  # as on a full disk
     with pytest.raises(sqlite3.OperationalError):
         tell(history, lost := at(1, S.RECONNECTING))
     history._db.execute("PRAGMA query_only = OFF")
@@ -133,8 +135,8 @@ WRITER = """
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ibkr.core.outage import follow_outage
-from ibkr.core.state import ConnectionState as S
+from ibkr.core.outage import update_outage
+from ibkr.core.states import ConnectionState as S
 from ibkr.core.status import Status
 from ibkr.observe.history import History
 
@@ -145,9 +147,9 @@ while True:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
     state = S.READY if number % 2 else S.RECONNECTING
     status = Status(state, str(number), now, now, False, "", False, "here", 1)
-    outage = follow_outage(outage, before, vars(status), now)
+    outage = update_outage(outage, before, vars(status), now)
     before = state
-    history.tell(replace(status, outage=outage))
+    history.handle(replace(status, outage=outage))
     print(number, flush=True)
 """
 
@@ -165,7 +167,7 @@ def test_killed_in_the_middle_of_writing_nothing_before_the_last_change_is_lost(
     assert end.state == NOT_WATCHED
     written = [int(change.reason) for change in changes]
     assert written == list(range(1, len(written) + 1))
-    assert len(written) in (last, last + 1)  # the one that was being told may be there
+    assert len(written) in (last, last + 1)  # the change that was being written may be there
     outages = history.outages(limit=1000)
     assert len(outages) == len(written) // 2
     assert all(outage["outcome"] for outage in outages), "one left open by the dead has no end"
@@ -179,7 +181,7 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
     for _ in range(7):
         now[0] += 9
         tell(history, ready)
-    history._files.close()  # as a kill would
+    history._files.close()  # as after a kill
     history = History(path, clock=lambda: now[0])
     assert history.changes()[-1].at - ready.since == timedelta(seconds=54)
     history.close()
@@ -188,20 +190,20 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
 @pytest.mark.parametrize("jump", [86400.0, 90.0, -90.0, -86400.0])
 @pytest.mark.parametrize("told", [True, False])
 def test_a_clock_that_jumps_adds_nothing_to_what_was_watched(at, now, jump, told):
-    """It is set, or the machine sleeps; whether or not a status is told afterwards."""
+    """The clock is set, or the machine sleeps; with or without a status afterwards."""
     ahead = [0.0]
     history = History(clock=lambda: now[0] + ahead[0], monotonic=lambda: now[0])
-    history.tell(ready := at(0, S.READY))
+    history.handle(ready := at(0, S.READY))
     now[0] += 5
     ahead[0] = jump
     if told:
-        history.tell(ready)
+        history.handle(ready)
     now[0] += 5
     changes = history.changes()
     now[0] += 5
     assert history.changes() == changes, "once for each jump"
     until = datetime.fromtimestamp(now[0] + ahead[0], UTC)
-    seconds = band(changes, until)
+    seconds = build_timeline(changes, until)
     if jump > 0:
         assert seconds["watched_seconds"] >= 5
     assert seconds["ready_seconds"] == seconds["watched_seconds"] <= 15
@@ -212,11 +214,11 @@ def test_a_clock_that_jumps_adds_nothing_to_what_was_watched(at, now, jump, told
 def test_a_clock_that_is_slewed_is_no_jump(at, now):
     ahead = [0.0]
     history = History(clock=lambda: now[0] + ahead[0], monotonic=lambda: now[0])
-    history.tell(ready := at(0, S.READY))
+    history.handle(ready := at(0, S.READY))
     for _ in range(100):
         now[0] += 60
         ahead[0] += 0.03
-        history.tell(ready)
+        history.handle(ready)
     assert [change.state for change in history.changes()] == ["READY"]
     history.close()
 
@@ -231,7 +233,9 @@ def test_a_history_in_memory_leaves_no_file(where, tmp_path, monkeypatch):
 def test_a_claim_that_cannot_be_made_is_not_another_programs(path):
     claim = path.with_name("history.db-owner")
     claim.mkdir()
-    with pytest.raises(ConfigError, match=r"history.*history\.db-owner.*cannot be used.*may we write") as refused:
+    with pytest.raises(
+        ConfigError, match=r"history.*history\.db-owner.*used.*check that this user may write"
+    ) as refused:
         History(path)
     assert "another program" not in str(refused.value)
     claim.rmdir()

@@ -7,9 +7,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from ibkr.core.state import ConnectionState as S
-from ibkr.core.state import FarmState
-from ibkr.core.stats import Stats, Subscriptions
+from ibkr.core.states import ConnectionState as S
+from ibkr.core.states import FarmState
+from ibkr.core.stats import Stats, SubscriptionCounts
 from ibkr.observe.metrics import Metrics
 from ibkr.observe.sink import Relay
 
@@ -39,7 +39,7 @@ NAMES = {
 
 
 class Nothing:
-    def tell(self, status) -> None: ...
+    def handle(self, status) -> None: ...
 
     def close(self) -> None: ...
 
@@ -64,7 +64,7 @@ def rig(at, tell):
     stats[0] = Stats(
         at(20, S.READY).since,
         attempts=3,
-        subscriptions=Subscriptions(1, 2, 3, 4),
+        subscriptions=SubscriptionCounts(1, 2, 3, 4),
         bytes_in=1000,
         messages_in=10,
         probes=2,

@@ -1,20 +1,19 @@
-"""A sink that is slow, stuck or broken costs statuses of its own, and nobody's time."""
+"""A sink that is slow, stuck or broken loses statuses of its own, and delays nobody."""
 
 import logging
 import threading
-import time
 
-from ibkr.core.state import ConnectionState as S
+from ibkr.core.states import ConnectionState as S
 from ibkr.observe.sink import Relay
 
 
 class Gate:
-    """A sink that waits for leave with its first status."""
+    """A sink that waits for a permission with its first status."""
 
     def __init__(self) -> None:
         self.entered, self.leave, self.told, self.closed = threading.Event(), threading.Event(), [], False
 
-    def tell(self, status) -> None:
+    def handle(self, status) -> None:
         self.entered.set()
         assert self.leave.wait(10)
         self.told.append(status)
@@ -23,15 +22,15 @@ class Gate:
         self.closed = True
 
 
-def test_a_stuck_sink_delays_nobody_and_keeps_the_latest(at, caplog):
+def test_a_stuck_sink_delays_nobody_and_keeps_the_latest(at, caplog, stopwatch):
     sink = Gate()
     relay = Relay(sink, limit=3, repeat=60)
     relay(at(0, S.READY))
     assert sink.entered.wait(10)
-    began = time.monotonic()
+    elapsed = stopwatch()
     for second in range(1, 1001):
         relay(at(second, S.READY))
-    assert time.monotonic() - began < 1
+    assert elapsed() < 1
     assert relay.dropped == 997
     assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1  # one line, not 997
     sink.leave.set()
@@ -44,7 +43,7 @@ def test_a_failing_sink_is_counted_logged_with_its_traceback_and_asked_again(at,
     failing = threading.Semaphore(0)
 
     class Broken(Gate):
-        def tell(self, status) -> None:
+        def handle(self, status) -> None:
             failing.release()
             raise OSError("disk full")
 
@@ -63,7 +62,7 @@ def test_the_last_status_comes_again_until_there_is_news(at):
     times = threading.Semaphore(0)
 
     class Counting(Gate):
-        def tell(self, status) -> None:
+        def handle(self, status) -> None:
             self.told.append(status)
             times.release()
 
@@ -72,12 +71,12 @@ def test_the_last_status_comes_again_until_there_is_news(at):
     relay(at(0, S.READY))
     for _ in range(4):
         assert times.acquire(timeout=10)
-    relay.hand(lambda gap: sink.told.append(gap), "a gap")  # comes once: it is no status
+    relay.submit(lambda gap: sink.told.append(gap), "a gap")  # it comes once, because it is no status
     for _ in range(4):
         assert times.acquire(timeout=10)
     assert relay.close(10)
     assert sink.told.count("a gap") == 1
-    relay(at(1, S.READY))  # after the end: nothing begins anew
+    relay(at(1, S.READY))  # after the end, this starts nothing
 
 
 def test_a_sink_that_hangs_is_left_behind(at, caplog):
@@ -86,7 +85,7 @@ def test_a_sink_that_hangs_is_left_behind(at, caplog):
     relay(at(0, S.READY))
     assert sink.entered.wait(10)
     assert not relay.close(0.01)
-    assert "left behind" in caplog.text
+    assert "left running" in caplog.text
     sink.leave.set()
     assert relay.close(10)
 

@@ -1,4 +1,4 @@
-"""docs/codes.md is what its generator writes."""
+"""docs/codes.md is the output of its generator."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What 'make package' has built: what is in it, and what type checkers make of it where it is installed."""
+"""The results of 'make package': their files, and type checks of a user's program where they are installed."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import ibkr
-from ibkr.observe.command import CommandSink
+from ibkr.observe.command_sink import CommandSink
 from ibkr.observe.history import History
 from ibkr.observe.sink import Relay
 
 ROOT = Path(__file__).parents[2]
-# An environment that has the wheel and what it asks for, and nothing else.
+# An environment with the wheel and its dependencies only.
 INSTALLED = ROOT / ".package" / "bin"
 PYRIGHT = ROOT / ".npm" / "node_modules" / "pyright" / "index.js"
 
@@ -25,26 +25,26 @@ pytestmark = [pytest.mark.package, pytest.mark.timeout(180)]
 
 
 def tracked(*under: str) -> set[str]:
-    """The files of the repository."""
+    """The files in the repository."""
     done = subprocess.run(["git", "ls-files", "-z", *under], cwd=ROOT, capture_output=True, text=True, check=True)
     return {name for name in done.stdout.split("\0") if name}
 
 
 def built(pattern: str) -> Path:
-    """The one file of that kind which was built."""
+    """The one built file of this kind."""
     [file] = (ROOT / "dist").glob(pattern)
     return file
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """In the environment of the wheel, where nothing of this repository is configured."""
+    """Run it in the wheel's environment, without this repository's configuration."""
     env = os.environ | {"PATH": f"{INSTALLED}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=170)
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """A user's program, in a folder of its own."""
+    """A user's program, in a separate folder."""
     return Path(shutil.copy(ROOT / "tests" / "typing" / "user.py", tmp_path))
 
 

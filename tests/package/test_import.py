@@ -1,4 +1,4 @@
-"""What ``import ibkr`` costs and offers, seen by a fresh interpreter."""
+"""The cost of ``import ibkr`` and its public names, in a new interpreter."""
 
 import importlib.metadata
 import inspect
@@ -13,9 +13,9 @@ from ibkr.core import errors
 
 
 def fresh(code: str) -> object:
-    """What the code leaves in ``answer``, in an interpreter of its own."""
+    """The value that the code leaves in ``answer``, in a new interpreter."""
     script = f"import sys; before = set(sys.modules)\n{code}\nimport json; print(json.dumps(answer))"
-    # -P: the current directory must not pass for an installed package.
+    # -P: the current directory must not count as an installed package.
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=30)
     assert done.stderr == ""
     return json.loads(done.stdout)
@@ -41,6 +41,12 @@ def test_a_connector_does_not_load_the_catalogue_of_codes():
     loaded = fresh("from ibkr import IBConnector; IBConnector('h', 1, 1); answer = sorted(sys.modules)")
     assert "ibkr.core.codes.reactions" in loaded
     assert {"ibkr.core.codes.orders_100", "ibkr.core.codes.client"}.isdisjoint(loaded)
+
+
+def test_a_connector_without_a_fleet_loads_nothing_of_it():
+    loaded = fresh("from ibkr import IBConnector; IBConnector('h', 1, 1); answer = sorted(sys.modules)")
+    assert not [name for name in loaded if name.partition(".")[0] == "nats" or "fleet_link" in name]
+    assert not [name for name in loaded if name.startswith("ibkr.fleet")]
 
 
 @pytest.mark.parametrize("module", ["ibkr.config", "ibkr.connector", "ibkr.observe"])
@@ -74,7 +80,7 @@ def test_an_unknown_name_is_an_attribute_error():
         ibkr.IBConector  # noqa: B018
 
 
-def test_without_qt_the_cure_is_told():
+def test_without_qt_the_cure_is_reported():
     code = """
         import sys
         sys.modules["PySide6"] = None
@@ -83,4 +89,4 @@ def test_without_qt_the_cure_is_told():
         except ModuleNotFoundError as error:
             answer = str(error)
     """
-    assert "pip install 'ibkr-connector[qt]'" in fresh(inspect.cleandoc(code))
+    assert "pip install '/path/to/the/checkout[qt]'" in fresh(inspect.cleandoc(code))

@@ -1,4 +1,4 @@
-"""docs/performance.md is what the bench writes of the figures beside it."""
+"""docs/performance.md is the output of the benchmark's page generator."""
 
 import subprocess
 import sys

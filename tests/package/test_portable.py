@@ -1,6 +1,7 @@
-"""What is POSIX's alone stands behind a question for the platform.
+"""POSIX-only code is inside a check of the platform.
 
-mypy holds that for all that its stubs know of (``make lint`` has it look as on Windows and macOS); here is the rest.
+mypy enforces this for everything in its stubs (``make lint`` checks for Windows and macOS, too). This test is for the
+rest.
 """
 
 import ast
@@ -17,7 +18,7 @@ FILES = sorted(Path(ibkr.__file__).parent.rglob("*.py"))
 
 
 def unguarded(node: ast.AST) -> Iterator[ast.AST]:
-    """What stands in no ``if sys.platform ...``."""
+    """The code outside ``if sys.platform ...``."""
     if isinstance(node, ast.If) and "sys.platform" in ast.unparse(node.test):
         return
     yield node
@@ -48,5 +49,5 @@ def test_no_file_needs_posix() -> None:
         ("open('/tmp/x')", ["'/tmp/x'"]),
     ],
 )
-def test_this_test_sees_it(source: str, found: list[str]) -> None:
+def test_posix_code_is_found(source: str, found: list[str]) -> None:
     assert posix_in(source) == found

@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""What the README says is true."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 import ibkr
 from ibkr.config import load_config
 from ibkr.core import errors
-from ibkr.core.state import ConnectionState
+from ibkr.core.states import ConnectionState
 from ibkr.simulator import ThreadedGateway
 
 ROOT = Path(__file__).parents[2]
@@ -20,14 +20,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
-    """The cells of the table below a heading, as it stands there."""
+    """The cells of the table below a heading."""
     section = (ROOT / page).read_text(encoding="utf-8").split(f"{heading}\n", 1)[1].split("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
 def test_the_example_runs():
-    """Against the simulator, up to its third price."""
+    """With the simulator, up to its third price."""
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     with ThreadedGateway(id_hold=0) as gateway:
         code = code.replace("7497", str(gateway.port)).replace("sleep(1)", "sleep(0.2)")
@@ -42,10 +42,19 @@ def test_the_example_runs():
     assert prices, lines
 
 
-def test_the_times_of_recovery_are_those_that_were_measured():
+# Rows that no benchmark measures: limits that tests check.
+LIMITS = {
+    "client id held for 3 s after a reset (326), from its release to `READY`": "at most 0.75 s",
+    "cable cut for 15 to 600 s, from its return to `READY`": "at most 1.5 s",
+}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/promises.md"])
+def test_the_recovery_times_are_those_of_the_benchmark(page):
     measured = json.loads((ROOT / "docs" / "recovery.json").read_text(encoding="utf-8"))
-    told = {row[0]: [cell.strip("*") for cell in row[1:]] for row in rows("README.md", "## How fast it comes back")}
-    assert told == {what: [in_words(seconds) for seconds in took.values()] for what, took in measured.items()}
+    shown = {row[0]: [cell.strip("*") for cell in row[1:]] for row in rows(page, "## How fast it comes back")}
+    limits = {what: [limit, "not measured", "not measured"] for what, limit in LIMITS.items()}
+    assert shown == {what: [in_words(each) for each in seconds.values()] for what, seconds in measured.items()} | limits
 
 
 def in_words(seconds):
@@ -66,9 +75,8 @@ def test_the_settings_and_their_defaults(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for variable in [name for name in os.environ if name.startswith("IBKR_")]:
         monkeypatch.delenv(variable)
-    told = {
-        name.strip("`"): default.strip("`") for name, default, _ in rows("docs/configuration.md", "# Configuration")
-    }
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `([a-z_.0-9]+)` \| `(.*?)` \|", page, flags=re.MULTILINE))
     assert list(told) == list(load_config()["ibkr"].keys())
     file = tmp_path / "all.toml"
     file.write_text("[ibkr]\n" + "\n".join(f"{key} = {value}" for key, value in told.items()))
@@ -90,7 +98,13 @@ def test_the_error_tree_is_the_module_s():
     assert [line.strip() for line in tree.strip().splitlines()] == wanted
 
 
-@pytest.mark.parametrize("command", ["demo", "status", "watch", "doctor", "explain", "serve", "gateway", "simulate"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("demo", "status", "watch", "doctor", "explain", "serve", "gateway", "fleet", "journal", "halt", "resume"),
+        *("simulate", "proxy", "recording", "replay", "alerts"),
+    ],
+)
 def test_the_commands(command):
     assert [row[0].split()[1].strip("`") for row in rows("README.md", "## The command")].count(command) == 1
     done = subprocess.run([sys.executable, "-P", "-m", "ibkr", command, "--help"], capture_output=True, timeout=30)

@@ -1,4 +1,4 @@
-"""docs/simulator.md is what its generator writes, and has every call of the simulated gateway."""
+"""docs/simulator.md is the output of its generator, and has every call of the simulated gateway."""
 
 import inspect
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ibkr.simulator import FAULTS, Gateway, ThreadedGateway
-from ibkr.simulator.fixture import FixtureGateway
-from ibkr.simulator.requests.table import REQUESTS
+from ibkr.simulator.fixture_gateway import FixtureGateway
+from ibkr.simulator.requests.request_names import REQUESTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "simulator.md").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def test_every_public_member_and_every_argument_is_described(owner: type):
     for name, member in members.items():
         doc = inspect.getdoc(member) or ""
         assert doc, name
-        if isinstance(member, property) or "see `Gateway." in doc or "those of `assert_" in doc:
+        if isinstance(member, property) or "see `Gateway." in doc or "same arguments as `assert_" in doc:
             continue
         for argument in inspect.signature(member).parameters:
             assert argument in ("self", "named", "function") or f"    {argument}: " in doc, (name, argument)

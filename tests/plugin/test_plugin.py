@@ -1,4 +1,4 @@
-"""The pytest plugin, seen from a user's test files: pytest runs in this process on files of its own."""
+"""The pytest plugin in a user's test files: pytest runs in this process, with files of its own."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ DOCS = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 
 pytest_plugins = ["pytester"]
 
-# A user's pytest has neither; these tests stand in the order in which they are written.
+# A user's pytest has neither plugin. The order of these tests is the order in the file.
 AS_A_USERS = ["-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider"]
 
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, script_loop: asyncio.AbstractEventLoop):
-    """Runs a test file: `run(text, passed=1)`."""
+    """Runs a test file: ``run(text, passed=1)``."""
 
     def run(text: str, conftest: str = "", **outcomes: int) -> pytest.RunResult:
         pytester.makeconftest(conftest)
         pytester.makepyfile(text)
         result = pytester.runpytest_inprocess(*AS_A_USERS)
-        # A client library that was told to disconnect closes its socket in the loop's next rounds.
+        # After disconnect(), the client library closes its socket in the next turns of the loop.
         script_loop.run_until_complete(asyncio.sleep(0.01))
         result.assert_outcomes(**outcomes)
         return result
@@ -100,7 +100,7 @@ def test_its_options_come_from_a_fixture(run) -> None:
     run(
         """
         def test_accounts(ib_gateway):
-            assert ib_gateway.call(lambda gateway: gateway._hub.settings.accounts) == ("DU8", "DU9")
+            assert ib_gateway.call(lambda gateway: gateway._state.settings.accounts) == ("DU8", "DU9")
         """,
         """
         import pytest
@@ -169,8 +169,10 @@ def test_an_assertion_says_what_there_was(run) -> None:
 
 def test_it_is_listed_with_what_it_is(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--fixtures", *AS_A_USERS)
-    result.stdout.fnmatch_lines(["*ib_gateway*", "*A simulated gateway on a free port of this machine*"])
-    result.stdout.fnmatch_lines(["*ib_connector*", "*An ``IBConnector`` that is connected to ``ib_gateway``*"])
+    result.stdout.fnmatch_lines(["*ib_gateway*", "*A simulated gateway on a free port*"])
+    result.stdout.fnmatch_lines(
+        ["*ib_connector*", "*An ``IBConnector`` in its own thread, connected to ``ib_gateway``*"]
+    )
 
 
 def test_unused_it_loads_neither_a_client_library_nor_the_simulator() -> None:
@@ -186,7 +188,7 @@ def test_the_example_in_a_fresh_environment(tmp_path: Path) -> None:
     python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, "pytest"], check=True, cwd=tmp_path)
     (tmp_path / EXAMPLE.name).write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
-    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # ours, not a user's
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # our option, not a user's
     command = [python, "-P", "-m", "pytest", EXAMPLE.name]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Qt without a screen; needs what ``make qt`` brings."""
+"""Qt without a screen. Needs what ``make qt`` installs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def app() -> Any:
 
 @pytest.fixture
 def until(app: Any) -> Callable[[Callable[[], object]], None]:
-    """Runs Qt's event loop until something holds."""
+    """Runs Qt's event loop until this holds."""
 
     def wait(holds: Callable[[], object]) -> None:
         end = time.monotonic() + _PATIENCE
@@ -49,14 +49,13 @@ def until(app: Any) -> Callable[[Callable[[], object]], None]:
 
 
 @pytest.fixture
-def gateway() -> Iterator[ThreadedGateway]:
-    with ThreadedGateway(id_hold=0) as gateway:
-        yield gateway
+def gateway(threaded_gateway: ThreadedGateway) -> ThreadedGateway:
+    return threaded_gateway
 
 
 @pytest.fixture
 def connector(gateway: ThreadedGateway) -> Iterator[IBConnector]:
-    """Not connected; ends with its test."""
+    """Not connected. It is disconnected after its test."""
     connector = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(region="none", refused_every=0.05))
     yield connector
     connector.stop()

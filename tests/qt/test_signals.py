@@ -1,4 +1,4 @@
-"""News of a connector that lives in a thread of its own arrive in the GUI's."""
+"""Statuses of a connector that runs in its own thread arrive in the thread of the GUI."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_outage_begins_and_ends(gateway: ThreadedGateway, connector: IBConnec
     signals.close()
 
 
-def test_what_changed_meanwhile_is_told(gateway: ThreadedGateway, connector: IBConnector, until) -> None:
+def test_what_changed_meanwhile_is_reported(gateway: ThreadedGateway, connector: IBConnector, until) -> None:
     gaps = []
     signals = ConnectorSignals(connector)
     signals.gap_reported.connect(lambda gap: gaps.append((gap, threading.get_ident())))

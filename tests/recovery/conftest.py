@@ -1,4 +1,4 @@
-"""A gateway with a fast market, a connector to it, and what puts both through outages."""
+"""A gateway with a fast market, a connector to it, and outages for both."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 
 from ibkr import ConnectionState, IBConnector, Policy
-from ibkr.core.ledger import Standing
+from ibkr.core.subscription_tracker import SubscriptionStage
 from ibkr.simulator import Gateway
-from tests.given import Ask, InStep, Make, Outage, StateOf
+from tests import internals
+from tests.fixture_types import Ask, InStep, Make, Outage, StateOf
 
-from .kinds import CASES, OTHER, Case
-from .trading import ACCOUNT
+from .order_helpers import ACCOUNT
+from .subscription_kinds import CASES, OTHER, Case
 
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """Its market's clock runs ten times as fast: a bar of five seconds each half second."""
+    """The market runs ten times as fast: a bar of five seconds every half second."""
     async with Gateway(accounts=(ACCOUNT, OTHER), tick_interval=0.05, speed=10, id_hold=0) as gateway:
         gateway.place_order("AAPL", "BUY", 100)
         yield gateway
@@ -28,7 +29,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def make(gateway: Gateway) -> AsyncIterator[Make]:
-    """Makes connectors to the gateway: ``make(client_id=7, probe_after=1)``; policy fields by their name."""
+    """Makes connectors to the gateway: ``make(client_id=7, probe_after=1)``; policy fields by name."""
     made: list[IBConnector] = []
 
     def make(client_id: int = 7, timeout: float = 5, **policy: Any) -> IBConnector:
@@ -42,8 +43,8 @@ async def make(gateway: Gateway) -> AsyncIterator[Make]:
         await connector.disconnect_async()
 
 
-class Heard:
-    """Counts an event, or those of it that fit."""
+class EventCounter:
+    """Counts an event, or only matching ones."""
 
     def __init__(self, event: Any, fits: Callable[..., bool] = lambda *_: True) -> None:
         self.times = 0
@@ -57,7 +58,7 @@ class Heard:
             self._news.set()
 
     async def beyond(self, times: int) -> None:
-        """Wait until there were more than so many."""
+        """Wait until the count is above this number."""
         async with asyncio.timeout(10):
             while self.times <= times:
                 self._news.clear()
@@ -65,14 +66,14 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Callable[..., Heard]:
-    """Counts an event: ``heard(ticker.updateEvent)``."""
-    return Heard
+def counter() -> Callable[..., EventCounter]:
+    """Counts an event: ``counter(ticker.updateEvent)``."""
+    return EventCounter
 
 
 @pytest.fixture
 def outage(gateway: Gateway, state_of: StateOf) -> Outage:
-    """Puts the connection through a fault and waits until all is well again."""
+    """Injects a fault, and waits until everything works again."""
 
     async def play(connector: IBConnector, name: str) -> None:
         left = asyncio.ensure_future(state_of(connector, lambda status: status.state is not ConnectionState.READY))
@@ -95,9 +96,9 @@ def outage(gateway: Gateway, state_of: StateOf) -> Outage:
 
 
 def _standing(gateway: Gateway, client_id: int) -> set[tuple[str, int]]:
-    """All that the gateway streams to this client, but for what start-up asks for: request and id."""
+    """All that the gateway streams to this client, without start-up's own requests: request name and id."""
     found = {(kind, req_id) for req_id, (kind, _) in gateway.seen.live_streams(client_id).items()}
-    client = gateway._hub.sessions.get(client_id)
+    client = gateway._state.sessions.get(client_id)
     if client is not None:
         found |= set(client.account_streams._streams)
     by_start_up = {
@@ -109,23 +110,24 @@ def _standing(gateway: Gateway, client_id: int) -> set[tuple[str, int]]:
 
 
 def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
-    """What the ledger has as sent or live, in the gateway's words."""
-    shelf = connector._session.subscriptions._registry
+    """The subscriptions that are sent or live for the connector: request name and id."""
     return {
-        (shelf.active[key].kind.request, key)
-        for key in shelf.ledger.ids(Standing.SENT, Standing.LIVE)
-        if isinstance(key, int) and not shelf.active[key].kind.name.startswith("WSH")  # answered, and over
+        (internals.request_name(connector, key), key)
+        for key in internals.subscription_ids(connector, SubscriptionStage.SENT, SubscriptionStage.LIVE)
+        if isinstance(key, int)
+        and not internals.subscription_kind(connector, key).startswith("WSH")  # it ends after one answer
     }
 
 
 @pytest.fixture
 def in_step(gateway: Gateway) -> InStep:
-    """Waits until the gateway streams what the ledger has; returns that."""
+    """Waits until the gateway streams exactly what the connector has subscribed to. Returns that."""
 
     async def wait(connector: IBConnector, gateway: Gateway = gateway) -> set[tuple[str, int]]:
         def holds(gateway: Gateway) -> bool:
-            held_back = connector._session.subscriptions.ledger.held_back
-            return not held_back and _standing(gateway, connector.client_id) == _recorded(connector)
+            if internals.has_held_back_subscriptions(connector):
+                return False
+            return _standing(gateway, connector.client_id) == _recorded(connector)
 
         try:
             await gateway.wait_for(holds)
@@ -139,7 +141,7 @@ def in_step(gateway: Gateway) -> InStep:
     return wait
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     """Each kind of subscription."""
     found: Case = request.param
@@ -154,13 +156,13 @@ def case_with_cancel(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture
 def cases() -> dict[str, Case]:
-    """All of them by name."""
+    """All kinds by name."""
     return CASES
 
 
 @pytest.fixture
 def ask() -> Ask:
-    """Asks for one of a kind; gives its object."""
+    """Subscribes to one of a kind. Returns its object."""
 
     async def ask(case: Case, connector: IBConnector) -> Any:
         thing = case.ask(connector.ib)

@@ -1,4 +1,4 @@
-"""Historical bars that are kept up to date, over a gap."""
+"""Historical bars that are kept up to date, across a gap."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from ib_async import BarData, BarDataList
 
 from ibkr import IBConnector
-from ibkr.session.subscriptions.bars import join, long_enough
+from ibkr.session.subscriptions.bar_backfill import extended_duration, merge_bars
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Heard, Make, Outage, StateOf
+from tests.fixture_types import AAPL, Counter, Make, Outage, StateOf
 
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A bar of five seconds each tenth of a second, on a Wednesday in trading hours."""
+    """A bar of five seconds every tenth of a second, on a Wednesday in trading hours."""
     async with Gateway(tick_interval=1.0, speed=50, id_hold=0) as gateway:
-        gateway._hub.market.started = datetime(2026, 11, 18, 16, 0, tzinfo=UTC).timestamp()
+        gateway._state.market.started = datetime(2026, 11, 18, 16, 0, tzinfo=UTC).timestamp()
         yield gateway
 
 
@@ -32,15 +32,17 @@ async def ask(connector: IBConnector) -> BarDataList:
 
 
 @pytest.mark.parametrize("name", ["reset", "restart", "1101"])
-async def test_the_gap_is_filled_and_nothing_is_doubled(name: str, make: Make, heard: Heard, outage: Outage) -> None:
+async def test_the_gap_is_filled_and_nothing_is_doubled(
+    name: str, make: Make, counter: Counter, outage: Outage
+) -> None:
     connector = make()
     await connector.connect_async()
     bars = await ask(connector)
-    news = heard(bars.updateEvent)
+    news = counter(bars.updateEvent)
     await news.beyond(1)
-    before: list[BarData] = []  # as they are when the outage begins: on a busy machine the live ones have holes, too
+    before: list[BarData] = []  # the bars at the start of the outage: on a busy machine, live bars have holes, too
     connector.on_status(lambda status: before.extend(bars if not before else ()))
-    filled: list[BarData] = []  # as they are when the gap is filled: the first that they tell of after its beginning
+    filled: list[BarData] = []  # the bars when the gap is filled: their first update after its start
     bars.updateEvent.connect(lambda *_: filled.extend(bars if before and not filled else ()), keep_ref=True)
     await outage(connector, name)
     await news.beyond(news.times + 2)
@@ -56,12 +58,12 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(name: str, make: Make, h
     assert not connector.ib.wrapper._results
 
 
-async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, heard: Heard) -> None:
-    """Their farm broke and is back, and they stay silent: asked for again, on the same list."""
+async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, counter: Counter) -> None:
+    """Their farm broke and is back, and they stay silent: requested again, into the same list."""
     connector = make(stream_silence=0.2, stream_silence_factor=1, stream_ticks=3)
     await connector.connect_async()
     bars = await ask(connector)
-    news = heard(bars.updateEvent)
+    news = counter(bars.updateEvent)
     await news.beyond(5)
     await gateway.fault("break_farm", "ushmds")
     await gateway.fault("stall_stream", "AAPL")
@@ -71,7 +73,7 @@ async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make:
     assert [kind for kind, _ in gateway.seen.live_streams(7).values()] == ["reqHistoricalData"]
 
 
-async def test_a_gap_longer_than_what_was_asked_for_is_filled_too(gateway: Gateway, make: Make, outage: Outage) -> None:
+async def test_a_gap_longer_than_what_was_requested_is_filled_too(gateway: Gateway, make: Make, outage: Outage) -> None:
     connector = make()
     await connector.connect_async()
     await connector.ib.reqHistoricalDataAsync(AAPL, "", "10 S", "5 secs", "TRADES", useRTH=False, keepUpToDate=True)
@@ -80,7 +82,7 @@ async def test_a_gap_longer_than_what_was_asked_for_is_filled_too(gateway: Gatew
 
 
 async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway, make: Make, outage: Outage) -> None:
-    """The library cancels by the id that it had asked with; it goes on under another one."""
+    """The library cancels by the id of its first request; the connector has requested them again under another id."""
     connector = make()
     await connector.connect_async()
     await gateway.fault("mute", "reqHistoricalData")
@@ -91,25 +93,25 @@ async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway
     )
     await gateway.wait_for(lambda gateway: gateway.seen.received("reqHistoricalData"))
     await outage(connector, "1101")
-    assert len(connector._session.subscriptions.ledger.ids()) == 1
+    assert len(connector.subscriptions) == 1
     assert not waiting.done()
     assert not await waiting
-    assert connector._session.subscriptions.ledger.ids() == []
+    assert connector.subscriptions == ()
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("cancelHistoricalData")) == 2)
     asked, cancelled = (gateway.seen.received(name) for name in ("reqHistoricalData", "cancelHistoricalData"))
     assert [request.fields[1] for request in asked] == [request.fields[2] for request in cancelled]
 
 
 @pytest.mark.parametrize("code", [10182, 10225])
-async def test_ended_by_the_gateway_they_are_asked_for_once(
-    code: int, gateway: Gateway, make: Make, heard: Heard
+async def test_ended_by_the_gateway_they_are_requested_once(
+    code: int, gateway: Gateway, make: Make, counter: Counter
 ) -> None:
-    """At 10225 the library would ask itself, too, and under an id that stands."""
+    """At 10225 the library would request them itself, too, under an id that is in use."""
     connector = make(stream_pause=0.05)
     await connector.connect_async()
     bars = await ask(connector)
     real_time = connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
-    news, more = heard(bars.updateEvent), heard(real_time.updateEvent)
+    news, more = counter(bars.updateEvent), counter(real_time.updateEvent)
     await news.beyond(1)
     await more.beyond(1)
     codes: list[int] = []
@@ -123,13 +125,13 @@ async def test_ended_by_the_gateway_they_are_asked_for_once(
 
 
 async def test_restored_into_an_outage_they_run_again_when_it_is_over(
-    gateway: Gateway, make: Make, heard: Heard, state_of: StateOf
+    gateway: Gateway, make: Make, counter: Counter, state_of: StateOf
 ) -> None:
-    """The historical service refuses while its own connection is away, and does not remember what it was asked."""
+    """The historical service refuses while its own connection is down, and does not remember the request."""
     connector = make(stream_pause=0.05)
     await connector.connect_async()
     bars = await ask(connector)
-    news = heard(bars.updateEvent)
+    news = counter(bars.updateEvent)
     await news.beyond(1)
     codes: list[int] = []
     connector.ib.errorEvent.connect(lambda _, code, *__: codes.append(code), keep_ref=True)
@@ -160,7 +162,7 @@ def bar(second: int, close: float = 1.0) -> BarData:
 def test_joined(had: list[int], came: list[int], joined: list[int], new: int) -> None:
     bars = [bar(second) for second in had]
     old = list(bars)
-    assert join(bars, [bar(second, 2.0) for second in came]) == new
+    assert merge_bars(bars, [bar(second, 2.0) for second in came]) == new
     assert [each.date for each in bars] == joined
     assert all(mine is theirs for mine, theirs in zip(bars, old[:-1], strict=False))
     if had and had[-1] in came:
@@ -184,4 +186,4 @@ def test_joined(had: list[int], came: list[int], joined: list[int], new: int) ->
     ],
 )
 def test_the_duration_reaches_over_the_gap(duration: str, gap: float, asked: str) -> None:
-    assert long_enough(duration, gap) == asked
+    assert extended_duration(duration, gap) == asked

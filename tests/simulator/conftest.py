@@ -1,4 +1,4 @@
-"""Fixtures: a gateway on a free port, sessions of raw clients and of real ib_async clients with it."""
+"""Fixtures: a gateway on a free port, and sessions of raw clients and of real ib_async clients."""
 
 import asyncio
 import contextlib
@@ -15,30 +15,30 @@ from ibkr.simulator import Gateway
 from ibkr.wire import (
     ClientHello,
     FrameReader,
-    data,
+    data_messages,
     decode_fields,
     encode_fields,
     frame,
     hello_bytes,
     messages,
     order_messages,
-    schema,
+    protobuf_schema,
 )
 from ibkr.wire.frame import BINARY_IDS, PROTOBUF_IDS, binary_id, split_id
 
 ANSWERS = {
     layout.message_id: layout.protobuf[1]
-    for module in (messages, data, order_messages)
+    for module in (messages, data_messages, order_messages)
     for layout in module.LAYOUTS.values()
     if layout.protobuf
 }
 TIMEOUT = 3.0
-SILENCE = 0.15  # thirty tick intervals of the gateway fixture
+SILENCE = 0.15  # thirty tick intervals of the fixture gateway
 
 
 @dataclass
 class RawClient:
-    """A client that speaks the protocol and nothing else: what it receives is all that was sent."""
+    """A client that knows only the protocol. It receives exactly what was sent."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -56,15 +56,15 @@ class RawClient:
         self.send(71, 2, client_id, "")
 
     def send(self, *values: object) -> None:
-        """A request in text, its id first, as the version has it."""
+        """Send a request in text. Its id comes first, as the version requires."""
         message_id, *fields = values
         is_binary = self.version >= BINARY_IDS
         head = binary_id(int(str(message_id))) if is_binary else encode_fields(message_id)
         self.writer.write(frame(head + (encode_fields(*fields) if fields else b"")))
 
     def send_protobuf(self, message_id: int, name: str, **values: object) -> None:
-        """A request in protobuf: message `name` of `tws.proto`."""
-        data = schema.message_class(name)(**values).SerializeToString()
+        """Send a request in protobuf: message ``name`` of ``tws.proto``."""
+        data = protobuf_schema.message_class(name)(**values).SerializeToString()
         self.writer.write(frame(binary_id(PROTOBUF_IDS + message_id) + data))
 
     def _fields(self, body: bytes) -> list[str]:
@@ -72,14 +72,16 @@ class RawClient:
         if self.version < BINARY_IDS:
             return decode_fields(body)
         number, is_protobuf, rest = split_id(body, self.version)
-        values = schema.texts(schema.parse(ANSWERS[number], rest)) if is_protobuf else decode_fields(rest)
+        values = (
+            protobuf_schema.texts(protobuf_schema.parse(ANSWERS[number], rest)) if is_protobuf else decode_fields(rest)
+        )
         return [str(number), *values]
 
     def send_raw(self, data: bytes) -> None:
         self.writer.write(data)
 
     async def read(self) -> bytes:
-        """Whatever comes next, b"" at the end (FIN); raises ConnectionResetError on RST."""
+        """The next bytes; b"" at the end (FIN). Raises ConnectionResetError on RST."""
         return await asyncio.wait_for(self.reader.read(65536), TIMEOUT)
 
     async def receive(self) -> list[str]:
@@ -92,12 +94,12 @@ class RawClient:
         return self._received.pop(0)
 
     async def packet(self) -> list[list[str]]:
-        """The messages of the next read: those that came in one packet."""
+        """The messages of the next read, which came in one packet."""
         assert not self._received
         return [self._fields(body) for body in self._frames.feed(await self.read())]
 
     async def until(self, message_id: int, *fields: str) -> list[list[str]]:
-        """The messages up to the first of this id that has these fields among its own."""
+        """The messages up to the first message with this id and these fields."""
         messages = []
         while True:
             messages.append(await self.receive())
@@ -122,18 +124,18 @@ class RawClient:
         return False
 
     async def caught_up(self) -> None:
-        """Wait until the gateway has worked on all that was sent."""
+        """Wait until the gateway has processed all that was sent."""
         self.send(49, 1)
         await self.until(49)
 
     async def drain(self) -> None:
-        """Drop what was under way."""
+        """Discard messages that are under way."""
         self._received.clear()
         while not await self.hears_nothing():
             self._received.clear()
 
     async def ended(self) -> str:
-        """How the connection ends: closed or reset. What comes before is dropped."""
+        """How the connection ends: closed or reset. Discards what comes before."""
         try:
             while await self.read():
                 pass
@@ -165,7 +167,7 @@ class RawClient:
 
     async def close(self) -> None:
         self.writer.close()
-        # Many of these tests are about connections that the gateway has reset.
+        # In many of these tests, the gateway has reset the connection.
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
 
@@ -181,9 +183,9 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Connect raw clients: `connect(port)` a socket, `connect(port, client_id)` a session.
+    """Connects raw clients: ``connect(port)`` a socket, ``connect(port, client_id)`` a session.
 
-    With `welcomed=False` the messages that follow startApi are left to be received.
+    With ``welcomed=False``, the messages after startApi are not read.
     """
     clients: list[RawClient] = []
 
@@ -206,14 +208,14 @@ async def connect() -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def session(gateway: Gateway, connect: Connect) -> RawClient:
-    """A raw client's session, of client 7."""
+    """A raw client's session, with client id 7."""
     return await connect(gateway.port, 7)
 
 
 @pytest.fixture
 async def connected(gateway: Gateway, ib: IB) -> IB:
-    """The library's session, of client 8."""
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=2)
+    """The library's session, with client id 8."""
+    await ib.connectAsync("127.0.0.1", gateway.port, clientId=8, timeout=10)
     return ib
 
 
@@ -222,7 +224,7 @@ PlainOrder = Callable[..., list[object]]
 
 @pytest.fixture
 def plain_order() -> PlainOrder:
-    """`plain_order(kind, limit)`: placeOrder at version 178 after its order id, the way ib_async writes it."""
+    """``plain_order(kind, limit)``: placeOrder at version 178 after its order id, as ib_async writes it."""
     return _plain_order
 
 

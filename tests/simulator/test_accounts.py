@@ -1,4 +1,4 @@
-"""Accounts: what is asked for once, and what goes on being told."""
+"""Account requests: single answers, and streams of changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,6 +21,15 @@ async def both() -> AsyncIterator[Gateway]:
 
 def buy(gateway: Gateway, account: str = "DU1", symbol: str = "AAPL", quantity: float = 10) -> None:
     gateway.place_order(symbol, "BUY", quantity, account=account)
+
+
+async def test_positions_of_your_own(ib: IB) -> None:
+    held = [("DU1", 272093, 5.0, 400.5), ("DU2", 265598, -3.0, 200.0), ("DU2", 1, 1.0, 1.0)]
+    async with Gateway(accounts=("DU1", "DU2"), holdings=held) as gateway:
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=TIMEOUT)
+        told = [(one.account, one.contract.conId, one.position, one.avgCost) for one in ib.positions()]
+        assert sorted(told) == sorted(held[:2])
+        ib.disconnect()
 
 
 class TestPnl:
@@ -85,7 +94,7 @@ class TestSeveralAccounts:
         client.send(74, 1, 7, "DU3", "")
         assert (await client.error())[:2] == (7, 321)
 
-    async def test_changes_are_told_to_those_who_asked_for_that_account(self, both: Gateway, connect) -> None:
+    async def test_changes_are_sent_to_clients_that_requested_that_account(self, both: Gateway, connect) -> None:
         client = await connect(both.port, 1)
         client.send(74, 1, 5, "DU2", "")
         await client.until(72)

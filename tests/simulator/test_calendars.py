@@ -1,4 +1,4 @@
-"""Trading calendars: holidays and short days as the exchanges have published them, and a market that keeps to them."""
+"""Trading calendars: holidays and short days as published by the exchanges, and a market that follows them."""
 
 import datetime as dt
 import itertools
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ib_async import Contract
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.history.past import History
-from ibkr.simulator.market import sessions
+from ibkr.simulator.history.price_history import PriceHistory
+from ibkr.simulator.market import trading_sessions
 from ibkr.simulator.market.calendars import (
     CALENDARS,
     chicago_holidays,
@@ -20,7 +20,7 @@ from ibkr.simulator.market.calendars import (
     new_york_holidays,
     new_york_short_days,
 )
-from ibkr.simulator.market.instruments import load_instruments
+from ibkr.simulator.market.instrument_loader import load_instruments
 
 NEW_YORK = ZoneInfo("US/Eastern")
 BY_SYMBOL = load_instruments().by_symbol
@@ -28,7 +28,7 @@ APPLE, BITCOIN, MINI, EURO = (BY_SYMBOL[symbol] for symbol in ("AAPL", "BTC", "E
 APPLE_CONTRACT = Contract(conId=265598)
 LABOR_DAY = dt.datetime(2024, 9, 2, 11, tzinfo=NEW_YORK).timestamp()
 
-# nyse.com, "Holidays and Trading Hours", of those years; month and day.
+# nyse.com, "Holidays and Trading Hours" of those years; month and day.
 NYSE = {
     2019: "0101 0121 0218 0419 0527 0704 0902 1128 1225",
     2020: "0101 0120 0217 0410 0525 0703 0907 1126 1225",
@@ -44,7 +44,7 @@ NYSE_SHORT = {2023: "0703 1124", 2024: "0703 1129 1224", 2025: "0703 1128 1224",
 
 
 def days(found: frozenset[dt.date]) -> str:
-    """The days that are no weekends, as month and day."""
+    """The days that are not on a weekend, as month and day."""
     return " ".join(f"{day:%m%d}" for day in sorted(found) if day.weekday() < 5)
 
 
@@ -75,10 +75,10 @@ class TestHolidays:
 
 class TestSessions:
     def session(self, item: object, day: dt.date, regular: bool = False) -> list[str]:
-        found = sessions.session_of(item, day, regular)  # type: ignore[arg-type]
+        found = trading_sessions.session_of(item, day, regular)  # type: ignore[arg-type]
         if found is None:
             return []
-        zone = sessions.zone_of(item)  # type: ignore[arg-type]
+        zone = trading_sessions.zone_of(item)  # type: ignore[arg-type]
         return [f"{dt.datetime.fromtimestamp(at, zone):%m%d:%H%M}" for at in (found.start, found.end)]
 
     def test_a_holiday_of_stocks_is_a_short_day_of_futures(self) -> None:
@@ -140,27 +140,27 @@ class TestHistory:
 
 
 class TestMarketThatNeverCloses:
-    """The usual one: quotes come at any time, and so history goes up to now."""
+    """The default: quotes come at any time, so history goes up to now."""
 
     @pytest.mark.parametrize("regular", [True, False])
     def test_history_goes_on_from_where_it_began(self, regular: bool) -> None:
-        history = History(1, LABOR_DAY, never_closes=True)
+        history = PriceHistory(1, LABOR_DAY, never_closes=True)
         now = LABOR_DAY + 1800
         latest = next(history.bars(APPLE, 60, now - 600, now, regular))
         assert latest.start == now - 60
-        before = next(History(1, LABOR_DAY).bars(APPLE, 60, 0, now, regular))
+        before = next(PriceHistory(1, LABOR_DAY).bars(APPLE, 60, 0, now, regular))
         assert before.start < LABOR_DAY - 2 * 86_400
 
     async def test_a_request_for_the_last_minutes_has_them(self, gateway, connected) -> None:
         bars = await connected.reqHistoricalDataAsync(
             APPLE_CONTRACT, "", "600 S", "1 min", "TRADES", False, formatDate=2
         )
-        assert gateway._hub.market.now() - bars[-1].date.timestamp() < 61
+        assert gateway._state.market.now() - bars[-1].date.timestamp() < 61
         assert len(bars) == 10
 
     def test_sessions_follow_one_another_without_a_gap(self) -> None:
-        later = dt.datetime(2024, 11, 6, tzinfo=NEW_YORK).timestamp()  # over the night that has 25 hours
-        found = list(itertools.islice(History(1, LABOR_DAY, never_closes=True).sessions(MINI, later, False), 5))
+        later = dt.datetime(2024, 11, 6, tzinfo=NEW_YORK).timestamp()  # across the day with 25 hours
+        found = list(itertools.islice(PriceHistory(1, LABOR_DAY, never_closes=True).sessions(MINI, later, False), 5))
         assert all(earlier.end == later.start for later, earlier in itertools.pairwise(found))
 
 
@@ -169,7 +169,7 @@ class TestMarketThatKeepsToHours:
 
     async def test_on_a_holiday_stocks_stand_still_and_coins_move(self, connect) -> None:
         async with Gateway(tick_interval=0.005, market_hours=True) as gateway:
-            gateway._hub.market.started = LABOR_DAY
+            gateway._state.market.started = LABOR_DAY
             client = await connect(gateway.port, 7)
             client.subscribe(5)
             assert [(await client.receive())[0] for _ in range(3)] == ["58", "81", "1"]
@@ -180,7 +180,7 @@ class TestMarketThatKeepsToHours:
 
     async def test_history_ends_where_live_data_did(self, connect) -> None:
         async with Gateway(tick_interval=0.005, market_hours=True) as gateway:
-            gateway._hub.market.started = LABOR_DAY
+            gateway._state.market.started = LABOR_DAY
             client = await connect(gateway.port, 7)
             client.send(20, 5, 265598, *["", "", "", 0.0, *[""] * 7], 0, "", "1 min", "600 S", 0, "TRADES", 1, 0, "")
             line = (await client.until(17))[-1]
@@ -188,7 +188,7 @@ class TestMarketThatKeepsToHours:
 
     async def test_within_hours_it_is_open(self, connect) -> None:
         async with Gateway(tick_interval=0.005, market_hours=True) as gateway:
-            gateway._hub.market.started = LABOR_DAY + 86_400
+            gateway._state.market.started = LABOR_DAY + 86_400
             client = await connect(gateway.port, 7)
             client.subscribe(5)
             await gateway.wait_for(lambda gateway: gateway.seen.ticks > 5)
@@ -198,7 +198,7 @@ class TestMarketThatKeepsToHours:
 
     async def test_frozen_data_while_it_is_shut(self, connect) -> None:
         async with Gateway(tick_interval=0.005, market_hours=True) as gateway:
-            gateway._hub.market.started = LABOR_DAY
+            gateway._state.market.started = LABOR_DAY
             client = await connect(gateway.port, 7)
             client.send(59, 1, 2)
             client.subscribe(5)

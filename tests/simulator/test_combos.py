@@ -1,4 +1,4 @@
-"""Orders for combinations (BAG): taken, reported with their legs, filled leg by leg."""
+"""Orders for combinations (BAG): accepted, reported with their legs, filled leg by leg."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ibkr.simulator import Gateway
 from ibkr.wire.order_messages import COMMISSION_REPORT, COMPLETED_ORDER, EXEC_DETAILS, OPEN_ORDER
 
 from .conftest import Connect
-from .trading import charged, order_request, reach, read, refusals
+from .order_helpers import charged, order_request, reach, read, refusals
 
 AAPL, MSFT = 265598, 272093
 LEGS = [
@@ -38,7 +38,7 @@ def bag() -> Contract:
 
 class TestReports:
     async def test_open_order_names_the_legs(self, gateway: Gateway, connect: Connect) -> None:
-        """The contract's fields are those of the combination that ib-ruby has recorded."""
+        """The contract has the fields of the combination that ib-ruby recorded."""
         client = await connect(gateway.port, 1)
         client.send_raw(bag_request(1, order_type="LMT", lmt_price=-1000.0))
         told = read(OPEN_ORDER, (await client.until(5))[-1])

@@ -90,13 +90,13 @@ class TestSymbols:
 
 class TestRules:
     async def test_those_that_contracts_name_are_known(self, gateway, connected) -> None:
-        for item in gateway._hub.instruments.listed:
+        for item in gateway._state.instruments.listed:
             if not item.coupon.is_integer():
-                continue  # ib_async 2.1.0 cannot read such a bond, neither from a real gateway
+                continue  # ib_async 2.1.0 cannot read such a bond, not from a real gateway either
             (details,) = await connected.reqContractDetailsAsync(Stock(conId=item.con_id))
             ids = details.marketRuleIds.split(",")
             assert len(ids) == len(details.validExchanges.split(","))
-            assert int(ids[0]) in gateway._hub.instruments.rules
+            assert int(ids[0]) in gateway._state.instruments.rules
 
     async def test_increments(self, connected, session) -> None:
         rule = await connected.reqMarketRuleAsync(1801)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pytest
 
 from ibkr.simulator import FAULTS, Gateway
-from ibkr.simulator.control import MAX_CONNECTIONS
+from ibkr.simulator.control_port import MAX_CONNECTIONS
 
 
 @dataclass
 class Control:
-    """Asks the control port of a gateway; `ask` gives status and answer."""
+    """Sends requests to a gateway's control port. ``ask`` gives status and answer."""
 
     gateway: Gateway
     connect: object
@@ -20,7 +20,7 @@ class Control:
     async def send(self, data: bytes) -> tuple[int, dict[str, object]]:
         client = await self.connect(self.gateway.control_port)  # type: ignore[operator]
         client.send_raw(data)
-        head, _, body = (await asyncio.wait_for(client.reader.read(), 2)).partition(b"\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(client.reader.read(), 10)).partition(b"\r\n\r\n")
         assert f"Content-Length: {len(body)}".encode() in head
         return int(head.split()[1]), json.loads(body)
 
@@ -73,12 +73,12 @@ class TestControl:
             ("POST /faults/frezee", None, 404, "no fault 'frezee'; perhaps: freeze"),
             ("POST /faults/restart", {"args": ["soon"]}, 400, "write: restart [SECONDS=2.0]"),
             ("POST /faults/restart", {"args": {"hours": 1}}, 400, "no argument 'hours'"),
-            ("POST /faults/restart", {"args": [True]}, 400, "SECONDS is of kind float, not True"),
+            ("POST /faults/restart", {"args": [True]}, 400, "SECONDS must be of type float, not True"),
             ("POST /faults/break_farm", {"args": ["nofarm"]}, 400, "no farm 'nofarm'; known: "),
             ("POST /faults/restart", {"args": 2}, 400, "a list or an object is needed, not 2"),
             ("POST /faults/restart", {"seconds": 2}, 400, 'write {"args": [2]}'),
             ("POST /faults/restart", [2], 400, 'write {"args": [2]}'),
-            ("GET /faults/restart", None, 404, "no GET /faults/restart here; there is: GET /"),
+            ("GET /faults/restart", None, 404, "unknown request GET /faults/restart; known: GET /"),
             ("GET /nothing", None, 404, "POST /faults/NAME"),
         ],
     )
@@ -90,7 +90,7 @@ class TestControl:
 
 
 class TestWebPages:
-    """What a page in a browser of this machine can make the browser send."""
+    """What a web page in a browser on this machine can send."""
 
     @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:7498"])
     @pytest.mark.parametrize("what", ["POST /faults/reset", "GET /seen"])
@@ -134,7 +134,7 @@ class TestStrangers:
         assert status == 400
         assert "not JSON" in str(answer["error"])
 
-    async def test_one_that_comes_in_pieces(self, control, connect) -> None:
+    async def test_a_request_in_pieces(self, control, connect) -> None:
         client = await connect(control.gateway.control_port)
         host = f"127.0.0.1:{control.gateway.control_port}".encode()
         data = b"POST /faults/delay HTTP/1.1\r\nhost: " + host + b'\r\ncontent-length: 13\r\n\r\n{"args": [3]}'
@@ -142,7 +142,7 @@ class TestStrangers:
             client.send_raw(data[i : i + 1])
             await asyncio.sleep(0)
         assert json.loads((await client.reader.read()).partition(b"\r\n\r\n")[2]) == {"ok": True, "done": "delay"}
-        assert control.gateway.faults.hub.conditions.flow.delay == 3
+        assert control.gateway.faults.state.conditions.send_profile.delay == 3
 
     async def test_it_listens_on_loopback_alone(self) -> None:
         async with Gateway("0.0.0.0", control_port=0) as gateway:
@@ -163,25 +163,25 @@ class TestVisitors:
         assert control.gateway.seen.connects == 0
 
     async def test_one_that_is_not_complete_in_time_is_told_so(self, control, connect) -> None:
-        control.gateway._control.patience = 0.05
+        control.gateway._control.timeout = 0.05
         status, answer = await control.send(b"GET / HT")
         assert (status, answer) == (408, {"ok": False, "error": "no complete request within 0.05 s"})
 
     async def test_one_that_says_nothing_is_ended(self, control, connect) -> None:
-        control.gateway._control.patience = 0.05
+        control.gateway._control.timeout = 0.05
         client = await connect(control.gateway.control_port)
         assert (await client.reader.read()).startswith(b"HTTP/1.1 408 ")
 
     async def test_one_that_does_not_read_its_answer_is_ended(self, control, connect) -> None:
-        control.gateway._control.patience = 0.2
+        control.gateway._control.timeout = 0.2
         for number in range(9000):  # an answer that no socket buffer takes
             control.gateway.seen.request(1, f"{number}" * 500, ["1"], 0.0)
         client = await connect(control.gateway.control_port)
         client.writer.transport.pause_reading()
         host = f"127.0.0.1:{control.gateway.control_port}"
         client.send_raw(f"GET /seen HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        await asyncio.sleep(0.4)  # longer than a connection may take
+        await asyncio.sleep(0.4)  # longer than a connection may stay without progress
         client.writer.transport.resume_reading()
-        head, _, body = (await asyncio.wait_for(client.reader.read(), 3)).partition(b"\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(client.reader.read(), 10)).partition(b"\r\n\r\n")
         assert b"200 OK" in head
         assert f"Content-Length: {len(body)}".encode() not in head

@@ -1,9 +1,9 @@
-"""Market depth: rows that are inserted, updated and deleted, and stay a book."""
+"""Market depth: rows are inserted, updated and deleted, and the result stays a correct book."""
 
 import pytest
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.streams.depth import Change, Row, changes
+from ibkr.simulator.streams.market_depth import Change, Row, changes
 
 APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 
@@ -64,7 +64,7 @@ class TestDepth:
 
 
 def replay(book: list[Row], found: list[Change]) -> list[Row]:
-    """What a client does that inserts and deletes in a list; positions beyond it fail."""
+    """Applies inserts and deletes to a list, as a client does. A position beyond its end fails."""
     result = list(book)
     for operation, position, row in found:
         if operation == 0:

@@ -1,4 +1,4 @@
-"""exerciseOptions: an instruction that waits, and what it does when it is carried out."""
+"""exerciseOptions: an instruction that waits, and its effect when it is carried out."""
 
 import pytest
 from ib_async import IB
@@ -8,18 +8,18 @@ from ibkr.simulator.market.instrument import Instrument
 from ibkr.wire.order_messages import EXEC_DETAILS, OPEN_ORDER
 
 from .conftest import Connect, RawClient
-from .trading import order_request, read
+from .order_helpers import order_request, read
 
 EXERCISE, LAPSE = 1, 2
 
 
 def option(gateway: Gateway, strike: float, right: str) -> Instrument:
-    chain = next(chain for chain in gateway._hub.instruments.chains if chain.under.symbol == "AAPL")
+    chain = next(chain for chain in gateway._state.instruments.chains if chain.under.symbol == "AAPL")
     return next(item for item in chain.options if (item.strike, item.right) == (strike, right))
 
 
 async def held_option(gateway: Gateway, client: RawClient, strike: float, right: str = "C") -> Instrument:
-    """Buy two of an option, and return it."""
+    """Buy two contracts of an option. Returns it."""
     item = option(gateway, strike, right)
     client.send_raw(order_request(1, con_id=item.con_id, sec_type="OPT", order_type="MKT", total_quantity=2.0))
     await client.until(59)
@@ -48,7 +48,7 @@ def quantities(gateway: Gateway) -> dict[tuple[str, str], float]:
 
 
 async def test_it_waits_as_an_order_under_the_request_id(gateway: Gateway, connect: Connect) -> None:
-    """As ibkr-go has recorded it of a paper gateway, 2026-06-11."""
+    """As ibkr-go recorded it from a paper gateway, 2026-06-11."""
     client = await connect(gateway.port, 1)
     item = await held_option(gateway, client, 200.0)
     exercise(client, 5, item, EXERCISE)
@@ -86,8 +86,8 @@ async def test_lapsed_it_goes_for_nothing(gateway: Gateway, connect: Connect) ->
     assert quantities(gateway) == {("STK", "AAPL"): 100, ("FUT", "ES"): -1}
 
 
-async def test_a_cancel_is_told_as_a_failure(gateway: Gateway, connect: Connect) -> None:
-    """As ibkr-go has recorded it: 322, Cancelled, 202."""
+async def test_a_cancel_is_reported_as_a_failure(gateway: Gateway, connect: Connect) -> None:
+    """As ibkr-go recorded it: 322, Cancelled, 202."""
     client = await connect(gateway.port, 1)
     item = await held_option(gateway, client, 200.0)
     exercise(client, 5, item, EXERCISE)

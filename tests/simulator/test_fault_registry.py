@@ -1,4 +1,4 @@
-"""The faults by name: documented, called, and called wrongly."""
+"""The faults by name: documentation, calls, and the errors of wrong calls."""
 
 import socket
 
@@ -37,16 +37,16 @@ class TestRegistry:
         [
             (("resett",), "no fault 'resett'; perhaps: reset"),
             (("xyz",), "perhaps: break_farm, change_port, clear"),
-            (("restart", "soon"), "SECONDS is of kind float, not 'soon'; write: restart [SECONDS=2.0]"),
+            (("restart", "soon"), "SECONDS must be of type float, not 'soon'; write: restart [SECONDS=2.0]"),
             (("restart", -1), "seconds from 0 are needed"),
             (("restart", "nan"), "seconds from 0 are needed"),
             (("reset", 1), "reset: too many arguments, write: reset"),
             (("occupy_client_id",), "CLIENT_ID is missing"),
-            (("occupy_client_id", 1.5), "CLIENT_ID is of kind int, not 1.5"),
+            (("occupy_client_id", 1.5), "CLIENT_ID must be of type int, not 1.5"),
             (("mute", "reqPosition"), "perhaps: reqPositions"),
             (("lose_upstream", 0), "repeats from 1"),
             (("delay",), "SECONDS is missing, write: delay SECONDS"),
-            (("delay", 10**400), "SECONDS is of kind float, not 1000"),
+            (("delay", 10**400), "SECONDS must be of type float, not 1000"),
             (("drop_message", "execDetails", 1.5), "drop_message: whole times from 1 are needed, not 1.5"),
             (("drop_message", "execDetails", "nan"), "drop_message: whole times from 1 are needed, not nan"),
             (("break_farm", "nofarm"), "no farm 'nofarm'; known: cashfarm, cashhmds,"),
@@ -56,7 +56,7 @@ class TestRegistry:
             (("end_stream", ""), "no symbol ''; perhaps: "),
             (("end_stream", "AAPL", -3), "end_stream: codes from 1 are needed, not -3"),
             (("occupy_client_id", -1), "occupy_client_id: client ids from 0 are needed, not -1"),
-            ((1100,), "a fault's name is a text, not 1100"),
+            ((1100,), "the name of a fault must be a text, not 1100"),
         ],
     )
     async def test_wrong_calls_say_what_to_write(self, gateway, call, words: str) -> None:
@@ -95,7 +95,7 @@ class TestRegistry:
             await gateway.fault("restart", minutes=2)
 
     @pytest.mark.parametrize("times", ["inf", 2, "3.0"])
-    async def test_times_are_whole_or_endless(self, gateway, times) -> None:
+    async def test_times_are_integers_or_endless(self, gateway, times) -> None:
         await gateway.fault("drop_message", "execDetails", times)
         assert list(gateway.seen.faults) == ["drop_message"]
 

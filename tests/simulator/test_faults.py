@@ -1,4 +1,4 @@
-"""Every fault, seen from the client's side."""
+"""Every fault, seen from the client."""
 
 import asyncio
 import socket
@@ -85,7 +85,7 @@ class TestSocketsEnd:
             await gateway.fault("restart", 1000)
             client.setblocking(False)
             try:
-                end = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 2)
+                end = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10)
             except ConnectionResetError:
                 end = b""
             assert end == b""
@@ -101,14 +101,14 @@ class TestSocketsEnd:
         await connect(gateway.port, 1)
 
     async def test_ib_async_sees_the_reset_and_ticks_again(self, gateway, ib: IB) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         lost = asyncio.get_running_loop().create_future()
         ib.disconnectedEvent.connect(lambda: lost.set_result(None))
         await gateway.fault("reset")
-        await asyncio.wait_for(lost, 2)
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+        await asyncio.wait_for(lost, 10)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         ticker = ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598))
-        await asyncio.wait_for(ticker.updateEvent, 2)
+        await asyncio.wait_for(ticker.updateEvent, 10)
         assert gateway.seen.connects == 2
 
 
@@ -142,10 +142,10 @@ class TestFreeze:
         assert client.version == 178
 
     async def test_bytes_that_were_being_read_wait_too(self, gateway, connect) -> None:
-        # As on Windows, where a read that is under way cannot be paused.
+        # As on Windows, where a read in progress cannot be paused.
         client = await connect(gateway.port, 1)
         await gateway.fault("freeze")
-        (connection,) = gateway._hub.clients
+        (connection,) = gateway._state.clients
         connection.data_received(frame(encode_fields(49, 1)))
         assert gateway.seen.received("reqCurrentTime") == []
         await gateway.fault("thaw")
@@ -229,13 +229,13 @@ class TestUpstream:
         other = await connect(gateway.port, 2, welcomed=False)
         assert (await other.error())[1] == 2110
 
-    async def test_ib_async_is_told(self, gateway, ib: IB) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+    async def test_ib_async_gets_the_codes(self, gateway, ib: IB) -> None:
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         codes = asyncio.Queue[int]()
         ib.errorEvent.connect(lambda _id, code, _text, _contract: codes.put_nowait(code))
         for fault in ("1100", "1101", "1100", "1102"):
             await gateway.fault(fault)
-            assert await asyncio.wait_for(codes.get(), 2) == int(fault)
+            assert await asyncio.wait_for(codes.get(), 10) == int(fault)
 
 
 class TestFarms:

@@ -1,4 +1,4 @@
-"""Hostile clients: random and mutated frames. The gateway stands, forgets them, and serves the others meanwhile."""
+"""Hostile clients: random and mutated frames. The gateway survives, forgets them, and serves others meanwhile."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from hypothesis import settings
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.connection.client import Client
-from ibkr.simulator.requests.table import REQUESTS
-from ibkr.wire import encode_fields, frame, schema
+from ibkr.simulator.connection.client_connection import ClientConnection
+from ibkr.simulator.requests.request_names import REQUESTS
+from ibkr.wire import encode_fields, frame, protobuf_schema
 from ibkr.wire.frame import BINARY_IDS, PROTOBUF_IDS, binary_id
 
 FRAMES = 100 * settings().max_examples
@@ -51,7 +51,7 @@ STRANGE = ("", "-1", "2147483648", "9" * 40, "1e308", "NaN", "Infinity", "\\u000
 
 
 def mutated(roll: random.Random, version: int = 200) -> bytes:
-    """The body of a request with some fields changed, dropped, doubled or swapped, or some bytes; or noise."""
+    """The body of a request with some fields changed, dropped, repeated or swapped, or with changed bytes; or noise."""
     if version >= BINARY_IDS:
         if roll.random() < 0.6:
             return mutated_protobuf(roll)
@@ -78,9 +78,11 @@ def mutated(roll: random.Random, version: int = 200) -> bytes:
 
 
 def mutated_protobuf(roll: random.Random) -> bytes:
-    """A request in protobuf that has some of its fields, some of them strange, and sometimes a byte changed."""
+    """A request in protobuf with some of its fields, some of them unusual, and sometimes a changed byte."""
     request = roll.choice(list(REQUESTS.values()))
-    body = bytearray(schema.message_class(request.protobuf)(**some_of(roll, request.protobuf)).SerializeToString())
+    body = bytearray(
+        protobuf_schema.message_class(request.protobuf)(**some_of(roll, request.protobuf)).SerializeToString()
+    )
     if body and roll.random() < 0.2:
         body[roll.randrange(len(body))] = roll.randrange(256)
     return binary_id(PROTOBUF_IDS + request.message_id) + bytes(body[: roll.randint(0, 200) or None])
@@ -88,12 +90,12 @@ def mutated_protobuf(roll: random.Random) -> bytes:
 
 def some_of(roll: random.Random, message: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, field in schema.schema()[message].items():
+    for name, field in protobuf_schema.schema()[message].items():
         if roll.random() < 0.1 and name not in CONTRACT_VALUES:
             continue
         if name in CONTRACT_VALUES and roll.random() < 0.9:
             value: Any = CONTRACT_VALUES[name]
-        elif field.type in schema.schema():
+        elif field.type in protobuf_schema.schema():
             value = some_of(roll, field.type)
         else:
             value = roll.choice(BY_TYPE[field.type])
@@ -102,7 +104,7 @@ def some_of(roll: random.Random, message: str) -> dict[str, Any]:
 
 
 class Hostile:
-    """One hostile client after the other, on the same client id."""
+    """One hostile client after the other, with the same client id."""
 
     def __init__(
         self, gateway: Gateway, connect: Callable[..., Awaitable[Any]], client_id: int, versions: tuple[int, ...]
@@ -141,7 +143,7 @@ class Hostile:
 
 
 async def watch_over(bystander: Any, is_over: Callable[[], bool]) -> int:
-    """Asks the time again and again until it is over; gives how often. It must hear nothing that is not its own."""
+    """Ask for the time until it is over. Returns how often. The client must receive nothing that is not its own."""
     count = 0
     while not is_over():
         bystander.send(49, 1)
@@ -177,7 +179,7 @@ async def test_hostile_clients_do_no_harm(connect, caplog, versions: tuple[int, 
         assert list(gateway.seen.streams) == [1]
         told = [(record.levelname, record.getMessage()) for record in caplog.records]
         gc.collect()
-        assert len([item for item in gc.get_objects() if isinstance(item, Client)]) == 1
+        assert len([item for item in gc.get_objects() if isinstance(item, ClientConnection)]) == 1
     assert [message for level, message in told if level in ("ERROR", "CRITICAL")] == []
     assert len(told) < 3000, "what strangers send does not fill the log"
     assert all(message.isprintable() for _, message in told), "nor does it reach a terminal as it is"

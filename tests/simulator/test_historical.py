@@ -1,4 +1,4 @@
-"""History: bars of every size, kept up to date, ticks, schedules; what is refused."""
+"""History: bars of every size, bars kept up to date, ticks, schedules, refusals."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from ib_async import Contract
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.history.pacing import HistoricalPacing
-from ibkr.simulator.history.past import History
-from ibkr.simulator.history.selection import OLDEST, count_bars, select_bars
-from ibkr.simulator.history.spans import BAR_SIZES, BadSpan, Duration, parse_bar_size, parse_duration
-from ibkr.simulator.market.instruments import load_instruments
+from ibkr.simulator.history.bar_selection import OLDEST, count_bars, select_bars
+from ibkr.simulator.history.historical_pacing import HistoricalPacing
+from ibkr.simulator.history.history_parameters import BAR_SIZES, Duration, InvalidQuery, parse_bar_size, parse_duration
+from ibkr.simulator.history.price_history import PriceHistory
+from ibkr.simulator.market.instrument_loader import load_instruments
 
 BY_SYMBOL = load_instruments().by_symbol
 APPLE = Contract(conId=265598)
@@ -52,11 +52,11 @@ class TestBars:
         dates = [bar.date for bar in bars]
         assert dates == sorted(set(dates))
         if seconds < 86_400:
-            # The simulated market does not close from the day on which it began; a day begins at 4:00.
+            # The simulated market does not close after its first day; a day starts at 4:00.
             began = (dt.datetime.now(ZoneInfo("US/Eastern")) - dt.timedelta(hours=4)).date()
             assert all(bar.date.weekday() < 5 or bar.date.date() >= began for bar in bars)
             assert dt.timedelta(seconds=seconds) in {b - a for a, b in itertools.pairwise(dates)}
-            # The first bar of a session begins with it, at 4:00, the others on the clock.
+            # The first bar of a session starts with the session, at 4:00; the others start on the hour.
             times = {dt.timedelta(hours=date.hour, minutes=date.minute, seconds=date.second) for date in dates}
             assert not any(time % dt.timedelta(seconds=seconds) for time in times - {OPENING})
 
@@ -149,7 +149,7 @@ class TestRefusals:
     @given(st.text())
     def test_words_are_read_or_refused(self, text: str) -> None:
         for parse in (parse_duration, parse_bar_size):
-            with contextlib.suppress(BadSpan):
+            with contextlib.suppress(InvalidQuery):
                 parse(text)
 
 
@@ -160,7 +160,7 @@ class TestKeptUpToDate:
         bars.updateEvent += lambda _, is_new: seen.put_nowait(is_new)
         before = len(bars)
         while len(bars) < before + 3:
-            await asyncio.wait_for(seen.get(), 3)
+            await asyncio.wait_for(seen.get(), 10)
         dates = [bar.date for bar in bars[-3:]]
         assert all(a < b and b.second % 5 == 0 for a, b in itertools.pairwise(dates))
 
@@ -172,7 +172,7 @@ class TestKeptUpToDate:
         assert [start % 3600 for start in first[1:4]] == [0] * 3
         assert int(line[3]) % 3600 == 0 or int(line[3]) == first[-1]
 
-    async def test_its_cancel_is_told(self, session) -> None:
+    async def test_its_cancel_is_reported(self, session) -> None:
         session.send(*ask(size="1 min", keep=1))
         await session.until(17)
         session.send(25, 1, 5)
@@ -286,7 +286,7 @@ class TestSelection:
         item = BY_SYMBOL[symbol]
         if count_bars(item, size, duration, regular) > 2000:
             return
-        bars = select_bars(History(1, 1.7e9), item, size, duration, regular, end)
+        bars = select_bars(PriceHistory(1, 1.7e9), item, size, duration, regular, end)
         starts = [bar.start for bar in bars]
         assert starts == sorted(set(starts))
         assert all(start < end for start in starts)

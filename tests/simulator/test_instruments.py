@@ -1,4 +1,4 @@
-"""The file of instruments: what it gives, what is said of one that cannot be used."""
+"""The file of instruments: its content, and the errors for an unusable file."""
 
 import datetime as dt
 import re
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.market.instruments import load_instruments
+from ibkr.simulator.data_files import DataError
+from ibkr.simulator.market.instrument_loader import load_instruments
 from ibkr.simulator.market.options import compute, implied_vol, monthlies, quarterlies, weeklies
-from ibkr.simulator.requests.answers import load_answers
-from ibkr.simulator.toml import DataError
+from ibkr.simulator.requests.answer_file import load_answers
 
 TODAYS = {
     "AAPL": 265598,
@@ -131,13 +131,16 @@ class TestOwnFile:
             (ONE + "strik = 5", ["strik = 5", "no such field, perhaps: strike"]),
             (ONE + "strike = 5", ["strike = 5", "options are made by a [[chain]]"]),
             (ONE + 'market_data = "free"', ["market_data = 'free'", "write one of live, delayed, none"]),
-            (ONE + ONE, ["con_id = 1 stands 2 times"]),
+            (ONE + ONE, ["con_id = 1 occurs 2 times"]),
             (ONE.replace("STK", "FUT"), ["exchange", "is missing: a FUT needs one"]),
-            ('[[chain]]\nunderlying = "XYZ"\nfirst_con_id = 1\nstrike_step = 1', ["'XYZ' is none of the instruments"]),
+            (
+                '[[chain]]\nunderlying = "XYZ"\nfirst_con_id = 1\nstrike_step = 1',
+                ["'XYZ' is not one of the instruments"],
+            ),
             ("[[bond]]\nx = 1", ["[[bond]]", "no such kind of entry, write one of: instrument, chain, market_rule"]),
             (
                 ONE + '[[quarterly]]\nlocal_symbol = "XYZ"\nroot = "X"\nfirst_con_id = 9',
-                ["local_symbol = 'XYZ'", "is none of the futures in this file"],
+                ["local_symbol = 'XYZ'", "is not one of the futures in this file"],
             ),
             ("instrument = 5", ["write its entries under [[instrument]]"]),
             ("price = ", ["is not TOML"]),

@@ -1,4 +1,4 @@
-"""Executions of an outage that come some time after the link is back."""
+"""Executions during an outage that arrive some time after the link is back."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from ib_async import IB, Fill, LimitOrder
 from ibkr.simulator import Gateway
 
 from .conftest import Connect
-from .trading import APPLE, TIMEOUT, order_request, reach
+from .order_helpers import APPLE, TIMEOUT, order_request, reach
 
 
 async def test_the_status_comes_at_once_and_the_execution_later(gateway: Gateway, connected: IB) -> None:

@@ -1,4 +1,4 @@
-"""As many real clients at once as TWS takes: 32; and one that does not read among those that do."""
+"""32 real clients together, TWS's maximum; and one client that does not read among clients that read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,13 +14,13 @@ APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingC
 
 
 def far_away(number: int) -> LimitOrder:
-    """An order that rests; half of them on each side, of which 20 may be active."""
+    """An order that rests. Half of them are on each side, of which 20 may be active."""
     return LimitOrder("BUY", number, 100.0) if number % 2 else LimitOrder("SELL", number, 400.0)
 
 
 @pytest.fixture
 async def clients(gateway: Gateway) -> AsyncIterator[list[IB]]:
-    """One for each client id from 1 on; their sockets are gone when the test ends."""
+    """One client per id, from 1 on. Their sockets are closed when the test ends."""
     made = [IB() for _ in range(CLIENTS)]
     yield made
     for client in made:
@@ -55,8 +55,8 @@ async def test_each_has_its_own_session_ticks_and_orders(gateway: Gateway, clien
     assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
-async def test_one_that_does_not_read_its_ticks_is_cut_and_others_go_on(connect, caplog, monkeypatch) -> None:
-    monkeypatch.setattr("ibkr.simulator.connection.client.MAX_UNREAD", 256 * 1024)
+async def test_a_client_that_does_not_read_is_disconnected_and_others_continue(connect, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("ibkr.simulator.connection.client_connection.MAX_UNREAD", 256 * 1024)
     async with Gateway(tick_interval=0.0005) as gateway:
         good = await connect(gateway.port, 1)
         good.subscribe(5)
@@ -68,8 +68,8 @@ async def test_one_that_does_not_read_its_ticks_is_cut_and_others_go_on(connect,
 
         def is_cut(gateway: Gateway) -> bool:
             nonlocal most
-            for client in gateway._hub.clients:
-                most = max(most, client.transport.get_write_buffer_size() + client.outbox.waiting)
+            for client in gateway._state.clients:
+                most = max(most, client.transport.get_write_buffer_size() + client.send_queue.waiting)
             return gateway.client_ids == [1]
 
         reading = asyncio.create_task(good.until(57))

@@ -1,4 +1,4 @@
-"""Market data: its types, what is asked for by number, options, the clock."""
+"""Market data: its types, generic ticks, options, the clock."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ import pytest
 from ib_async import Contract, Forex, Index, Option, Stock
 
 from ibkr.simulator import FaultError, Gateway
-from ibkr.simulator.market.walk import Quote
-from ibkr.simulator.streams.generic_ticks import find
+from ibkr.simulator.market.quotes import Quote
+from ibkr.simulator.streams.generic_ticks import find_generic_tick
 
 BMW, VODAFONE, APPLE, SPY, MINI = 14094, 29612249, 265598, 756733, 495512563
 ALL = "100,101,105,106,165,221,225,232,233,236,258,292,293,294,295,318,375,411,456,460,577,586,587,588,595,614,619,623"
@@ -59,7 +59,7 @@ class TestTypes:
         ticks = {line[3] for line in lines if line[0] in ("1", "2", "46")}
         assert ticks == {"66", "67", "68", "69", "70", "71", "72", "73", "74", "75", "76", "88"}
 
-    async def test_who_has_live_data_gets_it_whatever_is_asked_for(self, session) -> None:
+    async def test_who_has_live_data_gets_it_whatever_is_requested(self, session) -> None:
         for wanted in (1, 2, 3, 4):
             session.send(59, 1, wanted)
             session.send(*request(wanted, APPLE))
@@ -91,7 +91,7 @@ class TestTypes:
     async def test_ib_async_is_told_the_type(self, connected) -> None:
         connected.reqMarketDataType(3)
         ticker = connected.reqMktData(Contract(conId=BMW))
-        await asyncio.wait_for(ticker.updateEvent, 2)
+        await asyncio.wait_for(ticker.updateEvent, 10)
         assert ticker.marketDataType == 3
         assert 0 < ticker.bid < ticker.ask
 
@@ -100,7 +100,7 @@ class TestGenericTicks:
     async def test_ib_async_gets_them(self, connected, caplog) -> None:
         ticker = connected.reqMktData(Contract(conId=APPLE), "100,101,105,106,165,221,225,233,236,258,292,293,411,456")
         while not ticker.rtVolume or not ticker.dividends:
-            await asyncio.wait_for(ticker.updateEvent, 2)
+            await asyncio.wait_for(ticker.updateEvent, 10)
         assert (ticker.shortableShares, ticker.putVolume, ticker.rtHistVolatility) == (1_000_000, 9_000, 0.25)
         assert ticker.low52week < ticker.low13week < ticker.high13week < ticker.high52week
         assert ticker.fundamentalRatios.NPRICE == 230
@@ -124,11 +124,11 @@ class TestGenericTicks:
     @pytest.mark.parametrize(("con_id", "sec_type"), [(APPLE, "STK"), (SPY, "STK"), (MINI, "FUT"), (None, "OPT")])
     async def test_all_are_legal_for_stocks_futures_and_options(self, gateway, session, con_id, sec_type: str) -> None:
         if con_id is None:
-            con_id = gateway._hub.instruments.chains[0].options[0].con_id
+            con_id = gateway._state.instruments.chains[0].options[0].con_id
         session.send(*request(5, con_id, ALL))
         assert (await session.receive())[:4] == ["58", "1", "5", "1"]
         await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7))
-        assert gateway._hub.instruments.by_con_id(con_id).sec_type == sec_type
+        assert gateway._state.instruments.by_con_id(con_id).sec_type == sec_type
 
     @pytest.mark.parametrize(
         ("kind", "refused"),
@@ -146,8 +146,10 @@ class TestGenericTicks:
         ],
     )
     def test_which_are_refused_by_kind(self, kind: str, refused: set[int]) -> None:
-        assert {number for number in (*map(int, ALL.split(",")), 162) if find(str(number), kind) is None} == refused
-        assert find("104", kind) is None
+        assert {
+            number for number in (*map(int, ALL.split(",")), 162) if find_generic_tick(str(number), kind) is None
+        } == refused
+        assert find_generic_tick("104", kind) is None
 
     async def test_a_number_and_its_alias_come_once(self, session) -> None:
         session.send(*request(5, APPLE, "mdoff,221,232,318"))
@@ -179,7 +181,7 @@ class TestKinds:
         ticker = connected.reqMktData(option)
         found: set[float] = set()
         while len(found) < 5:
-            await asyncio.wait_for(ticker.updateEvent, 2)
+            await asyncio.wait_for(ticker.updateEvent, 10)
             greeks = ticker.modelGreeks
             assert greeks is not None
             assert greeks.undPrice is not None
@@ -194,7 +196,7 @@ class TestKinds:
         await connected.qualifyContractsAsync(*contracts)
         pair, index = (connected.reqMktData(contract) for contract in contracts)
         while not (pair.hasBidAsk() and index.last == index.last):
-            await asyncio.wait_for(pair.updateEvent, 2)
+            await asyncio.wait_for(pair.updateEvent, 10)
         assert pair.last != pair.last
         assert index.bid != index.bid
         assert index.last > 0
@@ -219,9 +221,9 @@ class TestKinds:
 
 class TestMarket:
     async def test_listeners_hear_each_move_of_what_is_followed(self, gateway) -> None:
-        market, apple = gateway._hub.market, gateway._hub.instruments.by_symbol["AAPL"]
+        market, apple = gateway._state.market, gateway._state.instruments.by_symbol["AAPL"]
         heard: list[tuple[str, Quote]] = []
-        market.listen(lambda instrument, quote: heard.append((instrument.symbol, quote)))
+        market.on_quote(lambda instrument, quote: heard.append((instrument.symbol, quote)))
         first = market.quote_of(apple)
         assert market.quote_of(apple) is first
         market.follow(apple)
@@ -233,13 +235,13 @@ class TestMarket:
         market.unfollow(apple)
         count = len(heard)
         assert market.quote_of(apple) is heard[-1][1]
-        market.follow(gateway._hub.instruments.by_symbol["SPY"])
+        market.follow(gateway._state.instruments.by_symbol["SPY"])
         await gateway.wait_for(lambda gateway: len(heard) > count)
         assert {symbol for symbol, _ in heard[count:]} == {"SPY"}
 
     async def test_it_moves_although_no_data_flows(self, gateway) -> None:
         await gateway.fault("lose_upstream")
-        market, apple = gateway._hub.market, gateway._hub.instruments.by_symbol["AAPL"]
+        market, apple = gateway._state.market, gateway._state.instruments.by_symbol["AAPL"]
         market.follow(apple)
         before = market.quote_of(apple)
         await gateway.wait_for(lambda gateway: market.quote_of(apple) is not before)
@@ -247,10 +249,10 @@ class TestMarket:
     async def test_speed(self, connect) -> None:
         async with Gateway(tick_interval=10, speed=2000) as gateway:
             client = await connect(gateway.port, 7)
-            began = gateway._hub.market.now()
+            began = gateway._state.market.now()
             client.subscribe(5)
             await gateway.wait_for(lambda gateway: gateway.seen.ticks > 5)
-            assert gateway._hub.market.now() - began > 5 * 10 * 0.9
+            assert gateway._state.market.now() - began > 5 * 10 * 0.9
 
     @pytest.mark.parametrize(
         ("option", "value"),

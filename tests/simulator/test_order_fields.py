@@ -1,4 +1,4 @@
-"""What the order messages say, field by field, as real gateways were recorded to say it."""
+"""The order messages, field by field as recorded from real gateways."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from ibkr.simulator import Gateway
 from ibkr.simulator.broker.order import Order, Terms
-from ibkr.simulator.market.instruments import load_instruments
+from ibkr.simulator.market.instrument_loader import load_instruments
 from ibkr.simulator.orders import order_fields
-from ibkr.wire.layout import Field, Item, Repeat, flat
+from ibkr.wire.layout import Field, Item, Repeat, flatten
 from ibkr.wire.order_messages import COMPLETED_ORDER, EXEC_DETAILS, OPEN_ORDER
-from ibkr.wire.order_requests import PLACE_ORDER
+from ibkr.wire.order_request_layouts import PLACE_ORDER
 
 from .conftest import Connect, RawClient
-from .trading import order_request, read
+from .order_helpers import order_request, read
 
 MASTER = 9
 UNSET_DOUBLE = 1.7976931348623157e308
@@ -47,7 +47,7 @@ CHANGES = [
 
 
 async def opened(client: RawClient, message: tuple[object, ...] | None = None) -> dict[str, Any]:
-    """The openOrder that comes next, after a request if one is named."""
+    """The next openOrder, after a request if one is given."""
     if message:
         client.send(*message)
     return read(OPEN_ORDER, (await client.until(5))[-1])
@@ -88,14 +88,14 @@ class TestChangedPrice:
         assert now["lmt_price"] == pytest.approx(now["stop_price"] - 1.0)
 
 
-# --- what the client has sent --------------------------------------------------------------------
+# --- terms that the client has sent ---------------------------------------------------------------
 
-_SENT = {item.name: item for item in flat(PLACE_ORDER.fields) if isinstance(item, Repeat) or item.constant is None}
+_SENT = {item.name: item for item in flatten(PLACE_ORDER.fields) if isinstance(item, Repeat) or item.constant is None}
 _NOT_TERMS = {"order_id", "status", "perm_id", "shares_allocation", "what_if", "transmit"}
-_OF_CONTRACT = {item.name for item in flat(PLACE_ORDER.fields)[1:15]}
-_TERMS = {item.name for item in flat(OPEN_ORDER.fields)} & _SENT.keys() - _NOT_TERMS - _OF_CONTRACT
+_OF_CONTRACT = {item.name for item in flatten(PLACE_ORDER.fields)[1:15]}
+_TERMS = {item.name for item in flatten(OPEN_ORDER.fields)} & _SENT.keys() - _NOT_TERMS - _OF_CONTRACT
 _LIVE = {"lmt_price", "trail_stop_price", "order_type", "tif", "account", "total_quantity", "action"}
-"""Those that say how the order stands in the market: tests of their own are about them."""
+"""Fields that describe the state of the order in the market. Other tests check them."""
 
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(1, 99),
@@ -111,7 +111,7 @@ def _one(item: Item) -> st.SearchStrategy[Any]:
         return _VALUES[item.kind]
     assert isinstance(item, Repeat)
     return st.lists(
-        st.fixed_dictionaries({field.name: _one(field) for field in flat(item.fields)}), min_size=1, max_size=2
+        st.fixed_dictionaries({field.name: _one(field) for field in flatten(item.fields)}), min_size=1, max_size=2
     )
 
 
@@ -163,7 +163,7 @@ async def test_the_terms_of_an_adjustable_hedged_order_come_back_over_the_socket
 
 
 class TestTrailStopOfLimitOrders:
-    """One above the limit of a buy, one below that of a sale (ib_insync issues 189, 509 and 559; rust-ibapi's ES)."""
+    """One above the limit of a buy, one below the limit of a sale (ib_insync issues 189, 509, 559; rust-ibapi's ES)."""
 
     @pytest.mark.parametrize(("action", "limit", "told"), [("BUY", 100.0, 101.0), ("SELL", 472.33, 471.33)])
     async def test_it_is_a_number(
@@ -185,7 +185,7 @@ class TestTrailStopOfLimitOrders:
 
 
 class TestCompletedOrder:
-    """As rust-ibapi has recorded an ES order that the trader cancelled, at version 173."""
+    """As rust-ibapi recorded an ES order that the trader cancelled, at version 173."""
 
     @pytest.mark.parametrize(("version", "zone"), [(173, "America/New_York"), (174, "UTC"), (178, "UTC")])
     async def test_fields_of_an_order_without_a_parent(self, connect: Connect, version: int, zone: str) -> None:
@@ -223,7 +223,7 @@ async def test_an_execution_has_a_right_only_if_it_is_of_an_option(
 
 
 class TestRecordedAtVersion200:
-    """The first openOrder of a market order, as ibkr-go has recorded it of a paper gateway, 2026-06-11."""
+    """The first openOrder of a market order, as ibkr-go recorded it from a paper gateway, 2026-06-11."""
 
     UNSET = "1.7976931348623157E308"
     LINE = (

@@ -1,4 +1,4 @@
-"""Orders that are refused, in the words of TWS; and what hostile ones cannot do."""
+"""Refused orders, with TWS's texts; and what hostile orders cannot do."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from ib_async import IB, LimitOrder, MarketOrder, Order, Stock, StopOrder
 
 from ibkr.simulator import Gateway
 
-from .trading import APPLE, reach, refusals
+from .order_helpers import APPLE, reach, refusals
 
 
 class TestRefusals:
@@ -20,7 +20,7 @@ class TestRefusals:
             (321, MarketOrder("HOLD", 100)),
             (321, MarketOrder("BUY", 100, account="DU999")),
             (321, StopOrder("BUY", 100, 0.0)),
-            (321, Order(action="BUY", totalQuantity=1, orderType="FEELINGS")),  # as ibkr-go has recorded it
+            (321, Order(action="BUY", totalQuantity=1, orderType="FEELINGS")),  # as recorded by ibkr-go
             (434, MarketOrder("BUY", 0)),
             (10006, LimitOrder("BUY", 100, 100.0, parentId=4711)),
             (10052, LimitOrder("BUY", 100, 100.0, tif="XYZ")),
@@ -87,7 +87,7 @@ class TestRefusals:
         assert text.endswith("state: Filled.")
 
     async def test_ids_that_nobody_may_use(self, gateway: Gateway, connect, plain_order) -> None:
-        gateway.place_order("AAPL", "BUY", 100, limit_price=100.0)  # by hand in TWS, which gives it no id
+        gateway.place_order("AAPL", "BUY", 100, limit_price=100.0)  # entered by hand in TWS, which gives it no id
         client = await connect(gateway.port, 5)
         for order_id in (0, -1):
             client.send(3, order_id, *plain_order("LMT", 100.0))
@@ -130,12 +130,12 @@ def test_errors_of_the_python_api_say_what_is_there() -> None:
     gateway = Gateway()
     with pytest.raises(ValueError, match="no live order 7; there are: none"):
         gateway.fill(7)
-    with pytest.raises(RuntimeError, match="does not run: start it"):
+    with pytest.raises(RuntimeError, match="is not running: start it"):
         gateway.place_order("AAPL", "BUY", 1)
 
 
 async def test_orders_by_hand_are_checked(gateway: Gateway) -> None:
-    with pytest.raises(ValueError, match="knows no 'NOSUCH'"):
+    with pytest.raises(ValueError, match="unknown symbol 'NOSUCH'"):
         gateway.place_order("NOSUCH", "BUY", 1)
     with pytest.raises(ValueError, match="account: 'DU9' is not one of DU1234567"):
         gateway.place_order("AAPL", "BUY", 1, account="DU9")

@@ -1,4 +1,6 @@
-"""Order types, times in force and algorithms: taken, told as they were sent, and traded as each does."""
+"""Order types, times in force and algorithms: accepted, reported as sent, and traded by their rules."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 from ib_async import IB, Order, TagValue
@@ -7,7 +9,7 @@ from ibkr.simulator import Gateway
 from ibkr.wire.order_messages import OPEN_ORDER, ORDER_STATUS
 
 from .conftest import Connect, RawClient
-from .trading import APPLE, charged, order_request, reach, read, refusals
+from .order_helpers import APPLE, charged, order_request, reach, read, refusals
 
 HELD_BACK, TRIGGERED, RESTS, FILLED = (
     ("PreSubmitted", ""),
@@ -45,8 +47,15 @@ TYPES = [
 ]
 
 
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A market that does not move, so that no tick fills a resting order."""
+    async with Gateway(tick_interval=3600, id_hold=0) as running:
+        yield running
+
+
 async def status_of(client: RawClient, order_id: int) -> tuple[str, str]:
-    """The status of an open order, or of one that has just been filled, and why it is held."""
+    """The status of an open order, or of one that was just filled, and why it is held."""
     client.send(5, 1)
     lines = [read(ORDER_STATUS, line) for line in await client.until(53) if line[0] == "3"]
     last = [line for line in lines if line["order_id"] == order_id][-1]
@@ -71,7 +80,7 @@ class TestTypes:
             await client.until(3, "Filled")
 
     async def test_a_relative_order_without_an_offset_gets_one(self, gateway: Gateway, connect: Connect) -> None:
-        """As ibkr-go has recorded it, and what else it has recorded of order types: MIT is not held by a trigger."""
+        """As ibkr-go recorded it, with its other records of order types: no trigger holds back MIT."""
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, order_type="REL", lmt_price=100.0))
         assert read(OPEN_ORDER, await client.receive())["aux_price"] == 0.01
@@ -88,7 +97,7 @@ class TestTypes:
     async def test_those_that_are_refused(
         self, gateway: Gateway, connect: Connect, kind: str, code: int, text: str
     ) -> None:
-        """The codes and texts that ibkr-go has recorded for AAPL at SMART."""
+        """The codes and texts that ibkr-go recorded for AAPL at SMART."""
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, order_type=kind, lmt_price=100.0))
         assert await client.error() == (1, code, text)
@@ -178,11 +187,11 @@ class TestAlgos:
         order.algoParams = sent
         await reach(connected.placeOrder(APPLE, order), "Submitted")
         other = new_ib()
-        await other.connectAsync("127.0.0.1", gateway.port, clientId=9, timeout=2)
+        await other.connectAsync("127.0.0.1", gateway.port, clientId=9, timeout=10)
         (seen,) = await other.reqAllOpenOrdersAsync()
         assert (seen.order.algoStrategy, seen.order.algoParams) == (name, sent)
 
-    async def test_one_that_crosses_the_market_fills(self, connected: IB) -> None:
+    async def test_an_algo_order_that_crosses_the_market_fills(self, connected: IB) -> None:
         order = Order(action="BUY", totalQuantity=100, orderType="MKT", algoStrategy="Adaptive")
         order.algoParams = [TagValue("adaptivePriority", "Urgent")]
         trade = connected.placeOrder(APPLE, order)
@@ -199,7 +208,7 @@ class TestTransmit:
     async def test_a_staged_order_is_not_told_before_it_is_transmitted(
         self, gateway: Gateway, connect: Connect
     ) -> None:
-        """As ibkr-go has recorded it."""
+        """As ibkr-go recorded it."""
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0, transmit=False))
         client.send(5, 1)

@@ -1,4 +1,4 @@
-"""Who sees which order, and when: several clients, client 0, the master, accounts, outages, restarts."""
+"""Who sees which order, and when: several clients, client 0, the master client, accounts, outages, restarts."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from ib_async import IB, ExecutionFilter, LimitOrder, MarketOrder
 
 from ibkr.simulator import Gateway, ThreadedGateway
 
-from .trading import APPLE, TIMEOUT
+from .order_helpers import APPLE, TIMEOUT
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ class TestHistory:
 
 
 class TestUpstreamDown:
-    async def test_fills_are_told_when_it_is_back(self, gateway: Gateway, ib: IB) -> None:
+    async def test_fills_are_reported_when_it_is_back(self, gateway: Gateway, ib: IB) -> None:
         await connected(ib, gateway, 7)
         trade = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
         await ib.reqOpenOrdersAsync()
@@ -166,7 +166,7 @@ class TestUpstreamDown:
         assert trade.orderStatus.status == "Filled"
         assert next(item for item in ib.positions() if item.contract.symbol == "AAPL").position == 200
 
-    async def test_what_is_asked_for_waits(self, gateway: Gateway, ib: IB) -> None:
+    async def test_what_is_requested_waits(self, gateway: Gateway, ib: IB) -> None:
         await connected(ib, gateway, 7)
         old = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 100.0))
         changed = ib.placeOrder(APPLE, LimitOrder("BUY", 100, 99.0))

@@ -7,13 +7,13 @@ from ib_async import IB, LimitOrder, MarketOrder, Order, StopLimitOrder, StopOrd
 
 from ibkr.simulator import Gateway
 
-from .trading import APPLE, TIMEOUT, charged, reach, refusals
+from .order_helpers import APPLE, TIMEOUT, charged, reach, refusals
 
 
 def bid_and_ask(gateway: Gateway, symbol: str = "AAPL") -> tuple[float, float]:
-    """The market as it stands, seen by a probe that never fills."""
+    """The current market, seen by an order that never fills."""
     probe = gateway.place_order(symbol, "BUY", 1, limit_price=1.0, client_id=99)
-    quote = gateway._hub.market.quote_of(probe.instrument)
+    quote = gateway._state.market.quote_of(probe.instrument)
     gateway.cancel_order(probe.order_id) if probe.is_live else None
     return quote.bid, quote.ask
 
@@ -42,9 +42,9 @@ class TestLimit:
         assert (order.quantity, order.status) == (50, "Submitted")
         await connected.reqOpenOrdersAsync()
         assert trade.orderStatus.remaining == 50
-        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # what the next change would send
+        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # what the next change sends
 
-    async def test_one_that_crosses_the_market_is_filled_at_the_better_price(self, connected: IB) -> None:
+    async def test_an_order_that_crosses_the_market_is_filled_at_the_better_price(self, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))
         await charged(trade)
         assert 200 < trade.fills[0].execution.price < 260
@@ -73,12 +73,12 @@ class TestLimit:
     async def test_the_market_rests_when_no_order_waits_for_it(self, gateway: Gateway, connect) -> None:
         client = await connect(gateway.port, 5)
         placed = gateway.place_order("AAPL", "BUY", 100, limit_price=100.0)
-        first = gateway._hub.market.quote_of(placed.instrument)
-        await gateway.wait_for(lambda gateway: gateway._hub.market.quote_of(placed.instrument) != first)
+        first = gateway._state.market.quote_of(placed.instrument)
+        await gateway.wait_for(lambda gateway: gateway._state.market.quote_of(placed.instrument) != first)
         gateway.cancel_order("AAPL")
-        rests = gateway._hub.market.quote_of(placed.instrument)
+        rests = gateway._state.market.quote_of(placed.instrument)
         assert await client.hears_nothing()
-        assert gateway._hub.market.quote_of(placed.instrument) == rests
+        assert gateway._state.market.quote_of(placed.instrument) == rests
 
 
 class TestMarket:
@@ -96,7 +96,7 @@ class TestMarket:
         client = await connect(gateway.port, 5)
         gateway.place_order("AAPL", "BUY", 100, client_id=5)
         messages = [(line[0], line[2]) for line in await client.until(59)]
-        # 5 openOrder, 3 orderStatus, 11 execDetails, 59 commissionReport: as rust-ibapi has recorded it
+        # 5 openOrder, 3 orderStatus, 11 execDetails, 59 commissionReport: as recorded by rust-ibapi
         assert [kind for kind, _ in messages] == ["5", "3", "11", "5", "3", "5", "59"]
         assert [status for kind, status in messages if kind == "3"] == ["PreSubmitted", "Filled"]
 
@@ -113,7 +113,7 @@ class TestMarket:
         cash = {item.tag: item.value for item in connected.accountValues()}["TotalCashValue"]
         assert float(cash) == pytest.approx(1_000_000 + 150 * price - 1.0, abs=0.01)
 
-    async def test_a_position_that_was_closed_is_told_as_none(self, gateway: Gateway, connected: IB) -> None:
+    async def test_a_position_that_was_closed_is_reported_as_none(self, gateway: Gateway, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, MarketOrder("SELL", 100))
         await charged(trade)
         await connected.reqPositionsAsync()
@@ -139,8 +139,8 @@ class TestStops:
     async def test_a_stop_far_away_is_left_alone(self, gateway: Gateway, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, StopOrder("SELL", 100, 100.0))
         await reach(trade, "PreSubmitted")
-        ticks = gateway._hub.loop.time() + 0.1
-        await gateway.wait_for(lambda gateway: gateway._hub.loop.time() > ticks)
+        ticks = gateway._state.loop.time() + 0.1
+        await gateway.wait_for(lambda gateway: gateway._state.loop.time() > ticks)
         assert (trade.orderStatus.status, trade.orderStatus.whyHeld) == ("PreSubmitted", "trigger")
 
     async def test_a_stop_limit_becomes_a_limit_order(self, gateway: Gateway, connected: IB) -> None:

@@ -1,4 +1,4 @@
-"""Sessions from server version 201 on: the same gateway in protobuf, and beside it those that speak text."""
+"""Sessions from server version 201 on: the gateway speaks protobuf, and text with other clients at the same time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import math
 import pytest
 
 from ibkr.simulator import Gateway
-from ibkr.simulator.requests.table import REQUESTS
-from ibkr.wire import encode_fields, frame, schema
+from ibkr.simulator.requests.request_names import REQUESTS
+from ibkr.wire import encode_fields, frame, protobuf_schema
 from ibkr.wire.frame import binary_id
 
 APPLE = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
@@ -19,7 +19,7 @@ VERSIONS = (201, 206, 213, 226)
 
 @pytest.fixture
 async def session(gateway, connect):
-    """A session at the newest version, of client 7. Whatever it sends, it outlives it."""
+    """A session at the newest version, with client id 7. The session remains, also after every message of the test."""
     client = await connect(gateway.port, 7, highest=226)
     yield client
     await client.caught_up()
@@ -74,7 +74,7 @@ class TestSessions:
 
     @pytest.mark.parametrize("version", [205, 206])
     async def test_every_tick_of_an_option_has_its_request_id(self, gateway, connect, version: int) -> None:
-        option = next(item for item in gateway._hub.instruments if item.sec_type == "OPT")
+        option = next(item for item in gateway._state.instruments if item.sec_type == "OPT")
         client = await connect(gateway.port, 7, highest=version)
         client.send_protobuf(1, "MarketDataRequest", reqId=4711, contract={"conId": option.con_id})
         ticks = await client.until(21, "4711")
@@ -185,7 +185,7 @@ class TestOrders:
 
 
 class TestFaults:
-    """The faults of single messages find them by name; what they do fits the encoding."""
+    """Faults of single messages find them by name, and their effect fits the encoding."""
 
     @pytest.mark.parametrize("version", VERSIONS)
     async def test_drop_duplicate_and_pad(self, gateway, connect, version: int) -> None:
@@ -245,9 +245,13 @@ SOME: dict[str, object] = {"int32": 1, "int64": 1, "bool": True, "double": 1.5, 
 def filled(message: str) -> dict[str, object]:
     """A value for every field of a message."""
     found: dict[str, object] = {}
-    for name, field in schema.schema()[message].items():
+    for name, field in protobuf_schema.schema()[message].items():
         value = (
-            APPLE if name == "contract" else filled(field.type) if field.type in schema.schema() else SOME[field.type]
+            APPLE
+            if name == "contract"
+            else filled(field.type)
+            if field.type in protobuf_schema.schema()
+            else SOME[field.type]
         )
         found[name] = {"1": "1"} if field.is_map else [value] if field.is_repeated else value
     return found
@@ -257,7 +261,7 @@ def filled(message: str) -> dict[str, object]:
     "request_", [item for item in REQUESTS.values() if item.name != "startApi"], ids=lambda item: item.name
 )
 async def test_every_name_that_an_answer_reads_is_a_field_of_its_request(gateway, session, request_) -> None:
-    # One that is not would end the connection.
+    # A wrong name would end the connection.
     session.send_protobuf(request_.message_id, request_.protobuf, **filled(request_.protobuf))
     await session.caught_up()
     assert gateway.client_ids == [7]

@@ -1,4 +1,4 @@
-"""Handshake and the requests of a session, as a real gateway answers them."""
+"""The handshake and the requests of a session, as a real gateway answers them."""
 
 import asyncio
 import re
@@ -64,7 +64,7 @@ class TestHandshake:
 
 
 class TestClientIds:
-    async def test_one_in_use_gets_326_and_is_closed(self, gateway, connect) -> None:
+    async def test_a_client_id_in_use_gets_326_and_is_closed(self, gateway, connect) -> None:
         first = await connect(gateway.port, 7)
         second = await connect(gateway.port, 7, welcomed=False)
         assert await second.error() == (
@@ -77,14 +77,14 @@ class TestClientIds:
         assert (await first.receive())[0] == "49"
         assert gateway.seen.refused_client_ids == 1
 
-    async def test_one_is_free_again_when_its_session_ends(self, gateway, connect) -> None:
+    async def test_a_client_id_is_free_when_its_session_ends(self, gateway, connect) -> None:
         first = await connect(gateway.port, 7)
         await first.close()
         await gateway.wait_for(lambda gateway: gateway.client_ids == [])
         await connect(gateway.port, 7)
         assert gateway.client_ids == [7]
 
-    async def test_one_is_held_for_as_long_as_asked(self, connect) -> None:
+    async def test_a_client_id_is_held_for_id_hold_seconds(self, connect) -> None:
         async with Gateway(id_hold=0.1) as gateway:
             await connect(gateway.port, 7)
             await gateway.fault("reset")
@@ -96,7 +96,7 @@ class TestClientIds:
                     break
             assert gateway.seen.attempts[-1] - gateway.seen.attempts[1] >= 0.05
 
-    async def test_one_is_not_held_when_its_client_has_ended_it(self, connect) -> None:
+    async def test_a_client_id_is_not_held_when_the_client_disconnects(self, connect) -> None:
         async with Gateway(id_hold=1000) as gateway:
             first = await connect(gateway.port, 7)
             await first.close()
@@ -106,13 +106,13 @@ class TestClientIds:
             refused = await connect(gateway.port, 7, welcomed=False)
             assert (await refused.error())[1] == 326
 
-    async def test_one_is_held_from_the_moment_when_the_kernel_saw_its_connection_end(self, connect) -> None:
+    async def test_the_hold_starts_when_the_kernel_sees_the_end_of_the_connection(self, connect) -> None:
         async with Gateway(id_hold=0.2) as gateway:
             first = await connect(gateway.port, 7)
             await gateway.fault("freeze")
             first.send(61, 1)
             first.reset()
-            await asyncio.sleep(0.3)  # longer than the id is held; nothing tells when that is over
+            await asyncio.sleep(0.3)  # longer than the id is held; no event tells when that is over
             await gateway.fault("thaw")
             assert [request.client_id for request in gateway.seen.received("reqPositions")] == [7]
             assert gateway.client_ids == []
@@ -125,7 +125,7 @@ class TestClientIds:
             first = await connect(gateway.port, 7)
             await gateway.fault("freeze")
             first.reset()
-            await asyncio.sleep(0.05)  # nothing tells when the kernel has seen it
+            await asyncio.sleep(0.05)  # no event tells when the kernel has seen it
             assert gateway.client_ids == [7]
             await gateway.fault(fault)
             await gateway.wait_for(lambda gateway: gateway.client_ids == [])
@@ -133,7 +133,7 @@ class TestClientIds:
             await gateway.reset()
             await connect(gateway.port, 7)
 
-    async def test_one_is_held_as_long_as_the_kernel_holds_its_connection(self, connect) -> None:
+    async def test_a_client_id_is_held_as_long_as_the_kernel_holds_its_connection(self, connect) -> None:
         async with Gateway(id_hold=0) as gateway:
             await connect(gateway.port, 7)
             await gateway.fault("freeze")
@@ -143,7 +143,7 @@ class TestClientIds:
             await late.until(4, "326")
             assert gateway.client_ids == [7]
 
-    async def test_one_that_is_occupied_is_not_let_go_by_the_end_of_its_session(self, connect) -> None:
+    async def test_an_occupied_client_id_stays_occupied_when_its_session_ends(self, connect) -> None:
         async with Gateway(id_hold=0.01) as gateway:
             await connect(gateway.port, 7)
             await gateway.fault("occupy_client_id", 7)
@@ -155,7 +155,7 @@ class TestClientIds:
 
 class TestIbAsync:
     async def test_connect_and_what_it_then_knows(self, gateway, ib: IB, caplog) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         assert ib.client.serverVersion() == 178
         assert ib.managedAccounts() == ["DU1234567"]
         assert {(item.contract.symbol, item.position) for item in ib.positions()} == {("AAPL", 100), ("ES", -1)}
@@ -170,19 +170,19 @@ class TestIbAsync:
 
     async def test_several_accounts(self, ib: IB) -> None:
         async with Gateway(accounts=("DU1", "DU2")) as gateway:
-            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
             assert ib.managedAccounts() == ["DU1", "DU2"]
             assert {item.account for item in ib.positions()} == {"DU1", "DU2"}
             assert {item.account for item in ib.accountValues()} == {"DU1", "DU2"}
             ib.disconnect()
 
     async def test_client_0_binds_orders_without_a_complaint(self, gateway, ib: IB, caplog) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=0, timeout=2)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=0, timeout=10)
         assert gateway.seen.received("reqAutoOpenOrders")
         assert "327" not in caplog.text
 
     async def test_contract_details(self, gateway, ib: IB) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         (apple,) = await ib.reqContractDetailsAsync(Stock("AAPL", "SMART", "USD"))
         assert (apple.contract.conId, apple.longName, apple.minTick) == (265598, "APPLE INC", 0.01)
         (euro,) = await ib.reqContractDetailsAsync(Forex("EURUSD"))
@@ -190,20 +190,20 @@ class TestIbAsync:
         assert await ib.reqContractDetailsAsync(Stock("NOSUCH", "SMART", "USD")) == []
 
     async def test_account_summary(self, gateway, ib: IB) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         rows = await ib.accountSummaryAsync()
         tags = [row.tag for row in rows]
         assert {"NetLiquidation", "BuyingPower"} <= set(tags)
         assert tags == sorted(tags)
 
     async def test_ticker_ticks_until_it_is_cancelled(self, gateway, ib: IB) -> None:
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
         (contract,) = await ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
         assert contract is not None
         updates = asyncio.Queue[float]()
         ticker = ib.reqMktData(contract)
         ticker.updateEvent += lambda ticker: updates.put_nowait(ticker.bid)
-        bids = [await asyncio.wait_for(updates.get(), 2) for _ in range(20)]
+        bids = [await asyncio.wait_for(updates.get(), 10) for _ in range(20)]
         assert len(set(bids)) > 3
         assert 0 < ticker.bid < ticker.ask
         assert ticker.marketDataType == 1
@@ -214,9 +214,9 @@ class TestIbAsync:
         await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7) == {})
 
     async def test_its_requests_are_those_recorded(self, ib: IB) -> None:
-        """`traces.md` 11: what ib_async 2.1.0 sends during a connect and a few calls."""
+        """``traces.md`` 11: what ib_async 2.1.0 sends during a connect and a few calls."""
         async with Gateway(accounts=("DU111",), next_order_id=5) as gateway:
-            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
             await ib.reqCurrentTimeAsync()
             (contract,) = await ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
             await ib.reqHistoricalDataAsync(contract, "", "1 D", "1 day", "TRADES", True)
@@ -238,21 +238,21 @@ class TestIbAsync:
             ["20", "8", *apple, "0", "", "1 day", "1 D", "1", "TRADES", "1", "0", ""],
             ["1", "11", "9", *apple, "0", "", "1", "0", ""],
         ]
-        # A snapshot ends by itself, yet ib_async cancels it; then comes the summary.
+        # A snapshot ends by itself, but ib_async cancels it; then comes the summary.
         assert seen[-1][:4] == ["62", "1", "10", "All"]
         assert seen[-1][4].startswith("AccountType,NetLiquidation,TotalCashValue,SettledCash,AccruedCash,BuyingPower,")
 
     @pytest.mark.parametrize("version", [157, 176, 178])
     async def test_each_version_in_full(self, ib: IB, version: int, caplog) -> None:
         async with Gateway(server_version=version, tick_interval=0.005) as gateway:
-            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
+            await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
             assert ib.client.serverVersion() == version
             (contract,) = await ib.qualifyContractsAsync(Stock("SPY", "SMART", "USD"))
             assert contract is not None
             assert (contract.conId, contract.primaryExchange) == (756733, "ARCA")
             ticker = ib.reqMktData(contract)
             await gateway.wait_for(lambda gateway: gateway.seen.ticks > 5)
-            await asyncio.wait_for(ticker.updateEvent, 2)
+            await asyncio.wait_for(ticker.updateEvent, 10)
             assert ticker.hasBidAsk()
             assert not [record for record in caplog.records if record.levelname == "ERROR"]
             ib.disconnect()

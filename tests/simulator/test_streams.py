@@ -1,4 +1,4 @@
-"""Every kind of stream: what begins it, what ends it, and what the faults do to all of them alike."""
+"""Every kind of stream: what starts it, what ends it, and the faults that affect all of them."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from ibkr.simulator import Gateway
 APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 SPY = (756733, "SPY", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 
-# The request, its cancel, the id of its messages, the error for cancelling one that is unknown.
+# The request, its cancel, the id of its messages, the error for a cancel of an unknown one.
 STREAMS = {
     "reqMktData": ((1, 11, 5, *APPLE, 0, "", 0, 0, ""), (2, 2, 5), "1", 300),
     "reqRealTimeBars": ((50, 3, 5, *APPLE, 5, "TRADES", 0, ""), (51, 1, 5), "50", 300),
@@ -201,7 +201,7 @@ class TestLimits:
             client.send(51, 1, 2)
             client.subscribe(3, 272093, "MSFT")
             await client.until(58, "3")
-            client.subscribe(4)  # the same instrument again takes no other line
+            client.subscribe(4)  # the same instrument again needs no other line
             await client.until(58, "4")
 
     @pytest.mark.parametrize(("kind", "code"), [("reqMktDepth", 309), ("reqTickByTickData", 10190)])
@@ -213,7 +213,7 @@ class TestLimits:
         assert (await session.error())[:2] == (13, code)
         assert list(gateway.seen.live_streams(7)) == [10, 11, 12]
 
-    async def test_real_time_bars_are_paced_if_asked_for(self, connect) -> None:
+    async def test_real_time_bars_are_paced_if_requested(self, connect) -> None:
         async with Gateway(historical_pacing=True) as gateway:
             client = await connect(gateway.port, 7)
             for req_id in range(61):
@@ -255,7 +255,7 @@ class TestRealTimeBars:
         session.send(*STREAMS["reqRealTimeBars"][0])
         bars = [(await session.until(50, "5"))[-1] for _ in range(4)]
         times = [int(bar[3]) for bar in bars]
-        # One of five seconds takes 50 ms here: a machine that stands still for longer leaves one out.
+        # Five seconds take 50 ms here: a machine that stops for longer skips a bar.
         assert all(earlier < later and later % 5 == 0 for earlier, later in itertools.pairwise(times))
         for bar in bars:
             opened, high, low, close = map(float, bar[4:8])

@@ -1,4 +1,4 @@
-"""The time zone in the answer to the hello, in every form that real gateways send it."""
+"""The time zone in the answer to the client's first message, in every form that real gateways send."""
 
 import asyncio
 import datetime as dt
@@ -17,7 +17,7 @@ CHINA = "\u4e2d\u56fd\u6807\u51c6\u65f6\u95f4"
 
 
 async def hello_answer(client: Any) -> list[bytes]:
-    """The fields of the gateway's answer, undecoded."""
+    """The fields of the gateway's answer, not decoded."""
     client.send_raw(b"API\0\0\0\0\tv100..178")
     (body,) = FrameReader().feed(await client.read())
     return body.split(b"\0")
@@ -59,8 +59,8 @@ async def test_by_command(gateway: Gateway, connect: Connect) -> None:
 
 async def test_ib_async_connects_whatever_the_zone(gateway: Gateway, ib: IB) -> None:
     await gateway.fault("time_zone", "British Summer Time")
-    await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=2)
-    assert await asyncio.wait_for(ib.reqCurrentTimeAsync(), 2)
+    await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
+    assert await asyncio.wait_for(ib.reqCurrentTimeAsync(), 10)
 
 
 async def test_what_cannot_be_sent_is_refused(gateway: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""A minute of each soak, as ``make soak`` runs it for longer."""
+"""A minute of each soak, which ``make soak`` runs for longer; and thirty kills."""
 
 from __future__ import annotations
 
@@ -17,9 +17,25 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("run", ["turn", "overlap"])
 def test_a_minute(run: str) -> None:
-    variables = {**os.environ, "SOAK_MINUTES": "1"}
+    assert "READY" in soak(run, SOAK_MINUTES="1")
+
+
+@pytest.mark.rest
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_killed_program_s_successor_accounts_for_every_order() -> None:
+    assert "30 kills" in soak("crash", SOAK_KILLS="30")
+
+
+def soak(run: str, **variables: str) -> str:
+    """What a run has printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "soak", run], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "soak", run],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "READY" in done.stdout
+    return done.stdout

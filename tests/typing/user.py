@@ -1,4 +1,4 @@
-"""A user's program, for type checkers alone: what the public API promises them. Never run."""
+"""A user's program, for type checkers only: what the public API promises them. It never runs."""
 
 # pyright: strict
 
@@ -22,11 +22,11 @@ from ibkr import (
     Status,
     load_config,
 )
-from ibkr.observe.command import CommandSink
+from ibkr.observe.command_sink import CommandSink
 from ibkr.observe.history import History
 from ibkr.observe.sink import Relay
 from ibkr.simulator import SeenRequest, ThreadedGateway
-from ibkr.simulator.fixture import FixtureGateway
+from ibkr.simulator.fixture_gateway import FixtureGateway
 
 
 def show(status: Status) -> None:

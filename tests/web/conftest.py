@@ -1,4 +1,4 @@
-"""The site on a real port, before a connector and a simulated gateway; and clients that write every byte themselves."""
+"""The web server on a real port, with a connector and a simulated gateway; clients write every byte themselves."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 
 from ibkr import IBConnector, Policy
+from ibkr.journal.halt_file import HaltFile
 from ibkr.observe.history import History
 from ibkr.simulator import Gateway
-from ibkr.web.server import listen, serve
-from ibkr.web.settings import WebSettings
-from ibkr.web.site import Site
+from ibkr.web.connector_view import ConnectorView
+from ibkr.web.http_server import listen, serve
+from ibkr.web.view_registry import ViewRegistry
+from ibkr.web.web_settings import WebSettings
 
 TOKEN = "a-token-of-good-length"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, to the end of the connection."""
+    """The bytes that came back, to the end of the connection."""
 
     status: int
     headers: dict[str, str]
@@ -35,7 +37,7 @@ class Answer:
 
 
 class Visitor:
-    """Asks the site at one port."""
+    """Sends requests to the server on one port."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -51,7 +53,7 @@ class Visitor:
                     return b""
 
     async def ask(self, path: str, method: str = "GET", body: bytes = b"", host: str = "", **headers: str) -> Answer:
-        """One request; ``headers`` with underlines for dashes."""
+        """One request; ``headers`` with underscores for dashes."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", "Connection: close"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if body:
@@ -74,7 +76,7 @@ class Visitor:
 
     @asynccontextmanager
     async def events(self, **headers: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """The event stream: dicts of id, event and data."""
+        """The event stream, as dicts of id, event and data."""
         async with self.connection() as (reader, writer):
             more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
             writer.write(f"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{more}\r\n".encode())
@@ -103,37 +105,48 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Served:
-    """A site that is served."""
+    """A web server that runs."""
 
-    site: Site
+    view: ConnectorView
     connector: IBConnector
     visitor: Visitor
 
 
 @pytest.fixture
 async def served(gateway: Gateway) -> AsyncIterator[Callable[..., Awaitable[Served]]]:
-    """Serves: ``await served(token=..., request_time=...)``; ready, unless ``ready=False``."""
+    """Starts a server: ``await served(token=..., request_time=...)``; READY, unless ``ready=False``.
+
+    With ``held=False``, the connector belongs to a program, not to the server.
+    """
     ends = []
 
-    async def start(*, ready: bool = True, history: History | None = None, **settings: Any) -> Served:
+    async def start(
+        *,
+        ready: bool = True,
+        held: bool = True,
+        history: History | None = None,
+        halt_file: HaltFile | None = None,
+        **settings: Any,
+    ) -> Served:
         policy = Policy(region="none", refused_every=0.05, backoff_first=0.05, client_id_grace=0.1)
         connector = IBConnector("127.0.0.1", gateway.port, 7, policy=policy)
         web = WebSettings(port=0, **{"stats_every": 0.05, **settings})
-        site = Site(connector, web, history=history)
+        view = ConnectorView(connector, web, history=history, halt_file=halt_file, is_held=held)
         listening = listen(web)
-        site.open()
-        site.hold()
+        view.open()
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(site, listening, stop))
-        ends.append((stop, serving, connector, site))
+        serving = asyncio.create_task(serve(ViewRegistry(web, view), listening, stop))
+        connecting = asyncio.create_task(connector.connect_async(wait=True))
+        ends.append((stop, serving, connecting, connector, view))
         if ready:
             await connector.connect_async()
             await connector.wait_ready_async(10)
-        return Served(site, connector, Visitor(listening.getsockname()[1]))
+        return Served(view, connector, Visitor(listening.getsockname()[1]))
 
     yield start
-    for stop, serving, connector, site in ends:
+    for stop, serving, connecting, connector, view in ends:
         stop.set()
         await serving
+        connecting.cancel()
         await connector.disconnect_async()
-        await site.close()
+        await view.close()

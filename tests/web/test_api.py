@@ -1,16 +1,20 @@
-"""What the site answers, over a real socket."""
+"""The answers of the web API, over a real socket."""
 
+import json
 from datetime import datetime
 
 import pytest
 from ib_async import LimitOrder, Stock
 
 from ibkr import ConnectionState, IBConnector, NotReady
-from ibkr.web.site import Site
+from ibkr.core.fleet_settings import Fleet
+from ibkr.journal.halt_file import HaltFile
+from ibkr.web.connector_view import ConnectorView
+from tests import internals
 
 
 async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_comes(gateway, served, state_of):
-    await gateway.fault("restart", 3600)  # its port refuses
+    await gateway.fault("restart", 3600)  # its port refuses connections
     one = await served(ready=False)
     ask = one.visitor.ask
     assert (await ask("/healthz")).body == b"ok\n"
@@ -53,20 +57,22 @@ async def test_an_outage_is_in_the_stream_the_list_and_the_band(gateway, served)
     [kept] = (await one.visitor.ask("/api/outages")).json["outages"]
     assert {key: kept[key] for key in outage} == outage
     band = (await one.visitor.ask("/api/timeline")).json
-    assert [segment["state"] for segment in band["segments"]] == ["NOT_WATCHED", "RECONNECTING"]
+    states = [segment["state"] for segment in band["segments"]]
+    assert states[:2] == ["NOT_WATCHED", "CONNECTING"]
+    assert {"READY", "RECONNECTING"} < set(states)
     assert 0 < band["ready_seconds"] <= band["watched_seconds"] < 60
     assert (datetime.fromisoformat(band["to"]) - datetime.fromisoformat(band["from"])).total_seconds() == 24 * 3600
 
 
 async def settled(one, holds):
-    """The history is written in a thread of its own."""
+    """Wait for the history, which a thread writes."""
     async with one.visitor.events() as events:
         async for _ in events:
             if holds((await one.visitor.ask("/api/outages")).json["outages"]):
                 return
 
 
-async def test_a_gap_report_is_told_and_kept_with_its_outage(gateway, served):
+async def test_a_gap_report_is_sent_and_kept_with_its_outage(gateway, served):
     one = await served()
     one.connector.ib.placeOrder(Stock("AAPL", "SMART", "USD", conId=265598), LimitOrder("BUY", 10, 1.0))
     await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
@@ -96,7 +102,7 @@ async def test_round_trips_are_sampled_once_each(served):
     assert kept == seconds > 0
 
 
-async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(served, state_of):
+async def test_reconnect_is_a_post_and_begins_again_after_disconnect(served, state_of):
     one = await served()
     ask = one.visitor.ask
     assert (await ask("/api/reconnect")).status == 405
@@ -109,27 +115,68 @@ async def test_reconnect_is_a_post_and_begins_anew_after_disconnect(served, stat
     await state_of(one.connector, lambda status: status.state is ConnectionState.READY)
 
 
+async def test_the_program_behind_a_page_is_halted(gateway, served):
+    """The page belongs to the program that trades."""
+    one = await served(held=False)
+    ask = one.visitor.ask
+    assert (await ask("/api/halt")).status == 405
+    answer = await ask("/api/halt", "POST", json.dumps({"reason": "the risk limit", "cancel_all": True}).encode())
+    assert (answer.status, answer.json) == (202, {"ok": True, "message": "Halted: no new orders."})
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqGlobalCancel"))
+    status = (await ask("/api/status")).json
+    assert (status["halted"], status["may_trade"]) == ("the risk limit", False)
+    assert (await ask("/api/resume", "POST")).status == 202
+    assert (await ask("/api/status")).json["may_trade"]
+    assert (await ask("/api/halt", "POST")).status == 202, "a reason need not be given"
+
+
+@pytest.mark.parametrize("body", [b"no", b"[]", b'{"reason": 1}', b'{"cancel_all": "yes"}', b"[" * 4000])
+async def test_a_halt_that_cannot_be_understood(served, body):
+    one = await served(held=False)
+    assert (await one.visitor.ask("/api/halt", "POST", body)).status == 400
+    assert one.connector.status.may_trade
+
+
+async def test_a_service_halts_the_program_whose_journal_it_knows(served, tmp_path):
+    file = HaltFile(tmp_path / "journal.sqlite")
+    one = await served(halt_file=file)
+    assert (await one.visitor.ask("/api/halt", "POST", b'{"reason": "risk"}')).status == 202
+    assert file.read().reason == "risk"
+    assert (await one.visitor.ask("/api/resume", "POST")).status == 202
+    assert file.read() is None
+    file.path.mkdir()
+    for path in ("/api/halt", "/api/resume"):
+        assert (await one.visitor.ask(path, "POST")).status == 500
+
+
+async def test_a_service_that_knows_none_says_so(served):
+    one = await served()
+    for path in ("/api/halt", "/api/resume"):
+        answer = await one.visitor.ask(path, "POST")
+        assert (answer.status, b"ibkr.journal" in answer.body) == (409, True)
+    assert one.connector.status.may_trade
+
+
 async def test_a_service_does_not_stay_failed(gateway, served, state_of):
     one = await served(again_after=0.5)
-    desk = one.connector._session.gaps
-    desk.compare = None  # a mistake of ours
+    internals.break_gap_reports(one.connector)
     await gateway.fault("1101")
     await state_of(one.connector, lambda status: status.state is ConnectionState.FAILED)
-    del desk.compare
+    internals.mend_gap_reports(one.connector)
     assert (await one.visitor.ask("/readyz")).body.startswith(b"FAILED:")
     await state_of(one.connector, lambda status: status.state is ConnectionState.READY)
 
 
 async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway):
     async with IBConnector("127.0.0.1", gateway.port, 8) as connector:
-        site = Site(connector)
-        site.open()
+        view = ConnectorView(connector)
+        view.open()
         await connector.disconnect_async()
         with pytest.raises(NotReady):
-            site.reconnect()  # it is the program's
+            await view.reconnect()  # it is the program's
         await connector.connect_async()
-        await site.close()
-        assert b'ibkr_state{state="READY"} 1.0' in site.metrics.render()[1]
+        await view.close()
+        assert b'ibkr_state{state="READY"} 1.0' in view.metrics.render()[1]
 
 
 async def test_wrong_questions_have_answers(served):
@@ -143,5 +190,24 @@ async def test_wrong_questions_have_answers(served):
         await anext(events)
         answer = await ask("/api/events")
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    one.site.history._db.close()  # as a broken disk would
+    one.view.history._db.close()  # as after a disk error
     assert (await ask("/api/outages")).status == 503
+
+
+async def test_an_alert_of_the_fleet_goes_to_the_sinks_that_take_such_alerts():
+    class Phone:
+        def __init__(self):
+            self.alerts = []
+
+        def handle(self, status): ...
+
+        def handle_alert(self, alert):
+            self.alerts.append(alert)
+
+        def close(self): ...
+
+    phone = Phone()
+    view = ConnectorView(IBConnector("127.0.0.1", 1, 8), sinks=[phone], fleet=Fleet("nats://127.0.0.1:1", name="x"))
+    view.board._on_alert({"words": "gateway paper is lost"})
+    await view.close()
+    assert phone.alerts == [{"words": "gateway paper is lost"}]

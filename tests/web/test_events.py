@@ -1,12 +1,12 @@
-"""The hub by itself."""
+"""The publisher of events by itself."""
 
 import pytest
 
-from ibkr.web.events import Hub, TooManyReaders
+from ibkr.web.event_stream import EventPublisher, TooManyReaders
 
 
-def hub(**more):
-    return Hub(lambda: [("status", "now")], **more)
+def make_publisher(**more):
+    return EventPublisher(lambda: [("status", "now")], **more)
 
 
 async def events(reader, count):
@@ -15,9 +15,9 @@ async def events(reader, count):
 
 
 async def test_replay_is_of_what_was_missed_or_else_of_everything():
-    one = hub(keep=3)
+    one = make_publisher(keep=3)
     run = one._run
-    assert (await events(one.join(), 2))[1] == f'id: {run}-0\nevent: status\ndata: "now"\n\n'.encode()
+    assert (await events(one.add_reader(), 2))[1] == f'id: {run}-0\nevent: status\ndata: "now"\n\n'.encode()
     for number in range(1, 6):
         one.publish("status", number)
     kept = [f"id: {run}-{number}\nevent: status\ndata: {number}\n\n".encode() for number in (3, 4, 5)]
@@ -33,28 +33,28 @@ async def test_replay_is_of_what_was_missed_or_else_of_everything():
         "other-4": [now],
         "": [now],
     }.items():
-        reader = one.join(last_id)
+        reader = one.add_reader(last_id)
         assert (await events(reader, 1 + len(expected)))[1:] == expected, last_id
-        one.leave(reader)
+        one.remove_reader(reader)
 
 
 async def test_passing_events_are_not_kept():
-    one = hub()
-    one.publish_passing("stats", 1)
-    reader = one.join()
-    one.publish_passing("stats", 2)
+    one = make_publisher()
+    one.publish_transient("stats", 1)
+    reader = one.add_reader()
+    one.publish_transient("stats", 2)
     assert (await events(reader, 3))[2] == b"event: stats\ndata: 2\n\n"
 
 
 async def test_readers_are_limited_and_leave():
-    one = hub(readers=1)
-    reader = one.join()
+    one = make_publisher(readers=1)
+    reader = one.add_reader()
     with pytest.raises(TooManyReaders):
-        one.join()
-    one.leave(reader)
-    one.leave(reader)
-    reader = one.join()
+        one.add_reader()
+    one.remove_reader(reader)
+    one.remove_reader(reader)
+    reader = one.add_reader()
     one.close()
     assert [event async for event in reader.events()] == []
     with pytest.raises(TooManyReaders):
-        one.join()
+        one.add_reader()

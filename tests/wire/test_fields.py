@@ -1,4 +1,4 @@
-"""The field codec: values out as TWS writes them, texts in as they stand."""
+"""The field codec: values written as TWS writes them, texts read unchanged."""
 
 import math
 import sys

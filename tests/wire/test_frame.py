@@ -1,4 +1,4 @@
-"""Framing: whatever way a stream is cut up, the same bodies come out."""
+"""Framing: every split of a stream gives the same bodies."""
 
 import pytest
 from hypothesis import given
@@ -41,13 +41,13 @@ def test_any_pieces_give_the_same_bodies(expected: list[bytes], sizes: list[int]
 
 
 class CountingReader(FrameReader):
-    """Counts how often what has come so far is put together."""
+    """Counts how often the pieces so far are joined."""
 
     joined = 0
 
-    def _cut(self, data: bytes) -> list[bytes]:
+    def _split(self, data: bytes) -> list[bytes]:
         self.joined += 1
-        return super()._cut(data)
+        return super()._split(data)
 
 
 def test_a_long_frame_in_pieces_is_kept_until_it_is_whole() -> None:
@@ -72,7 +72,7 @@ def test_the_limit_is_the_longest_body_taken(length: int, limit: int) -> None:
         assert (caught.value.length, caught.value.limit) == (length, limit)
 
 
-def test_too_long_is_said_at_the_prefix_and_nothing_of_it_is_kept() -> None:
+def test_too_long_is_reported_at_the_prefix_and_nothing_of_it_is_kept() -> None:
     reader = FrameReader(limit=1000)
     with pytest.raises(FrameTooLong) as caught:
         reader.feed(frame(b"a") + frame(b"b") + b"\x7f\xff\xff\xff" + b"junk" * 100_000)

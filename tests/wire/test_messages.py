@@ -1,17 +1,17 @@
-"""The layouts: they round-trip, real traces fit them, and ib_async's own decoder agrees."""
+"""The layouts: they round-trip, real traces fit them, and ib_async's decoder agrees."""
 
 from typing import Any
 
 import pytest
 from ib_async.decoder import Decoder
 
-from ibkr.wire import data, frame, messages
-from ibkr.wire.layout import Field, Layout, LayoutError, Repeat, flat
-from tests.heard import Heard
+from ibkr.wire import data_messages, frame, messages
+from ibkr.wire.layout import Field, Layout, LayoutError, Repeat, flatten
+from tests.recording_wrapper import RecordingWrapper
 
 
 class TestRealTraces:
-    """Bytes recorded from real gateways; the NUL is written as |."""
+    """Bytes recorded from real gateways. The NUL is written as |."""
 
     @pytest.mark.parametrize(
         ("layout", "version", "line", "values"),
@@ -139,16 +139,16 @@ class TestVersions:
     @pytest.mark.parametrize(
         ("layout", "version", "count"),
         [
-            (data.HISTORICAL_DATA, 123, 15),
-            (data.HISTORICAL_DATA, 124, 13),
-            (data.HISTORICAL_DATA, 195, 13),
-            (data.HISTORICAL_DATA, 196, 11),
-            (data.OPTION_COMPUTATION, 155, 12),
-            (data.OPTION_COMPUTATION, 156, 12),
-            (data.DEPTH_L2, 145, 9),
-            (data.DEPTH_L2, 146, 10),
-            (data.SYMBOL_SAMPLES, 175, 10),
-            (data.SYMBOL_SAMPLES, 176, 12),
+            (data_messages.HISTORICAL_DATA, 123, 15),
+            (data_messages.HISTORICAL_DATA, 124, 13),
+            (data_messages.HISTORICAL_DATA, 195, 13),
+            (data_messages.HISTORICAL_DATA, 196, 11),
+            (data_messages.OPTION_COMPUTATION, 155, 12),
+            (data_messages.OPTION_COMPUTATION, 156, 12),
+            (data_messages.DEPTH_L2, 145, 9),
+            (data_messages.DEPTH_L2, 146, 10),
+            (data_messages.SYMBOL_SAMPLES, 175, 10),
+            (data_messages.SYMBOL_SAMPLES, 176, 12),
         ],
     )
     def test_fields_of_data_by_version(self, layout: Layout, version: int, count: int) -> None:
@@ -166,7 +166,7 @@ def one_of_each(fields: tuple[Field | Repeat, ...]) -> dict[str, object]:
 
 def details(**changes: object) -> dict[str, object]:
     values: dict[str, object] = {}
-    for item in flat(messages.CONTRACT_DETAILS.fields):
+    for item in flatten(messages.CONTRACT_DETAILS.fields):
         if isinstance(item, Repeat):
             values[item.name] = ()
         elif item.constant is None:
@@ -176,22 +176,22 @@ def details(**changes: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("version", [157, 176, 178])
 class TestClientLibraryDecodes:
-    def heard(self, version: int, layout: Layout, **values: object) -> tuple[Any, ...]:
-        heard = Heard()
+    def decoded(self, version: int, layout: Layout, **values: object) -> tuple[Any, ...]:
+        wrapper = RecordingWrapper()
         body = layout.encode(version, **values).decode()
-        Decoder(heard, version).interpret(body.split("\0")[:-1])  # type: ignore[arg-type]
-        ((_, args),) = heard.calls
+        Decoder(wrapper, version).interpret(body.split("\0")[:-1])  # type: ignore[arg-type]
+        ((_, args),) = wrapper.calls
         return args
 
     def test_error(self, version: int) -> None:
-        args = self.heard(
+        args = self.decoded(
             version, messages.ERROR, req_id=7, code=200, text="no", advanced_order_reject="", error_time=0
         )
         assert args == (7, 200, "no", "")
 
     def test_contract_details(self, version: int) -> None:
         secret = [{"tag": "ISIN", "value": "US0378331005"}]
-        req_id, found = self.heard(
+        req_id, found = self.decoded(
             version, messages.CONTRACT_DETAILS, **details(req_id=9, con_id=265598, sec_ids=secret, min_tick=0.01)
         )
         assert (req_id, found.contract.conId, found.contract.symbol, found.minTick) == (9, 265598, "AAPL", 0.01)
@@ -200,7 +200,7 @@ class TestClientLibraryDecodes:
         assert found.suggestedSizeIncrement == (100.0 if version >= 163 else type(found)().suggestedSizeIncrement)
 
     def test_portfolio(self, version: int) -> None:
-        contract, *numbers, account = self.heard(
+        contract, *numbers, account = self.decoded(
             version,
             messages.PORTFOLIO_VALUE,
             con_id=1,
@@ -227,11 +227,11 @@ class TestClientLibraryDecodes:
 
     def test_account_update_multi(self, version: int) -> None:
         values = {"account": "DU1", "model_code": "", "key": "NetLiquidation", "value": "1.0", "currency": "USD"}
-        args = self.heard(version, messages.ACCOUNT_UPDATE_MULTI, req_id=5, **values)
+        args = self.decoded(version, messages.ACCOUNT_UPDATE_MULTI, req_id=5, **values)
         assert args == (5, *values.values())
 
     def test_tick_price(self, version: int) -> None:
-        args = self.heard(version, messages.TICK_PRICE, req_id=4, tick_type=1, price=230.01, size=300.0, attributes=1)
+        args = self.decoded(version, messages.TICK_PRICE, req_id=4, tick_type=1, price=230.01, size=300.0, attributes=1)
         assert args == (4, 1, 230.01, 300.0)
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr.wire import order_messages, order_requests
-from ibkr.wire.layout import Field, Item, Layout, LayoutError, Repeat, flat
+from ibkr.wire import order_messages, order_request_layouts
+from ibkr.wire.layout import Field, Item, Layout, LayoutError, Repeat, flatten
 
 VERSIONS = (157, 176, 178, 187, 193, 200)
 UNSET = "1.7976931348623157E308"
@@ -21,17 +21,17 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 _LAYOUTS = [
     *order_messages.LAYOUTS.values(),
-    order_requests.PLACE_ORDER,
-    order_requests.CANCEL_ORDER,
-    order_requests.EXERCISE_OPTIONS,
-    order_requests.GLOBAL_CANCEL,
-    order_requests.EXECUTIONS,
+    order_request_layouts.PLACE_ORDER,
+    order_request_layouts.CANCEL_ORDER,
+    order_request_layouts.EXERCISE_OPTIONS,
+    order_request_layouts.GLOBAL_CANCEL,
+    order_request_layouts.EXECUTIONS,
 ]
 
 
 def values_of(items: tuple[Item, ...]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
-        {item.name: _strategy(item) for item in flat(items) if isinstance(item, Repeat) or item.constant is None}
+        {item.name: _strategy(item) for item in flatten(items) if isinstance(item, Repeat) or item.constant is None}
     )
 
 
@@ -46,14 +46,15 @@ def test_what_is_encoded_is_decoded(layout: Layout, data: st.DataObject) -> None
     version = data.draw(st.sampled_from(VERSIONS))
     decoded = layout.decode(version, layout.encode(version, **values))
     for name, value in decoded.items():
-        if not isinstance(value, list):  # rows have fewer fields than were drawn for them
+        if not isinstance(value, list):  # rows have fewer fields than were drawn
             assert value == values[name], name
         else:
             assert len(value) == len(values[name])
 
 
 class TestRealTraces:
-    """Recorded by rust-ibapi (`src/orders`) and in ib_insync issue 523, accounts masked; the NUL is written as |."""
+    """Recorded by rust-ibapi (``src/orders``) and in ib_insync issue 523, with masked accounts. The NUL is written as
+    |."""
 
     CONTRACT = "76792991|TSLA|STK||0|?||SMART|USD|TSLA|NMS"
     ORDER = (
@@ -119,21 +120,23 @@ class TestRealTraces:
 
 
 def _nothing(layout: Layout) -> dict[str, object]:
-    return {item.name: None for item in flat(layout.fields) if isinstance(item, Repeat) or item.constant is None}
+    return {item.name: None for item in flatten(layout.fields) if isinstance(item, Repeat) or item.constant is None}
 
 
 class TestGiven:
-    """Fields that hang on the value of another."""
+    """Fields that depend on the value of another."""
 
     def test_they_follow_only_if_it_is_so(self) -> None:
-        values = {**_nothing(order_requests.CANCEL_ORDER), "order_id": 7}
-        assert order_requests.CANCEL_ORDER.encode(157, **values) == b"4\x001\x007\x00"
-        assert order_requests.CANCEL_ORDER.encode(178, **values) == b"4\x001\x007\x00\x00"
-        assert order_requests.CANCEL_ORDER.encode(187, **values).count(b"\0") == 7
-        assert order_requests.CANCEL_ORDER.encode(200, **values) == b"4\x007\x00\x00\x00\x00"
+        values = {**_nothing(order_request_layouts.CANCEL_ORDER), "order_id": 7}
+        assert order_request_layouts.CANCEL_ORDER.encode(157, **values) == b"4\x001\x007\x00"
+        assert order_request_layouts.CANCEL_ORDER.encode(178, **values) == b"4\x001\x007\x00\x00"
+        assert order_request_layouts.CANCEL_ORDER.encode(187, **values).count(b"\0") == 7
+        assert order_request_layouts.CANCEL_ORDER.encode(200, **values) == b"4\x007\x00\x00\x00\x00"
 
     def test_a_missing_one_is_named(self) -> None:
-        values = {item.name: [] if isinstance(item, Repeat) else "" for item in flat(order_messages.OPEN_ORDER.fields)}
+        values = {
+            item.name: [] if isinstance(item, Repeat) else "" for item in flatten(order_messages.OPEN_ORDER.fields)
+        }
         values |= {"delta_neutral_order_type": "None"}
         del values["delta_neutral_con_id"]
         with pytest.raises(LayoutError, match="no value for 'delta_neutral_con_id'"):
@@ -141,4 +144,4 @@ class TestGiven:
 
     def test_a_count_that_lies_is_refused(self) -> None:
         with pytest.raises(LayoutError, match="too few"):
-            order_requests.EXECUTIONS.decode(200, b"7\x003\x001\x000\x00\x00\x00\x00\x00\x00\x00\x0099999\x00")
+            order_request_layouts.EXECUTIONS.decode(200, b"7\x003\x001\x000\x00\x00\x00\x00\x00\x00\x00\x0099999\x00")

@@ -1,4 +1,4 @@
-"""What a layout is given, and what a client's decoder makes of it: their values in the order of the wire."""
+"""The values that a layout encodes, and the values that a client's decoder reads, both in the order of the wire."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from ibkr.wire import data
+from ibkr.wire import data_messages
 from ibkr.wire.layout import Field, Layout, Repeat
 
-if importlib.util.find_spec("ibapi") is None:  # these run in the environments of the official clients
+if importlib.util.find_spec("ibapi") is None:  # these tests run in the environments of the official clients
     collect_ignore = ["test_ibapi_decoder.py", "test_ibapi_session.py"]
 
-# Without letters that could make a number of it, and without a backslash, which some clients take for an escape.
+# No letters that could form a number, and no backslash, which some clients read as an escape.
 TEXT = st.text("bcgXYZ -:;", max_size=8)
 
 _VALUES: dict[str, st.SearchStrategy[object]] = {
@@ -28,14 +28,14 @@ _VALUES: dict[str, st.SearchStrategy[object]] = {
     "name": TEXT,
 }
 _SPECIAL: dict[str, st.SearchStrategy[object]] = {
-    "attributes": st.sampled_from((0, 3)),  # the bits of a mask stand in another order in 97 than in 99
+    "attributes": st.sampled_from((0, 3)),  # the bits of a mask have another order in message 97 than in 99
     "tick_type": st.sampled_from((1, 2)),
-    "letter": st.text("ABC", min_size=1, max_size=1),  # in protobuf, ibapi makes a blank of none
+    "letter": st.text("ABC", min_size=1, max_size=1),  # with protobuf, ibapi replaces None by a blank
 }
 
 
 def values_of(fields: Iterable[Field | Repeat]) -> st.SearchStrategy[dict[str, Any]]:
-    """Values for these fields; the rows of a repeat differ, and are sorted, since some clients keep them as a set."""
+    """Values for these fields. The rows of a repeat differ and are sorted, since some clients keep them as a set."""
 
     def strategy(item: Field | Repeat) -> st.SearchStrategy[Any]:
         if isinstance(item, Repeat):
@@ -103,7 +103,7 @@ def leaves(value: Any) -> Iterator[object]:
 
 
 def plain(values: Iterable[object]) -> list[object]:
-    """Numbers as floats, flags too; texts as they are."""
+    """Numbers and flags as floats, texts unchanged."""
     return [_number(value) for value in values if value != ""]
 
 
@@ -126,26 +126,26 @@ def _sent(fields: Iterable[Field | Repeat], version: int, values: Mapping[str, A
 
 
 def expected(layout: Layout, version: int, values: Mapping[str, Any]) -> list[object]:
-    """The values that a client must have heard, however many calls it makes of a message."""
+    """The values that a client must read, in any number of calls."""
     req_id = values.get("req_id")
-    if layout is data.HISTORICAL_DATA:
+    if layout is data_messages.HISTORICAL_DATA:
         bars = layout.fields[-1]
         assert isinstance(bars, Repeat)
         rows = [[req_id, *_sent(bars.fields, version, row)] for row in values["bars"]]
         end = [req_id, values["start"], values["end"]] if version < 196 else []
         return plain([*(leaf for row in rows for leaf in row), *end])
-    if layout is data.SCANNER_DATA:
+    if layout is data_messages.SCANNER_DATA:
         found = layout.fields[-1]
         assert isinstance(found, Repeat)
         rows = [[req_id, *_sent(found.fields, version, row)] for row in values["rows"]]
         return plain([*(leaf for row in rows for leaf in row), req_id])
-    if layout is data.HISTORICAL_DATA_UPDATE:
+    if layout is data_messages.HISTORICAL_DATA_UPDATE:
         names = "req_id date open high low close volume wap count"
         return plain(values[name] for name in names.split())
     return plain(_sent(layout.fields, version, values))
 
 
-class Heard:
+class RecordingWrapper:
     """Stands for a client's wrapper: keeps what each call was given."""
 
     def __init__(self) -> None:
@@ -164,9 +164,9 @@ class Heard:
 
 
 class Wire:
-    """The helpers above for the tests, which cannot import this file."""
+    """The helpers above, for tests that cannot import this file."""
 
-    Heard = Heard
+    RecordingWrapper = RecordingWrapper
     values_of = staticmethod(values_of)
     expected = staticmethod(expected)
 

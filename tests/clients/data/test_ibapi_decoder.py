@@ -1,6 +1,6 @@
-"""What our layouts of data encode, the official client's own decoder decodes to the same values.
+"""The official client's decoder reads what our data layouts encode, with the same values.
 
-Whichever ibapi is installed: 9.81 (up to version 157) or 10.46 as nautilus-ibapi.
+It uses the installed ibapi: 9.81 (up to version 157), or 10.46 as nautilus-ibapi.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibkr.wire import data
+from ibkr.wire import data_messages
 from ibkr.wire.layout import Layout
 from tests.clients import official
 
@@ -27,10 +27,12 @@ UNKNOWN_TO_THE_OLD = {
 }
 
 
-# From 10.50 on the clients have no fundamentals.
-UNKNOWN = UNKNOWN_TO_THE_OLD if IS_OLD else set() if official.has_fundamentals() else {data.FUNDAMENTAL_DATA.name}
+# From 10.50 on, the clients have no fundamental data.
+UNKNOWN = (
+    UNKNOWN_TO_THE_OLD if IS_OLD else set() if official.has_fundamentals() else {data_messages.FUNDAMENTAL_DATA.name}
+)
 
-LAYOUTS = [layout for layout in data.LAYOUTS.values() if layout.name not in UNKNOWN]
+LAYOUTS = [layout for layout in data_messages.LAYOUTS.values() if layout.name not in UNKNOWN]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
@@ -39,6 +41,6 @@ LAYOUTS = [layout for layout in data.LAYOUTS.values() if layout.name not in UNKN
 def test_it_hears_what_was_sent(wire: Any, layout: Layout, draw: st.DataObject) -> None:
     version = draw.draw(st.sampled_from(VERSIONS))
     values = draw.draw(wire.values_of(layout.fields))
-    heard = wire.Heard()
+    heard = wire.RecordingWrapper()
     official.interpret(heard, version, layout.encode(version, **values))
     assert heard.values == wire.expected(layout, version, values)

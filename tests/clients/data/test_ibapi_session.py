@@ -1,4 +1,4 @@
-"""The official client against the gateway: everything about data, and nothing in its log."""
+"""The official client with the simulated gateway: all requests for data, and nothing in its log."""
 
 import logging
 import threading
@@ -21,8 +21,8 @@ VERSIONS = official.versions(157, 178, 187, 193, 200, 201, 206, 209, 213, 225, 2
 FARMS = {2104, 2106, 2158}
 
 
-class App(wrapper_module.EWrapper, client_module.EClient):
-    """Keeps what each callback was given."""
+class App(wrapper_module.EWrapper, client_module.EClient):  # type: ignore[name-defined]
+    """Records the arguments of each callback."""
 
     def __init__(self) -> None:
         client_module.EClient.__init__(self, self)
@@ -42,7 +42,7 @@ class App(wrapper_module.EWrapper, client_module.EClient):
         return call if callable(found) else found
 
     def run(self) -> None:
-        """As the library's own, whose thread meets a version that ``disconnect`` has already forgotten."""
+        """As the library's ``run``, whose thread fails on a version that ``disconnect`` has already cleared."""
         try:
             super().run()
         except TypeError:
@@ -145,7 +145,7 @@ def ask_for_news_and_scans(app: App, apple: Any) -> None:
     app.reqNewsBulletins(True)
     app.wait_for("scannerData", "scannerDataEnd", "scannerParameters", "newsProviders", "newsArticle", "historicalNews")
     app.wait_for("historicalNewsEnd", "updateNewsBulletin")
-    if hasattr(client_module.EClient, "reqFundamentalData"):  # no more from 10.50 on
+    if hasattr(client_module.EClient, "reqFundamentalData"):  # removed in 10.50
         app.reqFundamentalData(22, apple, "ReportSnapshot", [])
         app.wait_for("fundamentalData")
 

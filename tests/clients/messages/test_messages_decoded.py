@@ -1,4 +1,4 @@
-"""What our layouts of session, account, contract and tick messages encode, the clients' decoders hear unchanged."""
+"""The clients' decoders read what our layouts of session, account, contract and tick messages encode."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from ib_async.decoder import Decoder as AsyncDecoder
 from ibkr.wire import messages
 from ibkr.wire.layout import Field, Layout, Repeat
 from tests.clients import official
-from tests.heard import Heard
+from tests.recording_wrapper import RecordingWrapper
 
 VERSIONS = (*range(157, 201), 201, 204, 205, 206, 207, 213, 225, 226)
 CONTRACT = {
@@ -37,7 +37,7 @@ DETAILS = {
     "id": "id_",
     "last_trade_date": "lastTradeDate",
 }
-# Without letters that make a number of it, and without blanks and dashes, which part a date from its time.
+# No letters that could form a number, and no blanks or dashes, which separate a date from its time.
 TEXT = st.text("bcgXYZ:;", min_size=1, max_size=8)
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(0, 2**31 - 2),
@@ -48,23 +48,23 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "name": TEXT,
 }
 SPECIAL_VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "multiplier": st.integers(1, 1000).map(str),  # a number in protobuf
+    "multiplier": st.integers(1, 1000).map(str),  # a number with protobuf
 }
 Decode = Callable[[int, bytes], list[tuple[str, tuple[Any, ...]]]]
 
 
 def with_ib_async() -> tuple[Sequence[int], Decode]:
     def decode(version: int, body: bytes) -> list[tuple[str, tuple[Any, ...]]]:
-        heard = Heard()
+        heard = RecordingWrapper()
         AsyncDecoder(heard, version).interpret(body.decode().split("\0")[:-1])  # type: ignore[arg-type]
         return heard.calls
 
-    return range(157, 179), decode  # it offers no newer one
+    return range(157, 179), decode  # it offers no newer version
 
 
 def with_ibapi() -> tuple[Sequence[int], Decode]:
     def decode(version: int, body: bytes) -> list[tuple[str, tuple[Any, ...]]]:
-        heard = Heard()
+        heard = RecordingWrapper()
         official.interpret(heard, version, body)
         return heard.calls
 
@@ -108,7 +108,7 @@ def plain(value: Any) -> Any:
 
 
 def arguments(layout: Layout, version: int, args: tuple[Any, ...]) -> Iterator[Any]:
-    """What was heard, a contract taken apart in the order of the wire."""
+    """The arguments of a call; a contract becomes its fields, in the order of the wire."""
     for arg in args:
         if hasattr(arg, "conId"):
             yield from (plain(getattr(arg, CONTRACT[name])) for name in there(layout, version) if name in CONTRACT)
@@ -121,7 +121,7 @@ SPECIAL = {
     messages.ERROR.name,
     messages.TICK_PRICE.name,
     messages.CURRENT_TIME_IN_MILLIS.name,
-    messages.CONFIG_RESPONSE.name,  # in protobuf alone
+    messages.CONFIG_RESPONSE.name,  # with protobuf only
     *(layout.name for layout in DETAILS_LAYOUTS),
 }
 
@@ -222,5 +222,5 @@ def check(found: Any, wanted: Any) -> None:
         return
     assert len(found or []) == len(wanted)
     rows = [{key: getattr(row, attribute(key)) for key in wanted[0]} for row in found or []]
-    in_order = functools.partial(sorted, key=lambda row: sorted(row.items()))  # a map of protobuf has none
+    in_order = functools.partial(sorted, key=lambda row: sorted(row.items()))  # a protobuf map has no order
     assert in_order(rows) == in_order(wanted)

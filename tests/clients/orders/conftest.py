@@ -1,7 +1,7 @@
 """The client libraries of this environment, each as a decoder and an encoder of orders.
 
-ib_async is always there. `ibapi` may be the official package (9.81) or nautilus-ibapi (10.46): both have
-that name, so each needs an environment of its own.
+ib_async is always there. ``ibapi`` is either the official package (9.81) or nautilus-ibapi (10.46). Both have the same
+name, so each needs an environment of its own.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,15 @@ from ib_async.decoder import Decoder as AsyncDecoder
 
 from ibkr.wire.layout import Layout
 from tests.clients import official
-from tests.heard import Heard
+from tests.recording_wrapper import RecordingWrapper
 
 VERSIONS = (*range(157, 201), 201, 203, 204, 206, 211, 213, 217, 225, 226)
 
 
 @dataclass(frozen=True, repr=False)
 class Library:
-    """`decode(layout, version, body)` gives what the wrapper hears, `sent(version, action)` the body that it writes."""
+    """``decode(layout, version, body)`` gives the calls of the wrapper, ``sent(version, action)`` the body that it
+    writes."""
 
     versions: tuple[int, ...]
     decode: Callable[[Layout, int, bytes], tuple[Any, ...]]
@@ -34,7 +35,7 @@ class Library:
 
     @property
     def spoken(self) -> tuple[int, ...]:
-        """The versions that it negotiates: ib_async decodes newer ones, but does not write them."""
+        """The versions that it negotiates. ib_async decodes newer ones, but does not write them."""
         return tuple(version for version in self.versions if version <= self.newest)
 
 
@@ -42,23 +43,23 @@ def ib_async_library() -> Library:
     import ib_async
 
     def decode(layout: Layout, version: int, body: bytes) -> tuple[Any, ...]:
-        heard = Heard()
+        heard = RecordingWrapper()
         heard.defaultTimezone = UTC  # type: ignore[assignment]
         AsyncDecoder(heard, version).interpret(body.decode().split("\0")[:-1])  # type: ignore[arg-type]
         ((_, args),) = heard.calls
         return args
 
     def sent(version: int, action: Callable[[Any], None]) -> bytes:
-        client = AsyncClient(Heard())
+        client = AsyncClient(RecordingWrapper())
         messages: list[str] = []
         client._serverVersion = version
         client.isConnected = lambda: True  # type: ignore[method-assign]
-        client.sendMsg = messages.append  # type: ignore[method-assign]
+        client.sendMsg = messages.append  # type: ignore[method-assign,assignment]
         action(client)
         (message,) = messages
         return message.encode()
 
-    # At 158 ib_async does not know of `duration`, from 195 on of the fields in the middle of openOrder.
+    # ib_async does not know ``duration`` of version 158, nor the new fields inside openOrder from version 195 on.
     return Library(
         tuple(v for v in VERSIONS if v != 158 and v < 195), decode, sent, ib_async, AsyncClient.MaxClientVersion
     )
@@ -73,13 +74,13 @@ def ibapi_library() -> Library:
     top = getattr(server_versions, "MAX_CLIENT_VER", server_versions.MIN_SERVER_VER_PRICE_BASED_VOLATILITY + 1)
 
     def decode(layout: Layout, version: int, body: bytes) -> tuple[Any, ...]:
-        heard = Heard()
+        heard = RecordingWrapper()
         official.interpret(heard, version, body)
         ((_, args),) = heard.calls
         return args
 
     def sent(version: int, action: Callable[[Any], None]) -> bytes:
-        client = EClient(Heard())
+        client = EClient(RecordingWrapper())
         messages: list[bytes] = []
         client.serverVersion_ = version
         client.conn = SimpleNamespace(isConnected=lambda: True, sendMsg=messages.append)

@@ -1,4 +1,4 @@
-"""What the gateway writes about orders is read by the clients' own decoders to the values that went in."""
+"""The clients' decoders read what the gateway writes about orders, with the same values."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.wire.layout import NOWHERE, Field, Item, Layout, Repeat, flat
+from ibkr.wire.layout import TEXT_ONLY, Field, Item, Layout, Repeat, flatten
 from ibkr.wire.order_messages import (
     COMMISSION_REPORT,
     COMPLETED_ORDER,
@@ -36,7 +36,7 @@ _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "conditions_conjunction": st.sampled_from(["a", "o"]),
     "conditions_value": st.integers(0, 10**6).map(str),
     "time": st.just("20260102 03:04:05 UTC"),
-    # Numbers in protobuf.
+    # Numbers with protobuf.
     "multiplier": st.integers(1, 1000).map(str),
     "liquidation": st.integers(0, 1),
     **dict.fromkeys(
@@ -60,12 +60,14 @@ _RENAMED = {
     "exchange": "exchange",
 }
 _COMPARED_ELSEWHERE = {
-    "trail_stop_price",  # both decoders let `stop_price` overwrite it
+    "trail_stop_price",  # in both decoders, ``stop_price`` overwrites it
     "has_delta_neutral_contract",
     *(f"soft_dollar_tier_{name}" for name in ("name", "value", "display_name")),
     *(f"delta_neutral_contract_{name}" for name in ("con_id", "delta", "price")),
 }
-_OF_TEXT_ALONE = {item.name for item in flat(OPEN_ORDER.fields) if isinstance(item, Field) and item.proto == NOWHERE}
+_OF_TEXT_ALONE = {
+    item.name for item in flatten(OPEN_ORDER.fields) if isinstance(item, Field) and item.proto == TEXT_ONLY
+}
 _SKIPPED_BY_SOME = {
     "shares_allocation",
     "fa_profile",
@@ -82,7 +84,7 @@ _SKIPPED_BY_SOME = {
 
 
 def values_of(items: tuple[Item, ...], within: str = "") -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({item.name: _strategy(item, within) for item in flat(items) if not _constant(item)})
+    return st.fixed_dictionaries({item.name: _strategy(item, within) for item in flatten(items) if not _constant(item)})
 
 
 def _constant(item: Field | Repeat) -> bool:
@@ -99,7 +101,7 @@ def _strategy(item: Field | Repeat, within: str) -> st.SearchStrategy[Any]:
 def drawn(data: st.DataObject, library: Any, layout: Layout) -> tuple[int, dict[str, Any]]:
     """A version that the library speaks, and values for the layout."""
     version, values = data.draw(st.sampled_from(library.versions)), data.draw(values_of(layout.fields))
-    if "combo_legs" in values:  # in protobuf a leg has its price, and parameters are a map
+    if "combo_legs" in values:  # with protobuf, a leg has its price, and parameters are a map
         values["order_combo_legs"] = [{"price": 1.5 + at} for at in range(len(values["combo_legs"]))]
         for name in ("algo_params", "smart_combo_routing_params"):
             values[name] = values[name][:1]
@@ -118,7 +120,9 @@ def same(found: Any, wanted: Any) -> bool:
         found = float(found)
     if found == wanted or found is None:
         return found == wanted or wanted == ""
-    return isinstance(wanted, str) and wanted.isdigit() and float(found) == float(wanted)  # a margin: "383.0" and "383"
+    return (
+        isinstance(wanted, str) and wanted.isdigit() and float(found) == float(wanted)
+    )  # a margin is "383.0" or "383"
 
 
 examples = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -177,8 +181,8 @@ class TestOrders:
             names = ("price", "time", "percent", "volume", "changePercent")
             assert any(same(getattr(row, name, "-1"), value) for name in names)
         else:
-            names = (camel(key), {"exchange": "exch"}.get(key, camel(key)))
-            assert any(same(getattr(row, name), value) for name in names if hasattr(row, name)), (name, key)
+            spellings = (camel(key), {"exchange": "exch"}.get(key, camel(key)))
+            assert any(same(getattr(row, each), value) for each in spellings if hasattr(row, each)), (name, key)
 
     def compare_nested(self, values: dict[str, Any], contract: Any, order: Any, *_: Any) -> None:
         if "soft_dollar_tier_name" in values:
@@ -193,7 +197,7 @@ class TestOrders:
 
 
 class TestTheRest:
-    """Each argument that the wrapper gets, by the name of the field that it was sent as."""
+    """Each argument of the wrapper's call has the value of the field with that name."""
 
     @examples
     @given(data=st.data())
@@ -215,7 +219,7 @@ class TestTheRest:
     def test_plain_arguments(self, library, layout: Layout, names: str, data: st.DataObject) -> None:
         version, values = drawn(data, library, layout)
         if layout is PNL_SINGLE:
-            values["position"] = round(values["position"])  # ibapi 9.81 takes whole numbers only
+            values["position"] = round(values["position"])  # ibapi 9.81 accepts integers only
         args = library.decode(layout, version, layout.encode(version, **values))
         for name, found in zip(names.split(), args, strict=True):
             assert same(found, values[name]), name

@@ -1,4 +1,4 @@
-"""What the clients write to place an order is read field by field, to the values that went in."""
+"""The gateway reads each field of an order as the clients write it, with the same values."""
 
 import math
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.simulator.requests.reader import read_layout
-from ibkr.simulator.requests.table import received
+from ibkr.simulator.requests.field_reader import read_layout
+from ibkr.simulator.requests.request_names import parse_request
 from ibkr.wire.layout import Layout
-from ibkr.wire.order_requests import CANCEL_ORDER, EXECUTIONS, EXERCISE_OPTIONS, GLOBAL_CANCEL, PLACE_ORDER
+from ibkr.wire.order_request_layouts import CANCEL_ORDER, EXECUTIONS, EXERCISE_OPTIONS, GLOBAL_CANCEL, PLACE_ORDER
 
 ORDER_TYPES = ("MKT", "LMT", "TRAIL LIMIT", "PEG BENCH", "PEG BEST", "PEG MID")
 WORDS = st.text("ABCabc019 .-", max_size=6)
@@ -89,8 +89,8 @@ examples = settings(max_examples=150, suppress_health_check=[HealthCheck.functio
 
 
 def read(body: bytes, layout: Layout, version: int) -> dict[str, Any]:
-    """What the gateway reads; it raises if not every field was read."""
-    request = received(body, version)
+    """What the gateway reads. Raises an error if a field was left over."""
+    request = parse_request(body, version)
     assert request.name == layout.name
     return read_layout(request.fields, layout, version)
 

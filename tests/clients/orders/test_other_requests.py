@@ -1,4 +1,4 @@
-"""A request reads the same in protobuf as in text: what the official client writes, by the names of its fields."""
+"""A request of the official client reads the same in protobuf as in text, by the names of its fields."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibkr.simulator.requests.reader import FieldReader
-from ibkr.simulator.requests.table import received
+from ibkr.simulator.requests.field_reader import FieldReader
+from ibkr.simulator.requests.request_names import parse_request
 
 pytestmark = pytest.mark.ibapi
 
@@ -107,7 +107,7 @@ REQUESTS: dict[str, tuple[Callable[[Any, Any], object], tuple[str, ...]]] = {
 
 
 def read(fields: FieldReader, words: tuple[str, ...]) -> list[object]:
-    """What an answer reads; the version of a text message is not its content."""
+    """What the gateway reads. The version of a text message is not part of it."""
     found: list[object] = []
     for word in words:
         kind, _, name = word.partition(" ")
@@ -121,13 +121,14 @@ def read(fields: FieldReader, words: tuple[str, ...]) -> list[object]:
 @given(values=st.fixed_dictionaries({}, optional=CONTRACT))
 def test_it_reads_the_same_in_both_encodings(library, name: str, values: dict[str, Any]) -> None:
     action, words = REQUESTS[name]
-    if 213 not in library.spoken:  # it has nothing to compare
+    if 213 not in library.spoken:  # there is nothing to compare
         return
     contract = library.classes.Contract()
     for field, value in values.items():
         setattr(contract, field, value)
     texts, *others = (
-        received(library.sent(version, lambda client: action(client, contract)), version) for version in (200, 213, 225)
+        parse_request(library.sent(version, lambda client: action(client, contract)), version)
+        for version in (200, 213, 225)
     )
     wanted = read(texts.fields, words)
     for other in others:

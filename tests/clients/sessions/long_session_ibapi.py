@@ -1,6 +1,7 @@
-"""A long session of a recent official client: `long_session_ibapi.py PORT`. Every kind of request, then its cancel.
+"""A long session of a recent official client: ``long_session_ibapi.py PORT``.
 
-Prints one JSON document: what the client has got, by step, and all that it has logged.
+It sends every kind of request, and its cancel. Prints one JSON document: what the client received, by step, and all
+that it logged.
 """
 
 import json
@@ -165,7 +166,7 @@ def news(app: App) -> dict[str, Any]:
 
 
 def opened(app: App, order_id: int) -> list[float]:
-    """Price and quantity of an order, as the gateway tells them when it is asked."""
+    """Price and quantity of an order, as the gateway reports them."""
     app.heard["openOrder"].clear()
     app.heard["openOrderEnd"].clear()
     app.reqOpenOrders()

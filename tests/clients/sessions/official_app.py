@@ -1,4 +1,4 @@
-"""The official client as a program that keeps what it is told, for the sessions."""
+"""The official client as a program that records its callbacks, for the sessions in this folder."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ TIMEOUT = 10.0
 
 
 class App(EWrapper, EClient):
-    """Keeps what each callback is given, and goes on to the client's own."""
+    """Records the arguments of each callback, and calls the client's own."""
 
     def __init__(self) -> None:
         EClient.__init__(self, self)
@@ -38,7 +38,7 @@ class App(EWrapper, EClient):
         self.keep("error", args if len(args) == 3 else (args[0], *args[2:4]))
 
     def until(self, name: str, *start: Any) -> tuple[Any, ...]:
-        """What the first callback of this name was given, whose first arguments are these."""
+        """The arguments of the first callback with this name and these first arguments."""
 
         def found() -> "tuple[Any, ...] | None":
             return next((args for args in self.heard[name] if args[: len(start)] == start), None)
@@ -79,15 +79,15 @@ def order(kind: str, quantity: int, price: float = 0.0, **more: Any) -> Order:
         made.lmtPrice = price
     for name, value in more.items():
         setattr(made, name, value)
-    # 9.81 has them on, which TWS refuses (10268, 10269).
+    # ibapi 9.81 sets these two flags to true by default, and TWS refuses such orders (10268, 10269).
     made.eTradeOnly = made.firmQuoteOnly = False
     return made
 
 
 def connected(port: int) -> tuple[App, threading.Thread, Kept]:
-    """A client with a session, the thread that reads for it, and what it logs."""
+    """A client with a session, its reader thread, and its log."""
     kept = Kept()
-    # At INFO it logs each message of either side.
+    # At level INFO it logs every message in both directions.
     logging.basicConfig(level=logging.WARNING, handlers=[kept])
     logging.captureWarnings(True)
     app = App()

@@ -1,6 +1,6 @@
-"""One whole session of ib_async or ib_insync, as a user's script has it: `session_ib.py MODULE PORT`.
+"""A complete session of ib_async or ib_insync, as in a user's script: ``session_ib.py MODULE PORT``.
 
-Prints one JSON document: what the client has got, step by step, and all that it has logged.
+Prints one JSON document: what the client received, by step, and all that it logged.
 """
 
 import importlib
@@ -19,11 +19,11 @@ TIMEOUT = 10.0
 
 
 def until(ib: Any, holds: Callable[[], bool]) -> None:
-    """Let the client go on until this holds."""
+    """Run the client until this holds."""
     deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline, f"still waiting; {ib.trades()}"
-        ib.waitOnUpdate(0.05)  # an update that comes between two calls wakes neither
+        ib.waitOnUpdate(0.05)  # an update between two calls wakes neither of them
 
 
 def account(ib: Any) -> dict[str, Any]:

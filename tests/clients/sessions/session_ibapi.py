@@ -1,6 +1,6 @@
-"""One whole session of the official client, 9.81 or 10.46 as nautilus-ibapi: `session_ibapi.py PORT`.
+"""A complete session of the official client, 9.81 or 10.46 as nautilus-ibapi: ``session_ibapi.py PORT``.
 
-Prints one JSON document: what the client has got, step by step, and all that it has logged.
+Prints one JSON document: what the client received, by step, and all that it logged.
 """
 
 import json

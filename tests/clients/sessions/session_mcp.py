@@ -1,6 +1,6 @@
-"""Orders through ib-gateway-mcp: `session_mcp.py PORT STEP`. Starts its server, and uses its tools.
+"""Orders through ib-gateway-mcp: ``session_mcp.py PORT STEP``. Starts its server and uses its tools.
 
-Prints one JSON document: what the tools have answered.
+Prints one JSON document: the answers of the tools.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ APPLE = {"symbol": "AAPL", "sec_type": "STK", "exchange": "SMART", "currency": "
 
 
 class Tools:
-    """The tools of the server; a refusal of one is an error."""
+    """The tools of the server. A refusal raises an error."""
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
@@ -31,7 +31,7 @@ class Tools:
         return answer
 
     async def submit(self, preview: str, **arguments: Any) -> dict[str, Any]:
-        """Preview, then submit what the preview has given a token for."""
+        """Preview, then submit with the token of the preview."""
         shown = await self.use(preview, **arguments)
         return await self.use("submit_order", token=shown["token"])
 

@@ -1,4 +1,4 @@
-"""IB's own synchronous wrapper, as a script uses it: `session_sync.py PORT`. Prints one JSON document."""
+"""IB's own synchronous wrapper, as in a user's script: ``session_sync.py PORT``. Prints one JSON document."""
 
 import json
 import logging

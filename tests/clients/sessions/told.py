@@ -1,11 +1,11 @@
-"""What the sessions in Python tell alike."""
+"""Helpers that the sessions in Python share."""
 
 import logging
 from typing import Any
 
 
 class Kept(logging.Handler):
-    """Keeps what is logged."""
+    """A log handler that keeps the messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Kept(logging.Handler):
 
 
 def details(found: Any) -> list[Any]:
-    """What is told of contract details."""
+    """What the session prints of contract details."""
     contract = found.contract
     return [
         contract.conId,

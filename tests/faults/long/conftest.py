@@ -1,4 +1,4 @@
-"""A gateway and a connector with the numbers that everybody has: nothing is made short here."""
+"""A gateway and a connector with the default settings: no time is shortened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def connector(gateway: Gateway) -> AsyncIterator[IBConnector]:
 
 @pytest.fixture
 async def forwarder(gateway: Gateway) -> AsyncIterator[int]:
-    """The port of a TCP forwarder to the gateway, such as socat: it accepts, also when nothing is behind it."""
+    """The port of a TCP forwarder to the gateway, such as socat. It accepts connections even if the gateway is gone."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -28,7 +28,7 @@ async def forwarder(gateway: Gateway) -> AsyncIterator[int]:
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:
-            pass  # that side is gone: the other is closed below
+            pass  # this side is gone; the other side is closed below
         finally:
             writer.close()
 

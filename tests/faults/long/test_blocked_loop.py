@@ -1,4 +1,4 @@
-"""A caller who blocks the loop for half a minute loses no session, and reads how long it was."""
+"""A program that blocks the loop for half a minute loses no session, and gets a warning with the time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import ThreadedGateway
-from tests.given import AAPL
+from tests.fixture_types import AAPL
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.timeout(90)
 async def test_half_a_minute_of_sleep_loses_no_session(caplog: pytest.LogCaptureFixture) -> None:
-    """The gateway lives in a thread of its own: ticks go on arriving all the time."""
+    """The gateway runs in its own thread, so ticks keep arriving."""
     caplog.set_level(logging.WARNING, "ibkr")
     with ThreadedGateway(id_hold=0) as gateway:
         async with IBConnector("127.0.0.1", gateway.port, 7) as connector:

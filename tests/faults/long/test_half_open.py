@@ -1,4 +1,4 @@
-"""A half-open socket, noticed in the time that the defaults promise."""
+"""A half-open socket is noticed within the times that the defaults promise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from ibkr import ConnectionState, IBConnector
 from ibkr.simulator import Gateway
-from tests.given import StateOf, Stopwatch
+from tests.fixture_types import StateOf, Stopwatch
 
 
 @pytest.mark.slow

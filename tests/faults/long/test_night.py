@@ -1,4 +1,4 @@
-"""A night's minutes: a restart of 65 s, direct and behind a forwarder, and an upstream that is gone for 60 s."""
+"""Typical events of a night: a restart of 65 s, direct and behind a forwarder, and 60 s without upstream."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ib_async import Ticker
 
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import Gateway
-from tests.given import AAPL, NextTick, StateOf, Stopwatch
+from tests.fixture_types import AAPL, NextTick, StateOf, Stopwatch
 
-READY, DEGRADED = ConnectionState.READY, ConnectionState.DEGRADED
+READY, SYNCING, DEGRADED = ConnectionState.READY, ConnectionState.SYNCING, ConnectionState.DEGRADED
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def other_gateway() -> AsyncIterator[Gateway]:
 async def restart(
     gateway: Gateway, connector: IBConnector, behind: IBConnector, state_of: StateOf, stopwatch: Stopwatch
 ) -> None:
-    """65 s without a port: both connectors are back at once when it opens."""
+    """65 s without a port: both connectors are back immediately when it opens."""
     elapsed = stopwatch()
     back: dict[IBConnector, float] = {}
     attempts = {connector: [0], behind: [0]}
@@ -67,12 +67,12 @@ async def upstream(
     await next_tick(ticker)
     assert elapsed() < 0.2
     remove()
-    assert [status.state for status in published] == [DEGRADED, READY]
+    assert [status.state for status in published] == [DEGRADED, SYNCING, READY]
     assert (connector.status.outages, gateway.seen.connects) == (1, 1)
     assert len(gateway.seen.received("reqMktData")) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 @pytest.mark.timeout(150)
 async def test_a_minute_of_each(
     gateway: Gateway,
@@ -97,5 +97,5 @@ async def test_a_minute_of_each(
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     lines = {each: [text for text in told if f":{each.port} " in text] for each in (connector, behind, other)}
     assert any("the gateway said 30 times that its link to IB was lost" in text for text in lines[other])
-    # Out, the new cause with its cure, still out after a minute, back, disconnected; and the way up before.
+    # Expected lines: connecting, outage, new cause with its cure, still out after a minute, back, disconnected.
     assert all(len(each) <= 7 for each in lines.values()), lines

@@ -1,8 +1,9 @@
-"""Every fault of the simulator in every phase of a connection's life, and what is to be expected. ``drill`` tries it.
+"""Every fault of the simulator in every phase of a connection, with its expectation. ``drill`` runs it.
 
-The faults come from the simulator's own registry. One that it gains later joins by itself, with the expectation of
-``Kind.UNKNOWN``; one that needs arguments fails until it has a row in ``ROWS``. States are written as letters, and a
-life as a word: ``DCSR`` is a connect, ``DCSRBSR`` a connect and a recovery.
+The faults come from the simulator's registry. A new fault joins automatically with the expectation of ``Kind.UNKNOWN``;
+one that needs arguments fails until it has a row in ``ROWS``.
+
+States are written as letters, and a life as a word: ``DCSR`` is a connect, ``DCSRBSR`` a connect and a recovery.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from ibkr.simulator import FAULTS, Fault, Gateway
 from .rows import GROUPS, IMPOSSIBLE, LIVED, ROWS, STARTUP, Kind, Row
 
 UNHURT = {"attempt": "SR", "start-up": "R", "ready": "", "recovery": "R"}
-"""The rest of it when the fault does nothing."""
+"""The rest of the states if the fault does nothing."""
 OUT = {"attempt": "", "start-up": "C", "ready": "B", "recovery": "B"}
-"""Where the loss of the socket leads: while a first connection is being made, that goes on."""
+"""Where the loss of the socket leads. While a first connection is being made, the attempts continue."""
 FIRST = ("attempt", "start-up")
 """The caller is in connect()."""
 
@@ -61,12 +62,12 @@ class Case:
 
     @property
     def outages(self) -> int:
-        """What is counted when it is over."""
+        """The expected number of outages."""
         return int(self.group == "recovery" or self.row.kind in (Kind.BREAKS, Kind.RESYNCS))
 
     @property
     def during(self) -> str:
-        """The life until the fault is felt, or overcome when it does not last."""
+        """The life until the fault shows, or until it is over if it does not last."""
         group, row = self.group, self.row
         lived, out = LIVED[group], OUT[group]
         gives_up = "F" if self.is_first else ""
@@ -88,28 +89,28 @@ class Case:
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The life from the cure on; several where chance decides, as said there."""
+        """The possible lives from the cure on; more than one where timing decides."""
         match self.row.kind:
             case Kind.REFUSES | Kind.HALF_OPEN:
                 return ("CSR",) if self.is_first else ("SR",)
             case Kind.DEGRADES if self.fault.name in ("mute", "drop_message"):
                 return ("SR",)
-            case Kind.DEGRADES if self.is_first and "upstream" in self.fault.name:
-                return ("SR",)  # what was told in start-up is asked again
+            case Kind.DEGRADES if "upstream" in self.fault.name and (self.is_first or self.during == "DCSRG"):
+                return ("SR",)  # orders, executions and positions are requested again
             case Kind.DEGRADES if not self.is_first and self.during != "DCSRG":
-                return ("R", "SR")  # the cure may find start-up or restore still under way, or just ended
+                return ("R", "SR")  # the cure may come during start-up or restore, or just after
             case Kind.DEGRADES:
                 return ("R",)
         return ("",)
 
     @property
     def keeps_socket(self) -> bool:
-        """Whether all happens in the session that stood when the fault came."""
+        """Whether all happens in the session that existed when the fault came."""
         return self.row.kind in (Kind.HARMLESS, Kind.RESYNCS, Kind.DEGRADES) and not self.drops
 
     @property
     def is_read_only(self) -> bool:
-        """Whether the session at the end has been told that the gateway is read-only: by an answer about orders."""
+        """Whether an answer has told the final session that the gateway is read-only."""
         asked_later = (*STARTUP[:3], "connection", "hello", "version", "startApi", "recovery")
         return self.fault.name == "read_only" and self.phase in asked_later
 
@@ -121,7 +122,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every fault in each phase of the test's module, but for the impossible pairs."""
+    """Every fault in each phase of the test's module, without the impossible pairs."""
     if "case" in metafunc.fixturenames:
         cases = [
             Case(fault, phase)

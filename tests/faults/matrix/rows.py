@@ -1,4 +1,4 @@
-"""The phases of a connection's life, and a row for each fault of the simulator's: what is expected of it."""
+"""The phases of a connection, and one row per simulator fault with the expected behavior."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROUPS = {
     "recovery": "recovery",
     "disconnect": "disconnect",
 }
-"""Every phase; but for READY, it is the moment at which the gateway has received that, and not answered it."""
+"""Every phase. Except for READY, it is the moment when the gateway has received this, and has not answered it."""
 
 LIVED = {"attempt": "DC", "start-up": "DCS", "ready": "DCSR", "recovery": "DCSRBS"}
 """The life until the fault, by group."""
@@ -47,10 +47,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """What is expected of one fault. ``arguments`` are its own, or a function of the phase that gives them.
+    """The expectation for one fault.
 
-    ``drops``: the groups in which the standing connections are closed with it, so that a new one meets the mode.
-    ``says``: what a degraded status gives as reason. ``cure``: what is done after ``clear``, and what state follows.
+    ``arguments``: the fault's arguments, or a function of the phase that gives them. ``drops``: the groups in which
+    existing connections are closed with the fault, so that a new one meets it. ``says``: the reason of a degraded
+    status. ``cure``: what is done after ``clear``, and the state that follows.
     """
 
     kind: Kind
@@ -63,7 +64,7 @@ class Row:
     lasts: float = 0.0
     """Seconds for which the port is shut."""
     error_later: type[ConnectError] | None = None
-    """After a session, where that differs: what a silent port speaks is looked at before a first one alone."""
+    """The error after a session, if it differs. The type of a silent server is checked only before a first session."""
 
     @property
     def is_known(self) -> bool:
@@ -100,7 +101,7 @@ LATER = ("start-up", "ready", "recovery", "disconnect")
 BACKOFF = {"backoff_first": 0.05, "backoff_cap": 0.1}
 ONCE = {"connect_attempts": 2, **BACKOFF}
 FINAL = {"connect_attempts": 3, **BACKOFF}
-"""The first attempt is dropped, the second tells that no third is of use."""
+"""The first attempt is dropped. The second attempt shows that a third attempt cannot succeed."""
 QUICK = {**ONCE, "timeout": 0.3}
 PROBED = {
     **QUICK,
@@ -119,7 +120,7 @@ ROWS = {
     "thaw": Row(Kind.HARMLESS),
     "lose_upstream": Row(Kind.DEGRADES, says="lost its link", cure="restore_upstream"),
     "restore_upstream_data_lost": Row(Kind.RESYNCS),
-    "restore_upstream": Row(Kind.HARMLESS),
+    "restore_upstream": Row(Kind.RESYNCS),
     "upstream_down_at_connect": Row(Kind.DEGRADES, drops=ALWAYS, says="lost its link", cure="restore_upstream"),
     "break_farm": Row(
         Kind.DEGRADES,
@@ -152,6 +153,7 @@ ROWS = {
         says="start-up unanswered",
         cure="restore_upstream",
     ),
+    "refuse": Row(Kind.HARMLESS, arguments=("reqNewsBulletins",)),
     "delay": Row(Kind.HARMLESS, arguments=(0.03,)),
     "slow": Row(Kind.HARMLESS, arguments=(200_000,)),
     "split_frames": Row(Kind.HARMLESS),

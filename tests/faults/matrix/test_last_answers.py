@@ -1,4 +1,4 @@
-"""Faults as the second half of the start-up requests has come."""
+"""Faults after the second half of the start-up requests has arrived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults in a session that is ready, in the middle of a recovery, and while we disconnect."""
+"""Faults in a READY session, during a recovery, and during a disconnect."""
 
 from __future__ import annotations
 

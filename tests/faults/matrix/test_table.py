@@ -1,4 +1,4 @@
-"""The table itself: faults join by themselves, rows and impossible pairs speak of what there is."""
+"""The fault matrix itself: new faults join automatically, and rows name only existing faults."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ibkr.simulator import FAULTS, Fault
-from ibkr.simulator.faults.registry import Parameter
+from ibkr.simulator.faults.fault_registry import Parameter
 
 CaseOf = Callable[[Fault, str], Any]
 
 
 def _joins(name: str, like: str, *parameters: Parameter) -> Fault:
-    """A fault that the registry gains later; it does what another does."""
+    """A fault that is added to the registry later; it does what another fault does."""
     return Fault(name, parameters, "New.", FAULTS[like].method)
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for the command ``docker``: start, stop, restart, inspect, events and logs of one container.
+"""A stand-in for the ``docker`` command: start, stop, restart, inspect, events and logs of one container.
 
 The container is a start script with the stand-in java, under a small init process that this program leaves behind. Its
 state is in the folder ``STAND_IN``: ``container.json``, ``container.log`` and ``docker-events``.
@@ -40,7 +40,7 @@ def tell(action: str, **attributes: str) -> None:
 
 
 def run_container() -> None:
-    """The container's life: its output, with the time of each line, and its end."""
+    """Run the container: write its output, with the time of each line, and note its end."""
     command = read()["command"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -52,7 +52,7 @@ def run_container() -> None:
             file.write(f"{now()} {line}")
     code = process.wait()
     code = 128 - code if code < 0 else code
-    again = read()["policy"] == "always" and not read().get("stopped")  # "docker restart" goes on at the next line
+    again = read()["policy"] == "always" and not read().get("stopped")  # "docker restart" continues at the next line
     write(running=False, pid=0, exit_code=code)
     tell("die", exitCode=str(code))
     if again:
@@ -153,7 +153,7 @@ def inspect() -> None:
 
 
 def events(words: list[str]) -> None:
-    """Those that come, and those that came since a time."""
+    """The events since a time, and the new ones."""
     since = float(words[words.index("--since") + 1]) * 1e9
     EVENTS.touch()
     follow(EVENTS, lambda line: json.loads(line)["timeNano"] >= since and print(line, end="", flush=True))

@@ -1,7 +1,7 @@
 """A stand-in for the java that runs IBC and the gateway: their log lines, events, command server and exit codes.
 
 It is started as ``ibcstart.sh`` starts java, and reads IBC's config.ini. Behind its API port is a simulated gateway
-that the test runs: orders and positions outlive this process, as they do at the broker. The folder ``STAND_IN`` holds
+that the test runs: orders and positions remain after this process, as at the broker. The folder ``STAND_IN`` holds
 
 - ``plan.json``: ``api_port``, ``broker_port``, ``logins`` (what the next logins do, in turn; then "ok"),
   ``restart_login`` (what the login after RESTART does), ``boot`` (seconds that the start takes);
@@ -26,13 +26,13 @@ SECOND_FACTOR_TIMED_OUT, LOGIN_DIALOG_MISSING = 1111, 1112
 
 
 def say(words: str) -> None:
-    """A line as IBC writes it."""
+    """Print a line as IBC does."""
     now = datetime.now()
     print(f"{now:%Y-%m-%d %H:%M:%S}:{now.microsecond // 1000:03d} IBC: {words}", flush=True)
 
 
 class Gateway:
-    """One start of the program."""
+    """One run of the program."""
 
     def __init__(self, ini: Path, options: dict[str, str]) -> None:
         lines = [line for line in ini.read_text(encoding="latin-1").splitlines() if line[:1] != "#"]
@@ -103,7 +103,7 @@ class Gateway:
         self.event("UNKNOWN_WINDOW", f"{title}: some text")
 
     def event(self, kind: str, detail: str = "") -> None:
-        """As the IBC of ibc2 writes it."""
+        """Write an event as ibc2's IBC does."""
         path = self.ini.get("EventLogFile")
         if path:
             with open(path, "a", encoding="utf-8") as file:
@@ -146,14 +146,14 @@ class Gateway:
             self.auto_restart()
 
     def auto_restart(self) -> None:
-        """As at the time set in the gateway, and as the command RESTART: the next start needs no login."""
+        """Restart as at the time set in the gateway, or as after the command RESTART: the next start needs no login."""
         folder = FOLDER / "settings" / "abcdef"
         folder.mkdir(exist_ok=True)
         (folder / "autorestart").write_text("", encoding="ascii")
         os._exit(0)
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """The API port: to the simulated gateway, unless it hangs."""
+        """The API port: forward to the simulated gateway, unless the program hangs."""
         await self.awake.wait()
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.plan["broker_port"])
@@ -190,7 +190,7 @@ class Gateway:
                     say("RestartTask: verb = RESTART")
                     reply("OK RESTART in progress")
                     await writer.drain()
-                    await self.awake.wait()  # the menu needs a program that does not hang
+                    await self.awake.wait()  # the menu works only if the program does not hang
                     self.auto_restart()
                 elif command in ("RECONNECTDATA", "RECONNECTACCOUNT"):
                     reply("OK ")

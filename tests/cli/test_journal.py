@@ -1,0 +1,154 @@
+"""``ibkr journal``, ``ibkr halt`` and ``ibkr resume``, with a program that runs and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from ib_async import LimitOrder, Stock
+
+from ibkr import IBConnector, Policy
+from ibkr.journal.halt_file import HaltFile
+from ibkr.simulator import Gateway
+from tests.stopwatch import slowness
+
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    async with Gateway(id_hold=0) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def trading(gateway: Gateway, path: Path) -> AsyncIterator[IBConnector]:
+    """A program with a resting order and a fill."""
+    connector = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(region="none"), journal=path)
+    await connector.connect_async()
+    await connector.wait_ready_async(5)
+    for _ in range(2):
+        connector.ib.placeOrder(AAPL, LimitOrder("BUY", 100, 1.0, account="DU1234567"))
+    async with asyncio.timeout(5):
+        while not all(trade.orderStatus.status == "Submitted" for trade in connector.ib.trades()):
+            await connector.ib.updateEvent
+        gateway.fill(connector.ib.trades()[0].order.orderId, price=1.0)
+        while not connector.ib.fills():
+            await connector.ib.updateEvent
+    yield connector
+    await connector.disconnect_async()
+
+
+async def test_text_output_has_orders_fills_and_gaps(ibkr, gateway, trading, path):
+    await trading.disconnect_async()
+    again = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(region="none"), journal=path)
+    await again.connect_async()
+    await again.wait_ready_async(5)
+    await again.disconnect_async()
+    done = await asyncio.to_thread(ibkr, "journal", "--journal", path, COLUMNS="200")
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in (
+        "client 7, DU***67, not in use",
+        "BUY 100 AAPL",
+        "LMT 1",
+        "Filled 100",
+        "Submitted",
+        "the program had",
+    ):
+        assert words in done.stdout
+    assert "DU1234567" not in done.stdout
+
+
+async def test_json_output_while_the_journal_is_in_use(ibkr, trading, path):
+    await asyncio.sleep(0.1)
+    done = await asyncio.to_thread(ibkr, "journal", "--json", IBKR_JOURNAL=str(path))
+    told = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (told["client_id"], told["accounts"], told["halted"], told["unconfirmed"]) == (7, ["DU***67"], None, [])
+    assert [(each["kind"], each["state"], each["status"]) for each in told["orders"]] == [
+        ("order", "acknowledged", "Filled"),
+        ("order", "acknowledged", "Submitted"),
+    ]
+    assert [(each["shares"], each["account"]) for each in told["executions"]] == [(100.0, "DU***67")]
+    assert told["in_use_by"]["pid"]
+    full = await asyncio.to_thread(ibkr, "journal", "--json", "-n", 1, IBKR_JOURNAL=str(path), IBKR_SHOW_ACCOUNTS="1")
+    told = json.loads(full.stdout)
+    assert (told["accounts"], len(told["orders"])) == (["DU1234567"], 1)
+
+
+async def test_unconfirmed_orders_are_named(ibkr, gateway, trading, path):
+    await gateway.fault("mute", "placeOrder")
+    trading.ib.placeOrder(AAPL, LimitOrder("BUY", 7, 1.0))
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 3)
+    await trading.disconnect_async()
+    done = await asyncio.to_thread(ibkr, "journal", "--journal", path)
+    assert done.returncode == 1
+    assert "BUY 7 AAPL LMT: it may be at the broker" in done.stdout
+
+
+def test_a_missing_or_damaged_journal_is_reported(ibkr, path):
+    done = ibkr("journal")
+    assert done.returncode == 2
+    assert "--journal FILE" in done.stderr
+    done = ibkr("journal", "--journal", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"there is no journal {path}" in done.stderr
+    path.write_text("no database " * 99)
+    done = ibkr("journal", "--journal", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not a database" in done.stderr
+
+
+async def test_halt_stops_a_running_program_and_cancels_all_orders(ibkr, gateway, trading, path):
+    words = ("halt", "--cancel-all", "--reason", "the risk limit", "--journal", path)
+    done = await asyncio.to_thread(ibkr, *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The global cancel is sent" in done.stdout
+    assert not any(order.is_live for order in gateway.orders)
+    assert trading.status.halted == "the risk limit"
+    done = await asyncio.to_thread(ibkr, "resume", "--json", "--journal", path)
+    assert json.loads(done.stdout) == {"halted": False, "was_halted": True}
+    async with asyncio.timeout(2):
+        async for status in trading.changes():
+            if status.may_trade:
+                break
+
+
+def test_halt_without_a_running_program(ibkr, path, stopwatch):
+    elapsed = stopwatch()
+    done = ibkr("halt", "--json", "--cancel-all", IBKR_JOURNAL=str(path))
+    assert elapsed() < 4 + slowness(), "there is nobody to wait for"
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"halted": True, "in_use": False, "cancel_pending": True}
+    halt = HaltFile(path).read()
+    assert halt is not None
+    assert (halt.reason, halt.is_cancel_due) == ("requested with ibkr halt", True)
+    assert ibkr("halt", IBKR_JOURNAL=str(path)).returncode == 0
+    assert ibkr("resume", IBKR_JOURNAL=str(path)).stdout == "Resumed.\n"
+    assert ibkr("resume", IBKR_JOURNAL=str(path)).stdout == "There was no halt.\n"
+
+
+def test_what_cannot_be_halted_is_reported(ibkr, path, tmp_path):
+    assert ibkr("halt").returncode == 2
+    (tmp_path / "file").write_text("")
+    done = ibkr("halt", "--journal", tmp_path / "file" / "journal.sqlite")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ibkr halt: " in done.stderr
+    assert ibkr("halt", "--url", "file:///etc/passwd").returncode == 2
+    done = ibkr("halt", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "nothing answers at" in done.stderr
+
+
+def test_other_commands_do_not_use_the_journal(ibkr, simulated, path):
+    done = ibkr("status", "--port", simulated.port, IBKR_JOURNAL=str(path))
+    assert done.returncode == 0
+    assert not path.exists()

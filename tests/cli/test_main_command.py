@@ -1,0 +1,91 @@
+"""``ibkr`` itself: help, version, wrong usage, log."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ibkr as package
+
+
+def test_without_arguments_it_shows_where_to_begin(ibkr):
+    done = ibkr()
+    assert (done.returncode, done.stderr) == (0, "")
+    beginning, _, rest = done.stdout.partition("Options")
+    for command in ("ibkr demo", "ibkr status", "ibkr watch", "ibkr doctor", "ibkr explain", "ibkr simulate"):
+        assert command in beginning
+    assert "Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage." in beginning
+    assert "Commands" in rest
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("args", [[], ["demo"], ["status"], ["doctor"], ["explain"], ["simulate"]])
+def test_no_help_line_wraps(ibkr_here, args):
+    done = ibkr_here(*args, "--help", COLUMNS="80")
+    wide = ibkr_here(*args, "--help", COLUMNS="200")
+    text = {line.strip() for line in done.stdout.partition("╭")[0].splitlines()}
+    assert text == {line.strip() for line in wide.stdout.partition("╭")[0].splitlines()}
+
+
+def test_version(ibkr):
+    assert ibkr("--version").stdout == f"ibkr {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["nonsense"], "nonsense"),
+        (["status", "--nonsense"], "--nonsense"),
+        (["status", "--wait", "-1"], "--wait"),
+        (["simulate", "--port", "65536"], "--port"),
+        (["simulate", "--control", "x"], "--control"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_a_message(ibkr_here, args, word):
+    done = ibkr_here(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert word in done.stderr
+
+
+def test_ctrl_c_during_imports_shows_no_traceback():
+    program = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "ibkr.cli.demo_command":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["ibkr", "demo"]
+from ibkr.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_verbose_logs_to_stderr_with_accounts_masked(ibkr, simulated):
+    done = ibkr("-v", "status", "--json", "--port", simulated.port)
+    assert done.returncode == 0
+    assert done.stdout.startswith("{")
+    assert "ibkr.connector: Connected to IBKR at 127.0.0.1" in done.stderr
+    assert "account='DU***67'" in done.stderr
+    assert "DU1234567" not in done.stderr
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize(
+    "args", [[], ["demo"], ["status"], ["watch"], ["doctor"], ["explain"], ["simulate"], ["serve"]]
+)
+def test_every_command_works_without_docstrings_and_assertions(ibkr, args):
+    done = ibkr(*args, "--help", PYTHONOPTIMIZE="2")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_session_works_without_docstrings_and_assertions(ibkr, start):
+    process = start("simulate", "--port", 0, "--json", PYTHONOPTIMIZE="2")
+    port = json.loads(process.stdout.readline())["port"]
+    done = ibkr("status", "--json", "--port", port, PYTHONOPTIMIZE="2")
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (0, "READY")

@@ -1,0 +1,94 @@
+"""A gateway that repeats a message without end, or sends more than any gateway has to send."""
+
+from ibkr.core import effects as do
+from ibkr.core.events import LimitReached, SubscriptionsChanged, Timer
+from ibkr.core.states import ConnectionState as S
+
+
+def test_1101_time_and_again_is_one_restore_a_second(ready):
+    ready.answers_probes = True
+    for _ in range(1000):
+        ready.code(1101)
+    assert ready.orders.count(do.SendStartupRequests(1)) == 1
+    ready.answer()
+    assert (ready.state, ready.status.reason[:19]) == (S.SYNCING, "the gateway reports")
+    ready.advance(1.1)
+    assert ready.orders.count(do.SendStartupRequests(1)) == 2
+    ready.answer()
+    assert ready.state is S.READY
+    assert Timer.RESYNC not in ready.timers
+
+
+def test_1101_waits_for_what_is_still_being_sent(ready):
+    ready.answers_probes = True
+    ready.code(1101)
+    ready.event(SubscriptionsChanged(1, 300, held_back=200))
+    ready.code(1101)
+    ready.advance(5)
+    assert ready.orders.count(do.SendStartupRequests(1)) == 1
+    ready.event(SubscriptionsChanged(1, 300, held_back=0))
+    ready.advance(1)
+    assert ready.orders.count(do.SendStartupRequests(1)) == 2
+
+
+def test_more_farms_than_a_gateway_has_are_not_kept(ready):
+    for number in range(1000):
+        ready.code(2104, f"farm{number}")
+    assert len(ready.status.farms) == 64
+    assert ready.status.reason.endswith("; more than 64 data farms were named")
+    listed = "; ".join(f"farm{number}" for number in range(300))
+    ready.code(1102, text=f"All data farms are connected: {listed}.")
+    assert len(ready.status.farms) == 64
+
+
+def test_what_is_limited_is_reported(ready):
+    ready.event(LimitReached(1, "too much"))
+    assert (ready.state, ready.status.reason) == (S.READY, "session and upstream up; too much")
+    ready.moved(0, "AAPL (354)")
+    assert (ready.state, ready.status.reason) == (S.DEGRADED, "subscriptions refused: AAPL (354); too much")
+
+
+def test_1102_time_and_again_asks_for_the_rest_once_a_second(rig):
+    rig.answers_probes = True
+    rig.connect()
+    rig.open_session()
+    rig.code(1100)
+    rig.answer("positions", "open orders", "completed orders", "executions")
+    rig.advance(10)
+    for _ in range(100):
+        rig.code(1102)
+        rig.code(1100)
+    rig.code(1102)
+    asked = [order for order in rig.orders if isinstance(order, do.RequestBrokerState)]
+    assert len(asked) == 1
+    rig.advance(1.1)
+    assert len([order for order in rig.orders if isinstance(order, do.RequestBrokerState)]) == 2
+    rig.answer()
+    assert rig.state is S.READY
+    rig.advance(5)
+    assert len([order for order in rig.orders if isinstance(order, do.RequestBrokerState)]) == 2
+
+
+def test_a_flood_of_1102_that_ends_in_1100_asks_nothing(ready):
+    ready.answers_probes = True
+    for _ in range(3):
+        ready.code(1102)
+    ready.code(1100)
+    ready.forget()
+    ready.advance(5)
+    assert not [order for order in ready.orders if isinstance(order, do.RequestBrokerState)]
+
+
+def test_1102_while_a_restore_is_due_waits_for_that(ready):
+    ready.answers_probes = True
+    ready.code(1102)
+    ready.code(1101)
+    ready.code(1101)
+    ready.forget()
+    ready.code(1102)
+    assert not [order for order in ready.orders if isinstance(order, do.RequestBrokerState)]
+    ready.advance(1.1)
+    assert do.SendStartupRequests(1) in ready.orders
+    ready.answer()
+    ready.moved(0)
+    assert ready.state is S.READY

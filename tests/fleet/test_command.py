@@ -1,0 +1,157 @@
+"""``ibkr fleet`` and related commands as processes, and the blocks of docs/fleet.md."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibkr.fleet.nats_server import NatsServer
+
+COMMAND = [sys.executable, "-P", "-m", "ibkr"]
+PAGE = Path(__file__).parents[2] / "docs" / "fleet.md"
+Ibkr = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> dict[str, Any]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
+    return {"cwd": tmp_path, "env": env | {"COLUMNS": "120", "IBKR_REGION": "none", "PYTHONUNBUFFERED": "1"}}
+
+
+@pytest.fixture
+def ibkr(surroundings: dict[str, Any]) -> Ibkr:
+    def run(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        env = surroundings["env"] | variables
+        command = [*COMMAND, *map(str, words)]
+        return subprocess.run(
+            command, cwd=surroundings["cwd"], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(surroundings: dict[str, Any]) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*command: str, **variables: str) -> subprocess.Popen[str]:
+        env = surroundings["env"] | variables
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=surroundings["cwd"], env=env, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.mark.rest
+def test_a_server_of_one_s_own_and_nobody_in_the_fleet(start: Start, ibkr: Ibkr) -> None:
+    server = start(*COMMAND, "fleet", "up", "--data", "data", "--listen", "127.0.0.1:0", "--json")
+    url = json.loads(first_line(server))["url"]
+    found = ibkr("fleet", "status", "--json", "--servers", url)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["gateways"] == []
+    nobody = ibkr("fleet", "hand-over", "alpha", "--servers", url)
+    assert (nobody.returncode, "no program with the name alpha leads" in nobody.stderr) == (1, True)
+    halted = ibkr("halt", "--fleet", "--reason", "the risk limit", IBKR_FLEET_SERVERS=url, IBKR_FLEET_NAME="alpha")
+    assert halted.returncode == 0, halted.stderr
+    assert "HALTED: the risk limit" in ibkr("fleet", "status", "--servers", url).stdout
+    resumed = ibkr("resume", "--fleet", "--json", IBKR_FLEET_SERVERS=url, IBKR_FLEET_NAME="alpha")
+    assert json.loads(resumed.stdout)["was_halted"] is True
+    server.send_signal(signal.SIGINT)
+    assert server.wait(10) == 0
+
+
+@pytest.mark.rest
+def test_servers_that_are_not_there(ibkr: Ibkr) -> None:
+    found = ibkr("fleet", "status", "--servers", "nats://127.0.0.1:9")
+    assert found.returncode == 1
+    assert "nats://127.0.0.1:9" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.rest
+def test_what_a_name_may_do_is_printed(ibkr: Ibkr) -> None:
+    allowed = json.loads(ibkr("fleet", "permissions", "alpha").stdout)
+    assert "$KV.ibkr_leases.*.alpha.*" in allowed["publish"]["allow"]
+
+
+@pytest.fixture
+def program() -> str:
+    """The Python block of docs/fleet.md."""
+    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return str(code)
+
+
+def test_the_page_of_the_fleet(
+    server: NatsServer, start_gateway: Callable[[], int], start: Start, program: str
+) -> None:
+    port = start_gateway()
+    program = program.replace("nats://127.0.0.1:4222", server.url).replace("4002", str(port))
+    variables = {"IBKR_FLEET_SERVERS": server.url, "IBKR_FLEET_NAME": "alpha", "IBKR_PORT": str(port)}
+    trading = start(sys.executable, "-c", f"{program}\nconnector.run()")
+    assert first_line(trading) == "this program trades\n"
+    serving = start(*COMMAND, "serve", "--fleet", "--http", "127.0.0.1:0", "--json", **variables)
+    where = json.loads(first_line(serving))
+
+    def get(path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", where["port"], timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200, path
+            return answer.read()
+        finally:
+            connection.close()
+
+    assert b"<title>ibkr fleet</title>" in get("/fleet")
+    for path in ("/fleet/fleet.js", "/fleet/fleet.css"):
+        assert get(path)
+    programs: list[dict[str, Any]] = []
+    for _ in range(200):
+        gateways = json.loads(get("/api/fleet"))["gateways"]
+        programs = gateways[0]["programs"] if gateways else []
+        if programs and programs[0]["may_trade"]:
+            break
+    assert [(each["name"], each["role"], each["client_id"]) for each in programs] == [("mean-reversion", "leader", 100)]
+    serving.send_signal(signal.SIGINT)
+    assert serving.wait(10) == 0
+    trading.send_signal(signal.SIGINT)
+    trading.wait(10)
+
+
+@pytest.mark.rest
+def test_the_board_in_a_terminal(
+    server: NatsServer, start_gateway: Callable[[], int], start: Start, ibkr: Ibkr, program: str
+) -> None:
+    program = program.replace("nats://127.0.0.1:4222", server.url).replace("4002", str(start_gateway()))
+    trading = start(sys.executable, "-c", f"{program}\nconnector.wait_ready(10)\nprint('ready')\nconnector.run()")
+    assert first_line(trading) == "this program trades\n"
+    assert first_line(trading) == "ready\n"
+    watching = start(*COMMAND, "fleet", "status", "--watch", "--json", "--servers", server.url)
+    while not any(each["may_trade"] for each in json.loads(first_line(watching))["gateways"]):
+        continue
+    found = ibkr("fleet", "status", "--servers", server.url)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "mean-reversion" in found.stdout
+    assert "leader" in found.stdout
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 0

@@ -1,0 +1,122 @@
+"""The fleet's servers are away: sessions, data and cancels continue; trading stops and resumes as promised."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+from ib_async import LimitOrder, Stock
+
+from ibkr import ConnectionState, IBConnector, NotReady
+from ibkr.core.lease import TRUSTED, Clocks
+from ibkr.fleet.election import read_clocks
+from ibkr.fleet.nats_server import NatsServer
+from ibkr.simulator import Gateway
+from tests import internals
+from tests.fixture_types import NextTick, StateOf, Stopwatch
+
+from .conftest import LEASE, NewMember
+from .test_leadership import leads
+
+AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
+
+
+class Ahead:
+    """Clocks that can be moved forward."""
+
+    def __init__(self) -> None:
+        self.boot = self.wall = 0.0
+
+    def __call__(self) -> Clocks:
+        now = read_clocks()
+        return Clocks(now.boot + self.boot, now.wall + self.wall)
+
+
+def with_clocks(connector: IBConnector) -> Ahead:
+    clocks = Ahead()
+    internals.fleet_member(connector).clocks = clocks
+    return clocks
+
+
+@pytest.mark.parametrize("clock", ["boot", "wall"])
+async def test_after_a_sleep_the_lease_is_not_trusted_from_the_first_moment_on(
+    new_member: NewMember, state_of: StateOf, server: NatsServer, clock: str
+) -> None:
+    """One of two clocks advanced while the process was suspended; nothing has told the event loop."""
+    connector = new_member()
+    clocks = with_clocks(connector)
+    await connector.connect_async()
+    await state_of(connector, leads)
+    setattr(clocks, clock, TRUSTED * LEASE + 0.01)
+    assert not connector.may_trade
+    with pytest.raises(NotReady, match="lease ran out"):
+        connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
+    await state_of(connector, leads)  # the lease is renewed
+
+
+@pytest.mark.parametrize("seconds", [60.0, 3600.0])
+async def test_servers_away_for_long(
+    new_member: NewMember,
+    state_of: StateOf,
+    server: NatsServer,
+    gateway: Gateway,
+    next_tick: NextTick,
+    caplog: pytest.LogCaptureFixture,
+    stopwatch: Stopwatch,
+    seconds: float,
+) -> None:
+    # Over 40 lines because it tells the story of one outage.
+    caplog.set_level(logging.INFO, "ibkr")
+    connector = new_member()
+    clocks = with_clocks(connector)
+    await connector.connect_async()
+    await state_of(connector, leads)
+    ticker = connector.ib.reqMktData(AAPL)
+    trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
+    await asyncio.to_thread(server.kill)
+    since, began = stopwatch(), time.monotonic()
+    assert connector.may_trade, "the lease still holds"
+    status = await state_of(connector, lambda status: not status.may_trade)
+    # 0.7 of the lifetime after the last renewal, which was at most a fifth of it ago.
+    assert time.monotonic() - began >= LEASE * (TRUSTED - 0.2) - 0.1
+    assert since() <= LEASE * TRUSTED + 0.3
+    assert "lease ran out at" in status.may_trade_reason
+    assert status.state is ConnectionState.DEGRADED
+    assert status.is_connected
+    clocks.boot = clocks.wall = seconds
+    await next_tick(ticker)
+    with pytest.raises(NotReady, match="lease ran out"):
+        connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
+    connector.ib.cancelOrder(trade.order)
+    async with asyncio.timeout(5):
+        while trade.orderStatus.status != "Cancelled":
+            await connector.ib.updateEvent
+    await asyncio.to_thread(server.start)
+    since = stopwatch()
+    assert (await state_of(connector, leads)).client_id == 100
+    assert since() < 2
+    assert connector.stats.attempts == 1, "the session has gone on"
+    told = caplog.text
+    assert "lease ran out" in told
+    assert "fleet's servers are back" in told
+
+
+async def test_a_leader_that_is_cut_off_and_one_that_is_not(
+    new_member: NewMember, state_of: StateOf, server: NatsServer
+) -> None:
+    """While both are cut off, nobody trades on an untrusted lease. Afterwards one of them trades."""
+    first, second = new_member(), new_member()
+    for connector in (first, second):
+        await connector.connect_async()
+    await state_of(first, leads)
+    server.kill()
+    await state_of(first, lambda status: not status.may_trade)
+    server.start()
+    either = [asyncio.create_task(state_of(connector, leads, 15)) for connector in (first, second)]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    for task in either:
+        task.cancel()
+    await asyncio.gather(*either, return_exceptions=True)
+    assert not (first.may_trade and second.may_trade)

@@ -1,0 +1,74 @@
+"""Start-up answers that come late, or that belong to a request from before the gateway's link was back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ibkr.simulator import Gateway
+from tests.fixture_types import AAPL, Make, StateOf
+
+from .order_helpers import Reports, resting
+
+
+async def test_completed_orders_that_come_late_end_their_trades(gateway: Gateway, make: Make) -> None:
+    connector = make(request_timeout=0.3, missing_every=0.2)
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    told = Reports(connector)
+    for message in ("openOrder", "orderStatus"):
+        await gateway.fault("drop_message", message)
+    gateway.cancel_order(trade.order.orderId)
+    await gateway.fault("clear")
+    await gateway.fault("mute", "reqCompletedOrders")
+    await gateway.fault("reset")
+    first = await told.next()
+    assert (first.incomplete, trade.isDone()) == (("no answer about completed orders",), False)
+    await gateway.fault("clear")
+    second = await told.next()
+    assert [change.after.status for change in second.orders_changed] == ["Cancelled"]
+    assert (second.is_amended, second.complete, trade.orderStatus.status) == (True, True, "Cancelled")
+
+
+async def test_executions_that_come_late_are_added_to_the_report(gateway: Gateway, make: Make) -> None:
+    connector = make(request_timeout=0.3, missing_every=0.2, require_executions=False)
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    told = Reports(connector)
+    for message in ("execDetails", "orderStatus", "commissionReport"):
+        await gateway.fault("drop_message", message)
+    gateway.fill(trade.order.orderId, price=1.0)
+    await gateway.fault("clear")
+    await gateway.fault("mute", "reqExecutions")
+    await gateway.fault("reset")
+    first = await told.next()
+    assert (first.incomplete, first.executions) == (("no answer about executions",), ())
+    await gateway.fault("clear")
+    second = await told.next()
+    assert [(each.symbol, each.shares) for each in second.executions] == [("AAPL", 100)]
+    assert (second.is_amended, second.complete) == (True, True)
+
+
+@pytest.mark.parametrize("back", ["1101", "1102"])
+@pytest.mark.parametrize(
+    ("request_name", "end", "name"),
+    [
+        ("reqPositions", "positionEnd", "positions"),
+        ("reqOpenOrders", "openOrderEnd", "open orders"),
+        ("reqCompletedOrders", "completedOrdersEnd", "completed orders"),
+        ("reqExecutions", "execDetailsEnd", "executions"),
+    ],
+)
+async def test_an_answer_to_what_was_asked_before_the_link_was_back_does_not_count(
+    back: str, request_name: str, end: str, name: str, gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make(request_timeout=0.4, missing_every=9.0)
+    await gateway.fault("delay_message", end, 0.3)
+    connecting = asyncio.ensure_future(connector.connect_async(wait=True))
+    await gateway.wait_for(lambda gateway: gateway.seen.received(request_name))
+    await gateway.fault("mute", request_name)
+    await gateway.fault(back)
+    await connecting
+    status = await state_of(connector, lambda status: "unanswered" in status.reason)
+    assert f"start-up unanswered: {name}" in status.reason

@@ -1,0 +1,162 @@
+"""Requests that replace others: the program's, start-up's, and second requests."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ibkr.simulator import Gateway
+from tests.fixture_types import AAPL, Counter, InStep, Make, Outage
+
+from .order_helpers import ACCOUNT
+
+
+async def test_a_second_request_replaces_the_first(
+    gateway: Gateway, make: Make, in_step: InStep, outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    assert ib.reqMktData(AAPL) is ib.reqMktData(AAPL, "233")
+    assert ib.reqMktDepth(AAPL) is ib.reqMktDepth(AAPL, 3)
+    for kind in ("BidAsk", "MidPoint", "MidPoint"):
+        ib.reqTickByTickData(AAPL, kind)
+    await ib.reqAccountSummaryAsync()
+    await ib.reqAccountSummaryAsync()
+    await ib.reqAccountSummaryAsync()
+    assert len(await in_step(connector)) == 5
+    await outage(connector, "reset")
+    assert sorted(name for name, _ in await in_step(connector)) == [
+        "reqAccountSummary",
+        "reqMktData",
+        "reqMktDepth",
+        "reqTickByTickData",
+        "reqTickByTickData",
+    ]
+    assert [request.fields[-4] for request in gateway.seen.received("reqMktData")][-1] == "233"
+    ib.cancelMktData(AAPL)
+    ib.cancelMktDepth(AAPL)
+    ib.cancelTickByTickData(AAPL, "BidAsk")
+    ib.cancelTickByTickData(AAPL, "MidPoint")
+    assert [name for name, _ in await in_step(connector)] == ["reqAccountSummary"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_what_start_up_asks_for_is_not_requested_twice(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    await connector.ib.reqAccountUpdatesAsync(ACCOUNT)
+    await connector.ib.reqAccountUpdatesMultiAsync(ACCOUNT)
+    asked = {name: len(gateway.seen.received(name)) for name in ("reqAccountUpdates", "reqAccountUpdatesMulti")}
+    await outage(connector, "reset")
+    await connector.ib.reqCurrentTimeAsync()
+    by_start_up = {"reqAccountUpdates": 1, "reqAccountUpdatesMulti": 2}
+    assert {name: len(gateway.seen.received(name)) - times for name, times in asked.items()} == by_start_up
+
+
+async def test_what_was_requested_in_start_up_and_forgotten_at_1101_is_requested_again(
+    gateway: Gateway, make: Make, in_step: InStep, counter: Counter
+) -> None:
+    """This session had no restore yet, and needed none."""
+    connector = make()
+    await gateway.fault("mute", "reqExecutions")
+    connecting = asyncio.create_task(connector.connect_async())
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqExecutions"))
+    ticker = connector.ib.reqMktData(AAPL)
+    news = counter(ticker.updateEvent)
+    await news.beyond(0)
+    await gateway.fault("clear")
+    await gateway.fault("1101")
+    await connecting
+    await connector.wait_ready_async(5)
+    await news.beyond(news.times)
+    assert [name for name, _ in await in_step(connector)] == ["reqMktData"]
+
+
+async def test_who_awaits_what_is_replaced_is_served_by_what_replaces_it(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    both = asyncio.gather(ib.reqAccountSummaryAsync(), ib.reqAccountSummaryAsync())
+    await asyncio.wait_for(both, 5)
+    assert ib.wrapper.acctSummary
+    await gateway.fault("mute", "reqAccountUpdatesMulti")
+    waiting = ib.reqAccountUpdatesMultiAsync(ACCOUNT)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAccountUpdatesMulti")) == 3)
+    await gateway.fault("clear")
+    await gateway.fault("1101")  # start-up requests the same
+    await asyncio.wait_for(waiting, 5)
+    await connector.wait_ready_async(5)
+
+
+async def test_start_ups_own_streams_do_not_pile_up(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    client = gateway._state.sessions[7]
+    before = sorted(name for name, _ in client.account_streams._streams)
+    for _ in range(3):
+        await outage(connector, "1101")
+    await connector.ib.reqCurrentTimeAsync()
+    assert sorted(name for name, _ in client.account_streams._streams) == before
+
+
+async def test_what_is_refused_at_first_may_be_requested_again(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    for times in (1, 2):
+        connector.ib.reqPnL("DU0000000")
+        await gateway.wait_for(lambda gateway, times=times: len(gateway.seen.received("reqPnL")) == times)
+        await connector.ib.reqCurrentTimeAsync()
+        assert not connector.ib.wrapper.reqId2PnL
+    assert connector.subscriptions == ()
+
+
+async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
+    gateway: Gateway, make: Make, outage: Outage, in_step: InStep
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    ticker = ib.reqMktData(AAPL)
+    assert ib.reqMktData(AAPL, snapshot=True) is ticker
+    assert await ib.reqTickersAsync(AAPL) == [ticker]
+    [(_, key)] = await in_step(connector)
+    assert ib.wrapper.ticker2ReqId["mktData"][ticker] == key, "the one that a cancel is about"
+    await outage(connector, "reset")
+    assert len(gateway.seen.received("reqMktData")) == 4
+    assert ib.cancelMktData(AAPL) is not False
+    assert await in_step(connector) == set()
+
+
+@pytest.mark.parametrize("as_task", [False, True], ids=["handler", "coroutine"])
+async def test_who_subscribes_whenever_he_is_connected_has_each_stream_once(
+    make: Make, outage: Outage, in_step: InStep, counter: Counter, as_task: bool
+) -> None:
+    """As programs for the bare library do. Two handlers that want the same get a list each."""
+    connector = make()
+    ib, lists, bars = connector.ib, [], []
+    connector.ib.connectedEvent += lambda: lists.append(ib.reqRealTimeBars(AAPL, 5, "TRADES", False))
+
+    def subscribe() -> None:
+        asked = ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+        asked.updateEvent += lambda *_: bars.append(asked)
+        lists.append(asked)
+
+    async def subscribe_in_a_task() -> None:
+        subscribe()
+
+    ib.connectedEvent += subscribe_in_a_task if as_task else subscribe
+    await connector.connect_async()
+    own = ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+    for _ in range(2):
+        await outage(connector, "reset")
+    assert len(lists) == 6
+    assert len(await in_step(connector)) == 3
+    bars.clear()
+    await counter(own.updateEvent).beyond(1)
+    assert {id(each) for each in bars} == {id(lists[-1])}
+    assert len({each.reqId for each in (own, *lists[-2:])}) == 3
+    for each in (own, *lists[-2:]):
+        ib.cancelRealTimeBars(each)
+    assert await in_step(connector) == set()

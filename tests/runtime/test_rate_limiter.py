@@ -1,0 +1,113 @@
+"""The rate limiter: messages at the allowed rate, urgent ones first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ibkr.core.priority import Priority
+from ibkr.runtime.rate_limiter import RateLimiter
+
+
+class Gone(list[object]):
+    """The names of the writes that were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_over = asyncio.Event()
+
+    def writer(self, name: object) -> Callable[[], bool]:
+        """A write with this name."""
+
+        def write() -> bool:
+            self.append(name)
+            if name == "last":
+                self._is_over.set()
+            return True
+
+        return write
+
+    async def last(self, within: float) -> None:
+        """Wait for the write with the name "last"."""
+        await asyncio.wait_for(self._is_over.wait(), within)
+
+
+@pytest.fixture
+def limiter() -> Iterator[RateLimiter]:
+    limiter = RateLimiter(200.0, 3)
+    yield limiter
+    limiter.end()
+
+
+async def test_a_burst_goes_at_once_the_rest_at_its_pace(limiter: RateLimiter) -> None:
+    limiter.begin()
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+    done = asyncio.Event()
+    began = loop.time()
+
+    def write() -> bool:
+        times.append(loop.time())
+        if len(times) == 13:
+            done.set()
+        return True
+
+    for _ in range(13):
+        limiter.send(write, Priority.OTHER)
+    assert (len(times), limiter.has_waiting) == (3, True)
+    await asyncio.wait_for(done.wait(), 5)
+    assert not limiter.has_waiting
+    assert times[-1] - began >= 10 / 200 - 0.001
+
+
+async def test_what_is_urgent_overtakes(limiter: RateLimiter) -> None:
+    limiter.begin()
+    gone = Gone()
+    for name in ("a", "b", "c", "d", "e"):
+        limiter.send(gone.writer(name), Priority.OTHER)
+    limiter.send(gone.writer("probe"), Priority.PROBE)
+    limiter.send(gone.writer("cancel"), Priority.ORDER)
+    limiter.send(gone.writer("order"), Priority.ORDER)
+    limiter.send(gone.writer("last"), Priority.OTHER)
+    await gone.last(5)
+    assert gone == ["a", "b", "c", "cancel", "order", "probe", "d", "e", "last"]
+
+
+async def test_what_waits_at_the_end_of_a_session_never_goes(limiter: RateLimiter) -> None:
+    limiter.begin()
+    gone = Gone()
+    for number in range(10):
+        limiter.send(gone.writer(number), Priority.OTHER)
+    limiter.end()
+    assert not limiter.has_waiting
+    limiter.begin()
+    for number in range(10, 13):
+        limiter.send(gone.writer(number), Priority.OTHER)
+    assert gone == [0, 1, 2, 10, 11, 12], "a new session begins with a burst"
+
+
+async def test_slower_for_this_session_and_never_at_a_stand(limiter: RateLimiter) -> None:
+    limiter.begin()
+    for rate in (100.0, 50.0, 25.0, 12.5, 6.25, 5.0, 5.0):
+        limiter.slow_down()
+        assert limiter.rate == rate
+    limiter.begin()
+    assert limiter.rate == 200.0
+
+
+async def test_a_write_that_sends_something_itself(limiter: RateLimiter) -> None:
+    """A listener of the library's throttle events may send."""
+    limiter.begin()
+    gone = Gone()
+
+    def write() -> bool:
+        limiter.send(gone.writer("last"), Priority.OTHER)
+        return gone.writer("first")()
+
+    for number in range(3):
+        limiter.send(gone.writer(number), Priority.OTHER)
+    limiter.send(write, Priority.OTHER)
+    await gone.last(5)
+    assert gone == [0, 1, 2, "first", "last"]
