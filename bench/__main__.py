@@ -1,7 +1,8 @@
-"""``make bench``: this package and the bare client library in turn, in one run, as ratios.
+"""Compare this package with the bare client library: ``make bench``.
 
-``python -m bench [GROUP ...] [--runs N] [--json FILE]``. The gateway is a process of its own, as the real one is. A
-benchmark, not a test: machines are noisy, so each figure is the median of many, and what must hold stands beside it.
+``python -m bench [GROUP ...] [--runs N] [--json FILE]``. Both run in turn, in one run, and most figures are ratios. The
+gateway is a process of its own, as a real one is. Machines are noisy, so each figure is a median. The table shows the
+limit of a figure next to it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,25 @@ from rich.table import Table
 from bench.figures import Figure
 from bench.machine import describe
 
-GROUPS = ("start", "connect", "burst", "stages", "idle", "growth", "silence", "sse", "ticks")
+GROUPS = (
+    "import_time",
+    "connect",
+    "burst",
+    "burst_stages",
+    "idle",
+    "memory",
+    "half_open",
+    "sse",
+    "ticks",
+    "orders",
+    "proxy",
+    "fleet",
+)
 """Each a module whose ``measure(runs)`` gives figures; ``runs`` is the number of pairs, or of rounds."""
 
 
 def measure(groups: list[str], runs: int) -> list[Figure]:
-    """The figures of these groups, in order; how far it has come is told on stderr."""
+    """Run these groups in order, and return their figures. Progress goes to stderr."""
     figures: list[Figure] = []
     for group in groups:
         began = time.monotonic()
@@ -56,7 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
-    logging.disable(logging.CRITICAL)  # what is logged differs between the two, and is not what is measured
+    logging.disable(logging.CRITICAL)  # the two log different things; logging is not measured
     machine, began = describe(), datetime.now(UTC)
     figures = measure(arguments.groups or list(GROUPS), arguments.runs)
     if arguments.json:

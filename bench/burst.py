@@ -1,4 +1,4 @@
-"""A burst of ticks: how many a second the program gets, how long its loop stalls, how late answers and news are."""
+"""A burst of ticks: ticks per second, how long the event loop stalls, and how late other messages are."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ _BEAT = 0.001
 _UPSTREAM_LOST = 1100
 
 Told = Callable[[], None]
-"""To be called when the loss of upstream is told."""
+"""Called when the connector or the library reports the loss of upstream."""
 
 
 @dataclass(frozen=True)
 class Burst:
-    """One run. Ticks a second; in milliseconds, the loop's longest stall, the wait for the gateway's time, and from
-    1100 to those who listen for it on another connection. ``used``: microseconds of processor time for each tick.
+    """The result of one run.
+
+    Ticks per second; in milliseconds, the longest stall of the loop, the wait for the gateway's time, and the time from
+    1100 to its listeners on another connection. ``used``: microseconds of processor time per tick.
     """
 
     rate: float
@@ -39,12 +41,12 @@ class Burst:
 
 
 class Heart:
-    """Beats every millisecond, and knows by how much it was late at most."""
+    """Wakes up every millisecond, and records how late it was at most."""
 
     def __init__(self) -> None:
         self.worst = 0.0
         self._loop = asyncio.get_running_loop()
-        self._due = time.monotonic()  # uvloop's own time stands still during a turn
+        self._due = time.monotonic()  # uvloop does not update its time during an iteration
         self._timer = self._loop.call_soon(self._beat)
 
     def _beat(self) -> None:
@@ -58,7 +60,7 @@ class Heart:
 
 
 class Consumer:
-    """A program that counts its ticks, and knows when a good part of them has come, and the last."""
+    """A program that counts its ticks. It notes when most of them have arrived, and when the last one has."""
 
     def __init__(self, ib: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -81,7 +83,7 @@ class Consumer:
 
 
 async def play(ib: Any, other: Any, subscriptions: int, on_loss: Callable[[Told], None]) -> Burst:
-    """One burst on ``ib``. In its midst, the time is asked for there, and upstream is lost on ``other``."""
+    """Run one burst on ``ib``. In the middle of it, ask for the time there, and lose upstream on ``other``."""
     for number in range(subscriptions):
         ib.reqMktData(Stock(f"S{number}", "SMART", "USD", conId=1 + number))
     while any(ticker.bid != 190 for ticker in ib.tickers()):
@@ -142,7 +144,7 @@ if sys.platform != "win32":
 
 
 def in_turn(port: int, subscriptions: int, loop: str, runs: int) -> tuple[list[Burst], list[Burst]]:
-    """Ours and the bare library's, after one of each to warm up."""
+    """Run this package and the bare library in turn, after one warm-up run of each."""
     bursts: dict[Callable[[int, int], Awaitable[Burst]], list[Burst]] = {ours: [], raw: []}
     for _ in range(1 + runs):
         for play_one, done in bursts.items():
@@ -153,7 +155,7 @@ def in_turn(port: int, subscriptions: int, loop: str, runs: int) -> tuple[list[B
 
 
 def ours_alone(port: int, subscriptions: int, runs: int) -> list[float]:
-    """Ticks a second of ours, after one burst to warm up."""
+    """Ticks per second of this package, after one warm-up run."""
     rates = []
     for _ in range(1 + runs):
         gc.collect()
@@ -168,10 +170,10 @@ def _figures(name: str, what: str, mine: list[Burst], bare: list[Burst]) -> list
     stalls, bare_stalls = of("stall")
     news, bare_news = of("news")
     return [
-        ratio(f"{name} rate", f"ticks a second, {what}", *of("rate"), "/s", 2.0, is_least=True),
-        ratio(f"{name} used", f"processor time of a tick, {what}", *of("used"), "us"),
+        ratio(f"{name} rate", f"ticks per second, {what}", *of("rate"), "/s", 2.0, is_least=True),
+        ratio(f"{name} used", f"processor time per tick, {what}", *of("used"), "us"),
         plain(f"{name} stall", f"longest stall of the loop, {what}", stalls, "ms", 15, bare_stalls),
-        ratio(f"{name} answer", f"an answer in the midst, {what}", *of("answer"), "ms", 1.0),
+        ratio(f"{name} answer", f"an answer in the middle of the burst, {what}", *of("answer"), "ms", 1.0),
         plain(f"{name} news", f"1100 on another connection, {what}", news, "ms", 20, bare_news),
     ]
 

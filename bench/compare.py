@@ -1,8 +1,8 @@
-"""``make bench-compare REV=...``: the package as it was at a revision, and as it is, pair by pair in turn.
+"""Compare the package at a revision with the package in this folder: ``make bench-compare REV=...``.
 
-``python -m bench.compare REV [--pairs N]``. Each pair plays both, each in a process of its own. The table shows how
-fast the package is now, as a multiple of what it was: the mean of all pairs, and a lower bound of 95 % certainty. Both
-connect to the same gateways, which are of the package as it is.
+``python -m bench.compare REV [--pairs N]``. Each pair runs both, each in a process of its own. The table shows the
+speed of the package now as a multiple of its speed then: the mean of all pairs, and a lower bound with 95 % confidence.
+Both connect to the same gateways, which come from this folder.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from bench.gateways import HOST, GatewayProcess, firehose, gateway
 from ibkr import IBConnector, Policy
 
 WARM_UP, RUNS = 5, 25
-# One-sided, of Student's t, for so many degrees of freedom.
+# One-sided quantiles of Student's t, by degrees of freedom.
 _T95 = {9: 1.833, 14: 1.761, 19: 1.729, 29: 1.699, 39: 1.685}
 
 
 def speeds(port: int, control: int, firehose_port: int) -> dict[str, float]:
-    """Of the package that is imported here: the median of some runs each, beside the bare library's in turn."""
+    """Measure the imported package: the median of some runs of each figure, with the bare library in turn."""
     return {**asyncio.run(_connections(GatewayProcess(port, control))), **_bursts(firehose_port)}
 
 
@@ -45,7 +45,7 @@ async def _connections(served: GatewayProcess) -> dict[str, float]:
             resets.append((await connect.raw_connect(served.port), await connect.reset(served, connector, ticker)))
     return {
         name: statistics.median(raw / ours for raw, ours in runs[WARM_UP:])
-        for name, runs in (("connect to READY", connects), ("reset to READY and ticking", resets))
+        for name, runs in (("connect until READY", connects), ("reset to READY and ticking", resets))
     }
 
 
@@ -57,7 +57,7 @@ def _bursts(port: int) -> dict[str, float]:
 
 
 def speeds_of(source: Path, ports: tuple[int, int, int]) -> dict[str, float]:
-    """The same with the package in this folder."""
+    """Measure the package in this folder."""
     environment = {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{os.getcwd()}"}
     command = [sys.executable, "-m", "bench.compare", "--speeds", *map(str, ports)]
     found = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
@@ -66,7 +66,7 @@ def speeds_of(source: Path, ports: tuple[int, int, int]) -> dict[str, float]:
 
 
 def bound(ratios: list[float]) -> tuple[float, float]:
-    """The mean of these ratios, and what their true mean is above with 95 % certainty."""
+    """The mean of these ratios, and the lower bound of their true mean with 95 % confidence."""
     logs = [math.log(each) for each in ratios]
     mean = statistics.fmean(logs)
     error = statistics.stdev(logs) / math.sqrt(len(logs))
@@ -75,7 +75,7 @@ def bound(ratios: list[float]) -> tuple[float, float]:
 
 
 def compare(before: Path, now: Path, pairs: int) -> None:
-    """Play the pairs, each in the other order than the one before, and show what came out."""
+    """Run the pairs, each in the opposite order of the one before, and show the result."""
     played: list[tuple[dict[str, float], dict[str, float]]] = []
     with gateway() as served, firehose() as firehose_port:
         ports = served.port, served.control, firehose_port
@@ -100,11 +100,11 @@ def main() -> int:
     parser.add_argument("revision", nargs="?", help="what to compare with, such as main~5 or v0.1.0")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument(
-        "--speeds", nargs=3, type=int, metavar="PORT", help="print those of the package that is imported"
+        "--speeds", nargs=3, type=int, metavar="PORT", help="print the speeds of the package that is imported"
     )
     arguments = parser.parse_args()
     if arguments.speeds:
-        logging.disable(logging.CRITICAL)  # what is logged differs, and is not what is measured
+        logging.disable(logging.CRITICAL)  # the two log different things; logging is not measured
         print(json.dumps(speeds(*arguments.speeds)))
         return 0
     if not arguments.revision or arguments.pairs < 2:

@@ -1,4 +1,4 @@
-"""How long it takes to be connected, and connected again."""
+"""How long it takes to connect, and to connect again after a loss."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def raw_connect(port: int) -> float:
 
 
 async def connect(port: int) -> float:
-    """Seconds to ``READY``."""
+    """Seconds until ``READY``."""
     connector = IBConnector(HOST, port, 2)
     began = time.perf_counter()
     await connector.connect_async()
@@ -41,7 +41,7 @@ async def connect(port: int) -> float:
 
 
 async def reset(served: GatewayProcess, connector: IBConnector, ticker: Ticker) -> float:
-    """Seconds from the gateway's reset, which the loop has yet to see, to ``READY`` with the ticker ticking again."""
+    """Seconds from a reset by the gateway, before the loop sees it, until ``READY`` and a new tick."""
     lost: list[Status] = []
     ticked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -56,7 +56,7 @@ async def reset(served: GatewayProcess, connector: IBConnector, ticker: Ticker) 
     unsubscribe = connector.on_status(see)
     ticker.updateEvent.connect(tick)
     try:
-        served.fault("reset")  # which blocks the loop until it is done
+        served.fault("reset")  # this blocks the loop until the reset is sent
         began = time.perf_counter()
         at = await asyncio.wait_for(ticked, 10)
         await connector.wait_ready_async(10)
@@ -67,7 +67,7 @@ async def reset(served: GatewayProcess, connector: IBConnector, ticker: Ticker) 
 
 
 async def restart(own: Gateway, connector: IBConnector) -> float:
-    """Seconds from the port's return to ``READY``."""
+    """Seconds from the moment when the port accepts connections again until ``READY``."""
     await own.fault("restart", 0.6)
     await own.wait_for(lambda gateway: not gateway.is_listening)
     await own.wait_for(lambda gateway: gateway.is_listening)
@@ -77,7 +77,7 @@ async def restart(own: Gateway, connector: IBConnector) -> float:
 
 
 async def refused() -> float:
-    """The share of a core, in percent, that waiting for a port that refuses takes."""
+    """Processor time, in percent of a core, while it waits for a port that refuses connections."""
     async with Gateway() as gone:
         port = gone.port
     connector = IBConnector(HOST, port, 5)
@@ -92,7 +92,7 @@ async def refused() -> float:
 
 
 async def _pairs(port: int, count: int) -> tuple[list[float], list[float]]:
-    """Milliseconds that we and the bare library take, in turn, after a warm-up."""
+    """Milliseconds of this package and of the bare library, in turn, after a warm-up."""
     pairs = [(await connect(port), await raw_connect(port)) for _ in range(WARM_UP + count)][WARM_UP:]
     return [1000 * ours for ours, _ in pairs], [1000 * raw for _, raw in pairs]
 
@@ -100,7 +100,7 @@ async def _pairs(port: int, count: int) -> tuple[list[float], list[float]]:
 async def _measure(runs: int) -> list[Figure]:
     with gateway() as served:
         ours, raw = await _pairs(served.port, 10 * runs)
-        # So many resets in a minute are flapping to it, which it would slow down for.
+        # This many resets per minute count as flapping, which would slow down the attempts.
         async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
             ticker = connector.ib.reqMktData(AAPL)
             resets = []
@@ -113,11 +113,11 @@ async def _measure(runs: int) -> list[Figure]:
         ours_large, raw_large = await _pairs(large, 2 * runs)
     between, back = ([1000 * row[column] for row in resets[WARM_UP:]] for column in (0, 1))
     return [
-        ratio("connect", "connect to READY", ours, raw, "ms", 1.10),
-        ratio("apart", "the same, each request answered by itself", ours_apart, raw_apart, "ms", 1.10),
-        ratio("large", "the same, of a large account", ours_large, raw_large, "ms", 0.6),
-        ratio("reset", "socket reset to READY, ticking again / raw connect", back, between, "ms", 2.0),
-        plain("port", "port open again to READY", returns, "s", 0.3),
+        ratio("connect", "connect until READY", ours, raw, "ms", 1.10),
+        ratio("apart", "connect, with one answer per packet", ours_apart, raw_apart, "ms", 1.10),
+        ratio("large", "connect, large account", ours_large, raw_large, "ms", 0.6),
+        ratio("reset", "socket reset until READY and a tick / raw connect", back, between, "ms", 2.0),
+        plain("port", "port open again until READY", returns, "s", 0.3),
         plain("refused", f"processor time while a port refuses, over {WAITING:g} s", [await refused()], "%", 1.0),
     ]
 

@@ -1,4 +1,4 @@
-"""What was measured, as it is judged, shown and kept."""
+"""Measured figures: how they are judged, shown and stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Spread:
-    """Of many values, in the unit of their own: the middle, and between what the middle half lies."""
+    """The median of many values and the range of their middle half, in the unit of the values."""
 
     median: float
     low: float
@@ -32,10 +32,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figure:
-    """One row. ``value``, in ``unit``, is what is held against ``limit``, which is None where nothing is demanded.
+    """One row of the table.
 
-    ``name`` is the same in every run, for comparisons. ``ours`` and ``raw`` are in ``measured_in``. ``is_least``: the
-    value must not be below the limit.
+    ``value``, in ``unit``, is compared with ``limit``; ``limit`` is None if there is no requirement. ``name`` is the
+    same in every run, so that runs can be compared. ``ours`` and ``raw`` are in ``measured_in``. ``is_least``: the
+    limit is a minimum, not a maximum.
     """
 
     name: str
@@ -79,7 +80,7 @@ def ratio(
     *,
     is_least: bool = False,
 ) -> Figure:
-    """Ours against the bare library's, median by median."""
+    """A figure that is the ratio of the two medians."""
     mine, bare = Spread.of(ours), Spread.of(raw)
     return Figure(name, what, mine.median / bare.median, "x", mine, bare, unit, limit, is_least)
 
@@ -94,6 +95,6 @@ def plain(
     *,
     is_least: bool = False,
 ) -> Figure:
-    """A value that is judged by itself; the bare library's may stand beside it."""
+    """A figure that is judged by itself. The bare library's value can be shown next to it."""
     mine = Spread.of(values)
     return Figure(name, what, mine.median, unit, mine, Spread.of(raw) if raw else None, unit, limit, is_least)

@@ -1,9 +1,10 @@
-"""A gateway that does nothing but burst: what it sends is made beforehand, so that the reader is what is measured.
+"""A gateway that only sends bursts of ticks, prepared in advance, so that the benchmark measures the reader.
 
-It answers a start-up with nothing, takes subscriptions to market data, and at ``reqMarketDataType`` sends a burst of
+It answers start-up with empty answers and accepts subscriptions to market data. ``reqMarketDataType`` starts a burst of
 ticks over them. Ticks come as TWS sends them: a price with its size, then the size, for bid, ask and last in turn. The
-last one is ``LAST_PRICE``. ``reqCurrentTime`` is answered in the middle of a burst, behind what was sent. At the
-request ``LOSE_UPSTREAM``, which is made up, it tells 1100, its text the monotonic time.
+last tick is ``LAST_PRICE``. It answers ``reqCurrentTime`` in the middle of a burst, behind the data that was already
+sent. The request ``LOSE_UPSTREAM``, which does not exist in the API, makes it send 1100 with the monotonic time as
+text.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from ibkr.wire import FrameReader, encode_fields, frame, version_frame
 HOST = "127.0.0.1"
 TICKS = 200_000
 LAST_PRICE = -7.0
-"""Of the last tick of a burst; no real one has it."""
+"""The price of the last tick of a burst. No real tick has it."""
 
 LOSE_UPSTREAM = 9100
 _PIECE = 65_536
 _HELLO = 4
 _START_API, _MARKET_DATA, _BURST, _CURRENT_TIME = "71", "1", "59", "49"
-_ANSWERS = {
+_ANSWERS: dict[str, list[tuple[object, ...]]] = {
     "61": [(62, 1)],  # positions
     "5": [(53, 1)],  # open orders
     "99": [(102,)],  # completed orders
@@ -36,7 +37,7 @@ _ANSWERS = {
 
 @functools.cache
 def burst_over(req_ids: tuple[int, ...]) -> list[bytes]:
-    """The bytes of a burst, in pieces of whole messages: between two of them an answer may be sent."""
+    """The bytes of a burst, in pieces of complete messages. An answer can be sent between two pieces."""
     made = []
     for number, req_id in zip(range(TICKS - 1), itertools.cycle(req_ids), strict=False):
         step = number // len(req_ids)
@@ -52,7 +53,7 @@ def burst_over(req_ids: tuple[int, ...]) -> list[bytes]:
 
 
 class Session(threading.Thread):
-    """One client: this thread reads and answers, another bursts."""
+    """One client. This thread reads and answers; another thread sends the bursts."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__(daemon=True)
@@ -69,7 +70,7 @@ class Session(threading.Thread):
                 for body in frames.feed(data):
                     self._answer(body.decode().split("\0"))
         except OSError:
-            pass  # the client has gone, as it does at the end of each run
+            pass  # the client has disconnected, as it does at the end of each run
         finally:
             self._connection.close()
 
@@ -95,7 +96,7 @@ class Session(threading.Thread):
         elif kind == "7":  # executions
             self._send((55, 1, fields[2]))
         else:
-            self._send(*_ANSWERS.get(kind, ()))
+            self._send(*_ANSWERS.get(kind, []))
 
     def _send(self, *messages: tuple[object, ...]) -> None:
         self._write(b"".join([frame(encode_fields(*fields)) for fields in messages]))
@@ -105,7 +106,7 @@ class Session(threading.Thread):
             for piece in burst_over(tuple(self._req_ids)):
                 self._write(piece)
         except OSError:
-            pass  # as above
+            pass  # the client has closed the connection
 
     def _write(self, data: bytes) -> None:
         with self._turn:

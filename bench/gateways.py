@@ -1,4 +1,4 @@
-"""The other side: a gateway in a process of its own, as the real one is."""
+"""The gateways that benchmarks connect to, each in a process of its own, as a real one is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 from ibkr.simulator import Gateway
 
@@ -17,13 +17,13 @@ HOST = "127.0.0.1"
 
 
 class GatewayProcess:
-    """The simulated gateway, for many clients and without a hold on their ids."""
+    """The simulated gateway, for many clients. A client id is free as soon as its client has disconnected."""
 
     def __init__(self, port: int, control: int) -> None:
         self.port, self.control = port, control
 
     def fault(self, name: str, *args: object) -> None:
-        """Carry out a fault. Blocks for a moment. Raises ``RuntimeError`` if it is refused."""
+        """Carry out a fault. Blocks until it is done. Raises ``RuntimeError`` if the gateway refuses it."""
         control = http.client.HTTPConnection(HOST, self.control)
         control.request("POST", f"/faults/{name}", json.dumps({"args": args}), {"Content-Type": "application/json"})
         answer = control.getresponse()
@@ -41,22 +41,29 @@ def gateway() -> Iterator[GatewayProcess]:
 
 
 @contextmanager
+def gateways(count: int) -> Iterator[list[GatewayProcess]]:
+    """This many simulated gateways, in one process."""
+    with _running("bench.gateways", str(count)) as ports:
+        yield [GatewayProcess(*pair) for pair in zip(ports[::2], ports[1::2], strict=True)]
+
+
+@contextmanager
 def firehose() -> Iterator[int]:
-    """The port of a gateway that bursts."""
+    """The port of a gateway that sends bursts of ticks."""
     with _running("bench.firehose") as (port,):
         yield port
 
 
 @contextmanager
 def answering() -> Iterator[tuple[int, int]]:
-    """The ports of two gateways that answer each request by itself: with an empty and with a large account."""
-    with _running("bench.answers") as (empty, large):
+    """The ports of two gateways that answer from prepared data: an empty account and a large account."""
+    with _running("bench.answering_gateway") as (empty, large):
         yield empty, large
 
 
 @contextmanager
-def _running(module: str) -> Iterator[list[int]]:
-    with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
+def _running(module: str, *arguments: str) -> Iterator[list[int]]:
+    with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield [int(port) for port in process.stdout.readline().split()]
@@ -64,13 +71,16 @@ def _running(module: str) -> Iterator[list[int]]:
             process.terminate()
 
 
-async def _serve() -> None:
+async def _serve(count: int) -> None:
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    async with Gateway(id_hold=0, max_clients=400, on_rate="off", control_port=0) as served:
-        print(served.port, served.control_port, flush=True)
+    async with AsyncExitStack() as opened:
+        served = [Gateway(id_hold=0, max_clients=400, on_rate="off", control_port=0) for _ in range(count)]
+        for each in served:
+            await opened.enter_async_context(each)
+        print(*(port for each in served for port in (each.port, each.control_port)), flush=True)
         await over.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -1,4 +1,4 @@
-"""Two hundred connectors in one process with nothing to do: processor time, memory, and their return."""
+"""Two hundred idle connectors in one process: processor time, memory, and the time to reconnect."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.gateways import gateway
 
 COUNT = 200
 SECONDS = 10.0
-"""Two probes of each."""
+"""Long enough for two probes of each connector."""
 _CLOSED = 1.0
 
 
 @contextmanager
 def crowd(kind: str, port: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "bench.crowd", kind, str(port), str(COUNT), str(SECONDS)]
+    command = [sys.executable, "-m", "bench.idle_clients", kind, str(port), str(COUNT), str(SECONDS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
 
@@ -32,7 +32,7 @@ def said(process: subprocess.Popen[str]) -> Any:
 
 
 def _round() -> dict[str, float]:
-    """Each against a gateway of its own, so that no id is still taken."""
+    """Measure each against a gateway of its own, so that no client id is still in use."""
     with crowd("bare", 0) as process:
         bare = said(process)["memory"]
     with gateway() as served, crowd("raw", served.port) as process:
@@ -62,7 +62,7 @@ def measure(runs: int) -> list[Figure]:
 
     what = f"{COUNT} idle in one process"
     return [
-        plain("idle share", f"{what}: of a core, probes included", of("share"), "%", 0.5, of("raw share")),
-        ratio("idle memory", f"{what}: memory above the bare interpreter", of("ours"), of("raw"), "MB", 1.3),
+        plain("idle share", f"{what}: share of a core, probes included", of("share"), "%", 0.5, of("raw share")),
+        ratio("idle memory", f"{what}: memory in addition to the interpreter", of("ours"), of("raw"), "MB", 1.3),
         plain("idle back", f"{what}: all back after their gateway's restart", of("back"), "s", 2.0),
     ]

@@ -1,4 +1,4 @@
-"""On what it was measured: names of things, never of places."""
+"""A description of the machine that the benchmark ran on: its kind, and no name or path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PACKAGES = ("ib_async", "aeventkit", "uvloop")
 
 
 def describe() -> dict[str, str]:
-    """What stands beside the figures."""
+    """The description, as shown next to the figures."""
     packages = {}
     for name in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -1,9 +1,10 @@
-"""The page docs/performance.md, from the figures that ``make bench`` has kept: ``python -m bench.page FILE``."""
+"""Write docs/performance.md from the figures that ``make bench`` has stored: ``python -m bench.page FILE``."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +13,46 @@ from bench.figures import Figure
 _HEAD = """\
 # Performance
 
-Written by `make bench-page` from [performance.json](performance.json). `make bench` prints the same table of your
-machine, `make bench-full` takes three times as many runs, `make bench-compare REV=main~5` holds a change against a
-revision. Ours and the bare library are measured in turn in one run. A value is that of the medians, or their ratio; in
-brackets is the middle half of the runs.
+`make bench-page` writes this page from [performance.json](performance.json). `make bench` prints the same table for
+your machine, `make bench-full` does three times as many runs, and `make bench-compare REV=main~5` compares the package
+with a revision. This package and the bare client library run in turn, in one run. A value is a median, or the ratio of
+two medians. The brackets show the range of the middle half of the runs.
 
-Closest to what they must be are the start of a process (1.11 to 1.14 x were read), connecting (1.03 to 1.05 x) and 200
-idle connectors (0.44 to 0.45 %). The same machine has hours in which the bare library takes half as long again, and its
-figures scatter; then up to 1.15 x was read for connecting. On a busy machine, read several runs.
+The figures closest to their limits are the start of a process (readings of 1.11 to 1.14 x), connecting (1.03 to
+1.05 x) and 200 idle connectors (0.44 to 0.45 %). On some occasions the same machine runs the bare library at two
+thirds of its speed, and the figures vary more; then connecting reached 1.15 x. On a busy machine, do several runs.
 """
 
 _STAGES = """\
 ## Where the time of a burst goes
 
-Processor time for each tick of a burst of 200,000, each line with all that it needs of those above. The limit is the
-first: reading bytes from the socket and doing nothing with them. What a tick costs beyond it is Python: a message cut
-off, its two numbers read, six attributes of the `Ticker` set and a `TickData` made. Slices, events and the program's
-own listener come once for many ticks.
+Processor time per tick in a burst of 200,000 ticks. Each line includes the lines above it. The first line is the lower
+limit: read bytes from the socket, and do nothing with them. The rest of a tick's cost is Python: split off a message,
+read its two numbers, set six attributes of the `Ticker`, make a `TickData`. The work per slice, the events and the
+program's own listener run once for many ticks.
 """
 
 _HOW = """\
 ## How
 
-- One read brings 8 KB at most, into one buffer a thread; messages are cut off it by offset. The library copies the rest
-  of its buffer for every message. With reads of 16 KB and more, Python's garbage collector is what stalls the loop:
-  more ticks are alive at a time than it takes to wake it, and a full collection takes 10 to 20 ms.
-- Work goes on for 4 ms or to the end of one read, then the event loop has its turn, and nothing is read until the rest
-  is done: TCP tells the gateway to wait. To the library's events, a slice is what a packet is: in a burst they come
-  oftener, each with fewer ticks.
-- Prices and sizes of market data (messages 1 and 2) are read in one step, with the library's own values and events; all
-  others, and all that is odd, by the library's decoder.
-- Start-up's first request leaves as soon as the gateway has opened the session, so that it works while the others are
-  made; rows of positions and portfolio are read without the text that the library makes of each for its log, account
-  values without its way of calling its own methods. What can wait until the gateway is at work does.
-- With a version of the client library that is not known (known are ib_async 2.1.0 and ib_insync 0.9.86) its own code
-  reads, and a warning says so once.
-- A connector has one timer that matters while it is idle. Timers may be late by 1 % of the whole wait, so that those
-  of many connectors wake the loop together; its pulse, which notices a blockage, beats every 0.4 s for all.
-- What a program declares costs every start: an import's time is in compiling a dataclass's methods, so values are
-  dataclasses for whoever asks, and compile none.
+- A read takes 8 KB at most, into one buffer per thread. Messages are cut off by their offset. The client library
+  instead copies the rest of its buffer for every message. With reads of 16 KB or more, Python's garbage collector
+  stalls the loop: so many ticks are alive at a time that a full collection starts, which takes 10 to 20 ms.
+- The reader works for 4 ms, or to the end of one read. Then other callbacks of the event loop run. Nothing more is
+  read until the rest is done; TCP makes the gateway wait. For the library's events, a slice counts as a packet: in a
+  burst they come more often, with fewer ticks each.
+- Prices and sizes of market data (messages 1 and 2) are read in one step, with the same values and events as in the
+  library. The library's decoder reads all other messages, and every unusual one.
+- The first start-up request is sent as soon as the gateway has opened the session, so the gateway works while the other
+  requests are made. Rows of positions and portfolio are read without the text that the library makes of each row for
+  its log. Work that can wait is done while the gateway works.
+- The known versions of the client libraries are ib_async 2.1.0 and ib_insync 0.9.86. With any other version, the
+  library's own code reads the messages, and one WARNING reports this.
+- An idle connector has one timer that matters. A timer may be late by 1 % of its time, so that the timers of many
+  connectors wake the loop together. One monitor per loop, which notices a blocked loop, runs every 0.4 s for all of
+  them.
+- Class definitions slow down every start: most of the import time of a dataclass is spent on compiling its methods.
+  The package's records behave as dataclasses, but compile no methods.
 """
 
 
@@ -62,10 +64,10 @@ def page(saved: dict[str, Any]) -> str:
     machine = saved["machine"]
     where = (
         f"Measured on {saved['measured']}, {saved['runs']} runs: {machine['processor']}; {machine['system']}, "
-        f"{machine['python']}; {machine['packages']}. Load average when it began: {machine['load']}. "
-        "What others do on a machine moves times more than ratios."
+        f"{machine['python']}; {machine['packages']}. Load average at the start: {machine['load']}. "
+        "Other work on the machine changes times more than ratios."
     )
-    for each in saved.get("later", ()):  # groups that were measured again by themselves
+    for each in saved.get("later", ()):  # groups that were measured again separately
         groups = ", ".join(each["groups"])
         where += f" Again on {each['measured']}: {groups} ({each['runs']} runs, load average {each['load']})."
     rows = [
@@ -80,11 +82,11 @@ def page(saved: dict[str, Any]) -> str:
         for figure in judged
     ]
     table = _table(("what", "ours", "bare library", "value", "must be", ""), rows)
-    profile = _table(("up to", "us a tick"), [(figure.what, figure.ours.in_words("")) for figure in stages])
+    profile = _table(("stage", "us per tick"), [(figure.what, figure.ours.in_words("")) for figure in stages])
     return "\n".join((_HEAD, where, "", table, _STAGES, profile, _HOW))
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

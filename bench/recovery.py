@@ -1,8 +1,11 @@
-"""``make bench-recovery``: after a fault, how soon does a program have its prices again?
+"""After a fault, how soon does a program have prices again? ``make bench-recovery``.
 
-Three programs that want one ticker of market data, each in a process of its own before a simulated gateway of its own:
-with this package; with the bare client library and the usual loop (one second after ``disconnectedEvent`` it connects
-and subscribes again); with the client library's Watchdog (subscribing in ``startedEvent``, all else by its defaults).
+Three programs subscribe to one ticker of market data. Each runs in a process of its own, with a simulated gateway of
+its own:
+- with this package;
+- with the bare client library and the usual loop, which connects and subscribes again one second after
+  ``disconnectedEvent``;
+- with the client library's Watchdog, which subscribes in ``startedEvent`` and otherwise has its defaults.
 """
 
 from __future__ import annotations
@@ -31,17 +34,17 @@ from ibkr.simulator import ThreadedGateway
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 GIVEN_UP = 60.0
 RUNS = 3
-RESTARTS = (10.0, 10.4, 10.7)  # so that a loop's second does not always fall alike
+RESTARTS = (10.0, 10.4, 10.7)  # so that the loop's pause of one second falls at different times
 FILE = Path(__file__).parents[1] / "docs" / "recovery.json"
 
 
 def tell(word: str) -> None:
-    """One line for the process that measures."""
+    """Print one line for the process that measures."""
     print(word, time.time(), flush=True)
 
 
 async def connector(port: int) -> None:
-    """With this package: asked for once."""
+    """With this package, which needs one subscription."""
 
     def note(status: Status) -> None:
         if status.state is not ConnectionState.READY:
@@ -56,7 +59,7 @@ async def connector(port: int) -> None:
 
 
 async def loop_of_ones_own(port: int) -> None:
-    """With the bare client library: a second after the end, connect and ask again, until it works."""
+    """With the bare client library: one second after the end, connect and subscribe again, until it works."""
     ib = IB()
     lost = asyncio.Event()
 
@@ -79,14 +82,14 @@ async def loop_of_ones_own(port: int) -> None:
 
 
 class NoProgram:
-    """Stands for IBC: the gateway is started by somebody else."""
+    """Takes the place of IBC: somebody else starts the gateway."""
 
     async def startAsync(self) -> None: ...  # noqa: N802 - the library's name
     async def terminateAsync(self) -> None: ...  # noqa: N802 - the library's name
 
 
 async def watchdog(port: int) -> None:
-    """With the client library's Watchdog; its first start does not wait for a program to come up."""
+    """With the client library's Watchdog. Its first start does not wait for a gateway program."""
     ib = IB()
     dog = Watchdog(NoProgram(), ib, port=port, appStartupTime=0)  # type: ignore[arg-type]  # no IBC here
 
@@ -109,7 +112,7 @@ PROGRAMS: dict[str, Callable[[int], object]] = {
 
 
 class Watched:
-    """One program's process; what it told is looked at by another thread."""
+    """The process of one program. A thread reads what it prints."""
 
     def __init__(self, name: str, port: int) -> None:
         command = [sys.executable, "-m", "bench.recovery", name, str(port)]
@@ -128,7 +131,7 @@ class Watched:
                 self._news.notify()
 
     def first(self, word: str, since: float) -> float | None:
-        """Seconds from then to the first such word; None when it has not come for a minute."""
+        """Seconds from then until the first line with this word; None if it does not come within a minute."""
 
         def came() -> float | None:
             return next((moment - since for told, moment in self._told if told == word and moment > since), None)
@@ -172,14 +175,14 @@ def data_lost(gateway: ThreadedGateway, program: Watched, run: int) -> float | N
 Fault: TypeAlias = Callable[[ThreadedGateway, Watched, int], float | None]
 FAULTS: dict[str, Fault] = {
     "socket reset, to the next price": reset,
-    "gateway gone for 10 s, from its port open again to the next price": restart,
-    "half-open socket, to the program knowing": half_open,
+    "gateway gone for 10 s, from the moment its port is open again to the next price": restart,
+    "half-open socket, until the program knows": half_open,
     "IB gone for 5 s, subscriptions lost (1101), to the next price": data_lost,
 }
 
 
 def measure(name: str, fault: Fault, run: int) -> float | None:
-    """One run of one program; None when it was not over within a minute."""
+    """One run of one program; None if it was not over within a minute."""
     with ThreadedGateway(id_hold=0) as gateway:
         program = Watched(name, gateway.port)
         try:
@@ -191,13 +194,13 @@ def measure(name: str, fault: Fault, run: int) -> float | None:
 
 
 def median(took: Sequence[float | None]) -> float | None:
-    """Over all runs; None when one of them was not over."""
+    """The median of all runs; None if one of them was not over."""
     times = [seconds for seconds in took if seconds is not None]
     return round(statistics.median(times), 3) if len(times) == len(took) else None
 
 
 def in_words(seconds: float | None) -> str:
-    """As the README shows it."""
+    """The value as the README shows it."""
     if seconds is None:
         return "never (60 s)"
     return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
@@ -207,7 +210,7 @@ def main() -> None:
     results: dict[str, dict[str, float | None]] = {}
     table = Table("fault", *PROGRAMS, title=f"medians of {RUNS}")
     for what, fault in FAULTS.items():
-        with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # they wait nearly all of the time
+        with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # they wait nearly all the time
             runs = {name: [pool.submit(measure, name, fault, run) for run in range(RUNS)] for name in PROGRAMS}
             results[what] = {name: median([each.result() for each in of_name]) for name, of_name in runs.items()}
         table.add_row(what, *map(in_words, results[what].values()))

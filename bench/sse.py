@@ -1,4 +1,4 @@
-"""How long a change takes to reach every one of a hundred readers of ``ibkr serve``, a process of its own."""
+"""How long a change takes to reach each of 100 readers of ``ibkr serve``, which runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANGES = 30
 
 
 async def to_every_reader() -> list[float]:
-    """For each of ``CHANGES`` changes: seconds from the connector's status to the last reader's."""
+    """For each of ``CHANGES`` changes: seconds from the connector's status to the last reader."""
     lags = []
     async with Gateway(id_hold=0) as gateway:
         with _served(gateway.port) as port:
@@ -58,7 +58,7 @@ async def _readers(port: int) -> AsyncIterator[list[asyncio.StreamReader]]:
 
 
 async def _all(readers: list[asyncio.StreamReader], state: str) -> float:
-    """Until all have been told of this state: the longest that it took."""
+    """Wait until all readers have this state. Returns the longest time."""
     async with asyncio.timeout(20):
         return max(await asyncio.gather(*(_until(reader, state) for reader in readers)))
 
@@ -78,4 +78,4 @@ async def _until(reader: asyncio.StreamReader, state: str) -> float:
 
 def measure(runs: int) -> list[Figure]:
     lags = [1000 * lag for lag in asyncio.run(to_every_reader())]
-    return [plain("sse", f"one status change to every one of {READERS} readers of ibkr serve", lags, "ms", 50)]
+    return [plain("sse", f"one status change to each of {READERS} readers of ibkr serve", lags, "ms", 50)]

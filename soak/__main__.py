@@ -1,7 +1,9 @@
-"""``make soak``: faults at random for as long as one likes, 20 subscriptions, and at the end all is as it was.
+"""Random faults against 20 subscriptions, for a chosen time; in the end everything must work again: ``make soak``.
 
-``python -m soak`` draws the next fault when the last one is recovered from; ``python -m soak overlap`` does not wait.
-``SOAK_MINUTES`` says how long (10), ``SOAK_SEED`` repeats a run. Exit code 1 with what did not hold.
+``python -m soak`` injects the next fault when the last one is over; ``python -m soak overlap`` does not wait.
+``SOAK_MINUTES`` is the time (10), ``SOAK_SEED`` repeats a run. ``python -m soak crash`` kills a program that trades
+with a journal ``SOAK_KILLS`` times (300); its successor must account for every order. The exit code is 1 if something
+did not hold; the report says what.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ibkr import ConnectionState
+from soak.crash import crash
 from soak.faults import BREAKING, EPISODES, draw_overlapping
-from soak.growth import Measure, growths, measure
-from soak.rig import SUBSCRIPTIONS, NotHeld, Rig, gateway_process
+from soak.harness import SUBSCRIPTIONS, NotHeld, Rig, gateway_process
+from soak.resources import Measure, growths, measure
 
 SETTLED_AFTER = 0.25
 """The share of the run after which growth counts: caches are warm by then."""
@@ -33,7 +36,7 @@ LONGEST_PAUSE = 0.5
 
 @dataclass
 class Report:
-    """What is told at the end: rows of what, how it came out, and whether it holds; None for what is only told."""
+    """The report of a run: what was checked, the result, and whether it holds (None: for information only)."""
 
     rows: list[tuple[str, str, bool | None]] = field(default_factory=list)
 
@@ -46,7 +49,7 @@ class Report:
 
 
 class Unheard(logging.Handler):
-    """What asyncio logs: exceptions that nobody took, tasks that nobody kept."""
+    """Collects what asyncio logs: exceptions that nobody retrieved, tasks that were destroyed."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -57,7 +60,7 @@ class Unheard(logging.Handler):
 
 
 class Soak:
-    """One run of faults, so many minutes long."""
+    """One run of faults, this many minutes long."""
 
     def __init__(self, rig: Rig, minutes: float, dice: random.Random) -> None:
         self._rig, self._dice = rig, dice
@@ -74,7 +77,7 @@ class Soak:
         print(f"{self._elapsed:8.1f} s  {text}", flush=True)
 
     async def in_turn(self, report: Report) -> None:
-        """Each fault when the last is recovered from; every kind comes up before one comes again."""
+        """Inject a fault when the last one is over. Each kind comes once before one comes again."""
         deck: list[int] = []
         while self._elapsed < self._seconds:
             deck = deck or self._dice.sample(range(len(EPISODES)), len(EPISODES))
@@ -92,7 +95,7 @@ class Soak:
         report.add("outages", f"the connector counts {counted}, the simulator broke {broken}", counted == broken)
 
     async def overlapping(self, report: Report) -> None:
-        """One fault upon the other; at the end all that lasts is ended."""
+        """Inject faults on top of each other; in the end, end everything that still lasts."""
         while self._elapsed < self._seconds:
             command = draw_overlapping(self._dice)
             await self._rig.fault(command)
@@ -109,7 +112,7 @@ class Soak:
 
     async def _end_all(self) -> None:
         await self._rig.fault("clear")
-        await self._rig.fault("1102")  # clear is silent: what was told of upstream stands until this
+        await self._rig.fault("1102")  # clear sends no message: the connector's upstream state changes only with this
         await self._rig.ready(0)
         await self._rig.all_tick()
         self._say("all faults ended")
@@ -122,7 +125,7 @@ class Soak:
             self._settled = measure()
 
     def sum_up(self, report: Report) -> None:
-        """What holds at the end of a run."""
+        """Check what must hold at the end of a run."""
         state = self._rig.connector.status.state
         report.add("state", state, state is ConnectionState.READY)
         report.add("faults", self._faults)
@@ -156,18 +159,35 @@ async def run(name: str, minutes: float, seed: int) -> Report:
     return report
 
 
+async def run_crash(kills: int, seed: int) -> Report:
+    report = Report()
+    try:
+        oracle = await crash(kills, seed)
+    except NotHeld as error:
+        report.add("held", error, False)
+    else:
+        report.add("kills", kills)
+        report.add("orders, each accounted for once", oracle.orders, True)
+        report.add("executions, each accounted for once", f"{oracle.executions}, {oracle.missed} of them missed", True)
+        report.add("orders unconfirmed, and not at the broker", oracle.unconfirmed, True)
+    return report
+
+
 def main() -> int:
     names = sys.argv[1:] or ["turn"]
     minutes = float(os.environ.get("SOAK_MINUTES") or 10)
     seed = int(os.environ.get("SOAK_SEED") or secrets.randbelow(10**6))
-    if names not in (["turn"], ["overlap"]) or minutes <= 0:
-        print("usage: [SOAK_MINUTES=10] [SOAK_SEED=n] python -m soak [turn|overlap]", file=sys.stderr)
+    kills = int(os.environ.get("SOAK_KILLS") or 300)
+    if names not in (["turn"], ["overlap"], ["crash"]) or minutes <= 0:
+        usage = "usage: [SOAK_MINUTES=10] [SOAK_KILLS=300] [SOAK_SEED=n] python -m soak [turn|overlap|crash]"
+        print(usage, file=sys.stderr)
         return 2
-    for logger in ("ib_async", "ibkr"):  # an outage is a line of ours here
+    for logger in ("ib_async", "ibkr"):  # this program prints a line for each outage itself
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-    print(f"{names[0]}: {minutes:g} minutes, SOAK_SEED={seed} repeats it", flush=True)
-    report = asyncio.run(run(names[0], minutes, seed))
-    table = Table(title=f"Soak, {names[0]}, {minutes:g} minutes, seed {seed}")
+    how_long = f"{kills} kills" if names == ["crash"] else f"{minutes:g} minutes"
+    print(f"{names[0]}: {how_long}, SOAK_SEED={seed} repeats it", flush=True)
+    report = asyncio.run(run_crash(kills, seed) if names == ["crash"] else run(names[0], minutes, seed))
+    table = Table(title=f"Soak, {names[0]}, {how_long}, seed {seed}")
     for column in ("what", "measured", ""):
         table.add_column(column)
     for what, how, holds in report.rows:

@@ -1,4 +1,4 @@
-"""The faults that the soak draws from: each one whole, from what breaks to what mends it."""
+"""The faults of the soak, each complete: what breaks something, and what mends it again."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TypeAlias
 
 from ibkr import ConnectionState, Status
 from ibkr.core.codes import WITHHELD
-from soak.rig import CLIENT_ID, Rig
+from soak.harness import CLIENT_ID, Rig
 
 DEGRADED, RECONNECTING = ConnectionState.DEGRADED, ConnectionState.RECONNECTING
 
 Episode: TypeAlias = Callable[[Rig, random.Random], Awaitable[str]]
-"""Carries out one fault and its end; gives it in words. READY is awaited by the caller."""
+"""Carries out one fault and its end, and returns a description. The caller waits for READY."""
 
 BREAKING = frozenset({"reset", "close", "restart", "freeze", "lose_upstream", "change_port"})
-"""What the simulator does once in each outage. An episode does one of these once, or none."""
+"""Faults that begin an outage. An episode carries out at most one of them, once."""
 
 MODES = ("silent", "http", "ssh", "garbage", "close_on_accept", "close_after_handshake", "old_version")
 SYMBOLS = ("AAPL", "MSFT")
@@ -53,7 +53,7 @@ async def _dead(rig: Rig, dice: random.Random) -> str:
     await rig.until(lambda status: status.state is RECONNECTING)
     await asyncio.sleep(seconds)
     await rig.fault("thaw")
-    return f"freeze until given up for dead, {seconds:.2f} s more"
+    return f"freeze until the session is declared dead, {seconds:.2f} s more"
 
 
 async def _suspect(rig: Rig, _: random.Random) -> str:
@@ -159,7 +159,7 @@ async def _ended(rig: Rig, dice: random.Random) -> str:
 
 
 async def _stalled(rig: Rig, dice: random.Random) -> str:
-    await asyncio.sleep(1)  # what has ticked ten times is missed
+    await asyncio.sleep(1)  # a stream with ten ticks counts as expected
     symbol = dice.choice(SYMBOLS)
     await rig.fault("break_farm usfarm")
     await rig.fault(f"stall_stream {symbol}")
@@ -199,7 +199,7 @@ EPISODES: tuple[Episode, ...] = (
 
 
 def draw_overlapping(dice: random.Random) -> str:
-    """One command of the simulator, whatever the others have left; what mends is as likely as what breaks."""
+    """Draw one command of the simulator, independent of the others. Mending is as likely as breaking."""
     breaks = (
         "reset",
         "close",

@@ -1,22 +1,22 @@
-"""Prints docs/codes.md from the catalogue: ``python tools/codes.py > docs/codes.md``, or ``make docs``."""
+"""Print docs/codes.md from the catalogue: ``python tools/codes.py > docs/codes.md``, or ``make docs``."""
 
 from __future__ import annotations
 
 import sys
 
-from ibkr.core.codes import CODES, IN_WORDS, Category, Code, catalogue
+from ibkr.core.codes import REACTION_TEXTS, REACTIONS, Category, Code, catalogue, find
 
 _HEAD = """# Every code of TWS and IB Gateway
 
-Generated from `ibkr.core.codes` by `make docs`; do not edit. In a terminal: `ibkr explain 1100 326`,
-`ibkr explain --search 'market data'`.
+Generated from `src/ibkr/core/codes/catalogue.toml` by `make docs`. To correct a row, edit that file. In a terminal:
+`ibkr explain 1100 326`, `ibkr explain --search 'market data'`.
 
-The gateway tells everything by codes, good news too. After a *warning* the request or order that it names lives on.
-*Again* is marked where the same may work later, or when asked more slowly.
+The gateway reports everything with codes, good news too. After a *warning* the request or order continues. *Again*
+means that the same request may work later or at a lower rate.
 
 ## What IBConnector reacts to
 
-All other codes are left to your program, by `ib.errorEvent`.
+Your program gets all other codes through `ib.errorEvent`.
 
 | code | about | means | IBConnector |
 |---|---|---|---|
@@ -24,9 +24,11 @@ All other codes are left to your program, by `ib.errorEvent`.
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """The page, in Markdown."""
     reacted = [
-        f"| {row.code} | {row.scope} | {_cell(row.meaning)} | {IN_WORDS[row.reaction]} |" for row in CODES.values()
+        f"| {row.code} | {row.scope} | {_cell(row.meaning)} | {REACTION_TEXTS[row.reaction]} |"
+        for row in map(find, REACTIONS)
+        if row
     ]
     return _HEAD + "\n".join(reacted) + "\n" + "".join(map(_chapter, Category))
 

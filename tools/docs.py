@@ -1,4 +1,4 @@
-"""What the documentation site takes from the code when it is built: the diagram of states, the command line."""
+"""The parts of the documentation site that come from the code: the state diagram and the command-line reference."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from ibkr.core.facts import Timer
-from ibkr.core.situation import Phase
-from ibkr.core.table import TABLE
+from ibkr.core.events import Timer
+from ibkr.core.machine_state import Phase
+from ibkr.core.transitions import TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
-# Draws the diagram of states in the reader's browser. From here, for the theme would fetch it from another host.
+# Draws the state diagram in the reader's browser. The theme would fetch it from another host, so the site serves it.
 MERMAID = ROOT / ".npm" / "node_modules" / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js"
 
 
@@ -24,23 +24,27 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made from the code, the examples, and the changelog."""
     files.append(File.generated(config, "cli.md", content=command_line()))
     files.append(File.generated(config, MERMAID.name, abs_src_path=str(MERMAID)))
-    files.append(File.generated(config, "changelog.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
-    for example in sorted((ROOT / "examples").iterdir()):
-        if example.is_file():
-            files.append(File.generated(config, f"examples/{example.name}", abs_src_path=str(example)))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    files.append(File.generated(config, "changelog.md", content=changelog))
+    for folder in ("examples", "deploy"):
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.is_file() and file.suffix not in (".md", ".pyc"):
+                files.append(File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file)))
     return files
 
 
 def on_page_markdown(markdown: str, **_context: Any) -> str:
-    """Fill in what a page takes from the code; the examples lie beside the docs, in the site among them."""
+    """Fill in the generated parts of a page. Examples and deploy are next to the docs in the repository, and below them
+    in the site."""
     markdown = markdown.replace("<!-- the diagram of the transition table -->", diagram())
-    return markdown.replace("](../examples/", "](examples/")
+    markdown = markdown.replace("](../CHANGELOG.md", "](changelog.md")
+    return markdown.replace("](../examples/", "](examples/").replace("](../deploy/", "](deploy/")
 
 
 def diagram() -> str:
-    """The transition table: its phases as a Mermaid diagram, and below it what leads along each arrow."""
+    """The transition table as a Mermaid diagram of its phases, with a list of the triggers of each arrow."""
     arrows: dict[tuple[Phase, Phase], list[str]] = defaultdict(list)
-    for (phase, trigger), row in TABLE.items():
+    for (phase, trigger), row in TRANSITIONS.items():
         for to in row.to - {phase, Phase.IDLE}:
             arrows[phase, to].append(f"timer `{trigger}`" if isinstance(trigger, Timer) else f"`{trigger.__name__}`")
     lines = [f'<script src="../{MERMAID.name}"></script>', "", "```mermaid", "stateDiagram-v2", "    direction LR"]
@@ -55,7 +59,7 @@ def diagram() -> str:
 
 
 def command_line() -> str:
-    """The command's own help, as a page."""
+    """The help of each command, as a page."""
     done = subprocess.run(
         [sys.executable, "-m", "typer", "ibkr.cli.app", "utils", "docs", "--name", "ibkr"],
         capture_output=True,
@@ -64,6 +68,6 @@ def command_line() -> str:
         cwd=ROOT,
     )
     text = re.sub(r"</?span[^>]*>", "", done.stdout)
-    # The lists of commands, which a page cannot show as the terminal does: each has a section below.
+    # A page cannot show the lists of commands as a terminal does; each command has a section below.
     text = re.sub(r"^(Begin here|\*\*Commands\*\*:)\n\n(.+\n)+\n", "", text, flags=re.MULTILINE)
     return text.replace("# `ibkr`\n", "# The command line\n", 1).replace(" <list[str]>", "...")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a stranger with a bare Debian sid meets: clone, 'make demo' and 'make test' on its Python 3.14, and 'ibkr demo' on
-# 3.15. In a root of its own, and without a network but for installing, so no port here is taken. Run by 'make fresh'.
+# Clone, 'make demo' and 'make test' in an empty Debian sid with Python 3.14, and 'ibkr demo' with 3.15: 'make fresh'.
+# It runs in a root directory and a network namespace of its own, so it uses no port of this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/sbin:/sbin
@@ -15,7 +15,7 @@ for program in debootstrap unshare chroot ip pkill apt-get git; do
 done
 unshare --mount --net true || lacks "this machine allows no namespaces"
 
-# Debian, from where this machine has its packages.
+# Debian, from the package server of this machine.
 source=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | sort -u | head -n 1)
 [ -n "$source" ] || lacks "apt knows no Debian: run 'apt-get update'"
 
@@ -24,7 +24,7 @@ root=$work/root
 if [ ! -e "$work/made" ]; then
   rm -rf "$work"
   mkdir -p "$work"
-  echo "making a bare Debian sid in .fresh: a few minutes"
+  echo "making an empty Debian sid in .fresh: a few minutes"
   debootstrap --variant=minbase --include=ca-certificates,git,make,procps,python3,python3-venv,python3.15,python3.15-venv \
     sid "$root" "$source" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; lacks "debootstrap has failed"; }
   chroot "$root" useradd --create-home stranger

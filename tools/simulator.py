@@ -1,4 +1,4 @@
-"""Prints docs/simulator.md from the simulator's own tables: ``python tools/simulator.py > docs/simulator.md``."""
+"""Print docs/simulator.md from the simulator's tables: ``python tools/simulator.py > docs/simulator.md``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 from ibkr import pytest_plugin
 from ibkr.simulator import FAULTS, Gateway, ThreadedGateway, load_scenario, shipped_scenarios
-from ibkr.simulator.broker.checks import ORDER_TYPES, TIMES_IN_FORCE
-from ibkr.simulator.fixture import FixtureGateway
-from ibkr.simulator.history.historical import WHAT
-from ibkr.simulator.history.spans import BAR_SIZES
-from ibkr.simulator.requests.registry import ANSWERS
-from ibkr.simulator.requests.table import REQUESTS
+from ibkr.simulator.broker.order_types import ORDER_TYPES, TIMES_IN_FORCE
+from ibkr.simulator.fixture_gateway import FixtureGateway
+from ibkr.simulator.history.historical_bars import WHAT
+from ibkr.simulator.history.history_parameters import BAR_SIZES
+from ibkr.simulator.requests.request_handlers import ANSWERS
+from ibkr.simulator.requests.request_names import REQUESTS
 from ibkr.simulator.streams.generic_ticks import legal_generics
-from ibkr.wire import data, messages, order_messages
+from ibkr.wire import data_messages, messages, order_messages
 from ibkr.wire.layout import Layout
-from ibkr.wire.names import MESSAGE_NAMES
+from ibkr.wire.message_names import MESSAGE_NAMES
 
 _HEAD = """# The simulated gateway: reference
 
@@ -31,7 +31,7 @@ _FIXTURES = ("ib_gateway", "ib_gateway_options", "ib_connector", "ib_connector_o
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """The page, in Markdown."""
     return "\n".join([_HEAD, *_knows(), *_faults(), *_python()])
 
 
@@ -47,16 +47,18 @@ def _knows() -> Iterator[str]:
     yield f"It refuses these with error 322: {_names(others)}.\n" if others else "It knows no other request.\n"
     yield "All other message ids get error 321.\n"
     yield "### Messages that it never sends\n"
-    sent = {item.name for module in (data, messages, order_messages) for item in vars(module).values() if _is(item)}
+    sent = {
+        item.name for module in (data_messages, messages, order_messages) for item in vars(module).values() if _is(item)
+    }
     yield f"{_names(sorted(MESSAGE_NAMES - sent))}.\n"
     yield "### Instruments\n"
     yield "An instrument that is not in this list gets error 200. Another list: the option `--instruments`, or the"
     yield "argument `instruments`.\n"
     by_kind: dict[str, list[str]] = defaultdict(list)
-    for item in Gateway()._hub.instruments.listed:
+    for item in Gateway()._state.instruments.listed:
         by_kind[item.sec_type].append(item.symbol)
     yield from _table("kind", "symbols", {kind: _names(dict.fromkeys(names)) for kind, names in by_kind.items()})
-    options = sorted({chain.under.symbol for chain in Gateway()._hub.instruments.chains})
+    options = sorted({chain.under.symbol for chain in Gateway()._state.instruments.chains})
     yield f"It has option chains of {_names(options)}.\n"
     yield "### Generic ticks\n"
     yield "These numbers are accepted in the generic tick list, by the kind of instrument; others get error 321.\n"
@@ -100,7 +102,7 @@ def _python() -> Iterator[str]:
     yield f"### `FixtureGateway`\n\n{_first(FixtureGateway)}\n\nIt has all members of `ThreadedGateway`, and these:\n"
     yield from _members(FixtureGateway)
     yield f"### `ThreadedGateway(**options)`\n\n{_first(ThreadedGateway)}\n"
-    yield "A member that refers to `Gateway` takes the same arguments and returns the same.\n"
+    yield "A member that refers to `Gateway` has the same arguments and returns the same.\n"
     yield from _members(ThreadedGateway)
     yield "### `Gateway`\n"
     yield from _text(f"`Gateway{_signature(Gateway.__init__)}`", inspect.getdoc(Gateway) or "")
@@ -129,7 +131,7 @@ def _signature(function: Callable[..., Any]) -> str:
             continue
         if item.kind is item.KEYWORD_ONLY and "*" not in words and not any(word.startswith("*") for word in words):
             words.append("*")
-        star = {item.VAR_POSITIONAL: "*", item.VAR_KEYWORD: "**"}.get(item.kind, "")
+        star = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(item.kind.name, "")
         is_plain = item.default is None or isinstance(item.default, str | int | float | tuple)
         default = "" if item.default is item.empty else f"={item.default!r}" if is_plain else "=..."
         words.append(f"{star}{item.name}{default}")
@@ -137,7 +139,7 @@ def _signature(function: Callable[..., Any]) -> str:
 
 
 def _text(head: str, doc: str) -> Iterator[str]:
-    """A member: its head, what it is, and its arguments as a list."""
+    """A member: its heading, its description, and its arguments as a list."""
     text, *sections = re.split(r"^(?=(?:Args|Returns|Raises):$)", doc.replace("``", "`"), flags=re.MULTILINE)
     yield f"**{head}**\n\n{text.strip()}\n"
     for section in sections:

@@ -1,7 +1,7 @@
-"""Gateways that answer each request by itself, when it comes: one with an empty account, one with a large account.
+"""Gateways that answer each request from prepared data: one with an empty account, one with a large account.
 
-The rows of the large account are those of the simulated gateway, with other ids. They are made beforehand, so that the
-reader is what is measured.
+The large account has the rows of the simulated gateway, with other ids. They are prepared in advance, so that
+the benchmark measures the reader.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ _RECORDED = (messages.POSITION, messages.PORTFOLIO_VALUE, order_messages.OPEN_OR
 
 
 class Rows(NamedTuple):
-    """``answers``, complete, by the id of their request; executions as what is before and behind the request's id."""
+    """The prepared answers. ``answers``: the complete answer to a request, by the id of its message. Executions are
+    kept as the bytes before and after the request's id."""
 
     answers: Mapping[str, bytes]
     executions: tuple[tuple[bytes, bytes], ...] = ()
 
     def executions_for(self, req_id: str) -> bytes:
-        """Their rows, as the answer to this request."""
+        """The rows of executions, as the answer to this request."""
         return b"".join([frame(head + req_id.encode() + tail) for head, tail in self.executions])
 
 
 async def record() -> dict[str, dict[str, object]]:
-    """The values of one row of each kind, by the name of its layout, as the simulated gateway tells them."""
+    """The values of one row of each kind, as the simulated gateway sends it, by the name of its layout."""
     read, found = FrameReader(), dict[str, dict[str, object]]()
     wanted = {str(layout.message_id): layout for layout in (*_RECORDED, order_messages.EXEC_DETAILS)}
 
@@ -58,7 +59,7 @@ async def record() -> dict[str, dict[str, object]]:
         filled = asyncio.Event()
         ib.placeOrder(stock, MarketOrder("BUY", 100)).filledEvent.connect(lambda _: filled.set())
         await filled.wait()
-        ib.placeOrder(stock, LimitOrder("BUY", 100, 1.0))  # the last row of an order is one that works
+        ib.placeOrder(stock, LimitOrder("BUY", 100, 1.0))  # the last row of an order is a working order
         await ib.reqPositionsAsync()
         await ib.reqAccountUpdatesAsync(_ACCOUNT)
         await ib.reqOpenOrdersAsync()
@@ -71,7 +72,7 @@ def large(rows: Mapping[str, Mapping[str, object]]) -> Rows:
     """The answers of a large account."""
 
     def many(layout: Layout, count: int, **ids: Callable[[int], object]) -> Iterator[bytes]:
-        """Rows whose values are those recorded, but for ids, which are functions of their number."""
+        """Rows with the recorded values. An id is a function of the row's number."""
         for number in range(1, count + 1):
             own = {name: make(number) for name, make in ids.items()}
             yield frame(layout.encode(_VERSION, **{**rows[layout.name], **own}))
@@ -86,7 +87,7 @@ def large(rows: Mapping[str, Mapping[str, object]]) -> Rows:
     executions = []
     for number in range(1, EXECUTIONS + 1):
         ids = {"order_id": 10_000 + number, "perm_id": 2_000_000 + number, "exec_id": f"0000e0d5.{number:08}.01.01"}
-        executions.append(order_messages.EXEC_DETAILS.around(_VERSION, "req_id", **{**execution, **ids}))
+        executions.append(order_messages.EXEC_DETAILS.encode_around(_VERSION, "req_id", **{**execution, **ids}))
     open_orders = zip(
         many(order_messages.OPEN_ORDER, ORDERS, **orders),
         many(order_messages.ORDER_STATUS, ORDERS, **orders),

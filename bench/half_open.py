@@ -1,9 +1,10 @@
-"""A half-open socket: how soon it is suspected, and known to be dead; by default settings, so in real time."""
+"""A half-open socket: how soon it is suspect, and how soon it is declared dead. Default settings, in real time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 from bench.figures import Figure, plain
 from bench.gateways import HOST, gateway
@@ -24,7 +25,7 @@ async def _measure(count: int) -> list[Figure]:
         connectors = [IBConnector(HOST, served.port, number, 1) for number in range(1, count + 1)]
         for number, connector in enumerate(connectors):
             await connector.connect_async()
-            connector.on_status(lambda status, number=number: note(number, status))
+            connector.on_status(partial(note, number))
         served.fault("freeze")
         began = time.monotonic()
         while len(dead) < count and time.monotonic() < began + 20:  # noqa: ASYNC110 - ends by the clock, too
@@ -32,8 +33,8 @@ async def _measure(count: int) -> list[Figure]:
         for connector in connectors:
             await connector.disconnect_async()
     return [
-        plain("suspect", "half-open: suspect", [at - began for at in suspected.values()], "s", 6.1),
-        plain("dead", "half-open: known to be dead", [at - began for at in dead.values()], "s", 10.5),
+        plain("suspect", "half-open socket: until suspect", [at - began for at in suspected.values()], "s", 6.1),
+        plain("dead", "half-open socket: until it is abandoned", [at - began for at in dead.values()], "s", 10.5),
     ]
 
 

@@ -15,13 +15,13 @@ from typing import Any
 from ib_async import Contract, Ticker
 
 from ibkr import ConnectionState, IBConnector, Policy, Status
-from ibkr.simulator.market.instruments import load_instruments
+from ibkr.simulator.market.instrument_loader import load_instruments
 
 HOST = "127.0.0.1"
 CLIENT_ID = 7
 SUBSCRIPTIONS = 20
 LIMIT = 30.0
-"""Seconds in which anything must be over; none of the faults drawn should need half of it."""
+"""Seconds after which every fault must be over. No fault should need half of this time."""
 
 POLICY = Policy(
     probe_after=1,
@@ -36,7 +36,7 @@ TIMEOUT = 1.0
 
 
 class NotHeld(Exception):
-    """Something that must hold did not; says what."""
+    """Something that must hold did not; the text says what."""
 
 
 class Control:
@@ -70,7 +70,7 @@ class Control:
 
 @asynccontextmanager
 async def gateway_process() -> AsyncIterator[tuple[int, Control]]:
-    """``ibkr simulate``: its API port and its control port."""
+    """Runs ``ibkr simulate``. Gives its API port and its control port."""
     options = ["--port", "0", "--control", "0", "--id-hold", "0.2", "--json"]
     command = [sys.executable, "-m", "ibkr", "simulate", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
@@ -88,7 +88,7 @@ async def gateway_process() -> AsyncIterator[tuple[int, Control]]:
 
 @dataclass
 class Outages:
-    """When READY was lost and had again, as the connector published it."""
+    """Records when ``READY`` was lost and regained, as the connector published it."""
 
     durations: list[float] = field(default_factory=list)
     _lost_at: float | None = None
@@ -104,7 +104,7 @@ class Outages:
 
 
 class Rig:
-    """The connector under test and the hand on the simulator."""
+    """The connector under test, and the control of its gateway."""
 
     def __init__(self, port: int, control: Control) -> None:
         self._control = control
@@ -147,7 +147,7 @@ class Rig:
             raise NotHeld(f"{what} was not seen within {LIMIT:g} s: {self.connector!r}") from None
 
     async def ready(self, outages: int) -> None:
-        """Wait until it is READY after so many outages. Raises `NotHeld`."""
+        """Wait until it is ``READY`` after this many outages. Raises `NotHeld`."""
 
         def is_back(status: Status) -> bool:
             return status.state is ConnectionState.READY and status.outages >= outages
@@ -171,7 +171,7 @@ class Rig:
             raise NotHeld(f"no tick within {LIMIT:g} s: {', '.join(silent)}; {self.connector!r}") from None
         held = self.connector.ib.tickers()
         if {id(ticker) for ticker in held} != {id(ticker) for ticker in self._tickers}:
-            raise NotHeld("the library's tickers are no longer those that the program holds")
+            raise NotHeld("the library's tickers are no longer the objects that the program holds")
 
     def _count(self, index: int, _: Ticker) -> None:
         self._ticks[index] += 1

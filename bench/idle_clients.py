@@ -1,6 +1,6 @@
-"""A process with many idle clients, started by ``idle.py``: tells what they cost, then when all are back.
+"""A process with many idle clients, started by ``idle.py``: it prints their cost, and the time when all are back.
 
-``python -m bench.crowd ours|raw PORT COUNT SECONDS``. A line on stdin, then: the gateway is about to restart.
+``python -m bench.idle_clients ours|raw PORT COUNT SECONDS``. A line on stdin says that the gateway is about to restart.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 def resident() -> int:
-    """Bytes of memory that this process has in use, where the system tells."""
+    """Bytes of memory that this process uses, where the system tells."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -42,7 +42,7 @@ async def raw(port: int, count: int) -> list[Any]:
 
 
 async def all_back(connectors: list[Any]) -> float:
-    """The monotonic time at which the last of them is ready again."""
+    """The monotonic time when the last client is ready again."""
     for connector in connectors:
         async for status in connector.changes():
             if status.outages:

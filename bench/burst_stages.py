@@ -1,6 +1,6 @@
-"""Where the time of a burst goes: processor time of a tick, each stage with all before it.
+"""Where the time of a burst goes: processor time per tick, for each stage with all stages before it.
 
-A profiler's own cost would be most of what it showed, at a microsecond a tick; so each stage is measured whole.
+A profiler costs more than the microsecond that a tick takes, so each stage is measured without one.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from bench.figures import Figure, plain
 from bench.firehose import TICKS, burst_over
 from bench.gateways import HOST, firehose
 from ibkr.session.library import Hooks, adopt
-from ibkr.session.library.connection import SmallReads
-from ibkr.session.library.tick_decoder import NoTicks, TickReader
+from ibkr.session.library.connection import SmallReadProtocol
+from ibkr.session.library.tick_decoder import NoTickReader, TickReader
 from ibkr.wire import ClientHello, FrameReader, encode_fields, frame, hello_bytes
 
 _LENGTH = sum(map(len, burst_over((1,))))
 
 
-class _Reader:
-    """Asks for a burst, and hands each read to ``take``."""
+class _Reader(asyncio.Protocol):
+    """Asks for a burst, and passes the bytes of each read to ``take``."""
 
     def __init__(self, take: Callable[[bytes], object]) -> None:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -38,17 +38,11 @@ class _Reader:
         if self._left <= 0 and not self.over.done():
             self.over.set_result(None)
 
-    def eof_received(self) -> None:
-        return
-
-    def connection_lost(self, error: Exception | None) -> None:
-        return
-
 
 async def _read(port: int, take: Callable[[bytes], object], ib: IB | None = None) -> float:
-    """Microseconds of processor time for a tick."""
+    """Microseconds of processor time per tick."""
     reader = _Reader(take)
-    transport, _ = await asyncio.get_running_loop().create_connection(lambda: SmallReads(reader), HOST, port)
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: SmallReadProtocol(reader), HOST, port)
     if ib is not None:
         ib.client.conn.transport = transport
     transport.write(hello_bytes(ClientHello(157, 178)))
@@ -74,22 +68,22 @@ class _NoSession:
 
 
 async def _read_into_tickers(port: int, ticks: TickReader | None = None) -> float:
-    """With messages cut, and read into a ``Ticker`` that nobody listens to."""
+    """Split the bytes into messages, and read them into a ``Ticker`` without listeners."""
     ib = IB()
     library = adopt(ib, cast(Hooks, _NoSession()))
     ib.wrapper.startTicker(1, Stock("S0", "SMART", "USD", conId=1), "mktData")
     if ticks is not None:
         library.reader._ticks = ticks
     library.reader.begin()
-    return await _read(port, library.reader.take, ib)
+    return await _read(port, library.reader.feed, ib)
 
 
 async def _stages(port: int) -> dict[str, float]:
     return {
-        "bytes counted, as by a bare socket reader": await _read(port, len),
-        "messages cut": await _read(port, FrameReader().feed),
+        "bytes counted, like a bare socket reader": await _read(port, len),
+        "messages split off": await _read(port, FrameReader().feed),
         "ticks read into the tickers": await _read_into_tickers(port),
-        "the same, by the library's decoder": await _read_into_tickers(port, NoTicks()),
+        "the same, with the library's decoder": await _read_into_tickers(port, NoTickReader()),
         "a program on IBConnector that counts its ticks": (await ours(port, 1)).used,
         "the same program on the bare library": (await raw(port, 1)).used,
     }

@@ -1,4 +1,4 @@
-"""A fresh process: until there is a connector, and what the import costs."""
+"""The start of a process: the time until there is a connector, and the cost of the import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OURS = "from ibkr import IBConnector; IBConnector('127.0.0.1', 7497, 1)"
 
 
 def fresh(code: str) -> float:
-    """Milliseconds for a new interpreter to run this, whose modules are compiled and kept."""
+    """Milliseconds that a new interpreter takes to run this code, with modules already compiled."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
@@ -28,6 +28,6 @@ def measure(runs: int) -> list[Figure]:
     bare, package, raw, ours = ([each[column] for each in rounds] for column in range(4))
     only = [after - before for after, before in zip(package, bare, strict=True)]
     return [
-        ratio("start", "fresh process to IBConnector(...) / to ib_async.IB()", ours, raw, "ms", 1.15),
-        plain("import", "import ibkr, above bare Python", only, "ms", 15),
+        ratio("start", "new process until IBConnector(...) / until ib_async.IB()", ours, raw, "ms", 1.15),
+        plain("import", "import ibkr, more than bare Python", only, "ms", 15),
     ]

@@ -1,4 +1,4 @@
-"""Memory over millions of ticks: what a connector holds does not grow with what has passed through it."""
+"""Memory over millions of ticks: it must not grow with the number of messages that have passed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import sys
 from ib_async import Stock
 
 from bench.burst import Consumer
-from bench.crowd import resident
 from bench.figures import Figure, plain
 from bench.firehose import TICKS
 from bench.gateways import HOST, firehose
+from bench.idle_clients import resident
 from ibkr import IBConnector
 
 _WARM_UP = 5
 
 
 async def _grow(port: int, bursts: int) -> float:
-    """Megabytes more after so many bursts than after the first few."""
+    """Megabytes more after this many bursts than after the first few."""
     async with IBConnector(HOST, port, 1) as connector:
         connector.ib.reqMktData(Stock("S0", "SMART", "USD", conId=1))
         at_first = 0
@@ -40,9 +40,9 @@ async def _grow(port: int, bursts: int) -> float:
 def measure(runs: int) -> list[Figure]:
     bursts = 2 * runs
     with firehose() as port:
-        command = [sys.executable, "-m", "bench.growth", str(port), str(bursts)]
+        command = [sys.executable, "-m", "bench.memory", str(port), str(bursts)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    what = f"memory grown over {bursts * TICKS / 1e6:g} million ticks"
+    what = f"memory growth over {bursts * TICKS / 1e6:g} million ticks"
     return [plain("growth", what, [float(done.stdout)], "MB", 1.0)]
 
 

@@ -1,4 +1,4 @@
-"""What a long run must not make more of: tasks, timers, threads, sockets, memory."""
+"""What must not grow in a long run: tasks, timers, threads, sockets, memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 MIB = 2**20
 TRACED_TOLERANCE = 0.5 * MIB
-"""Growth of what Python has allocated: a leak of one status or ticker in each outage shows in an hour."""
+"""Growth of the memory that Python has allocated. A leak of one status or ticker in each outage shows in an hour."""
 RESIDENT_TOLERANCE = 16 * MIB
-"""Growth of the process; the allocator keeps what it once had."""
+"""Growth of the process. It is larger because the allocator keeps memory that it once had."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Counts at one moment, in bytes where it is memory; None where the system does not tell."""
+    """Counts at one moment. Memory is in bytes, and None where the system does not tell."""
 
     tasks: int
     timers: int
@@ -29,7 +29,7 @@ class Measure:
 
 
 def measure() -> Measure:
-    """What there is now, garbage aside."""
+    """The counts now, after garbage collection."""
     gc.collect()
     scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
     return Measure(
@@ -44,7 +44,7 @@ def measure() -> Measure:
 
 @dataclass(frozen=True)
 class Growth:
-    """One row: how much there was and is, and how much more there may be."""
+    """One row: the value before and after, and how much it may grow."""
 
     what: str
     before: int
@@ -64,10 +64,10 @@ class Growth:
 
 
 def growths(before: Measure, after: Measure) -> list[Growth]:
-    """What has grown how much; what the system does not tell is left out."""
+    """How much each count has grown. Counts that the system does not tell are left out."""
     rows = [
         Growth("tasks", before.tasks, after.tasks, 0),
-        # The connector's own come and go with what it waits for: a probe, a stream that is watched.
+        # The connector's own timers come and go: a probe, a watched stream.
         Growth("timers", before.timers, after.timers, 3),
         Growth("threads", before.threads, after.threads, 0),
         Growth("memory allocated", before.traced, after.traced, TRACED_TOLERANCE, MIB),
@@ -86,7 +86,7 @@ def _sockets() -> int | None:
     for name in os.listdir("/proc/self/fd"):
         try:
             count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-        except FileNotFoundError:  # the one that the listing itself used
+        except FileNotFoundError:  # the descriptor of the listing itself
             continue
     return count
 

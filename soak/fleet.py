@@ -1,0 +1,393 @@
+"""A fleet under random failures: leader, standby and NATS servers are killed, frozen and cut off.
+
+``python -m soak.fleet [MOMENTS] [SEED]``. The simulator's record decides: once a successor has sent its first order, no
+order of its predecessors arrives any more; no order arrives twice; a killed leader is replaced within the lease time
+plus two seconds. Cutting the network needs root, iproute2 and iptables; without them it is left out.
+
+Over 300 lines, because the hosts, the cluster and the programs belong to one experiment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js.kv import KeyValue
+
+from ibkr.fleet.nats_server import NatsServer
+from ibkr.fleet.nats_store import decode_entry, read_entries
+from ibkr.simulator import Gateway
+from soak.harness import NotHeld
+
+LEASE = 3.0
+REPLACED_WITHIN = LEASE + 2.0 + float(os.environ.get("SOAK_PATIENCE", "0"))
+"""The promised time in seconds, and the time that a busy machine may need in addition."""
+SETTLED_WITHIN = 40.0
+"""Seconds after any moment within which somebody trades again."""
+NODES = 3
+
+
+class Host:
+    """Where one program runs: in a network namespace of its own, if possible."""
+
+    def __init__(self, number: int, *, has_network: bool) -> None:
+        self._name = f"ibkr-soak-{os.getpid()}-{number}" if has_network else ""
+        self.gateway = f"10.77.{number}.1" if has_network else "127.0.0.1"
+        if not has_network:
+            return
+        run("ip", "netns", "add", self._name)
+        here, there = f"soak{number}a", f"soak{number}b"
+        run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", self._name)
+        run("ip", "addr", "add", f"{self.gateway}/24", "dev", here)
+        run("ip", "link", "set", here, "up")
+        run(*self.prefix, "ip", "addr", "add", f"10.77.{number}.2/24", "dev", there)
+        for each in ("lo", there):
+            run(*self.prefix, "ip", "link", "set", each, "up")
+
+    @property
+    def prefix(self) -> list[str]:
+        """The words before a command that must run there."""
+        return ["ip", "netns", "exec", self._name] if self._name else []
+
+    def cut(self) -> None:
+        """Drop all packets in both directions. Neither kernel notices."""
+        run(*self.prefix, "iptables", "-w", "-A", "INPUT", "!", "-i", "lo", "-j", "DROP")
+        run(*self.prefix, "iptables", "-w", "-A", "OUTPUT", "!", "-o", "lo", "-j", "DROP")
+
+    def mend(self) -> None:
+        """Let all packets pass again."""
+        run(*self.prefix, "iptables", "-w", "-F")
+
+    def remove(self) -> None:
+        """Remove the network namespace."""
+        if self._name:
+            run("ip", "netns", "del", self._name)
+
+
+def run(*command: str) -> None:
+    """Run a command. Raises ``RuntimeError`` with its output."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def can_cut() -> bool:
+    """Whether network namespaces can be made here."""
+    if os.name != "posix" or os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("iptables")):
+        return False
+    with suppress(RuntimeError):
+        Host(250, has_network=True).remove()
+        return True
+    return False
+
+
+class Cluster:
+    """Three NATS servers, on loopback or on all addresses."""
+
+    def __init__(self, folder: Path, listen: str) -> None:
+        routes = [free_port() for _ in range(NODES)]
+        self.nodes = []
+        for number, port in enumerate(routes):
+            options = ["-n", f"node{number}", "--cluster_name", "soak", "--cluster", f"nats://127.0.0.1:{port}"]
+            options += ["--routes", ",".join(f"nats://127.0.0.1:{other}" for other in routes if other != port)]
+            options += ["--no_advertise"]
+            self.nodes.append(NatsServer(folder / f"node{number}", listen, arguments=options))
+
+    def start(self) -> None:
+        """Start all servers."""
+        for node in self.nodes:
+            node.start()
+
+    def urls(self, host: str) -> str:
+        """The URLs of all servers, as a host sees them."""
+        return ",".join(f"nats://{host}:{node.url.rpartition(':')[2]}" for node in self.nodes)
+
+    async def leading(self) -> NatsServer:
+        """The server that leads the Raft group of the leases."""
+        async with asyncio.timeout(SETTLED_WITHIN), self.client() as client:
+            while True:
+                with suppress(nats.errors.Error):
+                    info = await client.jetstream().stream_info("KV_ibkr_leases")
+                    if info.cluster is not None and info.cluster.leader:
+                        return self.nodes[int(info.cluster.leader.removeprefix("node"))]
+                await asyncio.sleep(0.2)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """A client that knows all servers."""
+        client = await nats.connect(self.urls("127.0.0.1").split(","), connect_timeout=1, max_reconnect_attempts=-1)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    def stop(self) -> None:
+        """Stop all servers."""
+        for node in self.nodes:
+            with suppress(ProcessLookupError):
+                if node.pid:
+                    os.kill(node.pid, signal.SIGCONT)
+            node.stop()
+
+
+async def everything(bucket: KeyValue) -> dict[str, dict[str, Any]]:
+    """All keys and values in a bucket."""
+    return {
+        key: value
+        for key, entry in (await read_entries(bucket, ">")).items()
+        if (value := decode_entry(entry)) is not None
+    }
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class Program:
+    """One program of the fleet. It is started again after each kill."""
+
+    def __init__(self, host: Host, command: list[str], log: Path) -> None:
+        self.host, self._command, self._log = host, command, log
+        self.start()
+
+    def start(self) -> None:
+        """A new process."""
+        with open(self._log, "ab") as log:
+            command = [*self.host.prefix, *self._command]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Record:
+    """What the gateway has received. Each request is read once."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.refs: list[str] = []
+        self.reigns: list[str] = []
+
+    def read(self) -> None:
+        """Read the new requests. Raises ``NotHeld``."""
+        requests = self._gateway.seen.requests
+        while requests:
+            request = requests.popleft()
+            if request.name == "placeOrder":
+                self._take(next((text for text in request.fields if text.startswith("ref:")), ""))
+
+    def _take(self, ref: str) -> None:
+        self.refs.append(ref)
+        reign = ref.rpartition(":")[0]
+        if self.reigns and self.reigns[-1] == reign:
+            return
+        if reign in self.reigns:
+            raise NotHeld(f"an order of {reign} came after its successor's first: {self.reigns[-5:]}")
+        self.reigns.append(reign)
+
+    @property
+    def twice(self) -> list[str]:
+        """The orders that arrived more than once."""
+        return [ref for ref, times in Counter(self.refs).items() if times > 1]
+
+    @property
+    def leader(self) -> int:
+        """The process that sent the last order."""
+        return int(self.reigns[-1].split(":")[1]) if self.reigns else 0
+
+
+class Chaos:
+    """One gateway, one cluster, and two programs with one name."""
+
+    def __init__(self, folder: Path, seed: int, *, cuts: bool) -> None:
+        self._folder, self._dice, self._cuts = folder, random.Random(seed), cuts
+        self.played: Counter[str] = Counter()
+        self.replaced: list[float] = []
+        self.orders = 0
+
+    async def run(self, moments: int) -> None:
+        """So many moments. Raises ``NotHeld``."""
+        listen = "0.0.0.0" if self._cuts else "127.0.0.1"
+        cluster = Cluster(self._folder, listen)
+        async with Gateway(id_hold=0, host=listen) as gateway:
+            with ExitStack() as ends:
+                ends.callback(cluster.stop)
+                cluster.start()
+                programs = []
+                for number in (1, 2):
+                    host = Host(number, has_network=self._cuts)
+                    ends.callback(host.remove)
+                    command = [sys.executable, "-m", "soak.fleet_program", cluster.urls(host.gateway), host.gateway]
+                    command += [str(gateway.port), str(LEASE)]
+                    program = Program(host, command, self._folder / f"program{number}.log")
+                    programs.append(program)
+                    ends.callback(program.kill)
+                record = Record(gateway)
+                await self._traded(gateway, record, since=len(record.refs))
+                for number in range(moments):
+                    if number and not number % 10:
+                        print(f"{number} moments, {len(record.reigns)} leaders", flush=True)
+                    await self._moment(number + 1, gateway, record, cluster, programs)
+                if record.twice:
+                    raise NotHeld(f"orders that came twice: {record.twice[:5]}")
+                self.orders = len(record.refs)
+
+    async def _moment(
+        self, number: int, gateway: Gateway, record: Record, cluster: Cluster, programs: list[Program]
+    ) -> None:
+        leader, standby = await self._both(gateway, record, cluster, programs)
+        victim = self._dice.choice(["leader", "leader", "standby", "node"])
+        how = self._dice.choice(["kill", "freeze", "cut"] if self._cuts and victim != "node" else ["kill", "freeze"])
+        self.played[f"{how} {victim}"] += 1
+        await asyncio.sleep(self._dice.uniform(0.2, 1.5))
+        try:
+            if victim == "node":
+                await self._hurt_node(cluster, how)
+            else:
+                await self._hurt(leader if victim == "leader" else standby, how, gateway, record)
+            record.read()
+            await self._traded(gateway, record, since=len(record.refs))
+        except NotHeld as error:
+            raise NotHeld(f"moment {number} ({how} {victim}): {error}") from error
+
+    async def _both(
+        self, gateway: Gateway, record: Record, cluster: Cluster, programs: list[Program]
+    ) -> tuple[Program, Program]:
+        """The leader and the standby, once both have a session and the fleet knows both.
+
+        The gateway may still hold old sessions: it does not know that a peer was cut off and left.
+        """
+        found: dict[int, str] = {}
+        try:
+            return await self._both_known(gateway, record, cluster, programs, found)
+        except TimeoutError as error:
+            known = f"the fleet knows {found}, the gateway {sorted(gateway.client_ids)}, {record.leader} traded last"
+            raise NotHeld(f"leader and standby were not there within {SETTLED_WITHIN:g} s: {known}") from error
+
+    async def _both_known(
+        self,
+        gateway: Gateway,
+        record: Record,
+        cluster: Cluster,
+        programs: list[Program],
+        found: dict[int, str],
+    ) -> tuple[Program, Program]:
+        async with asyncio.timeout(SETTLED_WITHIN), cluster.client() as client:
+            while True:
+                record.read()
+                with suppress(nats.errors.Error):
+                    bucket = await client.jetstream().key_value("ibkr_leases")
+                    found.clear()
+                    found |= {int(value["pid"]): key for key, value in (await everything(bucket)).items()}
+                    leads = [each for each in programs if found.get(each.pid, "").endswith(".0")]
+                    waits = [each for each in programs if each.pid in found and each not in leads]
+                    if leads and waits and leads[0].pid == record.leader and len(gateway.client_ids) >= 2:
+                        return leads[0], waits[0]
+                await asyncio.sleep(0.1)
+
+    async def _hurt(self, program: Program, how: str, gateway: Gateway, record: Record) -> None:
+        seconds = self._dice.uniform(0.5, 2.5 * LEASE)
+        if how == "kill":
+            record.read()
+            was_leader, reigns, began = program.pid == record.leader, len(record.reigns), time.monotonic()
+            program.kill()
+            if was_leader:
+                await self._until(gateway, record, lambda: len(record.reigns) > reigns, REPLACED_WITHIN + 1.0)
+                self.replaced.append(time.monotonic() - began)
+                if self.replaced[-1] > REPLACED_WITHIN:
+                    raise NotHeld(f"a killed leader was replaced after {self.replaced[-1]:.1f} s")
+            program.start()
+            return
+        if how == "freeze":
+            program.process.send_signal(signal.SIGSTOP)
+        else:
+            program.host.cut()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if how == "freeze":
+                program.process.send_signal(signal.SIGCONT)
+            else:
+                program.host.mend()
+
+    async def _hurt_node(self, cluster: Cluster, how: str) -> None:
+        node = await cluster.leading()
+        if how == "kill":
+            node.kill()
+            await asyncio.sleep(self._dice.uniform(0.0, 1.0))
+            await asyncio.to_thread(node.start)
+        else:
+            pid = node.pid
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(self._dice.uniform(0.5, 2.5 * LEASE))
+            os.kill(pid, signal.SIGCONT)
+
+    async def _traded(self, gateway: Gateway, record: Record, since: int) -> None:
+        """Wait until somebody trades."""
+        await self._until(gateway, record, lambda: len(record.refs) > since + 2, SETTLED_WITHIN)
+
+    async def _until(self, gateway: Gateway, record: Record, holds: object, within: float) -> None:
+        def look(_: Gateway) -> bool:
+            record.read()
+            return bool(holds())  # type: ignore[operator]
+
+        try:
+            await gateway.wait_for(look, within)
+        except TimeoutError as error:
+            raise NotHeld(f"nobody trades, or nobody else, for {within:g} s") from error
+
+
+async def chaos(moments: int, seed: int) -> Chaos:
+    """Run it in a temporary folder. Raises ``NotHeld``; then the folder with the logs stays."""
+    folder = Path(tempfile.mkdtemp(prefix="ibkr-fleet-"))
+    run = Chaos(folder, seed, cuts=can_cut())
+    try:
+        await run.run(moments)
+    except NotHeld as error:
+        raise NotHeld(f"{error}; seed {seed}; logs in {folder}") from error
+    shutil.rmtree(folder)
+    return run
+
+
+def main() -> None:
+    """Run the command."""
+    moments = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
+    print(f"{moments} moments, seed {seed}", flush=True)
+    try:
+        done = asyncio.run(chaos(moments, seed))
+    except NotHeld as error:
+        sys.exit(f"does not hold: {error}")
+    played = ", ".join(f"{what} {times}" for what, times in sorted(done.played.items()))
+    print(f"{played}; {done.orders} orders")
+    slowest = max(done.replaced, default=0.0)
+    print(f"killed leaders were replaced within {slowest:.1f} s at most (allowed: {REPLACED_WITHIN:g} s)")
+
+
+if __name__ == "__main__":
+    main()
