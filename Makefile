@@ -1,8 +1,8 @@
-# Every target makes its own .venv from nothing but python3; nothing outside this folder is touched.
+# Every target makes the environments that it needs, from python3 only. It changes nothing outside this folder.
 # Another interpreter: make test PYTHON=python3.13
 
 PYTHON ?= python3
-# As many pytest workers as this: most tests wait for a socket or a clock most of their time, so more than cores.
+# The number of pytest workers. Most tests wait for a socket or a clock most of the time, so it is more than the cores.
 WORKERS ?= 6
 
 export PIP_NO_CACHE_DIR := 1
@@ -10,16 +10,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The client libraries that the simulated gateway is tested with, each in an environment of its own.
+# The client libraries that the simulated gateway is tested with, each in its own environment.
 CLIENTS := .clients
 WANTED := tests/clients/requirements
-# Our own code on the other client library, and on other Pythons.
+# This package with the other client library, and with other Python versions.
 BACKENDS := .backends
-# What the browser tests need besides: playwright goes into .venv, axe-core from npm here.
+# axe-core from npm, for the browser tests. Playwright goes into .venv.
 BROWSER := .browser
-# What the examples for notebooks, web services and GUIs need.
+# The packages that the examples for notebooks, web services and GUIs need.
 WAYS := .ways
-# What npm alone has of the tools: the second type checker, and what draws the diagram in the documentation.
+# Tools that only npm has: the second type checker, and the library that draws the diagram in the documentation.
 NPM := .npm
 
 .DEFAULT_GOAL := help
@@ -27,16 +27,16 @@ NPM := .npm
 .PHONY: network network-long fresh
 .PHONY: links package bench-recovery bench-full bench-compare bench-page
 
-help:  ## this list
+help:  ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed  ## a simulated gateway, a connector, every fault in turn (about 50 s)
+demo: $(VENV)/.installed  ## run a simulated gateway and a connector through every fault (about 50 s)
 	$(BIN)/ibkr demo
 
-test: lint core-coverage  ## what every push must pass: lint, types, layers, core coverage, all tests
+test: lint core-coverage  ## what every change must pass: lint, types, layers, core coverage, all tests
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/core
 
-test-random: $(VENV)/.developing  ## all tests of 'make test' in random order; SEED=n repeats the one that it printed
+test-random: $(VENV)/.developing  ## the tests of 'make test' in random order; SEED=n repeats a printed order
 	$(BIN)/pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n $(WORKERS)
 
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
@@ -47,102 +47,107 @@ rest: docs package
 
 CLIENTS_MADE := $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made
 
-# The environments of the rest, three at a time; each target makes its own where it is run alone.
+# Make the environments of the rest, three at a time. A target that runs alone makes its own.
 environments: $(VENV)/.developing
 	$(MAKE) -j3 $(BACKENDS)/nox/.made $(WAYS)/.made $(CLIENTS_MADE) $(BACKENDS)/ib_insync/.made $(NPM)/.made
 
-# Properties with ten times the examples, drawn anew each time; what is too long for every push; a minute of each soak.
+# Property tests with ten times the examples, different in each run; tests that are too long for every push.
 thorough: $(VENV)/.developing
 	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt or package or network)" \
 	  -n $(WORKERS) --dist=worksteal \
 	  --hypothesis-profile=thorough --timeout=300
 
-clients: $(VENV)/.developing $(CLIENTS_MADE)  ## every client library against the simulated gateway (needs node and npm)
+clients: $(VENV)/.developing $(CLIENTS_MADE)  ## every client library with the simulated gateway (needs node and npm)
 	$(BIN)/pytest -m clients -n $(WORKERS) --dist=worksteal
 
-insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as its client library
+insync: $(BACKENDS)/ib_insync/.made  ## the connection's tests with ib_insync as the client library
 	TESTED_BACKEND=ib_insync $(<D)/bin/pytest tests/features
 	TESTED_BACKEND=ib_insync $(<D)/bin/pytest -n $(WORKERS) --dist=worksteal -m "not (slow or rest or live or ways or qt)" \
-	  tests/connector tests/recovery tests/ways tests/faults/matrix/test_session.py
+	  tests/connector tests/recovery tests/run_modes tests/faults/matrix/test_session.py
 
 rest: export OTHER_THAN = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-pythons: $(BACKENDS)/nox/.made  ## its main tests on every Python that the machine has, with both client libraries
+pythons: $(BACKENDS)/nox/.made  ## the main tests on every Python of this machine, with both client libraries
 	WORKERS=$(WORKERS) $(BIN)/nox --envdir $(BACKENDS)/nox -R
 
-# Most of them wait for a network that is cut, so more at a time than elsewhere.
-network: $(VENV)/.developing  ## cuts, losses, NATs, VPNs between hosts in network namespaces (needs root, iproute2, iptables)
+# Most of these wait for a network that is cut, so more run at a time.
+network: $(VENV)/.developing  ## network cuts, packet loss, NATs and VPNs, in network namespaces (needs root, iproute2, iptables)
 	$(BIN)/pytest tests/network -m "network and not long" -n 8 --dist=worksteal
 
-network-long: $(VENV)/.developing  ## the same, with a cut of ten minutes
+network-long: $(VENV)/.developing  ## the same, and a cut of ten minutes
 	$(BIN)/pytest tests/network -m network -n 8 --dist=worksteal
 
-fresh:  ## as a stranger with a bare Debian sid: clone, demo, test, on Python 3.14 and 3.15 (needs root and debootstrap)
+fresh:  ## clone, demo and test in an empty Debian sid, on Python 3.14 and 3.15 (needs root and debootstrap)
 	WORKERS=$(WORKERS) tools/fresh.sh
 
 browser: $(BROWSER)/.made  ## the page of ibkr serve in a real Chromium (needs chromium and npm)
 	$(BIN)/pytest tests/browser -m browser -n 2 --dist=worksteal
 
 ways: $(WAYS)/.made  ## the examples for notebook, FastAPI, Streamlit and Qt, each through a fault
-	$(BIN)/pytest tests/ways -m ways -n 2 --dist=worksteal
+	$(BIN)/pytest tests/run_modes -m ways -n 2 --dist=worksteal
 
-qt: $(WAYS)/.made  ## the Qt signals and widgets, rendered offscreen (needs libEGL and its like: .ci/run lists them)
+qt: $(WAYS)/.made  ## the Qt signals and widgets, rendered offscreen (needs libEGL and others: .ci/run lists them)
 	$(WAYS)/bin/pytest tests/qt -m qt
 
-screenshots: $(BROWSER)/.made  ## make the pictures of the page, those in docs/images among them
+screenshots: $(BROWSER)/.made  ## make the pictures of the page, including those in docs/images
 	$(BIN)/pytest tests/browser/screenshots.py -m browser
 
-bench-recovery: $(VENV)/.developing  ## recovery times against a loop of one's own and the library's Watchdog (4 min)
+bench-recovery: $(VENV)/.developing  ## recovery times, compared with a hand-written loop and the library's Watchdog (4 min)
 	$(BIN)/python -m bench.recovery
 
-bench: $(VENV)/.developing  ## one table: this package against the raw client library (6 min)
+bench: $(VENV)/.developing  ## one table: this package and the bare client library (6 min)
 	$(BIN)/python -m bench --json docs/performance.json
 
-bench-full: $(VENV)/.developing  ## the same with three times as many runs
+bench-full: $(VENV)/.developing  ## the same, with three times as many runs
 	$(BIN)/python -m bench --runs 30 --json docs/performance.json
 
-bench-compare: $(VENV)/.developing  ## REV=main~5: the package as it was then and as it is now, in turn
+bench-compare: $(VENV)/.developing  ## REV=main~5: compare this package with a revision of it
 	$(BIN)/python -m bench.compare $(REV)
 
-bench-page: $(VENV)/.developing  ## docs/performance.md from the figures of the last bench
+bench-page: $(VENV)/.developing  ## write docs/performance.md from the figures of the last bench
 	$(BIN)/python -m bench.page docs/performance.json > docs/performance.md
 
-soak: $(VENV)/.developing  ## faults at random for SOAK_MINUTES (10), SOAK_SEED=n to repeat a run
+soak: $(VENV)/.developing  ## random faults for SOAK_MINUTES (10), SOAK_KILLS (300); SOAK_SEED=n repeats a run
 	$(BIN)/python -m soak
+	$(BIN)/python -m soak.orders 10000
+	$(BIN)/python -m soak crash
+	$(BIN)/python -m soak.fleet
 
-lint: $(VENV)/.developing  ## ruff, mypy --strict on three platforms, the layers of the house, nothing dead
+lint: $(VENV)/.developing  ## ruff, mypy --strict for three platforms, import layers, dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) -j3 types-linux types-win32 types-darwin
-	$(BIN)/mypy tests/typing/user.py
+	$(MAKE) -j3 types-linux types-win32 types-darwin types-tests
 	$(BIN)/lint-imports
 	$(BIN)/vulture
+
+types-tests: $(VENV)/.developing
+	$(BIN)/mypy --cache-dir .mypy_cache/tests -p bench -p soak -p tests -p tools
 
 types-%: $(VENV)/.developing
 	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$*
 
-# The core alone, by the tests of the core alone: no event loop, every branch.
+# Branch coverage of the core, by its own tests only.
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core -n 2 --dist=load --cov=ibkr.core --cov-branch --cov-fail-under=100
 
-docs: $(VENV)/.documenting $(NPM)/.made  ## the documentation site, in site/, its links checked; docs/codes.md and docs/simulator.md from the code
+docs: $(VENV)/.documenting $(NPM)/.made  ## build the documentation in site/, check its links, write docs/codes.md and docs/simulator.md
 	$(BIN)/python tools/codes.py > docs/codes.md
 	$(BIN)/python tools/simulator.py > docs/simulator.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(call check-links,--offline)
 
-links: docs  ## the links that lead out to the network, too
+links: docs  ## check external links, too
 	$(call check-links)
 
-# Files and the places in them: of what is read in the repository, and of the site.
+# Check links and anchors, of the pages in the repository and of the site.
 define check-links
 	$(LYCHEE) $(1) *.md docs/*.md
 	$(LYCHEE) $(1) --root-dir $(CURDIR)/site --index-files index.html 'site/**/*.html'
 endef
 LYCHEE := $(BIN)/lychee --no-progress --include-fragments --exclude-loopback
 
-# What people install: checked, and run from an environment that has nothing else.
-package: $(VENV)/.documenting $(NPM)/.made  ## sdist and wheel, checked, installed and run; its types, by mypy and pyright
+# What people install: check it, and run it from an environment without anything else.
+package: $(VENV)/.documenting $(NPM)/.made  ## build, check, install and run sdist and wheel; check its types with mypy and pyright
 	rm -rf dist .package
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
@@ -151,12 +156,12 @@ package: $(VENV)/.documenting $(NPM)/.made  ## sdist and wheel, checked, install
 	$(BIN)/pytest tests/package -m package
 	.package/bin/ibkr demo reset restart
 
-clean:  ## remove every environment, .venv and its like, and every cache
+clean:  ## remove every environment, such as .venv, and every cache
 	rm -rf $(VENV) $(CLIENTS) $(BACKENDS) $(BROWSER) $(WAYS) $(NPM) build dist site .package .coverage .coverage.* htmlcov .hypothesis
 	rm -rf .fresh .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The first of these that is new enough.
+# Use the first of these that is new enough.
 $(VENV)/.made:
 	@for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
@@ -176,7 +181,7 @@ $(VENV)/.developing: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-# By the commands of docs/backends.md.
+# With the commands of docs/backends.md.
 $(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --editable '.[insync,test]'
@@ -184,7 +189,7 @@ $(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
 	$(@D)/bin/python -m pip install --quiet --force-reinstall --no-deps 'aeventkit>=2.1,<3'
 	@touch $@
 
-# What pip has downloaded for the first serves the others.
+# The downloads for the first environment serve the others.
 $(BACKENDS)/nox/.made: pyproject.toml noxfile.py | $(VENV)/.developing
 	PIP_NO_CACHE_DIR= PIP_CACHE_DIR=$(CURDIR)/$(BACKENDS)/downloads $(BIN)/nox --envdir $(@D) --install-only
 	@touch $@
@@ -198,7 +203,7 @@ $(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
 	$(CLIENTS)/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-# Its package needs a newer Python than ours may be: the first that is on the PATH or in pyenv.
+# This package may need a newer Python: use the first one on the PATH or in pyenv.
 $(CLIENTS)/ib-gateway-mcp/.made: $(WANTED)/ib-gateway-mcp.txt
 	@for python in "$(PYTHON)" python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
@@ -216,9 +221,9 @@ $(CLIENTS)/stoqey/.made: $(WANTED)/package.json
 	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent
 	@touch $@
 
-$(WAYS)/.made: $(VENV)/.developing tests/ways/apps/requirements.txt
+$(WAYS)/.made: $(VENV)/.developing tests/run_modes/apps/requirements.txt
 	$(BIN)/python -m venv --clear $(WAYS)
-	$(WAYS)/bin/python -m pip install --quiet --editable '.[qt,test]' --requirement tests/ways/apps/requirements.txt
+	$(WAYS)/bin/python -m pip install --quiet --editable '.[qt,test]' --requirement tests/run_modes/apps/requirements.txt
 	@touch $@
 
 $(NPM)/.made: tools/package.json

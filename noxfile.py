@@ -1,7 +1,7 @@
-"""Every Python that this machine has, and both client libraries, each in an environment of its own: ``make pythons``.
+"""Run the main tests on every Python of this machine, with both client libraries: ``make pythons``.
 
-The Pythons are those that pyenv has, and those on the PATH. One that is there must pass; none at all is a failure. With
-``OTHER_THAN=3.11`` that one is left out where there are more: 'make test-all' has run all on the Python of its own.
+The Pythons are those of pyenv and those on the PATH. Each must pass, and at least one must exist. ``OTHER_THAN=3.11``
+leaves out that version if there are others: 'make test-all' has run all tests with it already.
 """
 
 import os
@@ -13,18 +13,18 @@ import nox
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
 WORKERS = os.environ.get("WORKERS", "3")
-# The main behaviour over real sockets; 'make test' and 'make insync' run the rest, with one Python.
+# The main behavior over real sockets. 'make test' and 'make insync' run the other tests, with one Python.
 TESTS = (
     "tests/connector/test_backend.py",
-    "tests/connector/test_library.py",
-    "tests/connector/test_face.py",
+    "tests/connector/test_library_seam.py",
+    "tests/connector/test_public_methods.py",
     "tests/connector/test_start_up.py",
-    "tests/recovery/test_every_kind.py",
-    "tests/ways",
+    "tests/recovery/test_every_subscription_kind.py",
+    "tests/run_modes",
 )
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 
-# pyenv's own first: what it puts on the PATH runs only those of its versions that are switched on.
+# pyenv's Pythons first: its commands on the PATH run only the versions that are enabled.
 os.environ["PATH"] = os.pathsep.join([*map(str, sorted(PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
 
 

@@ -1,6 +1,6 @@
-"""An alert by command: ibkr serve --on-outage "python alert.py alerts.txt".
+"""A command for alerts: ibkr serve --on-outage "python alert.py alerts.txt".
 
-It gets the status as JSON on its standard input, and writes one line; put a text message or a call in its place.
+It gets the status as JSON on stdin, and writes one line. Send a text message or make a call instead.
 """
 
 import json

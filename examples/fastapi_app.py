@@ -1,6 +1,6 @@
-"""A FastAPI service with one connection for its whole life.
+"""A FastAPI service with one connection.
 
-``pip install fastapi uvicorn``, then ``uvicorn fastapi_app:app``; IBKR_PORT names the gateway.
+``pip install fastapi uvicorn``, then ``uvicorn fastapi_app:app``. IBKR_PORT is the port of the gateway.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ibkr import IBConnector, NotReady, load_config
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The service starts before its gateway: connecting goes on in a task, and never gives up."""
+    """Connect in a task that never stops trying: the service can start before its gateway."""
     app.state.connector = IBConnector.from_config(load_config())
     connecting = asyncio.create_task(app.state.connector.connect_async(wait=True))
     yield
@@ -29,7 +29,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/readyz")
 async def readyz() -> dict[str, Any]:
-    """For the load balancer: 503 and the reason, or the status."""
+    """Return the status, or 503 with the reason, for a load balancer."""
     status = app.state.connector.status
     if not status.may_trade:
         raise HTTPException(503, status.may_trade_reason)
@@ -38,7 +38,7 @@ async def readyz() -> dict[str, Any]:
 
 @app.get("/contract/{symbol}")
 async def contract(symbol: str) -> dict[str, Any]:
-    """A request of ib_async's, in the loop that the connection lives in."""
+    """Send a request of ib_async in the event loop of the connection."""
     try:
         await app.state.connector.wait_ready_async(2)
         [found] = await app.state.connector.ib.qualifyContractsAsync(Stock(symbol, "SMART", "USD"))
@@ -49,5 +49,5 @@ async def contract(symbol: str) -> dict[str, Any]:
 
 @app.get("/positions")
 def positions() -> list[str]:
-    """A plain function: FastAPI runs it in another thread, and ``call`` goes from there to the connection's."""
+    """FastAPI runs a plain function in another thread. ``call`` runs the request in the thread of the connection."""
     return [row.contract.localSymbol for row in app.state.connector.call(lambda ib: ib.positions(), timeout=2)]

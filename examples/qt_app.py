@@ -1,6 +1,6 @@
-"""A Qt window on qasync's event loop, where the connection lives too.
+"""A Qt window on the event loop of qasync. The connection uses the same loop.
 
-``pip install qasync PySide6``, then ``python qt_app.py``; IBKR_PORT names the gateway.
+``pip install qasync PySide6``, then ``python qt_app.py``. IBKR_PORT is the port of the gateway.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from ibkr import IBConnector, NotReady, Status, load_config
 
 
 class Window(QWidget):
-    """Shows the status, and has a button to reconnect."""
+    """Shows the status, and has a button that reconnects."""
 
     def __init__(self, connector: IBConnector) -> None:
         super().__init__()
@@ -28,23 +28,23 @@ class Window(QWidget):
         connector.on_status(self.show_status)
 
     def show_status(self, status: Status) -> None:
-        """Called in the loop's thread, which is Qt's: widgets may be touched here."""
+        """Show the status. This runs in Qt's thread, which also runs the loop, so it may touch widgets."""
         self.label.setText(str(status))
 
     def reconnect(self) -> None:
-        """The button."""
+        """Handle a click on the button."""
         try:
             self.connector.reconnect()
         except NotReady as error:
             self.label.setText(str(error))
 
     def closeEvent(self, event: object) -> None:  # noqa: N802 - Qt's name
-        """The window's own end."""
+        """Note that the window was closed."""
         self.closed.set()
 
 
 async def main() -> None:
-    """The window is there before the gateway, and the event loop goes on after it until the connection has ended."""
+    """Show the window before the gateway is there. Keep the loop until the connection has ended."""
     QApplication.setQuitOnLastWindowClosed(False)
     connector = IBConnector.from_config(load_config())
     window = Window(connector)

@@ -1,7 +1,7 @@
-"""A window that shows a connection and lets a person trade only while that is possible.
+"""A window that shows a connection, and lets a person trade only while orders may be sent.
 
-pip install '/path/to/this/clone[qt]', then: python examples/qt_window.py. Port, client id and the rest are configured
-as ever; without a TWS: ibkr simulate --control 7498, and ibkr simulate fault restart 5.
+pip install '/path/to/this/clone[qt]', then: python examples/qt_window.py. Port and client id come from ibkr.toml or
+IBKR_... variables. Without TWS: ibkr simulate --control 7498, and ibkr simulate fault restart 5.
 """
 
 import sys
@@ -13,7 +13,7 @@ from ibkr.qt import ConnectorSignals, StatusLight
 
 
 class Window(QWidget):
-    """A light, the reason, two buttons, and what has happened."""
+    """A light, the reason, two buttons, and a list of events."""
 
     def __init__(self, connector: IBConnector) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Window(QWidget):
         self.signals.status_changed.connect(self.show_status)
         self.signals.outage_began.connect(lambda outage: self.events.addItem(f"lost: {outage.reason}"))
         self.signals.outage_ended.connect(lambda outage: self.events.addItem(f"back after {outage.seconds:.1f} s"))
-        self.signals.gap_reported.connect(lambda gap: self.events.addItem(f"meanwhile: {gap}"))
+        self.signals.gap_reported.connect(lambda gap: self.events.addItem(f"during the outage: {gap}"))
         self.show_status(self.signals.status)
 
     def again(self) -> None:
@@ -58,7 +58,7 @@ def main() -> int:
     connector = IBConnector.from_config(load_config())
     window = Window(connector)
     window.show()
-    connector.start_in_thread(background=True)  # the window is there before the gateway is
+    connector.start_in_thread(background=True)  # the gateway may come later
     app.aboutToQuit.connect(connector.stop)
     return app.exec()
 

@@ -15,5 +15,5 @@ with IBConnector("127.0.0.1", PORT, client_id=2) as connector:
     for bar in bars:
         print(bar.date, bar.close)
     ticker = connector.ib.reqMktData(apple)
-    connector.sleep(1)  # as ib.sleep(): the connection is looked after meanwhile
-    print("last", ticker.last, "heard", round(connector.age(ticker) or 0, 1), "s ago")
+    connector.sleep(1)  # like ib.sleep(): the connection is supervised during this time
+    print("last", ticker.last, "received", round(connector.age(ticker) or 0, 1), "s ago")

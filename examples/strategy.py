@@ -1,7 +1,7 @@
-"""A strategy that survives its gateway: python strategy.py [PORT].
+"""A strategy that continues after outages of its gateway: python strategy.py [PORT].
 
-It keeps one limit order one per cent under the market. Prices go on after any outage on the same ticker; orders wait
-until `may_trade`, and are only sent over a link that has just been heard of.
+It keeps one limit order one per cent below the bid. After an outage the same ticker continues. Orders wait
+for `may_trade`, and are sent only after the gateway has answered within two seconds.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 7497
 
 
 async def trade(connector: IBConnector) -> None:
-    """One order at a time, under the bid, renewed when it is done."""
+    """Keep one order below the bid, and place a new one when it is done."""
     [apple] = await connector.ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
     ticker = connector.ib.reqMktData(apple)
     trade = None

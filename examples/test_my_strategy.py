@@ -5,7 +5,7 @@ from ib_async import IB, Stock
 
 
 def is_cheap(ib, symbol, limit):
-    """The strategy: is this stock offered below the limit?"""
+    """Return whether this stock is offered below the limit. This is the strategy."""
     [stock] = ib.qualifyContracts(Stock(symbol, "SMART", "USD"))
     [ticker] = ib.reqTickers(stock)
     return ticker.ask < limit

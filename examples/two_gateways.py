@@ -1,4 +1,4 @@
-"""One program, two gateways: python two_gateways.py [PORT [PORT]]. One may fail, the other never notices."""
+"""One program with two gateways: python two_gateways.py [PORT [PORT]]. If one fails, the other continues."""
 
 import asyncio
 import sys
