@@ -6,12 +6,16 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import closing
 
 import pytest
 
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.core.gateway_tracker import RestartStarted
 from ibkr.gateway.driver_interface import DriverError
+from ibkr.gateway.drivers import make_driver
+from ibkr.gateway.gateway_monitor import read_gateway_status
+from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.processes import process_identity
 
 from .conftest import SECRET
@@ -169,6 +173,19 @@ async def test_the_next_supervisor_takes_up_the_process_of_the_last(machine, wat
         assert status.exit_code is None
     async with watched(cfg) as gateway:
         assert not await gateway.driver.is_running()
+
+
+async def test_the_log_of_a_gateway_that_has_ended_says_nothing_of_now(machine, watched):
+    """As 'ibkr gateway status' looks after a crash, or after a stop whose end the supervisor still saw."""
+    cfg = machine.config("ibc")
+    async with watched(cfg) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        machine.do("exit 1")
+        await gateway.until(S.EXITED)
+    with closing(GatewayStore(cfg.ibkr.gateway)) as store:
+        status = await read_gateway_status(make_driver(cfg.ibkr.gateway, store))
+    assert (status.state, status.detail) == (S.STOPPED, "")
 
 
 async def test_a_second_factor_of_the_past_causes_no_alert(machine, watched):

@@ -154,7 +154,8 @@ class ChildProcessDriver(GatewayDriver):
         self.store.process_file.write_text(json.dumps(values), encoding="utf-8")
 
     def _adopt_running_process(self) -> None:
-        """Adopt the process of an earlier supervisor, if it still runs."""
+        """Adopt the process of an earlier supervisor, or skip the log if it has ended."""
+        self._log.skip_to_end()
         try:
             values = json.loads(self.store.process_file.read_text(encoding="utf-8"))
             pid, began, offset = int(values["pid"]), str(values["began"]), int(values["log_offset"])
@@ -166,5 +167,3 @@ class ChildProcessDriver(GatewayDriver):
         if began and process_identity(pid) == began:
             self._pid, self._identity, self._started_at, self._should_run = pid, began, started_at, True
             self._log.offset, self._reads_backlog = offset, True
-        else:  # the log is from a process that has ended
-            self._log.skip_to_end()
