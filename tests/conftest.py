@@ -211,7 +211,8 @@ def _timers(loop: asyncio.AbstractEventLoop) -> set[asyncio.TimerHandle]:
 def _check_sockets(before: set[str]) -> None:
     if not _sockets() <= before:
         gc.collect()  # closes unreferenced sockets with a ResourceWarning, which is an error here
-    assert _sockets() <= before, f"sockets left behind: {_sockets() - before}"
+    left = _sockets() - before
+    assert not left, f"sockets left behind: {left}"
 
 
 def _sockets() -> set[str]:

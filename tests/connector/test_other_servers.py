@@ -55,11 +55,15 @@ class One(http.server.HTTPServer):
 
 
 class Threads(socketserver.ThreadingTCPServer):
-    daemon_threads = False
+    daemon_threads = False  # the end of the server waits for them
     allow_reuse_address = os.name == "posix"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A peer that disconnects is no error."""
+
+
+class ThreadsOfHttp(Threads, http.server.HTTPServer):
+    """A web server that serves each client in a thread, as ``python -m http.server`` does."""
 
 
 class Silently(http.server.SimpleHTTPRequestHandler):
@@ -84,7 +88,7 @@ def threads(handler: type[socketserver.BaseRequestHandler]) -> Callable[[], sock
 
 
 SERVERS: dict[str, tuple[Callable[[], socketserver.BaseServer], str]] = {
-    "http.server": (lambda: http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silently), "http"),
+    "http.server": (lambda: ThreadsOfHttp(("127.0.0.1", 0), Silently), "http"),
     "http.server, one client at a time": (lambda: One(("127.0.0.1", 0), Silently), "http"),
     "redis": (threads(Redis), "unknown"),
     "tls": (threads(Tls), "tls"),
