@@ -92,7 +92,7 @@ qt: $(WAYS)/.made  ## the Qt signals and widgets, rendered offscreen (needs libE
 screenshots: $(BROWSER)/.made  ## make the pictures of the page, including those in docs/images
 	$(BIN)/pytest tests/browser/screenshots.py -m browser
 
-bench-recovery: $(VENV)/.developing  ## recovery times, compared with a hand-written loop and the library's Watchdog (4 min)
+bench-recovery: $(VENV)/.developing  ## recovery times, compared with a hand-written loop and the library's Watchdog (6 min, as root)
 	$(BIN)/python -m bench.recovery
 
 bench: $(VENV)/.developing  ## one table: this package and the bare client library (6 min)

@@ -6,6 +6,8 @@ its own:
 - with the bare client library and the usual loop, which connects and subscribes again one second after
   ``disconnectedEvent``;
 - with the client library's Watchdog, which subscribes in ``startedEvent`` and otherwise has its defaults.
+
+The cut cable is between two network namespaces, so it needs Linux, root, iproute2 and iptables.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 from ib_async import IB, Stock, Watchdog
 from rich.console import Console
@@ -30,11 +32,14 @@ from rich.table import Table
 from bench.gateways import HOST
 from ibkr import ConnectionState, IBConnector, Status
 from ibkr.simulator import ThreadedGateway
+from tests.network.lab import GATEWAY, Lab, missing
 
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 GIVEN_UP = 60.0
 RUNS = 3
 RESTARTS = (10.0, 10.4, 10.7)  # so that the loop's pause of one second falls at different times
+HOLD = 3.0  # seconds for which the gateway keeps a lost client's id
+CUT = 60.0  # seconds without a network
 FILE = Path(__file__).parents[1] / "docs" / "recovery.json"
 
 
@@ -43,14 +48,14 @@ def tell(word: str) -> None:
     print(word, time.time(), flush=True)
 
 
-async def connector(port: int) -> None:
+async def connector(host: str, port: int) -> None:
     """With this package, which needs one subscription."""
 
     def note(status: Status) -> None:
         if status.state is not ConnectionState.READY:
             tell("lost")
 
-    ours = IBConnector(HOST, port, client_id=1)
+    ours = IBConnector(host, port, client_id=1)
     await ours.connect_async()
     ours.ib.pendingTickersEvent += lambda _: tell("tick")
     ours.ib.reqMktData(AAPL)
@@ -58,7 +63,7 @@ async def connector(port: int) -> None:
     await asyncio.Event().wait()
 
 
-async def loop_of_ones_own(port: int) -> None:
+async def loop_of_ones_own(host: str, port: int) -> None:
     """With the bare client library: one second after the end, connect and subscribe again, until it works."""
     ib = IB()
     lost = asyncio.Event()
@@ -71,7 +76,7 @@ async def loop_of_ones_own(port: int) -> None:
     ib.pendingTickersEvent += lambda _: tell("tick")
     while True:
         try:
-            await ib.connectAsync(HOST, port, clientId=1)
+            await ib.connectAsync(host, port, clientId=1)
         except (OSError, TimeoutError):
             await asyncio.sleep(1)
             continue
@@ -88,10 +93,10 @@ class NoProgram:
     async def terminateAsync(self) -> None: ...  # noqa: N802 - the library's name
 
 
-async def watchdog(port: int) -> None:
+async def watchdog(host: str, port: int) -> None:
     """With the client library's Watchdog. Its first start does not wait for a gateway program."""
     ib = IB()
-    dog = Watchdog(NoProgram(), ib, port=port, appStartupTime=0)  # type: ignore[arg-type]  # no IBC here
+    dog = Watchdog(NoProgram(), ib, host=host, port=port, appStartupTime=0)  # type: ignore[arg-type]  # no IBC here
 
     def started(_: object) -> None:
         dog.appStartupTime = 30
@@ -104,7 +109,7 @@ async def watchdog(port: int) -> None:
     await asyncio.Event().wait()
 
 
-PROGRAMS: dict[str, Callable[[int], object]] = {
+PROGRAMS: dict[str, Callable[[str, int], object]] = {
     "ibkr": connector,
     "a loop of one's own": loop_of_ones_own,
     "ib_async Watchdog": watchdog,
@@ -114,8 +119,8 @@ PROGRAMS: dict[str, Callable[[int], object]] = {
 class Watched:
     """The process of one program. A thread reads what it prints."""
 
-    def __init__(self, name: str, port: int) -> None:
-        command = [sys.executable, "-m", "bench.recovery", name, str(port)]
+    def __init__(self, name: str, host: str, port: int) -> None:
+        command = [sys.executable, "-m", "bench.recovery", name, host, str(port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._told: list[tuple[str, float]] = []
         self._news = threading.Condition()
@@ -146,51 +151,90 @@ class Watched:
         self._reader.join()
 
 
-def reset(gateway: ThreadedGateway, program: Watched, run: int) -> float | None:
-    began = time.time()
-    gateway.faults.reset()
-    return program.first("tick", began)
+@contextmanager
+def watched(name: str, host: str, port: int) -> Iterator[Watched]:
+    """A program that has prices."""
+    program = Watched(name, host, port)
+    try:
+        if program.first("tick", time.time() - 1) is None:
+            raise RuntimeError(f"{name} never came up")
+        yield program
+    finally:
+        program.end()
 
 
-def restart(gateway: ThreadedGateway, program: Watched, run: int) -> float | None:
-    began = time.time()
-    gateway.faults.restart(RESTARTS[run])
-    return program.first("tick", began + RESTARTS[run])
+@contextmanager
+def on_loopback(name: str, id_hold: float = 0) -> Iterator[tuple[ThreadedGateway, Watched]]:
+    """A gateway, and a program that has its prices."""
+    with ThreadedGateway(id_hold=id_hold) as gateway, watched(name, HOST, gateway.port) as program:
+        yield gateway, program
 
 
-def half_open(gateway: ThreadedGateway, program: Watched, run: int) -> float | None:
-    began = time.time()
-    gateway.faults.freeze()
-    return program.first("lost", began)
+def reset(name: str, run: int) -> float | None:
+    with on_loopback(name) as (gateway, program):
+        began = time.time()
+        gateway.faults.reset()
+        return program.first("tick", began)
 
 
-def data_lost(gateway: ThreadedGateway, program: Watched, run: int) -> float | None:
-    gateway.faults.lose_upstream()
-    time.sleep(5)
-    began = time.time()
-    gateway.faults.restore_upstream_data_lost()
-    return program.first("tick", began)
+def restart(name: str, run: int) -> float | None:
+    with on_loopback(name) as (gateway, program):
+        began = time.time()
+        gateway.faults.restart(RESTARTS[run])
+        return program.first("tick", began + RESTARTS[run])
 
 
-Fault: TypeAlias = Callable[[ThreadedGateway, Watched, int], float | None]
-FAULTS: dict[str, Fault] = {
+def half_open(name: str, run: int) -> float | None:
+    with on_loopback(name) as (gateway, program):
+        began = time.time()
+        gateway.faults.freeze()
+        return program.first("lost", began)
+
+
+def data_lost(name: str, run: int) -> float | None:
+    with on_loopback(name) as (gateway, program):
+        gateway.faults.lose_upstream()
+        time.sleep(5)
+        began = time.time()
+        gateway.faults.restore_upstream_data_lost()
+        return program.first("tick", began)
+
+
+def id_held(name: str, run: int) -> float | None:
+    with on_loopback(name, HOLD) as (gateway, program):
+        began = time.time()
+        gateway.faults.reset()
+        return program.first("tick", began + HOLD)
+
+
+def cable_cut(name: str, run: int) -> float | None:
+    lab = Lab()
+    try:
+        with lab.gateway.entered():
+            gateway = ThreadedGateway(host="0.0.0.0", id_hold=0)
+            gateway.start()
+        try:
+            with lab.client.entered(), watched(name, GATEWAY, gateway.port) as program:
+                lab.drop()
+                time.sleep(CUT)
+                began = time.time()
+                lab.mend()
+                return program.first("tick", began)
+        finally:
+            gateway.stop()
+    finally:
+        lab.remove()
+
+
+FAULTS: dict[str, Callable[[str, int], float | None]] = {
     "socket reset, to the next price": reset,
+    "client id held for 3 s after a reset (326), from its release to the next price": id_held,
     "gateway gone for 10 s, from the moment its port is open again to the next price": restart,
+    "cable cut for 60 s, from its return to the next price": cable_cut,
     "half-open socket, until the program knows": half_open,
     "IB gone for 5 s, subscriptions lost (1101), to the next price": data_lost,
 }
-
-
-def measure(name: str, fault: Fault, run: int) -> float | None:
-    """One run of one program; None if it was not over within a minute."""
-    with ThreadedGateway(id_hold=0) as gateway:
-        program = Watched(name, gateway.port)
-        try:
-            if program.first("tick", time.time() - 1) is None:
-                raise RuntimeError(f"{name} never came up")
-            return fault(gateway, program, run)
-        finally:
-            program.end()
+"""Each returns the seconds of one run, or None if it was not over within a minute."""
 
 
 def median(took: Sequence[float | None]) -> float | None:
@@ -207,11 +251,13 @@ def in_words(seconds: float | None) -> str:
 
 
 def main() -> None:
+    if lacks := missing():
+        sys.exit(f"the cable cannot be cut: {lacks}")
     results: dict[str, dict[str, float | None]] = {}
     table = Table("fault", *PROGRAMS, title=f"medians of {RUNS}")
     for what, fault in FAULTS.items():
         with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # they wait nearly all the time
-            runs = {name: [pool.submit(measure, name, fault, run) for run in range(RUNS)] for name in PROGRAMS}
+            runs = {name: [pool.submit(fault, name, run) for run in range(RUNS)] for name in PROGRAMS}
             results[what] = {name: median([each.result() for each in of_name]) for name, of_name in runs.items()}
         table.add_row(what, *map(in_words, results[what].values()))
     Console().print(table)
@@ -221,6 +267,6 @@ def main() -> None:
 if __name__ == "__main__":
     logging.disable()
     if len(sys.argv) > 1:
-        asyncio.run(PROGRAMS[sys.argv[1]](int(sys.argv[2])))  # type: ignore[arg-type]  # coroutines all
+        asyncio.run(PROGRAMS[sys.argv[1]](sys.argv[2], int(sys.argv[3])))  # type: ignore[arg-type]  # coroutines all
     else:
         main()
