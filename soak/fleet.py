@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from ibkr.fleet.nats_server import NatsServer
 from ibkr.fleet.nats_store import decode_entry, read_entries
 from ibkr.simulator import Gateway
 from soak.harness import NotHeld
+from tests.network.lab import Host, missing, run
 
 LEASE = 3.0
 REPLACED_WITHIN = LEASE + 2.0 + float(os.environ.get("SOAK_PATIENCE", "0"))
@@ -41,97 +42,108 @@ REPLACED_WITHIN = LEASE + 2.0 + float(os.environ.get("SOAK_PATIENCE", "0"))
 SETTLED_WITHIN = 40.0
 """Seconds after any moment within which somebody trades again."""
 NODES = 3
+GATEWAY = "10.77.0.254"
+"""The address of this machine on its bridge, where the gateway listens."""
 
 
-class Host:
-    """Where one program runs: in a network namespace of its own, if possible."""
+class Network:
+    """A bridge of this machine. Programs and servers are connected to it, each in a network namespace of its own."""
 
-    def __init__(self, number: int, *, has_network: bool) -> None:
-        self._name = f"ibkr-soak-{os.getpid()}-{number}" if has_network else ""
-        self.gateway = f"10.77.{number}.1" if has_network else "127.0.0.1"
-        if not has_network:
-            return
-        run("ip", "netns", "add", self._name)
-        here, there = f"soak{number}a", f"soak{number}b"
-        run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", self._name)
-        run("ip", "addr", "add", f"{self.gateway}/24", "dev", here)
-        run("ip", "link", "set", here, "up")
-        run(*self.prefix, "ip", "addr", "add", f"10.77.{number}.2/24", "dev", there)
-        for each in ("lo", there):
-            run(*self.prefix, "ip", "link", "set", each, "up")
+    def __init__(self) -> None:
+        self._bridge = f"soak{os.getpid()}"
+        run("ip", "link", "add", self._bridge, "type", "bridge")
+        run("ip", "addr", "add", f"{GATEWAY}/24", "dev", self._bridge)
+        run("ip", "link", "set", self._bridge, "up")
 
-    @property
-    def prefix(self) -> list[str]:
-        """The words before a command that must run there."""
-        return ["ip", "netns", "exec", self._name] if self._name else []
+    def remove(self) -> None:
+        """Remove the bridge."""
+        run("ip", "link", "del", self._bridge)
+
+    def connect(self, host: Host, number: int) -> str:
+        """Connect a host. Returns its address."""
+        address, port = f"10.77.0.{number}", f"{self._bridge}p{number}"
+        run("ip", "link", "add", "eth0", "netns", host.name, "type", "veth", "peer", "name", port)
+        run("ip", "link", "set", port, "master", self._bridge, "up")
+        host.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+        host.run("ip", "link", "set", "eth0", "up")
+        return address
+
+
+class Place:
+    """Where one program or server runs: on a host of its own, or on this machine if networks cannot be made."""
+
+    def __init__(self, network: Network | None, number: int) -> None:
+        self._host = None if network is None else Host(f"ibkr-soak-{os.getpid()}-{number}")
+        self.address = "127.0.0.1" if network is None or self._host is None else network.connect(self._host, number)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Processes that this thread starts run there."""
+        with nullcontext() if self._host is None else self._host.entered():
+            yield
 
     def cut(self) -> None:
         """Drop all packets in both directions. Neither kernel notices."""
-        run(*self.prefix, "iptables", "-w", "-A", "INPUT", "!", "-i", "lo", "-j", "DROP")
-        run(*self.prefix, "iptables", "-w", "-A", "OUTPUT", "!", "-o", "lo", "-j", "DROP")
+        assert self._host is not None, "it needs a network"
+        self._host.run("iptables", "-w", "-A", "INPUT", "!", "-i", "lo", "-j", "DROP")
+        self._host.run("iptables", "-w", "-A", "OUTPUT", "!", "-o", "lo", "-j", "DROP")
 
     def mend(self) -> None:
         """Let all packets pass again."""
-        run(*self.prefix, "iptables", "-w", "-F")
+        assert self._host is not None, "it needs a network"
+        self._host.run("iptables", "-w", "-F")
 
     def remove(self) -> None:
-        """Remove the network namespace."""
-        if self._name:
-            run("ip", "netns", "del", self._name)
-
-
-def run(*command: str) -> None:
-    """Run a command. Raises ``RuntimeError`` with its output."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-
-
-def can_cut() -> bool:
-    """Whether network namespaces can be made here."""
-    if os.name != "posix" or os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("iptables")):
-        return False
-    with suppress(RuntimeError):
-        Host(250, has_network=True).remove()
-        return True
-    return False
+        """Remove the host."""
+        if self._host is not None:
+            self._host.remove()
 
 
 class Cluster:
-    """Three NATS servers, on loopback or on all addresses."""
+    """Three NATS servers."""
 
-    def __init__(self, folder: Path, listen: str) -> None:
-        routes = [free_port() for _ in range(NODES)]
+    def __init__(self, folder: Path, places: Sequence[Place]) -> None:
+        self.places = places
+        routes = [f"nats://{place.address}:{free_port()}" for place in places]
         self.nodes = []
-        for number, port in enumerate(routes):
-            options = ["-n", f"node{number}", "--cluster_name", "soak", "--cluster", f"nats://127.0.0.1:{port}"]
-            options += ["--routes", ",".join(f"nats://127.0.0.1:{other}" for other in routes if other != port)]
+        for number, (place, route) in enumerate(zip(places, routes, strict=True)):
+            options = ["-n", f"node{number}", "--cluster_name", "soak", "--cluster", route]
+            options += ["--routes", ",".join(other for other in routes if other != route)]
             options += ["--no_advertise"]
-            self.nodes.append(NatsServer(folder / f"node{number}", listen, arguments=options))
+            self.nodes.append(NatsServer(folder / f"node{number}", place.address, arguments=options))
 
     def start(self) -> None:
         """Start all servers."""
-        for node in self.nodes:
-            node.start()
+        for number in range(len(self.nodes)):
+            self.start_node(number)
 
-    def urls(self, host: str) -> str:
-        """The URLs of all servers, as a host sees them."""
-        return ",".join(f"nats://{host}:{node.url.rpartition(':')[2]}" for node in self.nodes)
+    def start_node(self, number: int) -> None:
+        """Start one server."""
+        with self.places[number].entered():
+            self.nodes[number].start()
 
-    async def leading(self) -> NatsServer:
-        """The server that leads the Raft group of the leases."""
+    @property
+    def urls(self) -> str:
+        """The URLs of all servers."""
+        return ",".join(
+            f"nats://{place.address}:{node.url.rpartition(':')[2]}"
+            for place, node in zip(self.places, self.nodes, strict=True)
+        )
+
+    async def leading(self) -> int:
+        """The number of the server that leads the Raft group of the leases."""
         async with asyncio.timeout(SETTLED_WITHIN), self.client() as client:
             while True:
                 with suppress(nats.errors.Error):
                     info = await client.jetstream().stream_info("KV_ibkr_leases")
                     if info.cluster is not None and info.cluster.leader:
-                        return self.nodes[int(info.cluster.leader.removeprefix("node"))]
+                        return int(info.cluster.leader.removeprefix("node"))
                 await asyncio.sleep(0.2)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """A client that knows all servers."""
-        client = await nats.connect(self.urls("127.0.0.1").split(","), connect_timeout=1, max_reconnect_attempts=-1)
+        client = await nats.connect(self.urls.split(","), connect_timeout=1, max_reconnect_attempts=-1)
         try:
             yield client
         finally:
@@ -164,15 +176,14 @@ def free_port() -> int:
 class Program:
     """One program of the fleet. It is started again after each kill."""
 
-    def __init__(self, host: Host, command: list[str], log: Path) -> None:
-        self.host, self._command, self._log = host, command, log
+    def __init__(self, place: Place, command: list[str], log: Path) -> None:
+        self.place, self._command, self._log = place, command, log
         self.start()
 
     def start(self) -> None:
         """A new process."""
-        with open(self._log, "ab") as log:
-            command = [*self.host.prefix, *self._command]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with open(self._log, "ab") as log, self.place.entered():
+            self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     @property
     def pid(self) -> int:
@@ -232,19 +243,22 @@ class Chaos:
 
     async def run(self, moments: int) -> None:
         """So many moments. Raises ``NotHeld``."""
-        listen = "0.0.0.0" if self._cuts else "127.0.0.1"
-        cluster = Cluster(self._folder, listen)
-        async with Gateway(id_hold=0, host=listen) as gateway:
-            with ExitStack() as ends:
+        with ExitStack() as ends:
+            network = Network() if self._cuts else None
+            if network is not None:
+                ends.callback(network.remove)
+            places = [Place(network, number) for number in range(1, 3 + NODES)]
+            for place in places:
+                ends.callback(place.remove)
+            cluster = Cluster(self._folder, places[2:])
+            async with Gateway(id_hold=0, host=GATEWAY if self._cuts else "127.0.0.1") as gateway:
                 ends.callback(cluster.stop)
                 cluster.start()
                 programs = []
-                for number in (1, 2):
-                    host = Host(number, has_network=self._cuts)
-                    ends.callback(host.remove)
-                    command = [sys.executable, "-m", "soak.fleet_program", cluster.urls(host.gateway), host.gateway]
+                for number, place in enumerate(places[:2], 1):
+                    command = [sys.executable, "-m", "soak.fleet_program", cluster.urls, gateway.host]
                     command += [str(gateway.port), str(LEASE)]
-                    program = Program(host, command, self._folder / f"program{number}.log")
+                    program = Program(place, command, self._folder / f"program{number}.log")
                     programs.append(program)
                     ends.callback(program.kill)
                 record = Record(gateway)
@@ -262,7 +276,7 @@ class Chaos:
     ) -> None:
         leader, standby = await self._both(gateway, record, cluster, programs)
         victim = self._dice.choice(["leader", "leader", "standby", "node"])
-        how = self._dice.choice(["kill", "freeze", "cut"] if self._cuts and victim != "node" else ["kill", "freeze"])
+        how = self._dice.choice(["kill", "freeze", "cut"] if self._cuts else ["kill", "freeze"])
         self.played[f"{how} {victim}"] += 1
         await asyncio.sleep(self._dice.uniform(0.2, 1.5))
         try:
@@ -326,26 +340,35 @@ class Chaos:
         if how == "freeze":
             program.process.send_signal(signal.SIGSTOP)
         else:
-            program.host.cut()
+            program.place.cut()
         try:
             await asyncio.sleep(seconds)
         finally:
             if how == "freeze":
                 program.process.send_signal(signal.SIGCONT)
             else:
-                program.host.mend()
+                program.place.mend()
 
     async def _hurt_node(self, cluster: Cluster, how: str) -> None:
-        node = await cluster.leading()
+        number = await cluster.leading()
+        node, place = cluster.nodes[number], cluster.places[number]
         if how == "kill":
             node.kill()
             await asyncio.sleep(self._dice.uniform(0.0, 1.0))
-            await asyncio.to_thread(node.start)
-        else:
-            pid = node.pid
+            await asyncio.to_thread(cluster.start_node, number)
+            return
+        pid, seconds = node.pid, self._dice.uniform(0.5, 2.5 * LEASE)
+        if how == "freeze":
             os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(self._dice.uniform(0.5, 2.5 * LEASE))
-            os.kill(pid, signal.SIGCONT)
+        else:
+            place.cut()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if how == "freeze":
+                os.kill(pid, signal.SIGCONT)
+            else:
+                place.mend()
 
     async def _traded(self, gateway: Gateway, record: Record, since: int) -> None:
         """Wait until somebody trades."""
@@ -365,7 +388,7 @@ class Chaos:
 async def chaos(moments: int, seed: int) -> Chaos:
     """Run it in a temporary folder. Raises ``NotHeld``; then the folder with the logs stays."""
     folder = Path(tempfile.mkdtemp(prefix="ibkr-fleet-"))
-    run = Chaos(folder, seed, cuts=can_cut())
+    run = Chaos(folder, seed, cuts=not missing())
     try:
         await run.run(moments)
     except NotHeld as error:
