@@ -1,4 +1,4 @@
-"""The examples for notebooks, web services and GUIs, each through a fault, in the environment of ``make ways``."""
+"""The examples for notebooks, web services and GUIs, each through a fault, and a blocking handler in a notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PYTHON = ROOT / ".ways" / ("Scripts" if sys.platform == "win32" else "bin") / "p
 
 
 @pytest.mark.ways
-@pytest.mark.parametrize("app", ["notebook", "fastapi", "streamlit", "qt"])
+@pytest.mark.parametrize("app", ["notebook", "kernel", "fastapi", "streamlit", "qt"])
 def test_the_example_lives_through_a_fault(app: str) -> None:
     assert PYTHON.exists(), "its environment is missing: run 'make ways', which makes it"
     command = [str(PYTHON), str(ROOT / "tests/run_modes/apps/drive.py"), app]
