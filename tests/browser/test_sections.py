@@ -89,6 +89,18 @@ def test_the_band_is_not_grey_before_watching_began_and_has_other_ranges(program
     assert page.locator('#ranges input[value="720"]').is_checked(), "it is remembered"
 
 
+def test_the_words_of_the_band_come_with_the_first_second(program):
+    def youngest(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "ready_seconds": 0, "watched_seconds": 0})
+
+    page = program.page
+    page.route("**/api/timeline*", youngest)
+    page.reload()
+    program.shows("#day-words", "not watched yet")
+    program.shows("#day-words", "watched in the last 24 hours")
+
+
 def test_farms_are_not_shown_as_fine_while_nobody_can_tell(program, gateway):
     page = program.page
     page.wait_for_selector('#farms [data-farm="ok"]')

@@ -12,7 +12,7 @@ import { showCounts, showLinkStatus } from "./link_status.js";
 import { showGatewayProcess } from "./gateway_process.js";
 import { Stream } from "./stream.js";
 import { showConnectors } from "./connector_switch.js";
-import { addState, drawTimeline, hours, onRange, readOut, setTimeline } from "./timeline.js";
+import { addState, drawTimeline, hours, isYoung, onRange, readOut, setTimeline } from "./timeline.js";
 
 const handlers = {
   status(data) {
@@ -140,6 +140,7 @@ whileLive(tickOutages, 1000);
 whileLive(loadDetails, 2000);
 whileLive(loadConnectors, 5000);
 whileLive(drawTimeline, 30_000);
+whileLive(() => isYoung() && drawTimeline(), 1000);
 whileLive(loadPast, 300_000);
 setInterval(tickClock, 500);
 start();

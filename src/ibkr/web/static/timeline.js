@@ -30,6 +30,9 @@ export function onRange(load) {
 let segments = []; // {at, state}; the last one has no end
 let seconds = { ready: 0, watched: 0, asOf: 0 };
 
+// Whether watching began so recently that each second shows.
+export const isYoung = () => seconds.watched < 60;
+
 export function setTimeline(data, state) {
   segments = data.segments.map((segment) => ({ at: Date.parse(segment.at), state: segment.state }));
   seconds = { ready: data.ready_seconds, watched: data.watched_seconds, asOf: Date.parse(data.to) };
