@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,6 +161,8 @@ async def _run(connector: IBConnector, page: ServedPage, config: Config, *, as_j
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     call_on_stop(stop.set)
+    # All that exists now lives until the end. To go through it in every full collection would stop the loop for longer.
+    gc.freeze()
     _print_url(page, connector, as_json=as_json)
     heartbeat = LivenessReporter(config.ibkr.alerts)
     heartbeat.open()
