@@ -152,14 +152,12 @@ def _call_page(url: str, name: str, token_file: Path | None, body: dict[str, Any
 
     client = WebClient(url, read_token(token_file), option="--url")
     try:
-        answer = client.call(name, "POST", body)
+        answer = client.command(name, body)
     except (OSError, HTTPException, WebApiError) as error:
         text = error if isinstance(error, WebApiError) else f"nothing answers at {client.url}: {error}"
         typer.echo(f"ibkr {name}: {text}", err=True)
-        typer.echo(f"Nothing changed. Check the URL, or use the journal: ibkr {name} --journal FILE", err=True)
+        typer.echo(f"It is not confirmed. Check the URL, or use the journal: ibkr {name} --journal FILE", err=True)
         raise typer.Exit(1) from error
-    if not isinstance(answer, dict):
-        answer = {"message": answer}
     _print_result(sanitize_text(str(answer.get("message", "done"))), answer, as_json=as_json)
 
 
