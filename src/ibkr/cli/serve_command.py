@@ -203,8 +203,9 @@ def _halt_file(config: Path | None) -> HaltFile | None:
     if not path:
         return None
     from ibkr.journal.halt_file import HaltFile
+    from ibkr.journal.journal_path import journal_path
 
-    return HaltFile(Path(path).expanduser().absolute())
+    return HaltFile(journal_path(path))
 
 
 def _print_url(page: ServedPage, connector: IBConnector, *, as_json: bool) -> None:
