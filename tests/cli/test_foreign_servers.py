@@ -39,7 +39,8 @@ def serve() -> Iterator[Serve]:
                 self.end_headers()
                 self.wfile.write(answer.encode())
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 pass

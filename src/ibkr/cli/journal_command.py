@@ -54,7 +54,7 @@ def journal(
 
 
 def find_journal(file: Path | None, config: Path | None) -> tuple[Path, bool]:
-    """Return the path of the journal, and whether to show account ids. Raises ``ConfigError``, also if none is named."""
+    """Return the path of the journal, and whether to show account ids. Raises ``ConfigError``."""
     from ibkr.config import load_config
     from ibkr.core.errors import ConfigError
     from ibkr.journal.journal_path import journal_path
