@@ -142,13 +142,8 @@ def replay(
         else:
             print(f"Replay of {recording.path.name} listens on {server.host}:{server.port}", flush=True)
 
-    def failure_text(error: OSError) -> str:
-        return (
-            f"ibkr replay: cannot listen on {host}:{port}: {error.strerror or error}\n"
-            "Another program uses that port, or you may not use it: choose another port (--port)."
-        )
-
-    run_server(server, print_address, failure_text)
+    cure = "Another program uses that port, or you may not use it: choose another port (--port)."
+    run_server(server, print_address, f"ibkr replay: cannot listen on {host}:{port}", cure)
 
 
 def _read(file: Path) -> Recording:

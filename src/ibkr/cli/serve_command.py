@@ -21,7 +21,7 @@ from ibkr.cli.cli_options import (
     parse_address,
     read_token,
 )
-from ibkr.cli.long_running import call_on_stop, make_command_sink
+from ibkr.cli.long_running import CANNOT_LISTEN, call_on_stop, make_command_sink, why_not_listening
 from ibkr.core.errors import ConnectError
 from ibkr.core.extras import install_hint
 
@@ -185,13 +185,10 @@ def _serve_page(connector: IBConnector, settings: WebSettings, history: Path | N
 
     try:
         return serve_in_thread(connector, settings, history, **options)
-    except OSError as error:
-        typer.echo(
-            f"ibkr serve: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}\n"
-            "Another program uses that port (another ibkr serve?), or this machine does not have that address: choose"
-            " another port with --http.",
-            err=True,
-        )
+    except CANNOT_LISTEN as error:
+        cure = "Another program uses that port (another ibkr serve?): choose another port with --http."
+        reason = why_not_listening(error, cure)
+        typer.echo(f"ibkr serve: cannot listen on {settings.host}:{settings.port}: {reason}", err=True)
         raise typer.Exit(1) from error
 
 

@@ -32,11 +32,15 @@ class WebClient:
     """
 
     def __init__(self, url: str, token: str = "", *, option: str = "--attach") -> None:
+        shown = "***" if "@" in url else url  # it may contain a password
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
             self._host, self._port = parts.hostname or "", parts.port
+            self._host.encode("idna")  # as http.client does
         except ValueError as error:
-            raise ConfigError(option, url, f"is not a URL: {error}") from error
+            raise ConfigError(option, shown, f"is not a URL: {error}") from error
+        if "@" in parts.netloc:
+            raise ConfigError(option, shown, "must be without a user and password: the page has a token (--token-file)")
         if parts.scheme not in ("http", "https") or not self._host:
             raise ConfigError(option, url, "must be the URL of the page, such as http://127.0.0.1:8080/")
         number = parse_qs(parts.query).get("connector", [""])[0]
