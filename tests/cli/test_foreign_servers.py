@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Semaphore, Thread
 
 import pytest
 
@@ -28,16 +30,19 @@ ANSWERS = {
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts a server that gives one answer to every request, and returns its port."""
+    """Starts a server that gives one answer to every request, or these events, and returns its port."""
     servers = []
 
-    def start(answer: str) -> int:
+    def start(answer: str, events: str = "", on_events: Callable[[], object] = lambda: None) -> int:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.send_response(200)
                 self.end_headers()
-                self.wfile.write(answer.encode())
+                is_stream = bool(events) and self.path.endswith("/events")
+                self.wfile.write((events if is_stream else answer).encode())
+                if is_stream:
+                    on_events()
 
             def do_POST(self) -> None:
                 self.do_GET()
@@ -112,6 +117,21 @@ def test_a_status_of_another_form_is_reported(ibkr_here, serve, field, value):
     done = ibkr_here("watch", "--attach", f"http://127.0.0.1:{serve(answer)}")
     assert (done.returncode, done.stdout) == (1, "")
     assert "another version of ibkr" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process there")
+def test_events_of_another_form_are_no_news(start, serve):
+    streams = Semaphore(0)
+    forms = ((name, data) for name in ("status", "stats", "gap") for data in ("3", "[]", "{}", '"x"', '{"end": 1}'))
+    events = "".join(f"event: {name}\ndata: {data}\n\n" for name, data in forms)
+    answer = json.dumps(json.loads(STATUS) | {"stats": STATS})
+    watching = start("watch", "--attach", f"http://127.0.0.1:{serve(answer, events, streams.release)}")
+    assert "CONNECTING" in watching.stdout.readline()
+    for _ in range(2):  # the second begins a second after the first was read
+        assert streams.acquire(timeout=20)
+    watching.send_signal(signal.SIGINT)
+    out, err = watching.communicate(timeout=20)
+    assert (watching.returncode, out, err) == (0, "", "")
 
 
 @pytest.mark.parametrize("row", [{}, 3, {"symbol": 1}, {"symbol": "A", "quantity": "x"}])
