@@ -13,6 +13,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -210,11 +211,15 @@ def _read_dotenv() -> Mapping[str, str | None]:
     file = Path(".env")
     if not file.is_file():
         return {}
-    from io import StringIO
+    from dotenv import dotenv_values, parser
 
-    from dotenv import dotenv_values
-
-    return dotenv_values(stream=StringIO(_read(file)))
+    text = _read(file)
+    for line in parser.parse_stream(StringIO(text)):
+        # dotenv_values would leave it out. Lines of other programs may be anything.
+        if line.error and "IBKR_" in line.original.string.upper():
+            cure = "cannot be parsed: write NAME=value, the value with both quotes or without"
+            raise ConfigError(f"line {line.original.line} of .env", "...", cure)
+    return dotenv_values(stream=StringIO(text))
 
 
 def _read(file: Path) -> str:
@@ -232,6 +237,8 @@ def _read(file: Path) -> str:
 
 def _typed(key: str, value: Any, source: str) -> Any:
     """Convert the value to the setting's type where TOML has another type. The settings' classes check the rest."""
+    if key in _TABLES:
+        raise _refused(f"ibkr.{key}", value, f"must be a table, a line [ibkr.{key}] with its settings below it", source)
     if key not in _DEFAULTS and isinstance(value, Mapping):
         raise _refused(f"ibkr.{key}", "...", f"unknown table; {_meant(key, value)}", source)
     if key not in _DEFAULTS:
@@ -260,18 +267,12 @@ def _parsed(key: str, text: str, source: str) -> Any:
     parse, cure = _PARSERS[type(default)]
     try:
         return parse(text)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise _refused(f"ibkr.{key}", text, cure, source) from error
 
 
-def _bool(text: str) -> bool:
-    if text.lower() not in _BOOLS:
-        raise ValueError(text)
-    return _BOOLS[text.lower()]
-
-
 _PARSERS: dict[type, tuple[Callable[[str], Any], str]] = {
-    bool: (_bool, "must be one of 1, 0, true, false, yes, no, on, off"),
+    bool: (lambda text: _BOOLS[text.lower()], "must be one of 1, 0, true, false, yes, no, on, off"),
     int: (int, "must be a whole number"),
     float: (float, "must be a number"),
     str: (str, ""),

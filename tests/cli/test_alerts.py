@@ -73,6 +73,14 @@ def test_a_test_message_reaches_every_receiver(ibkr, receiver, settings):
     assert receiver.beats == ["/beat"]
 
 
+def test_the_most_detailed_log_shows_no_secret(ibkr, receiver, settings):
+    receiver.answers += [200, 500]
+    for _ in range(2):
+        done = ibkr("-vv", "alerts", "test")
+        assert "a-secret-path" not in done.stderr
+        assert " DEBUG " in done.stderr, "other details are there"
+
+
 def test_what_does_not_get_through_is_reported(ibkr, receiver, settings):
     receiver.answers += [500, 404]
     done = ibkr("alerts", "test", "--json")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from ib_async import LimitOrder, Stock
 
 from ibkr import IBConnector, Policy
 from ibkr.journal.halt_file import HaltFile
+from ibkr.journal.journal_schema import migrate
 from ibkr.simulator import Gateway
 from tests.stopwatch import slowness
 
@@ -122,6 +125,15 @@ async def test_halt_stops_a_running_program_and_cancels_all_orders(ibkr, gateway
                 break
 
 
+@pytest.fixture
+def unused(path: Path) -> Path:
+    """A journal that no program uses."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database)
+    return path
+
+
+@pytest.mark.usefixtures("unused")
 def test_halt_without_a_running_program(ibkr, path, stopwatch):
     elapsed = stopwatch()
     done = ibkr("halt", "--json", "--cancel-all", IBKR_JOURNAL=str(path))
@@ -134,6 +146,58 @@ def test_halt_without_a_running_program(ibkr, path, stopwatch):
     assert ibkr("halt", IBKR_JOURNAL=str(path)).returncode == 0
     assert ibkr("resume", IBKR_JOURNAL=str(path)).stdout == "Resumed.\n"
     assert ibkr("resume", IBKR_JOURNAL=str(path)).stdout == "There was no halt.\n"
+
+
+@pytest.mark.parametrize("text", [None, "no database " * 99, "[ibkr]\n"])
+def test_what_is_no_journal_is_not_halted(ibkr_here, path, tmp_path, text):
+    if text is not None:
+        path.write_text(text)
+    before = list(tmp_path.iterdir())
+    for command in ("halt", "resume"):
+        for journal in (path, tmp_path / "none" / "journal.sqlite", tmp_path):
+            done = ibkr_here(command, "--journal", journal)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert f"ibkr {command}: " in done.stderr
+            assert f"journal {journal}" in done.stderr
+    assert list(tmp_path.iterdir()) == before
+
+
+async def test_a_running_program_is_halted_also_if_its_journal_is_damaged(ibkr, trading, path):
+    path.write_text("no database")
+    done = await asyncio.to_thread(ibkr, "halt", "--journal", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    async with asyncio.timeout(5):
+        async for status in trading.changes():
+            if status.halted:
+                break
+    path.unlink()
+    assert (await asyncio.to_thread(ibkr, "resume", "--journal", path)).stdout == "Resumed.\n"
+
+
+@pytest.mark.parametrize("journal", ["~no-such-user/journal.sqlite", "", "/", "a\0b"])
+def test_what_cannot_be_a_path_is_wrong_usage(ibkr_here, tmp_path, journal):
+    (tmp_path / "ibkr.toml").write_text("[ibkr]\njournal = " + json.dumps(journal))
+    for command in ("journal", "halt", "resume", "serve"):
+        if command != "serve" and "\0" not in journal:
+            done = ibkr_here(command, "--journal", journal)
+            assert (done.returncode, "ibkr.journal" in done.stderr) == (2, True), done
+        if journal:
+            done = ibkr_here(command)
+            assert (done.returncode, "ibkr.journal" in done.stderr) == (2, True), done
+
+
+def test_a_halt_file_of_another_form_ends_with_resume(ibkr_here, unused):
+    HaltFile(unused).path.write_text("[" * 100_000)
+    assert "cannot be read" in ibkr_here("journal", "--journal", unused).stdout
+    assert ibkr_here("resume", "--journal", unused).stdout == "Resumed.\n"
+
+
+@pytest.mark.parametrize("holder", ["[" * 100_000, '{"pid": 1e999, "host": "", "since": ""}'])
+async def test_a_holder_of_another_form_is_unknown(ibkr, trading, path, holder):
+    path.with_name("journal.sqlite-holder.json").write_text(holder)
+    done = await asyncio.to_thread(ibkr, "halt", "--journal", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "on an unknown host" in done.stdout
 
 
 def test_what_cannot_be_halted_is_reported(ibkr, path, tmp_path):

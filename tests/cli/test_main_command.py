@@ -1,12 +1,15 @@
 """``ibkr`` itself: help, version, wrong usage, log."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 import ibkr as package
+
+from .conftest import COMMAND
 
 
 def test_without_arguments_it_shows_where_to_begin(ibkr):
@@ -64,6 +67,30 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize(
+    "args", [("explain", "326"), ("explain", "326", "--json"), ("status", "--json", "--port", "1")]
+)
+def test_output_that_cannot_be_written(surroundings, args):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *args], **surroundings, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ibkr: the output cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_error(surroundings):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed:
+        done = subprocess.run(
+            [*COMMAND, "explain", "326", "--json"], **surroundings, stdout=closed, stderr=subprocess.PIPE, timeout=30
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_verbose_logs_to_stderr_with_accounts_masked(ibkr, simulated):

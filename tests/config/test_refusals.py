@@ -23,7 +23,8 @@ def refusal(path=None, **overrides) -> ConfigError:
         ("IBKR_PORT", "74x7", "ibkr.port", "must be a whole number"),
         ("IBKR_PORT", "70000", "ibkr.port", "from 1 to 65535"),
         ("IBKR_PORT", "0", "ibkr.port", "from 1 to 65535"),
-        ("IBKR_CLIENT_ID", "-1", "ibkr.client_id", "0 or greater"),
+        ("IBKR_CLIENT_ID", "-1", "ibkr.client_id", "from 0 to 2147483647"),
+        ("IBKR_CLIENT_ID", "99999999999", "ibkr.client_id", "from 0 to 2147483647"),
         ("IBKR_TIMEOUT", "soon", "ibkr.timeout", "must be a number"),
         ("IBKR_TIMEOUT", "nan", "ibkr.timeout", "must be a number"),
         ("IBKR_TIMEOUT", "inf", "ibkr.timeout", "must be a number"),
@@ -56,7 +57,8 @@ def test_a_variable(cwd, monkeypatch, place, variable, text, key, cure):
         ("gateway.restart_after = -1", "ibkr.gateway.restart_after", "0 or greater"),
         ('gateway.driver = "ibcalpha"', "ibkr.gateway.driver", "must be one of ibc2"),
         ("gateway.drivr = 1", "ibkr.gateway.drivr", "did you mean 'gateway.driver'"),
-        ("gateway = 1", "ibkr.gateway", "unknown setting"),
+        ("gateway = 1", "ibkr.gateway", "must be a table, a line [ibkr.gateway]"),
+        ("fleet = []", "ibkr.fleet", "must be a table, a line [ibkr.fleet]"),
         ('port = "7497"', "ibkr.port", "must be a whole number"),
         ("port = true", "ibkr.port", "must be a whole number"),
         ("port = 7497.0", "ibkr.port", "must be a whole number"),
@@ -188,3 +190,23 @@ def test_any_argument_is_used_or_refused(key, value):
         assert got[key] == tuple(value)
     else:
         assert got[key] == type(got[key])(value)
+
+
+@pytest.mark.parametrize(
+    "line", ['IBKR_PORT="1', "IBKR_PORT 1", "ibkr_port = '1", 'export IBKR_PORT="1" 2', 'A="\nIBKR_PORT=1\nB="2"']
+)
+def test_a_line_of_env_that_cannot_be_parsed(cwd, line):
+    (cwd / ".env").write_text(f"A=1\n{line}\nB=2\n")
+    error = refusal()
+    assert str(error).startswith("line 2 of .env = '...': cannot be parsed")
+
+
+def test_a_line_of_another_program_may_be_anything(cwd):
+    (cwd / ".env").write_text("if OTHER then\nIBKR_PORT=4002\nOTHER='\n")
+    assert load_config().ibkr.port == 4002
+
+
+@pytest.mark.parametrize("variable", ["IBKR_DAILY_RESTART", "IBKR_HOST", "IBKR_GATEWAY_DRIVER", "IBKR_REGION"])
+def test_a_refusal_is_printable(monkeypatch, variable):
+    monkeypatch.setenv(variable, "23:45 \x1b[31m\x07")
+    assert str(refusal()).isprintable()

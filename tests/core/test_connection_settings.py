@@ -52,7 +52,7 @@ def test_accepted(good):
         ("port", 65536, "1 to 65535"),
         ("port", "7497", "whole number"),
         ("port", True, "whole number"),
-        ("client_id", -1, "0 or greater"),
+        ("client_id", -1, "from 0 to 2147483647"),
         ("client_id", 2**31, "whole number"),
         ("client_id", 1.0, "whole number"),
         ("journal", 5, "path of a file"),

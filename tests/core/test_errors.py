@@ -72,3 +72,8 @@ def test_a_host_without_an_address_is_not_told_to_start_tws():
     assert type(error) is errors.GatewayUnreachable
     assert error.advice.startswith("Look for a typing error in ibkr.host")
     assert "TWS" not in str(error)
+
+
+def test_the_text_of_an_error_is_printable():
+    assert str(IbkrError("a\x1b[31mb\nc")) == "a [31mb c"
+    assert str(connect_error(Failure(K.CLOSED, "clo\x07sed"), "a\nb", 0, 1)).startswith("a b: clo sed (closed")

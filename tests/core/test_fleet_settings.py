@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr.core.errors import ConfigError
-from ibkr.core.fleet_settings import Fleet, gateway_token
+from ibkr.core.fleet_settings import Fleet, check_name, gateway_token
 
 SERVERS = "nats://me:secret@10.0.0.1:4222, tls://10.0.0.2:4222"
 
@@ -52,6 +52,12 @@ def test_what_cannot_work_is_refused(wrong):
         Fleet(**wrong)
     assert refused.value.key.startswith("ibkr.fleet.")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["", "*", ">", "a.b", "two words", 'a"', "-a"])
+def test_a_name_is_one_word(name):
+    with pytest.raises(ConfigError, match=r"ibkr\.fleet\.name"):
+        check_name(name)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ibkr.fleet.nats_server import NatsServer
+from tests.cli.conftest import ibkr_here  # noqa: F401 - a fixture
 
 COMMAND = [sys.executable, "-P", "-m", "ibkr"]
 PAGE = Path(__file__).parents[2] / "docs" / "fleet.md"
@@ -92,6 +93,28 @@ def test_servers_that_are_not_there(ibkr: Ibkr) -> None:
 def test_what_a_name_may_do_is_printed(ibkr: Ibkr) -> None:
     allowed = json.loads(ibkr("fleet", "permissions", "alpha").stdout)
     assert "$KV.ibkr_leases.*.alpha.*" in allowed["publish"]["allow"]
+
+
+@pytest.mark.parametrize("command", ["permissions", "hand-over", "forget"])
+@pytest.mark.parametrize("name", ["*", ">", "a.b", ""])
+def test_a_name_for_many_programs_is_refused(
+    ibkr_here: Ibkr,  # noqa: F811
+    server: NatsServer,
+    command: str,
+    name: str,
+) -> None:
+    more = () if command == "permissions" else ("--servers", server.url)
+    done = ibkr_here("fleet", command, name, *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ibkr.fleet.name" in done.stderr
+
+
+def test_a_folder_that_cannot_be_used(ibkr_here: Ibkr, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", "~no-such-user/data"):
+        done = ibkr_here("fleet", "up", "--listen", 0, "--data", folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("ibkr fleet up: ")
 
 
 @pytest.fixture

@@ -193,7 +193,12 @@ async def test_rows_that_nobody_can_read(make: Make, look: Look) -> None:
     await first.connect_async()
     await first.wait_ready_async(5)
     await first.disconnect_async()
-    for spoil in ("UPDATE positions SET row = '{}'", "UPDATE facts SET value = '7' WHERE name = 'until'"):
+    deep = "[" * 100_000
+    for spoil in (
+        "UPDATE positions SET row = '{}'",
+        *(f"INSERT INTO positions VALUES ('DU1234567', 1, '{row}')" for row in ("7", deep)),
+        "UPDATE facts SET value = '7' WHERE name = 'until'",
+    ):
         look(spoil)
         second = make()
         await second.connect_async()

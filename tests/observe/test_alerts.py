@@ -35,6 +35,15 @@ def sink(receiver, now):
     return AlertSink(receiver.url, AlertSettings(), clock=lambda: now[0])
 
 
+def test_a_program_that_logs_everything_logs_no_secret(sink, receiver, caplog):
+    caplog.set_level("DEBUG")
+    assert sink.send(Alert(AlertKind.TEST, "a test", ""))
+    receiver.answers += [500]
+    assert not sink.send(Alert(AlertKind.TEST, "a test", ""))
+    assert caplog.records
+    assert "a-secret-path" not in caplog.text
+
+
 def test_an_outage_its_end_and_what_else_there_is_to_tell(at, sink, receiver, now, tell):
     gateway = GatewayStatus(GatewayState.LOGIN_FAILED, at(0, S.READY).since, alert="the login failed for DU1234567")
     story = [

@@ -127,6 +127,23 @@ def test_what_cannot_be(ibkr, words, code, said):  # noqa: F811
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["show", "stats", "compare"])
+def test_a_recording_moves_no_cursor(tmp_path, command):
+    bell = "x\x07"
+    header = {"ibkr_recording": 1, "server_version": 178, "client_versions": [157, 178], "is_private": False}
+    lines = [header | dict.fromkeys(("started", "program", "connection_time"), bell)]
+    lines += [
+        {"t": 1, "from": side, "name": bell, "fields": {bell: bell}, "frame": None} for side in ("client", "gateway")
+    ]
+    path = tmp_path / f"{bell}{SUFFIX}"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (*lines, {"t": 400, "end": bell})))
+    done = CliRunner().invoke(app, ["recording", command, str(path)])
+    assert (done.exit_code, bell in done.output) == (0, False)
+    path.write_text("")
+    done = CliRunner().invoke(app, ["recording", command, str(path)])
+    assert (done.exit_code, bell in done.output) == (2, False)
+
+
 @pytest.mark.parametrize("option", ["--listen", "--control"])
 def test_a_port_that_is_taken(ibkr, option):  # noqa: F811
     with socket.create_server(("127.0.0.1", 0)) as taken:

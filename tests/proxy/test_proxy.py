@@ -33,6 +33,12 @@ async def pair(plain, new_proxy, connect):
     return proxy, client, await plain.next()
 
 
+async def test_a_gateway_whose_host_cannot_be(connect):
+    async with Proxy("a..b", 4002) as proxy:
+        client = await connect(proxy.port)
+        assert await client.read_to_end() == b""
+
+
 def kinds_of_bytes():
     """Conversations that follow the API, that do not, and that do in part."""
     rng = random.Random(7)

@@ -6,7 +6,10 @@ or configuration.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -16,9 +19,24 @@ def main() -> None:
         from ibkr.core.errors import ConfigError
 
         try:
-            app(prog_name="ibkr")
+            try:
+                app(prog_name="ibkr")
+            finally:
+                print(end="", flush=True)
         except ConfigError as error:
             print(f"ibkr: {error}", file=sys.stderr)
             sys.exit(2)
+        except OSError as error:
+            _end_without_output(error)
     except KeyboardInterrupt:  # during the imports; a running command handles it itself
         sys.exit(130)
+
+
+def _end_without_output(error: OSError) -> NoReturn:
+    """End with exit code 1 if stdout is full, or nobody reads it. Raises any other error again."""
+    if error.errno not in (errno.ENOSPC, errno.EPIPE):
+        raise error
+    if error.errno == errno.ENOSPC:
+        print(f"ibkr: the output cannot be written: {error.strerror}", file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+    sys.exit(1)

@@ -71,11 +71,18 @@ def read_token(file: Path | None) -> str:
     """
     from_environment = os.environ.pop("IBKR_HTTP_TOKEN", "").strip()  # programs that we start must not inherit it
     if file is None:
-        return from_environment
+        return _checked(from_environment, "IBKR_HTTP_TOKEN", "***")
     try:
         token = file.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("--token-file", str(file), f"cannot be read: {error}") from error
     if not token:
         raise ConfigError("--token-file", str(file), "is empty")
+    return _checked(token, "--token-file", str(file))
+
+
+def _checked(token: str, key: str, value: str) -> str:
+    """Return the token. Raises ``ConfigError`` if it cannot be in the header of a request."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(key, value, "must be of printable ASCII characters, without spaces")
     return token

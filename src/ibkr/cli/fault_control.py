@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ibkr.core.serialization import sanitize_text
+
 if TYPE_CHECKING:
     from ibkr.simulator import Fault
 
@@ -48,14 +50,16 @@ def fault(
     port = control or given_before or _DEFAULT_PORT
     try:
         answer = _post(port, f"/faults/{name}", {"args": _parse_arguments(context, args or [])})
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        typer.echo(f"{command} fault: no control port at {_HOST}:{port}: {error}", err=True)
+        text = f"done: {answer['done']}" if answer["ok"] else str(answer["error"])
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
+        reason = error if isinstance(error, OSError) else "another program answers there"
+        typer.echo(f"{command} fault: no control port at {_HOST}:{port}: {reason}", err=True)
         typer.echo(f"Start it with a control port, or name another port: {command} --control {port}", err=True)
         raise typer.Exit(1) from error
     if not answer["ok"]:
-        typer.echo(f"{command} fault: {answer['error']}", err=True)
+        typer.echo(f"{command} fault: {sanitize_text(text)}", err=True)
         raise typer.Exit(2)
-    typer.echo(f"done: {answer['done']}")
+    typer.echo(sanitize_text(text))
 
 
 def _parse_arguments(context: typer.Context, words: list[str]) -> list[str] | dict[str, str]:
@@ -112,12 +116,11 @@ def print_rows(rows: list[dict[str, str]], *, as_json: bool) -> None:
     Console(markup=False, highlight=False).print(table)
 
 
-def _post(port: int, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _post(port: int, path: str, body: dict[str, Any]) -> Any:
     # Not urllib: it would send this to an HTTP proxy that the environment names.
     connection = http.client.HTTPConnection(_HOST, port, timeout=_TIMEOUT)
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
-        return answer
+        return json.loads(connection.getresponse().read())
     finally:
         connection.close()

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ibkr.cli.cli_options import ConfigOption, JsonOption, parse_address
+from ibkr.core.serialization import to_json, to_printable
 
 if TYPE_CHECKING:
     from ibkr.core.fleet_settings import Fleet
@@ -60,10 +61,10 @@ def up(
     """
     from ibkr.fleet.nats_server import NatsServer, NatsServerError
 
-    server = NatsServer(folder.expanduser().absolute(), *parse_address(listen, "--listen"))
     try:
+        server = NatsServer(folder.expanduser().absolute(), *parse_address(listen, "--listen"))
         url = server.start()
-    except NatsServerError as error:
+    except (NatsServerError, RuntimeError) as error:  # RuntimeError: "~" and a user that does not exist
         typer.echo(f"ibkr fleet up: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -139,10 +140,10 @@ def hand_over(
 
     answers = _with_store(config, servers, lambda store: administration.hand_over(store, name, gateway))
     if as_json:
-        print(json.dumps([{"gateway": where, "ok": not words, "words": words} for where, words in answers]))
+        print(to_json([{"gateway": where, "ok": not words, "words": words} for where, words in answers]))
     else:
         for where, words in answers:
-            print(f"{name} at {where}: {words or 'hands over'}")
+            print(to_printable(f"{name} at {where}: {words or 'hands over'}"))
     if not answers:
         typer.echo(f"ibkr fleet hand-over: no program with the name {name} leads", err=True)
     if not answers or any(words for _, words in answers):

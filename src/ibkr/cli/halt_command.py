@@ -54,7 +54,7 @@ def halt(
     global cancel as soon as it has a session.
 
     Exit code 0 if the halt is in force and, if requested, all orders are
-    cancelled. 1 if the cancel is still to be sent.
+    cancelled. 1 if the cancel is still to be sent, or nothing is halted.
     """
     # Over 40 lines because typer makes the command line from the signature.
     if fleet:
@@ -100,10 +100,13 @@ def resume(
         _call_page(url, "resume", token_file, {}, as_json=as_json)
         return
     from ibkr.journal.halt_file import HaltFile
+    from ibkr.journal.journal_reader import check_in_use_or_valid
 
     path, _ = find_journal(file, config)
     with _file_errors("resume"):
         was_halted = HaltFile(path).read() is not None
+        if not was_halted:
+            check_in_use_or_valid(path)
         HaltFile(path).remove()
     text = "Resumed." if was_halted else "There was no halt."
     _print_result(text, {"halted": False, "was_halted": was_halted}, as_json=as_json)
@@ -113,7 +116,9 @@ def _halt(path: Path, reason: str, *, cancel_all: bool) -> tuple[LockHolder | No
     """Return the program that uses the journal, and whether the global cancel is still to be sent."""
     from ibkr.journal.halt_file import HaltFile, new_halt
     from ibkr.journal.journal_lock import holder_of
+    from ibkr.journal.journal_reader import check_in_use_or_valid
 
+    check_in_use_or_valid(path)
     halt_file = HaltFile(path)
     by = f"{getpass.getuser()} on {socket.gethostname()}, by ibkr halt"
     halt_file.write(new_halt(reason, by, cancel_all=cancel_all))
@@ -137,9 +142,11 @@ def _file_errors(command: str) -> Iterator[None]:
     """Turn errors of the journal's files into a message and exit code 1."""
     import sqlite3  # most commands do not need it
 
+    from ibkr.core.errors import JournalError
+
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, JournalError) as error:
         typer.echo(f"ibkr {command}: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -152,14 +159,12 @@ def _call_page(url: str, name: str, token_file: Path | None, body: dict[str, Any
 
     client = WebClient(url, read_token(token_file), option="--url")
     try:
-        answer = client.call(name, "POST", body)
+        answer = client.command(name, body)
     except (OSError, HTTPException, WebApiError) as error:
         text = error if isinstance(error, WebApiError) else f"nothing answers at {client.url}: {error}"
         typer.echo(f"ibkr {name}: {text}", err=True)
-        typer.echo(f"Nothing changed. Check the URL, or use the journal: ibkr {name} --journal FILE", err=True)
+        typer.echo(f"It is not confirmed. Check the URL, or use the journal: ibkr {name} --journal FILE", err=True)
         raise typer.Exit(1) from error
-    if not isinstance(answer, dict):
-        answer = {"message": answer}
     _print_result(sanitize_text(str(answer.get("message", "done"))), answer, as_json=as_json)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import shlex
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ibkr.core.errors import ConfigError
+from ibkr.core.serialization import to_printable
 from ibkr.observe.log_filter import PrintableFormatter
 
 if TYPE_CHECKING:
@@ -32,14 +35,15 @@ def call_on_stop(stop: Callable[[], object]) -> None:
 
 
 def run_server(
-    server: AbstractAsyncContextManager[Any], on_started: Callable[[], None], failure_text: Callable[[OSError], str]
+    server: AbstractAsyncContextManager[Any], on_started: Callable[[], None], failure: str, cure: str
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM.
 
     Args:
         server: Listens inside its ``async with`` block.
         on_started: Called in the event loop once the server listens.
-        failure_text: Says why the server cannot start, and what to do. It is printed, and the exit code is 1.
+        failure: What to print if the server cannot start. The exit code is then 1.
+        cure: What to do if it cannot use the port.
     """
 
     async def run() -> None:
@@ -54,9 +58,21 @@ def run_server(
         asyncio.run(run())
     except KeyboardInterrupt:
         pass
-    except OSError as error:
-        typer.echo(failure_text(error), err=True)
+    except CANNOT_LISTEN as error:
+        typer.echo(f"{to_printable(failure)}: {why_not_listening(error, cure)}", err=True)
         raise typer.Exit(1) from error
+
+
+CANNOT_LISTEN = (OSError, UnicodeError)
+"""What a server raises if it cannot listen at its address. Python reports some impossible names as UnicodeError."""
+
+
+def why_not_listening(error: Exception, cure: str) -> str:
+    """Return why a server cannot listen, and what to do: ``cure``, unless the address is wrong."""
+    is_unknown = isinstance(error, (socket.gaierror, UnicodeError))
+    if is_unknown or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        cure = "This machine does not have that address: use one of its own, such as 127.0.0.1."
+    return f"{getattr(error, 'strerror', None) or error}\n{cure}"
 
 
 def log_to_stderr(logger_name: str, level: int = logging.INFO) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ibkr.proxy import Proxy
 
 _RECORDING = "Recordings"
+_PORT_CURE = (
+    "Another program uses that port, or you may not use the port or the directory: choose others (--listen, --control,"
+    " --record)."
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -87,7 +91,8 @@ def proxy(
     except ValueError as error:
         raise typer.BadParameter(str(error), context, param_hint="--show") from None
     log_to_stderr("ibkr.proxy")
-    run_server(server, partial(_print_address, server, as_json=as_json), partial(_failure_text, server))
+    show_address = partial(_print_address, server, as_json=as_json)
+    run_server(server, show_address, f"ibkr proxy: cannot start ({server!r})", _PORT_CURE)
 
 
 app.command(context_settings={"ignore_unknown_options": True})(fault)
@@ -111,11 +116,3 @@ def _print_address(server: Proxy, *, as_json: bool) -> None:
     print(f"Proxy listens on {server.host}:{server.port}, for the gateway at {host}:{port}", flush=True)
     if server.control_port is not None:
         print(f"Control port on http://127.0.0.1:{server.control_port}", flush=True)
-
-
-def _failure_text(server: Proxy, error: OSError) -> str:
-    return (
-        f"ibkr proxy: cannot start: {error.strerror or error} ({server!r})\n"
-        "Another program uses that port, or you may not use the port or the directory: choose others (--listen,"
-        " --control, --record)."
-    )

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ibkr.cli.cli_options import JsonOption
 from ibkr.cli.long_running import log_to_stderr, run_server
+from ibkr.core.serialization import to_printable
 
 if TYPE_CHECKING:
     from ibkr.proxy import Recording
@@ -54,7 +55,7 @@ def show(
             typer.echo(json.dumps({"t": entry.at, "from": side, "name": entry.name, "fields": entry.fields}))
         else:
             arrow = "->" if entry.is_request else "<-"
-            typer.echo(f"{entry.at:10.3f} {arrow} {message_line(entry.name, entry.fields)}")
+            _echo(f"{entry.at:10.3f} {arrow} {message_line(entry.name, entry.fields)}")
 
 
 @app.command()
@@ -69,8 +70,8 @@ def stats(file: FileArgument, as_json: JsonOption = False) -> None:
         return
     header = recording.header
     rate = f"{found['messages_per_second']} messages per second, at most {found['busiest_second']}"
-    typer.echo(f"{header.started}, version {header.server_version}, {found['duration_s']} s, {rate}")
-    typer.echo(recording.end or "the recording has no end: it was cut off")
+    _echo(f"{header.started}, version {header.server_version}, {found['duration_s']} s, {rate}")
+    _echo(recording.end or "the recording has no end: it was cut off")
     for title in ("requests", "messages", "errors"):
         _table(title, ("name", "count"), list(found[title].items()))
     rows = [
@@ -106,7 +107,7 @@ def compare(file: FileArgument, as_json: JsonOption = False) -> None:
         for found in comparison.differences:
             excuse = f" ({found.excuse})" if found.excuse else ""
             times = f" x{found.times}" if found.times > 1 else ""
-            typer.echo(f"{found.request}, {found.message}, {found.kind}: {found.text}{times}{excuse}")
+            _echo(f"{found.request}, {found.message}, {found.kind}: {found.text}{times}{excuse}")
         excused = len(comparison.differences) - len(comparison.unexcused)
         typer.echo(
             f"{comparison.asked} requests: {len(comparison.unexcused)} differences,"
@@ -142,13 +143,8 @@ def replay(
         else:
             print(f"Replay of {recording.path.name} listens on {server.host}:{server.port}", flush=True)
 
-    def failure_text(error: OSError) -> str:
-        return (
-            f"ibkr replay: cannot listen on {host}:{port}: {error.strerror or error}\n"
-            "Another program uses that port, or you may not use it: choose another port (--port)."
-        )
-
-    run_server(server, print_address, failure_text)
+    cure = "Another program uses that port, or you may not use it: choose another port (--port)."
+    run_server(server, print_address, f"ibkr replay: cannot listen on {host}:{port}", cure)
 
 
 def _read(file: Path) -> Recording:
@@ -158,8 +154,13 @@ def _read(file: Path) -> Recording:
     try:
         return Recording.read(file)
     except (RecordingError, OSError) as error:
-        typer.echo(f"ibkr: {error}", err=True)
+        _echo(f"ibkr: {error}", err=True)
         raise typer.Exit(2) from error
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    """Print text from a recording without control characters."""
+    typer.echo(to_printable(text), err=err)
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[Any]) -> None:
@@ -169,5 +170,5 @@ def _table(title: str, columns: tuple[str, ...], rows: list[Any]) -> None:
     for column in columns:
         table.add_column(column, justify="left" if column in ("name", "request") else "right")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(to_printable(str(each)) for each in row))
     Console(markup=False, highlight=False).print(table)

@@ -22,7 +22,7 @@ from ibkr.cli.cli_options import (
     parse_address,
     read_token,
 )
-from ibkr.cli.long_running import call_on_stop, make_command_sink
+from ibkr.cli.long_running import CANNOT_LISTEN, call_on_stop, make_command_sink, why_not_listening
 from ibkr.core.errors import ConnectError
 from ibkr.core.extras import install_hint
 
@@ -188,13 +188,10 @@ def _serve_page(connector: IBConnector, settings: WebSettings, history: Path | N
 
     try:
         return serve_in_thread(connector, settings, history, **options)
-    except OSError as error:
-        typer.echo(
-            f"ibkr serve: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}\n"
-            "Another program uses that port (another ibkr serve?), or this machine does not have that address: choose"
-            " another port with --http.",
-            err=True,
-        )
+    except CANNOT_LISTEN as error:
+        cure = "Another program uses that port (another ibkr serve?): choose another port with --http."
+        reason = why_not_listening(error, cure)
+        typer.echo(f"ibkr serve: cannot listen on {settings.host}:{settings.port}: {reason}", err=True)
         raise typer.Exit(1) from error
 
 
@@ -206,8 +203,9 @@ def _halt_file(config: Path | None) -> HaltFile | None:
     if not path:
         return None
     from ibkr.journal.halt_file import HaltFile
+    from ibkr.journal.journal_path import journal_path
 
-    return HaltFile(Path(path).expanduser().absolute())
+    return HaltFile(journal_path(path))
 
 
 def _print_url(page: ServedPage, connector: IBConnector, *, as_json: bool) -> None:

@@ -70,7 +70,7 @@ class SidePanels:
     height: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        panels = self._panels()
+        panels = self.panels()
         needs = [1 + max(1, len(table.rows)) for _, table in panels]
         lines: list[list[Segment]] = []
         for number, (title, table) in enumerate(panels):
@@ -87,7 +87,8 @@ class SidePanels:
             yield from line
             yield Segment.line()
 
-    def _panels(self) -> list[tuple[str, Table]]:
+    def panels(self) -> list[tuple[str, Table]]:
+        """Return the panels, each with its title. Raises an error if a row has another form."""
         details = self.details
         return [
             (f"Subscriptions: {len(details.subscriptions)}", _table(map(_subscription, details.subscriptions))),

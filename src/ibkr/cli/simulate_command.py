@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,10 @@ from ibkr.simulator.shared_state import MAX_VERSION
 
 _LIMITS = "Its properties"
 _OWN = "the package's own"
+_PORT_CURE = (
+    "Another program uses that port (TWS, or another simulator?), or you may not use it: close that program, or choose"
+    " another port."
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -141,7 +144,7 @@ def simulate(
             gateway.play(played, speed)
 
     ports = f"{host}:{port}" + ("" if control is None else f" and {control}")
-    run_server(gateway, on_started, partial(_failure_text, ports))
+    run_server(gateway, on_started, f"ibkr simulate: cannot listen on {ports}", _PORT_CURE)
 
 
 app.command(context_settings={"ignore_unknown_options": True})(fault)  # clock_off -30
@@ -169,11 +172,3 @@ def _print_address(gateway: Gateway, *, as_json: bool) -> None:
     print(f"Simulated gateway listens on {gateway.host}:{gateway.port}", flush=True)
     if gateway.control_port is not None:
         print(f"Control port on http://127.0.0.1:{gateway.control_port}", flush=True)
-
-
-def _failure_text(ports: str, error: OSError) -> str:
-    return (
-        f"ibkr simulate: cannot listen on {ports}: {error.strerror or error}\n"
-        "Another program uses that port (TWS, or another simulator?), or you may not use it: close that program, or"
-        " choose another port."
-    )

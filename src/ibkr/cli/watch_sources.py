@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import http.client
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from ibkr.cli.long_running import call_on_stop
-from ibkr.cli.side_panels import Details
+from ibkr.cli.side_panels import Details, SidePanels
 from ibkr.cli.web_client import WebApiError, WebClient
 from ibkr.config import Config
 from ibkr.connector import IBConnector
@@ -118,7 +118,8 @@ class AttachedProgram:
         self._loop = asyncio.get_running_loop()
         first = await asyncio.to_thread(self.client.call, "status")
         self._set_status(first)
-        self.stats = stats_from_json(first["stats"])
+        with _as_expected():
+            self.stats = stats_from_json(first["stats"])
         call_on_stop(lambda: self.updates.put_nowait(None))
         for work in (self._follow_events, self._poll_details):
             threading.Thread(target=work, name="ibkr watch", daemon=True).start()
@@ -135,7 +136,7 @@ class AttachedProgram:
 
     def _send_reconnect(self) -> None:
         try:
-            self.client.call("reconnect", "POST")
+            self.client.command("reconnect")
         except _NO_CONNECTION as error:
             self._call_in_loop(self._set_trouble, str(error))
 
@@ -152,10 +153,9 @@ class AttachedProgram:
     def _poll_details(self) -> None:
         while not self._stopping.is_set():
             # The event stream reports a failure, too, with the reason.
-            with suppress(*_NO_CONNECTION, KeyError):
-                details, messages = self.client.call("details"), self.client.call("messages")
-                rows = {name: details[name]["rows"] for name in ("subscriptions", "orders", "positions")}
-                self._call_in_loop(self._set_details, Details(**rows, messages=messages["messages"]))
+            with suppress(*_NO_CONNECTION):
+                details = details_from_json(self.client.call("details"), self.client.call("messages"))
+                self._call_in_loop(self._set_details, details)
             self._stopping.wait(_DETAILS_EVERY)
 
     def _call_in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -174,10 +174,17 @@ class AttachedProgram:
 
     def _on_event(self, name: str, data: Any) -> None:
         self.trouble = ""
+        try:
+            self._take_event(name, data)
+        except WebApiError as error:
+            self._set_trouble(str(error))
+
+    def _take_event(self, name: str, data: Any) -> None:
         if name == "status":
             self._set_status(data)
         elif name == "stats":
-            new_round_trips = [seconds for _, seconds in data["new_round_trips"]]
+            with _as_expected():
+                new_round_trips = [float(seconds) for _, seconds in data["new_round_trips"]]
             self.stats = stats_from_json(data, self.stats.round_trips, new_round_trips)
         elif name == "gap":
             self.gap_text = _gap_text(data)
@@ -192,9 +199,18 @@ class AttachedProgram:
 WatchSource: TypeAlias = OwnConnection | AttachedProgram
 
 
+@contextmanager
+def _as_expected() -> Iterator[None]:
+    """Raise ``WebApiError`` if data from the page has another form."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise WebApiError(f"its answer cannot be read; is it another version of ibkr? ({error!r})") from error
+
+
 def status_from_json(data: dict[str, Any]) -> Status:
     """Return the status from its JSON types. Raises ``WebApiError`` if its version differs too much."""
-    try:
+    with _as_expected():
         return Status(
             ConnectionState(data["state"]),
             sanitize_text(data["reason"]),
@@ -204,50 +220,56 @@ def status_from_json(data: dict[str, Any]) -> Status:
             sanitize_text(data["may_trade_reason"]),
             data["is_connected"],
             sanitize_text(data["endpoint"]),
-            data["client_id"],
+            int(data["client_id"]),
             server_version=data["server_version"],
             accounts=tuple(map(sanitize_text, data["accounts"])),
             read_only=data["read_only"],
             session=SessionState(data["session"]),
             upstream=UpstreamState(data["upstream"]),
             farms={sanitize_text(name): FarmState(state) for name, state in data["farms"].items()},
-            attempt=data["attempt"],
+            attempt=int(data["attempt"]),
             next_retry_at=_time(data["next_retry_at"]) if data["next_retry_at"] else None,
-            outages=data["outages"],
+            outages=int(data["outages"]),
             last_error=sanitize_text(data["last_error"]),
             halted=sanitize_text(data.get("halted", "")),
             alert=sanitize_text(data.get("alert", "")),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise WebApiError(f"its status cannot be read; is it another version of ibkr? ({error!r})") from error
+
+
+def details_from_json(details: Any, messages: Any) -> Details:
+    """Return the rows of the panels from their JSON types. Raises ``WebApiError`` if they cannot be shown."""
+    with _as_expected():
+        rows = {name: details[name]["rows"] for name in ("subscriptions", "orders", "positions")}
+        found = Details(**rows, messages=messages["messages"])
+        SidePanels(found, 0).panels()
+        return found
 
 
 def stats_from_json(data: dict[str, Any], before: tuple[float, ...] = (), new: list[float] | None = None) -> Stats:
-    """Return the stats from their JSON types.
+    """Return the stats from their JSON types. Raises ``WebApiError`` if its version differs too much.
 
     Args:
         data: The JSON types.
         before: The round trips that are already known, in seconds.
         new: The new round trips, in seconds. If ``None``, the last round trip in ``data`` is the only new one.
     """
-    if new is None:
-        new = [data["round_trip"]] if data["round_trip"] else []
-    return Stats(
-        _time(data["as_of"]),
-        subscriptions=SubscriptionCounts(**data["subscriptions"]),
-        bytes_in=data["bytes_in"],
-        bytes_out=data["bytes_out"],
-        messages_in=data["messages_in"],
-        messages_out=data["messages_out"],
-        probes=data["probes"],
-        round_trips=(*before, *new)[-120:],
-        loop_stalls=data["loop_stalls"],
-    )
+    counts = ("bytes_in", "bytes_out", "messages_in", "messages_out", "probes", "loop_stalls")
+    with _as_expected():
+        if new is None:
+            new = [float(data["round_trip"])] if data["round_trip"] else []
+        return Stats(
+            _time(data["as_of"]),
+            subscriptions=SubscriptionCounts(**{name: int(each) for name, each in data["subscriptions"].items()}),
+            round_trips=(*before, *new)[-120:],
+            **{name: int(data[name]) for name in counts},
+        )
 
 
 def _gap_text(data: dict[str, Any]) -> str:
-    found = [f"{len(rows)} {name.replace('_', ' ')}" for name, rows in data.items() if isinstance(rows, list) and rows]
-    return f"{_time(data['end']).astimezone():%H:%M:%S}, of {data['seconds']:.1f} s: {', '.join(found) or 'no change'}"
+    with _as_expected():
+        lists = {name: rows for name, rows in data.items() if isinstance(rows, list) and rows}
+        found = ", ".join(f"{len(rows)} {name.replace('_', ' ')}" for name, rows in lists.items())
+        return f"{_time(data['end']).astimezone():%H:%M:%S}, of {data['seconds']:.1f} s: {found or 'no change'}"
 
 
 def _time(text: str) -> datetime:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ibkr.core.errors import ConfigError
-from ibkr.core.serialization import sanitize_text
+from ibkr.core.serialization import sanitize_text, to_jsonable
 
 _TIMEOUT = 10.0
 _MAX_SIZE = 4 * 1024 * 1024
@@ -32,11 +32,15 @@ class WebClient:
     """
 
     def __init__(self, url: str, token: str = "", *, option: str = "--attach") -> None:
+        shown = "***" if "@" in url else url  # it may contain a password
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
             self._host, self._port = parts.hostname or "", parts.port
+            self._host.encode("idna")  # as http.client does
         except ValueError as error:
-            raise ConfigError(option, url, f"is not a URL: {error}") from error
+            raise ConfigError(option, shown, f"is not a URL: {error}") from error
+        if "@" in parts.netloc:
+            raise ConfigError(option, shown, "must be without a user and password: the page has a token (--token-file)")
         if parts.scheme not in ("http", "https") or not self._host:
             raise ConfigError(option, url, "must be the URL of the page, such as http://127.0.0.1:8080/")
         number = parse_qs(parts.query).get("connector", [""])[0]
@@ -57,11 +61,21 @@ class WebClient:
         connection = self._connect()
         try:
             answer = self._request(connection, name, method, body)
-            return json.loads(answer.read(_MAX_SIZE))
+            return _parsed(answer.read(_MAX_SIZE))
         except ValueError as error:
             raise WebApiError(f"{self.url} does not answer in JSON: it is not ibkr serve") from error
         finally:
             connection.close()
+
+    def command(self, name: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Let the program do something, and return its answer.
+
+        Raises as ``call`` does, and ``WebApiError`` if the answer does not confirm it.
+        """
+        answer = self.call(name, "POST", body)
+        if not isinstance(answer, dict) or answer.get("ok") is not True:
+            raise WebApiError(f"{self.url} does not confirm it: it is not ibkr serve")
+        return answer
 
     def read_events(self, on_event: Callable[[str, Any], None]) -> None:
         """Call ``on_event`` with the name and data of each event, until the stream ends. Raises as ``call`` does."""
@@ -74,7 +88,7 @@ class WebClient:
                 if line.startswith("event: "):
                     name = line[7:]
                 elif line.startswith("data: "):
-                    on_event(name, json.loads(line[6:]))
+                    on_event(name, _parsed(line[6:]))
         except ValueError as error:
             raise WebApiError(f"{self.url} sends an event that this version cannot read: {error}") from error
         finally:
@@ -96,3 +110,11 @@ class WebClient:
             text = sanitize_text(answer.read(2000).decode(errors="replace"))
             raise WebApiError(f"{self.url} answers {answer.status}: {text}")
         return answer
+
+
+def _parsed(raw: str | bytes) -> Any:
+    """Return JSON from outside as JSON types whose text is printable. Raises ``ValueError``."""
+    try:
+        return to_jsonable(json.loads(raw))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

@@ -43,7 +43,8 @@ class ConnectionSettings(ValidatedRecord):
         if not _is_whole(self.port) or not 1 <= self.port <= 65535:
             raise ConfigError("ibkr.port", self.port, "must be a whole number from 1 to 65535")
         if not _is_whole(self.client_id) or not 0 <= self.client_id <= LARGEST_CLIENT_ID:
-            raise ConfigError("ibkr.client_id", self.client_id, "must be a whole number, 0 or greater")
+            cure = f"must be a whole number from 0 to {LARGEST_CLIENT_ID}"
+            raise ConfigError("ibkr.client_id", self.client_id, cure)
         if not _is_number(self.timeout) or not 0 < self.timeout < math.inf:
             raise ConfigError("ibkr.timeout", self.timeout, "must be a number of seconds greater than 0")
         if not isinstance(self.journal, str):

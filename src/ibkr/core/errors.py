@@ -23,13 +23,17 @@ from typing import TYPE_CHECKING
 
 from ibkr.core.attempt_failure import Failure as Failure
 from ibkr.core.attempt_failure import FailureKind as FailureKind
+from ibkr.core.serialization import to_printable
 
 if TYPE_CHECKING:
     from ibkr.core.status import Status
 
 
 class IbkrError(Exception):
-    """The base class of all errors of this package."""
+    """The base class of all errors of this package. The text of each is on one line, without control characters."""
+
+    def __str__(self) -> str:
+        return to_printable(super().__str__())
 
 
 class ConfigError(IbkrError, ValueError):

@@ -69,9 +69,7 @@ class Fleet(ValidatedRecord):
                 # A URL may contain a password.
                 cure = "must be URLs that begin with nats:// or tls://, separated by commas"
                 raise ConfigError("ibkr.fleet.servers", "***", cure)
-        if not _WORD.fullmatch(self.name):
-            cure = "must be set, one word of letters, digits, - and _, such as mean-reversion"
-            raise ConfigError("ibkr.fleet.name", self.name, cure)
+        check_name(self.name)
         if self.gateway and not _WORD.fullmatch(self.gateway):
             raise ConfigError("ibkr.fleet.gateway", self.gateway, "must be one word of letters, digits, - and _")
 
@@ -97,6 +95,13 @@ class Fleet(ValidatedRecord):
             if 1 <= first <= last <= LARGEST_CLIENT_ID:
                 return range(first, last + 1)
         raise ConfigError("ibkr.fleet.client_ids", self.client_ids, "must be the first and the last id, like '100-199'")
+
+
+def check_name(name: str) -> None:
+    """Raise ``ConfigError`` if a program cannot have this name. In a NATS subject, ``*`` would be all programs."""
+    if not _WORD.fullmatch(name):
+        cure = "must be set, one word of letters, digits, - and _, such as mean-reversion"
+        raise ConfigError("ibkr.fleet.name", name, cure)
 
 
 def gateway_token(fleet: Fleet, host: str, port: int, this_machine: str) -> str:

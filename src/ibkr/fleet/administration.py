@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import nats.errors
 
-from ibkr.core.errors import FleetError
-from ibkr.core.fleet_settings import Fleet
+from ibkr.core.errors import FleetError, IbkrError
+from ibkr.core.fleet_settings import Fleet, check_name
 from ibkr.fleet.board import Board
 from ibkr.fleet.nats_store import (
     NATS_FAILURES,
@@ -31,7 +31,9 @@ _TIMEOUT = 5.0
 
 
 async def with_store(fleet: Fleet, work: Callable[[FleetStore], Awaitable[T]]) -> T:
-    """Run ``work`` on the fleet's data and return its result. Raises ``FleetError`` if no server answers."""
+    """Run ``work`` on the fleet's data and return its result. Raises ``FleetError`` if no server answers, and what
+    ``work`` raises.
+    """
     trouble = ["no answer"]
     try:
         async with asyncio.timeout(_TIMEOUT):
@@ -40,7 +42,7 @@ async def with_store(fleet: Fleet, work: Callable[[FleetStore], Awaitable[T]]) -
                 return await work(await open_store(client, fleet))
             finally:
                 await client.close()
-    except FleetError:
+    except IbkrError:
         raise
     except NATS_FAILURES as error:
         words = trouble[-1] if isinstance(error, TimeoutError) else error_text(error)
@@ -82,7 +84,11 @@ async def hand_over(store: FleetStore, name: str, gateway: str) -> list[tuple[st
 
     Returns:
         For each gateway its name, and why the leader does not hand over, or an empty text if the leader hands over.
+
+    Raises:
+        ConfigError: No program can have this name.
     """
+    check_name(name)
     answers = []
     for key, entry in (await read_entries(store.leases, f"{gateway or '*'}.{name}.0")).items():
         if decode_entry(entry) is not None:
@@ -98,11 +104,18 @@ async def _request_hand_over(store: FleetStore, gateway: str, name: str) -> str:
         return "the leader does not answer"
     except nats.errors.TimeoutError:
         return "the leader did not answer in time"
-    return str(json.loads(answer.data)["words"])
+    try:
+        return str(json.loads(answer.data)["words"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "the leader's answer cannot be read"
 
 
 async def release_client_ids(store: FleetStore, name: str) -> int:
-    """Release the client ids of a name and return how many. Raises ``FleetError`` while such a program runs."""
+    """Release the client ids of a name and return how many.
+
+    Raises ``FleetError`` while such a program runs, and ``ConfigError`` if no program can have this name.
+    """
+    check_name(name)
     if any(decode_entry(entry) is not None for entry in (await read_entries(store.leases, f"*.{name}.*")).values()):
         raise FleetError(f"a program with the name {name} still runs, according to the bucket {LEASES}: stop it first")
     released = 0

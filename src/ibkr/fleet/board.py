@@ -152,7 +152,7 @@ class Board:
                 data = {str(key): _as_text(value) for key, value in event["data"].items()}
                 who = {name: _as_text(event[name]) for name in ("gateway", "name", "instance")}
                 self._outages[(*who.values(), data["began_at"])] = who | data
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 logger.debug("An event of %s cannot be read", message.subject)
                 return
             while len(self._outages) > _MAX_OUTAGES:

@@ -51,7 +51,10 @@ class NatsServer:
 
     def start(self) -> str:
         """Start the server, and return its URL when it accepts connections. Raises ``NatsServerError``."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NatsServerError(f"the folder {self._folder} cannot be used: {error.strerror or error}") from error
         log = self._folder / "nats-server.log"
         with tempfile.TemporaryDirectory() as ports:
             command = [

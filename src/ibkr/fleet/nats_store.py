@@ -227,6 +227,6 @@ def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(entry.value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 
+from ibkr.core.fleet_settings import check_name
+
 LEASES = "ibkr_leases"
 """``GATEWAY.NAME.SLOT``: the holder of a lease. The entry expires unless it is renewed."""
 IDS = "ibkr_ids"
@@ -45,7 +47,11 @@ def command_subject(gateway: str, name: str) -> str:
 
 
 def member_permissions(name: str) -> dict[str, object]:
-    """Return what a program of this name may publish and subscribe to, as in the server's configuration."""
+    """Return what a program of this name may publish and subscribe to, as in the server's configuration.
+
+    Raises ``ConfigError`` if no program can have this name.
+    """
+    check_name(name)
     reads = [f"$JS.API.STREAM.INFO.{stream}" for stream in (*(f"KV_{each}" for each in BUCKETS), EVENTS)]
     for bucket in (LEASES, IDS, HALT):
         stream = f"KV_{bucket}"

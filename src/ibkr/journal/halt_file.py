@@ -74,7 +74,7 @@ class HaltFile:
             ), True
         except FileNotFoundError:
             return None, False
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             return Halt(f"the halt file {self.path} cannot be read: {error!r}"), False
 
     def write(self, halt: Halt) -> None:

@@ -88,7 +88,7 @@ def _read_holder(journal: Path) -> LockHolder | None:
     try:
         values = json.loads(_holder_file(journal).read_text(encoding="utf-8"))
         return LockHolder(int(values["pid"]), str(values["host"])[:100], str(values["since"])[:40])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -14,7 +14,7 @@ from ibkr.core.serialization import to_jsonable
 from ibkr.journal.halt_file import HaltFile
 from ibkr.journal.journal_lock import holder_of
 from ibkr.journal.journal_schema import MIGRATIONS, NotAJournal, check_version, migrate
-from ibkr.journal.rows import read_intents, read_lost, read_notes
+from ibkr.journal.rows import UNREADABLE, read_intents, read_lost, read_notes
 
 
 def read_journal(path: Path, limit: int) -> dict[str, Any]:
@@ -27,10 +27,8 @@ def read_journal(path: Path, limit: int) -> dict[str, Any]:
     Raises:
         JournalError: There is no journal, or it cannot be read.
     """
-    if not path.is_file():
-        raise JournalError(f"there is no journal {path}")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as database:
+        with closing(_open(path)) as database:
             if 0 < check_version(database) < len(MIGRATIONS):
                 with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
                     database.backup(copy)
@@ -39,8 +37,29 @@ def read_journal(path: Path, limit: int) -> dict[str, Any]:
             return _told(database, path, limit)
     except (sqlite3.Error, NotAJournal, OSError) as error:
         raise JournalError(f"the journal {path} cannot be read: {error}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except UNREADABLE as error:
         raise JournalError(f"the journal {path} has a row that cannot be read: {error!r}") from error
+
+
+def check_in_use_or_valid(path: Path) -> None:
+    """Raise ``JournalError`` if no program uses this journal, and the file is missing or not a journal.
+
+    A running program goes on with a journal that was damaged or deleted. Raises ``OSError`` or ``sqlite3.Error`` if
+    that cannot be known.
+    """
+    try:
+        with closing(_open(path)) as database:
+            check_version(database)
+    except (JournalError, sqlite3.Error, NotAJournal) as error:
+        if holder_of(path) is None:
+            text = error if isinstance(error, JournalError) else f"the journal {path} cannot be read: {error}"
+            raise JournalError(f"{text}. Nothing changed: check the path") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise JournalError(f"there is no journal {path}")
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
 
 
 def _told(database: sqlite3.Connection, path: Path, limit: int) -> dict[str, Any]:

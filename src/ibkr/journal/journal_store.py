@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TypeAlias
 
 from ibkr.core.errors import JournalError
@@ -27,8 +26,9 @@ from ibkr.core.journal_records import Intent, IntentOutcome, JournalUpdate, Last
 from ibkr.core.order_records import Order
 from ibkr.journal.halt_file import HaltFile
 from ibkr.journal.journal_lock import JournalLock
+from ibkr.journal.journal_path import journal_path
 from ibkr.journal.journal_schema import NotAJournal, migrate
-from ibkr.journal.rows import read_known, read_notes, terms_to_json, to_json, utc_text
+from ibkr.journal.rows import UNREADABLE, read_known, read_notes, terms_to_json, to_json, utc_text
 
 Entry: TypeAlias = Intent | IntentOutcome | SessionLogin | JournalUpdate
 
@@ -66,7 +66,7 @@ class Journal:
     """
 
     def __init__(self, path: str, client_id: int, sync: str) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = journal_path(path)
         self.halt_file = HaltFile(self.path)
         self.client_id, self._sync = client_id, sync
         self._file_lock: JournalLock | None = None
@@ -99,7 +99,7 @@ class Journal:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file_lock = JournalLock(self.path)
             values = self._read()
-        except (OSError, sqlite3.Error, NotAJournal, ValueError, TypeError, KeyError) as error:
+        except (OSError, sqlite3.Error, NotAJournal, *UNREADABLE) as error:
             self._fail(error)
         except BaseException:
             self._release()

@@ -15,6 +15,8 @@ from ibkr.core.order_records import Execution, LostOrder, Order, Position, SentO
 
 V = TypeVar("V", bound=FrozenRecord)
 
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""The errors that a damaged row may cause."""
 _TIMES = ("time", "ended_at")
 _PRICES = ("limit_price", "stop_price")
 OPEN_INTENTS = "kind NOT IN ('cancel', 'global cancel') AND state NOT IN ('acknowledged', 'cleared')"

@@ -6,6 +6,7 @@ Programs use ``Alerts``. ``ibkr serve`` and ``ibkr gateway run`` send alerts by 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 import warnings
@@ -31,6 +32,8 @@ from ibkr.observe.sink import Relay
 _MAX_QUEUED = 100
 _MAX_ORDERS = 1000
 _FIRST_RETRY, _MAX_RETRY = 5.0, 300.0
+_LOGS_SECRETS = ("apprise", "urllib3")
+"""Loggers whose DEBUG lines show the URLs of the services. DEBUG is switched off there."""
 
 
 class AlertKind(StrEnum):
@@ -279,6 +282,9 @@ def _make_service(url: str) -> Any:
         except ImportError as error:
             cure = "need the package apprise, which is not installed: install the extra alerts (docs/alerts.md)"
             raise ConfigError("ibkr.alerts.urls", "***", cure) from error
+        for name in _LOGS_SECRETS:
+            log = logging.getLogger(name)
+            log.setLevel(max(log.level, logging.INFO))
         service = Apprise.instantiate(url)
     if service is None:
         scheme = url.partition("://")[0]

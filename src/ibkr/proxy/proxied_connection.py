@@ -96,13 +96,13 @@ class ProxiedConnection:
         host, port = self._address
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.gateway, host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a UnicodeError if the name of the host cannot be one
             log.warning(
                 "%s: cannot connect to the gateway at %s:%s: %s; the client's connection is closed",
                 self.number,
                 host,
                 port,
-                error.strerror or error,
+                getattr(error, "strerror", None) or error,
             )
             self._close_reason = "the gateway could not be reached"
             self.client.close()

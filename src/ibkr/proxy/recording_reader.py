@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,10 +86,10 @@ class Recording:
         for number, line in lines:
             try:
                 if "end" in line:
-                    self.end, self.ended_at = str(line["end"]), float(line["t"])
+                    self.end, self.ended_at = str(line["end"]), _finite(line["t"])
                 else:
                     self.entries.append(_entry(line))
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise RecordingError(f"{path}, line {number}: not a line of a recording: {error}") from None
 
 
@@ -102,7 +103,14 @@ def _entry(line: Mapping[str, Any]) -> Entry:
         if int.from_bytes(body[:_PREFIX], "big") != len(body) - _PREFIX:
             raise binascii.Error("the length of the frame does not match")
         body = body[_PREFIX:]
-    return Entry(float(line["t"]), line["from"] == "client", str(line["name"]), fields, body)
+    return Entry(_finite(line["t"]), line["from"] == "client", str(line["name"]), fields, body)
+
+
+def _finite(number: Any) -> float:
+    """Return the number as a float. Raises ``ValueError``: JSON has no infinity, and Python reads 1e999 as one."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number} is not a finite number")
+    return value
 
 
 def _header(path: Path, line: Mapping[str, Any]) -> Header:
@@ -132,7 +140,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not raw.endswith(b"\n"):  # the program was killed while it wrote the line
                 return
             try:
-                line = json.loads(raw)
+                line = json.loads(raw, parse_float=_finite, parse_constant=_finite)
             except (ValueError, RecursionError) as error:
                 what = "is not a recording" if number == 1 else f"line {number} is damaged"
                 raise RecordingError(f"{path}: {what}: {str(error)[:80]}") from None
