@@ -65,6 +65,7 @@ class OrderSender:
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         self._depth -= 1
+        self._checked = None  # also if it was not sent: it is checked again then
         if not self._depth and kind is None:
             self._connector.orders_sent()
 
@@ -186,8 +187,6 @@ class OrderSender:
                 self._sent.acknowledged(sent.order_id)
             self._intents.mark_refused(number)
             raise
-        finally:
-            self._checked = None
         self._intents.mark_waiting(number)
 
     def _record(self, kind: IntentKind, sent: SentOrder, terms: Order | None = None) -> int:
