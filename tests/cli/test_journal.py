@@ -152,3 +152,12 @@ def test_other_commands_do_not_use_the_journal(ibkr, simulated, path):
     done = ibkr("status", "--port", simulated.port, IBKR_JOURNAL=str(path))
     assert done.returncode == 0
     assert not path.exists()
+
+
+async def test_a_read_only_gateway_leaves_the_cancel_to_be_sent(ibkr, gateway, trading, path):
+    await gateway.fault("read_only")
+    done = await asyncio.to_thread(ibkr, "halt", "--cancel-all", "--journal", path)
+    assert done.returncode == 1
+    assert "The global cancel is sent" not in done.stdout
+    assert "read-only" in done.stdout
+    assert any(order.is_live for order in gateway.orders)
