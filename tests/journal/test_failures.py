@@ -264,3 +264,13 @@ async def test_damage_while_it_is_in_use_is_reported(
         trading.ib.placeOrder(AAPL, limit())
     assert "malformed" in trading.status.journal_trouble
     assert not trading.status.may_trade
+
+
+async def test_a_lock_that_ends_at_once_is_noticed(trading: IBConnector, state_of: StateOf) -> None:
+    """The journal's thread already waits for the order's commit when that fails."""
+    end = lock(trading)
+    with pytest.raises(NotReady, match="locked"):
+        trading.ib.placeOrder(AAPL, limit())
+    end()
+    assert not trading.status.may_trade
+    await state_of(trading, lambda status: status.may_trade)

@@ -124,6 +124,22 @@ async def test_a_change_that_cannot_be_encoded_is_never_acknowledged(make: Make,
     assert look("SELECT state FROM intents WHERE kind = 'change'") == [("cleared",)]
 
 
+async def test_children_of_a_parent_that_the_journal_refused_are_refused(
+    gateway: Gateway, make: Make, path: Path, state_of: StateOf
+) -> None:
+    connector = await started(make)
+    parent, profit, stop = connector.ib.bracketOrder("BUY", 1, 1.0, 2.0, 0.5)
+    with locked(path), pytest.raises(NotReady, match="locked"):
+        connector.ib.placeOrder(AAPL, parent)
+    await state_of(connector, lambda status: status.may_trade)
+    for child in (profit, stop):
+        with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, never left this program"):
+            connector.ib.placeOrder(AAPL, child)
+    for order in (parent, profit, stop):
+        connector.ib.placeOrder(AAPL, order)
+    await gateway.wait_for(lambda gateway: len([order for order in gateway.orders if order.client_id == 7]) == 3)
+
+
 async def test_children_of_a_parent_that_a_halt_refused_are_refused(gateway: Gateway, make: Make) -> None:
     connector = await started(make)
     parent, profit, _ = connector.ib.bracketOrder("BUY", 1, 1.0, 2.0, 0.5)
