@@ -55,6 +55,11 @@ class IntentLog:
         self._unsent: set[int] = set()
         self._waiting: set[int] = set()
 
+    @property
+    def last_number(self) -> int:
+        """The number of the last intent."""
+        return self._number
+
     def opened(self, last_number: int) -> None:
         """The journal is open. Another program may have written it meanwhile."""
         self._number = max(self._number, last_number)
