@@ -57,13 +57,14 @@ def find_journal(file: Path | None, config: Path | None) -> tuple[Path, bool]:
     """Return the path of the journal, and whether to show account ids. Raises ``ConfigError`` if none is named."""
     from ibkr.config import load_config
     from ibkr.core.errors import ConfigError
+    from ibkr.journal.halt_file import journal_path
 
     settings = load_config(config).ibkr
     path = file or settings.journal
     if not path:
         cure = "names no journal: set it in ibkr.toml, with IBKR_JOURNAL or with --journal FILE"
         raise ConfigError("ibkr.journal", "", cure)
-    return Path(path).expanduser(), settings.show_accounts
+    return journal_path(path), settings.show_accounts
 
 
 def _print_journal(found: dict[str, Any]) -> None:

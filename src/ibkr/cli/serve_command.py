@@ -202,9 +202,9 @@ def _halt_file(config: Path | None) -> HaltFile | None:
     path = load_config(config).ibkr.journal
     if not path:
         return None
-    from ibkr.journal.halt_file import HaltFile
+    from ibkr.journal.halt_file import HaltFile, journal_path
 
-    return HaltFile(Path(path).expanduser().absolute())
+    return HaltFile(journal_path(path))
 
 
 def _print_url(page: ServedPage, connector: IBConnector, *, as_json: bool) -> None:

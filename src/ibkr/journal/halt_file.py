@@ -36,6 +36,11 @@ class Halt:
         return self.cancel_all and not self.cancelled_at
 
 
+def journal_path(name: str | Path) -> Path:
+    """The file that this name of a journal leads to. Each link to it has the same files beside it: lock and halt."""
+    return Path(os.path.realpath(Path(name).expanduser()))
+
+
 class HaltFile:
     """The halt file of one journal. Raises ``OSError`` if it cannot be written."""
 

@@ -18,14 +18,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TypeAlias
 
 from ibkr.core.errors import JournalError
 from ibkr.core.gap_report import BrokerSnapshot
 from ibkr.core.journal_records import Intent, IntentOutcome, JournalUpdate, LastKnownState, SessionLogin
 from ibkr.core.order_records import Order
-from ibkr.journal.halt_file import HaltFile
+from ibkr.journal.halt_file import HaltFile, journal_path
 from ibkr.journal.journal_lock import JournalLock
 from ibkr.journal.journal_schema import NotAJournal, migrate
 from ibkr.journal.rows import read_known, read_notes, terms_to_json, to_json, utc_text
@@ -66,7 +65,7 @@ class Journal:
     """
 
     def __init__(self, path: str, client_id: int, sync: str) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = journal_path(path)
         self.halt_file = HaltFile(self.path)
         self.client_id, self._sync = client_id, sync
         self._file_lock: JournalLock | None = None
