@@ -216,3 +216,23 @@ def test_other_commands_do_not_use_the_journal(ibkr, simulated, path):
     done = ibkr("status", "--port", simulated.port, IBKR_JOURNAL=str(path))
     assert done.returncode == 0
     assert not path.exists()
+
+
+async def test_a_read_only_gateway_leaves_the_cancel_to_be_sent(ibkr, gateway, trading, path):
+    await gateway.fault("read_only")
+    done = await asyncio.to_thread(ibkr, "halt", "--cancel-all", "--journal", path)
+    assert done.returncode == 1
+    assert "The global cancel is sent" not in done.stdout
+    assert "read-only" in done.stdout
+    assert any(order.is_live for order in gateway.orders)
+
+
+async def test_halt_through_a_link_stops_the_program(ibkr, trading, path):
+    link = path.with_name("link.sqlite")
+    link.symlink_to(path)
+    done = await asyncio.to_thread(ibkr, "halt", "--journal", link)
+    assert "it sends no new orders" in done.stdout
+    async with asyncio.timeout(2):
+        async for status in trading.changes():
+            if status.halted:
+                break

@@ -305,7 +305,7 @@ class Rig:
                 self._queue.append(PeerIdentified(attempt, self.peer))
             case do.FindActiveStreams(attempt, _, _, farm):
                 self._queue.append(ActiveStreamsFound(attempt, farm, self.tickers))
-            case do.EndSubscriptions() | do.IdentifyPeer():
+            case do.EndSubscriptions() | do.RecordGlobalCancel() | do.IdentifyPeer():
                 pass
             case _:
                 assert order.attempt == self.socket

@@ -98,6 +98,34 @@ def test_it_waits_while_upstream_is_down(ready):
     assert cancels(ready) == [ready.attempt]
 
 
+READ_ONLY = "Error validating request.-'bH' : cause - The API interface is currently in Read-Only mode."
+
+
+def is_recorded(rig) -> bool:
+    return do.RecordGlobalCancel() in rig.orders
+
+
+def test_a_cancel_that_a_read_only_gateway_refuses_stays_due(ready):
+    ready.event(Halted("the risk limit", cancel_all=True))
+    ready.code(321, text=READ_ONLY)
+    ready.event(GlobalCancelDelivered(ready.attempt))
+    assert not is_recorded(ready)
+    assert len(cancels(ready)) == 1, "it would be refused again"
+    ready.event(StartupAnswered(ready.attempt, ("open orders",)))
+    assert len(cancels(ready)) == 2
+    ready.event(GlobalCancelDelivered(ready.attempt))
+    assert is_recorded(ready)
+
+
+def test_a_cancel_that_the_gateway_cannot_pass_on_is_sent_again(ready):
+    ready.event(Halted("the risk limit", cancel_all=True))
+    ready.code(1100)
+    ready.event(GlobalCancelDelivered(ready.attempt))
+    assert not is_recorded(ready)
+    ready.code(1102)
+    assert len(cancels(ready)) == 2
+
+
 def test_it_waits_while_the_session_is_suspect(ready):
     ready.advance(6.5)
     assert ready.status.session == "suspect"

@@ -186,7 +186,7 @@ def test_what_never_left_is_told_until_it_is_sent_again_or_cleared(orders):
     ("word", "codes"),
     [
         (OrderMeaning.NOTE, (399, 404, 2100, 2109, 10349, 1100, 2104)),
-        (OrderMeaning.ASK, (0, 100, 504)),
+        (OrderMeaning.ASK, (0, 100, 504, 10052)),
         (OrderMeaning.REFUSES_CANCEL, (135, 136, 161, 10147, 10148)),
         (OrderMeaning.REFUSES_CHANGE, (104, 105)),
         (OrderMeaning.REFUSES_NEW, (103, 110, 201, 321, 99999)),

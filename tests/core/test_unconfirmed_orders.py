@@ -124,3 +124,47 @@ def test_where_the_permanent_id_was_known_it_decides():
     orders.load_lost_orders([LostOrder((SENT,), perm_id=9)], [9])
     assert orders.may_be_ended(SENT, AT_BROKER)
     assert not orders.may_be_ended(SENT, replace(AT_BROKER, perm_id=10))
+
+
+def test_an_order_that_was_dropped_is_a_new_one_when_it_is_placed_again(orders):
+    orders.left(5)
+    again = replace(SENT, order_id=6)
+    assert not orders.sent(again)
+    orders.dropped(6)
+    orders.change_dropped(again)
+    assert orders.sent(again)
+    assert not orders.never_left(6)
+    assert orders.unconfirmed == ()
+    assert not orders.clear([6])
+    assert orders.left(6) is False
+    assert orders.session_ended()
+    assert orders.unconfirmed == (replace(SENT, has_left=True), replace(again, has_left=True))
+
+
+def test_to_clear_a_dropped_change_leaves_the_order_pending(orders):
+    orders.change_dropped(SENT)
+    assert orders.clear([5])
+    assert orders.pending == (SENT,)
+    orders.left(5)
+    assert orders.mark_overdue([5])
+    assert orders.clear([5])
+    assert not orders.is_pending(5)
+
+
+def test_acknowledgements_are_expected_of_a_whole_chain_once_it_is_transmitted():
+    orders = UnacknowledgedOrders()
+    parent, child, last, alone = (replace(SENT, order_id=order_id) for order_id in (1, 2, 3, 4))
+    orders.sent(parent, transmits=False)
+    orders.sent(child, parent_id=1, transmits=False)
+    orders.sent(alone)
+    assert orders.on_the_way_with(1) == orders.on_the_way_with(2) == orders.on_the_way_with(9) == ()
+    orders.sent(last, parent_id=1)
+    assert orders.on_the_way_with(3) == (1, 2, 3)
+    assert orders.on_the_way_with(4) == (4,)
+
+
+def test_an_order_of_an_ended_session_is_known_as_one(orders):
+    orders.mark_pending_unconfirmed()
+    assert not orders.is_of_ended_session(5)
+    orders.session_ended()
+    assert orders.is_of_ended_session(5)

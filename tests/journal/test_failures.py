@@ -269,3 +269,23 @@ async def test_damage_while_it_is_in_use_is_reported(
         trading.ib.placeOrder(AAPL, limit())
     assert "malformed" in trading.status.journal_trouble
     assert not trading.status.may_trade
+
+
+async def test_a_lock_that_ends_at_once_is_noticed(trading: IBConnector, state_of: StateOf) -> None:
+    """The journal's thread already waits for the order's commit when that fails."""
+    end = lock(trading)
+    with pytest.raises(NotReady, match="locked"):
+        trading.ib.placeOrder(AAPL, limit())
+    end()
+    assert not trading.status.may_trade
+    await state_of(trading, lambda status: status.may_trade)
+
+
+async def test_a_link_to_the_journal_is_the_same_journal(make: Make, path: Path) -> None:
+    link, folder = path.with_name("link.sqlite"), path.parent.with_name("linked")
+    link.symlink_to(path)
+    folder.symlink_to(path.parent)
+    await make().connect_async()
+    for other in (link, folder / path.name):
+        with pytest.raises(JournalInUse, match=f"process {os.getpid()} on"):
+            await make(journal=other).connect_async()

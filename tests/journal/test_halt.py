@@ -175,3 +175,31 @@ async def test_what_was_refused_is_not_in_the_journal(trading: IBConnector, look
     with pytest.raises(NotReady):
         trading.ib.placeOrder(AAPL, limit())
     assert look("SELECT count(*) FROM intents") == [(1,)]
+
+
+@pytest.mark.parametrize("is_asked_before", [False, True])
+async def test_a_read_only_gateway_has_not_cancelled(
+    gateway: Gateway, trading: IBConnector, path: Path, state_of: StateOf, is_asked_before: bool
+) -> None:
+    """It refuses the cancel with 321. The answer to a request before the cancel proves nothing."""
+    await resting(trading, AAPL)
+    await gateway.fault("read_only")
+    if is_asked_before:
+        await gateway.fault("freeze")
+        asked = trading.ib.reqCurrentTimeAsync()
+        trading.halt("risk", cancel_all=True)
+        await gateway.fault("thaw")
+        await asked
+    else:
+        trading.halt("risk", cancel_all=True)
+    await state_of(trading, lambda status: status.read_only)
+    await trading.ib.reqCurrentTimeAsync()
+    assert HaltFile(path).read().is_cancel_due
+    await gateway.fault("end_read_only")
+    assert any(order.is_live for order in gateway.orders)
+    trading.retry_now()
+    await gateway.wait_for(lambda gateway: not any(order.is_live for order in gateway.orders))
+    async with asyncio.timeout(5):
+        while not HaltFile(path).read().cancelled_at:
+            await trading.ib.reqCurrentTimeAsync()
+    assert cancels(gateway) == 2

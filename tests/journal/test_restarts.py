@@ -207,3 +207,23 @@ async def test_a_program_that_is_killed_leaves_the_journal_free(gateway: Gateway
     second, reports = await succeeded(make)
     assert (await reports.next()).cause == PROGRAM_ENDED
     assert second.status.may_trade
+
+
+async def test_the_same_connector_takes_over_from_a_program_in_between(gateway: Gateway, make: Make) -> None:
+    first = await started(make)
+    (gone,) = await resting(first, AAPL)
+    await first.disconnect_async()
+    between = await started(make)
+    gateway.fill(gone.order.orderId, price=1.0)
+    await wait_until(between, lambda: between.ib.fills())
+    await gateway.fault("mute", "placeOrder")
+    lost = between.ib.placeOrder(AAPL, limit())
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 2)
+    await between.disconnect_async()
+    await gateway.fault("clear")
+    reports = Reports(first)
+    await first.connect_async()
+    await first.wait_ready_async(5)
+    assert [order.order_id for order in first.status.unconfirmed] == [lost.order.orderId]
+    report = await reports.next()
+    assert [each.order_id for each in report.executions] == [gone.order.orderId], "this program did not know of it"

@@ -11,6 +11,8 @@ from ib_async import Contract, LimitOrder, Trade
 
 from ibkr import GapReport, IBConnector
 from ibkr.simulator import Gateway, Order
+from tests import internals
+from tests.fixture_types import AAPL
 
 ACCOUNT = "DU1234567"
 
@@ -71,3 +73,32 @@ def renumber(gateway: Gateway, order: Order, client_id: int, order_id: int) -> N
     """Give an order at the broker other ids, as TWS reports manual orders."""
     orders = gateway._state.order_handler.engine.orders
     orders[order.perm_id] = replace(orders[order.perm_id], client_id=client_id, order_id=order_id)
+
+
+SLOW = {"send_limit": 20, "send_rate": 10.0, "send_burst": 10}
+"""A policy with which ``make_wait`` needs few messages."""
+
+
+def make_wait(connector: IBConnector) -> None:
+    """Send so many cancels that the next order has to wait."""
+    for number in range(SLOW["send_limit"] + 5):
+        connector.ib.client.cancelOrder(99_000 + number)
+
+
+async def all_left(connector: IBConnector) -> None:
+    """Wait until no order waits, and the gateway has read everything that was sent."""
+    await internals.rate_limiter(connector).wait_orders_sent()
+    await connector.ib.reqCurrentTimeAsync()
+
+
+async def dropped(connector: IBConnector, **fields: Any) -> Trade:
+    """Place an order that has to wait, and is dropped because of a halt. The halt is over then."""
+    make_wait(connector)
+    trade = connector.ib.placeOrder(AAPL, limit(**fields))
+    connector.halt("meanwhile")
+    await all_left(connector)
+    connector.resume()
+    assert [(order.order_id, order.has_left) for order in connector.status.unconfirmed] == [
+        (trade.order.orderId, False)
+    ]
+    return trade

@@ -153,3 +153,13 @@ async def test_it_is_asked_at_most_once_a_second(gateway: Gateway, connector: IB
     await looked_up(gateway, connector, 2)
     times = [request.time for request in gateway.seen.received("reqOpenOrders")]
     assert times[2] - times[1] >= 0.99
+
+
+async def test_a_code_of_unknown_meaning_is_a_reason_to_look(gateway: Gateway, connector: IBConnector) -> None:
+    """10052: other sources list it as harmless, the simulator refuses with it."""
+    await gateway.fault("mute", "placeOrder")
+    trade = connector.ib.placeOrder(AAPL, limit())
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    session_of(gateway).send_error(trade.order.orderId, 10052, "Invalid time in force")
+    await looked_up(gateway, connector, 1)
+    assert not trade.isDone()

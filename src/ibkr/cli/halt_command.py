@@ -74,7 +74,8 @@ def halt(
     else:
         text = f"Halted. {holder} uses the journal: it sends no new orders."
     if cancel_all:
-        text += " All orders are cancelled as soon as it has a session." if is_due else " The global cancel is sent."
+        when = "as soon as it has a session in which the gateway has its link to IB and is not read-only"
+        text += f" All orders are cancelled {when}." if is_due else " The global cancel is sent."
     _print_result(text, {"halted": True, "in_use": holder is not None, "cancel_pending": is_due}, as_json=as_json)
     if is_due:
         raise typer.Exit(1)

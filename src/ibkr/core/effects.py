@@ -165,6 +165,10 @@ class SendGlobalCancel(FrozenRecord):
     attempt: int
 
 
+class RecordGlobalCancel(FrozenRecord):
+    """The gateway has accepted the global cancel: record that it is not due any more."""
+
+
 class EndSubscriptions(FrozenRecord):
     """Nothing will be restored any more: end the streams that the caller holds."""
 
@@ -210,6 +214,7 @@ SessionEffect: TypeAlias = (
     | ReduceSendRate
     | SendProbe
     | SendGlobalCancel
+    | RecordGlobalCancel
     | EndSubscriptions
 )
 Effect: TypeAlias = SessionEffect | IdentifyPeer | StartTimer | StopTimer | PublishStatus

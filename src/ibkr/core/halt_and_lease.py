@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibkr.core.attempts import change_client_id
-from ibkr.core.effects import SendGlobalCancel
+from ibkr.core.effects import RecordGlobalCancel, SendGlobalCancel
 from ibkr.core.events import (
     GatewayStatusChanged,
     GlobalCancelDelivered,
@@ -31,8 +31,11 @@ def resumed(step: Step, _event: Resumed) -> None:
 
 
 def global_cancel_delivered(step: Step, _event: GlobalCancelDelivered) -> None:
-    """The gateway has received the global cancel."""
-    step.state.cancel_all = False
+    """The gateway has received the global cancel. It is still due if the gateway has refused or lost it."""
+    s = step.state
+    if s.session.cancel_sent:
+        s.cancel_all = False
+        step.do(RecordGlobalCancel())
 
 
 def journal_opened(step: Step, event: JournalOpened) -> None:
@@ -65,12 +68,18 @@ def gateway_status_changed(step: Step, event: GatewayStatusChanged) -> None:
 
 
 def send_due_cancel(step: Step) -> None:
-    """Send a due global cancel as soon as it can reach the broker: once per session until it is delivered."""
+    """Send a due global cancel as soon as it can reach the broker.
+
+    Once per session until it is delivered, and again after the gateway could not pass it on.
+    """
     s = step.state
     session = s.session
+    if session.upstream is UpstreamState.DOWN or session.read_only:
+        session.cancel_sent = False
+        return
     if not s.cancel_all or session.cancel_sent or s.phase not in IN_SESSION or not session.is_usable:
         return
-    if session.upstream is UpstreamState.DOWN or session.suspect:
+    if session.suspect:
         return
     session.cancel_sent = True
     step.do(SendGlobalCancel(s.attempt))

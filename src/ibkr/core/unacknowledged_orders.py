@@ -13,15 +13,22 @@ class _Sent:
 
     ``number`` counts sendings: rows that were reported before it prove nothing. ``terms``: the first terms and all
     later ones; the broker may have any of them. ``perm_id``: 0 until the gateway has reported it. ``knew_ended``: the
-    completed orders were known when it was sent. ``chain``: id of the parent with which it waits in the gateway to be
-    transmitted; 0 when it is on its way to the broker.
+    completed orders were known when it was sent. ``chain``: id of the parent with whose orders it is transmitted; 0 if
+    it is alone. ``is_held``: it waits in the gateway to be transmitted.
     """
 
     def __init__(
-        self, order: SentOrder, number: int, *, perm_id: int = 0, knew_ended: bool = False, chain: int = 0
+        self,
+        order: SentOrder,
+        number: int,
+        *,
+        perm_id: int = 0,
+        knew_ended: bool = False,
+        chain: int = 0,
+        is_held: bool = False,
     ) -> None:
         self.order, self.number, self.perm_id, self.knew_ended = order, number, perm_id, knew_ended
-        self.chain = chain
+        self.chain, self.is_held = chain, is_held
         self.terms = [order]
 
 
@@ -70,22 +77,38 @@ class UnacknowledgedOrders:
             sent.terms = list(each.terms)
             self._unconfirmed[order.order_id] = sent
 
-    def sent(self, order: SentOrder, *, parent_id: int = 0, transmits: bool = True) -> None:
-        """A new order goes to the gateway.
+    def sent(self, order: SentOrder, *, parent_id: int = 0, transmits: bool = True) -> bool:
+        """A new order goes to the gateway. Returns whether ``unconfirmed`` changes, because it was dropped before.
 
         If it does not transmit, the gateway keeps it until another order of its chain ``transmits`` it. It cannot be at
         the broker, and is not unconfirmed, before that.
         """
         self._sendings += 1
-        chain = 0 if transmits else parent_id or order.order_id
-        self._pending[order.order_id] = _Sent(order, self._sendings, knew_ended=self.knows_ended, chain=chain)
+        was_dropped = self.never_left(order.order_id)
+        was_unconfirmed = self._lost_changes.pop(order.order_id, None) is not None or was_dropped
+        if was_dropped:
+            del self._unconfirmed[order.order_id]
+        chain = parent_id or (0 if transmits else order.order_id)
+        self._pending[order.order_id] = _Sent(
+            order, self._sendings, knew_ended=self.knows_ended, chain=chain, is_held=not transmits
+        )
         if transmits and parent_id:
             self._transmit(parent_id)
+        return was_unconfirmed
 
     def _transmit(self, chain: int) -> None:
         for sent in self._pending.values():
             if sent.chain == chain:
-                sent.chain = 0
+                sent.is_held = False
+
+    def on_the_way_with(self, order_id: int) -> tuple[int, ...]:
+        """The orders of which an acknowledgement is expected now that this one has left: those of its chain."""
+        sent = self._pending.get(order_id)
+        if sent is None or sent.is_held:
+            return ()
+        return tuple(
+            each for each, other in self._pending.items() if each == order_id or (other.chain == sent.chain != 0)
+        )
 
     def never_left(self, order_id: int) -> bool:
         """Whether this order was dropped before it was written to the socket."""
@@ -95,7 +118,7 @@ class UnacknowledgedOrders:
     def changed(self, order: SentOrder, *, transmits: bool = True) -> None:
         """New terms for an order go to the gateway."""
         sent = self._get(order.order_id)
-        if sent is not None and transmits and sent.chain:
+        if sent is not None and transmits and sent.is_held:
             self._transmit(sent.chain)
         if sent is not None:
             sent.terms.append(order)
@@ -126,6 +149,10 @@ class UnacknowledgedOrders:
     def is_pending(self, order_id: int) -> bool:
         """Whether the order was sent, in this or an earlier session, and is not acknowledged."""
         return self._get(order_id) is not None
+
+    def is_of_ended_session(self, order_id: int) -> bool:
+        """Whether the order is unconfirmed, and is not one that this session has just sent."""
+        return order_id in self._unconfirmed
 
     def is_unconfirmed(self, order_id: int) -> bool:
         """Whether the order is unconfirmed."""
@@ -221,25 +248,30 @@ class UnacknowledgedOrders:
         before = len(self._overdue)
         for order_id in order_ids:
             sent = self._pending.get(order_id)
-            if sent is not None and sent.order.has_left and not sent.chain:
+            if sent is not None and sent.order.has_left and not sent.is_held:
                 self._overdue.add(order_id)
         return len(self._overdue) > before
 
     def session_ended(self) -> bool:
         """The session is over. Returns whether an order becomes unconfirmed."""
-        over = {order_id: sent for order_id, sent in self._pending.items() if not sent.chain}
+        over = {order_id: sent for order_id, sent in self._pending.items() if not sent.is_held}
         self._unconfirmed.update(over)
-        self._pending = {order_id: sent for order_id, sent in self._pending.items() if sent.chain}
+        self._pending = {order_id: sent for order_id, sent in self._pending.items() if sent.is_held}
         self._overdue.clear()
         return bool(over)
 
     def clear(self, order_ids: Iterable[int]) -> bool:
-        """The caller has checked these orders itself. Returns whether any of them was unconfirmed."""
-        ids = set(order_ids)
-        had = ids & (self._unconfirmed.keys() | self._lost_changes.keys() | self._overdue)
+        """The caller has checked these orders itself. Returns whether any of them was unconfirmed.
+
+        An order that has been sent since then is still expected to be acknowledged.
+        """
+        had = set(order_ids) & (self._unconfirmed.keys() | self._lost_changes.keys() | self._overdue)
         for order_id in had:
-            self.acknowledged(order_id)
+            self._unconfirmed.pop(order_id, None)
             self._lost_changes.pop(order_id, None)
+            if order_id in self._overdue:
+                self._overdue.remove(order_id)
+                del self._pending[order_id]
         return bool(had)
 
     def _get(self, order_id: int) -> _Sent | None:

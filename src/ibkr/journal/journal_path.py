@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ibkr.core.errors import ConfigError
 
 
 def journal_path(text: str | Path) -> Path:
-    """Return the absolute path, with ``~`` replaced. Raises ``ConfigError`` if it cannot be the path of a file."""
+    """Return the file that this name of a journal leads to, with ``~`` replaced.
+
+    Each link to a journal leads to the same files beside it: lock and halt. Raises ``ConfigError`` if it cannot be the
+    path of a file.
+    """
     cure = "must be the path of a file"
     try:
         path = Path(text).expanduser()
@@ -16,4 +21,4 @@ def journal_path(text: str | Path) -> Path:
         raise ConfigError("ibkr.journal", str(text), f"{cure}: {error}") from error
     if not path.name or "\0" in str(path):
         raise ConfigError("ibkr.journal", str(text), cure)
-    return path.absolute()
+    return Path(os.path.realpath(path))

@@ -81,6 +81,8 @@ class Journal:
         self._written_until = 0.0
         self.heard_at = 0.0
         self.trouble = ""
+        self._troubles = 0
+        """How often ``trouble`` has changed. It may begin and end between two looks of the thread."""
 
     def open(self, on_change: Callable[[], None]) -> LastKnownState:
         """Lock and read the file. Returns what the last program knew.
@@ -224,6 +226,7 @@ class Journal:
         if self.trouble:
             logger.info("The journal %s can be written again", self.path)
             self.trouble = ""
+            self._troubles += 1
 
     def _commit_failed(self, error: sqlite3.Error) -> None:
         """A commit has failed. It is tried again, unless the file is damaged."""
@@ -248,6 +251,7 @@ class Journal:
         if trouble != self.trouble:
             logger.critical("%s%s", trouble[0].upper(), trouble[1:])
             self.trouble = trouble
+            self._troubles += 1
 
     def _trouble_text(self, words: str) -> str:
         return f"the journal {self.path} cannot be written: {words}"
@@ -256,15 +260,14 @@ class Journal:
 
     def _run_thread(self, on_change: Callable[[], None]) -> None:
         halt_file = HaltFile(self.path)
-        values = self.trouble, halt_file.read()
+        values = self._troubles, halt_file.read()
         while not self._stop.is_set():
             self._wake.wait(_HALT_INTERVAL)
             self._wake.clear()
             self._stop.wait(_GATHER_TIME if not self.trouble else _RETRY_INTERVAL)
-            before = self.trouble
             self._commit_queue()
-            now = self.trouble, halt_file.read()
-            if now != values or self.trouble != before:
+            now = self._troubles, halt_file.read()
+            if now != values:
                 values = now
                 on_change()
         self._commit_queue()

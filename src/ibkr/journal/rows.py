@@ -108,33 +108,39 @@ def read_known(database: sqlite3.Connection, since: datetime) -> LastKnownState:
 def read_lost(database: sqlite3.Connection) -> dict[int, LostOrder]:
     """The unconfirmed orders of the last program, by the numbers of their intents.
 
-    An order that was about to be sent may have left. A change that was not sent counts until a later change was sent.
+    An order that was about to be sent may have left. What was not sent counts until the order was placed again, or a
+    later change was sent.
     """
     changes: dict[int, list[Intent]] = {}
+    orders: list[Intent] = []
     found: dict[int, LostOrder] = {}
     dropped: dict[int, Intent] = {}
     for intent in read_intents(database, OPEN_INTENTS):
         order_id = intent.order.order_id
+        is_dropped = not _may_have_left(intent)
+        if is_dropped and not _is_last(database, intent):
+            continue
         if intent.kind is not IntentKind.CHANGE:
-            sent = replace(intent.order, has_left=_may_have_left(intent))
-            found[intent.number] = LostOrder((sent,), intent.perm_id, intent.knew_ended)
+            orders.append(intent)
             continue
         changes.setdefault(order_id, []).append(intent)
-        if not _may_have_left(intent) and intent.number == _last_change(database, order_id):
+        if is_dropped:
             dropped[order_id] = intent
-    for number, each in found.items():
-        first = each.terms[0]
-        later = [change for change in changes.get(first.order_id, ()) if change.number > number]
-        terms = (replace(change.order, has_left=first.has_left) for change in later)
-        found[number] = LostOrder((first, *terms), each.perm_id, each.knew_ended)
+    for first in orders:
+        later = [change for change in changes.get(first.order.order_id, ()) if change.number > first.number]
+        has_left = any(map(_may_have_left, (first, *later)))
+        terms = tuple(replace(each.order, has_left=has_left) for each in (first, *later))
+        found[first.number] = LostOrder(terms, first.perm_id, first.knew_ended)
     for intent in dropped.values():
         found[intent.number] = LostOrder((replace(intent.order, has_left=False, is_change=True),))
     return found
 
 
-def _last_change(database: sqlite3.Connection, order_id: int) -> int:
-    statement = "SELECT max(number) FROM intents WHERE order_id = ? AND kind = 'change'"
-    return int(database.execute(statement, (order_id,)).fetchone()[0])
+def _is_last(database: sqlite3.Connection, intent: Intent) -> bool:
+    """Whether no later intent of this kind is about the same order."""
+    statement = "SELECT 1 FROM intents WHERE order_id = ? AND kind = ? AND number > ?"
+    values = intent.order.order_id, intent.kind.value, intent.number
+    return database.execute(statement, values).fetchone() is None
 
 
 def _may_have_left(intent: Intent) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 
 from ibkr.core.stats import KEPT_ROUND_TRIPS
@@ -42,15 +43,23 @@ class CurrentTime:
         self._sent_at = -math.inf
         self._is_answered = True
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._unanswered = 0
+        self._barriers: list[tuple[int, Callable[[], None]]] = []
+        """What to call after how many more answers."""
 
     def begin(self) -> None:
         """Begin a session in the running loop."""
         self._loop = asyncio.get_running_loop()
         self._sent_at = -math.inf
         self._is_answered = True
+        self._unanswered = 0
 
     def end(self) -> None:
         """End the session."""
+        self._barriers.clear()
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._probe_timer is not None:
             self._probe_timer.cancel()
             self._probe_timer = None
@@ -58,6 +67,10 @@ class CurrentTime:
     def answered(self) -> None:
         """The gateway has answered."""
         self._is_answered = True
+        self._unanswered = max(0, self._unanswered - 1)
+        self._barriers = [(left - 1, call) for left, call in self._barriers]
+        while self._barriers and self._barriers[0][0] <= 0:
+            self._barriers.pop(0)[1]()
         if self._answer_from is not None and self._loop is not None:
             self.answers += 1
             self.round_trips.append(self._loop.time() - self._answer_from)
@@ -83,6 +96,14 @@ class CurrentTime:
         self._client.reqCurrentTime()
         return asyncio.shield(future)
 
+    def call_when_reached(self, call: Callable[[], None]) -> None:
+        """Call this when the gateway has read everything that was sent until now: it answers in order.
+
+        The answer to an earlier request would prove nothing. If the session ends first, nothing is called.
+        """
+        self._send()
+        self._barriers.append((self._unanswered, call))
+
     def request_current_time(self) -> None:
         """Do the same as the client's ``reqCurrentTime``."""
         if self._client.isConnected():
@@ -92,9 +113,10 @@ class CurrentTime:
 
     def _send(self) -> None:
         assert self._loop is not None, "no session has begun"
-        self._probe_timer = None
+        self._stop_timer()
         self._sent_at = self._loop.time()
         self._is_answered = False
+        self._unanswered += 1
         self._sender.send(_REQUEST, SendOptions(self._message_sent))
 
     def _message_sent(self) -> None:

@@ -455,20 +455,20 @@ class Session:
         self.sender.slow_down()
 
     def send_global_cancel(self) -> None:
-        """Send a global cancel, and a request behind it. The answer proves that the cancel has arrived."""
+        """Send a global cancel, and a request behind it. The answer proves that the gateway has read the cancel."""
         if self._has_no_session():
             return
         self._ib.reqGlobalCancel()
-        self._current_time.request().add_done_callback(partial(self._all_cancelled, self.incoming.attempt))
+        self._current_time.call_when_reached(
+            partial(self._connector.post, GlobalCancelDelivered(self.incoming.attempt))
+        )
 
-    def _all_cancelled(self, attempt: int, answer: asyncio.Future[dt.datetime]) -> None:
-        if answer.cancelled() or answer.exception() is not None or attempt != self.incoming.attempt:
-            return  # the session has ended: the cancel is sent again in the next one
+    def record_global_cancel(self) -> None:
+        """Note beside the journal, or in the fleet, that all orders are cancelled."""
         try:
             self.halt.cancelled()
         except OSError as error:
             warn_always(f"The global cancel was sent, but the halt file could not be written: {error}")
-        self._connector.post(GlobalCancelDelivered(attempt))
 
     def _has_no_session(self) -> bool:
         """Whether the socket is already closed, while its event is still queued behind the current effect."""

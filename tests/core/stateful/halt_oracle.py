@@ -22,14 +22,16 @@ class HaltOracle:
         return self._is_halted or self._journal_fails
 
     def take(self, event: Event, link: Link) -> None:
-        """Process an event."""
+        """Process an event. ``link`` is the link before it."""
+        if link.upstream == "down" or link.read_only:
+            link.cancel_sent = False  # it was lost or refused
         match event:
             case event_of.Halted():
                 self._is_halted = self._cancel_due = True
                 link.cancel_sent = False
             case event_of.Resumed():
                 self._is_halted = self._cancel_due = False
-            case event_of.GlobalCancelDelivered():
+            case event_of.GlobalCancelDelivered() if link.cancel_sent:
                 self._cancel_due = False
             case event_of.JournalTroubleChanged(trouble):
                 self._journal_fails = bool(trouble)
@@ -43,4 +45,6 @@ class HaltOracle:
 
     def check(self, link: Link) -> None:
         """Check after one step, in a session in which messages arrive."""
+        if link.read_only:
+            return
         assert link.cancel_sent or not self._cancel_due, "the global cancel could be sent, and was not"

@@ -35,7 +35,7 @@ class OrderMeaning(StrEnum):
 
 
 _ORDER_MEANINGS: dict[int, OrderMeaning] = {
-    **dict.fromkeys((0, 100), OrderMeaning.ASK),
+    **dict.fromkeys((0, 100, 10052), OrderMeaning.ASK),
     **dict.fromkeys((104, 105, 329, 10326), OrderMeaning.REFUSES_CHANGE),
     **dict.fromkeys((135, 136, 161, 10147, 10148), OrderMeaning.REFUSES_CANCEL),
     202: OrderMeaning.ENDS,

@@ -43,7 +43,7 @@ _ABOUT_FARM = (Reaction.FARM_BROKEN, Reaction.FARM_OK, Reaction.FARM_INACTIVE, R
 _ABOUT_REQUEST = (Reaction.STREAM_ENDED, Reaction.STREAM_WITHHELD, Reaction.READ_ONLY, Reaction.NONE)
 
 WARNINGS = frozenset(
-    {0, 131, 165, 399, 404, 450, 481, 492, 10018, 10019, 10052, 10090, 10091, 10167, 10197, 10233}
+    {0, 131, 165, 399, 404, 450, 481, 492, 10018, 10019, 10090, 10091, 10167, 10197, 10233}
     | {10331, 10332, 10333, 10347, 10349}
 )
 """Warnings outside of 2100 to 2199: the request or order continues. A test compares them with the catalogue."""

@@ -100,10 +100,13 @@ class GapTracker:
         sent = self._sent
         return tuple(order_views(self._client.clientId, self.trades.live_orders(), sent.pending, sent.unconfirmed))
 
-    def restore_from_journal(self, known: LastKnownState) -> None:
-        """Continue after an earlier program. The time since then is a gap; its unconfirmed orders are ours."""
+    def restore_from_journal(self, known: LastKnownState, *, is_first: bool) -> None:
+        """Continue after another program. Its unconfirmed orders are ours.
+
+        The first time, the time since then is a gap. Later, this program has an earlier state of its own.
+        """
         self._sent.load_lost_orders(known.lost.values(), known.told)
-        if known.until is not None:
+        if known.until is not None and is_first:
             self._before, self._knew_others = (known.picture, known.until), known.knows_others
             self._journal_cause = PROGRAM_ENDED
         if known.lost:

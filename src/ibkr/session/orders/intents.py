@@ -55,6 +55,11 @@ class IntentLog:
         self._unsent: set[int] = set()
         self._waiting: set[int] = set()
 
+    @property
+    def last_number(self) -> int:
+        """The number of the last intent."""
+        return self._number
+
     def opened(self, last_number: int) -> None:
         """The journal is open. Another program may have written it meanwhile."""
         self._number = max(self._number, last_number)
@@ -78,6 +83,7 @@ class IntentLog:
             self._changes.setdefault(order.order_id, []).append(self._number)
         else:
             self._open[order.order_id] = self._number
+            self._close_intent(self._lost_changes, order.order_id, IntentState.CLEARED)  # it is placed again
         self._unsent.add(self._number)
         return self._number
 
@@ -115,6 +121,7 @@ class IntentLog:
             self._unsent.discard(number)
             self._waiting.discard(number)
             self._journal.note(IntentOutcome(number, IntentState.NOT_SENT))
+            self._forget_change(number)
             if is_change:
                 self._lost_changes[order.order_id] = number
 
@@ -123,7 +130,14 @@ class IntentLog:
         if self._journal is not None and number in self._unsent:
             self._unsent.discard(number)
             self._journal.note(IntentOutcome(number, IntentState.CLEARED))
+            self._forget_change(number)
             self._open = {order_id: each for order_id, each in self._open.items() if each != number}
+
+    def _forget_change(self, number: int) -> None:
+        """This change will never be sent, so the gateway cannot acknowledge it."""
+        for numbers in self._changes.values():
+            if number in numbers:
+                numbers.remove(number)
 
     def mark_cleared(self, order_ids: Iterable[int]) -> None:
         """The user has checked what happened to these orders."""

@@ -81,13 +81,15 @@ class JournalRecorder:
     def open(self) -> None:
         """A connection is requested: open the journal. Raises ``JournalError`` if it belongs to someone else.
 
-        The first time, the state of an earlier program becomes the state before a gap.
+        The first time, the state of an earlier program becomes the state before a gap. If another program has used the
+        journal in between, its unconfirmed orders are taken over, too.
         """
         journal = self._journal
         if journal is None or journal.is_open:
             return
         self._loop = asyncio.get_running_loop()
         known = journal.open(self._journal_changed)
+        was_used = known.last_number > self.intents.last_number  # by another program, since we closed it
         self.intents.opened(known.last_number)
         self._accounts, self._is_ours = known.accounts, True
         self._client.updateReqId(known.highest_id + 1)
@@ -95,10 +97,10 @@ class JournalRecorder:
         self._written, self._positions = set(known.picture.executions), {}
         self._post(JournalOpened(known.accounts, had_session=bool(known.accounts)))
         self._post(JournalTroubleChanged(journal.trouble))
-        if not self._has_restored and not journal.trouble:
-            self._has_restored = True
+        if (was_used or not self._has_restored) and not journal.trouble:
             self.intents.restore_from_journal(known)
-            self._gaps.restore_from_journal(known)
+            self._gaps.restore_from_journal(known, is_first=not self._has_restored)
+            self._has_restored = True
 
     def lease_granted(self, client_id: int, *, leads: bool) -> str:
         """A session begins with a client id from the fleet. Only the leader has the journal open.

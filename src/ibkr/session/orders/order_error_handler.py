@@ -125,7 +125,7 @@ class OrderErrorHandler:
         self._requested_at = -math.inf
 
     def _apply(self, key: tuple[int, int], trade: Trade, word: OrderMeaning, code: int, words: str) -> None:
-        is_known = self._trades.is_working(key, trade) or self._sent.is_unconfirmed(key[1])
+        is_known = self._trades.is_working(key, trade) or self._sent.is_of_ended_session(key[1])
         is_new = not is_known and key[1] not in self._changed
         if word.ends_new and is_new:
             self._end(key[1], trade, code, words)
@@ -136,11 +136,13 @@ class OrderErrorHandler:
 
     def _end(self, order_id: int, trade: Trade, code: int, words: str) -> None:
         """The broker has not accepted the order."""
-        self._sent.acknowledged(order_id)
+        was_unconfirmed = self._sent.acknowledged(order_id)
         trade.orderStatus.status = "Cancelled"
         self._log(trade, code, words)
         for event in (self._ib.orderStatusEvent, trade.statusEvent, trade.cancelledEvent):
             call_shielded(event.emit, trade)
+        if was_unconfirmed:
+            self._on_unconfirmed()
 
     def _log(self, trade: Trade, code: int, words: str) -> None:
         trade.log.append(self._log_entry(self._wrapper.lastTime, trade.orderStatus.status, words, code))

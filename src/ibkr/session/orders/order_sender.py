@@ -59,12 +59,15 @@ class OrderSender:
         self._depth = 0
         self._checked: Order | None = None
         """The order that is being sent, from its check until the client has it. Nothing else runs in between."""
+        self._refused: set[int] = set()
+        """Ids of new orders that were refused and not placed since: nothing may be sent as their child."""
 
     def __enter__(self) -> None:
         self._depth += 1
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         self._depth -= 1
+        self._checked = None  # also if it was not sent: it is checked again then
         if not self._depth and kind is None:
             self._connector.orders_sent()
 
@@ -79,7 +82,7 @@ class OrderSender:
     def place(self, order_id: int, contract: Contract, order: Order) -> None:
         """Send a new or a changed order."""
         if order is not self._checked:
-            self.check(order)
+            self.check(order, order_id)
         arguments = {"orderId": order_id, "contract": contract, "order": order}
         if order.whatIf:
             self._client.call_library("placeOrder", arguments)
@@ -110,15 +113,17 @@ class OrderSender:
         self._sent.sent(sent)
         self._send("exerciseOptions", arguments, sent, number)
 
-    def check(self, order: Order | None) -> None:
+    def check(self, order: Order | None, order_id: int = 0) -> None:
         """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order."""
         if order is not None and order.whatIf:
             self.check_session("what-if order")
             return
         reason = self._trade_refusal()
-        if not reason and order is not None and order.parentId and self._sent.never_left(order.parentId):
+        if not reason and order is not None and order.parentId and self._was_refused(order.parentId):
             reason = f"its parent, order {order.parentId}, never left this program"
         if reason:
+            if order is not None and self._is_new(order_id or order.orderId):
+                self._refused.add(order_id or order.orderId)
             raise NotReady(
                 f"the order was not sent, will not be sent later, and used no order id: {reason}."
                 " Place it again once connector.status.may_trade is true",
@@ -148,17 +153,29 @@ class OrderSender:
         reason = self._connector.latest.may_trade_reason or (f"halted: {halt}" if halt else "")
         return reason or ("" if self._sender.has_transport else "the connection has ended")
 
+    def _is_new(self, order_id: int) -> bool:
+        """Whether the gateway cannot have an order with this id. One that was dropped is new again."""
+        return (self._client.clientId, order_id) not in self._wrapper.trades or self._sent.never_left(order_id)
+
+    def _was_refused(self, order_id: int) -> bool:
+        return self._sent.never_left(order_id) or (order_id in self._refused and self._is_new(order_id))
+
     def _place(self, order_id: int, contract: Contract, order: Order, arguments: Arguments) -> None:
-        is_new = (self._client.clientId, order_id) not in self._wrapper.trades
+        is_new, was_unconfirmed = self._is_new(order_id), False
         sent = sent_order(order_id, contract, order)
         number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
         revert = self._trades.terms_sent((self._client.clientId, order_id), order)
         if is_new:
-            self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)
+            self._refused.discard(order_id)
+            was_unconfirmed = self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)
         else:
             self._sent.changed(sent, transmits=order.transmit)
             self._errors.change_sent(order_id)
-        self._send("placeOrder", arguments, sent, number, order, None if is_new else revert)
+        try:
+            self._send("placeOrder", arguments, sent, number, order, None if is_new else revert)
+        finally:
+            if was_unconfirmed:
+                self._on_unconfirmed(self._sent.unconfirmed)
 
     def _send(
         self,
@@ -170,10 +187,9 @@ class OrderSender:
         revert: Callable[[], None] | None = None,
     ) -> None:
         """Send an order or the exercise of an option. ``revert`` undoes a change that never leaves."""
-        is_awaited = order is not None and revert is None
         sending = SendOptions(
-            partial(self._message_sent, sent.order_id, number, is_awaited),
-            refusal=partial(self._send_refusal, number, order),
+            partial(self._message_sent, sent.order_id, number, is_exercise=order is None),
+            refusal=partial(self._send_refusal, sent.order_id, number, order, is_change=revert is not None),
             on_dropped=partial(self._message_dropped, sent, number, revert),
             label=lambda: f"order {sent.order_id} ({sent.words})",
             group=None if order is None else _group_of(sent.order_id, order),
@@ -184,10 +200,11 @@ class OrderSender:
         except Exception:  # the caller gets the error, and nothing was sent
             if revert is None:
                 self._sent.acknowledged(sent.order_id)
+                self._refused.add(sent.order_id)
+            else:
+                revert()
             self._intents.mark_refused(number)
             raise
-        finally:
-            self._checked = None
         self._intents.mark_waiting(number)
 
     def _record(self, kind: IntentKind, sent: SentOrder, terms: Order | None = None) -> int:
@@ -195,18 +212,23 @@ class OrderSender:
         try:
             return self._intents.record(kind, sent, terms)
         except JournalError as error:
+            if kind is IntentKind.ORDER:
+                self._refused.add(sent.order_id)
             raise NotReady(
                 f"the order was not sent, and will not be sent later: {error}", self._connector.latest
             ) from error
 
-    def _send_refusal(self, number: int, order: Order | None) -> str:
+    def _send_refusal(self, order_id: int, number: int, order: Order | None, *, is_change: bool) -> str:
+        if is_change and self._sent.never_left(order_id):
+            return "the order itself never left this program"
         is_checked = order is not None and order is self._checked
         return ("" if is_checked else self._trade_refusal()) or self._intents.commit_before_send(number)
 
-    def _message_sent(self, order_id: int, number: int, is_awaited: bool) -> None:
+    def _message_sent(self, order_id: int, number: int, *, is_exercise: bool) -> None:
         self._intents.mark_sent(number)
-        if is_awaited:
-            self._ack_timer.expect(order_id)
+        if not is_exercise:
+            for each in self._sent.on_the_way_with(order_id):
+                self._ack_timer.expect(each)
         if self._sent.left(order_id):
             self._on_unconfirmed(self._sent.unconfirmed)
 
