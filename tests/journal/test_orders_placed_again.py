@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,8 @@ async def test_a_dropped_change_is_unconfirmed_though_the_order_is_reported(
 async def test_a_change_that_cannot_be_encoded_is_never_acknowledged(make: Make, look: Look) -> None:
     connector = await started(make)
     (trade,) = await resting(connector, AAPL)
-    trade.order.lmtPrice, trade.order.algoStrategy, trade.order.algoParams = 2.0, "Twap", ["bad"]
+    no_tags: Any = ["bad"]
+    trade.order.lmtPrice, trade.order.algoStrategy, trade.order.algoParams = 2.0, "Twap", no_tags
     with pytest.raises(AttributeError):
         connector.ib.placeOrder(AAPL, trade.order)
     assert (trade.order.lmtPrice, trade.order.algoStrategy, trade.order.algoParams) == (1.0, "", [])

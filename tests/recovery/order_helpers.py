@@ -75,13 +75,14 @@ def renumber(gateway: Gateway, order: Order, client_id: int, order_id: int) -> N
     orders[order.perm_id] = replace(orders[order.perm_id], client_id=client_id, order_id=order_id)
 
 
-SLOW = {"send_limit": 20, "send_rate": 10.0, "send_burst": 10}
+SEND_LIMIT = 20
+SLOW: dict[str, Any] = {"send_limit": SEND_LIMIT, "send_rate": 10.0, "send_burst": 10}
 """A policy with which ``make_wait`` needs few messages."""
 
 
 def make_wait(connector: IBConnector) -> None:
     """Send so many cancels that the next order has to wait."""
-    for number in range(SLOW["send_limit"] + 5):
+    for number in range(SEND_LIMIT + 5):
         connector.ib.client.cancelOrder(99_000 + number)
 
 

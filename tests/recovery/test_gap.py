@@ -212,8 +212,7 @@ async def test_an_order_that_had_not_left_and_is_sent_again_by_the_caller_may_be
     await gateway.fault("mute", "placeOrder")
     connector.ib.placeOrder(AAPL, trade.order)
     await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
-    (unconfirmed,) = connector.status.unconfirmed
-    assert unconfirmed.has_left
+    assert connector.status.unconfirmed == (), "it is awaited like a new one"
     await outage(connector, "reset")
     (unconfirmed,) = connector.status.unconfirmed
     assert unconfirmed.has_left

@@ -101,10 +101,7 @@ class GapTracker:
         return tuple(order_views(self._client.clientId, self.trades.live_orders(), sent.pending, sent.unconfirmed))
 
     def restore_from_journal(self, known: LastKnownState, *, is_first: bool) -> None:
-        """Continue after another program. Its unconfirmed orders are ours.
-
-        The first time, the time since then is a gap. Later, this program has an earlier state of its own.
-        """
+        """Take over the unconfirmed orders of another program. The first time, the time since then is a gap."""
         self._sent.load_lost_orders(known.lost.values(), known.told)
         if known.until is not None and is_first:
             self._before, self._knew_others = (known.picture, known.until), known.knows_others
