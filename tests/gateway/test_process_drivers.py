@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -170,22 +171,28 @@ async def test_the_next_supervisor_takes_up_the_process_of_the_last(machine, wat
         machine.do("crash")
         child.wait(5)  # in this test, the process is still our child; in production it is not
         status = await gateway.until(S.EXITED)
-        assert status.exit_code is None
+        assert status.exit_code == 137
     async with watched(cfg) as gateway:
         assert not await gateway.driver.is_running()
 
 
-async def test_the_log_of_a_gateway_that_has_ended_says_nothing_of_now(machine, watched):
-    """As 'ibkr gateway status' looks after a crash, or after a stop whose end the supervisor still saw."""
+@pytest.mark.parametrize(("order", "code"), [("exit 1104", 1104), ("crash", 137)])
+async def test_a_gateway_that_ended_while_nobody_watched(machine, watched, order, code):
+    """As 'ibkr gateway status' shows it, at every look; until somebody stops it."""
     cfg = machine.config("ibc")
-    async with watched(cfg) as gateway:
+    async with watched(cfg, leave=True) as gateway:
         await gateway.driver.start()
         await gateway.until(S.RUNNING)
-        machine.do("exit 1")
-        await gateway.until(S.EXITED)
+        child = gateway.driver._child
+    machine.do(order)
+    child.wait(5)
     with closing(GatewayStore(cfg.ibkr.gateway)) as store:
+        for _ in range(2):
+            status = await read_gateway_status(make_driver(cfg.ibkr.gateway, store))
+            assert (status.state, status.exit_code, status.detail) == (S.EXITED, code, "")
+        await make_driver(cfg.ibkr.gateway, store).stop()
         status = await read_gateway_status(make_driver(cfg.ibkr.gateway, store))
-    assert (status.state, status.detail) == (S.STOPPED, "")
+        assert status.state is S.STOPPED
 
 
 async def test_a_second_factor_of_the_past_causes_no_alert(machine, watched):
@@ -289,3 +296,136 @@ async def test_a_second_factor_of_the_new_process_is_not_taken_for_the_old_one_s
         states = [each.state for each in gateway.states]
         assert states == [S.STARTING, S.RUNNING, S.RESTARTING, S.STARTING, S.NEEDS_SECOND_FACTOR]
         assert gateway.monitor.tracker.second_factor
+
+
+async def test_the_next_supervisor_knows_what_happened_meanwhile(machine, watched):
+    """A restart, a pending second factor, and a window: the phone must not be asked again."""
+    cfg = machine.config("ibc")
+    machine.plan(restart_login="second factor")
+    async with watched(cfg, leave=True) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        machine.do("nightly")
+        await gateway.until(S.NEEDS_SECOND_FACTOR)
+        machine.do("window Surprise")
+        await gateway.until(S.UNKNOWN_WINDOW)
+        child = gateway.driver._child
+    async with watched(cfg) as late:
+        await late.until(S.UNKNOWN_WINDOW)
+        assert [each.state for each in late.states] == [S.STARTING, S.UNKNOWN_WINDOW]
+        assert (late.monitor.tracker.second_factor, late.monitor.tracker.is_logged_in) == (True, False)
+        machine.do("crash")
+        child.wait(5)
+
+
+async def test_a_login_that_began_unseen_is_not_running(machine, watched, eventually):
+    """The log has a login that was complete, then a restart whose login is not."""
+    machine.write_ini(LogStructureScope="known")
+    machine.plan(restart_login="window")
+    cfg = machine.config("ibc")
+    async with watched(cfg, leave=True) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        child = gateway.driver._child
+    machine.do("nightly")
+    await eventually(lambda: "entitled: Login" in gateway.store.log.read_text().partition("Re-starting session")[2])
+    status = await read_gateway_status(make_driver(cfg.ibkr.gateway, gateway.store))
+    assert status.state is S.STARTING
+    machine.do("crash")
+    child.wait(5)
+
+
+async def test_a_line_of_the_log_ends_nothing(machine, watched, eventually):
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        with gateway.store.log.open("a") as log:
+            log.write("2026-13-45 25:00:00:000 IBC: x\n")
+            log.write(f"2026-07-02 22:28:35:000 IBC: Exiting after error with exit code={'9' * 5000}\n")
+        machine.do("window Surprise")
+        await gateway.until(S.UNKNOWN_WINDOW)
+
+
+async def test_a_log_of_many_megabytes(machine, watched):
+    """The login of a gateway that has since written much is still known."""
+    cfg = machine.config("ibc")
+    async with watched(cfg, leave=True) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        child = gateway.driver._child
+    with gateway.store.log.open("a") as log:
+        log.write(f"{'x' * 99}\n" * 30_000)
+    status = await read_gateway_status(make_driver(cfg.ibkr.gateway, gateway.store))
+    assert status.state is S.RUNNING
+    machine.do("crash")
+    child.wait(5)
+
+
+async def test_an_adopted_gateway_that_ends_in_order(machine, watched):
+    """Nobody has its exit code, but the script writes it into the log."""
+    cfg = machine.config("ibc")
+    async with watched(cfg, leave=True) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        child = gateway.driver._child
+    async with watched(cfg) as late:
+        await late.until(S.RUNNING)
+        await late.driver.send("STOP")
+        child.wait(5)
+        status = await late.until(S.EXITED)
+        assert status.exit_code == 0
+
+
+async def test_a_restart_that_is_killed_has_ended(machine, watched):
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        machine.plan(boot=30)
+        machine.do("nightly")
+        await gateway.until(S.RESTARTING)
+        os.killpg(gateway.driver._pid, signal.SIGKILL)
+        status = await gateway.until(S.EXITED)
+        assert status.exit_code == -9
+
+
+async def test_a_stop_command_that_fails_stops_nothing_less(machine, watched, caplog):
+    async with watched(machine.config("command", {"stop": "false"})) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        await gateway.driver.stop()
+        assert not await gateway.driver.is_running()
+        assert "gateway.stop ended with exit code 1" in caplog.text
+        await gateway.until(S.STOPPED)
+
+
+async def test_a_java_whose_script_was_killed_is_stopped_too(machine, watched, eventually):
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        os.kill(gateway.driver._pid, signal.SIGKILL)
+        await gateway.until(S.EXITED)
+        assert process_identity(machine.java_pid)
+        await gateway.driver.stop()
+        await eventually(lambda: not process_identity(machine.java_pid))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"log_offset": float("inf")},
+        {"log_offset": -5},
+        {"started_at": "2026-03-02T14:30:00"},
+        {"started_at": 7},
+        {"pid": None},
+        "[" * 100_000,
+        "",
+        "[]",
+    ],
+)
+async def test_a_damaged_process_file(machine, values):
+    store = GatewayStore(machine.config("ibc").ibkr.gateway)
+    store.make_folder()
+    right = {"pid": 7, "began": "1", "started_at": "2026-03-02T14:30:00+00:00", "log_offset": 0}
+    store.process_file.write_text(values if isinstance(values, str) else json.dumps(right | values))
+    with pytest.raises(DriverError, match=r"process\.json cannot be read \(.*\): remove it"):
+        make_driver(machine.config("ibc").ibkr.gateway, store)

@@ -11,6 +11,7 @@ import pytest
 from ib_async import LimitOrder, Stock
 
 from ibkr.connector import IBConnector
+from ibkr.core.gateway_status import NOT_STARTED
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.core.restart_policy import Action, PortState
 from ibkr.core.states import ConnectionState as C
@@ -225,3 +226,15 @@ async def test_another_program_sees_the_same(machine, supervised, state_is, even
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_restart_whose_start_fails_has_ended_and_is_tried_again(machine, supervised, state_is):
+    async with supervised(machine.config("command", FAST, **QUICK)) as supervisor:
+        await state_is(supervisor, ready)
+        (machine.bin / "java").rename(machine.bin / "elsewhere")
+        answer = await ask_supervisor(supervisor.store, SupervisorRequest("restart", "a test", with_orders=True))
+        assert (answer.is_done, "java cannot be started" in answer.message) == (False, True)
+        status = await state_is(supervisor, in_state(S.EXITED))
+        assert status.gateway.exit_code == NOT_STARTED
+        (machine.bin / "elsewhere").rename(machine.bin / "java")
+        await state_is(supervisor, ready)

@@ -31,7 +31,7 @@ from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.follower import ask_supervisor
 from ibkr.gateway.gateway_monitor import read_gateway_status
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest, SupervisorRunning
-from ibkr.gateway.log_tail import last_lines
+from ibkr.gateway.log_tail import last_lines, rotate_log
 from ibkr.gateway.processes import spawn
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.observe.alerts import Alerts
@@ -108,6 +108,7 @@ async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
         return await ask_supervisor(store, SupervisorRequest("start", _REQUESTED_BY))
     store.make_folder()
     log = store.supervisor_log
+    rotate_log(log)
     process = spawn([sys.executable, "-m", "ibkr", "gateway", "run", *target.options], log)
     deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline:

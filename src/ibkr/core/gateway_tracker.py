@@ -59,6 +59,12 @@ class RestartStarted(FrozenRecord):
     why: str = ""
 
 
+class PastEvents(FrozenRecord):
+    """What happened before the driver looked, the oldest event first. Only the state after the last one is shown."""
+
+    events: tuple[GatewayEvent, ...]
+
+
 GatewayEvent: TypeAlias = (
     ProcessStarted
     | ProcessEnded
@@ -68,6 +74,7 @@ GatewayEvent: TypeAlias = (
     | LoginFailed
     | UnknownWindow
     | RestartStarted
+    | PastEvents
 )
 
 
@@ -98,15 +105,8 @@ class GatewayTracker:
     def take(self, event: GatewayEvent, now: datetime) -> bool:
         """Handle one event. Returns whether the state or its detail changed."""
         before = (self.state, self.detail, self.exit_code)
-        match event:
-            case ProcessStarted():
-                self._started(event.started_at or now, now)
-            case ProcessEnded():
-                self._ended(event, now)
-            case RestartStarted(why):
-                self._restart(why, now)
-            case _:
-                self._take_login(event, now)
+        for each in event.events if isinstance(event, PastEvents) else (event,):
+            self._take(each, now)
         return before != (self.state, self.detail, self.exit_code)
 
     def session_up(self, now: datetime) -> bool:
@@ -144,6 +144,17 @@ class GatewayTracker:
             supervised,
         )
 
+    def _take(self, event: GatewayEvent, now: datetime) -> None:
+        match event:
+            case ProcessStarted():
+                self._started(event.started_at or now, now)
+            case ProcessEnded():
+                self._ended(event, now)
+            case RestartStarted(why):
+                self._restart(why, now)
+            case _:
+                self._take_login(event, now)
+
     def _take_login(self, event: GatewayEvent, now: datetime) -> None:
         self.login_seen = True
         match event:
@@ -177,7 +188,7 @@ class GatewayTracker:
         self.is_logged_in = False
         if event.wanted:
             self._set(GatewayState.STOPPED, now)
-        elif self.state is not GatewayState.RESTARTING:
+        else:
             self._set(GatewayState.EXITED, now, self.detail if self.login_failed else "", event.code)
 
     def _restart(self, why: str, now: datetime) -> None:

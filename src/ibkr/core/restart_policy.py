@@ -283,10 +283,10 @@ def _no_trouble(seen: Observation) -> str:
 
 
 def _needs_person(seen: Observation) -> bool:
-    """Whether the process has ended and only a person can start it: approve a login, or correct a setting."""
+    """Whether the process has ended and only a person can start it: approve a login, correct a setting, see why."""
     if seen.state is not GatewayState.EXITED or seen.external_restart_on_exit:
         return False
-    return seen.second_factor or seen.exit_code == SECOND_FACTOR_TIMED_OUT or seen.exit_code in CONFIGURATION_CODES
+    return seen.second_factor or seen.exit_code in (None, SECOND_FACTOR_TIMED_OUT, *CONFIGURATION_CODES)
 
 
 def _final(code: int | None) -> str:
@@ -297,4 +297,6 @@ def _final(code: int | None) -> str:
         return "nobody approved the second factor; start it when you hold your phone"
     if code in CONFIGURATION_CODES:
         return "a setting is wrong, and the next start would fail as well"
+    if code is None:
+        return "its exit code is not known, and somebody may have ended it"
     return ""

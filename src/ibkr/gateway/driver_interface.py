@@ -64,7 +64,11 @@ class GatewayDriver(ABC):
         """Stop the gateway, and return when it has ended. Raises ``DriverError``."""
 
     async def restart(self) -> None:
-        """Stop the gateway and start it again. Raises ``DriverError``."""
+        """Stop the gateway and start it again. Its end is not an event.
+
+        Raises:
+            DriverError: It could not be stopped or not be started again.
+        """
         await self.stop()
         await self.start()
 

@@ -23,6 +23,7 @@ from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.gateway_monitor import NEW_YORK, GatewayMonitor, system_now
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
 from ibkr.gateway.processes import cancel_tasks
+from ibkr.gateway.restart_process import restart_process
 
 _log = logging.getLogger("ibkr.gateway")
 
@@ -226,8 +227,7 @@ class Supervisor:
         if act in (Action.KILL, Action.START):
             self._record_restart(act, reason, full_login=full_login)
             if act is Action.KILL:
-                self.monitor.handle_event(RestartStarted(reason))
-                await self.driver.restart()
+                await restart_process(self.monitor, reason)
             else:
                 await self._start()
             return

@@ -31,9 +31,9 @@ class CommandDriver(ChildProcessDriver):
             await self._run("stop")
         return bool(self.settings.stop)
 
-    async def restart(self) -> None:
+    async def restart_process(self) -> None:
         if not self.settings.restart:
-            await super().restart()
+            await super().restart_process()
             return
         await self._run("restart")
         if not await self.is_running():

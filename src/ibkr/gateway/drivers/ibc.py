@@ -47,8 +47,10 @@ class IbcDriver(ChildProcessDriver):
     def parse_log_line(self, line: str) -> Iterable[GatewayEvent]:
         return self._parser.parse(line)
 
-    def translate_exit_code(self, code: int) -> int:
-        return self._parser.exit_code or full_exit_code(code)
+    def translate_exit_code(self, code: int | None) -> int | None:
+        if code is None:
+            code = self._parser.exit_status
+        return self._parser.exit_code or (None if code is None else full_exit_code(code))
 
     async def send(self, command: str) -> str:
         if not self.has_command_server:
