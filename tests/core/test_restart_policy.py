@@ -259,17 +259,20 @@ def test_a_night_in_the_middle_of_the_day():
 
 
 @pytest.mark.parametrize(
-    ("state", "orders", "with_orders", "words"),
+    ("state", "second_factor", "orders", "with_orders", "words"),
     [
-        (S.RUNNING, 0, False, ""),
-        (S.RUNNING, 1, False, "1 order works at the broker"),
-        (S.RUNNING, 2, False, "2 orders work at the broker"),
-        (S.RUNNING, 2, True, ""),
-        (S.NEEDS_SECOND_FACTOR, 0, True, "the gateway waits for your second factor"),
+        (S.RUNNING, False, 0, False, ""),
+        (S.RUNNING, False, 1, False, "1 order works at the broker"),
+        (S.RUNNING, False, 2, False, "2 orders work at the broker"),
+        (S.RUNNING, False, 2, True, ""),
+        (S.NEEDS_SECOND_FACTOR, True, 0, True, "the gateway waits for your second factor"),
+        (S.UNKNOWN_WINDOW, True, 0, True, "the gateway waits for your second factor"),
+        (S.EXITED, True, 0, False, ""),
+        (S.STOPPED, True, 0, False, ""),
     ],
 )
-def test_a_restart_that_a_person_asks_for(state, orders, with_orders, words):
-    refusal = restart_refusal(state, orders, with_orders=with_orders)
+def test_a_restart_that_a_person_asks_for(state, second_factor, orders, with_orders, words):
+    refusal = restart_refusal(state, orders, second_factor=second_factor, with_orders=with_orders)
     assert refusal.startswith(words)
     assert bool(refusal) is bool(words)
 

@@ -246,15 +246,16 @@ def restart_delay(restarts: int, settings: GatewaySettings) -> float:
     return float(min(settings.restart_wait * 2 ** min(restarts - 1, 30), max(_LONGEST_WAIT, settings.restart_wait)))
 
 
-def restart_refusal(state: GatewayState, orders: int, *, with_orders: bool) -> str:
+def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, with_orders: bool) -> str:
     """Why a manual restart is refused. Empty if it is allowed.
 
     Args:
         state: The state of the gateway.
         orders: How many orders are active at the broker while the session is up.
+        second_factor: A second factor is pending, or was pending when the process ended.
         with_orders: Restart even if orders are active.
     """
-    if state is GatewayState.NEEDS_SECOND_FACTOR:
+    if second_factor and state not in (GatewayState.EXITED, GatewayState.STOPPED):
         return "the gateway waits for your second factor: approve it; a restart would ask your phone again"
     if orders and not with_orders:
         number = "1 order works" if orders == 1 else f"{orders} orders work"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from ibkr.gateway.ibc_log import IbcLogParser
 from ibkr.gateway.processes import Command
 
 _COMMAND_TIMEOUT = 10.0
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 _ON_WINDOWS = sys.platform == "win32"
 
 
@@ -70,14 +72,16 @@ class IbcDriver(ChildProcessDriver):
     async def problems(self) -> list[DriverProblem]:
         found = [*self._missing_files(), *self._open_secret()]
         if not found and not self.has_command_server:
-            message = "IBC's command server is off: a restart then always needs a full login"
+            port = self._values().get("CommandServerPort", "")
+            wrong = f" (CommandServerPort in config.ini is {port})" if port not in ("", "0") else ""
+            message = f"IBC's command server is off{wrong}: a restart then always needs a full login"
             found.append(DriverProblem(message, "Set CommandServerPort=7462 in config.ini.", is_fatal=False))
         return found
 
     @property
     def _command_port(self) -> int:
         text = self._values().get("CommandServerPort", "")
-        return self.settings.command_port or (int(text) if text.isdecimal() else 0)
+        return self.settings.command_port or (int(text) if _PORT.fullmatch(text) and int(text) < 65536 else 0)
 
     def _new_parser(self) -> IbcLogParser:
         values = self._values()
