@@ -120,6 +120,9 @@ def test_what_is_known_of_the_login():
         "Existing session",
         "the gateway's login failed: Existing session",
     )
+    tracker.take(ProcessStarted(9), T0)
+    assert (tracker.state, tracker.login_failed) == (S.STARTING, True), "somebody tries again"
+    assert tracker.status().alert == "the gateway's login failed: Existing session"
     tracker.take(LoginFailed(), T0)
     assert tracker.status().alert == "the gateway's login failed"
     tracker.take(SecondFactorWanted(), T0)

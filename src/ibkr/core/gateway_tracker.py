@@ -96,6 +96,8 @@ class GatewayTracker:
         """When the last login was complete. ``None``: none was seen."""
         self.login_failed = False
         """The last login was refused, and none has succeeded since."""
+        self.login_error = ""
+        """Why the last login was refused."""
         self.is_logged_in = False
         self.second_factor = False
         """A second factor is pending, or was pending when the process ended."""
@@ -131,7 +133,7 @@ class GatewayTracker:
         if self.state is GatewayState.NEEDS_SECOND_FACTOR:
             alert = f"the gateway waits for your second factor since {self.since:%H:%M} UTC: approve it in IBKR Mobile"
         elif self.login_failed:
-            alert = f"the gateway's login failed: {self.detail}" if self.detail else "the gateway's login failed"
+            alert = f"the gateway's login failed: {self.login_error}".removesuffix(": ")
         return GatewayStatus(
             self.state,
             self.since,
@@ -169,7 +171,7 @@ class GatewayTracker:
                 self._set(GatewayState.RUNNING, now)
             case LoginFailed(why):
                 self.is_logged_in = self.second_factor = False
-                self.login_failed = True
+                self.login_failed, self.login_error = True, clean_text(why)
                 self._set(GatewayState.LOGIN_FAILED, now, why)
             case UnknownWindow(title):
                 self._set(GatewayState.UNKNOWN_WINDOW, now, title)
@@ -180,7 +182,7 @@ class GatewayTracker:
     def _started(self, started_at: datetime, now: datetime) -> None:
         self.started_at = started_at
         self.is_logged_in = self.second_factor = False
-        if self.login_failed:
+        if self.state is GatewayState.LOGIN_FAILED:
             return
         self._set(GatewayState.STARTING if self.sees_login else GatewayState.RUNNING, now)
 
@@ -189,7 +191,7 @@ class GatewayTracker:
         if event.wanted:
             self._set(GatewayState.STOPPED, now)
         else:
-            self._set(GatewayState.EXITED, now, self.detail if self.login_failed else "", event.code)
+            self._set(GatewayState.EXITED, now, self.login_error if self.login_failed else "", event.code)
 
     def _restart(self, why: str, now: datetime) -> None:
         self.started_at = now

@@ -249,11 +249,8 @@ def restart_delay(restarts: int, settings: GatewaySettings) -> float:
 def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, with_orders: bool) -> str:
     """Why a manual restart is refused. Empty if it is allowed.
 
-    Args:
-        state: The state of the gateway.
-        orders: How many orders are active at the broker while the session is up.
-        second_factor: A second factor is pending, or was pending when the process ended.
-        with_orders: Restart even if orders are active.
+    ``orders``: how many are active at the broker while the session is up. ``with_orders``: restart even then.
+    ``second_factor``: as in ``Observation``.
     """
     if second_factor and state not in (GatewayState.EXITED, GatewayState.STOPPED):
         return "the gateway waits for your second factor: approve it; a restart would ask your phone again"

@@ -35,6 +35,9 @@ class GatewayDriver(ABC):
     Args:
         settings: The table ``[ibkr.gateway]``.
         store: The folder of this gateway. The driver may keep a log and a process id in it.
+
+    Raises:
+        ConfigError: A setting cannot be used.
     """
 
     sees_login: ClassVar[bool]

@@ -35,10 +35,14 @@ class GatewayFollower:
         settings: The table ``[ibkr.gateway]``, which must name a driver.
         on_change: Called with every change; with ``None`` if the gateway cannot be seen. Pass
             ``connector.tell_gateway``.
+
+    Raises:
+        ConfigError: A path in the settings cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings, on_change: Callable[[GatewayStatus | None], object]) -> None:
         self.settings = settings
+        self._store = GatewayStore(settings)
         self._publish = on_change
         self._published: GatewayStatus | None = None
         self._last_warning = ""
@@ -46,7 +50,7 @@ class GatewayFollower:
     async def run(self) -> None:
         """Follow the gateway until cancelled."""
         watching: asyncio.Task[None] | None = None
-        with closing(GatewayStore(self.settings)) as store:
+        with closing(self._store) as store:
             try:
                 while True:
                     try:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ibkr.core.errors import ConfigError
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.restart_policy import Restart
@@ -65,11 +66,14 @@ class SupervisorAnswer:
 class GatewayStore:
     """The folder of one gateway. Use it in one thread. Other processes may use the same folder.
 
+    Raises:
+        ConfigError: A path in the settings cannot be used.
+
     Methods raise ``OSError`` or ``sqlite3.Error`` if the folder cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
-        base = Path(settings.state_dir).expanduser() if settings.state_dir else _default_folder()
+        base = expand_path(settings, "state_dir") if settings.state_dir else _default_folder()
         self.folder = base / _folder_name(settings)
         self._database: sqlite3.Connection | None = None
 
@@ -217,6 +221,16 @@ class GatewayStore:
         self._open().execute(statement, values)
 
 
+def expand_path(settings: GatewaySettings, name: str) -> Path:
+    """Return the absolute path that a setting names. Raises ``ConfigError``."""
+    text: str = getattr(settings, name)
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        cure = "begins with the home folder of a user who does not exist; give the full path"
+        raise ConfigError(f"ibkr.gateway.{name}", text, cure) from error
+
+
 def _parse_status(values: dict[str, Any]) -> GatewayStatus:
     times = {"since": _parse_time(values["since"]), "next_login": None}
     if values["next_login"] is not None:
@@ -242,7 +256,7 @@ def _folder_name(settings: GatewaySettings) -> str:
     """Return the name of the gateway's folder: the same for every configuration of the same gateway."""
     target = {
         "ibc2": settings.ibc2_home,
-        "ibc": settings.ibc_ini and str(Path(settings.ibc_ini).expanduser().resolve()),
+        "ibc": settings.ibc_ini and str(expand_path(settings, "ibc_ini").resolve()),
         "docker": settings.container,
         "systemd": settings.unit,
         "command": settings.start,
