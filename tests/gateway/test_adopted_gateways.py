@@ -63,7 +63,7 @@ async def test_a_second_factor_of_the_past_causes_no_alert(machine, watched):
         child = gateway.driver._child
     async with watched(cfg) as gateway:
         await gateway.until(S.RUNNING)
-        assert [each.state for each in gateway.states] == [S.STARTING, S.RUNNING]
+        assert [each.state for each in gateway.states] == [S.RUNNING]
         machine.do("crash")
         child.wait(5)
 
@@ -82,7 +82,7 @@ async def test_the_next_supervisor_knows_what_happened_meanwhile(machine, watche
         child = gateway.driver._child
     async with watched(cfg) as late:
         await late.until(S.UNKNOWN_WINDOW)
-        assert [each.state for each in late.states] == [S.STARTING, S.UNKNOWN_WINDOW]
+        assert [each.state for each in late.states] == [S.UNKNOWN_WINDOW]
         assert (late.monitor.tracker.second_factor, late.monitor.tracker.is_logged_in) == (True, False)
         machine.do("crash")
         child.wait(5)
@@ -155,3 +155,15 @@ async def test_a_damaged_process_file(machine, values):
     store.process_file.write_text(values if isinstance(values, str) else json.dumps(right | values))
     with pytest.raises(DriverError, match=r"process\.json cannot be read \(.*\): remove it"):
         make_driver(machine.config("ibc").ibkr.gateway, store)
+
+
+async def test_a_command_that_has_ended_is_never_shown_as_running(machine, watched):
+    cfg = machine.config("command")
+    async with watched(cfg, leave=True) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        gateway.driver._child.kill()
+        gateway.driver._child.wait(5)
+    async with watched(cfg) as late:
+        await late.until(S.EXITED)
+        assert [each.state for each in late.states] == [S.EXITED]

@@ -140,7 +140,7 @@ async def _still_runs(target: Target, store: GatewayStore, answer: SupervisorAns
         return answer
     log = make_driver(target.config.ibkr.gateway, store).log(3, follow=False)
     last = "; ".join([_masked_line(line, show_accounts=False) async for line in log])
-    return SupervisorAnswer(is_done=False, message=f"{status.reason}: {last}")
+    return SupervisorAnswer(is_done=False, message=f"{status.reason}: {last}" if last else status.reason)
 
 
 async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:

@@ -111,22 +111,20 @@ class ChildProcessDriver(GatewayDriver):
         reported: tuple[int, str] | None = None
         has_ended = True
         while True:
+            found: list[GatewayEvent] = []
             # Keep this order: lines of the new process must not be attributed to the old process.
             if self._pid is not None and reported != (self._pid, self._identity):
                 reported, has_ended = (self._pid, self._identity), False
-                yield ProcessStarted(self._pid, self._started_at)
+                found.append(ProcessStarted(self._pid, self._started_at))
             is_alive = self._is_alive()
-            for event in self._new_events():
-                yield event
+            found += [event for line in self._log.new_lines() for event in self.parse_log_line(line)]
             if self._pid is not None and not has_ended and not is_alive and not self._is_restarting:
                 has_ended = True
-                yield self._exit_event()
+                found.append(self._exit_event())
+            is_past, self._reads_backlog = self._reads_backlog, False
+            for event in [PastEvents(tuple(found))] if is_past else found:
+                yield event
             await asyncio.sleep(POLL_INTERVAL)
-
-    def _new_events(self) -> list[GatewayEvent]:
-        found = [event for line in self._log.new_lines() for event in self.parse_log_line(line)]
-        is_past, self._reads_backlog = self._reads_backlog, False
-        return [PastEvents(tuple(found))] if is_past else found
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
         async for line in follow_file(self.store.log, lines, POLL_INTERVAL if follow else None):

@@ -157,7 +157,7 @@ class GatewayStore:
                 with self._reading("gateway.sqlite"):
                     return row[1], _parse_request(json.loads(row[2]))
             except StoreDamaged as error:
-                _log.warning("a request in the folder of the gateway is dropped: %s", error)
+                _log.warning("a request in %s cannot be used and is dropped: %s", self.folder, error.__cause__)
                 self._write("DELETE FROM requests WHERE rowid = ?", row[0])
         return None
 
