@@ -126,6 +126,7 @@ def test_run_in_the_foreground_with_a_second_factor(machine, start, ibkr):
     assert SECRET not in diary
 
 
+@pytest.mark.rest
 def test_a_failed_start(machine, ibkr):
     """The script finds no settings, and ends with the exit code 6."""
     configure(machine)
@@ -150,6 +151,20 @@ def test_two_stops_at_once(machine, start, ibkr):
     assert [stop.returncode for stop in stops] == [0, 0, 0]
     assert "The gateway is stopped.\n" in said
     supervisor.communicate(timeout=30)
+
+
+def test_a_gateway_whose_script_was_killed_is_not_called_stopped(machine, start, ibkr):
+    """Nobody watched its end, so its number may be that of another process by now."""
+    configure(machine)
+    supervisor = start("gateway", "run")
+    wait_for_state(ibkr, "running")
+    supervisor.kill()
+    supervisor.communicate(timeout=30)
+    [process_file] = machine.folder.glob("state/*/process.json")
+    os.kill(json.loads(process_file.read_text())["pid"], signal.SIGKILL)
+    done = ibkr("gateway", "stop")
+    assert (done.returncode, f"something still listens at port {machine.api_port}" in done.stderr) == (1, True)
+    os.kill(machine.java_pid, signal.SIGKILL)
 
 
 def test_following_a_log_leaves_nothing_behind(machine, start):

@@ -26,6 +26,7 @@ from ibkr.core.errors import ConfigError
 from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.serialization import to_json, to_jsonable, to_printable
 from ibkr.core.status import Status
+from ibkr.gateway.api_port import is_port_open
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError
 from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.follower import ask_supervisor
@@ -155,6 +156,9 @@ async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:
     was_running = await driver.is_running()
     if was_running or store.process_file.exists():  # a process that nobody has stopped
         await driver.stop()
+        if driver.owns_process and await is_port_open(target.config.ibkr.host, target.config.ibkr.port):
+            words = f"its process has ended, but something still listens at port {target.config.ibkr.port}: end it"
+            return SupervisorAnswer(is_done=False, message=words)
     words = "the gateway is stopped" if was_running else "the gateway does not run"
     return SupervisorAnswer(is_done=True, message=words)
 
