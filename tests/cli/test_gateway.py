@@ -7,9 +7,14 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 
+from ibkr.core.gateway_settings import GatewaySettings
+from ibkr.core.gateway_status import GatewayState, GatewayStatus
+from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.processes import process_identity
 from ibkr.simulator import ThreadedGateway
 
 from ..gateway.conftest import SECRET, Machine
@@ -123,13 +128,103 @@ def test_run_in_the_foreground_with_a_second_factor(machine, start, ibkr):
 
 @pytest.mark.rest
 def test_a_failed_start(machine, ibkr):
-    configure(machine, ibc_path=str(machine.folder / "elsewhere"))
-    (machine.folder / "elsewhere").mkdir()
+    """The script finds no settings, and ends with the exit code 6."""
+    configure(machine)
+    machine.ini.unlink()
     done = ibkr("gateway", "start")
-    assert "Traceback" not in done.stderr, "whether the start is over by now is chance"
+    assert done.returncode == 1
+    assert done.stderr.startswith("The gateway's process has ended (exit code 6): Error: IBC configuration file")
     code, told = state(ibkr)
-    assert (code, told["state"]) == (1, "exited")
-    ibkr("gateway", "stop")
+    assert (code, told["state"], told["exit_code"]) == (1, "exited", 6)
+    again = ibkr("gateway", "start")
+    assert (again.returncode, again.stderr[:53]) == (1, done.stderr[:53])
+    assert ibkr("gateway", "stop").stdout == "The gateway is stopped.\n"
+    assert state(ibkr)[1]["state"] == "stopped"
+
+
+def test_two_stops_at_once(machine, start, ibkr):
+    configure(machine)
+    supervisor = start("gateway", "run")
+    wait_for_state(ibkr, "running")
+    stops = [start("gateway", "stop") for _ in range(3)]
+    said = [stop.communicate(timeout=30)[0] for stop in stops]
+    assert [stop.returncode for stop in stops] == [0, 0, 0]
+    assert "The gateway is stopped.\n" in said
+    supervisor.communicate(timeout=30)
+
+
+def test_a_gateway_whose_script_was_killed_is_not_called_stopped(machine, start, ibkr):
+    """Nobody watched its end, so its number may be that of another process by now."""
+    configure(machine)
+    supervisor = start("gateway", "run")
+    wait_for_state(ibkr, "running")
+    supervisor.kill()
+    supervisor.communicate(timeout=30)
+    [process_file] = machine.folder.glob("state/*/process.json")
+    os.kill(json.loads(process_file.read_text())["pid"], signal.SIGKILL)
+    done = ibkr("gateway", "stop")
+    assert (done.returncode, f"something still listens at port {machine.api_port}" in done.stderr) == (1, True)
+    os.kill(machine.java_pid, signal.SIGKILL)
+
+
+def test_following_a_log_leaves_nothing_behind(machine, start):
+    configure(machine, "docker")
+    program = machine.bin / "docker"
+    program.write_text(f'#!/bin/sh\necho $$ > "{machine.folder}/pid"; echo "A line."; exec sleep 1000\n')
+    program.chmod(0o755)
+    process = start("gateway", "logs", "-f")
+    assert process.stdout.readline() == "A line.\n"
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")
+    assert process_identity(int((machine.folder / "pid").read_text())) == ""
+
+
+def test_following_the_log_of_the_supervisor(machine, start):
+    configure(machine)
+    store = GatewayStore(GatewaySettings(**machine.settings("ibc")))
+    store.make_folder()
+    store.supervisor_log.write_text("old\nlast\n")
+    process = start("gateway", "logs", "--supervisor", "-f", "-n", "1")
+    assert process.stdout.readline() == "last\n"
+    with store.supervisor_log.open("a") as log:
+        log.write("new\n")
+    assert process.stdout.readline() == "new\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
+
+
+def test_a_damaged_folder_names_its_file(machine, ibkr):
+    configure(machine)
+    store = GatewayStore(GatewaySettings(**machine.settings("ibc")))
+    store.write_status(GatewayStatus(GatewayState.RUNNING, datetime.now(UTC)))
+    store.close()
+    (store.folder / "gateway.sqlite").write_text("This is not a database, and it is longer than a header. " * 20)
+    done = ibkr("gateway", "run")
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"ibkr gateway: {store.folder}/gateway.sqlite is damaged (file is not a database): remove it\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "more", "words"),
+    [
+        ("command", {"start": "run '--pw=hunter2"}, "ibkr.gateway.start = '***': No closing quotation"),
+        ("command", {"start": " "}, "ibkr.gateway.start = '***': is blank"),
+        ("command", {"start": "run", "stop": "'"}, "ibkr.gateway.stop = '***': No closing quotation"),
+        ("command", {"start": "run", "state_dir": "~nouser/x"}, "ibkr.gateway.state_dir = '~nouser/x': "),
+        ("ibc", {"ibc_ini": "~nouser/x"}, "ibkr.gateway.ibc_ini = '~nouser/x': "),
+        ("ibc", {"java_path": "~nouser/x"}, "ibkr.gateway.java_path = '~nouser/x': "),
+        ("ibc2", {"ibc2_home": "~nouser/x"}, "ibkr.gateway.ibc2_home = '~nouser/x': "),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "run", "stop"])
+def test_a_setting_that_cannot_be_used(machine, ibkr_here, command, driver, more, words):
+    configure(machine, driver, **more)
+    done = ibkr_here("gateway", command)
+    assert (done.returncode, words in done.stderr, "hunter2" in done.stderr) == (2, True, False)
 
 
 def test_a_missing_program(machine, ibkr):

@@ -12,7 +12,18 @@ from .test_gateway_status import ANYWHERE, INTO, T0, tracked
 from .test_restart_policy import NOON, at, policy
 
 DOWN = (PortState.REFUSED, PortState.SILENT)
-ENDS = {0: False, 1: True, 137: True, 143: False, 1100: True, 1103: False, 1111: False, 1112: True, None: True}
+ENDS = {
+    0: False,
+    1: True,
+    137: True,
+    143: False,
+    1100: True,
+    1103: False,
+    1111: False,
+    1112: True,
+    127: True,
+    None: False,
+}
 EVENTS = [*ANYWHERE, *(ProcessEnded(code) for code in ENDS)]
 
 

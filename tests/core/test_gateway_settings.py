@@ -51,6 +51,9 @@ def test_what_each_driver_needs(driver):
         ("ibc_path", 7, "must be text in one line"),
         ("ibc_path", "a\nb", "must be text in one line"),
         ("night", "evening", "must read like '20:00-08:00'"),
+        ("night", "20:00-08:00+01:00", "must read like '20:00-08:00'"),
+        ("night", "20:00Z-08:00", "must read like '20:00-08:00'"),
+        ("restart_wait", 1e300, "at most 31622400"),
     ],
 )
 def test_what_cannot_work(key, value, cure):

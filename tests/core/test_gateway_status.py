@@ -17,6 +17,7 @@ from ibkr.core.gateway_tracker import (
     LoggedIn,
     LoginFailed,
     LoginStarted,
+    PastEvents,
     ProcessEnded,
     ProcessStarted,
     RestartStarted,
@@ -53,7 +54,6 @@ KEPT = {
     (S.LOGIN_FAILED, LoginStarted()): S.LOGIN_FAILED,
     (S.LOGIN_FAILED, ProcessStarted(8)): S.LOGIN_FAILED,
     (S.RUNNING, LoginStarted()): S.RUNNING,
-    (S.RESTARTING, ProcessEnded(137)): S.RESTARTING,
 }
 
 
@@ -71,6 +71,15 @@ def test_each_event_in_each_state(state, event):
     assert tracker.state is state
     tracker.take(event, T0)
     assert tracker.state is KEPT.get((state, event), ANYWHERE[event])
+
+
+@given(st.lists(st.sampled_from([*ANYWHERE, LoggedIn(T0 - timedelta(hours=9)), ProcessEnded(1111)])))
+def test_the_past_leads_to_the_state_that_watching_it_shows(events):
+    watched, late = tracked(), tracked()
+    for event in events:
+        watched.take(event, T0)
+    assert late.take(PastEvents(tuple(events)), T0) is (late.status() != tracked().status())
+    assert vars(late) == vars(watched)
 
 
 def test_since_when():
@@ -111,6 +120,9 @@ def test_what_is_known_of_the_login():
         "Existing session",
         "the gateway's login failed: Existing session",
     )
+    tracker.take(ProcessStarted(9), T0)
+    assert (tracker.state, tracker.login_failed) == (S.STARTING, True), "somebody tries again"
+    assert tracker.status().alert == "the gateway's login failed: Existing session"
     tracker.take(LoginFailed(), T0)
     assert tracker.status().alert == "the gateway's login failed"
     tracker.take(SecondFactorWanted(), T0)

@@ -157,6 +157,7 @@ def test_a_driver_that_does_not_see_the_login_restarts_only_what_has_ended():
         (-15, "somebody ended it, without an error"),
         (1111, "nobody approved the second factor"),
         (1103, "a setting is wrong"),
+        (None, "its exit code is not known"),
     ],
 )
 def test_an_end_that_no_restart_mends(code, words):
@@ -168,6 +169,7 @@ def test_an_end_that_no_restart_mends(code, words):
     [
         ({"exit_code": 1111}, True),
         ({"exit_code": 1103}, True),
+        ({"exit_code": None}, True),
         ({"second_factor": True}, True),
         ({"exit_code": 0}, False),
         ({"exit_code": 1111, "external_restart_on_exit": True}, False),
@@ -180,7 +182,7 @@ def test_an_end_that_needs_a_person_rings(changes, rings):
     assert policy(auto_restart=False).decide(given, at(0)).alert == ""
 
 
-@pytest.mark.parametrize("code", [None, 1, 137, -9, -11, 1100, 1101, 1112])
+@pytest.mark.parametrize("code", [1, 127, 137, -9, -11, 1100, 1101, 1112])
 def test_an_end_that_a_restart_mends(code):
     assert policy().decide(seen(GONE, exit_code=code), at(0)).act is Action.START
 
@@ -257,17 +259,20 @@ def test_a_night_in_the_middle_of_the_day():
 
 
 @pytest.mark.parametrize(
-    ("state", "orders", "with_orders", "words"),
+    ("state", "second_factor", "orders", "with_orders", "words"),
     [
-        (S.RUNNING, 0, False, ""),
-        (S.RUNNING, 1, False, "1 order works at the broker"),
-        (S.RUNNING, 2, False, "2 orders work at the broker"),
-        (S.RUNNING, 2, True, ""),
-        (S.NEEDS_SECOND_FACTOR, 0, True, "the gateway waits for your second factor"),
+        (S.RUNNING, False, 0, False, ""),
+        (S.RUNNING, False, 1, False, "1 order works at the broker"),
+        (S.RUNNING, False, 2, False, "2 orders work at the broker"),
+        (S.RUNNING, False, 2, True, ""),
+        (S.NEEDS_SECOND_FACTOR, True, 0, True, "the gateway waits for your second factor"),
+        (S.UNKNOWN_WINDOW, True, 0, True, "the gateway waits for your second factor"),
+        (S.EXITED, True, 0, False, ""),
+        (S.STOPPED, True, 0, False, ""),
     ],
 )
-def test_a_restart_that_a_person_asks_for(state, orders, with_orders, words):
-    refusal = restart_refusal(state, orders, with_orders=with_orders)
+def test_a_restart_that_a_person_asks_for(state, second_factor, orders, with_orders, words):
+    refusal = restart_refusal(state, orders, second_factor=second_factor, with_orders=with_orders)
     assert refusal.startswith(words)
     assert bool(refusal) is bool(words)
 

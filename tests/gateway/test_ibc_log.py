@@ -14,7 +14,7 @@ from ibkr.core.gateway_tracker import (
     SecondFactorWanted,
     UnknownWindow,
 )
-from ibkr.gateway.ibc_log import IbcLogParser, latest_events
+from ibkr.gateway.ibc_log import IbcLogParser
 
 AT = "2026-07-02 22:28:35"
 WHEN = datetime(2026, 7, 2, 22, 28, 35).astimezone()
@@ -93,15 +93,30 @@ def test_any_text_is_read(lines):
     read(*lines, *map(line, lines))
 
 
+@given(st.from_regex(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3} IBC: (Exiting after error with exit code=\d+|.*)"))
+def test_any_time_is_read(text):
+    read(text)
+
+
 @pytest.mark.parametrize(
-    ("past", "holds"),
+    "text",
     [
-        ([], []),
-        ([SecondFactorWanted()], [SecondFactorWanted()]),
-        ([SecondFactorWanted(), LoggedIn()], [LoggedIn()]),
-        ([LoggedIn(), RestartStarted(), SecondFactorWanted()], [LoggedIn(), SecondFactorWanted()]),
-        ([LoginFailed("no"), LoginStarted(), LoggedIn(), UnknownWindow("?")], [LoggedIn(), UnknownWindow("?")]),
+        "2026-13-45 25:00:00:000 IBC: Login has completed",
+        "0000-00-00 00:00:00:000 IBC: x",
+        f"{AT.replace('2', chr(0x662))}:123 IBC: Login has completed",
+        line(f"Exiting after error with exit code={'9' * 5000}"),
+        line(f"Exiting after error with exit code={chr(0x661)}"),
+        f"IBC returned exit status {'9' * 5000}",
     ],
 )
-def test_what_of_the_past_still_holds(past, holds):
-    assert latest_events(past) == holds
+def test_a_line_that_makes_no_sense(text):
+    log = IbcLogParser()
+    assert ([*log.parse(text)], log.exit_code, log.exit_status) == ([], None, None)
+
+
+def test_the_exit_status_that_the_script_tells():
+    log = IbcLogParser()
+    assert [*log.parse("IBC returned exit status 87")] == []
+    assert log.exit_status == 87
+    assert [*log.parse("IBC will restart shortly")] == [RestartStarted("the gateway restarts itself")]
+    assert log.exit_status is None

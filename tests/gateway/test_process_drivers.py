@@ -6,16 +6,12 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import closing
 
 import pytest
 
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.core.gateway_tracker import RestartStarted
 from ibkr.gateway.driver_interface import DriverError
-from ibkr.gateway.drivers import make_driver
-from ibkr.gateway.gateway_monitor import read_gateway_status
-from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.processes import process_identity
 
 from .conftest import SECRET
@@ -157,54 +153,6 @@ async def test_a_gateway_that_hangs_is_ended_all_the_same(machine, watched):
         assert process_identity(machine.java_pid) == ""
 
 
-async def test_the_next_supervisor_takes_up_the_process_of_the_last(machine, watched):
-    cfg = machine.config("ibc")
-    machine.plan(logins=["second factor"])
-    async with watched(cfg, leave=True) as gateway:
-        await gateway.driver.start()
-        await gateway.until(S.NEEDS_SECOND_FACTOR)
-        child = gateway.driver._child
-    async with watched(cfg) as gateway:
-        assert await gateway.driver.is_running()
-        await gateway.until(S.NEEDS_SECOND_FACTOR)
-        machine.do("crash")
-        child.wait(5)  # in this test, the process is still our child; in production it is not
-        status = await gateway.until(S.EXITED)
-        assert status.exit_code is None
-    async with watched(cfg) as gateway:
-        assert not await gateway.driver.is_running()
-
-
-async def test_the_log_of_a_gateway_that_has_ended_says_nothing_of_now(machine, watched):
-    """As 'ibkr gateway status' looks after a crash, or after a stop whose end the supervisor still saw."""
-    cfg = machine.config("ibc")
-    async with watched(cfg) as gateway:
-        await gateway.driver.start()
-        await gateway.until(S.RUNNING)
-        machine.do("exit 1")
-        await gateway.until(S.EXITED)
-    with closing(GatewayStore(cfg.ibkr.gateway)) as store:
-        status = await read_gateway_status(make_driver(cfg.ibkr.gateway, store))
-    assert (status.state, status.detail) == (S.STOPPED, "")
-
-
-async def test_a_second_factor_of_the_past_causes_no_alert(machine, watched):
-    """A second factor that was approved before a supervisor starts is not reported again."""
-    cfg = machine.config("ibc")
-    machine.plan(logins=["second factor"])
-    async with watched(cfg, leave=True) as gateway:
-        await gateway.driver.start()
-        await gateway.until(S.NEEDS_SECOND_FACTOR)
-        machine.do("approve")
-        await gateway.until(S.RUNNING)
-        child = gateway.driver._child
-    async with watched(cfg) as gateway:
-        await gateway.until(S.RUNNING)
-        assert [each.state for each in gateway.states] == [S.STARTING, S.RUNNING]
-        machine.do("crash")
-        child.wait(5)
-
-
 async def test_a_command_from_start_to_crash(machine, watched, soon):
     async with watched(machine.config("command")) as gateway:
         await gateway.driver.start()
@@ -289,3 +237,47 @@ async def test_a_second_factor_of_the_new_process_is_not_taken_for_the_old_one_s
         states = [each.state for each in gateway.states]
         assert states == [S.STARTING, S.RUNNING, S.RESTARTING, S.STARTING, S.NEEDS_SECOND_FACTOR]
         assert gateway.monitor.tracker.second_factor
+
+
+async def test_a_line_of_the_log_ends_nothing(machine, watched, eventually):
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        with gateway.store.log.open("a") as log:
+            log.write("2026-13-45 25:00:00:000 IBC: x\n")
+            log.write(f"2026-07-02 22:28:35:000 IBC: Exiting after error with exit code={'9' * 5000}\n")
+        machine.do("window Surprise")
+        await gateway.until(S.UNKNOWN_WINDOW)
+
+
+async def test_a_restart_that_is_killed_has_ended(machine, watched):
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        machine.plan(boot=30)
+        machine.do("nightly")
+        await gateway.until(S.RESTARTING)
+        os.killpg(gateway.driver._pid, signal.SIGKILL)
+        status = await gateway.until(S.EXITED)
+        assert status.exit_code == -9
+
+
+async def test_a_stop_command_that_fails_stops_nothing_less(machine, watched, caplog):
+    async with watched(machine.config("command", {"stop": "false"})) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        await gateway.driver.stop()
+        assert not await gateway.driver.is_running()
+        assert "gateway.stop ended with exit code 1" in caplog.text
+        await gateway.until(S.STOPPED)
+
+
+async def test_a_java_whose_script_was_killed_is_stopped_too(machine, watched, eventually):
+    async with watched(machine.config("ibc")) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        os.kill(gateway.driver._pid, signal.SIGKILL)
+        await gateway.until(S.EXITED)
+        assert process_identity(machine.java_pid)
+        await gateway.driver.stop()
+        await eventually(lambda: not process_identity(machine.java_pid))

@@ -11,6 +11,7 @@ import pytest
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.core.states import ConnectionState as C
 from ibkr.gateway.driver_interface import DriverError
+from ibkr.gateway.restart_process import restart_process
 
 from .conftest import STAND_IN
 from .test_supervisor import FAST, QUICK
@@ -202,3 +203,29 @@ async def test_a_unit_that_is_not_there(machine, unit, watched):
         assert problem.message == "gateway.unit: there is no unit ibgateway.service"
         with pytest.raises(DriverError, match=r"Unit ibgateway\.service not found"):
             await gateway.driver.start()
+
+
+async def test_a_unit_that_waits_for_its_next_start_at_the_first_look(machine, unit, watched):
+    unit("on-failure")
+    values = json.loads((machine.folder / "unit.json").read_text())
+    values |= {"ActiveState": "activating", "SubState": "auto-restart", "ExecMainCode": 1, "ExecMainStatus": 3}
+    (machine.folder / "unit.json").write_text(json.dumps(values))
+    async with watched(machine.config("systemd"), leave=True) as gateway:
+        status = await gateway.until(S.EXITED)
+        assert status.exit_code == 3
+
+
+@pytest.mark.parametrize(("driver", "program"), [("systemd", "systemctl"), ("docker", "docker")])
+async def test_a_restart_whose_start_fails_has_ended(machine, unit, container, watched, driver, program):
+    unit()
+    container()
+    async with watched(machine.config(driver)) as gateway:
+        await gateway.driver.start()
+        await gateway.until(S.RUNNING)
+        command = machine.bin / program
+        words = command.read_text()
+        command.write_text(words.replace("\n", f'\n[ "$1" = restart ] && {{ "{command}" stop x; exit 1; }}\n', 1))
+        with pytest.raises(DriverError, match="restart' failed"):
+            await restart_process(gateway.monitor, "a test")
+        await gateway.until(S.RESTARTING)
+        await gateway.until(S.EXITED)

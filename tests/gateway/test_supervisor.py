@@ -11,11 +11,13 @@ import pytest
 from ib_async import LimitOrder, Stock
 
 from ibkr.connector import IBConnector
+from ibkr.core.gateway_status import NOT_STARTED
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.core.restart_policy import Action, PortState
 from ibkr.core.states import ConnectionState as C
 from ibkr.core.states import UpstreamState
 from ibkr.gateway.driver_interface import DriverError
+from ibkr.gateway.drivers.ibc import IbcDriver
 from ibkr.gateway.follower import GatewayFollower, ask_supervisor
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorRequest, SupervisorRunning
 from ibkr.gateway.supervisor import Supervisor
@@ -225,3 +227,62 @@ async def test_another_program_sees_the_same(machine, supervised, state_is, even
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_restart_whose_start_fails_has_ended_and_is_tried_again(machine, supervised, state_is):
+    async with supervised(machine.config("command", FAST, **QUICK)) as supervisor:
+        await state_is(supervisor, ready)
+        (machine.bin / "java").rename(machine.bin / "elsewhere")
+        answer = await ask_supervisor(supervisor.store, SupervisorRequest("restart", "a test", with_orders=True))
+        assert (answer.is_done, "java cannot be started" in answer.message) == (False, True)
+        status = await state_is(supervisor, in_state(S.EXITED))
+        assert status.gateway.exit_code == NOT_STARTED
+        (machine.bin / "elsewhere").rename(machine.bin / "java")
+        await state_is(supervisor, ready)
+
+
+async def test_a_follower_outlives_an_error_of_its_watch(
+    machine, supervised, state_is, eventually, monkeypatch, caplog
+):
+    cfg = machine.config("ibc", FAST, **QUICK)
+    monkeypatch.setattr("ibkr.gateway.follower._RETRY_AFTER", 0.1)
+    told = []
+    follower = GatewayFollower(cfg.ibkr.gateway, told.append)
+    with monkeypatch.context() as broken:
+        broken.setattr(IbcDriver, "events", lambda self: 1 / 0)
+        following = asyncio.create_task(follower.run())
+        await eventually(lambda: told and told[-1] is None)
+    assert "cannot be watched: ZeroDivisionError: division by zero" in caplog.text
+    async with supervised(cfg) as supervisor:
+        await state_is(supervisor, ready)
+        await eventually(lambda: told[-1] is not None and told[-1].state is S.RUNNING)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_the_state_of_the_last_supervisor_is_not_that_of_the_next(machine):
+    supervisor = Supervisor(machine.config("command", {"start": "/nowhere/gateway"}, **QUICK))
+    supervisor.store.write_status(supervisor.status)
+    with pytest.raises(DriverError):
+        await supervisor.run()
+    assert supervisor.store.read_status() is None
+
+
+async def test_a_second_factor_behind_a_window_is_not_asked_for_again(machine, supervised, state_is):
+    machine.plan(logins=["second factor"])
+    async with supervised(machine.config("ibc", FAST, **QUICK)) as supervisor:
+        await state_is(supervisor, in_state(S.NEEDS_SECOND_FACTOR))
+        machine.do("window Surprise")
+        await state_is(supervisor, in_state(S.UNKNOWN_WINDOW))
+        answer = await ask_supervisor(supervisor.store, SupervisorRequest("restart", "a test"))
+        assert (answer.is_done, answer.message.startswith("the gateway waits for your second factor")) == (False, True)
+
+
+async def test_a_command_server_at_a_port_that_does_not_exist(machine, supervised, state_is):
+    machine.write_ini(CommandServerPort=70000)
+    async with supervised(machine.config("ibc", FAST, **QUICK)) as supervisor:
+        await state_is(supervisor, ready)
+        [problem] = await supervisor.driver.problems()
+        assert "CommandServerPort in config.ini is 70000" in problem.message
+        answer = await ask_supervisor(supervisor.store, SupervisorRequest("restart", "a test"))
+        assert (answer.is_done, answer.message) == (True, "the gateway is restarted; it needs a full login")

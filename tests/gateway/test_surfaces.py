@@ -157,3 +157,10 @@ async def test_the_doctor_looks_at_the_driver(machine, gateway, level, words):
 async def test_the_doctor_without_a_driver(machine):
     [_, found] = [each async for each in run_checks(Context(read_settings, [900]), CHECKS)]
     assert (found.level, found.message[:23]) == (Level.OK, "no driver is configured")
+
+
+@pytest.mark.parametrize("gateway", [{"stop": "'"}, {"start": "'"}, {"state_dir": "~nouser/x"}])
+async def test_the_doctor_looks_at_a_setting_that_cannot_be_used(machine, gateway):
+    settings = partial(read_settings, port=machine.api_port, gateway=machine.settings("command", **gateway))
+    [_, found] = [each async for each in run_checks(Context(settings, [900]), CHECKS)]
+    assert (found.level, f"ibkr.gateway.{next(iter(gateway))} = " in found.message) == (Level.FAIL, True)

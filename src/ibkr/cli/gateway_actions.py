@@ -26,12 +26,19 @@ from ibkr.core.errors import ConfigError
 from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.serialization import to_json, to_jsonable, to_printable
 from ibkr.core.status import Status
-from ibkr.gateway.driver_interface import DriverError
+from ibkr.gateway.api_port import is_port_open
+from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError
 from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.follower import ask_supervisor
 from ibkr.gateway.gateway_monitor import read_gateway_status
-from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest, SupervisorRunning
-from ibkr.gateway.log_tail import last_lines
+from ibkr.gateway.gateway_store import (
+    GatewayStore,
+    StoreDamaged,
+    SupervisorAnswer,
+    SupervisorRequest,
+    SupervisorRunning,
+)
+from ibkr.gateway.log_tail import follow_file, last_lines, rotate_log
 from ibkr.gateway.processes import spawn
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.observe.alerts import Alerts
@@ -39,6 +46,7 @@ from ibkr.observe.log_filter import PrintableFormatter
 from ibkr.observe.sink import Relay
 
 _START_TIMEOUT = 90.0
+_SETTLE_TIME = 1.0
 _REQUESTED_BY = "the command line"
 _LONGEST_LINE = 2000
 T = TypeVar("T")
@@ -105,9 +113,11 @@ def run_action(
 async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
     """Tell the supervisor to start the gateway, or start a supervisor in the background."""
     if store.is_supervised():
-        return await ask_supervisor(store, SupervisorRequest("start", _REQUESTED_BY))
+        answer = await ask_supervisor(store, SupervisorRequest("start", _REQUESTED_BY))
+        return await _still_runs(target, store, answer) if answer.is_done else answer
     store.make_folder()
     log = store.supervisor_log
+    rotate_log(log)
     process = spawn([sys.executable, "-m", "ibkr", "gateway", "run", *target.options], log)
     deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline:
@@ -117,11 +127,21 @@ async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
         status = store.read_status() if store.is_supervised() else None
         if status is not None and status.state is not GatewayState.STOPPED:
             process.returncode = 0  # so that Python does not wait for it
-            return SupervisorAnswer(
-                is_done=True, message=f"the gateway's process runs; the log of its supervisor: {log}"
-            )
+            words = f"the gateway's process runs; the log of its supervisor: {log}"
+            return await _still_runs(target, store, SupervisorAnswer(is_done=True, message=words))
         await asyncio.sleep(0.1)  # another process writes the status file, and sends no event
     return SupervisorAnswer(is_done=False, message=f"the gateway does not run after {_START_TIMEOUT:.0f} s; see {log}")
+
+
+async def _still_runs(target: Target, store: GatewayStore, answer: SupervisorAnswer) -> SupervisorAnswer:
+    """Return the answer if the process runs for a second, otherwise how it has ended."""
+    await asyncio.sleep(_SETTLE_TIME)
+    status = store.read_status()
+    if status is None or status.state is not GatewayState.EXITED:
+        return answer
+    log = make_driver(target.config.ibkr.gateway, store).log(3, follow=False)
+    last = "; ".join([_masked_line(line, show_accounts=False) async for line in log])
+    return SupervisorAnswer(is_done=False, message=f"{status.reason}: {last}" if last else status.reason)
 
 
 async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:
@@ -130,12 +150,17 @@ async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:
         answer = await ask_supervisor(store, SupervisorRequest("stop", _REQUESTED_BY))
         while answer.is_done and store.is_supervised():  # noqa: ASYNC110 - another process sends no event
             await asyncio.sleep(0.1)
-        return answer
+        if answer.is_done or store.is_supervised():
+            return answer
     driver = make_driver(target.config.ibkr.gateway, store)
-    if not await driver.is_running():
-        return SupervisorAnswer(is_done=True, message="the gateway does not run")
-    await driver.stop()
-    return SupervisorAnswer(is_done=True, message="the gateway is stopped")
+    was_running = await driver.is_running()
+    if was_running or store.process_file.exists():  # a process that nobody has stopped
+        await driver.stop()
+        if driver.owns_process and await is_port_open(target.config.ibkr.host, target.config.ibkr.port):
+            words = f"its process has ended, but something still listens at port {target.config.ibkr.port}: end it"
+            return SupervisorAnswer(is_done=False, message=words)
+    words = "the gateway is stopped" if was_running else "the gateway does not run"
+    return SupervisorAnswer(is_done=True, message=words)
 
 
 def restart(target: Target, store: GatewayStore) -> Coroutine[Any, Any, SupervisorAnswer]:
@@ -183,17 +208,19 @@ def print_log(target: Target, lines: int, *, follow: bool, of_supervisor: bool, 
         print(to_json({"line": shown}) if as_json else shown, flush=True)
 
     async def read(store: GatewayStore) -> None:
-        output = make_driver(target.config.ibkr.gateway, store).log(lines, follow=follow)
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        call_on_stop(task.cancel)
+        if of_supervisor:
+            output = follow_file(store.supervisor_log, lines, POLL_INTERVAL if follow else None)
+        else:
+            output = make_driver(target.config.ibkr.gateway, store).log(lines, follow=follow)
         async with aclosing(output):  # type: ignore[type-var]  # each driver returns a generator
             async for line in output:
                 print_line(line)
 
-    with closing(target.store) as store, suppress(KeyboardInterrupt):
-        if of_supervisor:
-            for line in last_lines(store.supervisor_log, lines):
-                print_line(line)
-        else:
-            _run(read(store))
+    with closing(target.store) as store, suppress(KeyboardInterrupt, asyncio.CancelledError):
+        _run(read(store))
 
 
 def _run(work: Awaitable[T]) -> T:
@@ -206,7 +233,7 @@ def _run(work: Awaitable[T]) -> T:
         return asyncio.run(run())
     except SupervisorRunning as error:
         typer.echo(f"ibkr gateway: {error}: see 'ibkr gateway status'", err=True)
-    except DriverError as error:
+    except (DriverError, StoreDamaged) as error:
         typer.echo(f"ibkr gateway: {error}", err=True)
     except (OSError, sqlite3.Error) as error:
         typer.echo(f"ibkr gateway: its folder cannot be used: {error}; see the setting gateway.state_dir", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import time
 
@@ -19,6 +18,8 @@ _NEEDED = {
 }
 # These become one word of a command line, and must not be read as an option.
 _WORD = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@_.:\\-]*")
+_LARGEST = 366 * 86400
+"""A year in seconds."""
 _WORDS = ("version", "container", "unit")
 
 
@@ -112,7 +113,10 @@ class GatewaySettings(ValidatedRecord):
     def night_hours(self) -> tuple[time, time]:
         """Start and end of the unattended night."""
         begin, _, end = self.night.partition("-")
-        return time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
+        hours = time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
+        if any(each.tzinfo for each in hours):
+            raise ValueError("the hours are in this machine's time")
+        return hours
 
     def _check_choices(self) -> None:
         choices = {"driver": ("", *DRIVERS), "program": ("gateway", "tws"), "mode": ("", "live", "paper")}
@@ -133,8 +137,8 @@ def _check_type(name: str, value: object, default: object) -> None:
             raise ConfigError(key, "***" if name in COMMANDS else value, "must be text in one line")
     elif isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
         raise ConfigError(key, value, "must be a whole number" if isinstance(default, int) else "must be a number")
-    elif not 0 <= value < math.inf:
-        raise ConfigError(key, value, "must be a number, 0 or greater")
+    elif not 0 <= value <= _LARGEST:
+        raise ConfigError(key, value, f"must be a number, 0 or greater, at most {_LARGEST}")
 
 
 COMMANDS = ("start", "stop", "restart")

@@ -34,6 +34,8 @@ _IBC_CODES = {
     SECOND_FACTOR_TIMED_OUT: "the second factor was not approved in time",
     LOGIN_DIALOG_MISSING: "the login window never appeared",
 }
+NOT_STARTED = 127
+"""As a shell reports a program that it cannot start. We use it for a process that we ended and could not start."""
 CONFIGURATION_CODES = range(1102, 1110)
 """Exit codes of a wrong setting: the same start fails again."""
 # A shell sees an exit code modulo 256, so it sees these codes as 76 to 88.
@@ -123,7 +125,7 @@ def exit_words(code: int | None) -> str:
     """An exit code in brackets, with its meaning if it is one of IBC's. Empty for ``None``."""
     if code is None:
         return ""
-    meaning = _IBC_CODES.get(code, "")
+    meaning = "it could not be started" if code == NOT_STARTED else _IBC_CODES.get(code, "")
     return f" (exit code {code}: {meaning})" if meaning else f" (exit code {code})"
 
 

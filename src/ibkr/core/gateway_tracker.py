@@ -59,6 +59,12 @@ class RestartStarted(FrozenRecord):
     why: str = ""
 
 
+class PastEvents(FrozenRecord):
+    """What happened before the driver looked, the oldest event first. Only the state after the last one is shown."""
+
+    events: tuple[GatewayEvent, ...]
+
+
 GatewayEvent: TypeAlias = (
     ProcessStarted
     | ProcessEnded
@@ -68,6 +74,7 @@ GatewayEvent: TypeAlias = (
     | LoginFailed
     | UnknownWindow
     | RestartStarted
+    | PastEvents
 )
 
 
@@ -89,6 +96,8 @@ class GatewayTracker:
         """When the last login was complete. ``None``: none was seen."""
         self.login_failed = False
         """The last login was refused, and none has succeeded since."""
+        self.login_error = ""
+        """Why the last login was refused."""
         self.is_logged_in = False
         self.second_factor = False
         """A second factor is pending, or was pending when the process ended."""
@@ -98,15 +107,8 @@ class GatewayTracker:
     def take(self, event: GatewayEvent, now: datetime) -> bool:
         """Handle one event. Returns whether the state or its detail changed."""
         before = (self.state, self.detail, self.exit_code)
-        match event:
-            case ProcessStarted():
-                self._started(event.started_at or now, now)
-            case ProcessEnded():
-                self._ended(event, now)
-            case RestartStarted(why):
-                self._restart(why, now)
-            case _:
-                self._take_login(event, now)
+        for each in event.events if isinstance(event, PastEvents) else (event,):
+            self._take(each, now)
         return before != (self.state, self.detail, self.exit_code)
 
     def session_up(self, now: datetime) -> bool:
@@ -131,7 +133,7 @@ class GatewayTracker:
         if self.state is GatewayState.NEEDS_SECOND_FACTOR:
             alert = f"the gateway waits for your second factor since {self.since:%H:%M} UTC: approve it in IBKR Mobile"
         elif self.login_failed:
-            alert = f"the gateway's login failed: {self.detail}" if self.detail else "the gateway's login failed"
+            alert = f"the gateway's login failed: {self.login_error}".removesuffix(": ")
         return GatewayStatus(
             self.state,
             self.since,
@@ -143,6 +145,17 @@ class GatewayTracker:
             alert,
             supervised,
         )
+
+    def _take(self, event: GatewayEvent, now: datetime) -> None:
+        match event:
+            case ProcessStarted():
+                self._started(event.started_at or now, now)
+            case ProcessEnded():
+                self._ended(event, now)
+            case RestartStarted(why):
+                self._restart(why, now)
+            case _:
+                self._take_login(event, now)
 
     def _take_login(self, event: GatewayEvent, now: datetime) -> None:
         self.login_seen = True
@@ -158,7 +171,7 @@ class GatewayTracker:
                 self._set(GatewayState.RUNNING, now)
             case LoginFailed(why):
                 self.is_logged_in = self.second_factor = False
-                self.login_failed = True
+                self.login_failed, self.login_error = True, clean_text(why)
                 self._set(GatewayState.LOGIN_FAILED, now, why)
             case UnknownWindow(title):
                 self._set(GatewayState.UNKNOWN_WINDOW, now, title)
@@ -169,7 +182,7 @@ class GatewayTracker:
     def _started(self, started_at: datetime, now: datetime) -> None:
         self.started_at = started_at
         self.is_logged_in = self.second_factor = False
-        if self.login_failed:
+        if self.state is GatewayState.LOGIN_FAILED:
             return
         self._set(GatewayState.STARTING if self.sees_login else GatewayState.RUNNING, now)
 
@@ -177,8 +190,8 @@ class GatewayTracker:
         self.is_logged_in = False
         if event.wanted:
             self._set(GatewayState.STOPPED, now)
-        elif self.state is not GatewayState.RESTARTING:
-            self._set(GatewayState.EXITED, now, self.detail if self.login_failed else "", event.code)
+        else:
+            self._set(GatewayState.EXITED, now, self.login_error if self.login_failed else "", event.code)
 
     def _restart(self, why: str, now: datetime) -> None:
         self.started_at = now

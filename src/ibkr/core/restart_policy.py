@@ -246,15 +246,13 @@ def restart_delay(restarts: int, settings: GatewaySettings) -> float:
     return float(min(settings.restart_wait * 2 ** min(restarts - 1, 30), max(_LONGEST_WAIT, settings.restart_wait)))
 
 
-def restart_refusal(state: GatewayState, orders: int, *, with_orders: bool) -> str:
+def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, with_orders: bool) -> str:
     """Why a manual restart is refused. Empty if it is allowed.
 
-    Args:
-        state: The state of the gateway.
-        orders: How many orders are active at the broker while the session is up.
-        with_orders: Restart even if orders are active.
+    ``orders``: how many are active at the broker while the session is up. ``with_orders``: restart even then.
+    ``second_factor``: as in ``Observation``.
     """
-    if state is GatewayState.NEEDS_SECOND_FACTOR:
+    if second_factor and state not in (GatewayState.EXITED, GatewayState.STOPPED):
         return "the gateway waits for your second factor: approve it; a restart would ask your phone again"
     if orders and not with_orders:
         number = "1 order works" if orders == 1 else f"{orders} orders work"
@@ -283,10 +281,10 @@ def _no_trouble(seen: Observation) -> str:
 
 
 def _needs_person(seen: Observation) -> bool:
-    """Whether the process has ended and only a person can start it: approve a login, or correct a setting."""
+    """Whether the process has ended and only a person can start it: approve a login, correct a setting, see why."""
     if seen.state is not GatewayState.EXITED or seen.external_restart_on_exit:
         return False
-    return seen.second_factor or seen.exit_code == SECOND_FACTOR_TIMED_OUT or seen.exit_code in CONFIGURATION_CODES
+    return seen.second_factor or seen.exit_code in (None, SECOND_FACTOR_TIMED_OUT, *CONFIGURATION_CODES)
 
 
 def _final(code: int | None) -> str:
@@ -297,4 +295,6 @@ def _final(code: int | None) -> str:
         return "nobody approved the second factor; start it when you hold your phone"
     if code in CONFIGURATION_CODES:
         return "a setting is wrong, and the next start would fail as well"
+    if code is None:
+        return "its exit code is not known, and somebody may have ended it"
     return ""

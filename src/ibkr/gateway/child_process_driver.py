@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import subprocess
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable
@@ -15,12 +16,13 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from ibkr.core.gateway_settings import GatewaySettings
-from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
+from ibkr.core.gateway_tracker import GatewayEvent, PastEvents, ProcessEnded, ProcessStarted
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError, GatewayDriver
 from ibkr.gateway.gateway_store import GatewayStore
-from ibkr.gateway.ibc_log import latest_events
-from ibkr.gateway.log_tail import LogTail, last_lines
+from ibkr.gateway.log_tail import LogTail, follow_file, rotate_log
 from ibkr.gateway.processes import Command, process_identity, spawn, terminate_process
+
+_log = logging.getLogger("ibkr.gateway")
 
 
 class ChildProcessDriver(GatewayDriver):
@@ -35,10 +37,11 @@ class ChildProcessDriver(GatewayDriver):
         self._identity = ""
         self._started_at: datetime | None = None
         self._should_run = False
+        self._is_restarting = False
         self._reads_backlog = False
         """The next lines of the log were written before this object existed."""
         self._log = LogTail(store.log)
-        self._adopt_running_process()
+        self._adopt_process()
 
     @abstractmethod
     def start_command(self) -> Command:
@@ -48,15 +51,17 @@ class ChildProcessDriver(GatewayDriver):
         """Return the events that a line of the log reports."""
         return ()
 
-    def translate_exit_code(self, code: int) -> int:
-        """Translate the exit code of the process into the gateway's own exit code."""
+    def translate_exit_code(self, code: int | None) -> int | None:
+        """Translate the exit code of the process into the gateway's own exit code. ``None``: not known."""
         return code
 
     async def start(self) -> None:
         if await self.is_running():
             return
         self.store.make_folder()
+        rotate_log(self.store.log)
         self._log.skip_to_end()
+        self._reads_backlog = False
         self._child = spawn(self.start_command(), self.store.log)
         self._pid, self._identity = self._child.pid, process_identity(self._child.pid)
         self._started_at, self._should_run = datetime.now(UTC), True
@@ -65,57 +70,65 @@ class ChildProcessDriver(GatewayDriver):
     async def stop(self) -> None:
         self._should_run = False
         await self._end_process()
+        self.store.process_file.unlink(missing_ok=True)
 
     async def restart(self) -> None:
+        self._is_restarting = True
+        try:
+            await self.restart_process()
+        finally:
+            self._is_restarting = False
+            if not self._is_alive():
+                self._child = self._pid = None  # its end is not an event: the caller knows
+
+    async def restart_process(self) -> None:
+        """End the process and start it again. Raises ``DriverError``."""
         await self._end_process()
         await self.start()
 
     async def _end_process(self) -> None:
-        if await self.request_stop():
-            await self._wait_for_end()
+        try:
+            if await self.request_stop():
+                await self._wait_for_end()
+        except DriverError as error:
+            _log.warning("%s: the process is ended instead", error)
         if self._pid is not None:
             await terminate_process(self._pid, self._identity, self.settings.stop_grace)
         self._reap()
 
     async def request_stop(self) -> bool:
-        """Ask the gateway to end itself, before its process is ended. Returns whether it was asked."""
+        """Ask the gateway to end itself, before its process is ended. Returns whether it was asked.
+
+        Raises:
+            DriverError: It could not be asked.
+        """
         return False
 
     async def is_running(self) -> bool:
-        return self._pid is not None and self._is_alive()
+        return self._is_alive()
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
         reported: tuple[int, str] | None = None
+        has_ended = True
         while True:
+            found: list[GatewayEvent] = []
             # Keep this order: lines of the new process must not be attributed to the old process.
-            if reported is not None and reported != (self._pid, self._identity):
-                reported = None
-                yield ProcessEnded(wanted=not self._should_run)
-            if reported is None and self._pid is not None:
-                reported = self._pid, self._identity
-                yield ProcessStarted(self._pid, self._started_at)
+            if self._pid is not None and reported != (self._pid, self._identity):
+                reported, has_ended = (self._pid, self._identity), False
+                found.append(ProcessStarted(self._pid, self._started_at))
             is_alive = self._is_alive()
-            for event in self._new_events():
+            found += [event for line in self._log.new_lines() for event in self.parse_log_line(line)]
+            if self._pid is not None and not has_ended and not is_alive and not self._is_restarting:
+                has_ended = True
+                found.append(self._exit_event())
+            is_past, self._reads_backlog = self._reads_backlog, False
+            for event in [PastEvents(tuple(found))] if is_past else found:
                 yield event
-            if reported is not None and not is_alive:
-                reported = None
-                yield self._exit_event()
             await asyncio.sleep(POLL_INTERVAL)
-
-    def _new_events(self) -> list[GatewayEvent]:
-        found = [event for line in self._log.new_lines() for event in self.parse_log_line(line)]
-        is_past, self._reads_backlog = self._reads_backlog, False
-        return latest_events(found) if is_past else found
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
-        for line in last_lines(self.store.log, lines):
+        async for line in follow_file(self.store.log, lines, POLL_INTERVAL if follow else None):
             yield line
-        file = LogTail(self.store.log)
-        file.skip_to_end()
-        while follow:
-            for line in file.new_lines():
-                yield line
-            await asyncio.sleep(POLL_INTERVAL)
 
     async def close(self) -> None:
         self._reap()
@@ -130,13 +143,11 @@ class ChildProcessDriver(GatewayDriver):
     def _is_alive(self) -> bool:
         if self._child is not None:
             return self._child.poll() is None
-        return self._pid is not None and process_identity(self._pid) == self._identity
+        return self._pid is not None and self._identity != "" and process_identity(self._pid) == self._identity
 
     def _exit_event(self) -> ProcessEnded:
         code = self._child.returncode if self._child is not None else None
-        self._child = self._pid = None
-        self.store.process_file.unlink(missing_ok=True)
-        return ProcessEnded(code if code is None else self.translate_exit_code(code), wanted=not self._should_run)
+        return ProcessEnded(self.translate_exit_code(code), wanted=not self._should_run)
 
     def _reap(self) -> None:
         if self._child is not None:
@@ -153,17 +164,20 @@ class ChildProcessDriver(GatewayDriver):
         }
         self.store.process_file.write_text(json.dumps(values), encoding="utf-8")
 
-    def _adopt_running_process(self) -> None:
-        """Adopt the process of an earlier supervisor, or skip the log if it has ended."""
+    def _adopt_process(self) -> None:
+        """Adopt the process of an earlier supervisor, even if it has ended since: nobody has stopped it."""
         self._log.skip_to_end()
         try:
             values = json.loads(self.store.process_file.read_text(encoding="utf-8"))
             pid, began, offset = int(values["pid"]), str(values["began"]), int(values["log_offset"])
             started_at = datetime.fromisoformat(values["started_at"])
+            if offset < 0 or started_at.tzinfo is None:
+                raise ValueError("it has a value that we do not write")
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DriverError(f"{self.store.process_file} cannot be read ({error}): remove it") from error
-        if began and process_identity(pid) == began:
-            self._pid, self._identity, self._started_at, self._should_run = pid, began, started_at, True
-            self._log.offset, self._reads_backlog = offset, True
+        self._pid, self._started_at, self._should_run = pid, started_at, True
+        # Without an identity nothing is ended: a process of somebody else may have its number by now.
+        self._identity = began if process_identity(pid) == began else ""
+        self._log.offset, self._reads_backlog = offset, True

@@ -35,6 +35,9 @@ class GatewayDriver(ABC):
     Args:
         settings: The table ``[ibkr.gateway]``.
         store: The folder of this gateway. The driver may keep a log and a process id in it.
+
+    Raises:
+        ConfigError: A setting cannot be used.
     """
 
     sees_login: ClassVar[bool]
@@ -64,7 +67,11 @@ class GatewayDriver(ABC):
         """Stop the gateway, and return when it has ended. Raises ``DriverError``."""
 
     async def restart(self) -> None:
-        """Stop the gateway and start it again. Raises ``DriverError``."""
+        """Stop the gateway and start it again. Its end is not an event.
+
+        Raises:
+            DriverError: It could not be stopped or not be started again.
+        """
         await self.stop()
         await self.start()
 

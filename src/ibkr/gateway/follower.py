@@ -25,6 +25,7 @@ _log = logging.getLogger("ibkr.gateway")
 
 _POLL_EVERY = 0.25
 _ANSWER_TIMEOUT = 120.0
+_RETRY_AFTER = 10.0
 
 
 class GatewayFollower:
@@ -34,10 +35,14 @@ class GatewayFollower:
         settings: The table ``[ibkr.gateway]``, which must name a driver.
         on_change: Called with every change; with ``None`` if the gateway cannot be seen. Pass
             ``connector.tell_gateway``.
+
+    Raises:
+        ConfigError: A path in the settings cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings, on_change: Callable[[GatewayStatus | None], object]) -> None:
         self.settings = settings
+        self._store = GatewayStore(settings)
         self._publish = on_change
         self._published: GatewayStatus | None = None
         self._last_warning = ""
@@ -45,20 +50,25 @@ class GatewayFollower:
     async def run(self) -> None:
         """Follow the gateway until cancelled."""
         watching: asyncio.Task[None] | None = None
-        with closing(GatewayStore(self.settings)) as store:
+        with closing(self._store) as store:
             try:
                 while True:
                     try:
                         if store.is_supervised():
                             await cancel_tasks(watching)
                             watching = None
-                            self._show(store.read_status())
+                            if (status := store.read_status()) is not None:  # it has looked at the gateway
+                                self._show(status)
                         elif watching is None or watching.done():
-                            if watching is not None:
-                                watching.result()  # raises an error of our own code
+                            ended, watching = watching, None
+                            if ended is not None:
+                                ended.result()  # raises an error of our own code
                             watching = asyncio.create_task(self._watch(store))
                     except (OSError, sqlite3.Error) as error:
                         self._warn_once(f"{store.folder} cannot be read: {error}")
+                    except Exception as error:  # otherwise the last state would be shown forever
+                        self._warn_once(f"{type(error).__name__}: {error}")
+                        await asyncio.sleep(_RETRY_AFTER)
                     await asyncio.sleep(_POLL_EVERY)
             finally:
                 await cancel_tasks(watching)
@@ -112,13 +122,18 @@ async def ask_supervisor(
     name = store.add_request(request)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while loop.time() < deadline:
-        answer = store.read_answer(name)
-        if answer is not None:
-            return answer
-        if not store.is_supervised():
-            return SupervisorAnswer(is_done=False, message="the supervisor has ended without an answer: see its log")
-        await asyncio.sleep(_POLL_EVERY)
+    try:
+        while loop.time() < deadline:
+            is_supervised = store.is_supervised()  # it may answer and end before the next line
+            answer = store.read_answer(name)
+            if answer is not None:
+                return answer
+            if not is_supervised:
+                words = "the supervisor has ended without an answer: see its log"
+                return SupervisorAnswer(is_done=False, message=words)
+            await asyncio.sleep(_POLL_EVERY)
+    finally:
+        store.delete_request(name)
     return SupervisorAnswer(
         is_done=False, message=f"the supervisor has not answered within {seconds:.0f} s: see its log"
     )

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import sqlite3
 import sys
 import uuid
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ibkr.core.errors import ConfigError
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.restart_policy import Restart
 from ibkr.core.serialization import to_jsonable
 
+_log = logging.getLogger("ibkr.gateway")
+
 _RESTARTS_KEPT = timedelta(days=8)
-_TIMES = ("since", "next_login")
+_ACTIONS = ("start", "stop", "restart")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS restarts (at TEXT NOT NULL, full_login INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), status TEXT NOT NULL);
@@ -35,6 +40,10 @@ CREATE TABLE IF NOT EXISTS requests (id TEXT PRIMARY KEY, request TEXT NOT NULL,
 
 class SupervisorRunning(Exception):
     """Another process already supervises this gateway."""
+
+
+class StoreDamaged(sqlite3.DatabaseError):
+    """A file has content that we do not write. The message names the file and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +66,14 @@ class SupervisorAnswer:
 class GatewayStore:
     """The folder of one gateway. Use it in one thread. Other processes may use the same folder.
 
+    Raises:
+        ConfigError: A path in the settings cannot be used.
+
     Methods raise ``OSError`` or ``sqlite3.Error`` if the folder cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
-        base = Path(settings.state_dir).expanduser() if settings.state_dir else _default_folder()
+        base = expand_path(settings, "state_dir") if settings.state_dir else _default_folder()
         self.folder = base / _folder_name(settings)
         self._database: sqlite3.Connection | None = None
 
@@ -82,7 +94,7 @@ class GatewayStore:
 
     def acquire_lock(self) -> sqlite3.Connection:
         """Become the only supervisor until the returned lock is closed. Raises ``SupervisorRunning``."""
-        with ExitStack() as opened:
+        with ExitStack() as opened, self._reading("supervisor-lock"):
             lock = self._connect("supervisor-lock", timeout=0.5)
             opened.enter_context(closing(lock))
             try:
@@ -98,9 +110,9 @@ class GatewayStore:
         """Whether a supervisor runs."""
         if not (self.folder / "supervisor-lock").exists():
             return False
-        with closing(self._connect("supervisor-lock", timeout=0)) as lock:
+        with self._reading("supervisor-lock"), closing(self._connect("supervisor-lock", timeout=0)) as lock:
             try:
-                lock.execute("BEGIN IMMEDIATE")
+                lock.execute("SELECT 1 FROM sqlite_master").fetchone()  # only the supervisor's lock excludes a reader
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
@@ -115,12 +127,14 @@ class GatewayStore:
     def read_status(self) -> GatewayStatus | None:
         """Return the state that a supervisor last published; ``None`` before the first one."""
         row = self._open().execute("SELECT status FROM state").fetchone()
-        return None if row is None else _parse_status(json.loads(row[0]))
+        with self._reading("gateway.sqlite"):
+            return None if row is None else _parse_status(json.loads(row[0]))
 
     def read_restarts(self) -> tuple[Restart, ...]:
         """Return the restarts of the last days, the oldest first."""
         rows = self._open().execute("SELECT at, full_login FROM restarts ORDER BY at").fetchall()
-        return tuple(Restart(datetime.fromisoformat(at), bool(full_login)) for at, full_login in rows)
+        with self._reading("gateway.sqlite"):
+            return tuple(Restart(_parse_time(at), bool(full_login)) for at, full_login in rows)
 
     def add_restart(self, restart: Restart, reason: str) -> None:
         """Store one restart."""
@@ -137,12 +151,18 @@ class GatewayStore:
 
     def next_request(self) -> tuple[str, SupervisorRequest] | None:
         """Return the oldest unanswered request and its id; ``None`` if all are answered."""
-        row = self._open().execute("SELECT id, request FROM requests WHERE answer IS NULL ORDER BY rowid").fetchone()
-        return None if row is None else (row[0], SupervisorRequest(**json.loads(row[1])))
+        statement = "SELECT rowid, id, request FROM requests WHERE answer IS NULL ORDER BY rowid"
+        while (row := self._open().execute(statement).fetchone()) is not None:
+            try:
+                with self._reading("gateway.sqlite"):
+                    return row[1], _parse_request(json.loads(row[2]))
+            except StoreDamaged as error:
+                _log.warning("a request in %s cannot be used and is dropped: %s", self.folder, error.__cause__)
+                self._write("DELETE FROM requests WHERE rowid = ?", row[0])
+        return None
 
     def save_answer(self, name: str, answer: SupervisorAnswer) -> None:
-        """Store the answer to a request, and delete all older answers."""
-        self._write("DELETE FROM requests WHERE answer IS NOT NULL")
+        """Store the answer to a request. Who made the request deletes both."""
         text = json.dumps({"is_done": answer.is_done, "words": answer.message})
         self._write("UPDATE requests SET answer = ? WHERE id = ?", text, name)
 
@@ -151,11 +171,17 @@ class GatewayStore:
         row = self._open().execute("SELECT answer FROM requests WHERE id = ?", (name,)).fetchone()
         if not row or not row[0]:
             return None
-        values = json.loads(row[0])
-        return SupervisorAnswer(values["is_done"], values["words"])
+        with self._reading("gateway.sqlite"):
+            values = json.loads(row[0])
+            return SupervisorAnswer(values["is_done"], values["words"])
 
-    def delete_requests(self) -> None:
-        """Delete the requests to an earlier supervisor."""
+    def delete_request(self, name: str) -> None:
+        """Delete a request and its answer."""
+        self._write("DELETE FROM requests WHERE id = ?", name)
+
+    def forget_last_supervisor(self) -> None:
+        """Delete the state that an earlier supervisor published, and the requests to it."""
+        self._write("DELETE FROM state")
         self._write("DELETE FROM requests")
 
     def close(self) -> None:
@@ -170,28 +196,67 @@ class GatewayStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
-            self._database = self._connect("gateway.sqlite", timeout=2.0)
-            self._database.executescript(_TABLES)
+            with self._reading("gateway.sqlite"), ExitStack() as opened:
+                database = opened.enter_context(closing(self._connect("gateway.sqlite", timeout=2.0)))
+                database.executescript(_TABLES)
+                opened.pop_all()
+            self._database = database
         return self._database
 
     def _connect(self, name: str, timeout: float) -> sqlite3.Connection:
         self.make_folder()
         return sqlite3.connect(self.folder / name, timeout=timeout, isolation_level=None, check_same_thread=False)
 
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Raise ``StoreDamaged`` if the content of this file cannot be used."""
+        try:
+            yield
+        except sqlite3.OperationalError:  # it is locked, or the disk is full
+            raise
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise StoreDamaged(f"{self.folder / name} is damaged ({error}): remove it") from error
+
     def _write(self, statement: str, *values: object) -> None:
         self._open().execute(statement, values)
 
 
+def expand_path(settings: GatewaySettings, name: str) -> Path:
+    """Return the absolute path that a setting names. Raises ``ConfigError``."""
+    text: str = getattr(settings, name)
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        cure = "begins with the home folder of a user who does not exist; give the full path"
+        raise ConfigError(f"ibkr.gateway.{name}", text, cure) from error
+
+
 def _parse_status(values: dict[str, Any]) -> GatewayStatus:
-    times = {name: values[name] and datetime.fromisoformat(values[name]) for name in _TIMES}
+    times = {"since": _parse_time(values["since"]), "next_login": None}
+    if values["next_login"] is not None:
+        times["next_login"] = _parse_time(values["next_login"])
     return GatewayStatus(**{**values, **times, "state": GatewayState(values["state"])})
+
+
+def _parse_request(values: dict[str, Any]) -> SupervisorRequest:
+    request = SupervisorRequest(**values)
+    if request.action not in _ACTIONS:
+        raise ValueError(f"{request.action!r} is not an action")
+    return request
+
+
+def _parse_time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment
 
 
 def _folder_name(settings: GatewaySettings) -> str:
     """Return the name of the gateway's folder: the same for every configuration of the same gateway."""
     target = {
         "ibc2": settings.ibc2_home,
-        "ibc": settings.ibc_ini and str(Path(settings.ibc_ini).expanduser().resolve()),
+        "ibc": settings.ibc_ini and str(expand_path(settings, "ibc_ini").resolve()),
         "docker": settings.container,
         "systemd": settings.unit,
         "command": settings.start,

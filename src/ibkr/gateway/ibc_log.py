@@ -16,9 +16,10 @@ from ibkr.core.gateway_tracker import (
     UnknownWindow,
 )
 
-_IBC_LINE = re.compile(r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d):\d{3} IBC: (?P<words>.*)")
+_IBC_LINE = re.compile(r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d):\d{3} IBC: (?P<words>.*)", re.ASCII)
 _WINDOW = re.compile(r"Window structure for (?:dialog|frame) entitled: (?P<title>.*); event=Opened")
-_EXIT_CODE = re.compile(r"Exiting after error with exit code=(?P<code>\d+)")
+_EXIT_CODE = re.compile(r"Exiting after error with exit code=(?P<code>\d{1,5})", re.ASCII)
+_EXIT_STATUS = re.compile(r"IBC returned exit status (?P<code>\d{1,5})", re.ASCII)
 _NOT_APPROVED = "nobody approved the second factor in time: restart the gateway when you hold your phone"
 _ELSEWHERE = "this user is logged in elsewhere, and the other session continues"
 _ITSELF = "the gateway restarts itself"
@@ -50,7 +51,8 @@ _LOGIN_ERROR = "Login error message:"
 
 
 class IbcLogParser:
-    """Parses one gateway's log. ``exit_code`` is the last full exit code that IBC reported.
+    """Parses one gateway's log. ``exit_code`` is the last full exit code that IBC reported, ``exit_status``
+    the last one that the script that starts IBC has reported (modulo 256).
 
     Args:
         logs_unknown_windows: IBC logs the structure of unknown windows only (``LogStructureScope=unknown``).
@@ -58,6 +60,7 @@ class IbcLogParser:
 
     def __init__(self, *, logs_unknown_windows: bool = False) -> None:
         self.exit_code: int | None = None
+        self.exit_status: int | None = None
         self._logs_unknown_windows = logs_unknown_windows
         self._login_error: list[str] | None = None
 
@@ -65,20 +68,21 @@ class IbcLogParser:
         """Yield the events of one line. Pass ``at`` if the time zone of the line's own time is not known."""
         line = line.strip()
         match = _IBC_LINE.fullmatch(line)
+        if match is not None:
+            at = at or _local_time(match["at"])
         if self._login_error is not None:
             if match is None and line:
                 self._login_error.append(line)
                 return
             words, self._login_error = " ".join(self._login_error), None
             yield LoginFailed(words)
-        if match is not None:
-            yield from self._parse_ibc_line(match["words"], at or _local_time(match["at"]))
+        if match is not None and at is not None:
+            yield from self._parse_ibc_line(match["words"], at)
         elif line in _SCRIPT_LINES:
-            yield from self._restart(_SCRIPT_LINES[line])
-
-    def _restart(self, event: RestartStarted) -> Iterator[GatewayEvent]:
-        self.exit_code = None
-        yield event
+            self.exit_code = self.exit_status = None
+            yield _SCRIPT_LINES[line]
+        elif (status := _EXIT_STATUS.fullmatch(line)) is not None:
+            self.exit_status = int(status["code"])
 
     def _parse_ibc_line(self, words: str, at: datetime) -> Iterator[GatewayEvent]:
         code = _EXIT_CODE.fullmatch(words)
@@ -94,15 +98,9 @@ class IbcLogParser:
             yield from (make(at) for begin, make in _LINE_EVENTS if words.startswith(begin))
 
 
-def latest_events(events: list[GatewayEvent]) -> list[GatewayEvent]:
-    """Return the events of an old log that still hold: the last login, and the last event.
-
-    An old request for a second factor is dropped: the phone does not ring for it any more.
-    """
-    logins = [event for event in events if isinstance(event, LoggedIn)]
-    return [*logins[-1:], *(event for event in events[-1:] if event not in logins)]
-
-
-def _local_time(text: str) -> datetime:
-    """Parse a time in IBC's log, which is in the time zone of this machine."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").astimezone()
+def _local_time(text: str) -> datetime | None:
+    """Parse a time in IBC's log, which is in the time zone of this machine; ``None`` if there is no such time."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None

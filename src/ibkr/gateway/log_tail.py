@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-_READ_LIMIT = 1024 * 1024
+_READ_SIZE = 1024 * 1024
 _LONGEST_LINE = 64 * 1024
+_LOG_LIMIT = 10 * 1024 * 1024
 
 
 class LogTail:
@@ -26,7 +29,7 @@ class LogTail:
         self._rest = b""
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were completed since the last call. If they are many, only the last 1 MiB of them."""
+        """Yield the lines that were completed since the last call."""
         try:
             size = self.path.stat().st_size
         except FileNotFoundError:
@@ -35,16 +38,14 @@ class LogTail:
             self.offset, self._rest = 0, b""
         if size == self.offset:
             return
-        if size - self.offset > _READ_LIMIT:
-            self.offset, self._rest = size - _READ_LIMIT, b""
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            data = file.read(_READ_LIMIT)
-        self.offset += len(data)
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[:_LONGEST_LINE]
-        for line in lines:
-            yield line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r")
+            while data := file.read(_READ_SIZE):
+                self.offset += len(data)
+                *lines, rest = (self._rest + data).split(b"\n")
+                self._rest = rest[:_LONGEST_LINE]
+                for line in lines:
+                    yield line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r")
 
 
 def last_lines(path: Path, number: int) -> list[str]:
@@ -54,5 +55,23 @@ def last_lines(path: Path, number: int) -> list[str]:
     except FileNotFoundError:
         return []
     with path.open("rb") as file:
-        file.seek(max(0, size - _READ_LIMIT))
+        file.seek(max(0, size - _READ_SIZE))
         return file.read().decode(errors="replace").splitlines()[-number:] if number else []
+
+
+async def follow_file(path: Path, number: int, poll: float | None) -> AsyncIterator[str]:
+    """Yield the last lines of a file, then each new line, read every ``poll`` seconds. ``None``: no new lines."""
+    tail = LogTail(path)
+    tail.skip_to_end()
+    for line in last_lines(path, number):
+        yield line
+    while poll is not None:
+        for line in tail.new_lines():
+            yield line
+        await asyncio.sleep(poll)
+
+
+def rotate_log(path: Path) -> None:
+    """Put a long log aside, and drop the one that was put aside before."""
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        os.replace(path, path.with_suffix(".log.1"))

@@ -21,7 +21,6 @@ from typing import Any
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError
 from ibkr.observe.command_sink import child_environment
 
-_LOG_LIMIT = 10 * 1024 * 1024
 _OUTPUT_LIMIT = 64 * 1024
 _LINE_LIMIT = 1024 * 1024
 
@@ -50,8 +49,6 @@ def split_command(text: str) -> Command:
 
 def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
     """Start a process in its own group, and append its output to the log. Raises ``DriverError``."""
-    if log.exists() and log.stat().st_size > _LOG_LIMIT:
-        os.replace(log, log.with_suffix(".log.1"))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     output = os.open(log, flags, 0o600)
     try:
@@ -154,8 +151,8 @@ def program_name(command: Command) -> str:
 
 
 async def terminate_process(pid: int, identity: str, grace: float) -> None:
-    """End a process and its group: SIGTERM, then after ``grace`` seconds SIGKILL."""
-    if not identity or process_identity(pid) != identity:
+    """End a process and its group: SIGTERM, then after ``grace`` seconds SIGKILL. The group may outlive the process."""
+    if not identity or process_identity(pid) not in (identity, ""):
         return
     terminate_group(pid)
     loop = asyncio.get_running_loop()

@@ -23,6 +23,7 @@ from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.gateway_monitor import NEW_YORK, GatewayMonitor, system_now
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
 from ibkr.gateway.processes import cancel_tasks
+from ibkr.gateway.restart_process import restart_process
 
 _log = logging.getLogger("ibkr.gateway")
 
@@ -85,7 +86,7 @@ class Supervisor:
             DriverError: The gateway cannot be started.
         """
         with closing(self.store), closing(self.store.acquire_lock()):
-            self.store.delete_requests()
+            self.store.forget_last_supervisor()
             forget = self.connector.on_status(self._handle_status)
             try:
                 await self._start()
@@ -226,8 +227,7 @@ class Supervisor:
         if act in (Action.KILL, Action.START):
             self._record_restart(act, reason, full_login=full_login)
             if act is Action.KILL:
-                self.monitor.handle_event(RestartStarted(reason))
-                await self.driver.restart()
+                await restart_process(self.monitor, reason)
             else:
                 await self._start()
             return
@@ -278,10 +278,11 @@ class Supervisor:
     async def _restart(self, request: SupervisorRequest) -> SupervisorAnswer:
         with_orders = request.with_orders or self.settings.restart_with_orders
         orders = await count_working_orders(self.connector) if self._port_state in _HAS_SESSION else 0
-        refusal = restart_refusal(self.monitor.tracker.state, orders, with_orders=with_orders)
+        observation, now, reason = self.observe(), self._now(), f"requested by {request.by}"
+        second_factor = observation.second_factor
+        refusal = restart_refusal(observation.state, orders, second_factor=second_factor, with_orders=with_orders)
         if refusal:
             return SupervisorAnswer(is_done=False, message=refusal)
-        observation, now, reason = self.observe(), self._now(), f"requested by {request.by}"
         if not await self.driver.is_running():
             await self._execute(Action.START, reason, full_login=True)
             return SupervisorAnswer(is_done=True, message="the gateway is started")

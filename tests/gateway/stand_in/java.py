@@ -49,7 +49,7 @@ class Gateway:
         (FOLDER / "java.pid").write_text(str(os.getpid()), encoding="ascii")
         await asyncio.sleep(self.plan.get("boot", 0))
         port = int(self.ini.get("CommandServerPort") or 0)
-        if port:
+        if 0 < port < 65536:
             await asyncio.start_server(self.serve_commands, "127.0.0.1", port)
             say("CommandServer started and is ready to accept commands")
         logging_in = asyncio.create_task(self.log_in())

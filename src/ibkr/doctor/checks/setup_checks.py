@@ -113,14 +113,16 @@ async def _check_gateway_process(context: Context) -> list[Finding]:
 
     from ibkr.gateway.driver_interface import DriverError
     from ibkr.gateway.drivers import make_driver
-    from ibkr.gateway.gateway_store import GatewayStore
+    from ibkr.gateway.gateway_store import GatewayStore, StoreDamaged
 
+    message = f"the driver {settings.driver} cannot be used: "
     try:
         with closing(GatewayStore(settings)) as store:
             return await _driver_findings(make_driver(settings, store))
-    except (DriverError, OSError, sqlite3.Error) as error:
-        message = f"the driver {settings.driver} cannot be used: {error}"
-        return fail(_CONFIGURATION, message, "Look at the setting gateway.state_dir.")
+    except (ConfigError, DriverError, StoreDamaged) as error:
+        return fail(_CONFIGURATION, f"{message}{error}", "Do what the message says, then run this again.")
+    except (OSError, sqlite3.Error) as error:
+        return fail(_CONFIGURATION, f"{message}{error}", "Look at the setting gateway.state_dir.")
 
 
 async def _driver_findings(driver: GatewayDriver) -> list[Finding]:

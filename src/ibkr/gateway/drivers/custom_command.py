@@ -10,9 +10,11 @@ import shutil
 import sys
 from typing import ClassVar
 
-from ibkr.core.gateway_settings import COMMANDS
+from ibkr.core.errors import ConfigError
+from ibkr.core.gateway_settings import COMMANDS, GatewaySettings
 from ibkr.gateway.child_process_driver import ChildProcessDriver
 from ibkr.gateway.driver_interface import DriverError, DriverProblem
+from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.processes import Command, program_name, run_command, split_command
 
 _SECRET = re.compile(r"(?i)(pass(word)?|pw|secret|token)\b\s*[= ]")
@@ -23,6 +25,16 @@ class CommandDriver(ChildProcessDriver):
 
     sees_login: ClassVar[bool] = False
 
+    def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
+        for name in COMMANDS:
+            try:
+                is_blank = bool(getattr(settings, name)) and not split_command(getattr(settings, name))
+            except ValueError as error:
+                raise ConfigError(f"ibkr.gateway.{name}", "***", f"{error}; close every quotation mark") from error
+            if is_blank:
+                raise ConfigError(f"ibkr.gateway.{name}", "***", "is blank; give a command")
+        super().__init__(settings, store)
+
     def start_command(self) -> Command:
         return split_command(self.settings.start)
 
@@ -31,9 +43,9 @@ class CommandDriver(ChildProcessDriver):
             await self._run("stop")
         return bool(self.settings.stop)
 
-    async def restart(self) -> None:
+    async def restart_process(self) -> None:
         if not self.settings.restart:
-            await super().restart()
+            await super().restart_process()
             return
         await self._run("restart")
         if not await self.is_running():

@@ -19,11 +19,11 @@ from typing import Any, ClassVar
 
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_status import ENDED_IN_ORDER, clean_text, full_exit_code
-from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
+from ibkr.core.gateway_tracker import GatewayEvent, PastEvents, ProcessEnded, ProcessStarted
 from ibkr.gateway.driver_interface import DriverError, DriverProblem, GatewayDriver
 from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.ibc_command_client import send_command
-from ibkr.gateway.ibc_log import IbcLogParser, latest_events
+from ibkr.gateway.ibc_log import IbcLogParser
 from ibkr.gateway.processes import cancel_tasks, run_command, stream_lines
 
 _log = logging.getLogger("ibkr.gateway")
@@ -69,7 +69,11 @@ class DockerDriver(GatewayDriver):
 
     async def restart(self) -> None:
         self._is_restarting = True
-        await self._run_checked("restart", "-t", f"{self.settings.stop_grace:.0f}", self._name)
+        try:
+            await self._run_checked("restart", "-t", f"{self.settings.stop_grace:.0f}", self._name)
+        except DriverError:
+            self._is_restarting = False
+            raise
 
     async def send(self, command: str) -> str:
         if not self.has_command_server:
@@ -180,7 +184,7 @@ class DockerDriver(GatewayDriver):
         if found is None:
             queue.put_nowait(ProcessEnded(wanted=True))
         elif found.is_running:
-            self._last_warning = ""
+            self._last_warning, self._is_restarting = "", False
             queue.put_nowait(ProcessStarted(found.pid, _parse_time(found.started)))
             return asyncio.create_task(self._read_log(found.started, queue))
         elif _parse_time(found.started) is not None:
@@ -201,25 +205,24 @@ class DockerDriver(GatewayDriver):
         if action == "kill":
             self._is_stop_signalled = attributes.get("signal") in _STOP_SIGNALS
         elif action == "start":
-            self._is_stop_signalled = self._is_restarting = False
+            self._is_stop_signalled = False
             await cancel_tasks(logs)
             return await self._report_container(queue)
-        elif action == "die":
+        elif action == "die" and not self._is_restarting:
             code = attributes.get("exitCode", "")
             full = full_exit_code(int(code)) if code.isdecimal() else None
-            queue.put_nowait(ProcessEnded(full, wanted=self._is_stop_signalled and not self._is_restarting))
+            queue.put_nowait(ProcessEnded(full, wanted=self._is_stop_signalled))
         return logs
 
     async def _read_log(self, since: str, queue: asyncio.Queue[GatewayEvent]) -> None:
-        """Report IBC's events since the start: from the old lines the events that still hold, then each new event."""
+        """Report IBC's events since the start: those of the old lines at once, then each new event."""
         reader = IbcLogParser()
         past: list[GatewayEvent] = []
         last = ""
         async for at, text in self._timed_lines("--since", since):
             past += reader.parse(text, _parse_time(at))
             last = at
-        for event in latest_events(past):
-            queue.put_nowait(event)
+        queue.put_nowait(PastEvents(tuple(past)))
         async for at, text in self._timed_lines("--since", last or since, "--follow"):
             for event in reader.parse(text, _parse_time(at)) if at > last else ():
                 queue.put_nowait(event)

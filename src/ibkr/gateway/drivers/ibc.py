@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,13 @@ from ibkr.core.gateway_status import full_exit_code
 from ibkr.core.gateway_tracker import GatewayEvent
 from ibkr.gateway.child_process_driver import ChildProcessDriver
 from ibkr.gateway.driver_interface import DriverError, DriverProblem
-from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.gateway_store import GatewayStore, expand_path
 from ibkr.gateway.ibc_command_client import send_command
 from ibkr.gateway.ibc_log import IbcLogParser
 from ibkr.gateway.processes import Command
 
 _COMMAND_TIMEOUT = 10.0
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 _ON_WINDOWS = sys.platform == "win32"
 
 
@@ -28,7 +30,9 @@ class IbcDriver(ChildProcessDriver):
     sees_login: ClassVar[bool] = True
 
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
-        self._ini = _path(settings.ibc_ini)
+        for name in ("tws_path", "ibc_path", "settings_path", "java_path"):
+            expand_path(settings, name)  # refuses it here, and not in the middle of a start
+        self._ini = expand_path(settings, "ibc_ini")
         self._parser = self._new_parser()
         super().__init__(settings, store)
 
@@ -47,8 +51,10 @@ class IbcDriver(ChildProcessDriver):
     def parse_log_line(self, line: str) -> Iterable[GatewayEvent]:
         return self._parser.parse(line)
 
-    def translate_exit_code(self, code: int) -> int:
-        return self._parser.exit_code or full_exit_code(code)
+    def translate_exit_code(self, code: int | None) -> int | None:
+        if code is None:
+            code = self._parser.exit_status
+        return self._parser.exit_code or (None if code is None else full_exit_code(code))
 
     async def send(self, command: str) -> str:
         if not self.has_command_server:
@@ -68,14 +74,16 @@ class IbcDriver(ChildProcessDriver):
     async def problems(self) -> list[DriverProblem]:
         found = [*self._missing_files(), *self._open_secret()]
         if not found and not self.has_command_server:
-            message = "IBC's command server is off: a restart then always needs a full login"
+            port = self._values().get("CommandServerPort", "")
+            wrong = f" (CommandServerPort in config.ini is {port})" if port not in ("", "0") else ""
+            message = f"IBC's command server is off{wrong}: a restart then always needs a full login"
             found.append(DriverProblem(message, "Set CommandServerPort=7462 in config.ini.", is_fatal=False))
         return found
 
     @property
     def _command_port(self) -> int:
         text = self._values().get("CommandServerPort", "")
-        return self.settings.command_port or (int(text) if text.isdecimal() else 0)
+        return self.settings.command_port or (int(text) if _PORT.fullmatch(text) and int(text) < 65536 else 0)
 
     def _new_parser(self) -> IbcLogParser:
         values = self._values()
@@ -94,11 +102,11 @@ class IbcDriver(ChildProcessDriver):
 
     def _missing_files(self) -> list[DriverProblem]:
         settings = self.settings
-        tws = _path(settings.tws_path)
+        tws = expand_path(settings, "tws_path")
         wanted = {
             "ibc_path": _script(settings),
             "ibc_ini": self._ini,
-            "settings_path": _path(settings.settings_path) if settings.settings_path else tws,
+            "settings_path": expand_path(settings, "settings_path") if settings.settings_path else tws,
         }
         found = [
             DriverProblem(f"gateway.{key}: {path} does not exist", "Correct the setting, or install what is missing.")
@@ -126,26 +134,22 @@ def _is_secret(key: str) -> bool:
     return key.strip().lower() in ("ibloginid", "ibpassword", "fixloginid", "fixpassword")
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
 def _script(settings: GatewaySettings) -> Path:
-    return _path(settings.ibc_path) / "scripts" / ("StartIBC.bat" if _ON_WINDOWS else "ibcstart.sh")
+    return expand_path(settings, "ibc_path") / "scripts" / ("StartIBC.bat" if _ON_WINDOWS else "ibcstart.sh")
 
 
 def _posix_command(settings: GatewaySettings) -> list[str]:
     words = ["bash", str(_script(settings)), settings.version]
     if settings.program == "gateway":
         words.append("--gateway")
-    words += [f"--tws-path={_path(settings.tws_path)}", f"--ibc-path={_path(settings.ibc_path)}"]
-    words += [f"--ibc-ini={_path(settings.ibc_ini)}", "--on2fatimeout=exit"]  # a person has to start it again
+    words += [f"--tws-path={expand_path(settings, 'tws_path')}", f"--ibc-path={expand_path(settings, 'ibc_path')}"]
+    words += [f"--ibc-ini={expand_path(settings, 'ibc_ini')}", "--on2fatimeout=exit"]  # a person has to start it again
     if settings.settings_path:
-        words.append(f"--tws-settings-path={_path(settings.settings_path)}")
+        words.append(f"--tws-settings-path={expand_path(settings, 'settings_path')}")
     if settings.mode:
         words.append(f"--mode={settings.mode}")
     if settings.java_path:
-        words.append(f"--java-path={_path(settings.java_path)}")
+        words.append(f"--java-path={expand_path(settings, 'java_path')}")
     return words
 
 
@@ -153,12 +157,12 @@ def _windows_command(settings: GatewaySettings) -> list[str]:
     words = ["cmd", "/c", str(_script(settings)), settings.version]
     if settings.program == "gateway":
         words.append("/G")
-    words += [f"/TwsPath:{_path(settings.tws_path)}", f"/IbcPath:{_path(settings.ibc_path)}"]
-    words += [f"/Config:{_path(settings.ibc_ini)}", "/On2FATimeout:exit"]
+    words += [f"/TwsPath:{expand_path(settings, 'tws_path')}", f"/IbcPath:{expand_path(settings, 'ibc_path')}"]
+    words += [f"/Config:{expand_path(settings, 'ibc_ini')}", "/On2FATimeout:exit"]
     if settings.settings_path:
-        words.append(f"/TwsSettingsPath:{_path(settings.settings_path)}")
+        words.append(f"/TwsSettingsPath:{expand_path(settings, 'settings_path')}")
     if settings.mode:
         words.append(f"/Mode:{settings.mode}")
     if settings.java_path:
-        words.append(f"/JavaPath:{_path(settings.java_path)}")
+        words.append(f"/JavaPath:{expand_path(settings, 'java_path')}")
     return words

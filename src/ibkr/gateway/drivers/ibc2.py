@@ -25,7 +25,7 @@ from ibkr.core.gateway_tracker import (
     UnknownWindow,
 )
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError, DriverProblem, GatewayDriver
-from ibkr.gateway.gateway_store import GatewayStore
+from ibkr.gateway.gateway_store import GatewayStore, expand_path
 from ibkr.gateway.log_tail import LogTail, last_lines
 from ibkr.gateway.processes import CommandResult, run_command
 
@@ -48,8 +48,8 @@ class Ibc2Driver(GatewayDriver):
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         super().__init__(settings, store)
         self.external_restart_on_exit = self.external_restart_on_hang = True
-        home = settings.ibc2_home or os.environ.get("IBC2_HOME") or "~/.ibc2"
-        self._home = Path(home).expanduser().absolute()
+        home = os.path.expanduser(os.environ.get("IBC2_HOME") or "~/.ibc2")
+        self._home = expand_path(settings, "ibc2_home") if settings.ibc2_home else Path(home).absolute()
 
     @property
     def has_command_server(self) -> bool:
@@ -123,7 +123,7 @@ class Ibc2Driver(GatewayDriver):
         text = self._state().get("next_weekly_reauth")
         try:
             return datetime.fromisoformat(text).astimezone(UTC) if isinstance(text, str) else None
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     async def _run(self, command: str, seconds: float) -> CommandResult:
@@ -140,7 +140,7 @@ class Ibc2Driver(GatewayDriver):
         """Return the state that ibc2 wrote last; empty if it cannot be read at the moment."""
         try:
             state = json.loads((self._home / "runtime" / "state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # no state yet, or it is being written
+        except (OSError, ValueError, RecursionError):  # no state yet, or it is being written
             return {}
         return state if isinstance(state, dict) else {}
 
@@ -149,7 +149,7 @@ class Ibc2Driver(GatewayDriver):
         phase = str(state.get("phase", ""))
         try:
             age = datetime.now(UTC) - datetime.fromisoformat(str(state.get("updated")))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return ""
         return "gone" if phase not in ("", "stopped") and age > _STATE_MAX_AGE else phase
 
@@ -162,7 +162,7 @@ def _parse_events(lines: Iterable[str]) -> Iterable[GatewayEvent]:
     for line in lines:
         try:
             event_data = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # an incomplete line: the file was replaced by a new file
         if isinstance(event_data, dict) and (
             event := _parse_event(str(event_data.get("type")), str(event_data.get("detail", "")))
@@ -198,8 +198,8 @@ def _phase_events(before: str, now: str, state: dict[str, Any]) -> Iterable[Gate
 
 
 def _initial_login(phase: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
-    """Yield the state of the login at the first look."""
-    if phase in _ENDED_PHASES:
+    """Yield what has led to the state at the first look: the login, then what the phase means."""
+    if phase == "stopped":
         return
     if phase == "waiting_2fa":
         yield SecondFactorWanted()
@@ -208,3 +208,4 @@ def _initial_login(phase: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
     kind, _, detail = str(state.get("last_event", "")).partition(": ")
     if kind in ("LOGIN_FAILED", "UNKNOWN_WINDOW") and (event := _parse_event(kind, detail)):
         yield event
+    yield from _phase_events("", phase, state)

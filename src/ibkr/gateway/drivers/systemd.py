@@ -36,6 +36,8 @@ class _Unit:
     pid: int
     code: int
     has_restart_policy: bool
+    will_restart: bool
+    """It has ended, and systemd starts it again after a pause."""
 
     @property
     def is_running(self) -> bool:
@@ -60,7 +62,10 @@ class SystemdDriver(GatewayDriver):
 
     async def restart(self) -> None:
         self._is_restarting = True
-        await self._run_checked("restart")
+        try:
+            await self._run_checked("restart")
+        finally:
+            self._is_restarting = False
 
     async def is_running(self) -> bool:
         return (await self._show()).is_running
@@ -69,6 +74,7 @@ class SystemdDriver(GatewayDriver):
         before: _Unit | None = None
         last_warning = ""
         while True:
+            was_restarting = self._is_restarting
             try:
                 now = await self._show()
             except DriverError as error:
@@ -77,8 +83,10 @@ class SystemdDriver(GatewayDriver):
                     _log.warning("The unit %s cannot be watched at the moment: %s", self.settings.unit, error)
                 await asyncio.sleep(_POLL_WHILE_RUNNING)
                 continue
-            for event in _changes(before, now, is_restarting=self._is_restarting):
-                self._is_restarting = self._is_restarting and not isinstance(event, ProcessStarted)
+            if was_restarting or self._is_restarting:  # the end in between is not an event
+                await asyncio.sleep(POLL_INTERVAL)
+                continue
+            for event in _changes(before, now):
                 yield event
             before, last_warning = now, ""
             await self._wait_for_change(now)
@@ -128,6 +136,7 @@ class SystemdDriver(GatewayDriver):
             _parse_int(values.get("MainPID")),
             _parse_int(values.get("ExecMainStatus")) + (128 if values.get("ExecMainCode") == _KILLED else 0),
             values.get("Restart", "no") != "no",
+            values.get("SubState", "").startswith("auto-restart"),
         )
         self.external_restart_on_exit = unit.has_restart_policy
         return unit
@@ -141,13 +150,15 @@ class SystemdDriver(GatewayDriver):
             await asyncio.sleep(POLL_INTERVAL)
 
 
-def _changes(before: _Unit | None, now: _Unit, *, is_restarting: bool) -> list[GatewayEvent]:
-    was_running = before is not None and before.is_running
+def _changes(before: _Unit | None, now: _Unit) -> list[GatewayEvent]:
     if now.is_running:
-        return [] if was_running and before is not None and before.pid == now.pid else [ProcessStarted(now.pid)]
-    if was_running or (before is None and now.active == "failed") or (before and before.active != now.active):
-        return [ProcessEnded(full_exit_code(now.code), wanted=now.active == "inactive" and not is_restarting)]
-    return []
+        return [] if before is not None and before.is_running and before.pid == now.pid else [ProcessStarted(now.pid)]
+    if now.active == "deactivating" or (now.active == "activating" and not now.will_restart):
+        return []  # the next state says more
+    is_known = (
+        now.active in ("", "inactive") if before is None else not before.is_running and before.active == now.active
+    )
+    return [] if is_known else [ProcessEnded(full_exit_code(now.code), wanted=now.active == "inactive")]
 
 
 def _parse_int(text: str | None) -> int:
