@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ib_async import LimitOrder
 
 from ibkr import IBConnector, NotReady
 from ibkr.simulator import Gateway
@@ -163,3 +164,18 @@ async def test_children_are_added_to_a_live_parent_after_a_refused_change_of_it(
     connector.resume()
     connector.ib.placeOrder(AAPL, limit(parentId=parent.order.orderId))
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 2)
+
+
+async def test_an_order_of_the_clients_own_call_is_changed_by_the_next(
+    gateway: Gateway, make: Make, look: Look
+) -> None:
+    """The library makes no trade for it before the gateway has reported it."""
+    connector = await started(make)
+    client = connector.ib.client
+    order_id = client.getReqId()
+    for price in (1.0, 2.0):
+        client.placeOrder(order_id, AAPL, LimitOrder("BUY", 100, price))
+    await all_left(connector)
+    await connector.disconnect_async()
+    assert look("SELECT kind, state FROM intents") == [("order", "acknowledged"), ("change", "acknowledged")]
+    assert (await started(make)).status.unconfirmed == ()

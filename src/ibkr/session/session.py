@@ -458,10 +458,10 @@ class Session:
         """Send a global cancel, and a request behind it. The answer proves that the gateway has read the cancel."""
         if self._has_no_session():
             return
+        delivered = GlobalCancelDelivered(self.incoming.attempt)
         self._ib.reqGlobalCancel()
-        self._current_time.call_when_reached(
-            partial(self._connector.post, GlobalCancelDelivered(self.incoming.attempt))
-        )
+        if not self._has_no_session():  # a plain script waits in the call before
+            self._current_time.call_when_reached(partial(self._connector.post, delivered))
 
     def record_global_cancel(self) -> None:
         """Note beside the journal, or in the fleet, that all orders are cancelled."""

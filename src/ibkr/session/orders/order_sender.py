@@ -154,8 +154,12 @@ class OrderSender:
         return reason or ("" if self._sender.has_transport else "the connection has ended")
 
     def _is_new(self, order_id: int) -> bool:
-        """Whether the gateway cannot have an order with this id. One that was dropped is new again."""
-        return (self._client.clientId, order_id) not in self._wrapper.trades or self._sent.never_left(order_id)
+        """Whether the gateway cannot have an order with this id. One that was dropped is new again.
+
+        The library has no trade of an order that was sent with the client's own call, before it is reported.
+        """
+        is_known = (self._client.clientId, order_id) in self._wrapper.trades or self._sent.is_pending(order_id)
+        return not is_known or self._sent.never_left(order_id)
 
     def _was_refused(self, order_id: int) -> bool:
         return self._sent.never_left(order_id) or (order_id in self._refused and self._is_new(order_id))
