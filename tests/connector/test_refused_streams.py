@@ -217,3 +217,59 @@ async def test_refused_for_half_a_minute_with_the_usual_waits(
     await state_of(connector, lambda status: status.outages == 1 and status.state is DEGRADED)
     await connector.wait_ready_async(seconds + 10)
     await next_tick(ticker)
+
+
+@pytest.mark.parametrize("reaction", ["cancel", "request"])
+async def test_a_listener_may_cancel_or_request_again_what_is_refused_for_good(
+    reaction: str, gateway: Gateway, make: Make, next_tick: NextTick
+) -> None:
+    connector = make(**QUICK)
+    await connector.connect_async()
+    ib, failed = connector.ib, []
+
+    def react(req_id: int, code: int, text: str, contract: object) -> None:
+        try:
+            ib.cancelMktData(AAPL) if reaction == "cancel" else ib.reqMktData(AAPL)
+        except Exception as error:
+            failed.append(error)
+
+    ib.errorEvent += react
+    await gateway.fault("refuse", "reqMktData", 354, 0.1, "Requested market data is not subscribed")
+    ticker = ib.reqMktData(AAPL)
+    if reaction == "request":
+        await next_tick(ticker)
+        assert [told.state for told in connector.subscriptions] == ["live"]
+        assert ib.ticker(AAPL) is ticker
+    else:
+        await gateway.wait_for(lambda gateway: asked(gateway) == 1)
+        for _ in range(3):
+            await ib.reqCurrentTimeAsync()
+        assert (connector.subscriptions, asked(gateway)) == ((), 1)
+        assert not gateway.seen.received("cancelMktData"), "the gateway does not have it"
+    assert (failed, connector.status.state) == ([], READY)
+
+
+@pytest.mark.parametrize("fault", ["reset", "1101"])
+@pytest.mark.parametrize("request_name", ["reqMktData", "reqRealTimeBars"])
+async def test_a_stream_that_was_accepted_and_quiet_is_kept_when_it_is_refused_later(
+    request_name: str, fault: str, gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make(**QUICK)
+    await connector.connect_async()
+    await gateway.fault("mute", request_name)
+    if request_name == "reqMktData":
+        connector.ib.reqMktData(AAPL)
+    else:
+        connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+    await gateway.wait_for(lambda gateway: asked(gateway, request_name) == 1)
+    await connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("clear")
+    await gateway.fault("refuse", request_name, 200, 0.3, "No security definition has been found")
+    for each in ("1100", "1101") if fault == "1101" else (fault,):
+        await gateway.fault(each)
+    await state_of(connector, lambda status: "refused for now" in status.reason)
+    await gateway.wait_for(lambda gateway: asked(gateway, request_name) > 2)
+    await state_of(connector, lambda status: "refused" not in status.reason)
+    assert [told.state for told in connector.subscriptions] in (["sent"], ["live"])
+    assert connector.last_gap is not None
+    assert len(connector.last_gap.subscriptions_refused) == 1

@@ -93,12 +93,13 @@ class SubscriptionTracker:
     def refuse(self, key: Key, why: str, code: int | None = None, *, for_now: bool = False) -> bool:
         """The subscription is refused by the gateway, or cannot be requested. Returns whether it was pending.
 
-        A stream that ran before, or is refused ``for_now``, stays on the list as refused. Any other stream is dropped.
+        A stream that was requested before the gateway lost its subscriptions, or is refused ``for_now``, stays on the
+        list as refused. Any other stream is dropped.
         """
         entry = self._entries.get(key)
         if entry is None or entry.stage not in PENDING:
             return False
-        if entry.ran or for_now or entry.is_doubtful:
+        if entry.ran or entry.was_asked or for_now or entry.is_doubtful:
             self._set(
                 key, entry, stage=SubscriptionStage.REFUSED, cause=why, code=code, is_silent=False, is_withheld=False
             )
@@ -182,7 +183,8 @@ class SubscriptionTracker:
 
     def is_asked(self, key: Key) -> bool:
         """Whether the subscription is requested in this session or about to be requested, and not refused."""
-        return self._entries[key].stage not in (SubscriptionStage.WANTED, SubscriptionStage.REFUSED)
+        entry = self._entries.get(key)
+        return entry is not None and entry.stage not in (SubscriptionStage.WANTED, SubscriptionStage.REFUSED)
 
     def kind(self, key: Key) -> str:
         """The kind of the subscription. Raises ``KeyError`` for an unknown key."""

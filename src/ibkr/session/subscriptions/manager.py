@@ -256,13 +256,12 @@ class SubscriptionManager:
         if what is Reaction.STREAM_WITHHELD and tracker.withhold(req_id, text, code):
             self._changed()
         is_refused = not is_warning(code) and tracker.refuse(req_id, text, code, for_now=for_now)
-        is_dropped = is_refused and req_id not in tracker
         if is_refused:
             self._silent.discard(req_id)
             self._changed()
-        pass_on()
-        if is_dropped:
-            self._registry.forget_completely(req_id)
+        pass_on()  # a listener may cancel it or request it again
+        if is_refused:
+            self._forget_dropped(req_id)
 
     def account_updates_lost(self, code: int, text: str) -> bool:
         """The gateway does not stream account updates (2101), or has stopped streaming them (2100).
@@ -313,6 +312,12 @@ class SubscriptionManager:
             if self.tracker[key].cause != repr(error):
                 logger.exception("A subscription could not be requested again; the others continue")
             self.tracker.refuse(key, repr(error))
+            self._forget_dropped(key)
+
+    def _forget_dropped(self, key: Key) -> None:
+        """If it was refused for good, remove it from the library's maps, too."""
+        if key not in self.tracker:
+            self._registry.forget_completely(key)
 
     def _send(self, key: Key) -> None:
         sub = self._registry.active[key]
