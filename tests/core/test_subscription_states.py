@@ -64,6 +64,14 @@ def test_refused_when_first_requested_is_dropped(ledger):
     assert (ledger.ids(), ledger.refused, ledger.pending) == ([12], (), 0)
 
 
+def test_accepted_but_quiet_and_refused_after_the_gateway_lost_it_stays_on_the_list(ledger):
+    send(ledger, 11)
+    ledger.mark_all_unsent()
+    send(ledger, 11)
+    assert ledger.refuse(11, "no security definition", 200)
+    assert [stream.req_id for stream in ledger.refused] == [11]
+
+
 def test_what_ran_before_and_is_refused_now_is_named(ledger):
     send(ledger, 11)
     ledger.live(11)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ibkr.core.activity import AnswerTime, RecentRecords
-from ibkr.core.deadline_settings import Deadlines, OneShotRequest, one_shot_request
+from ibkr.core.deadline_settings import Deadlines, OneShotRequest, one_shot_request, request_named
 from ibkr.session.library import Answer, Library
 from ibkr.session.library.ib import HAS_OWN_TIMEOUT
 
@@ -36,7 +36,8 @@ class _PendingRequest(NamedTuple):
 class RequestDeadlines:
     """Ends requests that the gateway does not answer in time.
 
-    The library first begins a request and then sends its message. So a message belongs to the request before it.
+    As a rule, the library first begins a request and then sends its message. So a message belongs to the request before
+    it. For the first answer of a stream, ``stream_sent`` is called, too: it may be sent first, or again with a new id.
 
     Args:
         library: The client library's objects.
@@ -77,6 +78,13 @@ class RequestDeadlines:
             return None
         return partial(self._message_sent, _PendingRequest(key, future, request, seconds))
 
+    def stream_sent(self, key: Hashable, name: str) -> None:
+        """The request of a stream has left. If a caller awaits its first answer, the answer has a deadline."""
+        future, request = self._wrapper.futures.get(key), request_named(name)
+        seconds = getattr(self._deadlines, request.kind)
+        if future is not None and seconds is not None:
+            self._message_sent(_PendingRequest(key, future, request, seconds))
+
     def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
         """A request has ended, with or without an answer."""
         timer, left = self._timers.pop(key, None), self._sent_at.pop(key, None)
@@ -114,6 +122,7 @@ class RequestDeadlines:
         key, future, request = pending.key, pending.future, pending.request
         del self._timers[key]
         if self._wrapper.futures.get(key) is not future:
+            self._sent_at.pop(key, None)
             return
         if asyncio.get_running_loop().time() - due > _LATE_TIMER:
             self._start_timer(_LATE_TIMER, pending)

@@ -82,7 +82,13 @@ class Session:
         self._library = library = adopt(ib, self)
         self._ib, self._client, self._wrapper = library.ib, library.client, library.wrapper
         self.sender = Sender(library.client, limiter)
-        self.subscriptions = SubscriptionManager(library, self.sender, policy, self._post_subscriptions)
+        self.subscriptions = SubscriptionManager(
+            library,
+            self.sender,
+            policy,
+            self._post_subscriptions,
+            lambda key, name: self._deadlines.stream_sent(key, name),
+        )
         self.account_state = AccountState(library.wrapper)
         self._deadlines = RequestDeadlines(library, policy.request_deadlines, self.subscriptions.abandon_request)
         self.answer_times = self._deadlines.answer_times

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Hashable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ibkr.session.library.hooks import StatusRow
@@ -69,10 +70,23 @@ class WrapperOverrides(_Base):
 
     @override
     def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> asyncio.Future[Any]:
+        """Begin a request.
+
+        If one without an id is pending already, the next answer ends both. The library would forget the first caller.
+        """
         self.hooks.check_thread()
+        pending = None if isinstance(key, int) else self._futures.get(key)
+        if pending is not None and not pending.done():
+            container = self._results.get(key)  # some of its rows may have come
         future: asyncio.Future[Any] = super().startReq(key, contract, container)
         self.hooks.incoming.request_begun(key, future)
-        return future
+        if pending is None or pending.done():
+            return future
+        # No caller gets the shared future, because a caller may cancel its own.
+        caller: asyncio.Future[Any] = future.get_loop().create_future()
+        for each in (pending, caller):
+            future.add_done_callback(partial(_pass_on, each))
+        return caller
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
@@ -232,3 +246,16 @@ class WrapperOverrides(_Base):
         else:
             self.setTimeout(0)
             self.ib.timeoutEvent.emit(silence)
+
+
+def _pass_on(caller: asyncio.Future[Any], shared: asyncio.Future[Any]) -> None:
+    """A shared request has ended: end it for this caller, too."""
+    if caller.done():
+        return
+    if shared.cancelled():
+        caller.cancel()
+    elif (error := shared.exception()) is not None:
+        caller.set_exception(error)
+        caller.exception()  # mark as retrieved, in case nobody awaits it
+    else:
+        caller.set_result(shared.result())

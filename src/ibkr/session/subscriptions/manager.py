@@ -39,14 +39,25 @@ _MOST_OLD_IDS = 5000
 
 
 class SubscriptionManager:
-    """Manages subscriptions of every kind. ``on_changed`` is called when the state of one has changed."""
+    """Manages subscriptions of every kind.
 
-    def __init__(self, library: Library, sender: Sender, policy: Policy, on_changed: Callable[[], None]) -> None:
+    ``on_changed`` is called when the state of one has changed. ``on_awaited_sent`` is called with the key and the request
+    of one that was sent, and whose first answer a caller awaits.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        sender: Sender,
+        policy: Policy,
+        on_changed: Callable[[], None],
+        on_awaited_sent: Callable[[Key, str], None],
+    ) -> None:
         self._library = library
         self._client, self._wrapper, self._decoder = library.client, library.wrapper, library.decoder
         self._sender = sender
         self._policy = policy
-        self._on_changed = on_changed
+        self._on_changed, self._on_awaited_sent = on_changed, on_awaited_sent
         self._registry = SubscriptionRegistry(library.wrapper, max(_TIMES_FOR_MEDIAN, policy.stream_ticks))
         self._old_ids: dict[Key, frozenset[int]] = {}
         self._silent: set[Key] = set()
@@ -95,6 +106,12 @@ class SubscriptionManager:
         """The gateway has sent the next valid id. Start-up follows, then ``restore``."""
         self.requests.session_opened()
         self._cancel_orphans()
+
+    def sent_request(self, key: Hashable) -> str:
+        """The request of the stream with this key, if it has left and no message has come. Otherwise an empty text."""
+        if not isinstance(key, int) or key not in self._registry.active:
+            return ""
+        return self._registry.active[key].kind.request if self.tracker[key].stage is SubscriptionStage.SENT else ""
 
     def before_reset(self) -> None:
         """The session is over. Pending requests get an error.
@@ -214,12 +231,12 @@ class SubscriptionManager:
         if not isinstance(key, int):
             self._wrapper.end_request(key)  # notify all callers that share the request
             return
-        self._decoder.ignore_late_answer(key)
         sub = registry.active.get(key)
-        if sub is not None and request.kind == "history":  # the program never received its object
-            registry.forget_completely(key)
-        elif sub is not None:
+        if sub is not None and not request.cancel:  # the stream continues; only its first answer is late
             return
+        self._decoder.ignore_late_answer(key)
+        if sub is not None:  # the program never received its object
+            registry.forget_completely(key)
         elif request.kind == "snapshot":
             kind = BY_REQUEST["reqMktData"]
             once = Subscription(kind, kind.library_map.find(wrapper, key), {}, 0)
@@ -336,6 +353,8 @@ class SubscriptionManager:
         """The request has left, immediately or after a wait. Report only the end of a wait."""
         if not self.tracker.sent(key):
             return
+        if key in self._wrapper.futures and not sub.has_own_timeout:
+            self._on_awaited_sent(key, sub.kind.request)
         if not sub.kind.answers:
             self.tracker.live(key)
         if not self._is_sending and not self.tracker.held_back:

@@ -14,6 +14,7 @@ from copy import copy
 
 from ibkr.core.events import Key
 from ibkr.session.library import Arguments, Library
+from ibkr.session.library.ib import HAS_OWN_TIMEOUT
 from ibkr.session.subscriptions.kinds import BY_CANCEL, BY_REQUEST
 from ibkr.session.subscriptions.registry import SubscriptionRegistry
 from ibkr.session.subscriptions.subscription import Subscription
@@ -165,6 +166,7 @@ class SubscriptionRequests:
         replaced = self._registry.replaced_by(sub)
         if replaced is not None and replaced != key:
             self._replace(replaced, key)
+        sub.has_own_timeout = HAS_OWN_TIMEOUT.get()
         sub.is_early = not self.ids_are_known
         self._registry.add(key, sub)
         if self._has_no_session():
