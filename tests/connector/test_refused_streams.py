@@ -7,7 +7,7 @@ import pytest
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
 from tests import internals
-from tests.fixture_types import AAPL, MSFT, Back, Make, NextTick, StateOf, Ticking
+from tests.fixture_types import AAPL, Back, Make, NextTick, StateOf, Ticking
 
 from .test_streams import ticks_of_gateway
 
@@ -122,43 +122,6 @@ async def test_refused_streams_are_requested_at_once_when_the_farm_is_back(
     await next_tick(ticker)
     await connector.wait_ready_async(5)
     assert asked(gateway) == 3
-
-
-async def test_a_stream_that_stays_silent_is_named_and_requested_until_it_ticks(
-    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
-) -> None:
-    connector = make(**QUICK)
-    await connector.connect_async()
-    alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
-    enough = gateway.seen.ticks + 40
-    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= enough)
-    await next_tick(dead)
-    await gateway.fault("break_farm")
-    await gateway.fault("stall_stream", "AAPL")
-    await gateway.fault("mute", "reqMktData")
-    await gateway.fault("mend_farm")
-    status = await state_of(connector, lambda status: "silent" in status.reason)
-    assert (status.state, status.reason.rpartition(": ")[2]) == (READY, "AAPL")
-    assert [told.state for told in connector.subscriptions] == ["live", "silent"]
-    tries = asked(gateway)
-    await gateway.wait_for(lambda gateway: asked(gateway) > tries)
-    await next_tick(alive)
-    await gateway.fault("clear")
-    await next_tick(dead)
-    await state_of(connector, lambda status: "silent" not in status.reason)
-
-
-async def test_a_stream_that_ticked_before_and_is_silent_in_a_new_session_is_reported(
-    gateway: Gateway, ticking: Ticking, state_of: StateOf, next_tick: NextTick
-) -> None:
-    connector, ticker = await ticking(**QUICK)
-    await ticks_of_gateway(gateway, 40)
-    await next_tick(ticker)
-    await gateway.fault("mute", "reqMktData")
-    await gateway.fault("reset")
-    await state_of(connector, lambda status: status.state is READY and "silent" in status.reason)
-    await gateway.fault("clear")
-    await next_tick(ticker)
 
 
 async def test_a_stream_counts_as_withheld_until_its_next_tick(

@@ -29,6 +29,7 @@ from ibkr.core.order_records import SentOrder
 from ibkr.core.policy import Policy
 from ibkr.core.states import Feed
 from ibkr.core.stats import Stats
+from ibkr.core.stream_failures import EVERY_FARM
 from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.account_state import AccountState
 from ibkr.session.connector_interface import ConnectorInterface
@@ -453,8 +454,10 @@ class Session:
         if self._has_no_session():
             return
         with self._library.conn.batched_writes():
-            self.subscriptions.request_again(req_ids, unless_since, anew=anew)
+            streams = self.subscriptions.request_again(req_ids, unless_since, anew=anew)
         self._post_subscriptions()
+        if streams:
+            self._connector.post(ActiveStreamsFound(self.incoming.attempt, EVERY_FARM, streams))
 
     def reduce_send_rate(self) -> None:
         """Send fewer messages a second in this session."""

@@ -41,8 +41,8 @@ _MOST_OLD_IDS = 5000
 class SubscriptionManager:
     """Manages subscriptions of every kind.
 
-    ``on_changed`` is called when the state of one has changed. ``on_awaited_sent`` is called with the key and the request
-    of one that was sent, and whose first answer a caller awaits.
+    ``on_changed`` is called when the state of one has changed. ``on_awaited_sent`` is called with the key and the
+    request of one that was sent, and whose first answer a caller awaits.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class SubscriptionManager:
         self.tracker.mark_all_unsent()
         self._silent.clear()
         for key, sub in self._registry:
-            self._remember_max_silence(sub)
+            self._remember_max_silence(key, sub)
             self._registry.clear_message_times(key)
         self._registry.reinsert()
 
@@ -185,35 +185,46 @@ class SubscriptionManager:
         found = []
         for key, sub in self._registry:
             if sub.kind.feed is not None and feed in (None, sub.kind.feed):
-                max_silence = self._max_silence_of(sub, trouble_since)
+                max_silence = self._max_silence_of(key, sub, trouble_since)
                 if max_silence is not None:
                     found.append(ActiveStream(key, max_silence))
         return tuple(found)
 
-    def request_again(self, keys: tuple[Key, ...], unless_since: float | None, *, anew: bool) -> None:
-        """Request these streams with new ids, except streams that were cancelled or have ticked since."""
-        tracker = self.tracker
+    def request_again(
+        self, keys: tuple[Key, ...], unless_since: float | None, *, anew: bool
+    ) -> tuple[ActiveStream, ...]:
+        """Request these streams with new ids, except streams that were cancelled or have ticked since.
+
+        Returns the streams that should tick now, and how long each may be silent.
+        """
+        tracker, expected = self.tracker, []
         for key in keys:
             sub = self._registry.active.get(key)
             if sub is None or (unless_since is not None and sub.message_times and sub.message_times[-1] > unless_since):
                 continue
-            if tracker.accept(key):
+            if tracker.accept(key) and unless_since is None:
                 continue
             if unless_since is not None:
                 if not tracker.is_asked(key) or tracker[key].is_silent:
                     continue  # it is being requested anyway
-                tracker.silence(key, self._max_silence_of(sub, unless_since) or self._policy.stream_silence)
+                tracker.silence(key, self._max_silence_of(key, sub, unless_since) or self._policy.stream_silence)
             if anew:
                 tracker.reset_tries(key)
             logger.debug("Requesting %s again, because it does not stream", tracker.label(key))
-            self._send_again(self._move(key))
+            new = self._move(key)
+            if sub.kind.feed is not None and sub.max_silence is not None and not tracker[new].is_silent:
+                expected.append(ActiveStream(new, sub.max_silence))
+            self._send_again(new)
         self._silent = {stream.req_id for stream in tracker.silent}
         self.requests.use_data_type()
+        return tuple(expected)
 
-    def _max_silence_of(self, sub: Subscription, trouble_since: float) -> float | None:
+    def _max_silence_of(self, key: Key, sub: Subscription, trouble_since: float) -> float | None:
         """How long the stream may be silent, judged by its earlier ticks. ``None`` if that is unknown."""
         max_silence = silence_limit(sub.message_times, trouble_since, self._policy)
-        return sub.max_silence if max_silence is None and not sub.message_times else max_silence
+        is_new = trouble_since - self.tracker[key].asked_at < self._policy.stream_history
+        # A few ticks right after the request prove nothing. Few ticks in a longer time prove that it ticks rarely now.
+        return sub.max_silence if max_silence is None and (is_new or not sub.message_times) else max_silence
 
     def _check_silent(self) -> None:
         """Check whether one of the silent streams ticks again."""
@@ -363,7 +374,7 @@ class SubscriptionManager:
     def _move(self, old: Key) -> Key:
         """Move the subscription to a new id, and return the new id."""
         sub = self._registry.active[old]
-        self._remember_max_silence(sub)
+        self._remember_max_silence(old, sub)
         self._registry.clear_message_times(old)
         sub.is_early = False
         if not sub.kind.has_id:  # a repeated request replaces the earlier one
@@ -376,11 +387,11 @@ class SubscriptionManager:
         self._registry.move(old, new)
         return new
 
-    def _remember_max_silence(self, sub: Subscription) -> None:
+    def _remember_max_silence(self, key: Key, sub: Subscription) -> None:
         """Before its message times are cleared, remember how long it may be silent."""
         if sub.message_times:
             sub.has_ticked = True
-            sub.max_silence = silence_limit(sub.message_times, self._library.reader.now(), self._policy)
+            sub.max_silence = self._max_silence_of(key, sub, self._library.reader.now())
 
     def _cancel_at_gateway(self, key: Key, sub: Subscription) -> None:
         """Cancel a stream that continues with another id. If the gateway has dropped it already, ignore its error."""
