@@ -120,6 +120,7 @@ class Subscription:
         filled: How many bars were added for the gap.
         max_silence: How long it may be silent, judged by its ticks in the last session or stream.
         has_ticked: Whether it has ticked before.
+        first_key: The key that the program has requested it with, if it has another key now.
         has_own_timeout: Whether the caller that awaits its first answer has passed a timeout.
         is_early: Whether it was requested before the first session, when the valid ids were unknown.
         requested_on_connect: Identifies a request of a ``connectedEvent`` handler, which repeats it in each session:
@@ -130,6 +131,7 @@ class Subscription:
     filled: int | None = None
     max_silence: float | None = None
     has_ticked = False
+    first_key: Key | None = None
     has_own_timeout = False
     is_early = False
     requested_on_connect: Hashable = None

@@ -196,8 +196,10 @@ class SubscriptionRequests:
 
     def _one_time_request(self, key: Key, sub: Subscription) -> None:
         """A snapshot, or a request that ends the subscription of its kind."""
-        was_held = self._registry.forget(key)
-        if was_held is not None and self._has_no_session():
+        was_held = self._registry.forget(key) is not None
+        if was_held:
+            self._on_changed()
+        if was_held and self._has_no_session():
             return
         try:
             if sub.kind.has_data_type:
