@@ -251,3 +251,30 @@ async def subscription_live(connector: IBConnector) -> None:
     async with asyncio.timeout(5):
         await is_live.wait()
     stop()
+
+
+async def test_a_late_answer_to_a_request_without_an_id_is_not_the_answer_to_the_next(
+    gateway: Gateway, make: Make
+) -> None:
+    connector = make(deadlines=Deadlines(*[0.6] * 5), probe_apart=0.01)
+    await connector.connect_async()
+    ib: Any = connector.ib
+    await gateway.fault("delay", 0.8)
+    with pytest.raises(TimeoutError):
+        await ib.reqAllOpenOrdersAsync()
+    gateway.place_order("AAPL", "BUY", 10, limit_price=1.0, client_id=99)
+    requested = asyncio.ensure_future(ib.reqAllOpenOrdersAsync())
+    await gateway.fault("delay", 0.3)
+    assert [trade.contract.symbol for trade in await requested] == ["AAPL"]
+
+
+async def test_a_request_is_answered_if_the_one_before_never_was(gateway: Gateway, make: Make) -> None:
+    connector = make(deadlines=Deadlines(*[0.3] * 5), probe_apart=0.01)
+    await connector.connect_async()
+    ib: Any = connector.ib
+    await gateway.fault("mute", "reqAllOpenOrders")
+    with pytest.raises(TimeoutError):
+        await ib.reqAllOpenOrdersAsync()
+    await gateway.fault("clear")
+    gateway.place_order("AAPL", "BUY", 10, limit_price=1.0, client_id=99)
+    assert [trade.contract.symbol for trade in await ib.reqAllOpenOrdersAsync()] == ["AAPL"]

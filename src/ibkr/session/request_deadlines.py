@@ -56,6 +56,9 @@ class RequestDeadlines:
         self._timers: dict[Hashable, asyncio.TimerHandle] = {}
         self._errors: dict[Hashable, TimeoutError] = {}
         self._sent_at: dict[Hashable, tuple[str, float]] = {}
+        # An answer without an id does not say to which request it belongs.
+        self._late: set[Hashable] = set()
+        self._late_answers: dict[Hashable, object] = {}
         self.answer_times = RecentRecords(AnswerTime)
 
     def begin(self) -> None:
@@ -88,11 +91,25 @@ class RequestDeadlines:
     def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
         """A request has ended, with or without an answer."""
         timer, left = self._timers.pop(key, None), self._sent_at.pop(key, None)
+        self._late_answers.pop(key, None)
         if timer is not None:
             timer.cancel()
         if is_answer and left is not None and self._loop is not None:
             name, at = left
             self.answer_times.note(datetime.now(UTC), name, self._loop.time() - at)
+
+    def is_late_answer(self, key: Hashable, answer: object) -> bool:
+        """Whether this answer belongs to an earlier request, which was not answered in time. The next one counts.
+
+        If no other comes, the earlier request was never answered, and this one counts after all: at the deadline.
+        """
+        if key not in self._late:
+            return False
+        self._late.discard(key)
+        if key not in self._timers:  # nobody waits, or start-up, which has a check of its own
+            return False
+        self._late_answers[key] = answer
+        return True
 
     def session_ended(self) -> None:
         """The session is over. Stop all timers; the callers get another error."""
@@ -100,6 +117,8 @@ class RequestDeadlines:
             timer.cancel()
         self._timers.clear()
         self._sent_at.clear()
+        self._late.clear()
+        self._late_answers.clear()
         self._started = None
 
     def take_error(self, key: Hashable) -> TimeoutError | None:
@@ -129,6 +148,11 @@ class RequestDeadlines:
             return
         is_awaited = not future.done()
         self._sent_at.pop(key, None)
+        if key in self._late_answers:
+            self._wrapper.end_request(key, self._late_answers.pop(key))
+            return
+        if not isinstance(key, int):
+            self._late.add(key)
         if is_awaited:
             contract = self._wrapper.contracts.get(key) if isinstance(key, int) else None
             error = TimeoutError(

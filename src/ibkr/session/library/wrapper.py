@@ -90,6 +90,14 @@ class WrapperOverrides(_Base):
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
+        if not isinstance(key, int):  # an error names an id
+            rows = self._results.get(key) if result is None else result
+            if self.hooks.incoming.is_late_answer(key, rows):
+                self._results[key] = []
+                return
+        self._end_request(key, result, success)
+
+    def _end_request(self, key: Hashable, result: Any, success: bool) -> None:
         is_known = key in self._futures
         super()._endReq(key, result, success)
         if is_known:  # the library keeps results that nobody awaited
@@ -98,7 +106,7 @@ class WrapperOverrides(_Base):
 
     def end_request(self, key: Hashable, result: Any = None) -> None:
         """End a request with this result, or else with the rows that have arrived."""
-        self._endReq(key, result)
+        self._end_request(key, result, success=True)
 
     def forget(self, key: Any) -> None:
         """Forget a request that nobody awaits any more."""
