@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ibkr.session.library.hooks import StatusRow
+from ibkr.session.library.hooks import Answer, StatusRow
 from ibkr.session.library.trade_rows import make_trade, take_execution, take_status
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class WrapperOverrides(_Base):
         return self._logger
 
     @override
-    def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> asyncio.Future[Any]:
+    def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> Answer:
         """Begin a request.
 
         If one without an id is pending already, the next answer ends both. The library would forget the first caller.
@@ -78,12 +78,12 @@ class WrapperOverrides(_Base):
         pending = None if isinstance(key, int) else self._futures.get(key)
         if pending is not None and not pending.done():
             container = self._results.get(key)  # some of its rows may have come
-        future: asyncio.Future[Any] = super().startReq(key, contract, container)
+        future: Answer = super().startReq(key, contract, container)
         self.hooks.incoming.request_begun(key, future)
         if pending is None or pending.done():
             return future
         # No caller gets the shared future, because a caller may cancel its own.
-        caller: asyncio.Future[Any] = future.get_loop().create_future()
+        caller: Answer = future.get_loop().create_future()
         for each in (pending, caller):
             future.add_done_callback(partial(_pass_on, each))
         return caller
@@ -256,7 +256,7 @@ class WrapperOverrides(_Base):
             self.ib.timeoutEvent.emit(silence)
 
 
-def _pass_on(caller: asyncio.Future[Any], shared: asyncio.Future[Any]) -> None:
+def _pass_on(caller: Answer, shared: Answer) -> None:
     """A shared request has ended: end it for this caller, too."""
     if caller.done():
         return
