@@ -7,7 +7,7 @@ import pytest
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
 from tests import internals
-from tests.fixture_types import AAPL, Back, Make, NextTick, StateOf, Ticking
+from tests.fixture_types import AAPL, Back, Make, NextTick, StateOf, States, Ticking
 
 from .test_streams import ticks_of_gateway
 
@@ -236,3 +236,18 @@ async def test_a_stream_that_was_accepted_and_quiet_is_kept_when_it_is_refused_l
     assert [told.state for told in connector.subscriptions] in (["sent"], ["live"])
     assert connector.last_gap is not None
     assert len(connector.last_gap.subscriptions_refused) == 1
+
+
+async def test_a_refusal_that_takes_long_is_not_taken_for_an_acceptance(
+    gateway: Gateway, ticking: Ticking, states: States, state_of: StateOf
+) -> None:
+    connector, _ = await ticking(**QUICK)
+    await gateway.fault("refuse", "reqMktData", 200)
+    await gateway.fault("delay", 1.2)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is DEGRADED)
+    seen = states(connector)
+    await gateway.wait_for(lambda gateway: asked(gateway) == 4)
+    assert seen == [DEGRADED]
+    await gateway.fault("clear")
+    await connector.wait_ready_async(10)

@@ -283,7 +283,9 @@ class SubscriptionManager:
             return
         if what is Reaction.STREAM_WITHHELD and tracker.withhold(req_id, text, code):
             self._changed()
-        is_refused = not is_warning(code) and tracker.refuse(req_id, text, code, for_now=for_now)
+        is_refused = not is_warning(code) and tracker.refuse(
+            req_id, text, code, for_now=for_now, now=self._library.reader.now()
+        )
         if is_refused:
             self._silent.discard(req_id)
             self._changed()
@@ -302,7 +304,9 @@ class SubscriptionManager:
             return False
         if code == LOST_UPDATES:
             has_changed = (
-                self.tracker.end(ACCOUNT_UPDATES, text, code) if self.tracker.is_live(ACCOUNT_UPDATES) else False
+                self.tracker.end(ACCOUNT_UPDATES, text, code, now=self._library.reader.now())
+                if self.tracker.is_live(ACCOUNT_UPDATES)
+                else False
             )
         else:
             has_changed = self.tracker.refuse(ACCOUNT_UPDATES, text, code, for_now=True)
@@ -322,7 +326,8 @@ class SubscriptionManager:
 
     def _ended(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
         sub = self._registry.active.get(req_id)
-        has_ended = self.tracker.end(req_id, text, code, has_ticked=sub is not None and bool(sub.message_times))
+        has_ticked = sub is not None and bool(sub.message_times)
+        has_ended = self.tracker.end(req_id, text, code, has_ticked=has_ticked, now=self._library.reader.now())
         try:
             if code == _BARS_FAILED:  # the library would request the bars again itself
                 self._library.ib.errorEvent.emit(req_id, code, text, self._wrapper.contracts.get(req_id))
