@@ -77,6 +77,7 @@ async def test_an_unanswered_request_raises_an_error_with_its_name_and_a_late_an
             await ib.reqCurrentTimeAsync()
     assert [record.getMessage() for record in caplog.records] == []
     assert left(connector) == before
+    assert internals.kept_timeouts(connector) == {}
     assert internals.request_timers(connector) == {}
 
 

@@ -200,3 +200,25 @@ async def test_a_stream_of_the_client_can_be_cancelled_with_its_id_after_1101(
     client.cancelMktData(ids[2])
     assert connector.subscriptions == ()
     assert await in_step(connector) == set()
+
+
+async def test_a_caller_that_awaits_a_replaced_stream_gets_the_answer_of_its_successor(
+    gateway: Gateway, make: Make
+) -> None:
+    connector = make(probe_after=60.0)
+    await connector.connect_async()
+    client = connector.ib.client
+    await gateway.fault("freeze")
+    first = asyncio.ensure_future(connector.ib.reqAccountSummaryAsync())
+    await asyncio.sleep(0)
+    *_, (_, sub) = internals.session(connector).subscriptions._registry
+    answered_at = internals.session(connector).last_answer
+    client.reqAccountSummary(client.getReqId(), **sub.arguments)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not first.done()
+    assert internals.session(connector).last_answer == answered_at
+    await gateway.fault("thaw")
+    async with asyncio.timeout(5):
+        await first
+    assert connector.ib.wrapper.acctSummary

@@ -149,7 +149,10 @@ class RequestDeadlines:
         is_awaited = not future.done()
         self._sent_at.pop(key, None)
         if key in self._late_answers:
-            self._wrapper.end_request(key, self._late_answers.pop(key))
+            self._wrapper.forget(key)
+            answer = self._late_answers.pop(key)
+            if is_awaited:
+                future.set_result(answer)
             return
         if not isinstance(key, int):
             self._late.add(key)
@@ -159,8 +162,8 @@ class RequestDeadlines:
                 f"{request.name}{_contract_text(contract)} was not answered within {pending.seconds:g} s:"
                 f" {_CURE.format(request.kind)}"
             )
-            if request.kind == "history":
-                self._errors[key] = error
+            if request.name == "reqHistoricalData" and hasattr(self._wrapper.results.get(key), "reqId"):
+                self._errors[key] = error  # it fills a list of bars: the library catches the error
             future.set_exception(error)
             future.exception()  # mark as retrieved, in case nobody awaits it
         self._give_up(key, request, is_awaited)

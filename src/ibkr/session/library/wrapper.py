@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ibkr.session.library.hooks import Answer, StatusRow
+from ibkr.session.library.map_limits import MOST_BOOK_ROWS
 from ibkr.session.library.trade_rows import make_trade, take_execution, take_status
 
 if TYPE_CHECKING:
@@ -146,7 +147,10 @@ class WrapperOverrides(_Base):
         size: float,
         isSmartDepth: bool = False,
     ) -> None:
-        """Ignore late rows of a cancelled book. They belong to no other book. The library raises ``KeyError``."""
+        """Ignore late rows of a cancelled book, for which the library raises ``KeyError``, and surplus rows."""
+        if position >= MOST_BOOK_ROWS:
+            self.hooks.incoming.limit_reached(f"more than {MOST_BOOK_ROWS:,} rows of an order book were sent")
+            return
         ticker = self.reqId2Ticker.get(reqId)
         if ticker is not None and self.ticker2ReqId["mktDepth"].get(ticker) == reqId:
             super().updateMktDepthL2(reqId, position, marketMaker, operation, side, price, size, isSmartDepth)

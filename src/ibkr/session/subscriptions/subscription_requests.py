@@ -220,11 +220,11 @@ class SubscriptionRequests:
 
         A caller that waits for the first answer of the replaced subscription gets the first answer of its successor.
         """
-        sub, futures = self._registry.active[key], self._wrapper.futures
+        sub, futures, results = self._registry.active[key], self._wrapper.futures, self._wrapper.results
         if key in futures and key != successor:
             answer = futures.get(successor)
             if answer is None:
-                self._wrapper.end_request(key)
+                futures[successor], results[successor] = futures.pop(key), results.pop(key, [])
             else:
                 answer.add_done_callback(lambda _: self._wrapper.end_request(key))
         if not self._registry.tracker.is_asked(key):
