@@ -85,7 +85,8 @@ class SubscriptionRegistry:
         """The session or stream is over: clear its message times."""
         sub = self.active[key]
         if sub.message_times:
-            sub.lost_at = time.time() - (asyncio.get_running_loop().time() - sub.message_times[-1])
+            if sub.last_date is None:  # otherwise an earlier gap is not filled yet
+                sub.lost_at = time.time() - (asyncio.get_running_loop().time() - sub.message_times[-1])
             sub.message_times.clear()
             if sub.kind.has_own_times and not any(
                 other.obj is sub.obj and not other.kind.has_own_times for other in self.active.values()
