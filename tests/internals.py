@@ -60,6 +60,11 @@ def request_timers(connector: IBConnector) -> dict[Any, asyncio.TimerHandle]:
     return connector._session._deadlines._timers
 
 
+def kept_timeouts(connector: IBConnector) -> dict[Any, TimeoutError]:
+    """The errors of overdue requests that nobody has taken yet."""
+    return connector._session._deadlines._errors
+
+
 def has_acknowledgement_timer(connector: IBConnector) -> bool:
     """Whether a timer for order acknowledgements is running."""
     return connector._session._orders._ack_timer._timer is not None

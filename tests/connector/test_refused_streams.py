@@ -7,7 +7,7 @@ import pytest
 from ibkr import ConnectionState
 from ibkr.simulator import Gateway
 from tests import internals
-from tests.fixture_types import AAPL, MSFT, Back, Make, NextTick, StateOf, Ticking
+from tests.fixture_types import AAPL, Back, Make, NextTick, StateOf, States, Ticking
 
 from .test_streams import ticks_of_gateway
 
@@ -124,43 +124,6 @@ async def test_refused_streams_are_requested_at_once_when_the_farm_is_back(
     assert asked(gateway) == 3
 
 
-async def test_a_stream_that_stays_silent_is_named_and_requested_until_it_ticks(
-    gateway: Gateway, make: Make, state_of: StateOf, next_tick: NextTick
-) -> None:
-    connector = make(**QUICK)
-    await connector.connect_async()
-    alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
-    enough = gateway.seen.ticks + 40
-    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= enough)
-    await next_tick(dead)
-    await gateway.fault("break_farm")
-    await gateway.fault("stall_stream", "AAPL")
-    await gateway.fault("mute", "reqMktData")
-    await gateway.fault("mend_farm")
-    status = await state_of(connector, lambda status: "silent" in status.reason)
-    assert (status.state, status.reason.rpartition(": ")[2]) == (READY, "AAPL")
-    assert [told.state for told in connector.subscriptions] == ["live", "silent"]
-    tries = asked(gateway)
-    await gateway.wait_for(lambda gateway: asked(gateway) > tries)
-    await next_tick(alive)
-    await gateway.fault("clear")
-    await next_tick(dead)
-    await state_of(connector, lambda status: "silent" not in status.reason)
-
-
-async def test_a_stream_that_ticked_before_and_is_silent_in_a_new_session_is_reported(
-    gateway: Gateway, ticking: Ticking, state_of: StateOf, next_tick: NextTick
-) -> None:
-    connector, ticker = await ticking(**QUICK)
-    await ticks_of_gateway(gateway, 40)
-    await next_tick(ticker)
-    await gateway.fault("mute", "reqMktData")
-    await gateway.fault("reset")
-    await state_of(connector, lambda status: status.state is READY and "silent" in status.reason)
-    await gateway.fault("clear")
-    await next_tick(ticker)
-
-
 async def test_a_stream_counts_as_withheld_until_its_next_tick(
     gateway: Gateway, ticking: Ticking, state_of: StateOf, next_tick: NextTick
 ) -> None:
@@ -217,3 +180,74 @@ async def test_refused_for_half_a_minute_with_the_usual_waits(
     await state_of(connector, lambda status: status.outages == 1 and status.state is DEGRADED)
     await connector.wait_ready_async(seconds + 10)
     await next_tick(ticker)
+
+
+@pytest.mark.parametrize("reaction", ["cancel", "request"])
+async def test_a_listener_may_cancel_or_request_again_what_is_refused_for_good(
+    reaction: str, gateway: Gateway, make: Make, next_tick: NextTick
+) -> None:
+    connector = make(**QUICK)
+    await connector.connect_async()
+    ib, failed = connector.ib, []
+
+    def react(req_id: int, code: int, text: str, contract: object) -> None:
+        try:
+            ib.cancelMktData(AAPL) if reaction == "cancel" else ib.reqMktData(AAPL)
+        except Exception as error:
+            failed.append(error)
+
+    ib.errorEvent += react
+    await gateway.fault("refuse", "reqMktData", 354, 0.1, "Requested market data is not subscribed")
+    ticker = ib.reqMktData(AAPL)
+    if reaction == "request":
+        await next_tick(ticker)
+        assert [told.state for told in connector.subscriptions] == ["live"]
+        assert ib.ticker(AAPL) is ticker
+    else:
+        await gateway.wait_for(lambda gateway: asked(gateway) == 1)
+        for _ in range(3):
+            await ib.reqCurrentTimeAsync()
+        assert (connector.subscriptions, asked(gateway)) == ((), 1)
+        assert not gateway.seen.received("cancelMktData"), "the gateway does not have it"
+    assert (failed, connector.status.state) == ([], READY)
+
+
+@pytest.mark.parametrize("fault", ["reset", "1101"])
+@pytest.mark.parametrize("request_name", ["reqMktData", "reqRealTimeBars"])
+async def test_a_stream_that_was_accepted_and_quiet_is_kept_when_it_is_refused_later(
+    request_name: str, fault: str, gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make(**QUICK)
+    await connector.connect_async()
+    await gateway.fault("mute", request_name)
+    if request_name == "reqMktData":
+        connector.ib.reqMktData(AAPL)
+    else:
+        connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)
+    await gateway.wait_for(lambda gateway: asked(gateway, request_name) == 1)
+    await connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("clear")
+    await gateway.fault("refuse", request_name, 200, 0.3, "No security definition has been found")
+    for each in ("1100", "1101") if fault == "1101" else (fault,):
+        await gateway.fault(each)
+    await state_of(connector, lambda status: "refused for now" in status.reason)
+    await gateway.wait_for(lambda gateway: asked(gateway, request_name) > 2)
+    await state_of(connector, lambda status: "refused" not in status.reason)
+    assert [told.state for told in connector.subscriptions] in (["sent"], ["live"])
+    assert connector.last_gap is not None
+    assert len(connector.last_gap.subscriptions_refused) == 1
+
+
+async def test_a_refusal_that_takes_long_is_not_taken_for_an_acceptance(
+    gateway: Gateway, ticking: Ticking, states: States, state_of: StateOf
+) -> None:
+    connector, _ = await ticking(**QUICK)
+    await gateway.fault("refuse", "reqMktData", 200)
+    await gateway.fault("delay", 1.2)
+    await gateway.fault("reset")
+    await state_of(connector, lambda status: status.outages == 1 and status.state is DEGRADED)
+    seen = states(connector)
+    await gateway.wait_for(lambda gateway: asked(gateway) == 4)
+    assert seen == [DEGRADED]
+    await gateway.fault("clear")
+    await connector.wait_ready_async(10)

@@ -97,6 +97,20 @@ async def test_a_stream_that_keeps_ending_is_requested_with_pauses(
     assert second - first >= 0.1, "stream_pause is 0.2 s; a busy gateway receives the first request late"
 
 
+async def test_a_stream_that_ticks_and_ends_each_time_is_requested_with_growing_waits(
+    gateway: Gateway, ticking: Ticking, next_tick: NextTick
+) -> None:
+    connector, ticker = await ticking(stream_retry=0.2, stream_pause=0.01)
+    for number in range(2, 6):
+        await gateway.fault("end_stream", "AAPL")
+        await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == number)  # noqa: B023
+        await next_tick(ticker)
+    times = [request.time for request in gateway.seen.received("reqMktData")]
+    assert times[-1] - times[-2] >= 0.6, "after 0, 0.2, 0.4 s: 0.8 s"
+    assert times[-1] - times[1] >= 1.1
+    await connector.wait_ready_async(5)
+
+
 async def test_a_competing_login_is_told_until_the_ticks_go_on(
     gateway: Gateway, states: States, state_of: StateOf, next_tick: NextTick, ticking: Ticking
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ibkr.core.deadline_settings import OFF, Deadlines, one_shot_request
+from ibkr.core.deadline_settings import OFF, Deadlines, one_shot_request, request_named
 from ibkr.core.errors import ConfigError
 from ibkr.core.policy import Policy
 
@@ -27,6 +27,8 @@ def test_each_request_has_a_name_and_a_kind():
     told = one_shot_request("20\x003\x00AAPL\x00")
     assert (told.name, told.kind, told.cancel) == ("reqHistoricalData", "history", "cancelHistoricalData")
     assert one_shot_request("78\x003\x00").kind == "option_chains"
+    assert request_named("reqScannerSubscription") == one_shot_request("22\x00")
+    assert request_named("reqPnL").kind == "reference"
     assert (one_shot_request("999\x001\x00").name, one_shot_request("999\x001\x00").kind) == (
         "request 999",
         "reference",

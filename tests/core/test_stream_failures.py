@@ -228,3 +228,13 @@ def test_a_farm_that_stays_broken_may_be_that_of_other_streams(ready):
     assert ready.asked == []
     ready.advance(2)
     assert ready.asked == [(1,)]
+
+
+@pytest.mark.parametrize(("refused_in", "taken_after"), [(0.1, 1.0), (1.3, 2.6)])
+def test_a_refused_stream_is_accepted_only_after_the_time_that_its_refusals_take(ready, refused_in, taken_after):
+    asked = LostStream(1, Feed.MARKET, "AAPL (200)", 200, 2, is_asked=True, refused_in=refused_in)
+    ready.event(SubscriptionsChanged(ready.attempt, 1, (asked,)))
+    ready.advance(taken_after - 0.1)
+    assert ready.asked == []
+    ready.advance(0.2)
+    assert ready.asked == [(1,)]

@@ -64,6 +64,29 @@ def test_refused_when_first_requested_is_dropped(ledger):
     assert (ledger.ids(), ledger.refused, ledger.pending) == ([12], (), 0)
 
 
+def test_accepted_but_quiet_and_refused_after_the_gateway_lost_it_stays_on_the_list(ledger):
+    send(ledger, 11)
+    ledger.mark_all_unsent()
+    send(ledger, 11)
+    assert ledger.refuse(11, "no security definition", 200)
+    assert [stream.req_id for stream in ledger.refused] == [11]
+
+
+def test_a_stream_that_keeps_ending_soon_counts_its_tries_until_it_runs_for_a_minute(ledger):
+    def run(asked_at: float, ended_at: float) -> int:
+        ledger.queued(11, asked_at)
+        ledger.sent(11)
+        ledger.live(11)
+        assert ledger.end(11, "ended", 10182, now=ended_at)
+        return ledger.ended[0].tries
+
+    assert [run(at, at + 1.0) for at in (100.0, 102.0, 104.0)] == [0, 1, 2]
+    assert run(110.0, 170.0) == 0
+    assert run(171.0, 172.0) == 1
+    ledger.reset_tries(11)
+    assert run(173.0, 174.0) == 0
+
+
 def test_what_ran_before_and_is_refused_now_is_named(ledger):
     send(ledger, 11)
     ledger.live(11)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from ib_async import BarData, BarDataList
@@ -56,6 +57,33 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(
     assert all(earlier < later for earlier, later in pairwise(dates))
     assert connector.ib.realtimeBars() == [bars]
     assert not connector.ib.wrapper._results
+
+
+async def test_the_gap_is_filled_if_live_bars_come_first(
+    gateway: Gateway, make: Make, counter: Counter, state_of: StateOf
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    bars = await ask(connector)
+    news = counter(bars.updateEvent)
+    await news.beyond(1)
+    await gateway.fault("delay_message", "historicalData", 1.0, 1)
+    await gateway.fault("restart", 0.5)
+    await state_of(connector, lambda status: not status.is_connected)
+    last = bars[-1].date
+    await connector.wait_ready_async(10)
+    filled = counter(bars.updateEvent, lambda *_: any(5 <= seconds_since(last, bar.date) <= 15 for bar in bars))
+    assert not any(5 <= seconds_since(last, bar.date) <= 15 for bar in bars)
+    await filled.beyond(0)
+    dates = [bar.date for bar in bars]
+    assert all(earlier < later for earlier, later in pairwise(dates))
+    assert {seconds_since(one, later) for one, later in pairwise(dates[dates.index(last) :][:6])} == {5}
+    assert not connector.ib.wrapper._results
+
+
+def seconds_since(earlier: Any, later: Any) -> float:
+    seconds: float = (later - earlier).total_seconds()
+    return seconds
 
 
 async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, counter: Counter) -> None:
@@ -150,19 +178,21 @@ def bar(second: int, close: float = 1.0) -> BarData:
 
 
 @pytest.mark.parametrize(
-    ("had", "came", "joined", "new"),
+    ("had", "live", "came", "joined", "new"),
     [
-        ([], [5, 10], [5, 10], 2),
-        ([5, 10], [10], [5, 10], 0),
-        ([5, 10], [0, 5, 10, 15, 20], [5, 10, 15, 20], 2),
-        ([5, 10], [20, 25], [5, 10, 20, 25], 2),
-        ([5, 10], [0, 5], [5, 10], 0),
+        ([], [], [5, 10], [5, 10], 2),
+        ([5, 10], [], [10], [5, 10], 0),
+        ([5, 10], [], [0, 5, 10, 15, 20], [5, 10, 15, 20], 2),
+        ([5, 10], [], [20, 25], [5, 10, 20, 25], 2),
+        ([5, 10], [], [0, 5], [5, 10], 0),
+        ([5, 10], [25, 30], [0, 5, 10, 15, 20, 25], [5, 10, 15, 20, 25, 30], 2),
     ],
 )
-def test_joined(had: list[int], came: list[int], joined: list[int], new: int) -> None:
-    bars = [bar(second) for second in had]
-    old = list(bars)
-    assert merge_bars(bars, [bar(second, 2.0) for second in came]) == new
+def test_joined(had: list[int], live: list[int], came: list[int], joined: list[int], new: int) -> None:
+    bars = [bar(second) for second in had + live]
+    old = list(bars)[: len(had)]
+    since = had[-1] if had else None
+    assert merge_bars(bars, [bar(second, 2.0) for second in came], since) == new
     assert [each.date for each in bars] == joined
     assert all(mine is theirs for mine, theirs in zip(bars, old[:-1], strict=False))
     if had and had[-1] in came:

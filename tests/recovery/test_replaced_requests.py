@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from ibkr.core.subscription_tracker import SubscriptionStage
 from ibkr.simulator import Gateway
+from tests import internals
 from tests.fixture_types import AAPL, Counter, InStep, Make, Outage
 
 from .order_helpers import ACCOUNT
+from .subscription_kinds import OTHER
 
 
 async def test_a_second_request_replaces_the_first(
@@ -160,3 +163,62 @@ async def test_who_subscribes_whenever_he_is_connected_has_each_stream_once(
     for each in (own, *lists[-2:]):
         ib.cancelRealTimeBars(each)
     assert await in_step(connector) == set()
+
+
+async def test_a_cancel_of_the_last_request_that_waits_ends_the_restore(gateway: Gateway, make: Make) -> None:
+    connector = make(send_rate=5.0, send_burst=1, restore_grace=0.1, request_timeout=20.0)
+    await connector.connect_async()
+    connector.ib.reqMktData(AAPL)
+    connector.ib.client.reqAccountUpdates(True, OTHER)
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAccountUpdates")) == 2)
+    await gateway.fault("mute", "reqMktData")
+    await gateway.fault("reset")
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMktData")) == 2, 15)
+    assert internals.subscription_ids(connector, SubscriptionStage.QUEUED) == ["account updates"]
+    connector.ib.client.reqAccountUpdates(False, OTHER)
+    await connector.wait_ready_async(5)
+
+
+@pytest.mark.parametrize("losses", [1, 2])
+async def test_a_stream_of_the_client_can_be_cancelled_with_its_id_after_1101(
+    losses: int, gateway: Gateway, make: Make, in_step: InStep, outage: Outage
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    client = connector.ib.client
+    ids = [client.getReqId() for _ in range(3)]
+    client.reqAccountSummary(ids[0], "All", "NetLiquidation")
+    client.reqAccountUpdatesMulti(ids[1], ACCOUNT, "model", False)
+    client.reqMktData(ids[2], AAPL, "", False, False, [])
+    assert len(await in_step(connector)) == 3
+    for number in range(losses):
+        await outage(connector, "1101")
+        await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMktData")) == number + 2)  # noqa: B023
+        await in_step(connector)
+    client.cancelAccountSummary(ids[0])
+    client.cancelAccountUpdatesMulti(ids[1])
+    client.cancelMktData(ids[2])
+    assert connector.subscriptions == ()
+    assert await in_step(connector) == set()
+
+
+async def test_a_caller_that_awaits_a_replaced_stream_gets_the_answer_of_its_successor(
+    gateway: Gateway, make: Make
+) -> None:
+    connector = make(probe_after=60.0)
+    await connector.connect_async()
+    client = connector.ib.client
+    await gateway.fault("freeze")
+    first = asyncio.ensure_future(connector.ib.reqAccountSummaryAsync())
+    await asyncio.sleep(0)
+    *_, (_, sub) = internals.session(connector).subscriptions._registry
+    answered_at = internals.session(connector).last_answer
+    client.reqAccountSummary(client.getReqId(), **sub.arguments)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not first.done()
+    assert internals.session(connector).last_answer == answered_at
+    await gateway.fault("thaw")
+    async with asyncio.timeout(5):
+        await first
+    assert connector.ib.wrapper.acctSummary

@@ -256,3 +256,28 @@ async def test_each_is_requested_again_with_its_own_type_of_market_data(
     for ticker in tickers:
         await ticker.beyond(ticker.times + 3)
     assert [int(request.fields[2]) for request in gateway.seen.received("reqMarketDataType")][-1] == 1
+
+
+@pytest.mark.parametrize("burst", [2, 12], ids=["in start-up", "in restore"])
+@pytest.mark.parametrize("reaction", ["cancel", "request"])
+async def test_a_listener_of_the_throttle_may_change_subscriptions_while_they_are_restored(
+    reaction: str, burst: int, gateway: Gateway, make: Make, in_step: InStep, outage: Outage
+) -> None:
+    connector = make(send_rate=20.0, send_burst=burst)
+    await connector.connect_async()
+    ib = connector.ib
+    for stock in STOCKS[:20]:
+        ib.reqMktData(stock)
+    await in_step(connector)
+    reacted: list[str] = []
+
+    def react() -> None:
+        if connector.status.outages and not reacted:
+            reacted.append(reaction)
+            ib.cancelMktData(STOCKS[19]) if reaction == "cancel" else ib.reqMktData(STOCKS[20])
+
+    ib.client.throttleStart += react
+    await outage(connector, "reset")
+    await in_step(connector)
+    assert (reacted, gateway.seen.connects) == ([reaction], 2)
+    assert len(connector.subscriptions) == (19 if reaction == "cancel" else 21)

@@ -228,3 +228,23 @@ async def test_the_market_data_type_set_without_a_session_is_sent_first(
     await come_back(gateway, connector)
     names = [request.name for request in gateway.seen.requests if request.name in ("reqMarketDataType", "reqMktData")]
     assert names == ["reqMarketDataType", "reqMktData"]
+
+
+async def test_a_subscription_that_can_never_be_sent_is_dropped(
+    gateway: Gateway, make: Make, state_of: StateOf, lose: Lose
+) -> None:
+    class Unsendable:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    connector = make(**SHORT)
+    await connector.connect_async()
+    await lose(connector)
+    connector.ib.reqMktData(AAPL, Unsendable())  # type: ignore[arg-type]
+    await come_back(gateway, connector)
+    assert connector.subscriptions == ()
+    await gateway.fault("1100")
+    await state_of(connector, lambda status: status.state is not ConnectionState.READY)
+    await gateway.fault("1101")
+    await connector.wait_ready_async(5)
+    assert gateway.seen.connects == 2

@@ -75,11 +75,18 @@ _REQUESTS = {
     "91": OneShotRequest("reqMarketRule"),
     "96": OneShotRequest("reqHistoricalTicks", "history"),
     "99": OneShotRequest("reqCompletedOrders", "account"),
-    "100": OneShotRequest("reqWshMetaData"),
-    "102": OneShotRequest("reqWshEventData"),
+    "100": OneShotRequest("reqWshMetaData", "reference", "cancelWshMetaData"),
+    "102": OneShotRequest("reqWshEventData", "reference", "cancelWshEventData"),
     "104": OneShotRequest("reqUserInfo"),
 }
 """By the message id of ibapi."""
+
+_BY_NAME = {request.name: request for request in _REQUESTS.values()}
+
+
+def request_named(name: str) -> OneShotRequest:
+    """The one-shot request with this name."""
+    return _BY_NAME.get(name) or OneShotRequest(name)
 
 
 def one_shot_request(message: str) -> OneShotRequest:

@@ -58,7 +58,8 @@ class LostStream(FrozenRecord):
     ``words`` name it and the cause. ``code`` is IB's code for the cause, or ``None``. ``feed`` is the kind of farm that
     delivers it; ``None``: no farm, directly from upstream. ``tries`` counts the requests since it last delivered data.
     IB's pacing forbids another request before ``earliest`` (monotonic seconds). ``ran``: it has run before.
-    ``is_asked``: it was refused, then requested again, and not refused since.
+    ``is_asked``: it was refused, then requested again, and not refused since. ``refused_in``: how many seconds the last
+    refusal took.
     """
 
     req_id: Key
@@ -69,6 +70,7 @@ class LostStream(FrozenRecord):
     earliest: float = 0.0
     ran: bool = True
     is_asked: bool = False
+    refused_in: float = 0.0
 
 
 class ActiveStream(FrozenRecord):

@@ -18,6 +18,8 @@ from ibkr.core.step import Step
 EVERY_FARM = ""
 _TAKEN_AFTER = 1.0
 """Seconds without a refusal after which a previously refused stream counts as accepted."""
+_TAKEN_FACTOR = 2.0
+"""It counts as accepted only after this many times the time that its last refusal took."""
 
 
 def schedule_retries(step: Step) -> None:
@@ -58,7 +60,7 @@ def retry_lost_streams(step: Step, _event: Event | None = None) -> None:
 def retry_wait(stream: LostStream, policy: Policy) -> float:
     """Seconds from the loss of a stream to the next request. They double with each try, and end at minutes."""
     if stream.is_asked:
-        return _TAKEN_AFTER
+        return max(_TAKEN_AFTER, _TAKEN_FACTOR * stream.refused_in)
     if not stream.tries:
         return 0.0
     wait = policy.stream_retry * 2.0 ** min(stream.tries - 1, 30)

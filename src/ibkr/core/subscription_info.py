@@ -82,7 +82,8 @@ class TrackedSubscription:
 
     ``cause`` and ``code``: the last error in IB's words, and IB's code. ``was_asked``: before the gateway last lost its
     subscriptions. ``tries``: requests since it last delivered data; ``asked_at``: the last one. ``is_doubtful``: it was
-    refused and is requested again. ``patience``: how long it may stay silent, if known.
+    refused and is requested again. ``patience``: how long it may stay silent, if known. ``short_runs``: how often in
+    a row it was ended soon after its request. ``refused_in``: how long its last refusal took, in seconds.
     """
 
     stage: SubscriptionStage = SubscriptionStage.WANTED
@@ -96,6 +97,8 @@ class TrackedSubscription:
     tries = 0
     asked_at = 0.0
     patience = 0.0
+    short_runs = 0
+    refused_in = 0.0
 
     def __init__(self, label: str, kind: str, feed: Feed | None) -> None:
         self.label = label

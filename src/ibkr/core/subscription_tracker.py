@@ -15,6 +15,11 @@ from ibkr.core.stats import SubscriptionCounts
 from ibkr.core.stream_pacing import Pacer
 from ibkr.core.subscription_info import PENDING, SubscriptionStage, SubscriptionState, TrackedSubscription
 
+_LONG_RUN = 60.0
+"""A stream that ran for so many seconds is requested again immediately when it ends. One that keeps ending is not."""
+_LONGEST_REFUSAL = 10.0
+"""Seconds. A time from a request to its refusal that is longer was spent in a queue, or without upstream."""
+
 __all__ = ["SubscriptionStage", "SubscriptionTracker", "TrackedSubscription"]
 
 
@@ -90,15 +95,17 @@ class SubscriptionTracker:
         if entry is not None and entry.stage is SubscriptionStage.LIVE and not entry.was_asked:
             self._set(key, entry, stage=SubscriptionStage.SENT, ran=False)
 
-    def refuse(self, key: Key, why: str, code: int | None = None, *, for_now: bool = False) -> bool:
+    def refuse(self, key: Key, why: str, code: int | None = None, *, for_now: bool = False, now: float = 0.0) -> bool:
         """The subscription is refused by the gateway, or cannot be requested. Returns whether it was pending.
 
-        A stream that ran before, or is refused ``for_now``, stays on the list as refused. Any other stream is dropped.
+        A stream that was requested before the gateway lost its subscriptions, or is refused ``for_now``, stays on the
+        list as refused. Any other stream is dropped.
         """
         entry = self._entries.get(key)
         if entry is None or entry.stage not in PENDING:
             return False
-        if entry.ran or for_now or entry.is_doubtful:
+        if entry.ran or entry.was_asked or for_now or entry.is_doubtful:
+            entry.refused_in = min(max(0.0, now - entry.asked_at), _LONGEST_REFUSAL)
             self._set(
                 key, entry, stage=SubscriptionStage.REFUSED, cause=why, code=code, is_silent=False, is_withheld=False
             )
@@ -114,12 +121,15 @@ class SubscriptionTracker:
         self._set(key, entry, is_doubtful=False)
         return True
 
-    def end(self, key: Key, why: str, code: int | None = None, *, has_ticked: bool = True) -> bool:
+    def end(self, key: Key, why: str, code: int | None = None, *, has_ticked: bool = True, now: float = 0.0) -> bool:
         """The gateway ended the stream. ``has_ticked``: since its request. Returns whether it was sent or live."""
         entry = self._entries.get(key)
         if entry is None or entry.stage not in (SubscriptionStage.SENT, SubscriptionStage.LIVE):
             return False
-        tries = 0 if has_ticked and entry.stage is SubscriptionStage.LIVE else entry.tries
+        tries = entry.tries
+        if has_ticked and entry.stage is SubscriptionStage.LIVE:
+            tries = 0 if now - entry.asked_at >= _LONG_RUN else entry.short_runs
+            entry.short_runs = tries + 1
         self._set(key, entry, stage=SubscriptionStage.ENDED, cause=why, code=code, tries=tries, is_silent=False)
         return True
 
@@ -145,7 +155,7 @@ class SubscriptionTracker:
 
     def reset_tries(self, key: Key) -> None:
         """The farm or upstream of the stream is back: count its tries from 0 again."""
-        self._entries[key].tries = 0
+        self._entries[key].tries = self._entries[key].short_runs = 0
 
     def mark_all_unsent(self, *, new_session: bool = True) -> None:
         """The gateway has lost all subscriptions: the session ended, or it reported 1101."""
@@ -159,6 +169,7 @@ class SubscriptionTracker:
                 is_silent=False,
                 is_doubtful=False,
                 tries=0,
+                short_runs=0,
             )
 
     def is_pending(self, key: Key) -> bool:
@@ -182,7 +193,8 @@ class SubscriptionTracker:
 
     def is_asked(self, key: Key) -> bool:
         """Whether the subscription is requested in this session or about to be requested, and not refused."""
-        return self._entries[key].stage not in (SubscriptionStage.WANTED, SubscriptionStage.REFUSED)
+        entry = self._entries.get(key)
+        return entry is not None and entry.stage not in (SubscriptionStage.WANTED, SubscriptionStage.REFUSED)
 
     def kind(self, key: Key) -> str:
         """The kind of the subscription. Raises ``KeyError`` for an unknown key."""
@@ -264,6 +276,7 @@ class SubscriptionTracker:
             earliest,
             entry.ran,
             entry.is_refused and entry.stage is not SubscriptionStage.REFUSED,
+            entry.refused_in,
         )
 
     def _set(self, key: Key, entry: TrackedSubscription, **changes: Any) -> None:

@@ -149,7 +149,14 @@ class MessageHandler:
     def request_begun(self, key: Hashable, future: Answer) -> None:
         is_of_start_up = self.startup is not None and self.startup.is_sending
         if key != REQUEST_KEY and not is_of_start_up:  # these have their own limits
-            self._deadlines.request_started(key, future)
+            name = self._subscriptions.sent_request(key)
+            if name:
+                self._deadlines.stream_sent(key, name)
+            else:
+                self._deadlines.request_started(key, future)
+
+    def is_late_answer(self, key: Hashable, answer: object) -> bool:
+        return self._deadlines.is_late_answer(key, answer)
 
     def take_timeout(self, key: Hashable) -> TimeoutError | None:
         return self._deadlines.take_error(key)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ibkr.core.activity import AnswerTime, RecentRecords
-from ibkr.core.deadline_settings import Deadlines, OneShotRequest, one_shot_request
+from ibkr.core.deadline_settings import Deadlines, OneShotRequest, one_shot_request, request_named
 from ibkr.session.library import Answer, Library
 from ibkr.session.library.ib import HAS_OWN_TIMEOUT
 
@@ -36,7 +36,8 @@ class _PendingRequest(NamedTuple):
 class RequestDeadlines:
     """Ends requests that the gateway does not answer in time.
 
-    The library first begins a request and then sends its message. So a message belongs to the request before it.
+    As a rule, the library first begins a request and then sends its message. So a message belongs to the request before
+    it. For the first answer of a stream, ``stream_sent`` is called, too: it may be sent first, or again with a new id.
 
     Args:
         library: The client library's objects.
@@ -55,6 +56,9 @@ class RequestDeadlines:
         self._timers: dict[Hashable, asyncio.TimerHandle] = {}
         self._errors: dict[Hashable, TimeoutError] = {}
         self._sent_at: dict[Hashable, tuple[str, float]] = {}
+        # An answer without an id does not say to which request it belongs.
+        self._late: set[Hashable] = set()
+        self._late_answers: dict[Hashable, object] = {}
         self.answer_times = RecentRecords(AnswerTime)
 
     def begin(self) -> None:
@@ -77,14 +81,35 @@ class RequestDeadlines:
             return None
         return partial(self._message_sent, _PendingRequest(key, future, request, seconds))
 
+    def stream_sent(self, key: Hashable, name: str) -> None:
+        """The request of a stream has left. If a caller awaits its first answer, the answer has a deadline."""
+        future, request = self._wrapper.futures.get(key), request_named(name)
+        seconds = getattr(self._deadlines, request.kind)
+        if future is not None and seconds is not None:
+            self._message_sent(_PendingRequest(key, future, request, seconds))
+
     def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
         """A request has ended, with or without an answer."""
         timer, left = self._timers.pop(key, None), self._sent_at.pop(key, None)
+        self._late_answers.pop(key, None)
         if timer is not None:
             timer.cancel()
         if is_answer and left is not None and self._loop is not None:
             name, at = left
             self.answer_times.note(datetime.now(UTC), name, self._loop.time() - at)
+
+    def is_late_answer(self, key: Hashable, answer: object) -> bool:
+        """Whether this answer belongs to an earlier request, which was not answered in time. The next one counts.
+
+        If no other comes, the earlier request was never answered, and this one counts after all: at the deadline.
+        """
+        if key not in self._late:
+            return False
+        self._late.discard(key)
+        if key not in self._timers:  # nobody waits, or start-up, which has a check of its own
+            return False
+        self._late_answers[key] = answer
+        return True
 
     def session_ended(self) -> None:
         """The session is over. Stop all timers; the callers get another error."""
@@ -92,6 +117,8 @@ class RequestDeadlines:
             timer.cancel()
         self._timers.clear()
         self._sent_at.clear()
+        self._late.clear()
+        self._late_answers.clear()
         self._started = None
 
     def take_error(self, key: Hashable) -> TimeoutError | None:
@@ -114,20 +141,29 @@ class RequestDeadlines:
         key, future, request = pending.key, pending.future, pending.request
         del self._timers[key]
         if self._wrapper.futures.get(key) is not future:
+            self._sent_at.pop(key, None)
             return
         if asyncio.get_running_loop().time() - due > _LATE_TIMER:
             self._start_timer(_LATE_TIMER, pending)
             return
         is_awaited = not future.done()
         self._sent_at.pop(key, None)
+        if key in self._late_answers:
+            self._wrapper.forget(key)
+            answer = self._late_answers.pop(key)
+            if is_awaited:
+                future.set_result(answer)
+            return
+        if not isinstance(key, int):
+            self._late.add(key)
         if is_awaited:
             contract = self._wrapper.contracts.get(key) if isinstance(key, int) else None
             error = TimeoutError(
                 f"{request.name}{_contract_text(contract)} was not answered within {pending.seconds:g} s:"
                 f" {_CURE.format(request.kind)}"
             )
-            if request.kind == "history":
-                self._errors[key] = error
+            if request.name == "reqHistoricalData" and hasattr(self._wrapper.results.get(key), "reqId"):
+                self._errors[key] = error  # it fills a list of bars: the library catches the error
             future.set_exception(error)
             future.exception()  # mark as retrieved, in case nobody awaits it
         self._give_up(key, request, is_awaited)

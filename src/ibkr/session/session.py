@@ -29,6 +29,7 @@ from ibkr.core.order_records import SentOrder
 from ibkr.core.policy import Policy
 from ibkr.core.states import Feed
 from ibkr.core.stats import Stats
+from ibkr.core.stream_failures import EVERY_FARM
 from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.account_state import AccountState
 from ibkr.session.connector_interface import ConnectorInterface
@@ -82,7 +83,13 @@ class Session:
         self._library = library = adopt(ib, self)
         self._ib, self._client, self._wrapper = library.ib, library.client, library.wrapper
         self.sender = Sender(library.client, limiter)
-        self.subscriptions = SubscriptionManager(library, self.sender, policy, self._post_subscriptions)
+        self.subscriptions = SubscriptionManager(
+            library,
+            self.sender,
+            policy,
+            self._post_subscriptions,
+            lambda key, name: self._deadlines.stream_sent(key, name),
+        )
         self.account_state = AccountState(library.wrapper)
         self._deadlines = RequestDeadlines(library, policy.request_deadlines, self.subscriptions.abandon_request)
         self.answer_times = self._deadlines.answer_times
@@ -447,8 +454,10 @@ class Session:
         if self._has_no_session():
             return
         with self._library.conn.batched_writes():
-            self.subscriptions.request_again(req_ids, unless_since, anew=anew)
+            streams = self.subscriptions.request_again(req_ids, unless_since, anew=anew)
         self._post_subscriptions()
+        if streams:
+            self._connector.post(ActiveStreamsFound(self.incoming.attempt, EVERY_FARM, streams))
 
     def reduce_send_rate(self) -> None:
         """Send fewer messages a second in this session."""

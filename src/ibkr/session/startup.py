@@ -211,7 +211,7 @@ class StartUp:
         """The gateway has refused this request. Send the requests that waited for it."""
         if name in self._pending:
             for pending_request in self._pending[name]:
-                if pending_request.is_ours:
+                if self._wrapper.futures.get(pending_request.key) is pending_request.future and pending_request.is_ours:
                     self._wrapper.forget(pending_request.key)
                 self._outdated.discard(pending_request.key)
             self._forget(name)

@@ -5,6 +5,7 @@ Over 300 lines, because the library's client has a method for each request.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Iterator
@@ -224,10 +225,19 @@ class ClientOverrides(_Base):
             self._logger.debug(">>> %s", message[:-1].replace("\0", ","))
 
     def emit_throttle(self, has_waiting: bool) -> None:
-        """Emit the library's throttle events if messages have begun or stopped waiting."""
+        """Emit the library's throttle events if messages have begun or stopped waiting.
+
+        This happens in a callback of the loop, because a listener may change the subscriptions that are being sent.
+        """
         if self._isThrottling is not has_waiting:
             self._isThrottling = has_waiting
-            (self.throttleStart if has_waiting else self.throttleEnd).emit()
+            event = self.throttleStart if has_waiting else self.throttleEnd
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # the program has ended its loop
+                event.emit()
+            else:
+                loop.call_soon(event.emit)
 
     def call_library(self, method: str, arguments: Arguments) -> None:
         """Call the library's own method, without our override."""

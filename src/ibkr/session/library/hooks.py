@@ -76,6 +76,9 @@ class IncomingHooks(Protocol):
     def request_begun(self, key: Hashable, future: Answer) -> None:
         """The library has begun a request that a caller awaits. Its message follows."""
 
+    def is_late_answer(self, key: Hashable, answer: object) -> bool:
+        """Whether this answer belongs to an earlier request with this key, and another request is pending."""
+
     def take_timeout(self, key: Hashable) -> TimeoutError | None:
         """The error of a request that was not answered in time, if the library does not raise it."""
 

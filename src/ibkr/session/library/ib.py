@@ -15,26 +15,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ibkr.session.library.trade_rows import place_order
 
 if TYPE_CHECKING:
-    from ib_async import IB as _Base  # noqa: N811
-    from ib_async import (
-        BarDataList,
-        BracketOrder,
-        Contract,
-        ContractDescription,
-        Order,
-        OrderState,
-        PriceIncrement,
-        TagValue,
-        Trade,
-    )
+    from ib_async import BarDataList, BracketOrder, Contract, Order, OrderState, TagValue, Trade
     from typing_extensions import override
 
     from ibkr.session.library.client import ClientOverrides
     from ibkr.session.library.hooks import Hooks
+    from ibkr.session.library.single_answers import SingleAnswers as _Base
     from ibkr.session.library.wrapper import WrapperOverrides
 else:
-    from ibkr.session.library.mixin_base import Base as _Base
     from ibkr.session.library.mixin_base import override
+    from ibkr.session.library.single_answers import SingleAnswers as _Base
 
 HAS_OWN_TIMEOUT: ContextVar[bool] = ContextVar("has_own_timeout", default=False)
 """Whether the program has passed a timeout with the current request."""
@@ -191,23 +181,6 @@ class IBOverrides(_Base):
         if error is not None:
             raise error
         return bars
-
-    # The library's own timeouts for these, 4 and 1 s, would return ``None``, as if there was nothing.
-
-    @override
-    async def reqMatchingSymbolsAsync(self, pattern: str) -> list[ContractDescription] | None:
-        req_id = self.client.getReqId()
-        future = self.wrapper.startReq(req_id)
-        self.client.reqMatchingSymbols(req_id, pattern)
-        found: list[ContractDescription] = await future
-        return found
-
-    @override
-    async def reqMarketRuleAsync(self, marketRuleId: int) -> list[PriceIncrement] | None:
-        future = self.wrapper.startReq(f"marketRule-{marketRuleId}")
-        self.client.reqMarketRule(marketRuleId)
-        found: list[PriceIncrement] = await future
-        return found
 
     # Orders. Some of these calls use order ids before they send anything, or without sending anything.
 

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Hashable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ibkr.session.library.hooks import StatusRow
+from ibkr.session.library.hooks import Answer, StatusRow
+from ibkr.session.library.map_limits import MOST_BOOK_ROWS
 from ibkr.session.library.trade_rows import make_trade, take_execution, take_status
 
 if TYPE_CHECKING:
@@ -68,14 +70,35 @@ class WrapperOverrides(_Base):
         return self._logger
 
     @override
-    def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> asyncio.Future[Any]:
+    def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> Answer:
+        """Begin a request.
+
+        If one without an id is pending already, the next answer ends both. The library would forget the first caller.
+        """
         self.hooks.check_thread()
-        future: asyncio.Future[Any] = super().startReq(key, contract, container)
+        pending = None if isinstance(key, int) else self._futures.get(key)
+        if pending is not None and not pending.done():
+            container = self._results.get(key)  # some of its rows may have come
+        future: Answer = super().startReq(key, contract, container)
         self.hooks.incoming.request_begun(key, future)
-        return future
+        if pending is None or pending.done():
+            return future
+        # No caller gets the shared future, because a caller may cancel its own.
+        caller: Answer = future.get_loop().create_future()
+        for each in (pending, caller):
+            future.add_done_callback(partial(_pass_on, each))
+        return caller
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
+        if not isinstance(key, int):  # an error names an id
+            rows = self._results.get(key) if result is None else result
+            if self.hooks.incoming.is_late_answer(key, rows):
+                self._results[key] = []
+                return
+        self._end_request(key, result, success)
+
+    def _end_request(self, key: Hashable, result: Any, success: bool) -> None:
         is_known = key in self._futures
         super()._endReq(key, result, success)
         if is_known:  # the library keeps results that nobody awaited
@@ -84,7 +107,7 @@ class WrapperOverrides(_Base):
 
     def end_request(self, key: Hashable, result: Any = None) -> None:
         """End a request with this result, or else with the rows that have arrived."""
-        self._endReq(key, result)
+        self._end_request(key, result, success=True)
 
     def forget(self, key: Any) -> None:
         """Forget a request that nobody awaits any more."""
@@ -124,7 +147,10 @@ class WrapperOverrides(_Base):
         size: float,
         isSmartDepth: bool = False,
     ) -> None:
-        """Ignore late rows of a cancelled book. They belong to no other book. The library raises ``KeyError``."""
+        """Ignore late rows of a cancelled book, for which the library raises ``KeyError``, and surplus rows."""
+        if position >= MOST_BOOK_ROWS:
+            self.hooks.incoming.limit_reached(f"more than {MOST_BOOK_ROWS:,} rows of an order book were sent")
+            return
         ticker = self.reqId2Ticker.get(reqId)
         if ticker is not None and self.ticker2ReqId["mktDepth"].get(ticker) == reqId:
             super().updateMktDepthL2(reqId, position, marketMaker, operation, side, price, size, isSmartDepth)
@@ -232,3 +258,16 @@ class WrapperOverrides(_Base):
         else:
             self.setTimeout(0)
             self.ib.timeoutEvent.emit(silence)
+
+
+def _pass_on(caller: Answer, shared: Answer) -> None:
+    """A shared request has ended: end it for this caller, too."""
+    if caller.done():
+        return
+    if shared.cancelled():
+        caller.cancel()
+    elif (error := shared.exception()) is not None:
+        caller.set_exception(error)
+        caller.exception()  # mark as retrieved, in case nobody awaits it
+    else:
+        caller.set_result(shared.result())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import time
 from typing import TYPE_CHECKING, TypeAlias
@@ -33,6 +34,8 @@ def prepare(library: Library, key: Key, sub: Subscription) -> Arguments:
     if sub.obj is None or key in wrapper.futures:
         return arguments
     wrapper.results[key] = _Backfill()
+    if sub.obj and sub.last_date is None:
+        sub.last_date = sub.obj[-1].date
     if sub.lost_at is None:
         return arguments
     return {**arguments, "durationStr": extended_duration(arguments["durationStr"], time.time() - sub.lost_at)}
@@ -44,9 +47,9 @@ def merge(library: Library, key: Key, sub: Subscription) -> None:
     if not isinstance(received, _Backfill) or not received:
         return
     del library.wrapper.results[key]
-    sub.lost_at = None
-    bars = sub.obj
-    sub.filled = merge_bars(bars, received)
+    bars, last = sub.obj, sub.last_date
+    sub.lost_at = sub.last_date = None
+    sub.filled = merge_bars(bars, received, last)
     has_new = sub.filled > 0
     library.ib.barUpdateEvent.emit(bars, has_new)
     bars.updateEvent.emit(bars, has_new)
@@ -57,20 +60,20 @@ def is_pending(wrapper: WrapperOverrides, key: Key) -> bool:
     return isinstance(wrapper.results.get(key), _Backfill)
 
 
-def merge_bars(bars: Bars, received: Bars) -> int:
+def merge_bars(bars: Bars, received: Bars, last: dt.date | None) -> int:
     """Merge the received bars into the list. Returns how many were added.
 
-    The last bar of the list is replaced, because it was not complete.
+    The bar of the date ``last``, which was the last one before the gap, is replaced, because it was not complete. Live
+    bars may have come after it.
     """
-    if not bars:
-        bars.extend(received)
-        return len(received)
-    last = bars[-1].date
-    fresh = [bar for bar in received if bar.date >= last]
-    if fresh and fresh[0].date == last:
-        bars[-1] = fresh.pop(0)
-    bars.extend(fresh)
-    return len(fresh)
+    first = len(bars)
+    while first and last is not None and bars[first - 1].date >= last:
+        first -= 1
+    by_date = {bar.date: bar for bar in bars[first:]}
+    added = -len(by_date)
+    by_date.update((bar.date, bar) for bar in received if last is None or bar.date >= last)
+    bars[first:] = [by_date[date] for date in sorted(by_date)]
+    return added + len(by_date)
 
 
 def extended_duration(duration: str, gap: float) -> str:

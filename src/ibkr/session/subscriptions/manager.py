@@ -39,14 +39,25 @@ _MOST_OLD_IDS = 5000
 
 
 class SubscriptionManager:
-    """Manages subscriptions of every kind. ``on_changed`` is called when the state of one has changed."""
+    """Manages subscriptions of every kind.
 
-    def __init__(self, library: Library, sender: Sender, policy: Policy, on_changed: Callable[[], None]) -> None:
+    ``on_changed`` is called when the state of one has changed. ``on_awaited_sent`` is called with the key and the
+    request of one that was sent, and whose first answer a caller awaits.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        sender: Sender,
+        policy: Policy,
+        on_changed: Callable[[], None],
+        on_awaited_sent: Callable[[Key, str], None],
+    ) -> None:
         self._library = library
         self._client, self._wrapper, self._decoder = library.client, library.wrapper, library.decoder
         self._sender = sender
         self._policy = policy
-        self._on_changed = on_changed
+        self._on_changed, self._on_awaited_sent = on_changed, on_awaited_sent
         self._registry = SubscriptionRegistry(library.wrapper, max(_TIMES_FOR_MEDIAN, policy.stream_ticks))
         self._old_ids: dict[Key, frozenset[int]] = {}
         self._silent: set[Key] = set()
@@ -96,6 +107,12 @@ class SubscriptionManager:
         self.requests.session_opened()
         self._cancel_orphans()
 
+    def sent_request(self, key: Hashable) -> str:
+        """The request of the stream with this key, if it has left and no message has come. Otherwise an empty text."""
+        if not isinstance(key, int) or key not in self._registry.active:
+            return ""
+        return self._registry.active[key].kind.request if self.tracker[key].stage is SubscriptionStage.SENT else ""
+
     def before_reset(self) -> None:
         """The session is over. Pending requests get an error.
 
@@ -113,7 +130,7 @@ class SubscriptionManager:
         self.tracker.mark_all_unsent()
         self._silent.clear()
         for key, sub in self._registry:
-            self._remember_max_silence(sub)
+            self._remember_max_silence(key, sub)
             self._registry.clear_message_times(key)
         self._registry.reinsert()
 
@@ -168,35 +185,46 @@ class SubscriptionManager:
         found = []
         for key, sub in self._registry:
             if sub.kind.feed is not None and feed in (None, sub.kind.feed):
-                max_silence = self._max_silence_of(sub, trouble_since)
+                max_silence = self._max_silence_of(key, sub, trouble_since)
                 if max_silence is not None:
                     found.append(ActiveStream(key, max_silence))
         return tuple(found)
 
-    def request_again(self, keys: tuple[Key, ...], unless_since: float | None, *, anew: bool) -> None:
-        """Request these streams with new ids, except streams that were cancelled or have ticked since."""
-        tracker = self.tracker
+    def request_again(
+        self, keys: tuple[Key, ...], unless_since: float | None, *, anew: bool
+    ) -> tuple[ActiveStream, ...]:
+        """Request these streams with new ids, except streams that were cancelled or have ticked since.
+
+        Returns the streams that should tick now, and how long each may be silent.
+        """
+        tracker, expected = self.tracker, []
         for key in keys:
             sub = self._registry.active.get(key)
             if sub is None or (unless_since is not None and sub.message_times and sub.message_times[-1] > unless_since):
                 continue
-            if tracker.accept(key):
+            if tracker.accept(key) and unless_since is None:
                 continue
             if unless_since is not None:
                 if not tracker.is_asked(key) or tracker[key].is_silent:
                     continue  # it is being requested anyway
-                tracker.silence(key, self._max_silence_of(sub, unless_since) or self._policy.stream_silence)
+                tracker.silence(key, self._max_silence_of(key, sub, unless_since) or self._policy.stream_silence)
             if anew:
                 tracker.reset_tries(key)
             logger.debug("Requesting %s again, because it does not stream", tracker.label(key))
-            self._send_again(self._move(key))
+            new = self._move(key)
+            if sub.kind.feed is not None and sub.max_silence is not None and not tracker[new].is_silent:
+                expected.append(ActiveStream(new, sub.max_silence))
+            self._send_again(new)
         self._silent = {stream.req_id for stream in tracker.silent}
         self.requests.use_data_type()
+        return tuple(expected)
 
-    def _max_silence_of(self, sub: Subscription, trouble_since: float) -> float | None:
+    def _max_silence_of(self, key: Key, sub: Subscription, trouble_since: float) -> float | None:
         """How long the stream may be silent, judged by its earlier ticks. ``None`` if that is unknown."""
         max_silence = silence_limit(sub.message_times, trouble_since, self._policy)
-        return sub.max_silence if max_silence is None and not sub.message_times else max_silence
+        is_new = trouble_since - self.tracker[key].asked_at < self._policy.stream_history
+        # A few ticks right after the request prove nothing. Few ticks in a longer time prove that it ticks rarely now.
+        return sub.max_silence if max_silence is None and (is_new or not sub.message_times) else max_silence
 
     def _check_silent(self) -> None:
         """Check whether one of the silent streams ticks again."""
@@ -214,12 +242,12 @@ class SubscriptionManager:
         if not isinstance(key, int):
             self._wrapper.end_request(key)  # notify all callers that share the request
             return
-        self._decoder.ignore_late_answer(key)
         sub = registry.active.get(key)
-        if sub is not None and request.kind == "history":  # the program never received its object
-            registry.forget_completely(key)
-        elif sub is not None:
+        if sub is not None and not request.cancel:  # the stream continues; only its first answer is late
             return
+        self._decoder.ignore_late_answer(key)
+        if sub is not None:  # the program never received its object
+            registry.forget_completely(key)
         elif request.kind == "snapshot":
             kind = BY_REQUEST["reqMktData"]
             once = Subscription(kind, kind.library_map.find(wrapper, key), {}, 0)
@@ -255,14 +283,15 @@ class SubscriptionManager:
             return
         if what is Reaction.STREAM_WITHHELD and tracker.withhold(req_id, text, code):
             self._changed()
-        is_refused = not is_warning(code) and tracker.refuse(req_id, text, code, for_now=for_now)
-        is_dropped = is_refused and req_id not in tracker
+        is_refused = not is_warning(code) and tracker.refuse(
+            req_id, text, code, for_now=for_now, now=self._library.reader.now()
+        )
         if is_refused:
             self._silent.discard(req_id)
             self._changed()
-        pass_on()
-        if is_dropped:
-            self._registry.forget_completely(req_id)
+        pass_on()  # a listener may cancel it or request it again
+        if is_refused:
+            self._forget_dropped(req_id)
 
     def account_updates_lost(self, code: int, text: str) -> bool:
         """The gateway does not stream account updates (2101), or has stopped streaming them (2100).
@@ -275,7 +304,9 @@ class SubscriptionManager:
             return False
         if code == LOST_UPDATES:
             has_changed = (
-                self.tracker.end(ACCOUNT_UPDATES, text, code) if self.tracker.is_live(ACCOUNT_UPDATES) else False
+                self.tracker.end(ACCOUNT_UPDATES, text, code, now=self._library.reader.now())
+                if self.tracker.is_live(ACCOUNT_UPDATES)
+                else False
             )
         else:
             has_changed = self.tracker.refuse(ACCOUNT_UPDATES, text, code, for_now=True)
@@ -295,7 +326,8 @@ class SubscriptionManager:
 
     def _ended(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
         sub = self._registry.active.get(req_id)
-        has_ended = self.tracker.end(req_id, text, code, has_ticked=sub is not None and bool(sub.message_times))
+        has_ticked = sub is not None and bool(sub.message_times)
+        has_ended = self.tracker.end(req_id, text, code, has_ticked=has_ticked, now=self._library.reader.now())
         try:
             if code == _BARS_FAILED:  # the library would request the bars again itself
                 self._library.ib.errorEvent.emit(req_id, code, text, self._wrapper.contracts.get(req_id))
@@ -313,6 +345,12 @@ class SubscriptionManager:
             if self.tracker[key].cause != repr(error):
                 logger.exception("A subscription could not be requested again; the others continue")
             self.tracker.refuse(key, repr(error))
+            self._forget_dropped(key)
+
+    def _forget_dropped(self, key: Key) -> None:
+        """If it was refused for good, remove it from the library's maps, too."""
+        if key not in self.tracker:
+            self._registry.forget_completely(key)
 
     def _send(self, key: Key) -> None:
         sub = self._registry.active[key]
@@ -331,6 +369,8 @@ class SubscriptionManager:
         """The request has left, immediately or after a wait. Report only the end of a wait."""
         if not self.tracker.sent(key):
             return
+        if key in self._wrapper.futures and not sub.has_own_timeout:
+            self._on_awaited_sent(key, sub.kind.request)
         if not sub.kind.answers:
             self.tracker.live(key)
         if not self._is_sending and not self.tracker.held_back:
@@ -339,7 +379,7 @@ class SubscriptionManager:
     def _move(self, old: Key) -> Key:
         """Move the subscription to a new id, and return the new id."""
         sub = self._registry.active[old]
-        self._remember_max_silence(sub)
+        self._remember_max_silence(old, sub)
         self._registry.clear_message_times(old)
         sub.is_early = False
         if not sub.kind.has_id:  # a repeated request replaces the earlier one
@@ -352,11 +392,11 @@ class SubscriptionManager:
         self._registry.move(old, new)
         return new
 
-    def _remember_max_silence(self, sub: Subscription) -> None:
+    def _remember_max_silence(self, key: Key, sub: Subscription) -> None:
         """Before its message times are cleared, remember how long it may be silent."""
         if sub.message_times:
             sub.has_ticked = True
-            sub.max_silence = silence_limit(sub.message_times, self._library.reader.now(), self._policy)
+            sub.max_silence = self._max_silence_of(key, sub, self._library.reader.now())
 
     def _cancel_at_gateway(self, key: Key, sub: Subscription) -> None:
         """Cancel a stream that continues with another id. If the gateway has dropped it already, ignore its error."""

@@ -31,7 +31,7 @@ class SubscriptionRegistry:
         # Message times by the id() of the object. They are looked up for each slice of messages, and a Ticker's own
         # hash is slow.
         self.message_times: dict[int, deque[float]] = {}
-        self._old_keys: dict[Key, Key] = {}
+        self._first_keys: dict[Key | None, Key] = {}
 
     def __iter__(self) -> Iterator[tuple[Key, Subscription]]:
         return iter(list(self.active.items()))
@@ -41,8 +41,8 @@ class SubscriptionRegistry:
         return None if sub.slot is None else self._slots.get(sub.slot)
 
     def current_key(self, key: Key) -> Key:
-        """The current key of a subscription that had this key when a caller began to wait for it."""
-        return self._old_keys.get(key, key)
+        """The current key of a subscription that the program has requested with this key."""
+        return key if key in self.active else self._first_keys.get(key, key)
 
     def add(self, key: Key, sub: Subscription) -> None:
         """Add a new subscription. The library has it already."""
@@ -66,7 +66,7 @@ class SubscriptionRegistry:
             del self._slots[sub.slot]
         if not any(other.obj is sub.obj for other in self.active.values()):
             self.message_times.pop(id(sub.obj), None)
-        self._old_keys = {old: new for old, new in self._old_keys.items() if new != key}
+        self._first_keys.pop(sub.first_key, None)
         return sub
 
     def forget_completely(self, key: Key) -> None:
@@ -85,7 +85,8 @@ class SubscriptionRegistry:
         """The session or stream is over: clear its message times."""
         sub = self.active[key]
         if sub.message_times:
-            sub.lost_at = time.time() - (asyncio.get_running_loop().time() - sub.message_times[-1])
+            if sub.last_date is None:  # otherwise an earlier gap is not filled yet
+                sub.lost_at = time.time() - (asyncio.get_running_loop().time() - sub.message_times[-1])
             sub.message_times.clear()
             if sub.kind.has_own_times and not any(
                 other.obj is sub.obj and not other.kind.has_own_times for other in self.active.values()
@@ -100,6 +101,9 @@ class SubscriptionRegistry:
         sub, wrapper = self.active.pop(old), self._wrapper
         sub.kind.library_map.remove(wrapper, old, sub)
         self.active[new] = sub
+        if sub.first_key is None:
+            sub.first_key = old
+        self._first_keys[sub.first_key] = new
         self.tracker.move(old, new)
         if sub.slot is not None:
             self._slots[sub.slot] = new
@@ -109,4 +113,3 @@ class SubscriptionRegistry:
         if future is not None:
             wrapper.futures[new] = future
             wrapper.results[new] = [] if sub.obj is None else sub.obj
-            self._old_keys[old] = new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Protocol
@@ -117,18 +118,24 @@ class Subscription:
         message_times: When its last messages came in this session, in the loop's time.
         data_type: The type of market data, live or delayed, that the program had set before.
         lost_at: The wall time at which an earlier session lost it.
+        last_date: The date of its last bar then, until the gap is filled.
         filled: How many bars were added for the gap.
         max_silence: How long it may be silent, judged by its ticks in the last session or stream.
         has_ticked: Whether it has ticked before.
+        first_key: The key that the program has requested it with, if it has another key now.
+        has_own_timeout: Whether the caller that awaits its first answer has passed a timeout.
         is_early: Whether it was requested before the first session, when the valid ids were unknown.
         requested_on_connect: Identifies a request of a ``connectedEvent`` handler, which repeats it in each session:
             its kind, arguments and number.
     """
 
     lost_at: float | None = None
+    last_date: dt.date | None = None
     filled: int | None = None
     max_silence: float | None = None
     has_ticked = False
+    first_key: Key | None = None
+    has_own_timeout = False
     is_early = False
     requested_on_connect: Hashable = None
 

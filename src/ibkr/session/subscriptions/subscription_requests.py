@@ -14,6 +14,7 @@ from copy import copy
 
 from ibkr.core.events import Key
 from ibkr.session.library import Arguments, Library
+from ibkr.session.library.ib import HAS_OWN_TIMEOUT
 from ibkr.session.subscriptions.kinds import BY_CANCEL, BY_REQUEST
 from ibkr.session.subscriptions.registry import SubscriptionRegistry
 from ibkr.session.subscriptions.subscription import Subscription
@@ -165,6 +166,7 @@ class SubscriptionRequests:
         replaced = self._registry.replaced_by(sub)
         if replaced is not None and replaced != key:
             self._replace(replaced, key)
+        sub.has_own_timeout = HAS_OWN_TIMEOUT.get()
         sub.is_early = not self.ids_are_known
         self._registry.add(key, sub)
         if self._has_no_session():
@@ -194,8 +196,10 @@ class SubscriptionRequests:
 
     def _one_time_request(self, key: Key, sub: Subscription) -> None:
         """A snapshot, or a request that ends the subscription of its kind."""
-        was_held = self._registry.forget(key)
-        if was_held is not None and self._has_no_session():
+        was_held = self._registry.forget(key) is not None
+        if was_held:
+            self._on_changed()
+        if was_held and self._has_no_session():
             return
         try:
             if sub.kind.has_data_type:
@@ -216,11 +220,11 @@ class SubscriptionRequests:
 
         A caller that waits for the first answer of the replaced subscription gets the first answer of its successor.
         """
-        sub, futures = self._registry.active[key], self._wrapper.futures
+        sub, futures, results = self._registry.active[key], self._wrapper.futures, self._wrapper.results
         if key in futures and key != successor:
             answer = futures.get(successor)
             if answer is None:
-                self._wrapper.end_request(key)
+                futures[successor], results[successor] = futures.pop(key), results.pop(key, [])
             else:
                 answer.add_done_callback(lambda _: self._wrapper.end_request(key))
         if not self._registry.tracker.is_asked(key):
