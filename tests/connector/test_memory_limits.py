@@ -130,13 +130,14 @@ async def test_the_port_follows_the_gateway(gateway: Gateway, ticking: Ticking, 
     assert connector.port == gateway.port != before
 
 
-async def test_rows_of_an_order_book_are_limited(gateway: Gateway, make: Make) -> None:
+@pytest.mark.parametrize("start", [0, -1500], ids=["", "negative"])
+async def test_rows_of_an_order_book_are_limited(gateway: Gateway, make: Make, start: int) -> None:
     connector = make(probe_apart=0.01)
     await connector.connect_async()
     await gateway.fault("mute", "reqMktDepth")
     ticker = connector.ib.reqMktDepth(AAPL)
     (req_id,) = internals.subscription_ids(connector)
-    rows = [framed("12", "1", str(req_id), str(position), "0", "1", "100.5", "5") for position in range(1500)]
+    rows = [framed("12", "1", str(req_id), str(start + row), "0", "1", "100.5", "5") for row in range(1500)]
     await flood(gateway, connector, *rows)
-    assert len(ticker.domBids) == 1000
+    assert len(ticker.domBids) == (1000 if start == 0 else 0)
     assert "more than 1,000 rows of an order book were sent" in connector.status.reason
