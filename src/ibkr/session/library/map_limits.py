@@ -13,8 +13,6 @@ LARGE_MESSAGES = frozenset({b"10", b"16", b"17", b"18", b"19", b"20", b"51", b"7
 LARGE_MESSAGES |= {b"89", b"93", b"96", b"97", b"98", b"104", b"105", b"106"}
 """Messages with lists and long texts: bars, ticks, option chains, scanner parameters, fundamentals, news."""
 
-MOST_BOOK_ROWS = 1_000
-"""The most rows on each side of an order book."""
 _MOST_ROWS = 20_000
 _MOST_ACCOUNTS = 1_000
 _MOST_NEWS = 5_000

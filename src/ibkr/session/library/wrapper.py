@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ibkr.session.library.hooks import Answer, StatusRow
-from ibkr.session.library.map_limits import MOST_BOOK_ROWS
 from ibkr.session.library.trade_rows import make_trade, take_execution, take_status
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 else:
     from ibkr.session.library.mixin_base import Base as _Base
     from ibkr.session.library.mixin_base import override
+
+_MOST_BOOK_ROWS = 1_000
+"""The most rows on each side of an order book."""
 
 
 class WrapperOverrides(_Base):
@@ -146,8 +148,8 @@ class WrapperOverrides(_Base):
         isSmartDepth: bool = False,
     ) -> None:
         """Ignore late rows of a cancelled book, for which the library raises ``KeyError``, and surplus rows."""
-        if position >= MOST_BOOK_ROWS:
-            self.hooks.incoming.limit_reached(f"more than {MOST_BOOK_ROWS:,} rows of an order book were sent")
+        if position >= _MOST_BOOK_ROWS:
+            self.hooks.incoming.limit_reached(f"more than {_MOST_BOOK_ROWS:,} rows of an order book were sent")
             return
         ticker = self.reqId2Ticker.get(reqId)
         if ticker is not None and self.ticker2ReqId["mktDepth"].get(ticker) == reqId:
