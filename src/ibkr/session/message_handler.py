@@ -155,8 +155,8 @@ class MessageHandler:
             else:
                 self._deadlines.request_started(key, future)
 
-    def is_late_answer(self, key: Hashable, answer: object) -> bool:
-        return self._deadlines.is_late_answer(key, answer)
+    def is_late_answer(self, key: Hashable) -> bool:
+        return self._deadlines.is_late_answer(key)
 
     def take_timeout(self, key: Hashable) -> TimeoutError | None:
         return self._deadlines.take_error(key)

@@ -58,7 +58,7 @@ class RequestDeadlines:
         self._sent_at: dict[Hashable, tuple[str, float]] = {}
         # An answer without an id does not say to which request it belongs.
         self._late: set[Hashable] = set()
-        self._late_answers: dict[Hashable, object] = {}
+        self._had_late_answer: set[Hashable] = set()
         self.answer_times = RecentRecords(AnswerTime)
 
     def begin(self) -> None:
@@ -91,24 +91,24 @@ class RequestDeadlines:
     def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
         """A request has ended, with or without an answer."""
         timer, left = self._timers.pop(key, None), self._sent_at.pop(key, None)
-        self._late_answers.pop(key, None)
+        self._had_late_answer.discard(key)
         if timer is not None:
             timer.cancel()
         if is_answer and left is not None and self._loop is not None:
             name, at = left
             self.answer_times.note(datetime.now(UTC), name, self._loop.time() - at)
 
-    def is_late_answer(self, key: Hashable, answer: object) -> bool:
+    def is_late_answer(self, key: Hashable) -> bool:
         """Whether this answer belongs to an earlier request, which was not answered in time. The next one counts.
 
-        If no other comes, the earlier request was never answered, and this one counts after all: at the deadline.
+        If the earlier request is never answered, the next one times out, too. No other answer is ignored after that.
         """
         if key not in self._late:
             return False
         self._late.discard(key)
         if key not in self._timers:  # nobody waits, or start-up, which has a check of its own
             return False
-        self._late_answers[key] = answer
+        self._had_late_answer.add(key)
         return True
 
     def session_ended(self) -> None:
@@ -118,7 +118,7 @@ class RequestDeadlines:
         self._timers.clear()
         self._sent_at.clear()
         self._late.clear()
-        self._late_answers.clear()
+        self._had_late_answer.clear()
         self._started = None
 
     def take_error(self, key: Hashable) -> TimeoutError | None:
@@ -148,14 +148,9 @@ class RequestDeadlines:
             return
         is_awaited = not future.done()
         self._sent_at.pop(key, None)
-        if key in self._late_answers:
-            self._wrapper.forget(key)
-            answer = self._late_answers.pop(key)
-            if is_awaited:
-                future.set_result(answer)
-            return
-        if not isinstance(key, int):
+        if not isinstance(key, int) and key not in self._had_late_answer:
             self._late.add(key)
+        self._had_late_answer.discard(key)
         if is_awaited:
             contract = self._wrapper.contracts.get(key) if isinstance(key, int) else None
             error = TimeoutError(

@@ -76,7 +76,7 @@ class IncomingHooks(Protocol):
     def request_begun(self, key: Hashable, future: Answer) -> None:
         """The library has begun a request that a caller awaits. Its message follows."""
 
-    def is_late_answer(self, key: Hashable, answer: object) -> bool:
+    def is_late_answer(self, key: Hashable) -> bool:
         """Whether this answer belongs to an earlier request with this key, and another request is pending."""
 
     def take_timeout(self, key: Hashable) -> TimeoutError | None:

@@ -93,11 +93,9 @@ class WrapperOverrides(_Base):
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
-        if not isinstance(key, int):  # an error names an id
-            rows = self._results.get(key) if result is None else result
-            if self.hooks.incoming.is_late_answer(key, rows):
-                self._results[key] = []
-                return
+        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # an error names an id
+            self._results[key] = []
+            return
         self._end_request(key, result, success)
 
     def _end_request(self, key: Hashable, result: Any, success: bool) -> None:
