@@ -39,21 +39,28 @@ BEFORE_SESSION = 0.1
 WITH_FAULT = 0.3
 FAULTS = (("reset",), ("1100",), ("1101",), ("1102",), ("mute", "placeOrder"), ("freeze",), ("late_executions",))
 """What comes before some of the kills, so that a program also dies in an outage, or in the start-up after it."""
+AT_A_TIME = 100
+"""Kills with one gateway and one journal. Both grow, and the start-up of each successor with them."""
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 
 class CrashOracle:
-    """One gateway and one journal; the trading programs run one after the other."""
+    """Gateways with one journal each; the trading programs run one after the other."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self._journal, self._dice = folder / "journal.sqlite", random.Random(seed)
+        self._folder, self._dice = folder, random.Random(seed)
         self.orders = self.executions = self.unconfirmed = self.missed = 0
         """The numbers of all orders and executions that were accounted for."""
 
     async def run(self, kills: int) -> None:
         """Run this many programs and kill them. Raises ``NotHeld``."""
+        for first in range(0, kills, AT_A_TIME):
+            self._journal = self._folder / f"journal-{first}.sqlite"
+            await self._run_one(first, min(first + AT_A_TIME, kills))
+
+    async def _run_one(self, first: int, end: int) -> None:
         async with Gateway(id_hold=0, tick_interval=0.05) as gateway:
-            for number in range(kills):
+            for number in range(first, end):
                 await self._live_and_die(gateway)
                 lost = self._read(gateway)
                 await gateway.fault("roll_back_order_id", 1)
@@ -61,6 +68,8 @@ class CrashOracle:
                     await self._succeed(gateway, lost)
                 except (NotHeld, NotReady, TimeoutError) as error:
                     raise NotHeld(f"kill {number + 1}: {error!r}") from error
+            self.orders += sum(order.client_id == CLIENT_ID for order in gateway.orders)
+            self.executions += len(gateway.executions)
 
     async def _live_and_die(self, gateway: Gateway) -> None:
         """Start a program and kill it. The market continues before and after that."""
@@ -158,7 +167,6 @@ class CrashOracle:
             _hold("vanished", report.orders_vanished)
             _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])  # after midnight
             _hold("positions unexplained", [each for each in report.positions if not each.is_explained])
-        self.orders, self.executions = len(own), len(there)
         self.unconfirmed += len(named)
         self.missed += len(missed)
 

@@ -52,11 +52,10 @@ async def main() -> None:
     dice = random.Random(SEED)
     connector = IBConnector("127.0.0.1", PORT, 7, policy=Policy(region="none"), journal=JOURNAL)
     print("begun", flush=True)
-    try:
-        async with asyncio.timeout(15):
-            await connector.connect_async()
-    except TimeoutError:
+    connecting = asyncio.ensure_future(connector.connect_async())
+    if not (await asyncio.wait({connecting}, timeout=15))[0]:
         sys.exit(f"not connected after 15 s: {connector}")
+    await connecting
     trader = Trader(connector, dice)
     print("connected", flush=True)
     while True:
