@@ -110,4 +110,5 @@ async def test_a_write_that_sends_something_itself(limiter: RateLimiter) -> None
         limiter.send(gone.writer(number), Priority.OTHER)
     limiter.send(write, Priority.OTHER)
     await gone.last(5)
-    assert gone == [0, 1, 2, "first", "last"]
+    assert gone[:3] == [0, 1, 2]
+    assert sorted(map(str, gone[3:])) == ["first", "last"]  # in either order: it depends on the time that has passed
