@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
 import pytest
 
-from ibkr import Fleet
+from ibkr import ConfigError, Fleet
+from ibkr.fleet import board as board_module
 from ibkr.fleet.administration import halt, hand_over, read_board, release_client_ids, resume, with_store
 from ibkr.fleet.board import LOST_AFTER, Board, find_alerts, group_by_gateway, program_row
 from ibkr.fleet.nats_server import NatsServer
+from ibkr.fleet.subjects import MEMBER_TTL
 from ibkr.simulator import Gateway
 from tests.fixture_types import StateOf, Stopwatch
 
@@ -116,6 +119,63 @@ async def test_an_alert_is_reported_once(server: NatsServer) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [alert["key"] for alert in told] == ["lost beta"]
+
+
+async def test_a_program_that_is_lost_stays_lost(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted watch repeats the last heartbeats: they are no sign of life, and no reason for another alert."""
+    monkeypatch.setattr(board_module, "LOST_AFTER", 0.3)
+    monkeypatch.setattr(board_module, "_CHECK_EVERY", 0.05)
+    told: list[dict[str, Any]] = []
+    changed = asyncio.Event()
+    board = Board(Fleet(server.url, name="operator"), on_change=changed.set, on_alert=told.append)
+    running = asyncio.create_task(board.run())
+    async with asyncio.timeout(10):
+        await board.is_complete.wait()
+        assert board.store is not None
+        await board.store.members.put("vm.alpha.x", json.dumps(heartbeat("alpha")).encode())
+        while not told:
+            changed.clear()
+            await changed.wait()
+        for _ in range(3):
+            board._connection_restored()
+            await asyncio.sleep(0.2)
+            [gateway] = board.to_dict()["gateways"]
+            assert gateway["programs"][0]["is_lost"]
+        await board.store.members.put("vm.alpha.x", json.dumps(heartbeat("alpha")).encode())
+        while board.to_dict()["alerts"]:
+            changed.clear()
+            await changed.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [alert["key"] for alert in told] == ["lost vm"]
+
+
+async def test_a_program_that_was_lost_for_a_day_is_forgotten(server: NatsServer) -> None:
+    changed = asyncio.Event()
+    board = Board(Fleet(server.url, name="operator"), on_change=changed.set)
+    running = asyncio.create_task(board.run())
+    async with asyncio.timeout(5):
+        await board.is_complete.wait()
+        board._members["vm.old.x"] = heartbeat("old"), time.monotonic() - MEMBER_TTL - 1
+        while board.to_dict()["gateways"]:
+            changed.clear()
+            await changed.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_settings_that_cannot_work_are_named(server: NatsServer) -> None:
+    fleet = Fleet(server.url, name="operator", tls_ca="/nowhere.pem")
+    with pytest.raises(ConfigError, match="tls_ca"):
+        await read_board(fleet)
+    changed = asyncio.Event()
+    board = Board(fleet, on_change=changed.set)
+    with pytest.raises(ConfigError, match="tls_ca"):
+        await board.run()
+    assert changed.is_set()
+    assert "tls_ca" in board.to_dict()["trouble"]
+    with pytest.raises(ConfigError, match=r"credentials = .*nowhere\.creds"):
+        await read_board(Fleet(server.url, name="operator", credentials="/nowhere.creds"))
 
 
 async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 import ssl
@@ -73,7 +74,7 @@ async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_b
     if fleet.tls_ca or fleet.tls_cert:
         options["tls"] = _tls(fleet)
     if fleet.credentials:
-        options["user_credentials"] = fleet.credentials
+        options["user_credentials"] = _credentials(fleet)
     await client.connect(
         fleet.urls,
         name=f"ibkr {name}",
@@ -102,6 +103,17 @@ def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], 
         on_error(text)
 
     return failed
+
+
+def _credentials(fleet: Fleet) -> str:
+    key = "ibkr.fleet.credentials"
+    if importlib.util.find_spec("nkeys") is None:  # nats-py would raise ModuleNotFoundError
+        raise ConfigError(key, fleet.credentials, install_hint("a file of credentials", "fleet", "nkeys"))
+    try:
+        open(fleet.credentials, "rb").close()
+    except OSError as error:
+        raise ConfigError(key, fleet.credentials, f"cannot be used: {error}") from error
+    return fleet.credentials
 
 
 def _tls(fleet: Fleet) -> ssl.SSLContext:
