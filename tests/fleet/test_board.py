@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from ibkr import ConfigError, Fleet
 from ibkr.fleet import board as board_module
+from ibkr.fleet import nats_store
 from ibkr.fleet.administration import halt, hand_over, read_board, release_client_ids, resume, with_store
 from ibkr.fleet.board import LOST_AFTER, Board, find_alerts, group_by_gateway, program_row
 from ibkr.fleet.nats_server import NatsServer
-from ibkr.fleet.subjects import MEMBER_TTL
+from ibkr.fleet.nats_store import FleetStore
+from ibkr.fleet.subjects import HALT_KEY, MEMBER_TTL
 from ibkr.simulator import Gateway
 from tests.fixture_types import StateOf, Stopwatch
 
@@ -200,6 +203,26 @@ async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(
     assert not await with_store(fleet, resume)
 
 
+async def test_a_halt_that_cannot_be_read_counts_as_a_halt(
+    new_member: NewMember, state_of: StateOf, server: NatsServer
+) -> None:
+    """As a halt file that cannot be read: somebody has written ``nats kv put ibkr_halt halt stop``."""
+
+    async def put(store: FleetStore) -> None:
+        await store.halt.put(HALT_KEY, b"stop")
+
+    fleet = Fleet(server.url, name="operator")
+    member = new_member("alpha")
+    await member.connect_async()
+    await state_of(member, leads)
+    await with_store(fleet, put)
+    status = await state_of(member, lambda status: not status.may_trade)
+    assert "the fleet's halt cannot be read" in status.may_trade_reason
+    assert "cannot be read" in (await read_board(fleet))["halt"]["reason"]
+    assert await with_store(fleet, resume)
+    await state_of(member, leads)
+
+
 async def test_the_lead_is_handed_over_within_a_second(
     new_member: NewMember, state_of: StateOf, server: NatsServer, stopwatch: Stopwatch
 ) -> None:
@@ -231,3 +254,23 @@ async def test_client_ids_are_taken_back(new_member: NewMember, state_of: StateO
     await first.disconnect_async()
     assert await with_store(fleet, lambda store: release_client_ids(store, "alpha")) == 1
     assert (await read_board(fleet))["gateways"] == []
+
+
+async def test_a_wrong_clock_of_the_boards_machine_makes_nobody_lost(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(hours=1)
+
+    fleet = Fleet(server.url, name="operator")
+
+    async def put(store: FleetStore) -> None:
+        await store.members.put("vm.alpha.x", json.dumps(heartbeat("alpha")).encode())
+
+    await with_store(fleet, put)
+    for module in (board_module, nats_store):
+        monkeypatch.setattr(module, "datetime", Ahead)
+    [gateway] = (await read_board(fleet))["gateways"]
+    assert gateway["programs"][0]["age"] < LOST_AFTER

@@ -80,7 +80,7 @@ async def halt(store: FleetStore, reason: str, by: str, *, cancel_all: bool) -> 
 
 async def resume(store: FleetStore) -> bool:
     """End the halt. Returns whether there was one."""
-    was_halted = decode_entry((await read_entries(store.halt, HALT_KEY)).get(HALT_KEY)) is not None
+    was_halted = HALT_KEY in await read_entries(store.halt, HALT_KEY)
     await store.halt.delete(HALT_KEY)
     return was_halted
 

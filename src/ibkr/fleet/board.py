@@ -23,9 +23,11 @@ from ibkr.fleet.nats_store import (
     FleetStore,
     connect,
     decode_entry,
+    decode_halt,
     error_text,
     ignore_failures,
     open_store,
+    read_server_ahead,
     run_until_first_ends,
     watch_keys,
 )
@@ -65,6 +67,7 @@ class Board:
         self._watch_restarts = [asyncio.Event(), asyncio.Event()]
         self._alerted: set[str] = set()
         self._last_heartbeat_at = 0.0
+        self._server_ahead = timedelta()
         self._complete_watches = 0
         self.is_complete = asyncio.Event()
         """Set when everything that the servers had stored is known."""
@@ -99,6 +102,7 @@ class Board:
         try:
             self.store = store = await self._open_store(client)
             self._last_heartbeat_at = time.monotonic()
+            self._server_ahead = await read_server_ahead(store)
             await run_until_first_ends(
                 watch_keys(store.members, ">", self._handle_heartbeat, self._watch_restarts[0]),
                 watch_keys(store.halt, HALT_KEY, self._handle_halt, self._watch_restarts[1]),
@@ -137,7 +141,7 @@ class Board:
         elif entry.revision != self._revisions.get(entry.key):  # a restarted watch repeats what is known
             self._revisions[entry.key] = entry.revision
             # The first values may be old. The servers know when they received them.
-            age = 0.0 if self._complete_watches >= 2 or entry.created is None else _age(entry.created)
+            age = 0.0 if self._complete_watches >= 2 else _age(entry.created, self._server_ahead)
             self._members[entry.key] = value, now - age
         self._on_change()
 
@@ -149,7 +153,7 @@ class Board:
         if entry is None:
             self._watch_complete()
         else:
-            halt = decode_entry(entry)
+            halt = decode_halt(entry)
             self._halt = None if halt is None else {str(key): _as_text(value) for key, value in halt.items()}
             self._on_change()
 
@@ -209,10 +213,9 @@ class Board:
             await asyncio.sleep(_CHECK_EVERY)
 
 
-def _age(created: object) -> float:
-    if isinstance(created, datetime):
-        return max(0.0, (datetime.now(UTC) - created).total_seconds())
-    return 0.0
+def _age(created: Any, server_ahead: timedelta) -> float:  # a datetime, although its type says int
+    age = timedelta() if created is None else datetime.now(UTC) + server_ahead - created
+    return max(0.0, age.total_seconds())
 
 
 def program_row(heartbeat: JsonObject, age: float) -> JsonObject:

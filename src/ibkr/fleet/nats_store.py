@@ -9,6 +9,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ibkr.core.errors import ConfigError
@@ -150,6 +151,15 @@ async def _bucket(js: JetStreamContext, bucket: str, replicas: int, ttl: float |
         return await js.create_key_value(KeyValueConfig(bucket, ttl=ttl, replicas=replicas))
 
 
+async def read_server_ahead(store: FleetStore) -> timedelta:
+    """Return by how much the servers' clock is ahead of this machine's; 0 if they do not tell their time."""
+    try:
+        answer = await store.nc.request(f"$JS.API.STREAM.INFO.KV_{MEMBERS}", b"", REQUEST_TIMEOUT)
+        return datetime.fromisoformat(json.loads(answer.data)["ts"]) - datetime.now(UTC)
+    except (*NATS_FAILURES, LookupError, TypeError):
+        return timedelta()
+
+
 async def read_entries(bucket: KeyValue, pattern: str) -> dict[str, KeyValue.Entry]:
     """Return the present entries whose keys match this pattern, by key. Raises one of ``NATS_FAILURES``."""
     watcher = await bucket.watch(pattern, ignore_deletes=True)
@@ -242,3 +252,11 @@ def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def decode_halt(entry: KeyValue.Entry) -> dict[str, Any] | None:
+    """Return the halt in an entry; ``None`` if it is deleted. One that cannot be read counts as a halt."""
+    halt = decode_entry(entry)
+    if halt is None and entry.operation is None:
+        return {"reason": "the fleet's halt cannot be read", "by": "an operator", "at": "", "cancel_all": False}
+    return halt
