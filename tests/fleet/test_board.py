@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ibkr import Fleet
+from ibkr import ConfigError, Fleet
+from ibkr.fleet import board as board_module
+from ibkr.fleet import nats_store
 from ibkr.fleet.administration import halt, hand_over, read_board, release_client_ids, resume, with_store
 from ibkr.fleet.board import LOST_AFTER, Board, find_alerts, group_by_gateway, program_row
 from ibkr.fleet.nats_server import NatsServer
+from ibkr.fleet.nats_store import FleetStore
+from ibkr.fleet.subjects import HALT_KEY, MEMBER_TTL
 from ibkr.simulator import Gateway
 from tests.fixture_types import StateOf, Stopwatch
 
@@ -118,6 +124,63 @@ async def test_an_alert_is_reported_once(server: NatsServer) -> None:
     assert [alert["key"] for alert in told] == ["lost beta"]
 
 
+async def test_a_program_that_is_lost_stays_lost(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted watch repeats the last heartbeats: they are no sign of life, and no reason for another alert."""
+    monkeypatch.setattr(board_module, "LOST_AFTER", 0.3)
+    monkeypatch.setattr(board_module, "_CHECK_EVERY", 0.05)
+    told: list[dict[str, Any]] = []
+    changed = asyncio.Event()
+    board = Board(Fleet(server.url, name="operator"), on_change=changed.set, on_alert=told.append)
+    running = asyncio.create_task(board.run())
+    async with asyncio.timeout(10):
+        await board.is_complete.wait()
+        assert board.store is not None
+        await board.store.members.put("vm.alpha.x", json.dumps(heartbeat("alpha")).encode())
+        while not told:
+            changed.clear()
+            await changed.wait()
+        for _ in range(3):
+            board._connection_restored()
+            await asyncio.sleep(0.2)
+            [gateway] = board.to_dict()["gateways"]
+            assert gateway["programs"][0]["is_lost"]
+        await board.store.members.put("vm.alpha.x", json.dumps(heartbeat("alpha")).encode())
+        while board.to_dict()["alerts"]:
+            changed.clear()
+            await changed.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [alert["key"] for alert in told] == ["lost vm"]
+
+
+async def test_a_program_that_was_lost_for_a_day_is_forgotten(server: NatsServer) -> None:
+    changed = asyncio.Event()
+    board = Board(Fleet(server.url, name="operator"), on_change=changed.set)
+    running = asyncio.create_task(board.run())
+    async with asyncio.timeout(5):
+        await board.is_complete.wait()
+        board._members["vm.old.x"] = heartbeat("old"), time.monotonic() - MEMBER_TTL - 1
+        while board.to_dict()["gateways"]:
+            changed.clear()
+            await changed.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_settings_that_cannot_work_are_named(server: NatsServer) -> None:
+    fleet = Fleet(server.url, name="operator", tls_ca="/nowhere.pem")
+    with pytest.raises(ConfigError, match="tls_ca"):
+        await read_board(fleet)
+    changed = asyncio.Event()
+    board = Board(fleet, on_change=changed.set)
+    with pytest.raises(ConfigError, match="tls_ca"):
+        await board.run()
+    assert changed.is_set()
+    assert "tls_ca" in board.to_dict()["trouble"]
+    with pytest.raises(ConfigError, match=r"credentials = .*nowhere\.creds"):
+        await read_board(Fleet(server.url, name="operator", credentials="/nowhere.creds"))
+
+
 async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(
     new_member: NewMember, state_of: StateOf, server: NatsServer, gateway: Gateway
 ) -> None:
@@ -138,6 +201,26 @@ async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(
     for connector in (first, second):
         await state_of(connector, leads)
     assert not await with_store(fleet, resume)
+
+
+async def test_a_halt_that_cannot_be_read_counts_as_a_halt(
+    new_member: NewMember, state_of: StateOf, server: NatsServer
+) -> None:
+    """As a halt file that cannot be read: somebody has written ``nats kv put ibkr_halt halt stop``."""
+
+    async def put(store: FleetStore) -> None:
+        await store.halt.put(HALT_KEY, b"stop")
+
+    fleet = Fleet(server.url, name="operator")
+    member = new_member("alpha")
+    await member.connect_async()
+    await state_of(member, leads)
+    await with_store(fleet, put)
+    status = await state_of(member, lambda status: not status.may_trade)
+    assert "the fleet's halt cannot be read" in status.may_trade_reason
+    assert "cannot be read" in (await read_board(fleet))["halt"]["reason"]
+    assert await with_store(fleet, resume)
+    await state_of(member, leads)
 
 
 async def test_the_lead_is_handed_over_within_a_second(
@@ -171,3 +254,23 @@ async def test_client_ids_are_taken_back(new_member: NewMember, state_of: StateO
     await first.disconnect_async()
     assert await with_store(fleet, lambda store: release_client_ids(store, "alpha")) == 1
     assert (await read_board(fleet))["gateways"] == []
+
+
+async def test_a_wrong_clock_of_the_boards_machine_makes_nobody_lost(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(hours=1)
+
+    fleet = Fleet(server.url, name="operator")
+
+    async def put(store: FleetStore) -> None:
+        await store.members.put("vm.alpha.x", json.dumps(heartbeat("alpha")).encode())
+
+    await with_store(fleet, put)
+    for module in (board_module, nats_store):
+        monkeypatch.setattr(module, "datetime", Ahead)
+    [gateway] = (await read_board(fleet))["gateways"]
+    assert gateway["programs"][0]["age"] < LOST_AFTER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -15,7 +16,11 @@ from typing import Any
 
 import pytest
 
+from ibkr import Fleet
+from ibkr.fleet.administration import with_store
 from ibkr.fleet.nats_server import NatsServer
+from ibkr.fleet.nats_store import FleetStore
+from ibkr.fleet.subjects import HALT_KEY
 from tests.cli.conftest import ibkr_here  # noqa: F401 - a fixture
 
 COMMAND = [sys.executable, "-P", "-m", "ibkr"]
@@ -178,3 +183,19 @@ def test_the_board_in_a_terminal(
     assert "leader" in found.stdout
     watching.send_signal(signal.SIGINT)
     assert watching.wait(10) == 0
+
+
+@pytest.mark.parametrize("option", [(), ("--watch",)])
+def test_settings_that_cannot_work_end_the_command(ibkr: Ibkr, server: NatsServer, option: tuple[str, ...]) -> None:
+    ended = ibkr("fleet", "status", *option, IBKR_FLEET_SERVERS=server.url, IBKR_FLEET_TLS_CA="/nowhere.pem")
+    assert ended.returncode == 2
+    assert "ibkr.fleet.tls_ca = '/nowhere.pem'" in ended.stderr
+
+
+async def test_a_halt_without_its_fields_is_shown(ibkr: Ibkr, server: NatsServer) -> None:
+    async def put(store: FleetStore) -> None:
+        await store.halt.put(HALT_KEY, b"{}")
+
+    await with_store(Fleet(server.url, name="operator"), put)
+    ended = await asyncio.to_thread(ibkr, "fleet", "status", IBKR_FLEET_SERVERS=server.url)
+    assert "HALTED: ? (by ?, ?)" in ended.stdout, ended.stderr

@@ -112,7 +112,7 @@ def test_an_alert_about_a_fleet(at, sink, receiver, tell):
 
 def test_what_a_service_does_not_take_comes_later_in_order_and_once(at, sink, receiver, now, tell):
     receiver.answers += [500, 503]
-    with pytest.raises(ConnectionError, match=r"json://127.0.0.1.* next attempt in 5 s"):
+    with pytest.raises(ConnectionError, match=r"^json does not accept .* next attempt in 5 s"):
         tell(sink, at(0, S.FAILED))
     tell(sink, at(0, S.FAILED))
     now[0] = 5
@@ -154,11 +154,22 @@ def test_too_many_alerts_are_left_out_and_counted(at, receiver, now, tell):
     assert receiver.alerts[-1]["message"] == "again and again (6 alerts before this one were left out)"
 
 
+def test_alerts_that_wait_for_too_long_are_left_out_and_counted(at, receiver, now, tell):
+    sink = AlertSink(receiver.url, AlertSettings(per_hour=200), clock=lambda: now[0])
+    receiver.answers += [500]
+    with pytest.raises(ConnectionError):
+        tell(sink, at(0, S.READY, halted="0"))
+    for number in range(1, 103):
+        tell(sink, at(number, S.READY, halted=str(number)))
+    now[0] = 10
+    tell(sink, at(200, S.READY, halted="102"))
+    assert [alert["message"] for alert in receiver.alerts[:2]] == ["3 (3 alerts before this one were left out)", "4"]
+
+
 def test_no_secret_of_an_url_is_reported():
-    name = AlertSink("json://user:a-secret@127.0.0.1:9/a-secret/path?token=a-secret", AlertSettings()).name
-    assert "127.0.0.1:9" in name
-    assert "a-secret" not in name
-    assert "token" not in name
+    # The host of an ntfy:// URL is its topic: who knows it, can read and write there.
+    urls = ("json://user:a-secret@127.0.0.1:9/a-secret/path?token=a-secret", "ntfy://a-secret", "ntfy://b-secret")
+    assert [sink.name for sink in alert_sinks(AlertSettings(urls=urls))] == ["json", "ntfy", "ntfy 2"]
     for wrong in ("nobody://a-secret", "mailto://", "tgram://a-secret"):
         with pytest.raises(ConfigError) as caught:
             alert_sinks(AlertSettings(urls=(wrong,)))

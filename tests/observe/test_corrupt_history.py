@@ -165,3 +165,38 @@ def test_nobody_else_may_read_it(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
     finally:
         os.umask(old)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "CREATE TABLE mine (x)",
+        "CREATE TABLE changes (id INTEGER PRIMARY KEY, at REAL)",
+        "CREATE TABLE outages (id INTEGER PRIMARY KEY, foo)",
+        "PRAGMA application_id = 7; PRAGMA user_version = 2; CREATE TABLE orders (x)",
+    ],
+)
+def test_a_database_of_another_program_is_refused_and_not_changed(path, schema):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(schema)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="name another file"):
+        History(path)
+    assert path.read_bytes() == before
+
+
+def test_a_history_without_a_column_is_refused(path):
+    History(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE outages DROP COLUMN gap")
+    with pytest.raises(ConfigError, match="no such column: gap"):
+        History(path)
+
+
+def test_a_schema_that_is_no_text_is_refused(path):
+    History(path).close()
+    data = path.read_bytes()
+    assert data.count(b"tableoutagesoutages") == 1
+    path.write_bytes(data.replace(b"tableoutagesoutages", b"table\xe8utagesoutages"))
+    with pytest.raises(ConfigError, match="is damaged"):
+        History(path)

@@ -121,3 +121,24 @@ async def test_an_abstract_address(monkeypatch):
         monkeypatch.setenv("NOTIFY_SOCKET", f"@ibkr-test-{os.getpid()}")
         SystemdNotifier().notify("READY=1")
         assert listening.recv(100) == b"READY=1"
+
+
+async def test_an_answer_that_is_not_http_is_reported(caplog, monkeypatch):
+    """Whatever the service answers, the thread of the request ends without an error of its own."""
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answers.pop())
+        writer.close()
+
+    answers = [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", b"HTTP/1.1 9 \xff\r\n\r\n"]
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        for _ in tuple(answers):
+            caplog.clear()
+            heart = Heartbeat(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a-secret", 60)
+            heart.open()
+            await ended(heart)
+            assert ["not valid HTTP" in record.message for record in caplog.records] == [True]
+    assert not failed

@@ -111,3 +111,23 @@ async def test_who_asks_for_the_same_shares_one_reading(served):
         asking[0].cancel()  # one visitor leaves
         await asyncio.wait(asking[:1])
     assert {(await task).status for task in asking[1:]} == {200}
+
+
+async def test_a_connector_number_that_is_none_is_not_found(served):
+    one = await served()
+    for text in ("0", "2", "-1", "1.0", "9" * 18, "9" * 19, "9" * 5000, "%D9%A1", "%20", "1%0a"):
+        for method in ("GET", "HEAD"):
+            assert (await one.visitor.ask(f"/c/{text}/readyz", method)).status == 404, text[:40]
+    assert (await one.visitor.ask("/c/1/readyz")).status == 200
+
+
+async def test_an_accept_header_may_be_anything(served):
+    one = await served()
+    for text in (
+        "application/openmetrics-text; version=a.b",
+        "text/plain; version=\xb2",
+        "application/openmetrics-text",
+    ):
+        for more in ("", ";", "; escaping=x", "; version", "; version=" + "9" * 5000):
+            answer = await one.visitor.ask("/metrics", Accept=text + more)
+            assert (answer.status, b"ibkr_may_trade 1" in answer.body) == (200, True), text

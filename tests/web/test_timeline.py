@@ -56,3 +56,17 @@ def test_what_was_watched_for_a_short_time_is_shown_as_finely_as_it_can_be():
         build_timeline([StateChange(UNTIL - timedelta(microseconds=1), "READY", "")], UNTIL)["segments"][1]["state"]
         == "READY"
     )
+
+
+def test_a_clock_that_was_set_back_leaves_a_timeline():
+    """What was stored before that moment is in the future, and later in the middle of what was stored after it."""
+
+    def change(hours: float, state: str) -> StateChange:
+        return StateChange(UNTIL - timedelta(hours=hours), state, "")
+
+    changes = [change(1, "READY"), change(0.9, "NOT_WATCHED"), change(11, "READY")]
+    found = build_timeline(changes, UNTIL)
+    states = [(segment["state"], segment["at"][11:16]) for segment in found["segments"]]
+    assert states == [("NOT_WATCHED", "12:00"), ("READY", "01:00")]
+    changes = [change(-1, "NOT_WATCHED"), change(20, "NOT_WATCHED"), change(5, "READY"), change(10, "READY")]
+    assert [segment["state"] for segment in build_timeline(changes, UNTIL)["segments"]][-1] == "READY"

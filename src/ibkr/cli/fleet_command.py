@@ -253,9 +253,10 @@ def _print_board(found: dict[str, Any], *, as_json: bool) -> None:
     console = Console(markup=False, highlight=False)
     if found["trouble"]:
         console.print(f"The servers {found['servers']} do not answer: {found['trouble']}", style="red")
-    if found["halt"]:
+    if found["halt"] is not None:
         console.print(
-            f"HALTED: {found['halt']['reason']} (by {found['halt']['by']}, {found['halt']['at']})", style="red"
+            "HALTED: {} (by {}, {})".format(*(found["halt"].get(key, "?") for key in ("reason", "by", "at"))),
+            style="red",
         )
     if not found["gateways"]:
         console.print("No program has joined this fleet.")

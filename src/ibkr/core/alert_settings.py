@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from urllib.parse import urlsplit
 
 from ibkr.core.errors import ConfigError
 from ibkr.core.frozen_record import ValidatedRecord
@@ -35,8 +36,9 @@ class AlertSettings(ValidatedRecord):
         if not isinstance(urls, tuple) or not all(isinstance(url, str) and "://" in url for url in urls):
             raise ConfigError("ibkr.alerts.urls", "***", 'must be a list of URLs of apprise: ["ntfy://topic", "..."]')
         beat: object = self.heartbeat_url
-        if not isinstance(beat, str) or (beat and not beat.startswith(("http://", "https://"))):
-            raise ConfigError("ibkr.alerts.heartbeat_url", "***", "must begin with http:// or https://")
+        if not isinstance(beat, str) or (beat and not _is_http_url(beat)):
+            cure = "must begin with http:// or https:// and a host, and be of ASCII characters"
+            raise ConfigError("ibkr.alerts.heartbeat_url", "***", cure)
         for name, texts in (("urls", self.urls), ("heartbeat_url", (beat,))):
             if any(not text.isprintable() or " " in text for text in texts):
                 raise ConfigError(f"ibkr.alerts.{name}", "***", "a URL must be printable, without spaces")
@@ -49,3 +51,11 @@ class AlertSettings(ValidatedRecord):
 
     def __repr__(self) -> str:
         return f"AlertSettings({len(self.urls)} URLs, heartbeat {'on' if self.heartbeat_url else 'off'})"
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isascii()
+    except ValueError:  # of the host or the port
+        return False

@@ -22,6 +22,7 @@ from ibkr.fleet.nats_store import (
     error_text,
     open_store,
     read_entries,
+    run_until_first_ends,
 )
 from ibkr.fleet.subjects import HALT_KEY, LEASES, command_subject
 
@@ -50,19 +51,24 @@ async def with_store(fleet: Fleet, work: Callable[[FleetStore], Awaitable[T]]) -
 
 
 async def read_board(fleet: Fleet) -> dict[str, Any]:
-    """Return the fleet's board as of now. Raises ``FleetError`` if no server answers."""
+    """Return the fleet's board as of now.
+
+    Raises ``FleetError`` if no server answers, and ``ConfigError`` if the settings cannot work.
+    """
     board = Board(fleet)
-    running = asyncio.ensure_future(board.run())
     try:
         async with asyncio.timeout(_TIMEOUT):
-            await board.is_complete.wait()
+            await run_until_first_ends(board.run(), _wait_complete(board))
         return board.to_dict()
-    except TimeoutError as error:
+    except IbkrError:
+        raise
+    except NATS_FAILURES as error:
         words = board.trouble or "no answer"
         raise FleetError(f"the fleet's servers ({fleet.shown_servers}) cannot be reached: {words}") from error
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _wait_complete(board: Board) -> None:
+    await board.is_complete.wait()
 
 
 async def halt(store: FleetStore, reason: str, by: str, *, cancel_all: bool) -> None:
@@ -74,7 +80,7 @@ async def halt(store: FleetStore, reason: str, by: str, *, cancel_all: bool) -> 
 
 async def resume(store: FleetStore) -> bool:
     """End the halt. Returns whether there was one."""
-    was_halted = decode_entry((await read_entries(store.halt, HALT_KEY)).get(HALT_KEY)) is not None
+    was_halted = HALT_KEY in await read_entries(store.halt, HALT_KEY)
     await store.halt.delete(HALT_KEY)
     return was_halted
 

@@ -23,13 +23,15 @@ from ibkr.fleet.nats_store import (
     FleetStore,
     connect,
     decode_entry,
+    decode_halt,
     error_text,
     ignore_failures,
     open_store,
+    read_server_ahead,
     run_until_first_ends,
     watch_keys,
 )
-from ibkr.fleet.subjects import EVENTS, HALT_KEY
+from ibkr.fleet.subjects import EVENTS, HALT_KEY, MEMBER_TTL
 
 logger = logging.getLogger("ibkr.fleet")
 
@@ -59,11 +61,13 @@ class Board:
     ) -> None:
         self._fleet, self._on_change, self._on_alert = fleet, on_change, on_alert
         self._members: dict[str, tuple[JsonObject, float]] = {}
+        self._revisions: dict[str, int | None] = {}
         self._halt: JsonObject | None = None
         self._outages: dict[tuple[Any, ...], JsonObject] = {}
         self._watch_restarts = [asyncio.Event(), asyncio.Event()]
         self._alerted: set[str] = set()
         self._last_heartbeat_at = 0.0
+        self._server_ahead = timedelta()
         self._complete_watches = 0
         self.is_complete = asyncio.Event()
         """Set when everything that the servers had stored is known."""
@@ -86,11 +90,19 @@ class Board:
         }
 
     async def run(self) -> None:
-        """Follow the fleet until cancelled."""
+        """Follow the fleet until cancelled. Raises ``ConfigError`` and ``OSError`` if the settings cannot work."""
+        try:
+            await self._follow()
+        except Exception as error:
+            self._connection_failed(error_text(error))
+            raise
+
+    async def _follow(self) -> None:
         client = await connect(self._fleet, self._fleet.name, self._connection_failed, self._connection_restored)
         try:
             self.store = store = await self._open_store(client)
             self._last_heartbeat_at = time.monotonic()
+            self._server_ahead = await read_server_ahead(store)
             await run_until_first_ends(
                 watch_keys(store.members, ">", self._handle_heartbeat, self._watch_restarts[0]),
                 watch_keys(store.halt, HALT_KEY, self._handle_halt, self._watch_restarts[1]),
@@ -125,18 +137,23 @@ class Board:
         if entry is None:
             self._watch_complete()
         elif (value := decode_entry(entry)) is None:
-            self._members.pop(entry.key, None)
-        else:
+            self._forget_member(entry.key)
+        elif entry.revision != self._revisions.get(entry.key):  # a restarted watch repeats what is known
+            self._revisions[entry.key] = entry.revision
             # The first values may be old. The servers know when they received them.
-            age = 0.0 if self._complete_watches >= 2 or entry.created is None else _age(entry.created)
+            age = 0.0 if self._complete_watches >= 2 else _age(entry.created, self._server_ahead)
             self._members[entry.key] = value, now - age
         self._on_change()
+
+    def _forget_member(self, key: str) -> None:
+        self._members.pop(key, None)
+        self._revisions.pop(key, None)
 
     def _handle_halt(self, entry: KeyValue.Entry | None) -> None:
         if entry is None:
             self._watch_complete()
         else:
-            halt = decode_entry(entry)
+            halt = decode_halt(entry)
             self._halt = None if halt is None else {str(key): _as_text(value) for key, value in halt.items()}
             self._on_change()
 
@@ -179,21 +196,26 @@ class Board:
     async def _check_members(self) -> None:
         """Look for new alerts, and restart the watch of the heartbeats when it seems to be dead."""
         while True:
+            oldest = time.monotonic() - MEMBER_TTL
+            for key in [key for key, (_, at) in self._members.items() if at < oldest]:
+                self._forget_member(key)
+                self._on_change()
             alerts = {alert["key"]: alert for alert in self.to_dict()["alerts"]}
             for key in alerts.keys() - self._alerted:
                 logger.warning("Alert: %s", alerts[key]["words"])
                 self._on_alert(alerts[key])
-            self._alerted = set(alerts)
+            if alerts.keys() != self._alerted:
+                self._alerted = set(alerts)
+                self._on_change()
             if time.monotonic() - self._last_heartbeat_at > LOST_AFTER and self._members:
                 self._last_heartbeat_at = time.monotonic()
                 self._watch_restarts[0].set()
             await asyncio.sleep(_CHECK_EVERY)
 
 
-def _age(created: object) -> float:
-    if isinstance(created, datetime):
-        return max(0.0, (datetime.now(UTC) - created).total_seconds())
-    return 0.0
+def _age(created: Any, server_ahead: timedelta) -> float:  # a datetime, although its type says int
+    age = timedelta() if created is None else datetime.now(UTC) + server_ahead - created
+    return max(0.0, age.total_seconds())
 
 
 def program_row(heartbeat: JsonObject, age: float) -> JsonObject:

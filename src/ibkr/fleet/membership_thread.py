@@ -29,6 +29,7 @@ from ibkr.fleet.nats_store import (
     FleetStore,
     connect,
     decode_entry,
+    decode_halt,
     error_text,
     open_store,
     run_until_first_ends,
@@ -243,7 +244,7 @@ class MembershipThread:
                 known.set()
                 return
             if entry.key == HALT_KEY:
-                self._halt = decode_entry(entry)
+                self._halt = decode_halt(entry)
             elif entry.key == self._cancelled_key:
                 self._cancelled = (decode_entry(entry) or {}).get("at")
             else:

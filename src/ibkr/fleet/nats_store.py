@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ibkr.core.errors import ConfigError
@@ -73,7 +75,7 @@ async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_b
     if fleet.tls_ca or fleet.tls_cert:
         options["tls"] = _tls(fleet)
     if fleet.credentials:
-        options["user_credentials"] = fleet.credentials
+        options["user_credentials"] = _credentials(fleet)
     await client.connect(
         fleet.urls,
         name=f"ibkr {name}",
@@ -102,6 +104,17 @@ def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], 
         on_error(text)
 
     return failed
+
+
+def _credentials(fleet: Fleet) -> str:
+    key = "ibkr.fleet.credentials"
+    if importlib.util.find_spec("nkeys") is None:  # nats-py would raise ModuleNotFoundError
+        raise ConfigError(key, fleet.credentials, install_hint("a file of credentials", "fleet", "nkeys"))
+    try:
+        open(fleet.credentials, "rb").close()
+    except OSError as error:
+        raise ConfigError(key, fleet.credentials, f"cannot be used: {error}") from error
+    return fleet.credentials
 
 
 def _tls(fleet: Fleet) -> ssl.SSLContext:
@@ -136,6 +149,15 @@ async def _bucket(js: JetStreamContext, bucket: str, replicas: int, ttl: float |
         return await js.key_value(bucket)
     except nats.js.errors.BucketNotFoundError:
         return await js.create_key_value(KeyValueConfig(bucket, ttl=ttl, replicas=replicas))
+
+
+async def read_server_ahead(store: FleetStore) -> timedelta:
+    """Return by how much the servers' clock is ahead of this machine's; 0 if they do not tell their time."""
+    try:
+        answer = await store.nc.request(f"$JS.API.STREAM.INFO.KV_{MEMBERS}", b"", REQUEST_TIMEOUT)
+        return datetime.fromisoformat(json.loads(answer.data)["ts"]) - datetime.now(UTC)
+    except (*NATS_FAILURES, LookupError, TypeError):
+        return timedelta()
 
 
 async def read_entries(bucket: KeyValue, pattern: str) -> dict[str, KeyValue.Entry]:
@@ -230,3 +252,11 @@ def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def decode_halt(entry: KeyValue.Entry) -> dict[str, Any] | None:
+    """Return the halt in an entry; ``None`` if it is deleted. One that cannot be read counts as a halt."""
+    halt = decode_entry(entry)
+    if halt is None and entry.operation is None:
+        return {"reason": "the fleet's halt cannot be read", "by": "an operator", "at": "", "cancel_all": False}
+    return halt

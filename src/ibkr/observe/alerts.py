@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -162,8 +161,8 @@ class AlertSink:
         self._queue: deque[Alert] = deque(maxlen=_MAX_QUEUED)
         self._retry_wait = _FIRST_RETRY
         self._retry_at = 0.0
-        self.name = _public_part(self._service.url(privacy=True))
-        """The service and its host, without what is secret in the URL."""
+        self.name = url.partition("://")[0].lower()
+        """The kind of the service. The rest of the URL can be secret, also the host: for ntfy, it is the topic."""
 
     def handle(self, status: Status) -> None:
         """Send the alerts that this status causes, and those in the queue."""
@@ -177,11 +176,12 @@ class AlertSink:
         self.enqueue(Alert(AlertKind.FLEET, "IBKR: the fleet", sanitize_text(str(alert["words"]))))
 
     def enqueue(self, alert: Alert) -> None:
-        """Queue an alert, unless there were too many in the last hour."""
-        if self._rate.take(self._clock()):
-            self._queue.append(alert)
-        else:
+        """Queue an alert, unless there were too many in the last hour. In a full queue, it replaces the oldest."""
+        is_accepted = self._rate.take(self._clock())
+        if not is_accepted or len(self._queue) == _MAX_QUEUED:
             self._left_out_count += 1
+        if is_accepted:
+            self._queue.append(alert)
 
     def send(self, alert: Alert) -> bool:
         """Send an alert now. Returns False if the service did not accept it."""
@@ -265,13 +265,13 @@ class Alerts:
 
 def alert_sinks(settings: AlertSettings, *, show_accounts: bool = False) -> list[AlertSink]:
     """Make a sink for each URL. Raises ``ConfigError``, also if apprise is not installed."""
-    return [AlertSink(url, settings, show_accounts=show_accounts) for url in settings.urls]
-
-
-def _public_part(url: str) -> str:
-    """The scheme and the host of an URL whose passwords apprise has masked. A path can be a webhook's secret."""
-    scheme, _, rest = sanitize_text(url).partition("://")
-    return f"{scheme}://{re.split('[/?]', rest, maxsplit=1)[0]}"
+    sinks = [AlertSink(url, settings, show_accounts=show_accounts) for url in settings.urls]
+    kinds: Counter[str] = Counter()
+    for sink in sinks:
+        kinds[sink.name] += 1
+        if (number := kinds[sink.name]) > 1:  # the metrics must not mix two services
+            sink.name = f"{sink.name} {number}"
+    return sinks
 
 
 def _make_service(url: str) -> Any:

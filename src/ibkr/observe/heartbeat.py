@@ -63,7 +63,8 @@ class Heartbeat:
 
 
 def ping(url: str, timeout: float = _REQUEST_TIMEOUT) -> None:
-    """Request the URL once (GET). Raises ``OSError``, also if the answer is an HTTP error."""
+    """Request the URL once (GET). Raises ``OSError``, also if the answer is an HTTP error or is not HTTP."""
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
@@ -73,6 +74,8 @@ def ping(url: str, timeout: float = _REQUEST_TIMEOUT) -> None:
     except HTTPError as error:
         error.close()
         raise
+    except HTTPException as error:
+        raise ConnectionError(f"the answer is not valid HTTP ({type(error).__name__})") from error
 
 
 def _host_of(url: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, suppress
 
 from ibkr.core.errors import ConfigError
 from ibkr.core.serialization import to_printable
+from ibkr.observe.history_rows import CHANGE_COLUMNS, OUTAGE_COLUMNS
 
 _VERSION = 1
 _SCHEMA = """
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS outages (
 );
 CREATE TABLE IF NOT EXISTS alive (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
 """
+_TABLES = {"changes", "outages", "alive"}
 
 
 def open_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
@@ -40,26 +42,36 @@ def open_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
         db.row_factory = sqlite3.Row
         db.text_factory = lambda text: text.decode(errors="replace")
         try:
+            _check_owner(db, name)
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION};")
+            for columns, table in ((CHANGE_COLUMNS, "changes"), (OUTAGE_COLUMNS, "outages"), ("one, at", "alive")):
+                db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # raises if a column is missing
+            db.execute("COMMIT")
             # With the write-ahead log, a change costs one write and a reader never waits. FULL keeps the last change
             # even when the power fails.
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
-                cause = "was written by a newer version of ibkr: update, or name another file"
-                raise ConfigError("history", name, cause)
-            db.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
             if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
         except sqlite3.OperationalError as error:  # locked, read-only, a full disk
             raise ConfigError("history", name, f"cannot be used: {error}; name another file") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's text may contain a name out of the file
             raise damaged(path, error) from error
         files.pop_all()
     return db
 
 
-def damaged(path: str | os.PathLike[str] | None, error: sqlite3.Error) -> ConfigError:
+def _check_owner(db: sqlite3.Connection, name: str) -> None:
+    """Raise ``ConfigError`` if another program or a newer version has written the file. Changes nothing in it."""
+    application, version = (db.execute(f"PRAGMA {key}").fetchone()[0] for key in ("application_id", "user_version"))
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if application or (not version and tables - _TABLES):  # version 0: new, or killed while it was made
+        raise ConfigError("history", name, "is the SQLite file of another program; name another file")
+    if version > _VERSION:
+        raise ConfigError("history", name, "was written by a newer version of ibkr: update, or name another file")
+
+
+def damaged(path: str | os.PathLike[str] | None, error: Exception) -> ConfigError:
     """Return the error for a damaged file."""
     name, cause = str(path), to_printable(str(error))
     cure = f"is damaged, or not a history: {cause}; move it away (mv '{name}' '{name}.damaged'), and start again"

@@ -101,7 +101,10 @@ class Metrics:
     def render(self, accept: str = "") -> tuple[str, bytes]:
         """Return content type and text: OpenMetrics or Prometheus's own format, as the ``Accept`` header asks."""
         self.sample()  # first: the histograms are read before `collect` is called
-        encoder, content_type = choose_encoder(accept)
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # of its parser, for a version that is no number
+            encoder, content_type = choose_encoder("")
         return content_type, encoder(self._registry)
 
     def describe(self) -> Iterable[Metric]:

@@ -67,7 +67,7 @@ def make_application(views: ViewRegistry) -> ASGIApp:
         Route("/api/connectors", api.connectors),
         Route("/api/token", api.token, methods=["POST"]),
         *connector_routes,
-        Mount("/c/{number:int}", routes=connector_routes),
+        Mount("/c/{number}", routes=connector_routes),
         *fleet_routes(views),
     ]
     is_open = frozenset({*files_by_path, *OPEN_PATHS, "/healthz", "/api/token"}).__contains__
@@ -148,7 +148,9 @@ class _Api:
 
     def _view(self, request: Request) -> ConnectorView:
         """Return the connector that a request is about. Raises ``HTTPException``."""
-        view = self._views.find(request.path_params.get("number"))
+        text = request.path_params.get("number")
+        number = None if text is None else parse_number(text, _MAX_ID)
+        view = None if number is None and text is not None else self._views.find(number)
         if view is None:
             raise HTTPException(404, "There is no such connector; /api/connectors lists all connectors.\n")
         return view

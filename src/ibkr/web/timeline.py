@@ -42,7 +42,8 @@ def build_timeline(
     """
     since = until - span
     periods = list(_periods(changes, since, until))
-    first = next((begin for state, begin, _ in periods if state != NOT_WATCHED), since)
+    # The earliest, not the first: when the clock is set back, what follows is earlier.
+    first = min((begin for state, begin, _ in periods if state != NOT_WATCHED), default=since)
     first = min(first, until - timedelta(seconds=1))  # so that a slot has a length
     slot = (until - first) / _SLOTS
     slots = [str(NOT_WATCHED)] * _SLOTS
@@ -54,7 +55,7 @@ def build_timeline(
         if state == ConnectionState.READY:
             ready += end - begin
         for number in (
-            range(int((begin - first) / slot), min(_SLOTS, -int((first - end) // slot))) if end > first else ()
+            range(max(0, int((begin - first) / slot)), min(_SLOTS, -int((first - end) // slot))) if end > first else ()
         ):
             if not is_set[number] or _SEVERITY[state] > _SEVERITY[slots[number]]:
                 slots[number], is_set[number] = str(state), True
