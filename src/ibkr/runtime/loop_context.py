@@ -59,7 +59,7 @@ class LoopContext:
             on_closed: Called in the thread when its loop will never run again.
 
         Raises:
-            RuntimeError: The connector lives in another loop.
+            RuntimeError: The connector lives in another loop, or in this thread, which is ending.
         """
 
         from ibkr.runtime.loop_thread import LoopThread  # most programs have a loop
@@ -69,6 +69,9 @@ class LoopContext:
             self._ending_thread = thread
             self._clear()
 
+        here = self.thread
+        if here is not None and here.in_this_thread and not here.is_open:  # it cannot wait for its own end
+            raise RuntimeError("this thread of the connector is ending: call start_in_thread() in another thread")
         with self._lock:
             if self.thread is not None and self.thread.is_open:
                 return False
