@@ -148,7 +148,7 @@ def test_after_a_fork_the_child_knows_that_it_has_no_connection(
     process = start("forking.py", way)
     said = dict(process.stdout.readline().strip().split(": ", 1) for _ in range(3))
     assert said["parent"] == "READY, outages: 0"
-    assert said["child's own"] == "READY"
+    assert said["child's own"] == "READY, in the parent's loop: False"
     assert said["child"].startswith("FAILED: ")
     assert f"forked from {process.pid}" in said["child"]
     assert said["child"].endswith("connected: False")

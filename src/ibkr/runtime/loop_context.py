@@ -101,6 +101,8 @@ class LoopContext:
         self._lock = threading.Lock()
         self._ending_thread = None
         self._clear()
+        if self.in_loop_thread and script_loop() is self._parent_loop:  # before Python 3.12, which forgets it itself
+            asyncio.set_event_loop(asyncio.new_event_loop())
 
     def _clear(self) -> None:
         self.thread = self.loop = None
