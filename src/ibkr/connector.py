@@ -98,7 +98,7 @@ class IBConnector(ConnectorCallbacks):
         fleet: Fleet | None = None,
     ) -> None:
         # Over 40 lines because of its many parameters and the parts that it connects.
-        super().__init__()
+        super().__init__(lambda: self._machine.status)
         client_id = _fixed_client_id(client_id, fleet)
         login = (host, port, client_id, timeout, account, readonly, backend, show_accounts)
         self._settings = ConnectionSettings(*login, os.fspath(journal), journal_sync, os.fspath(record))

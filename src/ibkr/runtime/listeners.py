@@ -79,12 +79,12 @@ class StateChangeFilter:
     """Passes on a status when its ``state`` or ``may_trade`` differs from the last one passed on.
 
     A restart gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is passed on only if it
-    lasts.
+    lasts. ``known`` is the status when the program began to listen.
     """
 
-    def __init__(self, notify: Callable[[Status], None]) -> None:
+    def __init__(self, notify: Callable[[Status], None], known: Status | None = None) -> None:
         self._notify = notify
-        self._last_reported: tuple[ConnectionState, bool] = ConnectionState.DISCONNECTED, False
+        self._last_reported = (ConnectionState.DISCONNECTED, False) if known is None else (known.state, known.may_trade)
         self._pending: Status | None = None
         self._timer: asyncio.TimerHandle | None = None
 
