@@ -7,6 +7,7 @@ runs in this thread. The loop belongs to this thread and is idle, as in a plain 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise ``ValueError`` for NaN: a timer that is never due confuses the order of all timers of its loop."""
+    if seconds is not None and math.isnan(seconds):
+        raise ValueError(f"the time must be a number of seconds, not {seconds}")
 
 
 class LoopContext:
@@ -153,6 +160,7 @@ class LoopContext:
 
         Raises ``RuntimeError`` if that would block the loop itself.
         """
+        check_seconds(timeout)
         if self.in_other_thread:
             return self._run_in_other_thread(work, timeout)
         running = running_loop()
