@@ -49,12 +49,21 @@ class Listeners(Generic[T]):
         return len(self._callbacks)
 
     def notify(self, value: T) -> None:
-        """Call all callbacks."""
+        """Call all callbacks.
+
+        ``sys.exit()`` and ``KeyboardInterrupt`` in a callback end the loop in a callback of its own. Raised here, they
+        would leave our work half done, such as the end of a socket that everything else waits for.
+        """
         for callback in tuple(self._callbacks):
             try:
                 callback(value)
             except (Exception, asyncio.CancelledError):
                 logger.exception("The %s callback %r failed; the others continue", self._topic, callback)
+            except (SystemExit, KeyboardInterrupt) as error:
+                loop = running_loop()
+                if loop is None:
+                    raise
+                loop.call_soon(_raise, error)
 
     async def first(self, condition: Callable[[T], bool]) -> T:
         """Wait for the next value for which ``condition`` is true."""
@@ -73,6 +82,10 @@ class Listeners(Generic[T]):
     def _remove(self, callback: Callable[[T], object]) -> None:
         with suppress(ValueError):  # removed already, perhaps by another thread
             self._callbacks.remove(callback)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 class StateChangeFilter:
