@@ -22,6 +22,7 @@ from ibkr.core.errors import ConfigError, NotReady
 from ibkr.core.events import GatewayStatusChanged, Now
 from ibkr.core.frozen_record import replace
 from ibkr.core.gap_report import GapReport
+from ibkr.core.gateway_status import GatewayStatus
 from ibkr.core.machine import Machine
 from ibkr.core.machine_state import Identity
 from ibkr.core.order_records import Position
@@ -33,7 +34,7 @@ from ibkr.observe.connection_log import StatusLog, log_stall
 from ibkr.observe.log_filter import LIBRARY_LOGGERS, OUR_LOGGERS, AccountMask, mask_loggers
 from ibkr.runtime import process_exit
 from ibkr.runtime.connector_callbacks import ConnectorCallbacks
-from ibkr.runtime.loop_context import LoopContext
+from ibkr.runtime.loop_context import LoopContext, check_seconds
 from ibkr.runtime.rate_limiter import RateLimiter
 from ibkr.runtime.script_loop import running_loop
 from ibkr.runtime.supervision import Supervision
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from ibkr.config import Config
     from ibkr.core.fleet_settings import Fleet
-    from ibkr.core.gateway_status import GatewayStatus
     from ibkr.runtime.fleet_link import FleetLink
     from ibkr.web.page_thread import ServedPage
 
@@ -98,11 +98,13 @@ class IBConnector(ConnectorCallbacks):
         fleet: Fleet | None = None,
     ) -> None:
         # Over 40 lines because of its many parameters and the parts that it connects.
-        super().__init__()
+        super().__init__(lambda: self._machine.status)
         client_id = _fixed_client_id(client_id, fleet)
         login = (host, port, client_id, timeout, account, readonly, backend, show_accounts)
         self._settings = ConnectionSettings(*login, os.fspath(journal), journal_sync, os.fspath(record))
-        self._policy = policy or Policy()
+        self._policy = Policy() if policy is None else policy
+        if not isinstance(self._policy, Policy):
+            raise ConfigError("policy", policy, "must be a Policy, such as Policy(probe_after=10), or None")
         self._ib: IB = new_ib(backend) if ib is None else ib
         identity = Identity(host, port, client_id, timeout, readonly, account)
         limiter = RateLimiter(self._policy.send_rate, self._policy.send_burst, self._policy.send_limit)
@@ -369,8 +371,9 @@ class IBConnector(ConnectorCallbacks):
 
     def sleep(self, seconds: float) -> bool:
         """Wait while supervision continues. Returns True, for ``while connector.sleep(1):``."""
+        check_seconds(seconds)
         if self._context.in_other_thread:
-            time.sleep(seconds)  # the connection runs in another thread
+            time.sleep(max(0, seconds))  # the connection runs in another thread
             return True
         return self._context.run("sleep()", "'await asyncio.sleep(seconds)'", lambda: asyncio.sleep(seconds, True))
 
@@ -441,6 +444,8 @@ class IBConnector(ConnectorCallbacks):
 
     def tell_gateway(self, gateway: GatewayStatus | None) -> None:
         """Set ``status.gateway``, the state of the gateway's process. ``ibkr.gateway`` calls this. Thread-safe."""
+        if not isinstance(gateway, GatewayStatus | None):
+            raise TypeError(f"tell_gateway() takes a GatewayStatus or None, not {gateway!r}")
         self._context.run_in_loop(lambda: self._driver.post(GatewayStatusChanged(gateway)))
 
     def serve(

@@ -46,6 +46,21 @@ async def test_an_unsubscribed_callback_is_not_called(gateway: Gateway, make: Ma
     assert (len(changes), changes[-1].state) == (seen, READY)
 
 
+async def test_a_callback_that_comes_later_hears_of_changes_only(
+    gateway: Gateway, make: Make, state_of: StateOf, back: Back
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    changes: list[ConnectionState] = []
+    connector.on_state_change(lambda status: changes.append(status.state))
+    await gateway.fault("break_farm")
+    await state_of(connector, lambda status: "usfarm" in status.reason)
+    assert changes == []
+    await gateway.fault("reset")
+    await back(connector)
+    assert changes[0] is RECONNECTING
+
+
 def status(state: ConnectionState, *, may_trade: bool = False, reason: str = "") -> Status:
     from datetime import UTC, datetime
 

@@ -34,6 +34,13 @@ def test_session_lost_the_next_attempt_starts_at_once(ready):
     assert ready.states == ["RECONNECTING", "SYNCING", "READY"]
 
 
+def test_a_wait_longer_than_dates_reach_is_a_wait(new_rig):
+    rig = new_rig(refused_every=1e300)
+    rig.connect(attempts=None)
+    rig.refuse()
+    assert (rig.state, set(rig.running)) == (S.CONNECTING, {Timer.RETRY})
+
+
 def test_port_refuses_every_quarter_second(ready):
     ready.end()
     assert starts(ready, ready.refuse, 5) == [0.25] * 5

@@ -11,7 +11,7 @@ import pytest
 
 from ibkr.core.errors import Failure
 from ibkr.core.errors import FailureKind as K
-from ibkr.core.events import ConnectRequested, LostStream, SubscriptionsChanged
+from ibkr.core.events import ConnectRequested, LostStream, SubscriptionsChanged, TransportClosed
 from ibkr.core.machine_state import Identity, MachineState
 from ibkr.core.machine_state import Phase as P
 from ibkr.core.policy import Policy
@@ -274,3 +274,20 @@ def test_no_control_character_of_the_gateway_s_gets_into_the_status(ready):
         told = (str(status), status.may_trade_reason, status.last_error, *status.farms, str(status.failure))
         assert all(text.isprintable() for text in told), told
     assert len({status.reason for status in seen}) == 4
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason"),
+    [
+        ("first attempt", "the gateway closed the connection"),
+        ("later", "session lost: reset; the gateway closed the connection"),
+    ],
+)
+def test_the_end_of_an_attempt_is_no_lost_session(rig, phase, reason):
+    rig.connect(attempts=None)
+    if phase == "later":
+        rig.come_up()
+        rig.end("reset")
+    rig.event(TransportClosed(rig.attempt, "the gateway closed the connection"))
+    rig.end()
+    assert rig.status.reason == reason

@@ -162,6 +162,19 @@ def test_a_call_given_up_before_its_turn_is_not_made(make: Make) -> None:
     assert not made
 
 
+def test_a_call_that_awaits_something_cancelled_says_so(make: Make) -> None:
+    connector = make().start_in_thread()
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    with pytest.raises(ConnectionError, match="cancelled: what it awaited was cancelled"):
+        connector.call(lambda ib: cancelled())
+    assert connector.may_trade
+
+
 def test_a_call_s_own_timeout_error_is_its_own(make: Make) -> None:
     async def late(ib: Any) -> None:
         raise TimeoutError("mine")

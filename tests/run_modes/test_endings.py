@@ -82,6 +82,50 @@ def test_it_ends_at_once_and_the_gateway_sees_a_clean_close(
     assert left, "closed properly, not reset"
 
 
+EXITS_IN_A_CALLBACK = """
+import asyncio
+import sys
+
+from ibkr import ConnectionState, IBConnector
+
+connector = IBConnector("127.0.0.1", int(sys.argv[1]), 7)
+connector.on_state_change(lambda status: sys.exit(5) if status.state is ConnectionState.RECONNECTING else None)
+
+
+async def main():
+    async with connector:
+        print("connected", flush=True)
+        await asyncio.sleep(60)
+
+
+if sys.argv[2] == "async":
+    asyncio.run(main())
+else:
+    connector.connect()
+    print("connected", flush=True)
+    connector.run()
+"""
+
+
+@pytest.mark.parametrize("way", ["script", "async"])
+def test_an_exit_in_a_callback_when_the_session_is_lost_is_at_once(
+    gateway: ThreadedGateway, stopwatch: Stopwatch, way: str
+) -> None:
+    command = [sys.executable, "-c", EXITS_IN_A_CALLBACK, str(gateway.port), way]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "connected\n"
+            elapsed = stopwatch()
+            gateway.fault("reset")
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 5, errors
+    assert elapsed() < 1 + SLACK
+    assert "nternal error" not in errors
+
+
 @pytest.mark.parametrize("way", ["script", "thread"])
 def test_orders_that_wait_for_their_turn_at_the_end_are_sent(gateway: ThreadedGateway, start: Start, way: str) -> None:
     process = start("ending.py", way, "orders")
@@ -148,7 +192,7 @@ def test_after_a_fork_the_child_knows_that_it_has_no_connection(
     process = start("forking.py", way)
     said = dict(process.stdout.readline().strip().split(": ", 1) for _ in range(3))
     assert said["parent"] == "READY, outages: 0"
-    assert said["child's own"] == "READY"
+    assert said["child's own"] == "READY, in the parent's loop: False"
     assert said["child"].startswith("FAILED: ")
     assert f"forked from {process.pid}" in said["child"]
     assert said["child"].endswith("connected: False")

@@ -146,6 +146,22 @@ def test_stop_from_its_own_thread_and_then_start_again(make: Make, gateway: Thre
     assert gateway.seen.connects == 2
 
 
+def test_a_thread_that_ends_cannot_be_replaced_from_inside(make: Make, gateway: ThreadedGateway) -> None:
+    connector = make().start_in_thread()
+
+    async def restart() -> None:
+        await connector.disconnect_async()
+        connector.stop()
+        with pytest.raises(RuntimeError, match=r"is ending: call start_in_thread\(\) in another thread"):
+            connector.start_in_thread(background=True)
+
+    connector.call(lambda ib: restart(), 5)
+    connector.stop()
+    assert not threads()
+    assert connector.start_in_thread().is_connected()
+    assert gateway.seen.connects == 2
+
+
 def test_stop_from_a_status_callback(make: Make, gateway: ThreadedGateway) -> None:
     connector = make()
 

@@ -234,7 +234,8 @@ def _session_state(s: MachineState) -> SessionState:
 
 
 def _disconnected_reason(s: MachineState) -> str:
-    lost_because = s.session.transport_closed or s.lost_because
+    # The end of an attempt is no lost session: it is the failure below.
+    lost_because = (s.phase in IN_SESSION and s.session.transport_closed) or s.lost_because
     parts = [f"session lost: {lost_because}"] if lost_because else []
     failure = _last_failure(s)
     if failure:

@@ -30,6 +30,10 @@ END_WITHIN = 30.0
 """Seconds within which a socket must report that it is closed. It usually takes one turn of the loop."""
 
 
+_LONGEST_WAIT = 1e9
+"""Seconds, about 30 years: a date has to hold the end of every wait."""
+
+
 class SocketCloseLost(Exception):
     """The close of a socket was not reported: a defect in our own code."""
 
@@ -96,6 +100,7 @@ class Step:
     def wait(self, seconds: float) -> None:
         """Make the next attempt after a pause."""
         s = self.state
+        seconds = min(seconds, _LONGEST_WAIT)
         s.phase = Phase.WAITING
         s.next_retry_at = self.now.wall + timedelta(seconds=seconds)
         self.do(StartTimer(Timer.RETRY, seconds))

@@ -20,7 +20,8 @@ class ConnectorCallbacks:
     still called. Each method returns a function that unsubscribes, and raises ``TypeError`` for a coroutine function.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_status: Callable[[], Status]) -> None:
+        self._last_status = last_status
         self._listeners = Listeners[Status]("status", "use 'async for status in connector.changes()', or ")
         self._state_listeners = Listeners[Status]("state_change")
         self._outage_listeners = Listeners[Outage]("outage")
@@ -43,7 +44,7 @@ class ConnectorCallbacks:
         """
         if not self._watches_states:
             self._watches_states = True
-            self._listeners.add(StateChangeFilter(self._state_listeners.notify))
+            self._listeners.add(StateChangeFilter(self._state_listeners.notify, self._last_status()))
         return self._state_listeners.add(callback)
 
     def on_outage(self, callback: Callable[[Outage], object]) -> Callable[[], None]:

@@ -133,6 +133,8 @@ def _set_result(done: asyncio.Future[asyncio.Task[T]], task: asyncio.Task[T]) ->
 def _result(task: asyncio.Task[T]) -> T:
     try:
         if task.cancelled():
+            if not task.cancelling():
+                raise ConnectionError("the call was cancelled: what it awaited was cancelled")
             raise ConnectionError("the call was cancelled because the connector's event loop is ending")
         return task.result()
     finally:

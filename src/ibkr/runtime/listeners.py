@@ -49,12 +49,21 @@ class Listeners(Generic[T]):
         return len(self._callbacks)
 
     def notify(self, value: T) -> None:
-        """Call all callbacks."""
+        """Call all callbacks.
+
+        ``sys.exit()`` and ``KeyboardInterrupt`` in a callback end the loop in a callback of its own. Raised here, they
+        would leave our work half done, such as the end of a socket that everything else waits for.
+        """
         for callback in tuple(self._callbacks):
             try:
                 callback(value)
             except (Exception, asyncio.CancelledError):
                 logger.exception("The %s callback %r failed; the others continue", self._topic, callback)
+            except (SystemExit, KeyboardInterrupt) as error:
+                loop = running_loop()
+                if loop is None:
+                    raise
+                loop.call_soon(_raise, error)
 
     async def first(self, condition: Callable[[T], bool]) -> T:
         """Wait for the next value for which ``condition`` is true."""
@@ -75,16 +84,20 @@ class Listeners(Generic[T]):
             self._callbacks.remove(callback)
 
 
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 class StateChangeFilter:
     """Passes on a status when its ``state`` or ``may_trade`` differs from the last one passed on.
 
     A restart gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is passed on only if it
-    lasts.
+    lasts. ``known`` is the status when the program began to listen.
     """
 
-    def __init__(self, notify: Callable[[Status], None]) -> None:
+    def __init__(self, notify: Callable[[Status], None], known: Status | None = None) -> None:
         self._notify = notify
-        self._last_reported: tuple[ConnectionState, bool] = ConnectionState.DISCONNECTED, False
+        self._last_reported = (ConnectionState.DISCONNECTED, False) if known is None else (known.state, known.may_trade)
         self._pending: Status | None = None
         self._timer: asyncio.TimerHandle | None = None
 

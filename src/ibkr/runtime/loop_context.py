@@ -7,6 +7,7 @@ runs in this thread. The loop belongs to this thread and is idle, as in a plain 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise ``ValueError`` for NaN: a timer that is never due confuses the order of all timers of its loop."""
+    if seconds is not None and math.isnan(seconds):
+        raise ValueError(f"the time must be a number of seconds, not {seconds}")
 
 
 class LoopContext:
@@ -59,7 +66,7 @@ class LoopContext:
             on_closed: Called in the thread when its loop will never run again.
 
         Raises:
-            RuntimeError: The connector lives in another loop.
+            RuntimeError: The connector lives in another loop, or in this thread, which is ending.
         """
 
         from ibkr.runtime.loop_thread import LoopThread  # most programs have a loop
@@ -69,6 +76,9 @@ class LoopContext:
             self._ending_thread = thread
             self._clear()
 
+        here = self.thread
+        if here is not None and here.in_this_thread and not here.is_open:  # it cannot wait for its own end
+            raise RuntimeError("this thread of the connector is ending: call start_in_thread() in another thread")
         with self._lock:
             if self.thread is not None and self.thread.is_open:
                 return False
@@ -98,6 +108,8 @@ class LoopContext:
         self._lock = threading.Lock()
         self._ending_thread = None
         self._clear()
+        if self.in_loop_thread and script_loop() is self._parent_loop:  # before Python 3.12, which forgets it itself
+            asyncio.set_event_loop(asyncio.new_event_loop())
 
     def _clear(self) -> None:
         self.thread = self.loop = None
@@ -148,6 +160,7 @@ class LoopContext:
 
         Raises ``RuntimeError`` if that would block the loop itself.
         """
+        check_seconds(timeout)
         if self.in_other_thread:
             return self._run_in_other_thread(work, timeout)
         running = running_loop()

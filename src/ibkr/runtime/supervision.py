@@ -30,7 +30,7 @@ from ibkr.core.subscription_info import SubscriptionStatus
 from ibkr.runtime.driver import Driver
 from ibkr.runtime.effect_runner import SessionProtocol
 from ibkr.runtime.listeners import Listeners
-from ibkr.runtime.loop_context import LoopContext
+from ibkr.runtime.loop_context import LoopContext, check_seconds
 from ibkr.runtime.process_exit import FLUSH_SECONDS, FinalFlush
 from ibkr.runtime.rate_limiter import RateLimiter
 from ibkr.runtime.script_loop import run_in_script, running_loop
@@ -235,6 +235,7 @@ class Supervision(Generic[S]):
 
         ``ask`` requests an answer and waits for it. While messages arrive, it may take longer.
         """
+        check_seconds(max_age)
         if not self.latest.is_connected:
             raise NotReady(f"there is no session: {self.status}", self.status)
         if self.driver.answer_age <= max_age:
@@ -258,6 +259,7 @@ class Supervision(Generic[S]):
 
     async def wait_ready(self, seconds: float | None) -> Status:
         """Wait until the status is ``READY``. See ``IBConnector.wait_ready_async``."""
+        check_seconds(seconds)
         try:
             async with asyncio.timeout(seconds):
                 await self._wait_until(_is_ready_or_over)

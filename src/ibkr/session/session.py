@@ -205,7 +205,14 @@ class Session:
         )
 
     def prepare(self) -> None:
-        """A connection is requested: open the journal. Raises ``JournalError`` if it belongs to someone else."""
+        """A connection is requested: open the journal.
+
+        Raises ``JournalError`` if the journal belongs to someone else, and ``RuntimeError`` if the ``IB`` object does.
+        """
+        if self._library.ib.hooks is not self:
+            raise RuntimeError(
+                "this connector's IB object now belongs to another IBConnector that was created with it: use that one"
+            )
         self._is_released = False
         if not self._in_fleet:  # in a fleet, it is opened when this program leads
             self.recorder.open()

@@ -289,6 +289,7 @@ class StartUp:
             OTHER_CLIENTS_ORDERS not in self._requests
             or self._read_only
             or OTHER_CLIENTS_ORDERS in (*self._answered, *self._pending)
+            or not self._client.isReady()  # the session has ended, and a handler that runs the loop delays its cleanup
         ):
             return
         if self._requests[OTHER_CLIENTS_ORDERS].key in self._wrapper.futures:

@@ -3,6 +3,7 @@
 The child prints what it knows and waits for the end of its input; the parent prints how it continues.
 """
 
+import asyncio
 import os
 import sys
 import warnings
@@ -26,12 +27,14 @@ if WAY == "thread":
 else:
     connector.connect()
 ticker = connector.call(lambda ib: ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598)))
+loop = connector.call(lambda ib: asyncio.get_running_loop())
 
 if os.fork() == 0:
     say(f"child: {connector.status.state}: {connector.status.reason}; connected: {connector.is_connected()}")
     connector.disconnect()
     with IBConnector("127.0.0.1", PORT, 8) as own:
-        say(f"child's own: {own.status.state}")
+        own_loop = own.call(lambda ib: asyncio.get_running_loop())
+        say(f"child's own: {own.status.state}, in the parent's loop: {own_loop is loop}")
     if sys.stdin.readline() == "again\n":
         say(f"child again: {connector.connect()}")
     sys.stdin.read()

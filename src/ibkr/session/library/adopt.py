@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ibkr.core.errors import ConfigError
 from ibkr.session.library.client import ClientOverrides
 from ibkr.session.library.connection import ConnectionOverrides
 from ibkr.session.library.contract import check_library
@@ -61,9 +62,12 @@ def adopt(ib: IB, hooks: Hooks) -> Library:
     The object stays the same, even if it is of a subclass of the user.
 
     Raises:
-        ConfigError: It is not an ``IB`` object, or the installed library differs in parts that we rely on.
+        ConfigError: It is not an ``IB`` object, or another connector keeps it connected, or the installed library
+            differs in parts that we rely on.
     """
     package = package_of(ib)
+    if isinstance(ib, IBOverrides) and ib.hooks.is_wanted:
+        raise ConfigError("ib", ib, "must not be in use: another IBConnector keeps it connected; disconnect that first")
     is_known = check_library(package)
     warn_of_two_eventkits()
     patch_policy_lookup()

@@ -75,7 +75,12 @@ class ConnectionOverrides(_Base):
             self.transport, _ = await loop.create_connection(lambda: self, sock=sock)
         else:
             # uvloop's transport takes only a socket's number, and a cancelled attempt closes it twice.
-            self.transport, _ = await loop.create_connection(lambda: self, host, port)
+            try:
+                self.transport, _ = await loop.create_connection(lambda: self, host, port)
+            except BaseException:
+                if self.transport is not None:  # uvloop has closed it, and will not report that
+                    self.connection_lost(None)
+                raise
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -198,9 +203,13 @@ class ConnectionOverrides(_Base):
                 self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     def shut_down(self) -> None:
-        """Have the system end the connection, without the socket's event loop."""
+        """Have the system end the connection, without the socket's event loop.
+
+        uvloop offers no way to do that, and has no socket any more once it has closed it. There, the connection ends
+        with its loop or with the process.
+        """
         if self.transport is not None:
-            with suppress(OSError):  # the gateway may have closed it long ago
+            with suppress(OSError, TypeError, AttributeError):  # OSError: the gateway may have closed it long ago
                 self._socket().shutdown(socket.SHUT_RDWR)
 
     def detach(self) -> None:
