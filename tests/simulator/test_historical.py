@@ -119,9 +119,13 @@ class TestRefusals:
             ({"duration": "soon"}, 321, "Format is 'integer{SPACE}unit (S|D|W|M|Y)'"),
             ({"duration": "0 D"}, 321, "duration"),
             ({"duration": "400 D"}, 321, "must be made in years"),
-            ({"end": "yesterday"}, 321, "Format is 'YYYYMMDD{SPACE}hh:mm:ss"),
-            ({"end": "20240628 16:00:00 Mars/Base"}, 321, "is invalid"),
-            ({"end": "20241399 16:00:00"}, 321, "is invalid"),
+            (
+                {"end": "yesterday"},
+                10314,
+                "End Date/Time: The date, time, or time-zone entered is invalid. The correct",
+            ),
+            ({"end": "20240628 16:00:00 Mars/Base"}, 10314, "is invalid"),
+            ({"end": "20241399 16:00:00"}, 10314, "is invalid"),
             ({"what": "SMELL"}, 321, "What to show field"),
             ({"what": "ADJUSTED_LAST", "end": "20240628 16:00:00"}, 321, "adjusted last"),
             ({"what": "SCHEDULE", "size": "1 hour"}, 321, "1 day"),
@@ -217,7 +221,8 @@ class TestOthers:
             (("20240628 12:00:00", "20240628 12:00:00", 5, "TRADES"), 321),
             (("", "20240628 12:00:00", 1001, "TRADES"), 321),
             (("", "20240628 12:00:00", 5, "SMELL"), 321),
-            (("", "noon", 5, "TRADES"), 321),
+            (("", "noon", 5, "TRADES"), 10314),
+            (("noon", "", 5, "TRADES"), 10314),
         ],
     )
     async def test_ticks_that_are_refused(self, session, changes: tuple[object, ...], code: int) -> None:

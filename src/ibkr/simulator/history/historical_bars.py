@@ -107,13 +107,13 @@ def request(client: ClientSession, fields: FieldReader) -> None:
         return
     style = DateFormat(format_date, client.server_version, trading_sessions.zone_of(item))
     try:
-        until = parse_time(end, style.zone)
+        until = parse_time(end, style.zone, "End Date/Time")
         query = HistoryQuery(
             req_id, item, until, parse_bar_size(size), parse_duration(duration), regular, what, style, is_kept
         )
         _check(query)
     except InvalidQuery as error:
-        refuse(client, req_id, 321, str(error))
+        refuse(client, req_id, error.code, str(error))
         return
     if refusal := _refusal(query):
         client.send_error(req_id, *refusal)

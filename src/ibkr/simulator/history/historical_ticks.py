@@ -61,9 +61,10 @@ def ticks(client: ClientSession, fields: FieldReader) -> None:
     if item is None:
         return
     try:
-        start, end = (parse_time(text, trading_sessions.zone_of(item)) for text in (start_text, end_text))
+        zone = trading_sessions.zone_of(item)
+        start, end = parse_time(start_text, zone, "Start Date/Time"), parse_time(end_text, zone, "End Date/Time")
     except InvalidQuery as error:
-        refuse(client, req_id, 321, str(error))
+        refuse(client, req_id, error.code, str(error))
         return
     if (start is None) == (end is None):
         refuse(client, req_id, 321, "Either start or end date/time must be given, and not both")
