@@ -241,3 +241,18 @@ async def test_thousands_of_mutated_orders_do_no_harm(connect, plain_order) -> N
         assert failures == []
         assert gateway.client_ids == [5]
         assert {order.status for order in gateway.orders} >= {"Filled", "Cancelled", "Submitted"}
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+async def test_orders_of_a_test_have_finite_numbers(gateway: Gateway, wrong: float) -> None:
+    order = gateway.place_order("AAPL", "BUY", 10, limit_price=100.0)
+    with pytest.raises(ValueError, match="price: a finite number is needed"):
+        gateway.fill("AAPL", 1, wrong)
+    with pytest.raises(ValueError, match="limit_price: a finite number is needed"):
+        gateway.place_order("AAPL", "BUY", 10, limit_price=wrong)
+    with pytest.raises(ValueError, match="stop_price: a finite number is needed"):
+        gateway.place_order("AAPL", "BUY", 10, stop_price=wrong)
+    with pytest.raises(ValueError, match="quantity: a finite number is needed"):
+        gateway.place_order("AAPL", "BUY", wrong)
+    assert gateway.orders == [order]
+    assert gateway.executions == []
