@@ -18,6 +18,7 @@ from ibkr.simulator.history.history_parameters import (
 )
 from ibkr.simulator.market import trading_sessions
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
+from ibkr.simulator.market.date_text import NO_ZONE, has_no_zone
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.quotes import Quote
 from ibkr.simulator.requests.field_reader import FieldReader, MalformedField
@@ -120,6 +121,8 @@ def request(client: ClientSession, fields: FieldReader) -> None:
     elif not client.state.historical_pacing.is_within(query, client.state.loop.time()):
         send_no_data(client, req_id, "Historical data request pacing violation")
     elif is_history_available(client, req_id, item):
+        if has_no_zone(end):
+            client.send_error(req_id, *NO_ZONE)
         _answer(client, query)
 
 

@@ -12,6 +12,13 @@ _FORMATS = (
     "specified, local time-zone is assumed(deprecated).  You can also provide yyyymmddd-hh:mm:ss time is in UTC. Note "
     "that there is a dash between the date and time in UTC notation."
 )
+NO_ZONE = (
+    2174,
+    "Warning: You submitted request with date-time attributes without explicit time zone. Please switch to use "
+    "yyyymmdd-hh:mm:ss in UTC or use instrument time zone, like US/Eastern. Implied time zone functionality will be "
+    "removed in the next API release",
+)
+"""The warning about a time without a time zone. The answer follows."""
 
 
 def parse_date(text: str, zone: ZoneInfo) -> float:
@@ -29,6 +36,12 @@ def parse_date(text: str, zone: ZoneInfo) -> float:
         return found.replace(tzinfo=zone).timestamp()
     except (ZoneInfoNotFoundError, OverflowError) as error:
         raise ValueError(text) from error
+
+
+def has_no_zone(text: str) -> bool:
+    """Return whether this valid text has a time without a time zone."""
+    match = _DATE.fullmatch(text)
+    return match is not None and bool(match[3]) and match[2] != "-" and not match[4] and not text.endswith("Z")
 
 
 def invalid_date(field: str) -> str:
