@@ -76,6 +76,8 @@ def ib_recording(request: pytest.FixtureRequest) -> Iterator[Callable[..., Recor
 
         def play(file: str | Path, *, speed: float = 1.0) -> RecordedGateway:
             path = folder / file if (folder / file).exists() else Path(file)
+            if not path.exists():
+                raise FileNotFoundError(f"no recording {str(file)!r}, neither in {folder} nor in {Path.cwd()}")
             return stack.enter_context(RecordedGateway(path, speed=speed))
 
         yield play

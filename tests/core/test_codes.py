@@ -98,6 +98,13 @@ def test_every_code_has_a_meaning_and_stands_once():
     assert {row.scope for row in rows.values()} == set(Scope)
 
 
+def test_codes_about_dates_of_requests_for_history():
+    """As in logs of ib_insync, backtrader and ibapi: 2174 for a time without a zone, 10314 for no date."""
+    for code, severity in ((2174, Severity.WARNING), (10314, Severity.ERROR)):
+        row = catalogue()[code]
+        assert (row.scope, row.severity, row.category) == (Scope.REQUEST, severity, Category.HISTORY)
+
+
 ROW = '[354]\nmeaning = "Not subscribed."\ncategory = "orders"\nscope = "request"\n'
 
 

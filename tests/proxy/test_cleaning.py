@@ -194,6 +194,27 @@ def test_a_message_that_does_not_fit_its_layout_keeps_numbers_only() -> None:
     assert cleaned.body == text(61, 3, "text-1", 265598, "text-2", "text-3")
 
 
+@pytest.mark.parametrize(("flag", "expected"), [("Jane", "text-1"), ("true", "true"), ("", "")])
+def test_a_name_in_the_place_of_a_flag(flag: str, expected: str) -> None:
+    cleaned = Cleaner().clean(text(76, 1, 7, "", "", flag), 178, is_request=True)
+    assert cleaned.body == text(76, 1, 7, "", "", expected)
+    assert (cleaned.fields is None) == (flag == "Jane")
+
+
+def test_options_in_protobuf_have_names_that_are_cleaned() -> None:
+    values = {**_Filled("placeOrder").values(order_request_layouts.PLACE_ORDER.fields), "order_misc_options": ""}
+    request = order_request_layouts.PLACE_ORDER.encode(226, **values)
+    order = protobuf_schema.parse("PlaceOrderRequest", request[4:])
+    order.order.orderMiscOptions["Jane"] = "Doe"
+    order.order.algoParams["jane@example.net"] = "1"
+    cleaned = Cleaner().clean(request[:4] + order.SerializeToString(), 226, is_request=True)
+    assert cleaned.body is not None
+    assert b"text-" in cleaned.body
+    assert b"mail-1@example.com" in cleaned.body
+    assert b"Jane" not in cleaned.body
+    assert b"jane@" not in cleaned.body
+
+
 def test_fields_behind_those_that_are_known() -> None:
     body = text(9, 1, 7, "", "", "Jane Doe", "12.5")
     cleaned = Cleaner().clean(body, 178, is_request=False)
@@ -231,6 +252,8 @@ def test_protobuf_that_is_none() -> None:
         ("Currency", "USD", "USD"),
         ("Owner", "Jane Doe", "text-1"),
         ("AccountOrGroup", "Family", "DU0000001"),
+        ("AccountOrGroup", "ABC", "DU0000001"),
+        ("AccountCode", "7654321", "DU0000001"),
     ],
 )
 def test_account_values(key: str, value: str, expected: str) -> None:

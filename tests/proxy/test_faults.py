@@ -239,6 +239,31 @@ async def test_on_a_live_account_every_fault_is_refused(plain, new_proxy, connec
     assert await client.read(len(TIME)) == TIME
 
 
+async def test_an_empty_list_of_accounts_does_not_end_the_protection(plain, new_proxy, connect):
+    proxy = await new_proxy(plain.port)
+    client = await connect(proxy.port)
+    peer = await plain.next()
+    await client.write(HELLO)
+    sent = VERSION + LIVE + frame(encode_fields(15, 1, ""))
+    await peer.write(sent)
+    await client.read(len(sent))
+    with pytest.raises(FaultError, match="the account is live"):
+        proxy.faults.reset()
+
+
+@pytest.mark.parametrize("body", [encode_fields(15, 1, "DU1,U7654321", ""), encode_fields(15)])
+async def test_a_live_account_in_a_message_of_another_form(plain, new_proxy, connect, body):
+    proxy = await new_proxy(plain.port)
+    client = await connect(proxy.port)
+    peer = await plain.next()
+    await client.write(HELLO)
+    sent = VERSION + frame(body)
+    await peer.write(sent)
+    await client.read(len(sent))
+    with pytest.raises(FaultError, match="the account is live"):
+        proxy.faults.reset()
+
+
 async def test_a_live_account_ends_faults_that_hold(plain, new_proxy, connect, caplog):
     proxy = await new_proxy(plain.port)
     proxy.faults.drop_message("currentTime")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 
 import pytest
 from ib_async import IB, Stock
@@ -59,3 +60,11 @@ def test_it_is_looked_for_beside_the_test_and_in_the_current_directory(file, ib_
         ib_recording("test_fixture.py")
     with pytest.raises(FileNotFoundError):
         ib_recording("nowhere")
+
+
+def test_a_file_that_is_nowhere(ib_recording, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        ib_recording("nowhere.ibkr.jsonl")
+    for place in ("nowhere.ibkr.jsonl", str(Path(__file__).parent), str(tmp_path)):
+        assert place in str(caught.value)

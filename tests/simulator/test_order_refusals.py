@@ -4,7 +4,19 @@ import asyncio
 import random
 
 import pytest
-from ib_async import IB, LimitOrder, MarketOrder, Order, Stock, StopOrder
+from ib_async import (
+    IB,
+    ContFuture,
+    Contract,
+    Forex,
+    Index,
+    LimitOrder,
+    MarketOrder,
+    Option,
+    Order,
+    Stock,
+    StopOrder,
+)
 
 from ibkr.simulator import Gateway
 
@@ -21,6 +33,8 @@ class TestRefusals:
             (321, MarketOrder("BUY", 100, account="DU999")),
             (321, StopOrder("BUY", 100, 0.0)),
             (321, Order(action="BUY", totalQuantity=1, orderType="FEELINGS")),  # as recorded by ibkr-go
+            (391, LimitOrder("BUY", 100, 100.0, tif="GTD")),  # as reported for ib_insync
+            (391, LimitOrder("BUY", 100, 100.0, tif="GTD", goodTillDate="20240230 10:00:00 US/Eastern")),
             (434, MarketOrder("BUY", 0)),
             (10006, LimitOrder("BUY", 100, 100.0, parentId=4711)),
             (10052, LimitOrder("BUY", 100, 100.0, tif="XYZ")),
@@ -35,6 +49,35 @@ class TestRefusals:
         await connected.reqOpenOrdersAsync()
         assert [(req_id, found) for req_id, found, _ in errors] == [(order.orderId, code)]
         assert gateway.executions == []
+
+    @pytest.mark.parametrize(
+        ("contract", "order_type"),
+        [
+            (Index("SPX", "CBOE", "USD"), "MKT"),
+            (Index("SPX", "CBOE", "USD"), "LMT"),
+            (Contract(secType="NEWS", symbol="BRFG:BRFG_ALL", exchange="BRFG"), "MKT"),
+            (ContFuture("ES", "CME"), "MKT"),
+            (Forex("EURUSD"), "MOC"),
+            (Option("AAPL", "", 230.0, "C", "SMART"), "MOC"),  # as reported for Lean
+            (Option("AAPL", "", 230.0, "C", "SMART"), "LOC"),
+        ],
+    )
+    async def test_what_cannot_be_traded_so(
+        self, gateway: Gateway, connected: IB, contract: Contract, order_type: str
+    ) -> None:
+        details, *_ = await connected.reqContractDetailsAsync(contract)
+        assert details.contract is not None
+        errors = refusals(connected)
+        order = Order(action="BUY", totalQuantity=1, orderType=order_type, lmtPrice=1.0)
+        connected.placeOrder(details.contract, order)
+        await connected.reqOpenOrdersAsync()
+        assert [error[1:] for error in errors] == [(387, "Unsupported order type for this exchange and security type.")]
+        assert gateway.executions == []
+
+    async def test_an_order_good_till_a_date(self, connected: IB) -> None:
+        for date in ("20271231 15:00:00 US/Eastern", "20271231-15:00:00", "20271231"):
+            trade = connected.placeOrder(APPLE, LimitOrder("BUY", 1, 100.0, tif="GTD", goodTillDate=date))
+            await reach(trade, "Submitted")
 
     async def test_too_much_for_the_account_is_inactive(self, connected: IB) -> None:
         errors = refusals(connected)
@@ -198,3 +241,18 @@ async def test_thousands_of_mutated_orders_do_no_harm(connect, plain_order) -> N
         assert failures == []
         assert gateway.client_ids == [5]
         assert {order.status for order in gateway.orders} >= {"Filled", "Cancelled", "Submitted"}
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+async def test_orders_of_a_test_have_finite_numbers(gateway: Gateway, wrong: float) -> None:
+    order = gateway.place_order("AAPL", "BUY", 10, limit_price=100.0)
+    with pytest.raises(ValueError, match="price: a finite number is needed"):
+        gateway.fill("AAPL", 1, wrong)
+    with pytest.raises(ValueError, match="limit_price: a finite number is needed"):
+        gateway.place_order("AAPL", "BUY", 10, limit_price=wrong)
+    with pytest.raises(ValueError, match="stop_price: a finite number is needed"):
+        gateway.place_order("AAPL", "BUY", 10, stop_price=wrong)
+    with pytest.raises(ValueError, match="quantity: a finite number is needed"):
+        gateway.place_order("AAPL", "BUY", wrong)
+    assert gateway.orders == [order]
+    assert gateway.executions == []

@@ -148,6 +148,10 @@ class TestTimes:
         with pytest.raises(ValueError, match="speed: more than 0 is needed, not 0"):
             gateway.play(scenario("at = 1"), speed=0)
 
+    async def test_a_name_is_no_scenario(self, gateway: Gateway) -> None:
+        with pytest.raises(TypeError, match=r"write load_scenario\('nightly-reset'\)"):
+            gateway.play("nightly-reset")  # type: ignore[arg-type]
+
     async def test_another_takes_its_place(self, gateway: Gateway, scenario) -> None:
         gateway.play(scenario("every = 0.001"))
         gateway.play(scenario("at = 1000", "at = 0.03"))

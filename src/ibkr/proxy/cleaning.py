@@ -43,6 +43,9 @@ _ACCOUNT_KEYS = ("AccountCode", "AccountOrGroup")
 _IMPERSONAL = frozenset({"All", "None", "Default", "N/A"})
 """Names and references that say nothing about a person, and stay."""
 
+_FLAGS = frozenset({"", "true", "false"})
+"""Texts of flags that are not numbers."""
+
 _SHORTEST_SECRET, _LONG_SECRET = 3, 6
 """Characters. Shorter references are not searched in sentences. Long ones are found inside words, too."""
 
@@ -142,6 +145,8 @@ class Cleaner:
 
         def take(field: Field) -> object:
             raw = next(source)
+            if field.kind == "bool" and raw not in _FLAGS and not _NUMBER.fullmatch(raw):
+                raise ValueError(f"{field.name} is no flag")
             out.append(raw if field.kind not in ("text", "name") or not raw else replace(field.name, raw))
             return field_value(field, out[-1])
 
@@ -181,8 +186,9 @@ class Cleaner:
                 else None
             )
             if field.is_map:
-                for key in list(value):
-                    value[key] = replace(descriptor.name, value[key])
+                pairs = {replace(descriptor.name, key): replace(descriptor.name, value[key]) for key in value}
+                value.clear()
+                value.update(pairs)
             elif field.type in protobuf_schema.schema():
                 for item in value if field.is_repeated else [value]:
                     self._clean_message(item, replace)
@@ -233,10 +239,10 @@ class Cleaner:
         return _EMAIL.sub(lambda match: self.placeholder(CleaningPolicy.MAIL, match[0]), raw) if "@" in raw else raw
 
     def _clean_account_value(self, key: str, raw: str) -> str:
-        if self.keeps_private or _IMPERSONAL_VALUE.fullmatch(raw):
-            return raw
         if key.startswith(_ACCOUNT_KEYS):
             return self._clean_value("", "account", raw)
+        if self.keeps_private or _IMPERSONAL_VALUE.fullmatch(raw):
+            return raw
         return self.clean_sentence(raw) if key.startswith(_IB_TEXT_KEYS) else self.placeholder(CleaningPolicy.TEXT, raw)
 
     def _replace_unknown(self, raw: str) -> str:

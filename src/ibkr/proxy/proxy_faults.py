@@ -82,9 +82,13 @@ class ProxyFaults:
             delivery.discard()
 
     def check_accounts(self, accounts: Iterable[str]) -> None:
-        """Check the accounts of a session: a live one ends all faults, unless `allows_live` is set."""
-        live = [account for account in accounts if account and not account.startswith("D")]
-        self.is_live = bool(live)
+        """Check the accounts of a session: a live one ends all faults, unless `allows_live` is set.
+
+        An empty list says nothing: the gateway has not logged in yet.
+        """
+        known = [account for account in accounts if account]
+        live = [account for account in known if not account.startswith("D")]
+        self.is_live = bool(live) if known else self.is_live
         if live and self.active.has_any and not self.allows_live:
             log.error("a live account: all faults are ended. Rehearse on a paper account, or allow it with --live")
             self._end_all()

@@ -275,8 +275,11 @@ class Gateway:
             speed: The speed of the scenario: 2 is twice as fast as its file says.
 
         Raises:
+            TypeError: This is no scenario, but its name or file.
             ValueError: The speed is not above 0.
         """
+        if not isinstance(scenario, Scenario):
+            raise TypeError(f"scenario: a Scenario is needed, not {scenario!r}; write load_scenario({scenario!r})")
         if not 0 < speed < math.inf:
             raise ValueError(f"speed: more than 0 is needed, not {speed}")
         self.end_scenario()

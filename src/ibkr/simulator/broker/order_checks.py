@@ -1,19 +1,24 @@
 """Which orders TWS refuses: error codes and texts."""
 
 from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 from ibkr.simulator.broker.fills import round_to_tick
 from ibkr.simulator.broker.order import EXERCISE, LAPSE, Order, Terms
 from ibkr.simulator.broker.order_types import (
     ALGOS,
+    GOOD_TILL_DATE,
     NEED_LIMIT,
     NEED_TRIGGER,
+    ON_CLOSE,
     ORDER_TYPES,
     TIMES_IN_FORCE,
     TO_BENCHMARK,
     UNSUPPORTED,
 )
 from ibkr.simulator.broker.portfolio import Portfolio
+from ibkr.simulator.market.contract_details import order_types_of
+from ibkr.simulator.market.date_text import invalid_date, parse_date
 from ibkr.simulator.market.instrument import Instrument
 
 MAX_ALIKE = 20
@@ -77,18 +82,41 @@ def refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
         return invalid("Total quantity is negative")
     if not terms.quantity.is_integer():
         return _FRACTION
+    return _kind_refusal(terms, instrument) or _price_refusal(terms, instrument)
+
+
+def _kind_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:
+    """Return the error for the order type, time in force, or algorithm, or `None`."""
     if terms.order_type in UNSUPPORTED:
         return _UNSUPPORTED
     if terms.order_type not in ORDER_TYPES:
         return invalid("Invalid order type was entered")
+    if not _is_supported(terms.order_type, instrument.sec_type):
+        return _UNSUPPORTED
     if terms.tif not in TIMES_IN_FORCE:
         return 10052, f"Invalid time in force: {terms.tif[:20]}"
+    if terms.tif == GOOD_TILL_DATE and not _is_date(str(terms.sent.get("good_till_date") or "")):
+        return 391, invalid_date("End Time")  # as reported for ib_insync
     if terms.order_type == TO_BENCHMARK and not terms.sent.get("reference_contract_id"):
         return invalid("Missing reference financial instrument")
     algo = str(terms.sent.get("algo_strategy") or "")
     if algo and algo not in ALGOS:
         return _NO_ALGO
-    return _price_refusal(terms, instrument)
+    return None
+
+
+def _is_supported(order_type: str, sec_type: str) -> bool:
+    """Return whether the contract details of this security type name the order type, as far as that is known."""
+    named = order_types_of(sec_type).split(",")
+    return named != [""] and sec_type != "CONTFUT" and (order_type not in ON_CLOSE or order_type in named)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        parse_date(text, ZoneInfo("UTC"))
+    except ValueError:
+        return False
+    return True
 
 
 def _price_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | None:

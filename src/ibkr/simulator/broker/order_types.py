@@ -33,7 +33,8 @@ ORDER_TYPES: Final = frozenset((*STOPS, *TOUCHED, *ON_CLOSE, *MARKET, *SNAPPED, 
 """All accepted order types."""
 
 AT_OPENING: Final = "OPG"
-TIMES_IN_FORCE: Final = ("DAY", "GTC", "GTD", "IOC", "FOK", "DTC", "GTX", "AUC", AT_OPENING)
+GOOD_TILL_DATE: Final = "GTD"
+TIMES_IN_FORCE: Final = ("DAY", "GTC", GOOD_TILL_DATE, "IOC", "FOK", "DTC", "GTX", "AUC", AT_OPENING)
 
 ALGOS: Final = (
     "Adaptive",

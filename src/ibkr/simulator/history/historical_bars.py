@@ -18,6 +18,7 @@ from ibkr.simulator.history.history_parameters import (
 )
 from ibkr.simulator.market import trading_sessions
 from ibkr.simulator.market.bar import SECONDS, Bar, price_of
+from ibkr.simulator.market.date_text import NO_ZONE, has_no_zone
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.market.quotes import Quote
 from ibkr.simulator.requests.field_reader import FieldReader, MalformedField
@@ -107,19 +108,21 @@ def request(client: ClientSession, fields: FieldReader) -> None:
         return
     style = DateFormat(format_date, client.server_version, trading_sessions.zone_of(item))
     try:
-        until = parse_time(end, style.zone)
+        until = parse_time(end, style.zone, "End Date/Time")
         query = HistoryQuery(
             req_id, item, until, parse_bar_size(size), parse_duration(duration), regular, what, style, is_kept
         )
         _check(query)
     except InvalidQuery as error:
-        refuse(client, req_id, 321, str(error))
+        refuse(client, req_id, error.code, str(error))
         return
     if refusal := _refusal(query):
         client.send_error(req_id, *refusal)
     elif not client.state.historical_pacing.is_within(query, client.state.loop.time()):
         send_no_data(client, req_id, "Historical data request pacing violation")
     elif is_history_available(client, req_id, item):
+        if has_no_zone(end):
+            client.send_error(req_id, *NO_ZONE)
         _answer(client, query)
 
 

@@ -11,6 +11,7 @@ from ibkr.simulator.history.historical_bars import WHAT, has_history_type, is_hi
 from ibkr.simulator.history.history_parameters import DAY, InvalidQuery, parse_time
 from ibkr.simulator.history.price_history import PriceHistory
 from ibkr.simulator.market import trading_sessions
+from ibkr.simulator.market.date_text import NO_ZONE, has_no_zone
 from ibkr.simulator.market.instrument import Instrument
 from ibkr.simulator.requests.field_reader import FieldReader
 from ibkr.simulator.requests.request_helpers import BAD_WHAT, find_instrument, refuse, send_no_data
@@ -61,9 +62,10 @@ def ticks(client: ClientSession, fields: FieldReader) -> None:
     if item is None:
         return
     try:
-        start, end = (parse_time(text, trading_sessions.zone_of(item)) for text in (start_text, end_text))
+        zone = trading_sessions.zone_of(item)
+        start, end = parse_time(start_text, zone, "Start Date/Time"), parse_time(end_text, zone, "End Date/Time")
     except InvalidQuery as error:
-        refuse(client, req_id, 321, str(error))
+        refuse(client, req_id, error.code, str(error))
         return
     if (start is None) == (end is None):
         refuse(client, req_id, 321, "Either start or end date/time must be given, and not both")
@@ -74,6 +76,8 @@ def ticks(client: ClientSession, fields: FieldReader) -> None:
     elif not has_history_type(item, what):
         client.send_error(req_id, 10187, f"Failed to request historical ticks:No data of type {what} for {item.symbol}")
     elif is_history_available(client, req_id, item):
+        if has_no_zone(start_text or end_text):
+            client.send_error(req_id, *NO_ZONE)
         history, now = client.state.history, int(client.state.market.now())
         if start is None:
             times = last_seconds(history, item, min(int(end or now), now), count, regular)

@@ -4,9 +4,10 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from ibkr.simulator.market.bar import Bar
+from ibkr.simulator.market.date_text import invalid_date, parse_date
 from ibkr.simulator.market.instrument import Instrument
 
 DAY: Final = 86_400
@@ -27,11 +28,14 @@ BAR_SIZES: Final = {
 
 _OTHER_NAMES: Final = {"1 sec": 1, "1W": WEEK, "1M": MONTH, "1D": DAY, "1 mins": 60, "1 hours": 3600}
 _DURATION = re.compile(r"([1-9][0-9]{0,8}) ?([SDWMY])")
-_DATE = re.compile(r"(\d{8})(?:( +|-)(\d\d:\d\d:\d\d)(?:Z| (\S+))?)?")
 
 
 class InvalidQuery(ValueError):
-    """A parameter is invalid. TWS answers 321 with this text."""
+    """A parameter is invalid. TWS answers with this code and text."""
+
+    def __init__(self, text: str, code: int = 321) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +74,15 @@ def parse_bar_size(text: str) -> int:
     return size
 
 
-def parse_time(text: str, zone: ZoneInfo) -> float | None:
-    """Parse `yyyymmdd HH:MM:SS [zone]`, or `yyyymmdd-HH:MM:SS[Z]` in UTC, to seconds since the epoch.
+def parse_time(text: str, zone: ZoneInfo, field: str) -> float | None:
+    """Parse a date and time to seconds since the epoch; see `parse_date`.
 
-    Returns `None` for an empty text. Raises `InvalidQuery`.
+    Returns `None` for an empty text. Raises `InvalidQuery`, whose text has the field's label.
     """
-    if not text:
-        return None
-    match = _DATE.fullmatch(text)
     try:
-        if match is None:
-            raise ValueError(text)
-        if match[4] or match[2] == "-":
-            zone = ZoneInfo(match[4] or "UTC")
-        found = dt.datetime.strptime(match[1] + (match[3] or "00:00:00"), "%Y%m%d%H:%M:%S")
-        return found.replace(tzinfo=zone).timestamp()
-    except (ValueError, ZoneInfoNotFoundError, OverflowError):
-        raise InvalidQuery(
-            f"Historical data query end date/time string [{text[:40]}] is invalid. "
-            "Format is 'YYYYMMDD{SPACE}hh:mm:ss[{SPACE}TMZ]'."
-        ) from None
+        return parse_date(text, zone) if text else None
+    except ValueError:
+        raise InvalidQuery(invalid_date(field), code=10314) from None
 
 
 @dataclass(frozen=True, slots=True)

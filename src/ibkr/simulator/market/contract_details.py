@@ -142,12 +142,12 @@ def _lots(item: Instrument) -> dict[str, float]:
 
 
 def order_types_of(sec_type: str) -> str:
-    """Return the field `orderTypes` of a security type: sorted, separated by commas. An index cannot be traded.
+    """Return the field `orderTypes` of a security type: sorted, separated by commas. Indices and news cannot be traded.
 
     A paper account (2026) sent the lists of AAPL and MES, which are used for stocks and futures. The other lists are
     from public transcripts.
     """
-    if sec_type == "IND":
+    if sec_type in ("IND", "NEWS"):
         return ""
     more = _MORE.get(_LIKE.get(sec_type, sec_type), "")
     return ",".join(sorted({*_COMMON.split(","), *filter(None, more.split(","))}))

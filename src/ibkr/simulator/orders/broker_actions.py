@@ -1,5 +1,6 @@
 """`BrokerActions`: what the exchange, TWS, and other clients do to orders, started by a test."""
 
+import math
 from collections.abc import Sequence
 
 from ibkr.simulator.broker.order import Execution, Order, Terms
@@ -49,6 +50,7 @@ class BrokerActions:
         account = account or self._state.settings.accounts[0]
         if account not in self._state.settings.accounts:
             raise ValueError(f"account: {account!r} is not one of {', '.join(self._state.settings.accounts)}")
+        _check_finite(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
         kinds = {(False, False): "MKT", (True, False): "LMT", (False, True): "STP", (True, True): "STP LMT"}
         kind = kinds[limit_price is not None, stop_price is not None]
         terms = Terms(action, float(quantity), kind, limit_price, stop_price)
@@ -65,6 +67,7 @@ class BrokerActions:
         if not order.is_working or order.is_held:
             waits = order.why_held or "it has not reached the exchange"
             raise ValueError(f"order {which!r} is {order.status} and cannot be filled: {waits}")
+        _check_finite(quantity=quantity, price=price)
         shares = order.remaining if quantity is None else float(quantity)
         if not 0 < shares <= order.remaining:
             raise ValueError(f"quantity: more than 0 and at most {order.remaining:g} can be filled, not {quantity!r}")
@@ -105,3 +108,9 @@ class BrokerActions:
 
 def _names(orders: Sequence[Order]) -> str:
     return ", ".join(f"{item.order_id} of client {item.client_id} ({item.symbol})" for item in orders) or "none"
+
+
+def _check_finite(**numbers: float | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{name}: a finite number is needed, not {value}")

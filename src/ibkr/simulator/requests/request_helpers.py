@@ -58,9 +58,9 @@ def end_stream(client: ClientSession, req_id: int, kind: str, code: int = 300, t
 
 
 def refuse(client: ClientSession, req_id: int, code: int, cause: str) -> None:
-    """Send 321 (invalid request) or 322 (cannot be processed), with the text of TWS."""
-    what = "validating" if code == 321 else "processing"
-    client.send_error(req_id, code, f"Error {what} request.-'bN' : cause - {cause}")
+    """Send 321 (invalid request), 322 (cannot be processed), or another code, with the text of TWS."""
+    what = {321: "Error validating request.-'bN' : cause - ", 322: "Error processing request.-'bN' : cause - "}
+    client.send_error(req_id, code, what.get(code, "") + cause)
 
 
 def send_no_data(client: ClientSession, req_id: int, why: str) -> None:
