@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -261,8 +261,8 @@ async def test_a_wrong_clock_of_the_boards_machine_makes_nobody_lost(
 ) -> None:
     class Ahead(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime.now(tz) + timedelta(hours=1)
+        def now(cls, tz: Any = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
 
     fleet = Fleet(server.url, name="operator")
 
