@@ -53,8 +53,8 @@ async def main() -> None:
     connector = IBConnector("127.0.0.1", PORT, 7, policy=Policy(region="none"), journal=JOURNAL)
     print("begun", flush=True)
     connecting = asyncio.ensure_future(connector.connect_async())
-    if not (await asyncio.wait({connecting}, timeout=15))[0]:
-        sys.exit(f"not connected after 15 s: {connector}")
+    if not (await asyncio.wait({connecting}, timeout=60))[0]:
+        sys.exit(f"not connected after 60 s: {connector}")
     await connecting
     trader = Trader(connector, dice)
     print("connected", flush=True)
