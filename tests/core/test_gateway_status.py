@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ibkr.core.errors import Failure, FailureKind
@@ -74,6 +74,7 @@ def test_each_event_in_each_state(state, event):
 
 
 @given(st.lists(st.sampled_from([*ANYWHERE, LoggedIn(T0 - timedelta(hours=9)), ProcessEnded(1111)])))
+@example([LoginFailed("no"), ProcessEnded(0, wanted=True)])
 def test_the_past_leads_to_the_state_that_watching_it_shows(events):
     watched, late = tracked(), tracked()
     for event in events:

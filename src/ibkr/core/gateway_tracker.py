@@ -105,11 +105,15 @@ class GatewayTracker:
         """At least one login event was seen, so the driver reports logins."""
 
     def take(self, event: GatewayEvent, now: datetime) -> bool:
-        """Handle one event. Returns whether the state or its detail changed."""
-        before = (self.state, self.detail, self.exit_code)
+        """Handle one event. Returns whether the state, its detail or its alert changed."""
+        before = self._shown
         for each in event.events if isinstance(event, PastEvents) else (event,):
             self._take(each, now)
-        return before != (self.state, self.detail, self.exit_code)
+        return before != self._shown
+
+    @property
+    def _shown(self) -> tuple[object, ...]:
+        return self.state, self.detail, self.exit_code, self.login_error if self.login_failed else None
 
     def session_up(self, now: datetime) -> bool:
         """An API session is up, so the login is complete. Returns whether the state changed."""
