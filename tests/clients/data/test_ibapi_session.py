@@ -130,7 +130,7 @@ def ask_for_the_past(app: App, apple: Any) -> None:
     app.reqHeadTimeStamp(14, apple, "TRADES", 1, 1)
     app.reqHistogramData(15, apple, True, "3 days")
     for req_id, what in enumerate(("TRADES", "BID_ASK", "MIDPOINT"), start=16):
-        app.reqHistoricalTicks(req_id, apple, "", "20240628 15:00:00", 5, what, 1, True, [])
+        app.reqHistoricalTicks(req_id, apple, "", "20240628 15:00:00 US/Eastern", 5, what, 1, True, [])
     app.wait_for("headTimestamp", "histogramData", "historicalTicks", "historicalTicksLast", "historicalTicksBidAsk")
 
 

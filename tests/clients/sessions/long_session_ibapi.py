@@ -124,7 +124,7 @@ def history(app: App) -> dict[str, Any]:
     app.reqHistoricalData(333, apple, "", "3 D", "1 day", "SCHEDULE", 1, 1, False, [])
     app.reqHeadTimeStamp(334, apple, "TRADES", 1, 1)
     app.reqHistogramData(335, apple, True, "3 days")
-    app.reqHistoricalTicks(336, apple, "", "20240628 15:00:00", 5, "TRADES", 1, True, [])
+    app.reqHistoricalTicks(336, apple, "", "20240628 15:00:00 US/Eastern", 5, "TRADES", 1, True, [])
     app.until("historicalDataEnd", 331)
     app.until("historicalDataEnd", 332)
     update = app.until("historicalDataUpdate", 332)[1]
