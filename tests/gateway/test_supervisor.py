@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import closing
 
 import pytest
 from ib_async import LimitOrder, Stock
@@ -265,7 +266,8 @@ async def test_the_state_of_the_last_supervisor_is_not_that_of_the_next(machine)
     supervisor.store.write_status(supervisor.status)
     with pytest.raises(DriverError):
         await supervisor.run()
-    assert supervisor.store.read_status() is None
+    with closing(supervisor.store):
+        assert supervisor.store.read_status() is None
 
 
 async def test_a_second_factor_behind_a_window_is_not_asked_for_again(machine, supervised, state_is):

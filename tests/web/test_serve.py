@@ -26,7 +26,8 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> Any:
 def is_gone(url: str) -> bool:
     try:
         ask(url)
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        error.close()
         return False
     except OSError:
         return not any(thread.name.startswith("ibkr page") for thread in threading.enumerate())
@@ -91,8 +92,9 @@ def test_two_connectors_share_a_page_which_ends_with_the_last(threaded_gateway: 
     one.stop()
     assert [each["number"] for each in ask(f"{url}api/connectors")["connectors"]] == [2]
     assert ask(f"{url}readyz").startswith("READY")
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
         ask(f"{url}c/1/api/status")
+    caught.value.close()
     two.stop()
     assert is_gone(url)
 
@@ -104,8 +106,10 @@ def test_a_program_that_keeps_its_loop_at_rest_is_said_to(threaded_gateway: Thre
         with pytest.raises(urllib.error.HTTPError, match="503") as caught:
             ask(f"{url}api/details")
         assert "busy or does not run" in caught.value.read().decode()
-        with pytest.raises(urllib.error.HTTPError, match="503"):
+        caught.value.close()
+        with pytest.raises(urllib.error.HTTPError, match="503") as caught:
             ask(f"{url}api/halt", b'{"reason": "risk"}')
+        caught.value.close()
         connector.sleep(0.01)
         assert connector.status.halted == "risk", "told as soon as it ran"
 

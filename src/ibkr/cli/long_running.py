@@ -69,8 +69,10 @@ CANNOT_LISTEN = (OSError, UnicodeError)
 
 def why_not_listening(error: Exception, cure: str) -> str:
     """Return why a server cannot listen, and what to do: ``cure``, unless the address is wrong."""
-    is_unknown = isinstance(error, (socket.gaierror, UnicodeError))
-    if is_unknown or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+    number = getattr(error, "errno", None)
+    # Since Python 3.14, asyncio skips addresses that this machine does not have, and then raises an error of its own.
+    is_foreign = number == errno.EADDRNOTAVAIL or (number is None and isinstance(error, OSError))
+    if is_foreign or isinstance(error, (socket.gaierror, UnicodeError)):
         cure = "This machine does not have that address: use one of its own, such as 127.0.0.1."
     return f"{getattr(error, 'strerror', None) or error}\n{cure}"
 

@@ -187,8 +187,12 @@ class Journal:
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
-        database.execute(f"PRAGMA synchronous = {synchronous}")
-        database.execute("PRAGMA wal_autocheckpoint = 0")
+        try:
+            database.execute(f"PRAGMA synchronous = {synchronous}")
+            database.execute("PRAGMA wal_autocheckpoint = 0")
+        except sqlite3.Error:  # it is no database
+            database.close()
+            raise
         return database
 
     def _release(self) -> None:

@@ -49,7 +49,8 @@ async def cells() -> None:
 
 
 if WAY == "notebook":
-    loop = asyncio.get_event_loop_policy().get_event_loop()
+    loop = util.getLoop() if IS_PATCHED else asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     loop.run_until_complete(cells())
 else:
     connector.connect()
