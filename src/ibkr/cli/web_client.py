@@ -60,8 +60,8 @@ class WebClient:
         """
         connection = self._connect()
         try:
-            answer = self._request(connection, name, method, body)
-            return _parsed(answer.read(_MAX_SIZE))
+            with self._request(connection, name, method, body) as answer:
+                return _parsed(answer.read(_MAX_SIZE))
         except ValueError as error:
             raise WebApiError(f"{self.url} does not answer in JSON: it is not ibkr serve") from error
         finally:
@@ -81,14 +81,14 @@ class WebClient:
         """Call ``on_event`` with the name and data of each event, until the stream ends. Raises as ``call`` does."""
         connection = self._connect()
         try:
-            answer = self._request(connection, "events", "GET")
             name = ""
-            while raw := answer.readline(_MAX_SIZE):
-                line = raw.decode(errors="replace").rstrip("\r\n")
-                if line.startswith("event: "):
-                    name = line[7:]
-                elif line.startswith("data: "):
-                    on_event(name, _parsed(line[6:]))
+            with self._request(connection, "events", "GET") as answer:
+                while raw := answer.readline(_MAX_SIZE):
+                    line = raw.decode(errors="replace").rstrip("\r\n")
+                    if line.startswith("event: "):
+                        name = line[7:]
+                    elif line.startswith("data: "):
+                        on_event(name, _parsed(line[6:]))
         except ValueError as error:
             raise WebApiError(f"{self.url} sends an event that this version cannot read: {error}") from error
         finally:
@@ -104,12 +104,13 @@ class WebClient:
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
         connection.request(method, f"{self._base}/api/{name}", None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
+        if answer.status < 400:
+            return answer
+        with answer:
+            text = sanitize_text(answer.read(2000).decode(errors="replace"))
         if answer.status in (401, 429):
             raise WebApiError(f"{self.url} needs its token: give its file with --token-file, or set IBKR_HTTP_TOKEN")
-        if answer.status >= 400:
-            text = sanitize_text(answer.read(2000).decode(errors="replace"))
-            raise WebApiError(f"{self.url} answers {answer.status}: {text}")
-        return answer
+        raise WebApiError(f"{self.url} answers {answer.status}: {text}")
 
 
 def _parsed(raw: str | bytes) -> Any:
