@@ -452,9 +452,8 @@ class Session:
 
     def find_active_streams(self, feed: Feed | None, since: float, farm: str) -> None:
         """Report which streams ticked before the trouble."""
-        self._connector.post(
-            ActiveStreamsFound(self.incoming.attempt, farm, self.subscriptions.streams_that_ticked(feed, since))
-        )
+        streams = self.subscriptions.streams_that_ticked(feed, since)
+        self._connector.post(ActiveStreamsFound(self.incoming.attempt, farm, streams))
 
     def request_streams(self, req_ids: tuple[Key, ...], unless_since: float | None, *, anew: bool) -> None:
         """Request single streams again on the live socket."""
@@ -494,9 +493,8 @@ class Session:
 
     def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
         """The user has checked what happened to these orders. An empty tuple means all."""
-        self.recorder.intents.mark_cleared(
-            order_ids or tuple(order.order_id for order in self._sent_orders.unconfirmed)
-        )
+        ids = order_ids or tuple(order.order_id for order in self._sent_orders.unconfirmed)
+        self.recorder.intents.mark_cleared(ids)
         self.gaps.clear_unconfirmed(order_ids)
 
     def age(self, obj: object, now: float) -> float | None:

@@ -373,7 +373,7 @@ class TradeTracker:
         if "openOrders" in self._wrapper.results:
             for name in self._changed_terms.get(key, ()):
                 value = getattr(row, name)
-                if value != "?":  # "?" stands for a term that is not reported
+                if value != "?":  # "?" means: the gateway does not report this term
                     setattr(order, name, value)
 
     def order_status(self, row: StatusRow) -> None:
