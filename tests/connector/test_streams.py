@@ -176,6 +176,33 @@ async def test_a_silent_stream_is_requested_again_although_its_ticker_has_anothe
     assert asked(gateway, "AAPL") == 1
 
 
+SAME_TICKER = [
+    lambda ib: ib.reqMktDepth(AAPL, isSmartDepth=True),
+    lambda ib: ib.reqTickByTickData(AAPL, "BidAsk"),
+]
+
+
+@pytest.mark.parametrize("ask", SAME_TICKER)
+async def test_market_data_is_requested_again_although_its_ticker_has_another_live_stream(
+    ask: Callable[[IB], Ticker], gateway: Gateway, ticking: Ticking
+) -> None:
+    connector, ticker = await ticking(**SHORT)
+    assert ask(connector.ib) is ticker
+    await ticks_of_gateway(gateway, 60)
+    await gateway.fault("break_farm")
+    await gateway.fault("mute", "reqMktData")
+    for message in ("tickPrice", "tickSize", "tickString", "tickGeneric"):
+        await gateway.fault("drop_message", message)
+    await gateway.fault("mend_farm")
+    await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 2)
+    ticked: list[Ticker] = []
+    ticker.updateEvent += ticked.append
+    await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 3)
+    states = {each.kind: each.state for each in connector.subscriptions}
+    assert ticked, "the other stream has ticked meanwhile"
+    assert (states.pop("market data"), set(states.values())) == ("silent", {"live"})
+
+
 async def test_a_stream_that_stays_silent_after_1102_is_requested_again(
     gateway: Gateway, make: Make, next_tick: NextTick
 ) -> None:

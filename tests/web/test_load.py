@@ -36,8 +36,11 @@ def stopping():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     return stop
 """
-# A program that trades, and shows its connector with connector.serve().
+# A program that trades, and shows its connector with connector.serve(). It freezes what it has loaded, as docs/serve.md
+# says: otherwise garbage collections that hundreds of visitors cause stop the whole program for up to 60 ms.
 PROGRAM = f"""{LOOK}
+import gc
+
 from ibkr import IBConnector, Policy
 from ibkr.simulator import ThreadedGateway
 
@@ -48,6 +51,7 @@ async def main(port):
     await connector.wait_ready_async(10)
     url = await connector.serve_async(0, history=sys.argv[1])
     served = int(url.split(":")[2].split("/")[0])
+    gc.freeze()
     looking = asyncio.create_task(look(late, stop))
     print(json.dumps({{"port": served}}), flush=True)
     await stop.wait()

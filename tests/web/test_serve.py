@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from ibkr import ConfigError, IBConnector
 from ibkr.simulator import Gateway, ThreadedGateway
+from ibkr.web import cross_loop
 from tests.fixture_types import AAPL
 
 
@@ -112,6 +114,32 @@ def test_a_program_that_keeps_its_loop_at_rest_is_said_to(threaded_gateway: Thre
         caught.value.close()
         connector.sleep(0.01)
         assert connector.status.halted == "risk", "told as soon as it ran"
+
+
+def readiness(url: str) -> str:
+    try:
+        return str(ask(f"{url}readyz"))
+    except urllib.error.HTTPError as error:
+        with error:
+            assert error.code == 503
+            return error.read().decode()
+
+
+@pytest.mark.usefixtures("script_loop")
+def test_a_program_that_keeps_its_loop_at_rest_for_long_is_not_ready(
+    threaded_gateway: ThreadedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_loop, "LONGEST_REST", 0.2)
+    with IBConnector("127.0.0.1", threaded_gateway.port, 1) as connector:
+        url = connector.serve(0)
+        until = time.monotonic() + 10
+        while "has not run its event loop" not in (said := readiness(url)):
+            assert said.startswith("READY")
+            assert time.monotonic() < until
+        while not readiness(url).startswith("READY"):
+            assert time.monotonic() < until
+            connector.sleep(0.01)
+    assert is_gone(url)
 
 
 async def test_what_cannot_work_leaves_nothing_behind() -> None:

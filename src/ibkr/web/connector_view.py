@@ -212,9 +212,10 @@ class ConnectorView:
 
     @property
     def ready(self) -> tuple[bool, str]:
-        """Whether the state is ``READY``, and the state with its reason as text."""
-        status = self.status()
-        return status["state"] == ConnectionState.READY, f"{status['state']}: {status['reason']}"
+        """Whether the state is ``READY`` and not outdated, and the state with its reason as text."""
+        status, outdated = self.status(), self._caller.why_outdated
+        is_ready = status["state"] == ConnectionState.READY and not outdated
+        return is_ready, outdated or f"{status['state']}: {status['reason']}"
 
     def _to_dict(self, status: Status) -> dict[str, Any]:
         shown = status.to_dict(show_accounts=self.settings.show_accounts)

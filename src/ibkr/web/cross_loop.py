@@ -12,6 +12,11 @@ from ibkr.connector import IBConnector
 _CALL_TIMEOUT = 1.0
 """Seconds that the connector's loop may take until its next turn."""
 
+LONGEST_REST = 10.0
+"""Seconds without a turn of the connector's loop after which its last status is outdated: a session that was cut in that
+time would be noticed by now.
+"""
+
 T = TypeVar("T")
 
 
@@ -25,6 +30,15 @@ class CrossLoopCaller:
     def __init__(self, connector: IBConnector) -> None:
         self._connector = connector
         self._loop = asyncio.get_running_loop()
+        self._waits_since: float | None = None
+
+    @property
+    def why_outdated(self) -> str:
+        """Why what the connector has last reported is outdated, in words. Empty if its loop has run recently."""
+        waits = 0.0 if self._waits_since is None else self._loop.time() - self._waits_since
+        if waits < LONGEST_REST:
+            return ""
+        return f"the program has not run its event loop for {waits:.0f} s: nobody knows whether the connection works"
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a short function in the connector's loop, and return or raise what it returns or raises.
@@ -33,8 +47,11 @@ class CrossLoopCaller:
             LoopBusy: The loop has not run within a second. It still calls the function when it runs again.
         """
         answer: asyncio.Future[Callable[[], T]] = self._loop.create_future()
+        if self._waits_since is None:
+            self._waits_since = self._loop.time()
 
         def settle(result: Callable[[], T]) -> None:
+            self._waits_since = None
             if not answer.done():
                 answer.set_result(result)
 

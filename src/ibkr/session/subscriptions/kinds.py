@@ -41,6 +41,7 @@ KINDS = (
         lambda arguments: _symbol(arguments["contract"]),
         feed=Feed.MARKET,
         has_data_type=True,
+        is_pending_ticker=True,
         answers={"1": 2, "2": 2, "21": 1, "45": 2, "46": 2, "47": 2, "57": 2, "58": 2, "81": 1, "84": 1},
         not_found_codes=_NO_SUCH_ID,
         is_stream=lambda arguments: not arguments["snapshot"] and not arguments["regulatorySnapshot"],
@@ -54,7 +55,6 @@ KINDS = (
         feed=Feed.MARKET,
         answers={"96": 1, "97": 1, "98": 1, "99": 1},
         not_found_codes=_NO_SUCH_ID,
-        has_own_times=True,
     ),
     SubscriptionKind(
         "depth",
@@ -67,7 +67,6 @@ KINDS = (
         not_found_codes=frozenset({300, 310}),
         cancel_arguments=lambda arguments: {"isSmartDepth": arguments["isSmartDepth"]},
         prepare=_clear_book,
-        has_own_times=True,
     ),
     SubscriptionKind(
         "real-time bars",

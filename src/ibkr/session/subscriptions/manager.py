@@ -164,18 +164,14 @@ class SubscriptionManager:
 
     def record_ticks(self, now: float) -> None:
         """Messages were read: record the time for the tickers that have changed."""
-        all_statuses = self._registry.message_times
-        for ticker in self._wrapper.pendingTickers:
-            message_times = all_statuses.get(id(ticker))
-            if message_times is not None:
-                message_times.append(now)
+        self._registry.record_tickers(self._wrapper.pendingTickers, now)
         if self._silent:
             self._check_silent()
 
     def age(self, obj: object, now: float) -> float | None:
         """Seconds since the last message about this object in this session, or ``None``."""
-        message_times = self._registry.message_times.get(id(obj))
-        return now - message_times[-1] if message_times else None
+        last = self._registry.last_message(obj)
+        return None if last is None else now - last
 
     def streams_that_ticked(self, feed: Feed | None, trouble_since: float) -> tuple[ActiveStream, ...]:
         """The streams that ticked before the trouble, and how long each may be silent.

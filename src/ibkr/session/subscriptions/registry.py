@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ibkr.core.events import Key
 from ibkr.core.serialization import sanitize_text
 from ibkr.core.subscription_tracker import SubscriptionTracker
 from ibkr.session.library.wrapper import WrapperOverrides
 from ibkr.session.subscriptions.subscription import Subscription
+
+if TYPE_CHECKING:
+    from ib_async import Ticker
 
 _LONGEST_LABEL = 200
 
@@ -28,9 +32,9 @@ class SubscriptionRegistry:
         self.tracker = SubscriptionTracker()
         self.active: dict[Key, Subscription] = {}
         self._slots: dict[Hashable, Key] = {}
-        # Message times by the id() of the object. They are looked up for each slice of messages, and a Ticker's own
-        # hash is slow.
-        self.message_times: dict[int, deque[float]] = {}
+        # By the id() of the object. They are looked up for each slice of messages, and a Ticker's own hash is slow.
+        self._of_object: dict[int, list[Subscription]] = {}
+        self._market_data: dict[int, Subscription] = {}
         self._first_keys: dict[Key | None, Key] = {}
 
     def __iter__(self) -> Iterator[tuple[Key, Subscription]]:
@@ -48,9 +52,10 @@ class SubscriptionRegistry:
         """Add a new subscription. The library has it already."""
         self.active[key] = sub
         if sub.obj is not None:  # streams of one contract share a Ticker
-            sub.message_times = self.message_times.setdefault(id(sub.obj), deque(maxlen=self._remembered))
-            if sub.kind.has_own_times:
-                sub.message_times = deque(maxlen=self._remembered)
+            sub.message_times = deque(maxlen=self._remembered)
+            self._of_object.setdefault(id(sub.obj), []).append(sub)
+            if sub.kind.is_pending_ticker:
+                self._market_data[id(sub.obj)] = sub
         if sub.slot is not None:
             self._slots[sub.slot] = key
         kind = sub.kind
@@ -64,8 +69,8 @@ class SubscriptionRegistry:
         self.tracker.forget(key)
         if self._slots.get(sub.slot) == key:
             del self._slots[sub.slot]
-        if not any(other.obj is sub.obj for other in self.active.values()):
-            self.message_times.pop(id(sub.obj), None)
+        if sub.obj is not None:
+            self._forget_object(sub)
         self._first_keys.pop(sub.first_key, None)
         return sub
 
@@ -75,6 +80,31 @@ class SubscriptionRegistry:
         if sub is not None:
             sub.kind.library_map.remove(self._wrapper, key, sub)
             sub.kind.library_map.forget_object(self._wrapper, key, sub)
+
+    def _forget_object(self, sub: Subscription) -> None:
+        others = [other for other in self._of_object[id(sub.obj)] if other is not sub]
+        if others:
+            self._of_object[id(sub.obj)] = others
+        else:
+            del self._of_object[id(sub.obj)]
+        if self._market_data.get(id(sub.obj)) is sub:
+            del self._market_data[id(sub.obj)]
+
+    def record_tickers(self, tickers: Iterable[Ticker], now: float) -> None:
+        """These tickers have changed: record the time of market data.
+
+        Depth and tick-by-tick change the same tickers. Their times are recorded message by message.
+        """
+        market_data = self._market_data
+        for ticker in tickers:
+            sub = market_data.get(id(ticker))
+            if sub is not None and (ticker.ticks or not (ticker.domTicks or ticker.tickByTicks)):
+                sub.message_times.append(now)
+
+    def last_message(self, obj: object) -> float | None:
+        """When the last message about this object came in this session, from any of its streams, or ``None``."""
+        times = [sub.message_times[-1] for sub in self._of_object.get(id(obj), ()) if sub.message_times]
+        return max(times, default=None)
 
     def reinsert(self) -> None:
         """Fill the library's maps, which it has cleared."""
@@ -88,10 +118,6 @@ class SubscriptionRegistry:
             if sub.last_date is None:  # otherwise an earlier gap is not filled yet
                 sub.lost_at = time.time() - (asyncio.get_running_loop().time() - sub.message_times[-1])
             sub.message_times.clear()
-            if sub.kind.has_own_times and not any(
-                other.obj is sub.obj and not other.kind.has_own_times for other in self.active.values()
-            ):
-                self.message_times[id(sub.obj)].clear()
 
     def move(self, old: Key, new: Key) -> None:
         """Give it another id, also in the library's maps.

@@ -85,8 +85,8 @@ class SubscriptionKind(FrozenRecord):
     """The arguments of the cancel, without the request id."""
     prepare: Callable[[Library, Key, Subscription], Arguments] = _as_asked
     """Called before each sending. Clears outdated data, and returns the arguments to send."""
-    has_own_times: bool = False
-    """Whether it has message times of its own, because another stream of the same object could hide its silence."""
+    is_pending_ticker: bool = False
+    """Whether the library marks its ticker as pending, and its messages are not seen one by one (market data)."""
     answered: Callable[[Library, Key, Subscription], None] = _no_more
     """Called after each message that the library writes into a list or a PnL."""
 
