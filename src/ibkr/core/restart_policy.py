@@ -157,14 +157,14 @@ class RestartPolicy:
         return Decision(act, trouble, "", trouble)
 
     def done(self, act: Action, *, full_login: bool, now: Now) -> None:
-        """This action was carried out, by the policy or by a person."""
+        """Store that this action was carried out, by the policy or by a person."""
         self._tried.add(act)
         if act in RESTARTS:
             self._tried |= {Action.RECONNECT_DATA, Action.RECONNECT_ACCOUNT}
             self.restarts = (*self._recent(now.wall), Restart(now.wall, full_login))
 
     def refused(self, act: Action) -> None:
-        """The command server refused this command: nothing has happened."""
+        """Store that the command server refused this command, so nothing has happened."""
         self._tried.add(act)
 
     def needs_login(self, act: Action, seen: Observation, now: Now) -> bool:
@@ -242,14 +242,14 @@ class RestartPolicy:
 
 
 def restart_delay(restarts: int, settings: GatewaySettings) -> float:
-    """Seconds from the last restart to the next, after so many in 24 hours. It doubles with each one."""
+    """The least seconds from the last restart to the next. They double with each restart in 24 hours, up to a limit."""
     return float(min(settings.restart_wait * 2 ** min(restarts - 1, 30), max(_LONGEST_WAIT, settings.restart_wait)))
 
 
 def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, with_orders: bool) -> str:
     """Why a manual restart is refused. Empty if it is allowed.
 
-    ``orders``: how many are active at the broker while the session is up. ``with_orders``: restart even then.
+    ``orders``: how many are active at the broker while the session is up. ``with_orders``: allow a restart with orders.
     ``second_factor``: as in ``Observation``.
     """
     if second_factor and state not in (GatewayState.EXITED, GatewayState.STOPPED):

@@ -138,7 +138,7 @@ def status_fields(s: MachineState, identity: Identity, policy: Policy) -> dict[s
 
 
 def _codes(session: SessionInfo, state: ConnectionState, policy: Policy) -> tuple[int, ...]:
-    """IB's codes behind the reason: in ``DEGRADED`` for the missing parts, in ``READY`` for the mentioned troubles."""
+    """IB's codes behind the reason: in ``DEGRADED`` for the missing parts, in ``READY`` for the problems in it."""
     if state is ConnectionState.DEGRADED:
         if session.upstream is UpstreamState.DOWN:
             return (UPSTREAM_LOST,)
@@ -234,7 +234,7 @@ def _session_state(s: MachineState) -> SessionState:
 
 
 def _disconnected_reason(s: MachineState) -> str:
-    # The end of an attempt is no lost session: it is the failure below.
+    # The end of an attempt is not the loss of a session. The failure below describes it.
     lost_because = (s.phase in IN_SESSION and s.session.transport_closed) or s.lost_because
     parts = [f"session lost: {lost_because}"] if lost_because else []
     failure = _last_failure(s)
