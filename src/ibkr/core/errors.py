@@ -102,8 +102,9 @@ class ClientIdInUse(ConnectError):
 
     advice = (
         "Another program is connected with client id {client_id}: close it, or give this one its own id"
-        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often your own old session, which the gateway"
-        " releases within a minute: connect(wait=True) waits for that."
+        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often your own old session. The gateway"
+        " releases the id within seconds, or within 15 minutes if the machine or network was lost:"
+        " connect(wait=True) waits for that."
     )
 
 
