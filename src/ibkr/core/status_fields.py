@@ -260,7 +260,7 @@ def _missing_parts(s: MachineState, policy: Policy) -> str:
         parts.append(s.lease.reason)
     unanswered = s.session.missing - s.session.unreadable
     if unanswered:
-        parts.append(f"start-up unanswered: {', '.join(sorted(unanswered))}")
+        parts.append(f"start-up requests without an answer: {', '.join(sorted(unanswered))}")
     startup_refused = [
         f"{name} ({each.code}: {each.words})" for name, each in sorted(s.session.startup_refused.items())
     ]

@@ -290,7 +290,7 @@ class GapTracker:
 
 def _missing_text(unknown: Iterable[str]) -> list[str]:
     text = ", ".join(sorted(unknown))
-    return [f"no answer about {text}"] if text else []
+    return [f"no answer to the request for {text}"] if text else []
 
 
 def _older_orders_text(orders: list[Order]) -> str:
