@@ -103,7 +103,7 @@ class SentOrder(FrozenRecord):
     leg_ids: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        never = "" if self.has_left else ", which never left this program"
+        never = "" if self.has_left else ", which was never sent"
         return f"{self.order_id} ({self.words}{never})"
 
     @property

@@ -120,7 +120,7 @@ class OrderSender:
             return
         reason = self._trade_refusal()
         if not reason and order is not None and order.parentId and self._was_refused(order.parentId):
-            reason = f"its parent, order {order.parentId}, never left this program"
+            reason = f"its parent, order {order.parentId}, was never sent"
         if reason:
             if order is not None and self._is_new(order_id or order.orderId):
                 self._refused.add(order_id or order.orderId)
@@ -224,7 +224,7 @@ class OrderSender:
 
     def _send_refusal(self, order_id: int, number: int, order: Order | None, *, is_change: bool) -> str:
         if is_change and self._sent.never_left(order_id):
-            return "the order itself never left this program"
+            return "the order itself was never sent"
         is_checked = order is not None and order is self._checked
         return ("" if is_checked else self._trade_refusal()) or self._intents.commit_before_send(number)
 
