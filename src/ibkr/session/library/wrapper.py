@@ -110,7 +110,7 @@ class WrapperOverrides(_Base):
         self._end_request(key, result, success=True)
 
     def forget(self, key: Any) -> None:
-        """Forget a request that nobody awaits any more."""
+        """Forget a request that nobody awaits."""
         self._futures.pop(key, None)
         self._results.pop(key, None)
         self._reqId2Contract.pop(key, None)
