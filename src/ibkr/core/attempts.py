@@ -256,7 +256,7 @@ def _is_final(step: Step, failure: Failure) -> bool:
 
 
 def _is_own_session(step: Step, failure: Failure) -> bool:
-    """Whether an earlier session of ours has the client id: the journal has one, or the fleet assigned the id."""
+    """Whether an earlier session of ours holds the client id: the journal has one, or the fleet assigned the id."""
     s = step.state
     return failure.kind is FailureKind.CLIENT_ID_IN_USE and (s.journal_session or s.lease is not None)
 
@@ -280,7 +280,7 @@ def _check_client_id(step: Step, failure: Failure) -> None:
         client_id = step.identity.client_id if s.client_id is None else s.client_id
         s.id_alert = (
             f"the gateway has refused client id {client_id} as in use (326) for"
-            f" {outage_alert.format_duration(now - s.id_in_use_since)}: if no other program has it, restart the gateway"
+            f" {outage_alert.format_duration(now - s.id_in_use_since)}: if no other program holds it, restart the gateway"
         )
 
 

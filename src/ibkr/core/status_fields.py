@@ -248,7 +248,7 @@ def _last_failure(s: MachineState) -> str:
     if s.failure is None:
         return ""
     if s.failure.kind is FailureKind.CLIENT_ID_IN_USE and s.lease is not None:
-        return f"waiting for client id {s.client_id}, which the former leader may still have: {s.failure.detail}"
+        return f"waiting for client id {s.client_id}, which the former leader may still hold: {s.failure.detail}"
     is_of_port = s.failure.kind in _OF_THE_PORT and not s.failure.unknown_host
     explained = s.gateway.reason if s.gateway and is_of_port else ""
     return explained or s.failure.detail
