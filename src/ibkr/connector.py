@@ -562,7 +562,7 @@ class IBConnector(ConnectorCallbacks):
             self._fleet.begin()
 
     def _join_fleet(self, fleet: Fleet, supervision: Supervision[Session]) -> FleetLink:
-        from ibkr.runtime.fleet_link import FleetLink  # most programs are in no fleet
+        from ibkr.runtime.fleet_link import FleetLink  # imported here: most programs are in no fleet
 
         self._fleet = FleetLink(fleet, self._settings, self._context, supervision)
         return self._fleet

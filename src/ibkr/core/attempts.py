@@ -280,7 +280,8 @@ def _check_client_id(step: Step, failure: Failure) -> None:
         client_id = step.identity.client_id if s.client_id is None else s.client_id
         s.id_alert = (
             f"the gateway has refused client id {client_id} as in use (326) for"
-            f" {outage_alert.format_duration(now - s.id_in_use_since)}: if no other program holds it, restart the gateway"
+            f" {outage_alert.format_duration(now - s.id_in_use_since)}:"
+            " if no other program holds it, restart the gateway"
         )
 
 

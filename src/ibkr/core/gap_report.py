@@ -323,7 +323,7 @@ def _not_counted(executions: Iterable[Execution], moment: datetime) -> dict[tupl
     """What a position may not include yet at this moment: nothing, the last execution, the last two ..."""
     found: dict[tuple[str, int], list[float]] = {}
     recent = [each for each in executions if each.time >= moment - _CLOCKS_DIFFER]
-    for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):  # times are whole seconds
+    for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):  # times have whole seconds
         sums = found.setdefault((each.account, each.con_id), [0.0])
         sums.append(sums[-1] + each.signed)
     return found

@@ -164,7 +164,7 @@ def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
         restore_finished(step)
     elif event.held_back:
         step.do(StopTimer(Timer.RESTORE))
-    elif was_held_back:  # the last one has been sent
+    elif was_held_back:  # the last request was sent
         step.do(StartTimer(Timer.RESTORE, step.policy.restore_grace))
 
 
@@ -270,7 +270,7 @@ def _compare(step: Step) -> None:
     session.is_compared = True
     cause = session.gap_cause or s.lost_because or NOT_CONNECTED
     unknown = session.asked - session.answered
-    if session.startup is not StartupState.OVER:  # the others are not compared
+    if session.startup is not StartupState.OVER:  # other answers are not compared
         unknown &= BROKER_STATE | session.missing | session.startup_refused.keys()
     if session.read_only or step.identity.readonly:
         unknown |= set(ORDER_REQUESTS)

@@ -347,7 +347,7 @@ def _write_news(database: sqlite3.Connection, news: JournalUpdate) -> None:
         "INSERT INTO orders (perm_id, state, client_id, order_id, at, row) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (perm_id) DO UPDATE SET state = excluded.state, at = excluded.at, row = excluded.row,"
         " client_id = CASE WHEN excluded.order_id THEN excluded.client_id ELSE client_id END,"
-        " order_id = CASE WHEN excluded.order_id THEN excluded.order_id ELSE order_id END",  # none if completed
+        " order_id = CASE WHEN excluded.order_id THEN excluded.order_id ELSE order_id END",  # 0 if completed
         [_order_row(order, at) for order in news.orders],
     )
     database.executemany(

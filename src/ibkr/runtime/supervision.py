@@ -354,7 +354,7 @@ class Supervision(Generic[S]):
             self.driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
 
     def _thread_ended(self) -> None:
-        if not self._machine.is_quiet:  # for example ended by a SystemExit in a callback
+        if not self._machine.is_quiet:  # for example, a SystemExit in a callback ended it
             self.driver.abandon("its thread ended unexpectedly")
 
     def _command(self, name: str, event: Event) -> None:

@@ -138,7 +138,7 @@ class Sender:
 
         ``on_sent`` is called, too, when it was sent.
         """
-        if message.startswith(_START_API):  # nothing can be sent before it
+        if message.startswith(_START_API):  # this message must be the first one
             self._limiter.count_sent()
             self._client.write(message)
         else:

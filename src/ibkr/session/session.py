@@ -595,6 +595,6 @@ def _recorder_in(directory: str) -> FrameRecorder | None:
 def _journal_of(settings: ConnectionSettings) -> Journal | None:
     if not settings.journal:
         return None
-    from ibkr.journal.journal_store import Journal  # most programs have none
+    from ibkr.journal.journal_store import Journal  # imported here: most programs have no journal
 
     return Journal(settings.journal, settings.client_id, settings.journal_sync)

@@ -170,7 +170,7 @@ async def _first_connected(tries: list[Coroutine[None, None, socket.socket]], se
     """Return the first socket that connects. The next try starts when the one before has failed, or after a while."""
     if not tries:
         raise OSError(errno.EHOSTUNREACH, "the host has no other address")
-    if len(tries) == 1:  # nearly always
+    if len(tries) == 1:  # this is the usual case
         return await tries[0]
     waiting, running = deque(tries), set[asyncio.Task[socket.socket]]()
     interval, failed = min(_ADDRESS_INTERVAL, seconds / 2 / len(tries)), list[BaseException]()

@@ -81,7 +81,7 @@ class MessageReader:
         self._start()
 
     def end(self) -> None:
-        """Drop the socket's data, because the socket is not used any more."""
+        """Drop the socket's data, because the socket is no longer used."""
         self._has_ended = True
         self._messages.clear()
         self._splitter = FrameReader(MAX_FRAME)

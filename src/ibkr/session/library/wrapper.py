@@ -93,7 +93,7 @@ class WrapperOverrides(_Base):
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
-        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # an error names an id
+        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # errors name an id
             self._results[key] = []
             return
         self._end_request(key, result, success)

@@ -83,7 +83,7 @@ class IntentLog:
             self._changes.setdefault(order.order_id, []).append(self._number)
         else:
             self._open[order.order_id] = self._number
-            self._close_intent(self._lost_changes, order.order_id, IntentState.CLEARED)  # it is placed again
+            self._close_intent(self._lost_changes, order.order_id, IntentState.CLEARED)  # the order is placed again
         self._unsent.add(self._number)
         return self._number
 

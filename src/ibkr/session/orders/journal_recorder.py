@@ -105,7 +105,7 @@ class JournalRecorder:
     def lease_granted(self, client_id: int, *, leads: bool) -> str:
         """A session begins with a client id from the fleet. Only the leader has the journal open.
 
-        Returns who else still has it, or an empty text.
+        Returns who else still uses the journal, or an empty text.
         """
         journal = self._journal
         if journal is None:
