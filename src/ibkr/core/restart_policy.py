@@ -242,7 +242,7 @@ class RestartPolicy:
 
 
 def restart_delay(restarts: int, settings: GatewaySettings) -> float:
-    """The least seconds from the last restart to the next. They double with each restart in 24 hours, up to a limit."""
+    """The least seconds from the last restart to the next. They double with each restart in 24 hours, up to 6 h."""
     return float(min(settings.restart_wait * 2 ** min(restarts - 1, 30), max(_LONGEST_WAIT, settings.restart_wait)))
 
 

@@ -1,5 +1,7 @@
-"""Adapts the client library. Only this package knows its internals. The one exception is
-``session.subscriptions.library_maps``, which fills the public maps of the library's wrapper.
+"""Adapts the client library.
+
+Only this package knows the library's internals. The one exception is ``session.subscriptions.library_maps``, which
+fills the public maps of the library's wrapper.
 
 ``adopt`` changes the classes of an ``IB`` object of ib_async or ib_insync and of its client, wrapper, decoder and
 connection to the subclasses in this package. Nothing is replaced on an instance or a class. The subclasses call the
