@@ -36,7 +36,7 @@ REGIONS: dict[str, tuple[str, ...]] = {
 """The windows of IB's data centres. IB decides which one serves an account."""
 
 _RESTART_TAKES = timedelta(minutes=10)
-"""The longest time that the gateway's own restart takes. We have seen one to five minutes; Lean waits five."""
+"""The longest time until the gateway's port is open again. We have seen one to five minutes; Lean waits five."""
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FORM = re.compile(r"(?P<name>[^:]+): (?P<days>\w+(?:-\w+)?) (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d) (?P<zone>\S+)")

@@ -89,7 +89,7 @@ class Policy(ValidatedRecord):
     late_look_last: float = 60.0
     """Request late executions a second time when this has passed since 1102."""
     order_ack_after: float = 5.0
-    """An order is unconfirmed from this time on until it is acknowledged, and a probe is sent. 0: never."""
+    """After this time, an order that is not acknowledged is unconfirmed, and a probe is sent. 0: never."""
     require_journal: bool = True
     """Whether orders must wait while the journal, if there is one, cannot be written."""
     upstream_grace: float = 0.25

@@ -128,7 +128,7 @@ def startup_overdue(step: Step, _event: TimerFired) -> None:
 
 
 def request_missing_again(step: Step, _event: TimerFired) -> None:
-    """Repeat start-up requests that are still unanswered. While upstream is down, wait: 1102 repeats it anyway."""
+    """Repeat start-up requests that are still unanswered. While upstream is down, wait: 1102 repeats them anyway."""
     session = step.state.session
     names = session.missing | session.startup_refused.keys()
     if not names:
