@@ -97,7 +97,7 @@ def load_config(path: str | os.PathLike[str] | None = None, **overrides: object)
     Args:
         path: The TOML file, which must exist. Without it, ``ibkr.toml`` in the current directory is read if it exists.
             ``.env`` is read in the same way.
-        overrides: Settings by name. ``None`` counts as not set.
+        overrides: Settings by name. ``None`` means not set.
     """
     return config_of(read_settings(path, **overrides))
 
@@ -215,7 +215,7 @@ def _read_dotenv() -> Mapping[str, str | None]:
 
     text = _read(file)
     for line in parser.parse_stream(StringIO(text)):
-        # dotenv_values would leave it out. Lines of other programs may be anything.
+        # dotenv_values would skip this line silently. Lines that are not for us may have any format.
         if line.error and "IBKR_" in line.original.string.upper():
             cure = "cannot be parsed: write NAME=value, the value with both quotes or without"
             raise ConfigError(f"line {line.original.line} of .env", "...", cure)

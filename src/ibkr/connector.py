@@ -317,7 +317,7 @@ class IBConnector(ConnectorCallbacks):
                 self._context.run_in_loop(self._begin)
             else:
                 self.connect()
-        except BaseException:  # also on Ctrl-C while connecting: leave no thread behind
+        except BaseException:  # this includes Ctrl-C while connecting: end the thread
             if started:
                 self.stop()
             raise
@@ -401,8 +401,8 @@ class IBConnector(ConnectorCallbacks):
         """Make sure that the session is alive before you send an order: a half-open socket loses orders silently.
 
         Returns immediately if the gateway has answered a request within ``max_age`` seconds. Otherwise, requests the
-        gateway's time, at most once in ``policy.probe_apart`` seconds, and waits for the answer. Other messages do not
-        count, because the gateway may send but not read.
+        gateway's time, at most once in ``policy.probe_apart`` seconds, and waits for the answer. Other messages are
+        not enough, because the gateway may send but not read.
 
         Raises:
             NotReady: There is no session, or no answer within ``policy.suspect_after`` seconds. While messages arrive,
@@ -562,7 +562,7 @@ class IBConnector(ConnectorCallbacks):
             self._fleet.begin()
 
     def _join_fleet(self, fleet: Fleet, supervision: Supervision[Session]) -> FleetLink:
-        from ibkr.runtime.fleet_link import FleetLink  # most programs are in no fleet
+        from ibkr.runtime.fleet_link import FleetLink  # imported here: most programs are in no fleet
 
         self._fleet = FleetLink(fleet, self._settings, self._context, supervision)
         return self._fleet

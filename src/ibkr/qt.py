@@ -95,7 +95,7 @@ class ConnectorSignals(QObject):
 
 
 class StatusLight(QWidget):
-    """A light in the colour of the state, with the name of the state beside it.
+    """A light in the colour of the state, with the name of the state next to it.
 
     The tool tip says why, and whether orders may be sent.
 

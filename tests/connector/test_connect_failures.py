@@ -37,7 +37,7 @@ CASES = [
     Case("ssh", ibkr.NotAGateway, "not_a_gateway", "Another program listens", looks_like="ssh"),
     Case("garbage", ibkr.NotAGateway, "not_a_gateway", "Another program listens", looks_like="unknown"),
     Case("close_on_accept", ibkr.GatewayClosed, "closed", "still be starting"),
-    Case("close_after_handshake", ibkr.GatewayClosed, "closed", "client id 7 may still be taken"),
+    Case("close_after_handshake", ibkr.GatewayClosed, "closed", "client id 7 may still be held"),
     Case("occupy_client_id", ibkr.ClientIdInUse, "client_id_in_use", "IBKR_CLIENT_ID", (7,)),
     Case("old_version", ibkr.UnsupportedVersion, "unsupported_version", "Update TWS"),
 ]

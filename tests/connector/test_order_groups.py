@@ -88,7 +88,7 @@ async def test_a_child_of_a_parent_that_never_left_is_refused(
     await state_of(connector, lambda status: bool(unsent(connector)))
     await gateway.fault("1102")
     await state_of(connector, lambda status: status.may_trade)
-    with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, never left this program"):
+    with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, was never sent"):
         connector.ib.placeOrder(AAPL, profit)
 
 

@@ -123,7 +123,7 @@ async def test_a_change_that_may_not_leave_any_more_is_reported_as_one(gateway: 
                 break
     (change,) = [order for order in status.unconfirmed if order.order_id == trade.order.orderId]
     assert (change.is_change, change.has_left) == (True, False)
-    assert "a change to BUY 1 AAPL LMT, which never left this program" in str(change)
+    assert "a change to BUY 1 AAPL LMT, which was never sent" in str(change)
     connector.clear_unconfirmed(trade.order.orderId)
     assert trade.order.orderId not in left(connector)
 

@@ -96,7 +96,7 @@ async def test_a_missing_answer_is_named(
     assert await connector.connect_async() is True
     status = connector.status
     assert status.state is ConnectionState.DEGRADED
-    assert f"start-up unanswered: {named}" in status.reason
+    assert f"start-up requests without an answer: {named}" in status.reason
     assert status.may_trade is may_trade
     assert len(gateway.seen.received(request_name)) == asked
 
@@ -109,7 +109,7 @@ async def test_a_late_answer_serves(
     connector = make(request_timeout=0.05)
     connecting = asyncio.create_task(connector.connect_async())
     await gateway.fault("delay", 0.4)
-    await state_of(connector, lambda status: "start-up unanswered" in status.reason)
+    await state_of(connector, lambda status: "start-up requests without an answer" in status.reason)
     assert await connecting is True
     await gateway.fault("delay", 0)
     await state_of(connector, lambda status: status.state is ConnectionState.READY)

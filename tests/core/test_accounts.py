@@ -33,7 +33,8 @@ def test_what_is_known_is_masked_whatever_it_looks_like():
 
 
 def test_no_account_known_leaves_the_rest_as_it_is():
-    assert mask_accounts("start-up unanswered: positions", [""]) == "start-up unanswered: positions"
+    reason = "start-up requests without an answer: positions"
+    assert mask_accounts(reason, [""]) == reason
 
 
 def test_an_id_that_begins_like_another_hides_both():

@@ -9,7 +9,7 @@ from ibkr.core.errors import FailureKind as K
 TREE = {
     K.UNREACHABLE: (errors.GatewayUnreachable, "Start TWS or IB Gateway and log in"),
     K.SILENT: (errors.GatewaySilent, "an unfinished login"),
-    K.CLOSED: (errors.GatewayClosed, "client id 7 may still be taken"),
+    K.CLOSED: (errors.GatewayClosed, "client id 7 may still be held"),
     K.NOT_A_GATEWAY: (errors.NotAGateway, "Another program listens at 127.0.0.1:7497"),
     K.CLIENT_ID_IN_USE: (errors.ClientIdInUse, "Another program is connected with client id 7"),
     K.UNSUPPORTED_VERSION: (errors.UnsupportedVersion, "Update TWS or IB Gateway"),

@@ -95,7 +95,8 @@ def test_all_that_lacks_is_named(new_rig):
     rig.advance(20)
     rig.moved(0, "AAPL (354)")
     assert rig.status.reason == (
-        "start-up unanswered: account updates; subscriptions refused: AAPL (354); required data farm broken: usfarm"
+        "start-up requests without an answer: account updates; subscriptions refused: AAPL (354);"
+        " required data farm broken: usfarm"
     )
 
 

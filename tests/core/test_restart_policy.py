@@ -178,7 +178,7 @@ def test_an_end_that_no_restart_mends(code, words):
 )
 def test_an_end_that_needs_a_person_rings(changes, rings):
     given = seen(GONE, **changes)
-    assert ("gave up restarting" in policy().decide(given, at(0)).alert) is rings
+    assert ("no more restarts" in policy().decide(given, at(0)).alert) is rings
     assert policy(auto_restart=False).decide(given, at(0)).alert == ""
 
 
@@ -201,7 +201,7 @@ def test_no_more_than_the_limit_counted_over_restarts_of_ours():
     decision = asked.decide(GONE, at(0))
     assert decision.act is Action.NOTHING
     assert decision.alert == (
-        "the process has ended (exit code 1), gave up restarting: restart_limit (3 in 24 hours) is reached"
+        "the process has ended (exit code 1); no more restarts: restart_limit (3 in 24 hours) is reached"
     )
     assert asked.restarts_today(NOON) == 3
     assert asked.decide(GONE, at(3600)).act is Action.START
@@ -224,7 +224,9 @@ def test_one_full_login_in_an_unattended_night():
     asked = policy(Restart(NIGHT - timedelta(hours=1), full_login=True))
     decision = asked.decide(GONE, at(0, NIGHT))
     assert decision.act is Action.NOTHING
-    assert decision.alert.endswith("until the morning: it would be a second full login in one unattended night")
+    assert decision.alert.endswith(
+        "; no restart before the morning: a restart would be a second full login in one unattended night"
+    )
     assert asked.decide(GONE, at(8 * 3600, NIGHT)).act is Action.NOTHING
     assert asked.decide(GONE, at(10.5 * 3600, NIGHT)).act is Action.START
     assert policy(Restart(NIGHT - timedelta(hours=3), full_login=True)).decide(GONE, at(0, NIGHT)).act is Action.START

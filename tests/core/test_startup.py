@@ -262,7 +262,7 @@ def test_still_missing_it_degrades_and_is_named(starting):
     assert starting.state is S.SYNCING
     live(starting, 0.25)
     assert starting.state is S.DEGRADED
-    assert starting.status.reason == "start-up unanswered: account updates, positions"
+    assert starting.status.reason == "start-up requests without an answer: account updates, positions"
     assert (starting.status.is_connected, starting.status.may_trade) == (True, False)
     asked = [order for order in starting.orders if isinstance(order, do.ResendStartupRequests)]
     assert len(asked) == 1

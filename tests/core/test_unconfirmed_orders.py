@@ -51,7 +51,7 @@ def test_the_caller_may_know_better(orders):
 
 
 def test_an_order_that_was_never_written_says_so():
-    assert str(SENT) == "5 (BUY 100 AAPL LMT, which never left this program)"
+    assert str(SENT) == "5 (BUY 100 AAPL LMT, which was never sent)"
     assert str(replace(SENT, has_left=True)) == "5 (BUY 100 AAPL LMT)"
 
 
@@ -93,9 +93,9 @@ def test_an_unconfirmed_order_that_the_caller_sends_again_has_left_then():
     orders = UnacknowledgedOrders()
     orders.sent(replace(SENT, has_left=False))
     assert orders.session_ended()
-    assert "never left" in str(orders.unconfirmed[0])
+    assert "never sent" in str(orders.unconfirmed[0])
     assert orders.left(SENT.order_id)
-    assert "never left" not in str(orders.unconfirmed[0])
+    assert "never sent" not in str(orders.unconfirmed[0])
     assert orders.acknowledged(SENT.order_id)
     assert not orders.left(SENT.order_id)
 

@@ -216,7 +216,7 @@ def test_the_rest_after_1102_may_be_overdue_again(rig):
         rig.advance(2.5)
         rig.hear()
     assert rig.orders.count(do.ResendStartupRequests(1, ("account updates",), shared=False)) == 1
-    assert (rig.state, rig.status.reason) == (S.DEGRADED, "start-up unanswered: account updates")
+    assert (rig.state, rig.status.reason) == (S.DEGRADED, "start-up requests without an answer: account updates")
 
 
 def test_streams_that_1102_left_running_are_not_requested_again(rig):

@@ -136,7 +136,7 @@ async def test_children_of_a_parent_that_the_journal_refused_are_refused(
         connector.ib.placeOrder(AAPL, parent)
     await state_of(connector, lambda status: status.may_trade)
     for child in (profit, stop):
-        with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, never left this program"):
+        with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, was never sent"):
             connector.ib.placeOrder(AAPL, child)
     for order in (parent, profit, stop):
         connector.ib.placeOrder(AAPL, order)
@@ -150,7 +150,7 @@ async def test_children_of_a_parent_that_a_halt_refused_are_refused(gateway: Gat
     with pytest.raises(NotReady, match="halted"):
         connector.ib.placeOrder(AAPL, parent)
     connector.resume()
-    with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, never left this program"):
+    with pytest.raises(NotReady, match=f"its parent, order {parent.orderId}, was never sent"):
         connector.ib.placeOrder(AAPL, profit)
     assert not gateway.seen.received("placeOrder")
 

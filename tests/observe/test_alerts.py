@@ -101,7 +101,7 @@ def test_an_order_is_reported_once_when_it_stays_unconfirmed(at, sink, receiver,
     look(100, ORDER, never)
     look(106, ORDER, never)
     assert receiver.titles[1:] == ["orders not sent"]
-    assert "which never left this program" in receiver.alerts[1]["message"]
+    assert "which was never sent" in receiver.alerts[1]["message"]
 
 
 def test_an_alert_about_a_fleet(at, sink, receiver, tell):

@@ -198,7 +198,7 @@ async def test_a_gateway_that_turned_read_only_tells_no_orders_and_none_vanishes
     await gateway.fault("reset")
     report = await told.next()
     assert (report.orders_vanished, report.orders_changed) == ((), ())
-    assert "no answer about completed orders, open orders" in report.incomplete[0]
+    assert "no answer to the request for completed orders, open orders" in report.incomplete[0]
     assert trade.orderStatus.status == "Submitted"
 
 

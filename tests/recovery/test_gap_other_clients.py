@@ -70,7 +70,7 @@ async def test_orders_of_others_that_are_not_told_after_an_outage_have_not_vanis
     await gateway.fault("reset")
     report = await told.next()
     assert (report.orders_vanished, report.orders_changed) == ((), ())
-    assert "no answer about orders of other clients" in report.incomplete[0]
+    assert "no answer to the request for orders of other clients" in report.incomplete[0]
 
 
 async def test_who_asks_for_the_orders_of_others_while_our_asking_is_on_its_way_gets_them(

@@ -24,7 +24,7 @@ async def test_completed_orders_that_come_late_end_their_trades(gateway: Gateway
     await gateway.fault("mute", "reqCompletedOrders")
     await gateway.fault("reset")
     first = await told.next()
-    assert (first.incomplete, trade.isDone()) == (("no answer about completed orders",), False)
+    assert (first.incomplete, trade.isDone()) == (("no answer to the request for completed orders",), False)
     await gateway.fault("clear")
     second = await told.next()
     assert [change.after.status for change in second.orders_changed] == ["Cancelled"]
@@ -43,7 +43,7 @@ async def test_executions_that_come_late_are_added_to_the_report(gateway: Gatewa
     await gateway.fault("mute", "reqExecutions")
     await gateway.fault("reset")
     first = await told.next()
-    assert (first.incomplete, first.executions) == (("no answer about executions",), ())
+    assert (first.incomplete, first.executions) == (("no answer to the request for executions",), ())
     await gateway.fault("clear")
     second = await told.next()
     assert [(each.symbol, each.shares) for each in second.executions] == [("AAPL", 100)]
@@ -71,4 +71,4 @@ async def test_an_answer_to_what_was_asked_before_the_link_was_back_does_not_cou
     await gateway.fault(back)
     await connecting
     status = await state_of(connector, lambda status: "unanswered" in status.reason)
-    assert f"start-up unanswered: {name}" in status.reason
+    assert f"start-up requests without an answer: {name}" in status.reason

@@ -1,4 +1,4 @@
-"""What user interfaces show beside the status: orders, the gateway's messages, and response times."""
+"""What user interfaces show in addition to the status: orders, the gateway's messages, and response times."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OrderStage(StrEnum):
     SENT = "sent"
     """The order was sent, and no gateway has acknowledged it yet."""
     UNCONFIRMED = "unconfirmed"
-    """The session ended, or the gateway lost upstream, before an acknowledgement: it may be at the broker."""
+    """The session ended, or the gateway lost upstream, before an acknowledgement: the order may be at the broker."""
 
 
 class OrderView(ActivityRecord):

@@ -57,5 +57,5 @@ def _is_http_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isascii()
-    except ValueError:  # of the host or the port
+    except ValueError:  # the host or the port is invalid
         return False

@@ -88,7 +88,7 @@ def change_client_id(step: Step, cause: str) -> None:
         _drop_session(step, cause)
     elif s.phase in (Phase.WAITING, Phase.OPENING, Phase.IDENTIFYING):
         if s.budget is not None:
-            s.budget += 1  # an attempt with the old client id does not count
+            s.budget += 1  # an attempt with the old client id is not counted
         step.do(StopTimer(Timer.RETRY), StopTimer(Timer.ATTEMPT))
         step.open()
 
@@ -157,9 +157,9 @@ def attempt_failed(step: Step, event: AttemptFailed) -> None:
 
 
 def transport_closed(step: Step, event: TransportClosed) -> None:
-    """The session is over, but its last messages are unread.
+    """Show the loss of the session immediately.
 
-    The status shows the loss immediately; ``SocketClosed`` follows.
+    The last messages of the session are still unread. ``SocketClosed`` follows them.
     """
     step.state.session.transport_closed = event.detail
 
@@ -178,18 +178,18 @@ def old_socket_closed(step: Step, _event: SocketClosed) -> None:
 
 
 def old_socket_closed_late(step: Step, _event: SocketClosed) -> None:
-    """The socket of an earlier attempt closed; nothing waits for it."""
+    """Store that the socket of an earlier attempt has closed. Nothing waits for this."""
     step.state.socket_open = False
     step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
 
 
 def socket_close_overdue(step: Step, _event: TimerFired) -> None:
-    """The socket did not close gracefully: abort it."""
+    """Abort the socket, because it did not close gracefully in time."""
     step.do(AbortSocket(step.state.attempt))
 
 
 def socket_close_lost(step: Step, event: TimerFired) -> None:
-    """The close of the socket was never reported. Raises ``SocketCloseLost``; the socket counts as closed."""
+    """Raise ``SocketCloseLost``: the close of the socket was never reported. From now on it is treated as closed."""
     if event.late > step.policy.lateness_tolerance:  # our own loop was blocked: the close may not be reported yet
         step.watch_socket_close()
         return
@@ -200,7 +200,7 @@ def socket_close_lost(step: Step, event: TimerFired) -> None:
 
 
 def session_dead(step: Step) -> None:
-    """The peer answered no probe for too long. An order that it has not received must not reach it later."""
+    """End a session whose peer answers no probe. Orders that the peer has not received must not reach it later."""
     if not step.state.session.suspect:
         step.do(DiscardUnsent(step.state.attempt, True))
     detail = "the gateway answered no probe: the socket was half-open"
@@ -216,7 +216,7 @@ def port_changed(step: Step, port: int | None) -> None:
         fail_attempt(step, failure)
     else:
         _fail_session(step, failure)
-    if port is not None:  # after fail_attempt has switched ports: the new port is tried first
+    if port is not None:  # this comes after fail_attempt, which may switch ports: the new port is first
         configured = step.identity.port
         s.port, s.other_port = port, configured if port != configured else None
 
@@ -234,7 +234,7 @@ def fail_attempt(step: Step, failure: Failure) -> None:
     _check_client_id(step, failure)
     knows_id = _is_own_session(step, failure)
     if knows_id and s.budget is not None:
-        s.budget += 1  # only our own earlier session made this attempt fail, so it does not count
+        s.budget += 1  # only our own earlier session made this attempt fail, so it is not counted
     if _is_final(step, failure):
         step.give_up(Phase.FAILED, abort=True)
         return
@@ -256,7 +256,7 @@ def _is_final(step: Step, failure: Failure) -> bool:
 
 
 def _is_own_session(step: Step, failure: Failure) -> bool:
-    """Whether an earlier session of ours has the client id: the journal has one, or the fleet assigned the id."""
+    """Whether an earlier session of ours holds the client id: the journal has one, or the fleet assigned the id."""
     s = step.state
     return failure.kind is FailureKind.CLIENT_ID_IN_USE and (s.journal_session or s.lease is not None)
 
@@ -280,7 +280,8 @@ def _check_client_id(step: Step, failure: Failure) -> None:
         client_id = step.identity.client_id if s.client_id is None else s.client_id
         s.id_alert = (
             f"the gateway has refused client id {client_id} as in use (326) for"
-            f" {outage_alert.format_duration(now - s.id_in_use_since)}: if no other program has it, restart the gateway"
+            f" {outage_alert.format_duration(now - s.id_in_use_since)}:"
+            " if no other program holds it, restart the gateway"
         )
 
 

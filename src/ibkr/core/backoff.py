@@ -1,6 +1,8 @@
 """When to make the next attempt: the delay by kind of failure, failures in a row, and time without a session.
 
-Not used by a first ``connect()``: see ``attempts.fail_attempt``.
+There are two other waits. The attempts of a first ``connect()`` are ``connect_pause`` apart, unless it uses
+``wait=True``, or an earlier session of ours holds the client id (see ``attempts.fail_attempt``). If sessions are lost
+too often, the next attempt waits ``flap_pause`` (see ``attempts._fail_session``).
 """
 
 from __future__ import annotations

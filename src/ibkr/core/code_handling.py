@@ -68,7 +68,7 @@ def farm_status_received(step: Step, event: FarmStatusReceived) -> None:
     """Store the state of farms, in order. A gateway that reports farms has an upstream."""
     for code, text in event.notices:
         _note_farm(step, farm_name(text), _FARM_STATES[reaction(code)])
-    retry_lost_streams(step)  # after all notices: the last state of a farm counts
+    retry_lost_streams(step)  # this comes after all notices: only the last state of a farm is used
 
 
 def _note(step: Step, event: CodeReceived) -> None:

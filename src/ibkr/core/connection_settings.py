@@ -34,7 +34,7 @@ class ConnectionSettings(ValidatedRecord):
     journal: str = ""
     """The SQLite file of the journal. Empty: no journal."""
     journal_sync: str = "normal"
-    """What the journal survives. ``normal``: a kill of the process; ``full``: a power cut, too."""
+    """``normal``: no record is lost if the process is killed. ``full``: no record is lost after a power cut, either."""
     record: str = ""
     """Folder to record every session in, without account ids, names and references. Empty: none."""
 

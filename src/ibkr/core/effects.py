@@ -13,8 +13,8 @@ from ibkr.core.status import Status
 class StartAttempt(FrozenRecord):
     """Begin an attempt at this port: TCP, handshake, ``startApi``.
 
-    ``from_lost_address``: connect from the local address and port of the lost session, if possible. A peer that still
-    holds that session ends it when it sees this. ``client_id``: assigned by a fleet; ``None``: the configured id.
+    ``from_lost_address``: connect from the local address and port of the lost session, if possible. If the peer still
+    holds that session, the peer then ends it. ``client_id``: assigned by a fleet; ``None``: the configured id.
     ``is_standby``: another program leads and writes the journal.
     """
 
@@ -66,7 +66,7 @@ class ResendStartupRequests(FrozenRecord):
 
 
 class RequestBrokerState(FrozenRecord):
-    """Request orders, executions and positions again. Only the new answers count.
+    """Request orders, executions and positions again. Only the new answers are used.
 
     ``CompareBrokerState`` follows the answers. If the gap was already reported and this ``is_late``, ``AmendGapReport``
     follows.
@@ -121,11 +121,11 @@ class RestoreSubscriptions(FrozenRecord):
 
 
 class FindActiveStreams(FrozenRecord):
-    """Report which streams of this feed (``None``: all) delivered data before the trouble.
+    """Report which streams of this feed (``None``: all) delivered data before the loss of upstream or a farm.
 
     ``ActiveStreamsFound`` follows.
 
-    ``since``: when the trouble began, in monotonic seconds. ``farm`` is copied to the answer.
+    ``since``: when that loss began, in monotonic seconds. ``farm`` is copied to the answer.
     """
 
     attempt: int
@@ -138,7 +138,7 @@ class RequestStreams(FrozenRecord):
     """Request these streams again on the live socket. ``SubscriptionsChanged`` follows.
 
     ``unless_since``: skip a stream that has ticked after this time; every other stream is silent. ``anew``: the farm or
-    upstream of the streams is back, so their tries count from 0 again.
+    upstream of the streams is back, so the count of their tries starts at 0 again.
     """
 
     attempt: int
@@ -166,11 +166,11 @@ class SendGlobalCancel(FrozenRecord):
 
 
 class RecordGlobalCancel(FrozenRecord):
-    """The gateway has accepted the global cancel: record that it is not due any more."""
+    """Record that the gateway has accepted the global cancel, so that it is no longer due."""
 
 
 class EndSubscriptions(FrozenRecord):
-    """Nothing will be restored any more: end the streams that the caller holds."""
+    """End the streams that the program holds. They are not restored later."""
 
 
 class StartTimer(FrozenRecord):

@@ -87,7 +87,7 @@ class GatewayClosed(ConnectError):
 
     advice = (
         "The gateway may still be starting, a port forwarder may have nothing behind it, this address may not be"
-        " among the gateway's trusted IPs, or client id {client_id} may still be taken: wait, or look at its API log."
+        " among the gateway's trusted IPs, or client id {client_id} may still be held: wait, or look at its API log."
     )
 
 
@@ -98,12 +98,13 @@ class NotAGateway(ConnectError):
 
 
 class ClientIdInUse(ConnectError):
-    """Another API session has this client id (IB code 326)."""
+    """Another API session holds this client id (IB code 326)."""
 
     advice = (
         "Another program is connected with client id {client_id}: close it, or give this one its own id"
-        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often your own old session, which the gateway"
-        " releases within a minute: connect(wait=True) waits for that."
+        " (IBKR_CLIENT_ID, or client_id=...). After a restart it is often your own old session. The gateway"
+        " releases the id within seconds, or within 15 minutes if the machine or network was lost:"
+        " connect(wait=True) waits for that."
     )
 
 

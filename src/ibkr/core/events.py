@@ -153,7 +153,7 @@ class SessionOpened(FrozenRecord):
 
 
 class TransportClosed(FrozenRecord):
-    """Nothing can be sent any more. Earlier messages may still be unread; ``SocketClosed`` follows them."""
+    """Messages can no longer be sent. Earlier messages may still be unread; ``SocketClosed`` follows them."""
 
     attempt: int
     detail: str
@@ -248,7 +248,10 @@ class UnconfirmedOrdersChanged(FrozenRecord):
 
 
 class JournalOpened(FrozenRecord):
-    """The journal is open. ``accounts`` of its login; ``had_session``: it has an earlier session."""
+    """The journal was opened.
+
+    ``accounts``: the accounts that it belongs to. ``had_session``: whether it has records of an earlier session.
+    """
 
     accounts: tuple[str, ...] = ()
     had_session: bool = False
@@ -272,7 +275,10 @@ class Resumed(FrozenRecord):
 
 
 class GlobalCancelDelivered(FrozenRecord):
-    """The gateway has received the global cancel: it answered a request that was sent after it."""
+    """The gateway has received the global cancel.
+
+    We know this because the gateway has answered a request that was sent after the cancel.
+    """
 
     attempt: int
 

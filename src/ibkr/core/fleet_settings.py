@@ -105,7 +105,7 @@ def check_name(name: str) -> None:
 
 
 def gateway_token(fleet: Fleet, host: str, port: int, this_machine: str) -> str:
-    """The gateway's name as one token of a NATS subject. Two gateways never share one.
+    """The gateway's name as one token of a NATS subject. Two gateways never have the same token.
 
     Args:
         fleet: The settings of the fleet.

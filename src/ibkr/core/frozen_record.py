@@ -31,7 +31,7 @@ class _Fields:
     """Makes a dataclass of the class when its fields are first read. Most classes never need that."""
 
     def __get__(self, value: object, cls: type[FrozenRecord]) -> dict[str, Field[Any]]:
-        dataclass(init=False, repr=False, eq=False)(cls)  # which puts the fields in this one's place
+        dataclass(init=False, repr=False, eq=False)(cls)  # this replaces this attribute by the fields
         return cls.__dataclass_fields__
 
 
@@ -51,15 +51,15 @@ class FrozenRecord:
 
     def __init_subclass__(cls) -> None:
         own, given = cls.__annotations__, vars(cls)
-        cls.__dataclass_fields__ = _Fields()  # type: ignore[assignment]  # it gives way to them
-        cls.__match_args__ = tuple(dict.fromkeys((*cls.__match_args__, *own)))  # type: ignore[misc]  # of any length
+        cls.__dataclass_fields__ = _Fields()  # type: ignore[assignment]  # replaced by the fields later
+        cls.__match_args__ = tuple(dict.fromkeys((*cls.__match_args__, *own)))  # type: ignore[misc]  # any length
         cls._names = frozenset(cls.__match_args__)
         cls._defaults = cls._defaults | {name: _made(given[name]) for name in own if name in given}
 
     def __init__(self, *args: Any, **named: Any) -> None:
         names = self.__match_args__
         if not named and len(args) == len(names):
-            self.__dict__.update(zip(names, args))  # noqa: B905 - strict= would double the cost
+            self.__dict__.update(zip(names, args))  # noqa: B905 - strict= would double the time
             return
         given = dict(zip(names, args, strict=False)) if args else {}
         values = self._defaults | given | named
@@ -109,7 +109,7 @@ class ValidatedRecord(FrozenRecord):
 
     if TYPE_CHECKING:
         __signature__: ClassVar[Signature]
-    else:  # annotated, it would be a field
+    else:  # with an annotation, it would become a field
         __signature__ = _Signature()
 
     def __init__(self, *args: Any, **named: Any) -> None:

@@ -17,7 +17,7 @@ from ibkr.core.order_records import ROUNDING, Execution, Order, Position, SentOr
 from ibkr.core.serialization import mask_json, to_jsonable
 
 _CLOCKS_DIFFER = timedelta(seconds=60)
-"""How far the broker's clock may be behind ours. Prefer one order too many in the report to a wrong alarm."""
+"""How far the broker's clock may be behind ours. An order too many in the report is better than a wrong alarm."""
 EARLIER_DAY = (
     "executions and orders that ended on an earlier day: the gateway reports only the current day;"
     " IB's statements have the others"
@@ -183,7 +183,7 @@ def compare(before: BrokerSnapshot, after: BrokerSnapshot, start: datetime, end:
 def amend_report(report: GapReport, before: BrokerSnapshot, after: BrokerSnapshot, late: list[Execution]) -> GapReport:
     """The report with executions that came after it was made.
 
-    The program may have traded since. So orders and positions change only as far as the late executions explain it.
+    The program may have traded since. So this changes only the orders and positions that the late executions explain.
 
     Args:
         report: The report so far.
@@ -250,7 +250,7 @@ def _explained(
 
 
 def _sums(executions: Iterable[tuple[Execution | None, Execution]]) -> dict[tuple[str, int], float]:
-    """The sum of executions for each position. A correction counts with its difference."""
+    """The sum of executions for each position. For a correction, only the difference is added."""
     executed: dict[tuple[str, int], float] = {}
     for corrected, now in executions:
         change = now.signed - (corrected.signed if corrected else 0.0)
@@ -320,10 +320,10 @@ def _positions_changed(
 
 
 def _not_counted(executions: Iterable[Execution], moment: datetime) -> dict[tuple[str, int], list[float]]:
-    """What a position may lack at this moment: nothing, the last execution, the last two ..."""
+    """What a position may not include yet at this moment: nothing, the last execution, the last two ..."""
     found: dict[tuple[str, int], list[float]] = {}
     recent = [each for each in executions if each.time >= moment - _CLOCKS_DIFFER]
-    for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):  # times are whole seconds
+    for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):  # times have whole seconds
         sums = found.setdefault((each.account, each.con_id), [0.0])
         sums.append(sums[-1] + each.signed)
     return found

@@ -43,7 +43,7 @@ class GatewaySettings(ValidatedRecord):
     restart_limit: int = 3
     """The most restarts in 24 hours."""
     restart_wait: float = 300.0
-    """From one restart to the next. It doubles with each one in 24 hours."""
+    """The least time from one restart to the next. It doubles with each restart in 24 hours."""
     start_grace: float = 300.0
     """No restart for this long after a start."""
     restart_with_orders: bool = False

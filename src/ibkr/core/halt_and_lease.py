@@ -1,4 +1,7 @@
-"""Reactions to events outside the connection: a halt, the journal, the lease of a fleet, the gateway's process."""
+"""Reactions to events outside the connection: a halt, the journal, the lease of a fleet, the gateway's process.
+
+They store the events in the state. ``status_fields`` computes from the state whether the program may trade.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ def resumed(step: Step, _event: Resumed) -> None:
 
 
 def global_cancel_delivered(step: Step, _event: GlobalCancelDelivered) -> None:
-    """The gateway has received the global cancel. It is still due if the gateway has refused or lost it."""
+    """Record that the gateway has received the global cancel.
+
+    If the gateway could not forward it to IB meanwhile, the cancel is still due.
+    """
     s = step.state
     if s.session.cancel_sent:
         s.cancel_all = False
@@ -45,12 +51,12 @@ def journal_opened(step: Step, event: JournalOpened) -> None:
 
 
 def journal_trouble_changed(step: Step, event: JournalTroubleChanged) -> None:
-    """The journal cannot be written, or can be again."""
+    """Store why the journal cannot be written, or that it can be written again."""
     step.state.journal_trouble = event.trouble
 
 
 def lease_changed(step: Step, event: LeaseChanged) -> None:
-    """The lease was gained or lost. Another client id needs another session."""
+    """Store the new role and lease. A new client id needs a new session."""
     s = step.state
     was_leader = s.lease is not None and s.lease.is_leader
     s.lease = event.lease
@@ -70,7 +76,7 @@ def gateway_status_changed(step: Step, event: GatewayStatusChanged) -> None:
 def send_due_cancel(step: Step) -> None:
     """Send a due global cancel as soon as it can reach the broker.
 
-    Once per session until it is delivered, and again after the gateway could not pass it on.
+    It is sent once in each session until it is delivered. It is sent again if the gateway could not forward it to IB.
     """
     s = step.state
     session = s.session

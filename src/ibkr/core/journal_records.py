@@ -31,7 +31,7 @@ class IntentState(StrEnum):
     WAITING = "waiting"
     """The message waits to be sent."""
     SENT = "sent"
-    """The message may have been sent. This state is written before its bytes leave."""
+    """The message may have been sent. This state is written before its bytes are sent."""
     NOT_SENT = "not sent"
     """The message was dropped, and will never be sent."""
     ACKNOWLEDGED = "acknowledged"
@@ -43,7 +43,7 @@ class IntentState(StrEnum):
 
 
 class Intent(FrozenRecord):
-    """An order, change or cancel, written before its bytes leave. ``number`` counts them in one journal, from 1.
+    """An order, change or cancel, written before its bytes are sent. ``number`` counts them in one journal, from 1.
 
     ``perm_id`` is 0 until the gateway reports it. Prices are ``None`` if the order has none.
     """

@@ -1,8 +1,8 @@
 """The lease of a name in a fleet: who holds it, and for how long its holder may trust it.
 
 A lease is a key on a server that expires unless its holder renews it. The holder must stop trusting it before the
-server can give it to somebody else. So it counts from the moment before the last successful renewal was sent, and only
-for ``TRUSTED`` of the lease's lifetime. Who acts on it: see ``ibkr.fleet``.
+server can give it to somebody else. So the holder trusts it only for ``TRUSTED`` of its lifetime, from the moment
+before the last successful renewal was sent. ``ibkr.fleet`` says which code uses this.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LeaseTerm(FrozenRecord):
         return TRUSTED * self.lifetime - gone
 
     def why_not(self, now: Clocks) -> str:
-        """Why the lease may not be trusted any more, in words. Empty if it may be trusted."""
+        """Why the lease may no longer be trusted, in words. Empty if it may be trusted."""
         if self.left(now) > 0:
             return ""
         ran_out = datetime.fromtimestamp(self.sent.wall + TRUSTED * self.lifetime, UTC)

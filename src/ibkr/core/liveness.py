@@ -76,7 +76,7 @@ def _check_unanswered_probe(step: Step, sent_at: float, last_message: float) -> 
         if session.probes_unanswered > 1:
             dead_at = min(dead_at, sent_at + _DEAD_WHILE_HEARD)
     else:
-        # A routine probe may be sent at the start of an ordinary silence.
+        # A routine probe may be sent just when a normal quiet time begins.
         since = max(sent_at, last_message + policy.probe_after) if session.probe_is_routine else sent_at
         suspect_at, dead_at = since + policy.suspect_after, since + policy.probe_timeout
     if now >= dead_at:

@@ -101,7 +101,7 @@ class Machine:
 
     @property
     def attempts_made(self) -> int:
-        """Attempts since the connection was last complete."""
+        """Attempts since the last good session."""
         return self._state.attempts_made
 
     def step(self, event: Event, now: Now) -> list[Effect]:
@@ -165,7 +165,7 @@ class Machine:
         return True
 
     def break_off(self, detail: str, now: Now, *, socket_gone: bool = False) -> None:
-        """Stop without the transition table, because it cannot be trusted any more. The state is ``FAILED`` then.
+        """Stop without the transition table, because it can no longer be trusted. The state becomes ``FAILED``.
 
         The machine still waits for an open socket to close, unless ``socket_gone`` or its transport has closed: nothing
         more can come from it then.

@@ -46,7 +46,7 @@ class StartupState(StrEnum):
     FIRST = "first"
     """The first start-up of this session is running: the client library has no data yet."""
     AGAIN = "again"
-    """Start-up is running once more, after 1101 or 1102."""
+    """Start-up is running again, after 1101 or 1102."""
     OVER = "over"
     """Start-up has ended, with or without all answers."""
 
@@ -111,7 +111,7 @@ class SessionInfo:
     is_compared: bool = False
     """Orders, executions and positions are known and compared with the last known state."""
     was_asked_again: bool = False
-    """The unanswered requests of this start-up were sent once more."""
+    """The unanswered requests of this start-up were sent again."""
     refused_tries: int = 0
     """How often refused start-up requests were sent again."""
     restore: RestoreState = RestoreState.DUE
@@ -139,7 +139,7 @@ class SessionInfo:
     too_fast: int = 0
     """How often the gateway reported that messages come too fast (100)."""
     transport_closed: str | None = None
-    """Why nothing can be sent any more, in words. Set when the transport closes, before the socket does."""
+    """Why messages can no longer be sent, in words. Set when the transport closes, before the socket does."""
     probe_sent_at: float | None = None
     """When the first unanswered probe was sent."""
     probes_unanswered: int = 0
@@ -197,7 +197,7 @@ class MachineState:
     """The socket of the newest attempt has not closed."""
     attempt_started: float = 0.0
     attempts_made: int = 0
-    """Attempts since the connection was last complete."""
+    """Attempts since the last good session."""
     out_since: float = 0.0
     """When attempts began; a closed port is tried less often after ``later_after``."""
     had_session: bool = False
@@ -229,7 +229,7 @@ class MachineState:
     trouble_since: float | None = None
     """Since when a requested connection is not ``READY``: an outage, or a first connection that fails."""
     trouble_in: MaintenanceWindow | None = None
-    """The last maintenance window during this trouble."""
+    """The last maintenance window during that time."""
     alert: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
     halted: str = ""

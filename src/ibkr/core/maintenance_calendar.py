@@ -1,6 +1,6 @@
 """Maintenance windows: IB's resets, the weekend, the weekly login, the gateway's own restart.
 
-Trouble is expected in them.
+Outages are expected during these windows.
 
 Windows recur weekly at local times of a time zone, including daylight saving time. The defaults are from IB's page on
 system status. IB has changed them over the years, so all of them can be configured.
@@ -36,7 +36,7 @@ REGIONS: dict[str, tuple[str, ...]] = {
 """The windows of IB's data centres. IB decides which one serves an account."""
 
 _RESTART_TAKES = timedelta(minutes=10)
-"""From the time set in the gateway until its port is open again: observed are one to five minutes; Lean waits five."""
+"""The longest time until the gateway's port is open again. We have seen one to five minutes; Lean waits five."""
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FORM = re.compile(r"(?P<name>[^:]+): (?P<days>\w+(?:-\w+)?) (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d) (?P<zone>\S+)")

@@ -85,8 +85,8 @@ class Position(FrozenRecord):
 class SentOrder(FrozenRecord):
     """An order as it was sent.
 
-    ``has_left``: it was written to the socket; otherwise it never left this program. ``is_change``: new terms for an
-    order that the broker has. ``action`` is BUY, SELL, EXERCISE or LAPSE. ``leg_ids``: contract ids of a combination's
+    ``has_left``: it was written to the socket; otherwise it was never sent. ``is_change``: new terms for an order that
+    the broker has. ``action`` is BUY, SELL, EXERCISE or LAPSE. ``leg_ids``: contract ids of a combination's
     legs.
     """
 
@@ -103,7 +103,7 @@ class SentOrder(FrozenRecord):
     leg_ids: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        never = "" if self.has_left else ", which never left this program"
+        never = "" if self.has_left else ", which was never sent"
         return f"{self.order_id} ({self.words}{never})"
 
     @property
@@ -123,7 +123,7 @@ class SentOrder(FrozenRecord):
     def matches(self, order: Order) -> bool:
         """Whether the broker's order has the contract, side and quantity that were sent.
 
-        A quantity of 0 leaves it to the broker, as for a cash quantity.
+        If the quantity is 0, the broker decides it, for example for an order with a cash quantity.
         """
         is_same_size = not self.quantity or abs(self.quantity - order.quantity) < ROUNDING
         return is_same_size and self.matches_contract(order.con_id, order.symbol, is_buy=order.action == "BUY")

@@ -83,7 +83,7 @@ def update_outage(
     since: datetime,
     lasted: float | None = None,
 ) -> Outage | None:
-    """The latest outage after the state changed.
+    """Return the current or last outage, updated for a change of state.
 
     Args:
         latest: The current outage, or the last one; ``None`` before the first.

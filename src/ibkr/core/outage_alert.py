@@ -41,7 +41,7 @@ def start_calendar(step: Step) -> None:
 
 
 def update_trouble(step: Step, state: ConnectionState) -> None:
-    """Trouble begins or ends with the new state: an outage, or a first connection that fails."""
+    """Store whether an outage, or a first connection that fails, begins or ends with the new state."""
     s = step.state
     in_trouble = state is not ConnectionState.READY and not state.is_over
     if in_trouble is (s.trouble_since is not None):
@@ -58,7 +58,10 @@ def update_trouble(step: Step, state: ConnectionState) -> None:
 
 
 def raise_alert(step: Step, _event: Event) -> None:
-    """The trouble lasts too long. In a maintenance window it is expected: check again when the window ends."""
+    """Raise the alert, because the outage lasts too long.
+
+    In a maintenance window an outage is expected: check again when the window ends.
+    """
     s = step.state
     assert s.trouble_since is not None, "the timer runs only during a trouble"
     update_maintenance(step)  # the calendar's own timer may fire after this one

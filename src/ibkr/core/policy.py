@@ -1,4 +1,8 @@
-"""``Policy``: every delay, limit and switch that the reactions use. Seconds unless the name says otherwise."""
+"""``Policy``: delays, limits and switches of the reactions. Durations are in seconds.
+
+Deadlines of requests are in ``deadline_settings``, and limits of restarts in ``gateway_settings``. A few constants that
+nobody needs to change are in the modules that use them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from ibkr.core.maintenance_calendar import REGIONS, Calendar, Zone, build_calend
 
 
 class Policy(ValidatedRecord):
-    """The numbers of a connection: how fast, how long, how often. Raises ``ConfigError`` for invalid values."""
+    """The settings of a connection that are numbers: speeds, times and limits. Raises ``ConfigError``."""
 
     connect_attempts: int = 3
     """Attempts that ``connect()`` makes before it raises the last cause."""
@@ -36,7 +40,7 @@ class Policy(ValidatedRecord):
     """The first wait after a silent attempt, or after a close without a code. It doubles with each failure."""
     backoff_cap: float = 10.0
     jitter: float = 0.1
-    """The share of a wait that is randomly cut off, so that many clients do not retry at the same time."""
+    """A wait is shortened at random by up to this share, so that many clients do not retry at the same time."""
     client_id_every: float = 0.25
     """The time from one attempt to the next while the gateway refuses the client id as in use (326)."""
     client_id_every_later: float = 1.0
@@ -85,7 +89,7 @@ class Policy(ValidatedRecord):
     late_look_last: float = 60.0
     """Request late executions a second time when this has passed since 1102."""
     order_ack_after: float = 5.0
-    """An order that is not acknowledged after this is unconfirmed until it is, and a probe is sent. 0: never."""
+    """After this time, an order that is not acknowledged is unconfirmed, and a probe is sent. 0: never."""
     require_journal: bool = True
     """Whether orders must wait while the journal, if there is one, cannot be written."""
     upstream_grace: float = 0.25
@@ -95,7 +99,7 @@ class Policy(ValidatedRecord):
     suspend_jump: float = 5.0
     """If the wall clock jumps ahead by this, the machine has slept: the session is probed immediately."""
     loop_block_warning: float = 1.0
-    """The event loop blocked for longer than this is logged."""
+    """If the event loop is blocked for longer than this, it is logged."""
     missing_every: float = 60.0
     """How often an unanswered start-up request is repeated."""
     stream_silence: float = 5.0
@@ -103,19 +107,22 @@ class Policy(ValidatedRecord):
     stream_silence_factor: float = 5.0
     """A watched stream may also be silent for this many times its median interval, if that is longer."""
     stream_history: float = 300.0
-    """Only a stream that ticked in this time before the trouble is watched."""
+    """Only a stream that ticked in this time before the loss of upstream or its farm is watched."""
     stream_ticks: int = 10
     """Only a stream that ticked at least this often in that time is watched."""
     stream_pause: float = 1.0
     """The time from one request for streams that the gateway has ended to the next request."""
     stream_retry: float = 1.0
-    """From a refusal of a stream to the next request. It doubles each time, up to ``stream_retry_cap``."""
+    """The time from a refusal of a stream to the next request. It doubles each time, up to ``stream_retry_cap``."""
     stream_retry_cap: float = 60.0
     """The longest of these waits."""
     stream_retry_later: float = 300.0
-    """The wait after the longest one, until the program cancels the stream."""
+    """All later waits, until the program cancels the stream."""
     missing_subscriptions: str = "degrade"
-    """What a lost subscription that ran before does: ``degrade``, or only ``report`` in the reason."""
+    """What happens if a subscription that ran before is lost.
+
+    ``degrade``: the state becomes ``DEGRADED``. ``report``: only the reason names it.
+    """
     outage_alert_after: float = 300.0
     """An outage outside every maintenance window raises the alert after this."""
     required_farms: tuple[str, ...] = ()
@@ -125,9 +132,10 @@ class Policy(ValidatedRecord):
     maintenance: tuple[str, ...] = ()
     """Your own maintenance windows, such as 'backup: Sat-Sun 02:00-03:30 Europe/London'. They raise no alert."""
     order_codes: tuple[str, ...] = ()
-    """What codes mean for the order that they name, if the catalogue is wrong or lacks them, such as '10999=note'.
+    """Your own meanings of codes for an order, for example '10999=note'.
 
-    The meanings are note, refuses_new, refuses_change, refuses_cancel, ends and ask.
+    Use this if a code is missing in the catalogue, or wrong there. The meanings are note, refuses_new, refuses_change,
+    refuses_cancel, ends and ask.
     """
     deadlines: Deadlines | None = Deadlines()
     """How long a one-shot request may stay unanswered, by kind. ``None``: no limit."""
@@ -172,7 +180,7 @@ class Policy(ValidatedRecord):
 
     @property
     def request_deadlines(self) -> Deadlines:
-        """``deadlines``, or all of them off if it is ``None``."""
+        """Return ``deadlines``. If ``deadlines`` is ``None``, return deadlines that are all off."""
         return OFF if self.deadlines is None else self.deadlines
 
     def calendar(self, zone: Zone) -> Calendar:

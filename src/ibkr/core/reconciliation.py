@@ -1,4 +1,7 @@
-"""Reactions that request orders, executions and positions again and compare them: 1102, late executions, Read-Only."""
+"""Reactions that request orders, executions and positions again: after 1102, for late executions, and for Read-Only.
+
+``gap_report`` compares the answers with the last known state.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from ibkr.core.states import UpstreamState
 from ibkr.core.step import Step
 
 RESYNC_INTERVAL = 1.0
-"""Least seconds from one restore or request on a live socket to the next, even if 1101 or 1102 comes more often."""
+"""The least seconds from one restore or request on a live socket to the next, even if 1101 or 1102 comes more often."""
 LINK_LOST = "the gateway had lost its link to IB's servers (1102)"
 
 
@@ -80,7 +83,7 @@ def request_late_executions(step: Step, _event: object) -> None:
 
 
 def update_read_only(step: Step, event: StartupAnswered) -> None:
-    """The answer about open orders shows whether the API is read-only."""
+    """Store whether the API is read-only. The answer about open orders shows this."""
     session = step.state.session
     session.read_only = event.read_only or (session.read_only and OPEN_ORDERS not in event.names)
     if session.read_only:

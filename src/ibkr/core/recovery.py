@@ -1,4 +1,4 @@
-"""Reactions that bring a session up to date: start-up, compare, restore of subscriptions, and late answers."""
+"""Reactions of every start-up, the first and later ones: requests, comparison, restore, and late answers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ NOT_CONNECTED = "the program had disconnected, or connect() had stopped trying"
 
 
 def startup_requested(step: Step, event: StartupRequested) -> None:
-    """Start-up began again with these requests."""
+    """Store with which requests start-up began again."""
     step.state.session.asked = set(event.names)
 
 
 def startup_answered(step: Step, event: StartupAnswered) -> None:
-    """Start-up requests were answered. The last answer ends start-up. A late answer counts, too."""
+    """Store which start-up requests were answered. The last answer ends start-up. Late answers are used, too."""
     session = step.state.session
     was_compared = session.is_compared
     is_news = session.startup is StartupState.OVER or bool(session.missing) or event.read_only != session.read_only
@@ -77,7 +77,7 @@ def startup_answered(step: Step, event: StartupAnswered) -> None:
 
 
 def startup_refused(step: Step, event: StartupRefused) -> None:
-    """A refusal is an answer. The request is repeated with growing delays, and the status names it until then."""
+    """Treat a refusal as an answer. Repeat the request with growing delays, and name it in the status."""
     session = step.state.session
     if event.name not in session.asked:
         return
@@ -92,7 +92,7 @@ def startup_refused(step: Step, event: StartupRefused) -> None:
 
 
 def rows_not_decoded(step: Step, event: RowsNotDecoded) -> None:
-    """An answer with a row that was not decoded counts as missing.
+    """Treat an answer with a row that was not decoded as missing.
 
     Request it again at most once a second. During start-up, treat it like any unanswered request.
     """
@@ -128,7 +128,7 @@ def startup_overdue(step: Step, _event: TimerFired) -> None:
 
 
 def request_missing_again(step: Step, _event: TimerFired) -> None:
-    """A start-up request is still unanswered: repeat it. While upstream is down, wait: 1102 repeats it anyway."""
+    """Repeat start-up requests that are still unanswered. While upstream is down, wait: 1102 repeats them anyway."""
     session = step.state.session
     names = session.missing | session.startup_refused.keys()
     if not names:
@@ -150,7 +150,7 @@ def _wait_for_missing(step: Step) -> None:
 
 
 def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
-    """Subscriptions went live, were refused, ended or became silent. The restore ends when none is pending."""
+    """Store the new state of the subscriptions. The restore ends when none is pending."""
     s = step.state
     was_held_back, s.session.held_back = s.session.held_back, event.held_back
     s.session.refused = event.refused
@@ -164,12 +164,12 @@ def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
         restore_finished(step)
     elif event.held_back:
         step.do(StopTimer(Timer.RESTORE))
-    elif was_held_back:  # the last one has been sent
+    elif was_held_back:  # the last request was sent
         step.do(StartTimer(Timer.RESTORE, step.policy.restore_grace))
 
 
 def restore_finished(step: Step, _event: TimerFired | None = None) -> None:
-    """All are live, or their time is over. Markets close, so we do not wait for ticks."""
+    """End the restore: all are live, or the time is over. We do not wait for ticks, as the market may be closed."""
     step.do(StopTimer(Timer.RESTORE))
     step.state.session.restore = RestoreState.DONE
     watch_all_streams(step)
@@ -190,7 +190,7 @@ def restore_subscriptions(step: Step, *, same_session: bool, with_handlers: bool
 
 
 def subscriptions_lost(step: Step, _event: TimerFired | None = None) -> None:
-    """The gateway has lost all subscriptions (1101). Even if it reports this often, one restore runs at a time."""
+    """Restore all subscriptions, which the gateway has lost (1101). Only one restore runs at a time."""
     session, now = step.state.session, step.now.mono
     if isinstance(_event, TimerFired) and not session.resync_due:
         request_missing(step)
@@ -232,7 +232,7 @@ def restart_startup(step: Step) -> None:
 
 
 def _end_startup(step: Step) -> None:
-    """Every request is answered or missing. Missing ones are repeated at intervals."""
+    """End start-up: every request is answered or missing. Missing requests are repeated at intervals."""
     s = step.state
     s.had_session = True
     is_first = s.session.startup is StartupState.FIRST
@@ -270,7 +270,7 @@ def _compare(step: Step) -> None:
     session.is_compared = True
     cause = session.gap_cause or s.lost_because or NOT_CONNECTED
     unknown = session.asked - session.answered
-    if session.startup is not StartupState.OVER:  # the others are not compared
+    if session.startup is not StartupState.OVER:  # other answers are not compared
         unknown &= BROKER_STATE | session.missing | session.startup_refused.keys()
     if session.read_only or step.identity.readonly:
         unknown |= set(ORDER_REQUESTS)

@@ -142,7 +142,7 @@ class RestartPolicy:
         if veto:
             self._held_at = now.mono
             needs_person = self.settings.auto_restart and _needs_person(seen)
-            alert = f"{trouble}, gave up restarting: {veto}" if needs_person else ""
+            alert = f"{trouble}; no more restarts: {veto}" if needs_person else ""
             return Decision(Action.NOTHING, f"{trouble}, no restart: {veto}", alert, trouble)
         act, wait = self._next(seen, now)
         if wait:
@@ -152,19 +152,19 @@ class RestartPolicy:
         if act in RESTARTS:
             wait, alert = self._hold(self.needs_login(act, seen, now), now)
             if wait:
-                alert = f"{trouble}, {alert}" if alert else ""
+                alert = f"{trouble}; {alert}" if alert else ""
                 return Decision(Action.NOTHING, f"{trouble}, no restart: {wait}", alert, trouble)
         return Decision(act, trouble, "", trouble)
 
     def done(self, act: Action, *, full_login: bool, now: Now) -> None:
-        """This action was carried out, by the policy or by a person."""
+        """Store that this action was carried out, by the policy or by a person."""
         self._tried.add(act)
         if act in RESTARTS:
             self._tried |= {Action.RECONNECT_DATA, Action.RECONNECT_ACCOUNT}
             self.restarts = (*self._recent(now.wall), Restart(now.wall, full_login))
 
     def refused(self, act: Action) -> None:
-        """The command server refused this command: nothing has happened."""
+        """Store that the command server refused this command, so nothing has happened."""
         self._tried.add(act)
 
     def needs_login(self, act: Action, seen: Observation, now: Now) -> bool:
@@ -219,11 +219,11 @@ class RestartPolicy:
         recent = self._recent(now.wall)
         if len(recent) >= self.settings.restart_limit:
             words = f"restart_limit ({self.settings.restart_limit} in 24 hours) is reached"
-            return words, f"gave up restarting: {words}"
+            return words, f"no more restarts: {words}"
         night = self._night_of(now.wall)
         if full_login and night and any(r.full_login and self._night_of(r.at) == night for r in recent):
             words = "a second full login in one unattended night"
-            return words, f"gave up restarting until the morning: it would be {words}"
+            return words, f"no restart before the morning: a restart would be {words}"
         if recent:
             wait = restart_delay(len(recent), self.settings)
             if now.wall - recent[-1].at < timedelta(seconds=wait):
@@ -242,14 +242,14 @@ class RestartPolicy:
 
 
 def restart_delay(restarts: int, settings: GatewaySettings) -> float:
-    """Seconds from the last restart to the next, after so many in 24 hours. It doubles with each one."""
+    """The least seconds from the last restart to the next. They double with each restart in 24 hours, up to 6 h."""
     return float(min(settings.restart_wait * 2 ** min(restarts - 1, 30), max(_LONGEST_WAIT, settings.restart_wait)))
 
 
 def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, with_orders: bool) -> str:
     """Why a manual restart is refused. Empty if it is allowed.
 
-    ``orders``: how many are active at the broker while the session is up. ``with_orders``: restart even then.
+    ``orders``: how many are active at the broker while the session is up. ``with_orders``: allow a restart with orders.
     ``second_factor``: as in ``Observation``.
     """
     if second_factor and state not in (GatewayState.EXITED, GatewayState.STOPPED):

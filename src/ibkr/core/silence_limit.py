@@ -9,9 +9,9 @@ from ibkr.core.policy import Policy
 
 
 def silence_limit(ticks: Iterable[float], trouble_since: float, policy: Policy) -> float | None:
-    """Seconds of silence after which a stream with these tick times is called silent, once its trouble is over.
+    """Seconds until a stream with these tick times is called silent, once upstream or its farm is back.
 
-    ``None``: the stream ticked too rarely before the trouble. Times are monotonic seconds, in order.
+    ``None``: the stream ticked too rarely before the loss. Times are monotonic seconds, in order.
     """
     before = [tick for tick in ticks if trouble_since - policy.stream_history <= tick <= trouble_since]
     if len(before) < policy.stream_ticks:

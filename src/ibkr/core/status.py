@@ -1,4 +1,4 @@
-"""``Status``: one frozen value with the state of the connection and its reason."""
+"""``Status``: one frozen value with the state of the connection and its reason. ``status_fields`` computes it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NOT_COMPARED = {"as_of": None, "upstream_notices": None}
 _NOT_IN_JSON = ("trouble", "codes", "failure", "outage")
-"""Fields that JSON has in other form: in ``reason``, ``last_error`` and ``outages``."""
+"""The JSON object does not have these fields: ``reason``, ``last_error`` and ``outages`` have what it needs."""
 _WITH_ACCOUNTS = (
     "reason",
     "may_trade_reason",
@@ -38,7 +38,7 @@ _WITH_ACCOUNTS = (
 
 
 class MaintenanceWindow(FrozenRecord):
-    """A maintenance window: trouble is expected from ``start`` to ``end``, aware UTC datetimes."""
+    """A maintenance window: outages are expected from ``start`` to ``end``, aware UTC datetimes."""
 
     name: str
     start: datetime
@@ -79,7 +79,7 @@ class Status(FrozenRecord):
     unconfirmed: tuple[SentOrder, ...] = ()
     """Orders whose session ended before the gateway acknowledged them.
 
-    They may be at the broker. Only an entry whose ``has_left`` is false never left this program.
+    They may be at the broker. Only an entry whose ``has_left`` is false was certainly never sent.
     """
     halted: str = ""
     """Why new orders are refused until ``resume()``. Empty if there is no halt."""
@@ -88,11 +88,11 @@ class Status(FrozenRecord):
     upstream_notices: int = 0
     """How often the gateway reported its current loss of upstream."""
     maintenance: MaintenanceWindow | None = None
-    """The current maintenance window: trouble is expected."""
+    """The current maintenance window: outages are expected."""
     alert: str = ""
-    """Why a person should look at trouble that lasts. Raised once for each trouble."""
+    """Why a person should look at a problem that lasts. Raised once for each problem."""
     trouble: str = ""
-    """The reason without the maintenance window. The same text means the same trouble."""
+    """The reason without the maintenance window. The same text means the same problem."""
     codes: tuple[int, ...] = ()
     """IB's codes behind the reason."""
     failure: Failure | None = None

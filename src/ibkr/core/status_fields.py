@@ -138,7 +138,7 @@ def status_fields(s: MachineState, identity: Identity, policy: Policy) -> dict[s
 
 
 def _codes(session: SessionInfo, state: ConnectionState, policy: Policy) -> tuple[int, ...]:
-    """IB's codes behind the reason: in ``DEGRADED`` for the missing parts, in ``READY`` for the mentioned troubles."""
+    """IB's codes behind the reason: in ``DEGRADED`` for the missing parts, in ``READY`` for the problems in it."""
     if state is ConnectionState.DEGRADED:
         if session.upstream is UpstreamState.DOWN:
             return (UPSTREAM_LOST,)
@@ -234,7 +234,7 @@ def _session_state(s: MachineState) -> SessionState:
 
 
 def _disconnected_reason(s: MachineState) -> str:
-    # The end of an attempt is no lost session: it is the failure below.
+    # The end of an attempt is not the loss of a session. The failure below describes it.
     lost_because = (s.phase in IN_SESSION and s.session.transport_closed) or s.lost_because
     parts = [f"session lost: {lost_because}"] if lost_because else []
     failure = _last_failure(s)
@@ -248,7 +248,7 @@ def _last_failure(s: MachineState) -> str:
     if s.failure is None:
         return ""
     if s.failure.kind is FailureKind.CLIENT_ID_IN_USE and s.lease is not None:
-        return f"waiting for client id {s.client_id}, which the former leader may still have: {s.failure.detail}"
+        return f"waiting for client id {s.client_id}, which the former leader may still hold: {s.failure.detail}"
     is_of_port = s.failure.kind in _OF_THE_PORT and not s.failure.unknown_host
     explained = s.gateway.reason if s.gateway and is_of_port else ""
     return explained or s.failure.detail
@@ -260,7 +260,7 @@ def _missing_parts(s: MachineState, policy: Policy) -> str:
         parts.append(s.lease.reason)
     unanswered = s.session.missing - s.session.unreadable
     if unanswered:
-        parts.append(f"start-up unanswered: {', '.join(sorted(unanswered))}")
+        parts.append(f"start-up requests without an answer: {', '.join(sorted(unanswered))}")
     startup_refused = [
         f"{name} ({each.code}: {each.words})" for name, each in sorted(s.session.startup_refused.items())
     ]

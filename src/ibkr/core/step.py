@@ -42,7 +42,7 @@ class Step:
     """The machine's state, the time, the policy, and the effects so far.
 
     A reaction sets ``is_status_unchanged`` if it changed nothing that the status shows. The status is not computed
-    then, which is most of the cost of a step.
+    then, which saves most of the time of a step.
     """
 
     __slots__ = ("calendar", "effects", "identity", "is_status_unchanged", "now", "policy", "roll", "state")

@@ -17,9 +17,9 @@ from ibkr.core.step import Step
 
 EVERY_FARM = ""
 _TAKEN_AFTER = 1.0
-"""Seconds without a refusal after which a previously refused stream counts as accepted."""
+"""Seconds without a refusal after which a previously refused stream is treated as accepted."""
 _TAKEN_FACTOR = 2.0
-"""It counts as accepted only after this many times the time that its last refusal took."""
+"""It is treated as accepted only after this many times the time that its last refusal took."""
 
 
 def schedule_retries(step: Step) -> None:
@@ -58,7 +58,7 @@ def retry_lost_streams(step: Step, _event: Event | None = None) -> None:
 
 
 def retry_wait(stream: LostStream, policy: Policy) -> float:
-    """Seconds from the loss of a stream to the next request. They double with each try, and end at minutes."""
+    """Seconds from the loss of a stream to the next request. They double with each try, up to some minutes."""
     if stream.is_asked:
         return max(_TAKEN_AFTER, _TAKEN_FACTOR * stream.refused_in)
     if not stream.tries:
@@ -163,7 +163,7 @@ def watch_all_streams(step: Step) -> None:
 
 
 def active_streams_found(step: Step, event: ActiveStreamsFound) -> None:
-    """Watch each stream, unless the trouble has returned or everything is requested again anyway."""
+    """Watch each stream, unless upstream or the farm was lost again or everything is requested again anyway."""
     now, session = step.now.mono, step.state.session
     is_broken = session.upstream is UpstreamState.DOWN or session.farms.get(event.farm) is FarmState.BROKEN
     if is_broken or session.restore is not RestoreState.DONE:
@@ -175,7 +175,7 @@ def active_streams_found(step: Step, event: ActiveStreamsFound) -> None:
 
 
 def check_watched_streams(step: Step, _event: Event) -> None:
-    """The time of some streams is over: request the streams again that are still silent."""
+    """Request streams again that are still silent when their time is over."""
     s = step.state
     watched = s.session.watched
     due = {req_id: each.since for (req_id, _), each in watched.items() if each.due <= step.now.mono}

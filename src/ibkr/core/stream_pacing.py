@@ -36,7 +36,7 @@ class Pacer:
         self._asked: dict[str, deque[float]] = {}
 
     def note(self, kind: str, now: float) -> None:
-        """A stream of this kind is requested."""
+        """Store that a stream of this kind is requested now."""
         most = PACES.get(kind, _ANY).most
         if most:
             self._asked.setdefault(kind, deque(maxlen=most)).append(now)

@@ -16,7 +16,7 @@ from ibkr.core.stream_pacing import Pacer
 from ibkr.core.subscription_info import PENDING, SubscriptionStage, SubscriptionState, TrackedSubscription
 
 _LONG_RUN = 60.0
-"""A stream that ran for so many seconds is requested again immediately when it ends. One that keeps ending is not."""
+"""If a stream ran for this many seconds, it is requested again immediately when it ends. Otherwise it is not."""
 _LONGEST_REFUSAL = 10.0
 """Seconds. A time from a request to its refusal that is longer was spent in a queue, or without upstream."""
 
@@ -44,28 +44,28 @@ class SubscriptionTracker:
         return self._entries[key]
 
     def want(self, key: Key, label: str, kind: str, feed: Feed | None) -> None:
-        """A new subscription with this key. ``feed`` is ``None`` if no farm delivers it."""
+        """Add a subscription with this key. ``feed`` is ``None`` if no farm delivers it."""
         self.forget(key)
         self._entries[key] = entry = TrackedSubscription(label, kind, feed)
         self.changed[key] = None
         self._counted(entry, 1)
 
     def forget(self, key: Key) -> None:
-        """The subscription is cancelled."""
+        """Remove a subscription, because it is cancelled."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.changed.pop(key, None)
             self._counted(entry, -1)
 
     def move(self, old: Key, new: Key) -> None:
-        """The subscription continues with another key."""
+        """Give a subscription another key."""
         self._entries[new] = self._entries.pop(old)
         if old in self.changed:
             del self.changed[old]
             self.changed[new] = None
 
     def queued(self, key: Key, now: float = 0.0) -> None:
-        """The subscription is being requested in this session."""
+        """Store that the subscription is being requested in this session."""
         entry = self._entries[key]
         self._pacer.note(entry.kind, now)
         with_doubt = entry.is_refused
@@ -74,7 +74,7 @@ class SubscriptionTracker:
         )
 
     def sent(self, key: Key) -> bool:
-        """The request was sent. Returns whether it was waiting to be sent."""
+        """Store that the request was sent. Returns whether it was waiting to be sent."""
         entry = self._entries.get(key)
         if entry is None or entry.stage is not SubscriptionStage.QUEUED:
             return False
@@ -82,7 +82,7 @@ class SubscriptionTracker:
         return True
 
     def live(self, key: Key) -> bool:
-        """The first message of the subscription came. Returns whether it was expected."""
+        """Store that the first message of the subscription came. Returns whether it was expected."""
         entry = self._entries.get(key)
         if entry is None or entry.stage is not SubscriptionStage.SENT:
             return False
@@ -142,7 +142,7 @@ class SubscriptionTracker:
         return True
 
     def silence(self, key: Key, patience: float) -> None:
-        """The stream does not tick any more, although it may be silent only for ``patience`` seconds."""
+        """The stream no longer ticks, although it may be silent only for ``patience`` seconds."""
         self._set(key, self._entries[key], is_silent=True, patience=patience)
 
     def ticked(self, key: Key) -> bool:
@@ -257,7 +257,7 @@ class SubscriptionTracker:
         return self._find(lambda entry: entry.is_silent and not entry.is_withheld)
 
     def _find(self, holds: Callable[[TrackedSubscription], bool]) -> tuple[LostStream, ...]:
-        """The subscriptions for which this condition is true. Costs nothing if all streams run."""
+        """The subscriptions for which this condition is true. Fast if all streams run."""
         if not self._lost:
             return ()
         return tuple(self._lost_stream(key, entry) for key, entry in self._entries.items() if holds(entry))

@@ -111,7 +111,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Transition] = {
         (phase, LeaseChanged): _row(halt_and_lease.lease_changed, phase, P.OPENING, P.CLOSING)
         for phase in (P.IDENTIFYING, P.WAITING)
     },
-    # the clock, and outages that last
+    # the clock, and outages that last too long
     **{(phase, ClockJumped): _row(ignore_event, phase) for phase in (P.IDLE, P.FAILED)},
     **{
         (phase, ClockJumped): _row(outage_alert.clock_jumped, phase)

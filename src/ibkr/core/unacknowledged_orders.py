@@ -35,8 +35,8 @@ class _Sent:
 class UnacknowledgedOrders:
     """Orders without acknowledgement: of this session, and of sessions that have ended.
 
-    Orders of this session become unconfirmed when upstream is lost, because the gateway may not have passed them on.
-    They also become unconfirmed when their acknowledgement is overdue.
+    Orders of this session become unconfirmed when upstream is lost, because the gateway may not have forwarded
+    them. They also become unconfirmed when their acknowledgement is overdue.
 
     A row from the gateway proves that the broker has an order if the row is newer than the sending and matches the
     order. So ``record_row`` stores each permanent id and execution id when it first arrives. For rows
@@ -55,7 +55,7 @@ class UnacknowledgedOrders:
 
     @property
     def unconfirmed(self) -> tuple[SentOrder, ...]:
-        """Orders that may or may not be at the broker, oldest first; then changes that never left."""
+        """Orders that may or may not be at the broker, oldest first; then changes that were never sent."""
         overdue = (sent.order for order_id, sent in self._pending.items() if order_id in self._overdue)
         return (*(sent.order for sent in self._unconfirmed.values()), *overdue, *self._lost_changes.values())
 
@@ -78,7 +78,7 @@ class UnacknowledgedOrders:
             self._unconfirmed[order.order_id] = sent
 
     def sent(self, order: SentOrder, *, parent_id: int = 0, transmits: bool = True) -> bool:
-        """A new order goes to the gateway. Returns whether ``unconfirmed`` changes, because it was dropped before.
+        """Add an order that goes to the gateway. Returns whether it was dropped before, which changes ``unconfirmed``.
 
         If it does not transmit, the gateway keeps it until another order of its chain ``transmits`` it. It cannot be at
         the broker, and is not unconfirmed, before that.
@@ -102,7 +102,7 @@ class UnacknowledgedOrders:
                 sent.is_held = False
 
     def on_the_way_with(self, order_id: int) -> tuple[int, ...]:
-        """The orders of which an acknowledgement is expected now that this one has left: those of its chain."""
+        """The orders whose acknowledgement is expected now that this order was sent: the orders of its chain."""
         sent = self._pending.get(order_id)
         if sent is None or sent.is_held:
             return ()
@@ -143,7 +143,7 @@ class UnacknowledgedOrders:
         self._lost_changes[order.order_id] = replace(order, has_left=False, is_change=True)
 
     def mark_lost(self, order: SentOrder, perm_id: int) -> None:
-        """The gateway had this order, and reports it neither as open nor as completed any more."""
+        """The gateway had this order, and now reports it neither as open nor as completed."""
         self._unconfirmed[order.order_id] = _Sent(order, self._sendings, perm_id=perm_id)
 
     def is_pending(self, order_id: int) -> bool:

@@ -14,10 +14,10 @@ _LOOK = 1.0
 
 
 def attempt_timed_out(step: Step, event: TimerFired) -> None:
-    """The SYN was not answered in time, or the port accepted and sent nothing for the complete timeout.
+    """Fail the attempt: the SYN was not answered in time, or the port accepted and sent nothing for the timeout.
 
-    If our own loop was blocked, the gateway's answer may still be unread. Give that time back once. For an answer to
-    the SYN, one turn of the loop is enough.
+    If our own loop was blocked, the gateway's answer may still be unread. Then extend the limit once by that time. For
+    an answer to the SYN, one turn of the loop is enough.
     """
     s = step.state
     left = s.attempt_started + step.identity.timeout - step.now.mono
@@ -37,12 +37,12 @@ def attempt_timed_out(step: Step, event: TimerFired) -> None:
 
 
 def socket_closed_in_attempt(step: Step, event: SocketClosed) -> None:
-    """The peer closed the connection before the session was up."""
+    """Fail the attempt: the peer closed the connection before the session was up."""
     step.state.socket_open = False
     failure = Failure(FailureKind.CLOSED, event.detail or NO_DETAIL, before_any_byte=event.before_any_byte)
     s = step.state
     is_last = s.budget is not None and s.attempts_made >= s.budget
-    if event.before_any_byte and is_last:  # unlike silence, this costs no time, so the other attempts come first
+    if event.before_any_byte and is_last:  # unlike silence, this takes no time, so the other attempts come first
         _identify_peer_first(step, failure)
     else:
         fail_attempt(step, failure)

@@ -1,4 +1,4 @@
-"""The halt file beside a journal. It survives the program, and anyone on the machine can create it."""
+"""The halt file next to a journal. It survives the program, and anyone on the machine can create it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class HaltFile:
         self._last_halt: Halt | None = None
 
     def read(self) -> Halt | None:
-        """The current halt, or ``None``. A file that cannot be read counts as a halt: trading could be wrong.
+        """The current halt, or ``None``. A file that cannot be read is treated as a halt: trading could be wrong.
 
         This is called before each order, so it is cheap while the file does not change.
         """

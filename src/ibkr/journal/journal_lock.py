@@ -27,7 +27,7 @@ class LockHolder:
 
 
 class JournalLock:
-    """A lock on a file beside the journal. The constructor locks the file.
+    """A lock on a file next to the journal. The constructor locks the file.
 
     A second file names the holder, because some systems do not allow others to read a locked file.
 

@@ -11,7 +11,7 @@ from ibkr.core.errors import ConfigError
 def journal_path(text: str | Path) -> Path:
     """Return the file that this name of a journal leads to, with ``~`` replaced.
 
-    Each link to a journal leads to the same files beside it: lock and halt. Raises ``ConfigError`` if it cannot be the
+    Each link to a journal leads to the same files next to it: lock and halt. Raises ``ConfigError`` if it cannot be the
     path of a file.
     """
     cure = "must be the path of a file"

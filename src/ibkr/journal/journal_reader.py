@@ -44,8 +44,8 @@ def read_journal(path: Path, limit: int) -> dict[str, Any]:
 def check_in_use_or_valid(path: Path) -> None:
     """Raise ``JournalError`` if no program uses this journal, and the file is missing or not a journal.
 
-    A running program goes on with a journal that was damaged or deleted. Raises ``OSError`` or ``sqlite3.Error`` if
-    that cannot be known.
+    A running program continues to use a journal that was damaged or deleted. Raises ``OSError`` or ``sqlite3.Error``
+    if it is not known whether a program uses the journal.
     """
     try:
         with closing(_open(path)) as database:

@@ -1,4 +1,4 @@
-"""Writes the journal. Intents are committed before orders leave; a thread commits everything else.
+"""Writes the journal. Intents are committed before orders are sent; a thread commits everything else.
 
 There are two connections. The event loop's connection commits intents, as safely as ``sync`` requires. The thread's
 connection commits the rest. It also copies the write-ahead log into the file, which waits for the disk. One lock orders
@@ -82,7 +82,7 @@ class Journal:
         self.heard_at = 0.0
         self.trouble = ""
         self._troubles = 0
-        """How often ``trouble`` has changed. It may begin and end between two looks of the thread."""
+        """How often ``trouble`` has changed. It may begin and end between two checks of the thread."""
 
     def open(self, on_change: Callable[[], None]) -> LastKnownState:
         """Lock and read the file. Returns what the last program knew.
@@ -91,8 +91,8 @@ class Journal:
             on_change: Called in the journal's thread when ``trouble`` or the halt file may have changed.
 
         Raises:
-            JournalError: The file belongs to another program. Any other failure becomes ``trouble``, and nothing is
-                known.
+            JournalError: The file belongs to another program. Any other failure becomes ``trouble``, and the result is
+                empty.
         """
         self.trouble, self._is_broken, self.heard_at, self._written_until = "", False, 0.0, 0.0
         self._queue.clear()
@@ -190,7 +190,7 @@ class Journal:
         try:
             database.execute(f"PRAGMA synchronous = {synchronous}")
             database.execute("PRAGMA wal_autocheckpoint = 0")
-        except sqlite3.Error:  # it is no database
+        except sqlite3.Error:  # it is not a database
             database.close()
             raise
         return database
@@ -347,7 +347,7 @@ def _write_news(database: sqlite3.Connection, news: JournalUpdate) -> None:
         "INSERT INTO orders (perm_id, state, client_id, order_id, at, row) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (perm_id) DO UPDATE SET state = excluded.state, at = excluded.at, row = excluded.row,"
         " client_id = CASE WHEN excluded.order_id THEN excluded.client_id ELSE client_id END,"
-        " order_id = CASE WHEN excluded.order_id THEN excluded.order_id ELSE order_id END",  # none if completed
+        " order_id = CASE WHEN excluded.order_id THEN excluded.order_id ELSE order_id END",  # 0 if completed
         [_order_row(order, at) for order in news.orders],
     )
     database.executemany(

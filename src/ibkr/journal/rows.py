@@ -108,8 +108,8 @@ def read_known(database: sqlite3.Connection, since: datetime) -> LastKnownState:
 def read_lost(database: sqlite3.Connection) -> dict[int, LostOrder]:
     """The unconfirmed orders of the last program, by the numbers of their intents.
 
-    An order that was about to be sent may have left. What was not sent counts until the order was placed again, or a
-    later change was sent.
+    An order that was about to be sent may have been sent. An order or change that was not sent is included until the
+    order was placed again, or a later change was sent.
     """
     changes: dict[int, list[Intent]] = {}
     orders: list[Intent] = []

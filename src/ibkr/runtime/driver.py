@@ -47,7 +47,7 @@ def _ignore_status(_status: Status) -> None:
 def align_due(due: float, slack: float) -> float:
     """A time at most ``slack`` seconds later, at which timers of other connectors in this loop are due, too.
 
-    Waking up the process costs more than the work itself.
+    Waking up the process takes more time than the work itself.
     """
     if slack <= 0:
         return due
@@ -185,7 +185,7 @@ class Driver:
             self._on_status(last.status)
 
     def _check_transport_loss(self) -> None:
-        """If nothing can be sent any more, process this first: no other event is processed in such a session."""
+        """If messages can no longer be sent, process this first: no other event is processed in such a session."""
         try:
             why = self._session.lost_transport if self._machine.is_in_session else ""
         except Exception as error:

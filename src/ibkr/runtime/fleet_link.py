@@ -126,7 +126,7 @@ class FleetLink:
         self.member.drop_after_fork()
 
     def status_changed(self, status: Status) -> None:
-        """Publish a new status. If no connection is requested any more, release the lease."""
+        """Publish a new status. If a connection is no longer requested, release the lease."""
         if not status.state.is_over:
             self._has_begun = True
             self.member.status_changed(status)
@@ -181,7 +181,7 @@ class FleetLink:
 
 
 class LeadChanges:
-    """Calls ``on_lead`` when a program leads and has a session of its own, and ``on_standby`` when it stands by."""
+    """Calls ``on_lead`` when a program leads and has a session of its own, and ``on_standby`` when another leads."""
 
     def __init__(self, on_lead: Callable[[Status], None], on_standby: Callable[[Status], None]) -> None:
         self._on_lead, self._on_standby = on_lead, on_standby

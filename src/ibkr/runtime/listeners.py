@@ -89,9 +89,9 @@ def _raise(error: BaseException) -> None:
 
 
 class StateChangeFilter:
-    """Passes on a status when its ``state`` or ``may_trade`` differs from the last one passed on.
+    """Reports a status if its ``state`` or ``may_trade`` differs from the last reported one.
 
-    A restart gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is passed on only if it
+    A restart gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is reported only if it
     lasts. ``known`` is the status when the program began to listen.
     """
 

@@ -11,7 +11,7 @@ import weakref
 from typing import Protocol
 
 PERIOD = 0.4
-"""Seconds between checks. Waking up a sleeping process is most of the cost of an idle connector."""
+"""Seconds between checks. Waking up a sleeping process is most of the work of an idle connector."""
 
 _BLOCKED = 0.5
 """Seconds. Every longer blockage is detected; some shorter ones are, too."""

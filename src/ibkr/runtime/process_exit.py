@@ -16,7 +16,7 @@ from ibkr.runtime.rate_limiter import RateLimiter
 from ibkr.runtime.script_loop import run_in_script, running_loop
 
 FLUSH_SECONDS = 2.0
-"""Seconds for waiting orders and cancels to leave when the program or its event loop ends."""
+"""Seconds for sending the waiting orders and cancels when the program or its event loop ends."""
 _INTERRUPTED = "the program was interrupted, and nobody would watch a new order"
 
 
@@ -48,9 +48,9 @@ class FinalFlush:
         self._task: asyncio.Task[None] | None = None
 
     def order_sent(self) -> None:
-        """An order or a cancel was sent, or waits. In a plain script, return when it has left.
+        """An order or a cancel was sent, or waits. In a plain script, return when it is sent.
 
-        In a running loop, a task makes sure that it leaves even if ``asyncio.run`` ends immediately afterwards.
+        In a running loop, a task makes sure that it is sent even if ``asyncio.run`` ends immediately afterwards.
         """
         loop = self._context.loop
         if loop is None:
@@ -80,7 +80,7 @@ class FinalFlush:
             self._refuse_orders(_INTERRUPTED)
 
     async def _flush_task_body(self) -> None:
-        """Run until orders have left and the gateway has had time to read them.
+        """Run until orders are sent and the gateway has had time to read them.
 
         At its end, ``asyncio.run`` cancels every task and waits for it. If an exception ended the program, it is the
         context of the ``CancelledError``.

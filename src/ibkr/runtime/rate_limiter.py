@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ibkr.core.priority import Priority
 from ibkr.core.token_bucket import TokenBucket
 
-# IB disconnects a client that keeps sending too fast. Below this rate, nothing would work any more.
+# IB disconnects a client that keeps sending too fast. Below this rate, nothing would work.
 _SLOWEST = 5.0
 _WINDOW = 1.1
 """Seconds over which the gateway's limit is counted. A little over one second, because messages may arrive closer
@@ -38,10 +38,10 @@ class _Waiting(NamedTuple):
 class RateLimiter:
     """Sends messages by priority, then in order of their requests, as fast as the gateway allows.
 
-    Orders and cancels leave immediately while fewer than ``limit`` messages have left in the last second. All other
-    messages observe ``rate`` messages a second, and a burst of ``burst`` after a pause. Orders count towards that
+    Orders and cancels are sent immediately while fewer than ``limit`` messages were sent in the last second. All other
+    messages observe ``rate`` messages a second, and a burst of ``burst`` after a pause. Orders are included in that
     rate, so that other messages wait for them. A gateway counts per connection, so each session starts with a new
-    count. Waiting messages of one ``group`` leave together, with nothing in between.
+    count. Waiting messages of one ``group`` are sent together, with nothing in between.
     """
 
     def __init__(self, rate: float, burst: int, limit: int = 0) -> None:
@@ -126,10 +126,10 @@ class RateLimiter:
         """Send a message now, or when the rate allows it.
 
         Args:
-            write: Writes the message. Returns whether it has left.
+            write: Writes the message. Returns whether it was written.
             urgency: Its priority.
             drop: Called instead if the session ends first.
-            group: Waiting messages of the same group leave together. ``None``: the message leaves on its own.
+            group: Waiting messages of the same group are sent together. ``None``: the message has no group.
         """
         is_first = not self._waiting or self._waiting[0].urgency > urgency
         if is_first and self._delay(urgency, now := self._now()) <= 0:
@@ -146,7 +146,7 @@ class RateLimiter:
             self._sent.pop()
 
     def _delay(self, urgency: Priority, now: float, number: int = 1) -> float:
-        """Seconds until ``number`` messages of this priority may leave, or until some may if they exceed the limit."""
+        """Seconds until ``number`` messages of this priority may be sent, or some of them if they exceed the limit."""
         sent = self._sent
         while sent and now - sent[0] >= _WINDOW:
             sent.popleft()
@@ -180,7 +180,7 @@ class RateLimiter:
         self._wake_waiters()
 
     def _next_group(self) -> list[_Waiting]:
-        """The messages that leave next: the first waiting message, and the others of its group."""
+        """The messages that are sent next: the first waiting message, and the others of its group."""
         first = self._waiting[0]
         return [first] if first.group is None else sorted(each for each in self._waiting if each.group == first.group)
 

@@ -115,7 +115,7 @@ class Supervision(Generic[S]):
             self._subscription_listeners.notify(each)
 
     def orders_sent(self) -> None:
-        """Orders or cancels were sent or are waiting. In a plain script, return when they have left."""
+        """Orders or cancels were sent or are waiting. In a plain script, return when they are sent."""
         self._final_flush.order_sent()
 
     def check_thread(self) -> None:
@@ -130,7 +130,7 @@ class Supervision(Generic[S]):
         )
 
     def run_until_over(self) -> None:
-        """Block until no connection is requested any more. See ``IBConnector.run``."""
+        """Block until a connection is no longer requested. See ``IBConnector.run``."""
         self.require_wanted("run()")
         self._context.run("run()", "'async for status in connector.changes()'", self._wait_until_over)
 
@@ -292,7 +292,7 @@ class Supervision(Generic[S]):
             remove()
 
     async def _wait_until_over(self) -> None:
-        """Wait until no connection is requested any more. Raises the cause if the connector stopped trying."""
+        """Wait until a connection is no longer requested. Raises the cause if the connector stopped trying."""
         while not self.is_over:
             await self._wait_until(lambda status: status.state.is_over)
         if self._machine.status.state is ConnectionState.FAILED:
@@ -325,7 +325,7 @@ class Supervision(Generic[S]):
     def at_exit(self) -> None:
         """End the connection because the interpreter ends. End it properly if its loop can still run.
 
-        Waiting orders have ``FLUSH_SECONDS`` seconds to leave. If an exception ended the program, only cancels are
+        Waiting orders are sent for up to ``FLUSH_SECONDS`` seconds. If an exception ended the program, only cancels are
         sent.
         """
         self._is_exiting = True
@@ -354,7 +354,7 @@ class Supervision(Generic[S]):
             self.driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
 
     def _thread_ended(self) -> None:
-        if not self._machine.is_quiet:  # for example ended by a SystemExit in a callback
+        if not self._machine.is_quiet:  # for example, a SystemExit in a callback ended it
             self.driver.abandon("its thread ended unexpectedly")
 
     def _command(self, name: str, event: Event) -> None:

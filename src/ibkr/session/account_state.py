@@ -75,7 +75,7 @@ class AccountState:
             self._outdated_values = dict(self._wrapper.accountValues)
 
     def answered(self, name: str) -> None:
-        """This answer is complete."""
+        """Handle that this answer is complete: remove the outdated rows that it has not replaced."""
         if name == POSITIONS:
             old = self._outdated.pop("positions", {})
             for account in self._wrapper.positions:
@@ -90,7 +90,7 @@ class AccountState:
         self._outdated.pop("portfolio", None)
 
     def portfolio_complete(self, account: str) -> None:
-        """All portfolio rows of this account have arrived."""
+        """Handle that all portfolio rows of this account have arrived: remove the outdated rows."""
         _remove(self._wrapper.portfolio, account, self._outdated.get("portfolio", {}))
 
     def _remove_old_values(self) -> None:

@@ -37,7 +37,7 @@ class ConnectorInterface(Protocol):
         """The last known status."""
 
     def orders_sent(self) -> None:
-        """Orders or cancels were sent or are waiting. In a plain script, return when they have left."""
+        """Orders or cancels were sent or are waiting. In a plain script, return when they are sent."""
 
     def check_thread(self) -> None:
         """Raise ``RuntimeError`` if this is not the event loop's thread."""
@@ -46,7 +46,7 @@ class ConnectorInterface(Protocol):
         """Run a blocking call of the client library in the event loop."""
 
     def run_until_over(self) -> None:
-        """Block until no connection is requested any more."""
+        """Block until a connection is no longer requested."""
 
     def disconnect(self) -> bool:
         """End the connection."""

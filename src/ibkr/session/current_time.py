@@ -1,7 +1,7 @@
 """Sends ``reqCurrentTime`` for the program and for our probe, at most once in ``probe_apart`` seconds.
 
 A real TWS may not answer the second of two requests (ib_insync issue 604). The library forgets the first of two pending
-requests. The request leaves before other waiting requests.
+requests. The request is sent before other waiting requests.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ibkr.session.sender import Sender, SendOptions
 REQUEST_KEY = "currentTime"
 """The library's key for the request."""
 _REQUEST = "49\0" + "1\0"
-"""The message as the library sends it. It is sent directly, because the calls around it would be most of a probe's
-cost.
+"""The message as the library sends it.
+
+It is sent directly, because the calls of the library around it take more time than the message itself.
 """
 
 
@@ -45,7 +46,7 @@ class CurrentTime:
         self._probe_timer: asyncio.TimerHandle | None = None
         self._unanswered = 0
         self._barriers: list[tuple[int, Callable[[], None]]] = []
-        """What to call after how many more answers."""
+        """Functions to call, each with the number of answers to wait for."""
 
     def begin(self) -> None:
         """Begin a session in the running loop."""
@@ -97,7 +98,7 @@ class CurrentTime:
         return asyncio.shield(future)
 
     def call_when_reached(self, call: Callable[[], None]) -> None:
-        """Call this when the gateway has read everything that was sent until now: it answers in order.
+        """Call this function when the gateway, which answers in order, has read everything that was sent until now.
 
         The answer to an earlier request would prove nothing. If the session ends first, nothing is called.
         """

@@ -1,6 +1,6 @@
 """Handles every incoming message except ticks: errors, order rows, executions, answers.
 
-Passes them on and posts events.
+Passes them to the other parts of the session, and posts events.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class MessageHandler:
         if is_about_link(code):
             self._connector.post(CodeReceived(self.attempt, code, text))
             self._gaps.doubt_orders(reaction(code))  # after the event, so that no listener sees an outdated status
-            # The library would log each of these as ERROR, even the good news. The status reports them better.
+            # The library would log each of these as ERROR, even a recovery. The status reports them better.
             if not self._gaps.errors.handle(req_id, code, text, advanced):
                 self._library.ib.errorEvent.emit(req_id, code, text, None)
         else:
@@ -130,7 +130,7 @@ class MessageHandler:
             self._connector.post(CodeReceived(self.attempt, code, text))
 
     def _start_up_refused(self, startup: StartUp, req_id: int, code: int, text: str) -> None:
-        """A refused start-up request counts as answered. Later, the same code means that its stream is lost."""
+        """Treat a refused start-up request as answered. Later, the same code means that its stream is lost."""
         name = ""
         if code in (LOST_UPDATES, REFUSED_UPDATES):
             if not self._subscriptions.account_updates_lost(code, text) and ACCOUNT_UPDATES in startup.names:
@@ -148,7 +148,7 @@ class MessageHandler:
 
     def request_begun(self, key: Hashable, future: Answer) -> None:
         is_of_start_up = self.startup is not None and self.startup.is_sending
-        if key != REQUEST_KEY and not is_of_start_up:  # these have their own limits
+        if key != REQUEST_KEY and not is_of_start_up:  # these requests have their own time limits
             name = self._subscriptions.sent_request(key)
             if name:
                 self._deadlines.stream_sent(key, name)
@@ -215,13 +215,13 @@ class MessageHandler:
     def portfolio_complete(self, account: str) -> None:
         self._account_state.portfolio_complete(account)
 
-    # Events. The notices and answers of one slice are posted together, and no other event overtakes them. Each event
-    # costs a step of the machine, and a session begins with many messages.
+    # Events. The notices and answers of one slice are posted together, before any later event. This saves steps of the
+    # machine, because a session begins with many messages.
 
     def answered(self, name: str, read_only: bool) -> None:
         """Post the answer with others of its slice.
 
-        Post it immediately if it completes the orders, because later rows are news.
+        Post it immediately if it completes the orders, because later rows report changes.
         """
         startup = self.startup
         self._account_state.answered(name)

@@ -70,7 +70,7 @@ class RequestDeadlines:
         self._started = None if HAS_OWN_TIMEOUT.get() else (key, future)
 
     def message_sending(self, message: str) -> Callable[[], None] | None:
-        """What to call when this message has left. ``None`` if it does not begin such a request."""
+        """Return what to call when this message was sent, or ``None`` if it does not begin such a request."""
         if self._started is None:
             return None
         (key, future), self._started = self._started, None
@@ -82,7 +82,7 @@ class RequestDeadlines:
         return partial(self._message_sent, _PendingRequest(key, future, request, seconds))
 
     def stream_sent(self, key: Hashable, name: str) -> None:
-        """The request of a stream has left. If a caller awaits its first answer, the answer has a deadline."""
+        """The request of a stream was sent. If a caller awaits its first answer, the answer has a deadline."""
         future, request = self._wrapper.futures.get(key), request_named(name)
         seconds = getattr(self._deadlines, request.kind)
         if future is not None and seconds is not None:
@@ -99,14 +99,14 @@ class RequestDeadlines:
             self.answer_times.note(datetime.now(UTC), name, self._loop.time() - at)
 
     def is_late_answer(self, key: Hashable) -> bool:
-        """Whether this answer belongs to an earlier request, which was not answered in time. The next one counts.
+        """Whether this answer belongs to an earlier request that was not answered in time. The next answer is used.
 
         If the earlier request is never answered, the next one times out, too. No other answer is ignored after that.
         """
         if key not in self._late:
             return False
         self._late.discard(key)
-        if key not in self._timers:  # nobody waits, or start-up, which has a check of its own
+        if key not in self._timers:  # nobody waits, or only start-up, which has its own check
             return False
         self._had_late_answer.add(key)
         return True
@@ -158,7 +158,7 @@ class RequestDeadlines:
                 f" {_CURE.format(request.kind)}"
             )
             if request.name == "reqHistoricalData" and hasattr(self._wrapper.results.get(key), "reqId"):
-                self._errors[key] = error  # it fills a list of bars: the library catches the error
+                self._errors[key] = error  # the request fills a list of bars: the library catches the error
             future.set_exception(error)
             future.exception()  # mark as retrieved, in case nobody awaits it
         self._give_up(key, request, is_awaited)

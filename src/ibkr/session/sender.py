@@ -1,4 +1,4 @@
-"""Sends messages through the rate limiter, and handles orders that may not leave any more."""
+"""Sends messages through the rate limiter, and handles orders that may no longer be sent."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class SendOptions:
 
     Args:
         on_sent: Called when the message was written.
-        refusal: Called right before the message is written. Returns why it may not leave any more, or an empty text.
+        refusal: Called right before the message is written. Returns why it may no longer be sent, or an empty text.
             Used for orders.
-        on_dropped: Called if the message never leaves.
+        on_dropped: Called if the message is never sent.
         label: Returns its name for the log.
-        group: Waiting messages of the same group leave together.
+        group: Waiting messages of the same group are sent together.
     """
 
     __slots__ = ("group", "label", "on_dropped", "on_sent", "refusal")
@@ -60,7 +60,7 @@ class SendOptions:
         self.group = group
 
     def also_on_sent(self, on_sent: Callable[[], None]) -> SendOptions:
-        """The same options with one more callback for when the message has left."""
+        """The same options with one more callback for when the message was sent."""
 
         def left() -> None:
             if self.on_sent is not None:
@@ -103,7 +103,7 @@ class Sender:
         self._limiter.send_orders_now()
 
     def refuse_orders(self, why: str) -> None:
-        """Drop waiting orders of this session when they are due. Cancels still leave."""
+        """Drop waiting orders of this session when they are due. Cancels are still sent."""
         self._orders_refused = why
 
     def slow_down(self) -> None:
@@ -130,22 +130,22 @@ class Sender:
             raise ConnectionError("Not connected: the session is not open yet")
         drop = partial(self._drop, options, "the session has ended")
         self._limiter.send(partial(self._write_due, message, options), priority_of(message), drop, options.group)
-        if self._limiter.has_waiting:  # otherwise it has left already
+        if self._limiter.has_waiting:  # otherwise it was sent already
             self._update_throttle()
 
     def send_from_library(self, message: str, on_sent: Callable[[], None] | None = None) -> None:
         """Send a message that the client library has made, with the options of ``sending_as`` if there are any.
 
-        ``on_sent`` is called, too, when it has left.
+        ``on_sent`` is called, too, when it was sent.
         """
-        if message.startswith(_START_API):  # nothing can be sent before it
+        if message.startswith(_START_API):  # this message must be the first one
             self._limiter.count_sent()
             self._client.write(message)
         else:
             self.send(message, self._options if on_sent is None else self._options.also_on_sent(on_sent))
 
     def _write_due(self, message: str, options: SendOptions) -> bool:
-        """Write a message that is due, unless it may not leave any more."""
+        """Write a message that is due, unless it may no longer be sent."""
         refusal = "" if self.has_transport else "the connection has ended"
         if options.refusal is not None:
             refusal = refusal or self._orders_refused or options.refusal()

@@ -182,7 +182,7 @@ class Session:
 
     @property
     def lost_transport(self) -> str:
-        """Why the connection is ending, before the loop reports its end. Empty while messages can be sent."""
+        """Why the connection is ending, known before the loop reports it. Empty as long as messages can be sent."""
         return self._transport.lost_transport
 
     @property
@@ -231,7 +231,7 @@ class Session:
         if client_id is not None:
             self._transport.client_id = client_id
             in_use = self.recorder.lease_granted(client_id, leads=not is_standby)
-        # First, so that the gateway works meanwhile.
+        # Open the connection first: the gateway can work while we prepare the rest.
         self._transport.open(attempt, port, from_lost_address=from_lost_address)
         self.incoming.begin(attempt)
         self.subscriptions.begin()
@@ -241,7 +241,7 @@ class Session:
         self._deadlines.begin()
         self._orders.begin()
         self.sender.begin()
-        if in_use:  # the former leader on this machine has it: try again as if the gateway had refused the client id
+        if in_use:  # the former leader on this machine holds it: try again as if the gateway had refused the client id
             self._connector.post(AttemptFailed(attempt, Failure(FailureKind.CLIENT_ID_IN_USE, in_use)))
 
     def close_socket(self) -> None:
@@ -258,7 +258,7 @@ class Session:
         self._library.conn.discard_unsent(discard)
 
     def end_subscriptions(self) -> None:
-        """End the streams that the program holds: nothing will be restored any more."""
+        """End the streams that the program holds. They are not restored later."""
         self._wrapper.setEventsDone()
         self.subscriptions.release()
         self.gaps.trades.release()
@@ -312,12 +312,12 @@ class Session:
         )
 
     def _end_session(self, is_our_will: bool) -> None:
-        """Nothing can be sent any more: clear the session, but keep the objects that the program holds."""
+        """Messages can no longer be sent: clear the session, but keep the objects that the program holds."""
         # 1. Drop messages that wait to be sent.
         self._stop_requests()
         was_ready = self._client.isReady()
-        # 2. If we end the session: notify the library's listeners while its maps are still full, as its own disconnect
-        # does.
+        # 2. If we end the session: notify the library's listeners before the library clears its maps. The library's own
+        # disconnect does the same.
         if is_our_will:
             self._client.reset()
             if was_ready:
@@ -363,7 +363,7 @@ class Session:
             startup.send_all()
 
     def resend_startup_requests(self, names: tuple[str, ...], *, shared: bool) -> None:
-        """Send these start-up requests once more."""
+        """Send these start-up requests again."""
         if not self._has_no_session():
             self._request(names, shared=shared, anew=False)
 
@@ -380,7 +380,7 @@ class Session:
                 startup.request_again(known, shared=shared)
 
     def request_broker_state(self, names: tuple[str, ...], *, is_late: bool) -> None:
-        """Request orders, executions and positions again. Only the new answers count."""
+        """Request orders, executions and positions again. Only the new answers are used."""
         if not self._has_no_session():
             if is_late:
                 self.gaps.trades.collect_fills()
@@ -405,7 +405,7 @@ class Session:
         self.gaps.report()
         asyncio.get_running_loop().call_soon(self.recorder.flush)
         if self.incoming.startup is not None:
-            # After the burst is available again, because the program's requests go first.
+            # Wait until a burst is available again, because the program's requests go first.
             self.incoming.startup.request_others_later(self._policy.send_burst / self._policy.send_rate)
 
     def emit_connected_event(self) -> None:
@@ -451,7 +451,7 @@ class Session:
         self._current_time.probe()
 
     def find_active_streams(self, feed: Feed | None, since: float, farm: str) -> None:
-        """Report which streams ticked before the trouble."""
+        """Report which streams ticked before the loss of upstream or a farm."""
         streams = self.subscriptions.streams_that_ticked(feed, since)
         self._connector.post(ActiveStreamsFound(self.incoming.attempt, farm, streams))
 
@@ -475,11 +475,11 @@ class Session:
             return
         delivered = GlobalCancelDelivered(self.incoming.attempt)
         self._ib.reqGlobalCancel()
-        if not self._has_no_session():  # a plain script waits in the call before
+        if not self._has_no_session():  # in a plain script, the call above waits, and the session may end
             self._current_time.call_when_reached(partial(self._connector.post, delivered))
 
     def record_global_cancel(self) -> None:
-        """Note beside the journal, or in the fleet, that all orders are cancelled."""
+        """Note next to the journal, or in the fleet, that all orders are cancelled."""
         try:
             self.halt.cancelled()
         except OSError as error:
@@ -502,7 +502,7 @@ class Session:
         return self.subscriptions.age(obj, now)
 
     def refuse_orders(self, why: str) -> None:
-        """Drop waiting orders of this session when they are due. Cancels still leave."""
+        """Drop waiting orders of this session when they are due. Cancels are still sent."""
         self.sender.refuse_orders(why)
 
     def current_time_answer(self) -> asyncio.Future[dt.datetime]:
@@ -595,6 +595,6 @@ def _recorder_in(directory: str) -> FrameRecorder | None:
 def _journal_of(settings: ConnectionSettings) -> Journal | None:
     if not settings.journal:
         return None
-    from ibkr.journal.journal_store import Journal  # most programs have none
+    from ibkr.journal.journal_store import Journal  # imported here: most programs have no journal
 
     return Journal(settings.journal, settings.client_id, settings.journal_sync)

@@ -56,7 +56,7 @@ class _Pending:
 class StartUp:
     """The start-up of one session.
 
-    Answers are seen when the library ends a request, in the same slice of messages, and not some loop turns later.
+    Answers are seen when the library ends a request, in the same slice of messages, and not a few loop turns later.
     ``MessageHandler`` calls ``ended`` and ``refused``.
 
     Args:
@@ -80,7 +80,7 @@ class StartUp:
         self._on_answer = on_answer
         self._on_unreadable = on_unreadable
         self._requests = self._requests_of(account, readonly)
-        # A name has several requests if it was requested again with a new id. The first answer counts.
+        # A name has several requests if it was requested again with a new id. The first answer is used.
         self._pending: dict[str, list[_Pending]] = {}
         self._answered: set[str] = set()
         self._unreadable: set[str] = set()
@@ -143,15 +143,15 @@ class StartUp:
         self._send_executions()
 
     def request_fresh(self, names: tuple[str, ...]) -> None:
-        """Send these requests once more. Earlier answers are outdated: only the new answers count."""
+        """Send these requests again. Earlier answers are outdated: only the new answers are used."""
         for name in names:
             self._mark_outdated(name)
         self._resend(names, shared=True)
 
     def request_again(self, names: tuple[str, ...], *, shared: bool) -> None:
-        """Send these overdue requests once more. Requests that wait on a shared key are sent only if ``shared``.
+        """Send these overdue requests again. Requests that wait on a shared key are sent only if ``shared``.
 
-        The first answer counts. Answers to still earlier requests are not expected any more.
+        The first answer is used. Answers to still earlier requests are no longer expected.
         """
         self._outdated.difference_update(self._requests[name].key for name in names)
         self._overdue.update(names)
@@ -228,7 +228,7 @@ class StartUp:
                 self._wrapper.end_request(self._requests[name].key)
 
     def abandon(self) -> None:
-        """The session is over: nobody waits for the answers any more."""
+        """The session is over: nobody waits for the answers."""
         self._cancel_others_timer()
         self._cancel_executions_timer()
         for name in list(self._pending):
@@ -243,7 +243,7 @@ class StartUp:
     def _mark_outdated(self, name: str) -> None:
         """Ignore the answer that is still expected: by its id, or as the next answer on the shared key.
 
-        An overdue answer is not expected any more.
+        An overdue answer is no longer expected.
         """
         if name not in self._pending or self._must_wait(name):
             return

@@ -40,7 +40,7 @@ class Route(NamedTuple):
 
 
 def route_of(sock: socket.socket) -> Route | None:
-    """The ends of a connected socket, or ``None`` if it is not connected any more."""
+    """The ends of a connected socket, or ``None`` if it is no longer connected."""
     try:
         return Route(sock.getsockname(), Address(sock.family, sock.getpeername()))
     except OSError:
@@ -119,7 +119,7 @@ class TcpConnector:
             port: The TCP port.
             seconds: The time for trying all addresses.
             lost_route: The ends of a lost session. The same two ends are tried first: if the peer's system still holds
-                the session, it ends it when it sees this (RFC 5961, section 4).
+                the session, this makes that system end it (RFC 5961, section 4).
 
         Raises:
             OSError: No address accepts. This is the error of the first address. ``socket.gaierror`` if the host has no
@@ -167,10 +167,10 @@ class TcpConnector:
 
 
 async def _first_connected(tries: list[Coroutine[None, None, socket.socket]], seconds: float) -> socket.socket:
-    """The first that connects. The next one starts when the one before has failed, or after an interval."""
+    """Return the first socket that connects. The next try starts when the one before has failed, or after a while."""
     if not tries:
         raise OSError(errno.EHOSTUNREACH, "the host has no other address")
-    if len(tries) == 1:  # nearly always
+    if len(tries) == 1:  # this is the usual case
         return await tries[0]
     waiting, running = deque(tries), set[asyncio.Task[socket.socket]]()
     interval, failed = min(_ADDRESS_INTERVAL, seconds / 2 / len(tries)), list[BaseException]()

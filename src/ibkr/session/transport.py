@@ -26,7 +26,7 @@ class Transport:
         policy: The policy.
         connector: Processes the events.
         on_open: Called once in an attempt, when the accounts and the next id have arrived.
-        end_session: Called when nothing can be sent any more, with whether we ended the session.
+        end_session: Called when messages can no longer be sent, with whether we ended the session.
 
     Attributes:
         is_connected: Whether the port has accepted the connection of the newest attempt.
@@ -114,7 +114,7 @@ class Transport:
         self._route = self._conn.route
 
     def peer_rejected(self, failure: Failure) -> None:
-        """The peer is not a usable gateway, or not any more."""
+        """The peer is not a usable gateway, or is no longer one."""
         self._conn.end_reason = failure.detail
         if self._is_open:
             self._conn.abort()
@@ -167,7 +167,7 @@ class Transport:
             self.session_opened()
 
     def _end(self, end: Callable[[], None]) -> None:
-        """We end the session, and its socket."""
+        """End the session and its socket, because we want to end them."""
         self._cancel_opening()
         self._reader.end()
         self._client.connState = self._client.DISCONNECTED

@@ -77,7 +77,7 @@ class FrameReader:
         """Return the bodies of the frames that `data` completes, in order.
 
         Raises `FrameTooLong` as soon as a prefix is above `limit`, before any of that frame is kept. Every later call
-        raises again, because the stream is lost.
+        raises again, because the position in the bytes is lost.
         """
         if self._tail:
             self._tail += data

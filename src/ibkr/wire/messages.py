@@ -5,8 +5,10 @@ ibapi's `EWrapper`, its id, its fields in the order of the text, and `protobuf=(
 from which it is protobuf and its name in `tws.proto`. A new id also needs its name in `message_names`. The names of
 fields are the names in protobuf, in snake case; `proto` gives every name that differs. If `tws.proto` lacks the message
 or a field, add it there. The file is read at run time, so nothing is compiled. Encode with
-`LAYOUT.encode(server_version, name=value, ...)`. Requests of clients have their layouts in `request_layouts`, and their
-handlers in `ibkr.simulator.requests.request_handlers`.
+`LAYOUT.encode(server_version, name=value, ...)`.
+
+To add a request of clients, add its layout to `_ALL` of `request_layouts`, its row to `_ALL` of
+`ibkr.simulator.requests.request_names`, and its handler in `ibkr.simulator.requests.request_handlers`.
 
 Sources: the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on all layouts. The numbers in `since` and
 `before` are the server versions of ibapi's `server_versions.py`.

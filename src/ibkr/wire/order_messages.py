@@ -3,7 +3,7 @@
 Sources: the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, for server versions from 151 on. The numbers in `since`
 and `before` are named in ibapi's `server_versions.py`. Checked against messages of real gateways in rust-ibapi and
 ib_insync issue 523. `stop_price` is the second of two fields that both decoders keep as `trailStopPrice`, so the second
-one counts. `messages` says how to add a message.
+one is kept. `messages` says how to add a message.
 
 Over 300 lines because of its layouts.
 """
@@ -180,7 +180,7 @@ OPEN_ORDER = Layout(
         Field("cash_qty", "size"),
         *fields("bool", "dont_use_auto_price_for_hedge is_oms_container discretionary_up_to_limit_price"),
         Field("use_price_mgmt_algo", "bool"),
-        # ib_async reads it from 159 on, ibapi from 158, which is the number of the constant.
+        # ib_async reads this field from server version 159 on, ibapi from 158. The constant in ibapi says 158.
         Field("duration", "int", since=158),
         Field("post_to_ats", "int", since=160),
         Field("auto_cancel_parent", "bool", since=162),

@@ -1,6 +1,6 @@
-"""Encode and decode the fields of a layout in protobuf, which each message uses from its version on (201 to 213).
+"""Encode and decode the fields of a layout in protobuf, which each message uses from its version on (201 to 221).
 
-An unset field is absent. Sizes are texts, and prices are doubles.
+An unset field is absent. Sizes are texts, and prices are doubles. To add a message: see `messages`.
 """
 
 import functools
@@ -226,7 +226,7 @@ def _int(value: Any) -> object:
 
 
 def tag(message: str, item: Item) -> bytes:
-    """Return the tag of this field, for an integer."""
+    """Return the protobuf tag of an integer field."""
     assert isinstance(item, Field)
     [place] = _places(message, item) or ()
     if place.path:

@@ -1,6 +1,6 @@
 """The protobuf messages and their fields, read from `tws.proto` at run time.
 
-The file and the library `protobuf` are loaded when the first message needs them.
+The file and the library `protobuf` are loaded when the first message needs them. To add a message: see `messages`.
 """
 
 import functools

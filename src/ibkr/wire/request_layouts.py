@@ -1,6 +1,6 @@
 """The layouts of requests that a client sends, for server versions 100 to 226.
 
-Requests about orders are in `order_request_layouts`.
+Requests about orders are in `order_request_layouts`. `messages` says how to add a request.
 
 Sources: the clients of ib_async 2.1.0 and ibapi 10.46. They agree except that ib_async sends the number of options
 before the options of `calculateImpliedVolatility` and `calculateOptionPrice`.

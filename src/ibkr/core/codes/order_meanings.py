@@ -1,6 +1,6 @@
-"""What codes mean for the order that they name. Users can extend it with the setting ``order_codes``.
+"""What codes mean for the order that they name. Users can add to this table with the setting ``order_codes``.
 
-This is a Python table for the same reasons as ``reactions.py``.
+The table is in Python, because parsing TOML at ``connect()`` is slow, and because the table is behaviour.
 """
 
 from __future__ import annotations

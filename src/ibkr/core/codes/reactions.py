@@ -1,7 +1,7 @@
 """What a running connector must know about codes: the machine's reaction, warnings, and temporary refusals.
 
 This is a Python table, not a part of ``catalogue.toml``. Every connector needs it for every code, and parsing the file
-at ``connect()`` would cost more than the connection. The table is also behaviour: a wrong row here is a defect of the
+at ``connect()`` would take longer than the connection. The table is also behaviour: a wrong row here is a defect of the
 machine.
 """
 
@@ -71,8 +71,8 @@ TEMPORARY_REFUSALS: dict[int, tuple[str, ...]] = {
     10281: (),
     10346: (),
 }
-"""Refusals of a stream that are true only for now: no lines left, too many or too fast requests, an id in use, another
-session of this user, a service that is not available. Such a stream is requested again even if it never ran.
+"""Temporary refusals of a stream: no lines left, too many or too fast requests, an id in use, another session of this
+user, a service that is not available. Such a stream is requested again even if it never ran.
 
 If there are texts, the gateway's text must contain one of them. Every other refusal of a first request is final.
 """
@@ -101,7 +101,10 @@ def reaction(code: int) -> Reaction:
 
 
 def is_about_link(code: int) -> bool:
-    """Whether the machine must receive this code: it is about the session, upstream or a farm, not one request."""
+    """Whether the machine must receive this code.
+
+    These are the codes about upstream, data farms, the client id (326), the port (1300) and the send rate (100).
+    """
     return reaction(code) not in _ABOUT_REQUEST
 
 

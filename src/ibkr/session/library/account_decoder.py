@@ -1,8 +1,8 @@
 """Decodes rows of positions (message 61), portfolio (7) and account values (6 and 73) faster than the library does.
 
 Each session begins with all of these rows, and the program waits. For a row of positions, the library spends most of
-its time on a log text that is discarded, and on making a contract twice. For an account value, it spends it on a search
-for its own method.
+its time on a log text that is discarded, and on making a contract twice. For an account value, it spends most of the
+time on a search for one of its own methods.
 
 Written after ib_async 2.1.0: ``Decoder.position``, ``updatePortfolio`` and ``wrap``, and the methods of ``Wrapper``
 that they call. The library reads a row itself if the row cannot be read here, if one of these methods has been
@@ -152,7 +152,7 @@ def _contract(create: Callable[..., Contract], fields: list[str], *, has_primary
         strike=float(strike or 0),
         right=right,
         multiplier=multiplier,
-        exchange="" if has_primary else exchange,  # always given: a Forex would set its own exchange
+        exchange="" if has_primary else exchange,  # always passed: a Forex would set its own exchange
         primaryExchange=exchange if has_primary else "",
         currency=currency,
         localSymbol=local,

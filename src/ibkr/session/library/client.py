@@ -70,8 +70,8 @@ class ClientOverrides(_Base):
         self.host, self.port, self.clientId = host, int(port), int(clientId)
         self.connState = self.CONNECTING
         await self.conn.connectAsync(host, port)
-        # Not earlier: if an answer arrived before the event loop is done with connecting, it would end the attempt too
-        # soon, and uvloop would not report the end of the socket.
+        # Do not send this earlier: if an answer arrived before the event loop is done with connecting, the attempt
+        # would end too soon, and uvloop would not report the end of the socket.
         hello = ClientHello(self.MinClientVersion, self.MaxClientVersion, self.connectOptions.decode())
         self.conn.sendMsg(hello_bytes(hello))
 
@@ -126,11 +126,11 @@ class ClientOverrides(_Base):
         )
 
     def count_bytes(self, count: int) -> None:
-        """This many bytes have arrived."""
+        """Count bytes that have arrived."""
         self._numBytesRecv += count
 
     def count_messages(self, count: int) -> None:
-        """This many messages were read."""
+        """Count messages that were read."""
         self._numMsgRecv += count
 
     def packet_arrived(self) -> None:
@@ -171,7 +171,7 @@ class ClientOverrides(_Base):
 
     @override
     def updateReqId(self, minReqId: int) -> None:
-        """Raise the sequence. Ignores ids in rows about other clients' orders, and impossible ids."""
+        """Set the next request id higher. Ignore ids of other clients' orders, and impossible ids."""
         if self._ignores_ids:
             return
         if minReqId > _LAST_ID:

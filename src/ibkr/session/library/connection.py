@@ -133,8 +133,8 @@ class ConnectionOverrides(_Base):
     def batched_writes(self) -> Iterator[None]:
         """Send the first message of the ``with`` block immediately, and all others together at the end of the block.
 
-        Fewer writes help, because system calls are most of the cost of start-up. The gateway works on the first message
-        meanwhile.
+        Fewer writes help, because system calls take most of the time of start-up. Meanwhile, the gateway works on the
+        first message.
         """
         if self._batch is not None:
             yield
@@ -205,7 +205,7 @@ class ConnectionOverrides(_Base):
     def shut_down(self) -> None:
         """Have the system end the connection, without the socket's event loop.
 
-        uvloop offers no way to do that, and has no socket any more once it has closed it. There, the connection ends
+        uvloop offers no way to do that, and no longer has the socket after it has closed it. There, the connection ends
         with its loop or with the process.
         """
         if self.transport is not None:
@@ -217,8 +217,8 @@ class ConnectionOverrides(_Base):
 
         Otherwise it would keep the connection open.
 
-        If it was closed under its transport, another file could have its descriptor number when the transport is
-        garbage collected.
+        If we closed the socket under its transport, another file could get the descriptor number before the transport
+        is garbage collected.
         """
         if self.transport is not None:
             with open(os.devnull, "r+b") as nothing:

@@ -1,6 +1,6 @@
 """Lists what we rely on in the client library, and checks that the installed version has it.
 
-A difference is an error when a connector is created, and not a hang or a lost subscription later. Over 300 lines
+So a difference causes an error when a connector is created, and not a hang or a lost subscription later. Over 300 lines
 because of the tables.
 """
 
@@ -270,7 +270,7 @@ def _warn_unknown(package: Package) -> None:
 def differences(name: str) -> tuple[str, ...]:
     """How the imported library with this name differs from the tables, in words."""
     methods = tuple(_differing_methods(name))
-    return methods or tuple(_missing_attributes(name))  # without its methods, no object may be possible
+    return methods or tuple(_missing_attributes(name))  # without the methods, objects cannot be created
 
 
 def _differing_methods(name: str) -> Iterator[str]:

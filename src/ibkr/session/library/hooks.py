@@ -147,10 +147,10 @@ class Hooks(Protocol):
         """Send a message when the rate allows it."""
 
     def request(self, method: str, arguments: Arguments) -> None:
-        """The client's method was called that requests a stream, or that requests something else in the same way."""
+        """Handle the call of a client method that requests a stream, or something that is requested in the same way."""
 
     def cancel(self, method: str, arguments: Arguments) -> None:
-        """The client's method was called that cancels a stream."""
+        """Handle the call of a client method that cancels a stream."""
 
     def market_data_type(self, data_type: int) -> None:
         """The program sets the type of market data, live or delayed."""
@@ -162,7 +162,7 @@ class Hooks(Protocol):
         """The program requests the gateway's time, and awaits it."""
 
     def sending_orders(self) -> AbstractContextManager[object]:
-        """Enclose a call that sends orders or cancels. The outermost one ends when they have left."""
+        """Enclose a call that sends orders or cancels. The outermost call ends when they are sent."""
 
     def place_order(self, order_id: int, contract: Contract, order: Order) -> None:
         """Send a new or a changed order."""

@@ -1,9 +1,9 @@
 """Reads incoming messages: splits bytes into messages and passes them to the decoder, without blocking the event loop.
 
 The library's own reader copies its buffer for every message, and processes all bytes of a read together. In a burst,
-this needs most of its time and blocks the loop. This reader cuts messages by their offset, works in short slices, and
-reads no more bytes until it has processed the earlier ones. Before the handshake, it keeps the bytes until the first
-frame is complete and valid, so that a peer that is not a gateway is recognized by its first bytes.
+this takes most of the reader's time and blocks the event loop. This reader cuts messages by their offset, works in
+short slices, and reads no more bytes until it has processed the earlier ones. Before the handshake, it keeps the bytes
+until the first frame is complete and valid, so that a peer that is not a gateway is recognized by its first bytes.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class MessageReader:
         self._start()
 
     def end(self) -> None:
-        """Drop the socket's data, because the socket is not used any more."""
+        """Drop the socket's data, because the socket is no longer used."""
         self._has_ended = True
         self._messages.clear()
         self._splitter = FrameReader(MAX_FRAME)
@@ -158,7 +158,7 @@ class MessageReader:
             self._hooks.failed("reading messages of the gateway", error)
 
     def _run_turn(self) -> None:
-        # Before the work: a handler that runs the loop itself waits for messages that only this call reads.
+        # This comes before the work: a handler that runs the loop itself waits for messages that only this call reads.
         self._next_turn = asyncio.get_running_loop().call_soon(self._run_turn)
         try:
             if self._messages:
@@ -255,7 +255,7 @@ class MessageReader:
             self._longest_pause = paused
             logger.warning(
                 "Nothing was read from the gateway for %.1f s, because the program was busy with earlier messages. A"
-                " gateway disconnects clients that do not keep up. Look for slow handlers of ticks and updates",
+                " gateway disconnects clients that read too slowly. Look for slow handlers of ticks and updates",
                 paused,
             )
 

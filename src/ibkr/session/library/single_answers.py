@@ -1,6 +1,7 @@
 """Overrides requests with one answer for which the library has a short timeout of its own.
 
-The library returns ``None`` after 1 or 4 s, as if there was nothing. These wait for the deadline, which raises.
+The library returns ``None`` after 1 or 4 s, as if there was nothing. These methods wait until the deadline, and
+raise ``TimeoutError`` then.
 """
 
 from __future__ import annotations

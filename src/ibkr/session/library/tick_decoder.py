@@ -143,7 +143,7 @@ class TickDecoder:
             self._pending[req_id] = ticker
         return True
 
-    def _read_size(self, message: bytes) -> bool:  # noqa: C901 - and over 40 lines, because calls cost most
+    def _read_size(self, message: bytes) -> bool:  # noqa: C901 - and over 40 lines, because calls are slow
         wrapper = self._wrapper
         try:
             _, _, req_id, type_text, size_text, _ = message.split(b"\0")

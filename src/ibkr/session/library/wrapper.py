@@ -93,7 +93,7 @@ class WrapperOverrides(_Base):
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
-        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # an error names an id
+        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # errors name an id
             self._results[key] = []
             return
         self._end_request(key, result, success)
@@ -110,7 +110,7 @@ class WrapperOverrides(_Base):
         self._end_request(key, result, success=True)
 
     def forget(self, key: Any) -> None:
-        """Forget a request that nobody awaits any more."""
+        """Forget a request that nobody awaits."""
         self._futures.pop(key, None)
         self._results.pop(key, None)
         self._reqId2Contract.pop(key, None)

@@ -33,7 +33,7 @@ class AckTimer:
         self._loop = asyncio.get_running_loop()
 
     def expect(self, order_id: int) -> None:
-        """This order has left: expect its acknowledgement."""
+        """Expect the acknowledgement of this order, which was sent."""
         loop = self._loop
         if self._after and loop is not None:
             self._due.append((loop.time() + self._after, order_id))

@@ -88,7 +88,7 @@ def sent_order(
     order_id: int, contract: ib_async.Contract, order: ib_async.Order, *, has_left: bool = False
 ) -> SentOrder:
     """The record of an order that is sent to the gateway, or was sent."""
-    # Positional arguments: they halve the cost of this on an order's way to the socket.
+    # Positional arguments: they halve the time that this takes when an order is sent.
     return SentOrder(
         order_id,
         order.account,

@@ -47,7 +47,7 @@ class GapTracker:
     """Tracks gaps as long as the ``IB`` object lives.
 
     Args:
-        request_again: Sends start-up requests once more.
+        request_again: Sends start-up requests again.
         hides_others: Whether rows about other clients' orders arrive only because we have requested them.
         knows_others: Whether all orders of other clients are known.
         on_unconfirmed: Called when the set of unconfirmed orders has changed.
@@ -118,7 +118,7 @@ class GapTracker:
         self.errors.answered(name)
 
     def _answered_late(self, name: str) -> None:
-        """An answer that the comparison did not have has come. Correct the trades and the report."""
+        """Correct the trades and the report with an answer that arrived after the comparison."""
         old, self._missing_answers = _missing_text(self._missing_answers), self._missing_answers - {name}
         is_about_orders = name in ORDER_REQUESTS and self._missing_answers.isdisjoint(ORDER_REQUESTS)
         if is_about_orders:
@@ -158,12 +158,12 @@ class GapTracker:
             self._post_unconfirmed()
 
     def link_changed(self, what: Reaction) -> None:
-        """If the gateway's link to IB is lost or back: from now on, changes may have happened that it does not send."""
+        """If the gateway's link to IB was lost or is back, begin an outage: the gateway may not send all changes."""
         if what in _LINK_CODES and self._is_current:
             self._outage_began()
 
     def doubt_orders(self, what: Reaction) -> None:
-        """When the link is lost, orders that were not acknowledged may not have reached IB."""
+        """If the link was lost or is back, mark orders as unconfirmed that may not have reached IB."""
         if what in _LINK_CODES and self._sent.mark_pending_unconfirmed():
             self._post_unconfirmed()
 
@@ -290,7 +290,7 @@ class GapTracker:
 
 def _missing_text(unknown: Iterable[str]) -> list[str]:
     text = ", ".join(sorted(unknown))
-    return [f"no answer about {text}"] if text else []
+    return [f"no answer to the request for {text}"] if text else []
 
 
 def _older_orders_text(orders: list[Order]) -> str:

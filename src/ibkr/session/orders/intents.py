@@ -1,4 +1,4 @@
-"""Records in the journal what the program is about to send, before it leaves, and records its result."""
+"""Records in the journal what the program is about to send, before it is sent, and records the result."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class IntentLog:
             self._changes.setdefault(order.order_id, []).append(self._number)
         else:
             self._open[order.order_id] = self._number
-            self._close_intent(self._lost_changes, order.order_id, IntentState.CLEARED)  # it is placed again
+            self._close_intent(self._lost_changes, order.order_id, IntentState.CLEARED)  # the order is placed again
         self._unsent.add(self._number)
         return self._number
 
@@ -96,13 +96,13 @@ class IntentLog:
             self._journal.note(Intent(self._number, datetime.now(UTC), kind, order))
 
     def mark_waiting(self, number: int) -> None:
-        """The call to send has returned. If the order has not left, it is waiting."""
+        """If the order was not sent during the call to send it, note that it is waiting."""
         if self._journal is not None and number in self._unsent:
             self._waiting.add(number)
             self._journal.note(IntentOutcome(number, IntentState.WAITING))
 
     def commit_before_send(self, number: int) -> str:
-        """The order is sent now. If it had to wait, commit that. Returns why it must not be sent, or an empty text."""
+        """Commit that a waiting order is sent now. Returns why it must not be sent, or an empty text."""
         if number in self._waiting:
             self._waiting.discard(number)
             try:
@@ -112,11 +112,11 @@ class IntentLog:
         return ""
 
     def mark_sent(self, number: int) -> None:
-        """It was written to the socket."""
+        """Note that the message was written to the socket."""
         self._unsent.discard(number)
 
     def mark_dropped(self, number: int, order: SentOrder, *, is_change: bool) -> None:
-        """It will never be sent."""
+        """Note that the message will never be sent."""
         if self._journal is not None:
             self._unsent.discard(number)
             self._waiting.discard(number)
@@ -126,7 +126,7 @@ class IntentLog:
                 self._lost_changes[order.order_id] = number
 
     def mark_refused(self, number: int) -> None:
-        """The client library could not encode it. The caller gets the error."""
+        """Note that the client library could not encode the message. The caller gets the error."""
         if self._journal is not None and number in self._unsent:
             self._unsent.discard(number)
             self._journal.note(IntentOutcome(number, IntentState.CLEARED))
@@ -134,20 +134,20 @@ class IntentLog:
             self._open = {order_id: each for order_id, each in self._open.items() if each != number}
 
     def _forget_change(self, number: int) -> None:
-        """This change will never be sent, so the gateway cannot acknowledge it."""
+        """Forget a change that will never be sent, so the gateway cannot acknowledge it."""
         for numbers in self._changes.values():
             if number in numbers:
                 numbers.remove(number)
 
     def mark_cleared(self, order_ids: Iterable[int]) -> None:
-        """The user has checked what happened to these orders."""
+        """Note that the user has checked what happened to these orders."""
         for order_id in order_ids:
             for numbers in (self._open, self._lost_changes):
                 if numbers is self._lost_changes or self._sent.is_unconfirmed(order_id):
                     self._close_intent(numbers, order_id, IntentState.CLEARED)
 
     def changes_acknowledged(self, order_id: int) -> None:
-        """The gateway reports this order, which also acknowledges the changes to it that have left."""
+        """The gateway reports this order, which also acknowledges the changes to it that were sent."""
         assert self._journal is not None
         numbers = self._changes.pop(order_id, [])
         if waiting := [number for number in numbers if number in self._unsent]:
@@ -167,13 +167,13 @@ class IntentLog:
             self._journal.note(entry)
 
     def record_outcomes(self) -> None:
-        """Note which orders are not pending any more, and which orders have become unconfirmed."""
+        """Note which orders are no longer pending, and which orders have become unconfirmed."""
         assert self._journal is not None
         for order_id in [order_id for order_id in self._open if not self._sent.is_pending(order_id)]:
             self._close_intent(self._open, order_id, IntentState.ACKNOWLEDGED)
         unconfirmed = self._sent.unconfirmed
         changes = {order.order_id for order in unconfirmed if order.is_change}
-        for order_id in self._lost_changes.keys() - changes:  # a later change has left
+        for order_id in self._lost_changes.keys() - changes:  # a later change of the order was sent
             del self._lost_changes[order_id]
         for order in unconfirmed:
             if not order.is_change and order.order_id not in self._open:

@@ -1,6 +1,6 @@
 """Records in the journal what the program receives.
 
-Received data counts as known only while the gap tracker has no open gap. What start-up reports about an outage is
+Received data is recorded as known only while the gap tracker has no open gap. What start-up reports about an outage is
 written together with the gap report. So a program that is killed in between does not lose the report.
 """
 
@@ -105,7 +105,7 @@ class JournalRecorder:
     def lease_granted(self, client_id: int, *, leads: bool) -> str:
         """A session begins with a client id from the fleet. Only the leader has the journal open.
 
-        Returns who else still has it, or an empty text.
+        Returns who else still uses the journal, or an empty text.
         """
         journal = self._journal
         if journal is None:
@@ -124,7 +124,7 @@ class JournalRecorder:
         return ""
 
     def close(self) -> None:
-        """No connection is requested any more: write the remaining entries, and release the journal."""
+        """A connection is no longer requested: write the remaining entries, and release the journal."""
         if self._journal is not None and self._journal.is_open:
             self.flush()
             self._journal.close()
@@ -185,7 +185,7 @@ class JournalRecorder:
             self._recently_executed[execution.acctNumber, contract.conId] = time.time()
 
     def mark_changed(self) -> None:
-        """Something was received that may have changed the outcome of an order."""
+        """Note that a received message may have changed the outcome of an order."""
         self._is_changed = True
 
     def flush(self) -> None:

@@ -117,7 +117,7 @@ class OrderErrorHandler:
                 self._look_up(key, trade)
 
     def session_ended(self) -> None:
-        """The next start-up will report what happened to orders."""
+        """Stop all lookups. The next start-up will report what happened to orders."""
         self._stop_timer()
         self._changed.clear()
         self._lookups.clear()

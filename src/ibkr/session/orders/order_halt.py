@@ -1,4 +1,4 @@
-"""Halts new orders: in this process, and with a file beside the journal that survives the process."""
+"""Halts new orders: in this process, and with a file next to the journal that survives the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class HaltSwitch:
     """Combines the halts of this process, of the halt file and of the fleet.
 
-    ``file`` is the file beside the journal, or ``None``. ``post`` processes events.
+    ``file`` is the file next to the journal, or ``None``. ``post`` processes events.
     """
 
     def __init__(self, file: HaltFile | None, post: Callable[[Event], None]) -> None:
@@ -68,7 +68,7 @@ class HaltSwitch:
         self._apply(self._fleet_halt)
 
     def cancelled(self) -> None:
-        """The gateway has received the global cancel."""
+        """Record that the gateway has received the global cancel."""
         if self._file is not None:
             self._file.mark_cancelled()
         if self._fleet_halt is not None and self._fleet_halt == self._halt:

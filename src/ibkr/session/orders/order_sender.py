@@ -1,4 +1,4 @@
-"""Sends orders: checks whether an order may be sent, records it, and returns when it has left.
+"""Sends orders: checks whether an order may be sent, records it, and returns when it is sent.
 
 While the program's orders and executions are unknown, no order is sent and no order id is used. Both the library's
 calls and the client's calls below them are checked, so this is true for every way to send an order.
@@ -33,8 +33,8 @@ class OrderSender:
     """Raises ``NotReady`` instead of sending, if ``may_trade`` is false. Cancels only need a session.
 
     Cancels are never refused during a session, because they reduce risk. Use it as a context manager around a call that
-    sends orders or cancels. In a plain script, only the outermost call waits until they have left, because the library
-    must know an order before its first message is read.
+    sends orders or cancels. In a plain script, only the outermost call waits until they are sent: the library must know
+    an order before the first message about that order is read.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class OrderSender:
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         self._depth -= 1
-        self._checked = None  # also if it was not sent: it is checked again then
+        self._checked = None  # forget the order even if it was not sent; it is checked again next time
         if not self._depth and kind is None:
             self._connector.orders_sent()
 
@@ -120,7 +120,7 @@ class OrderSender:
             return
         reason = self._trade_refusal()
         if not reason and order is not None and order.parentId and self._was_refused(order.parentId):
-            reason = f"its parent, order {order.parentId}, never left this program"
+            reason = f"its parent, order {order.parentId}, was never sent"
         if reason:
             if order is not None and self._is_new(order_id or order.orderId):
                 self._refused.add(order_id or order.orderId)
@@ -154,7 +154,7 @@ class OrderSender:
         return reason or ("" if self._sender.has_transport else "the connection has ended")
 
     def _is_new(self, order_id: int) -> bool:
-        """Whether the gateway cannot have an order with this id. One that was dropped is new again.
+        """Whether the gateway cannot have an order with this id. An order that was dropped is new again.
 
         The library has no trade of an order that was sent with the client's own call, before it is reported.
         """
@@ -190,7 +190,7 @@ class OrderSender:
         order: Order | None = None,
         revert: Callable[[], None] | None = None,
     ) -> None:
-        """Send an order or the exercise of an option. ``revert`` undoes a change that never leaves."""
+        """Send an order or the exercise of an option. ``revert`` undoes a change that is never sent."""
         sending = SendOptions(
             partial(self._message_sent, sent.order_id, number, is_exercise=order is None),
             refusal=partial(self._send_refusal, sent.order_id, number, order, is_change=revert is not None),
@@ -224,7 +224,7 @@ class OrderSender:
 
     def _send_refusal(self, order_id: int, number: int, order: Order | None, *, is_change: bool) -> str:
         if is_change and self._sent.never_left(order_id):
-            return "the order itself never left this program"
+            return "the order itself was never sent"
         is_checked = order is not None and order is self._checked
         return ("" if is_checked else self._trade_refusal()) or self._intents.commit_before_send(number)
 
@@ -248,7 +248,7 @@ class OrderSender:
 
 
 def _group_of(order_id: int, order: Order) -> Hashable:
-    """The group with which an order leaves if it has to wait: its bracket or chain, or its OCA group."""
+    """The group with which an order is sent if it has to wait: its bracket or chain, or its OCA group."""
     if order.parentId or not order.transmit:
         return order.parentId or order_id
     return order.ocaGroup or None

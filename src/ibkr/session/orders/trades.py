@@ -125,7 +125,7 @@ class TradeTracker:
     def take_late_executions(self, end: datetime) -> list[Execution]:
         """Executions from before ``end`` that have come since the last comparison.
 
-        Requested executions count as earlier than ``end``. For others, their time decides, which has whole seconds.
+        Requested executions are treated as earlier than ``end``. For others, their time decides, in whole seconds.
         """
         late, self._recent_executions = self._recent_executions, []
         return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
@@ -237,7 +237,7 @@ class TradeTracker:
         return is_seen or key in self._seen_working
 
     def look_up(self, key: OrderKey, trade: Trade) -> None:
-        """Open and completed orders are requested again. For this order, only the new answers count."""
+        """Open and completed orders are requested again. For this order, only the new answers are used."""
         self._reported.discard(key)
         self._completed.pop(perm_id_of(trade), None)
         self.collect_fills()
@@ -284,7 +284,7 @@ class TradeTracker:
     def _match_by_reference(self) -> None:
         """Match completed orders, which have no order id, to unconfirmed ones by the program's reference.
 
-        Only if no other order has the same reference, and the row is new.
+        This is done only if no other order has the same reference, and the row is new.
         """
         for order in self._sent.unconfirmed:
             rows = [each for each in self._completed.values() if self._has_completed_row_only(each.perm_id)]

@@ -89,7 +89,7 @@ KINDS = (
         feed=Feed.HISTORY,
         answers={"17": 1, "90": 1},
         not_found_codes=frozenset({162, 366}),
-        is_stream=lambda arguments: bool(arguments["keepUpToDate"]),  # kept up to date
+        is_stream=lambda arguments: bool(arguments["keepUpToDate"]),  # otherwise it is a one-time request
         prepare=bar_backfill.prepare,
         answered=bar_backfill.merge,
     ),

@@ -41,8 +41,8 @@ _MOST_OLD_IDS = 5000
 class SubscriptionManager:
     """Manages subscriptions of every kind.
 
-    ``on_changed`` is called when the state of one has changed. ``on_awaited_sent`` is called with the key and the
-    request of one that was sent, and whose first answer a caller awaits.
+    ``on_changed`` is called when the state of a subscription has changed. If a caller awaits the first answer of a
+    subscription, ``on_awaited_sent`` is called with its key and its request when the request was sent.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SubscriptionManager:
 
     @property
     def has_handlers_to_restore(self) -> bool:
-        """Whether handlers of ``connectedEvent`` have requested some of it."""
+        """Whether handlers of ``connectedEvent`` have requested some of these subscriptions."""
         return any(sub.requested_on_connect is not None for _, sub in self._registry)
 
     def statuses(self, now: float, keys: Iterable[Key]) -> tuple[SubscriptionStatus, ...]:
@@ -108,7 +108,7 @@ class SubscriptionManager:
         self._cancel_orphans()
 
     def sent_request(self, key: Hashable) -> str:
-        """The request of the stream with this key, if it has left and no message has come. Otherwise an empty text."""
+        """The request of the stream with this key, if it was sent and no message has come. Otherwise an empty text."""
         if not isinstance(key, int) or key not in self._registry.active:
             return ""
         return self._registry.active[key].kind.request if self.tracker[key].stage is SubscriptionStage.SENT else ""
@@ -124,7 +124,7 @@ class SubscriptionManager:
         fail_all(self._wrapper.futures)
 
     def after_reset(self) -> None:
-        """The gateway has no subscriptions any more, and the library has cleared its maps: fill them again."""
+        """Fill the library's maps again: it has cleared them, and the gateway no longer has any subscriptions."""
         self._watch_messages(())
         self._old_ids.clear()
         self.tracker.mark_all_unsent()
@@ -174,7 +174,7 @@ class SubscriptionManager:
         return None if last is None else now - last
 
     def streams_that_ticked(self, feed: Feed | None, trouble_since: float) -> tuple[ActiveStream, ...]:
-        """The streams that ticked before the trouble, and how long each may be silent.
+        """The streams that ticked before the loss of upstream or a farm, and how long each may be silent.
 
         ``None`` means all feeds.
         """
@@ -249,12 +249,12 @@ class SubscriptionManager:
             once = Subscription(kind, kind.library_map.find(wrapper, key), {}, 0)
             kind.library_map.remove(wrapper, key, once)
             kind.library_map.forget_object(wrapper, key, once)
-        # The library itself cancels bars that are not awaited any more.
+        # The library itself cancels bars that nobody awaits.
         if request.cancel and self._client.isReady() and not (is_awaited and request.name == "reqHistoricalData"):
             getattr(self._client, request.cancel)(key)
 
     def release(self) -> None:
-        """No connection is requested any more. End the streams. Pending requests get an error."""
+        """A connection is no longer requested. End the streams. Pending requests get an error."""
         self._watch_messages(())
         if not self._client.isReady():
             self._cancel_orphans()
@@ -269,7 +269,7 @@ class SubscriptionManager:
     def error_received(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
         """Handle an error. Call ``pass_on``, which passes it to the library, unless the error is meaningless there."""
         if code in self._old_ids.get(req_id, ()):
-            return  # we cancelled an old id that the gateway had dropped already, as it should after 1101
+            return  # we cancelled an old id, which the gateway has already dropped, as it should after 1101
         tracker, what, for_now = self.tracker, reaction(code), is_temporary_refusal(code, text)
         sub = self._registry.active.get(req_id)
         if sub is not None and sub.kind.has_data_type and not (sub.message_times or sub.has_ticked or is_warning(code)):
@@ -311,9 +311,9 @@ class SubscriptionManager:
         return True
 
     def _cancel_orphans(self) -> None:
-        """Remove requests that the library noted while there was no session.
+        """Remove requests that the library stored while there was no session.
 
-        They have raised, and nobody awaits them.
+        The calls that made them raised an error, and nobody waits for an answer.
         """
         wrapper = self._wrapper
         for key in [key for key in wrapper.futures if key not in self._registry.active]:
@@ -362,7 +362,7 @@ class SubscriptionManager:
             self._is_sending = False
 
     def _message_sent(self, key: Key, sub: Subscription) -> None:
-        """The request has left, immediately or after a wait. Report only the end of a wait."""
+        """Store that the request was sent, immediately or after a wait. Report only the end of a wait."""
         if not self.tracker.sent(key):
             return
         if key in self._wrapper.futures and not sub.has_own_timeout:
@@ -408,7 +408,7 @@ class SubscriptionManager:
             self._changed()
 
     def object_updated(self, key: Key) -> None:
-        """The library has written a message into its object."""
+        """Handle that the library has written a message into the object of a subscription."""
         sub = self._registry.active.get(key)
         if sub is not None:
             sub.message_times.append(self._library.reader.now())

@@ -75,7 +75,7 @@ class SubscriptionRegistry:
         return sub
 
     def forget_completely(self, key: Key) -> None:
-        """Remove a subscription, also from the library's maps."""
+        """Remove a subscription, and remove it from the library's maps, too."""
         sub = self.forget(key)
         if sub is not None:
             sub.kind.library_map.remove(self._wrapper, key, sub)

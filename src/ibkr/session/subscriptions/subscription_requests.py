@@ -56,7 +56,7 @@ class SubscriptionRequests:
         self._data_type = self._type_at_gateway = _LIVE
 
     def request(self, method: str, arguments: Arguments) -> None:
-        """The client's method was called that requests a stream, or that requests something else in the same way."""
+        """Handle the call of a client method that requests a stream, or something that is requested in the same way."""
         kind = BY_REQUEST[method]
         key, own = kind.split(arguments)
         copies = {name: copy(value) for name, value in own.items()}
@@ -69,7 +69,7 @@ class SubscriptionRequests:
             self._add(key, sub)
 
     def cancel_request(self, method: str, arguments: Arguments) -> None:
-        """The client's method was called that cancels a stream."""
+        """Handle the call of a client method that cancels a stream."""
         kind = BY_CANCEL[method]
         key, own = kind.split(arguments)
         key = self._registry.current_key(key)
@@ -86,7 +86,7 @@ class SubscriptionRequests:
             self._on_changed()
 
     def data_type_requested(self, data_type: int) -> None:
-        """The client's ``reqMarketDataType`` was called."""
+        """Handle a call of the client's ``reqMarketDataType``."""
         self._data_type = data_type
         if not self._has_no_session():
             self._set_data_type(data_type)
@@ -147,7 +147,7 @@ class SubscriptionRequests:
             self._set_data_type(wanted)
 
     def release(self) -> None:
-        """No connection is requested any more."""
+        """Stop recording requests: a connection is no longer requested."""
         self.is_wanted = False
         self._data_type = _LIVE
         self._keys_of_start_up.clear()
@@ -158,7 +158,7 @@ class SubscriptionRequests:
         First end the subscription that it replaces, because the library could not find that one later to cancel it.
         """
         asked = _REQUESTED_ON_CONNECT.get()
-        # A callback that was scheduled meanwhile has inherited the variable, and may run any code. Only tasks count.
+        # A callback that was scheduled meanwhile has inherited the variable, and may run any code. Only tasks are used.
         if asked is not None and (self._in_connected_event or asyncio.current_task() is not None):
             what = sub.kind.name, repr(sub.arguments)
             asked[what] += 1
