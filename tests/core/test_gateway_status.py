@@ -132,7 +132,7 @@ def test_what_is_known_of_the_login():
 
 def test_as_plain_data(ready):
     tracker = tracked(*INTO[S.EXITED])
-    status = tracker.status(driver="ibc", next_login=T0, restarts=2, alert="gave up restarting", supervised=True)
+    status = tracker.status(driver="ibc", next_login=T0, restarts=2, alert="no more restarts", supervised=True)
     ready.event(GatewayStatusChanged(status))
     plain = ready.status.to_dict()["gateway"]
     assert (
@@ -146,7 +146,7 @@ def test_as_plain_data(ready):
             "exit_code": 1,
             "next_login": "2026-03-02T14:30:00.000+00:00",
             "restarts": 2,
-            "alert": "gave up restarting",
+            "alert": "no more restarts",
             "supervised": True,
         }
     )

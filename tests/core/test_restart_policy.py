@@ -178,7 +178,7 @@ def test_an_end_that_no_restart_mends(code, words):
 )
 def test_an_end_that_needs_a_person_rings(changes, rings):
     given = seen(GONE, **changes)
-    assert ("gave up restarting" in policy().decide(given, at(0)).alert) is rings
+    assert ("no more restarts" in policy().decide(given, at(0)).alert) is rings
     assert policy(auto_restart=False).decide(given, at(0)).alert == ""
 
 
@@ -201,7 +201,7 @@ def test_no_more_than_the_limit_counted_over_restarts_of_ours():
     decision = asked.decide(GONE, at(0))
     assert decision.act is Action.NOTHING
     assert decision.alert == (
-        "the process has ended (exit code 1), gave up restarting: restart_limit (3 in 24 hours) is reached"
+        "the process has ended (exit code 1); no more restarts: restart_limit (3 in 24 hours) is reached"
     )
     assert asked.restarts_today(NOON) == 3
     assert asked.decide(GONE, at(3600)).act is Action.START

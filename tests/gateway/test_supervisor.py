@@ -150,8 +150,8 @@ async def test_what_was_counted_is_kept_for_the_next_supervisor(machine, supervi
         status = await state_is(supervisor, ready)
         assert status.gateway.restarts == 1
         machine.do("crash")
-        status = await state_is(supervisor, lambda status: "gave up restarting" in status.alert)
-        assert status.alert.endswith("gave up restarting: restart_limit (1 in 24 hours) is reached")
+        status = await state_is(supervisor, lambda status: "no more restarts" in status.alert)
+        assert status.alert.endswith("; no more restarts: restart_limit (1 in 24 hours) is reached")
 
 
 async def test_there_is_one_supervisor(machine, supervised, state_is):

@@ -142,7 +142,7 @@ class RestartPolicy:
         if veto:
             self._held_at = now.mono
             needs_person = self.settings.auto_restart and _needs_person(seen)
-            alert = f"{trouble}, gave up restarting: {veto}" if needs_person else ""
+            alert = f"{trouble}; no more restarts: {veto}" if needs_person else ""
             return Decision(Action.NOTHING, f"{trouble}, no restart: {veto}", alert, trouble)
         act, wait = self._next(seen, now)
         if wait:
@@ -152,7 +152,7 @@ class RestartPolicy:
         if act in RESTARTS:
             wait, alert = self._hold(self.needs_login(act, seen, now), now)
             if wait:
-                alert = f"{trouble}, {alert}" if alert else ""
+                alert = f"{trouble}; {alert}" if alert else ""
                 return Decision(Action.NOTHING, f"{trouble}, no restart: {wait}", alert, trouble)
         return Decision(act, trouble, "", trouble)
 
@@ -219,11 +219,11 @@ class RestartPolicy:
         recent = self._recent(now.wall)
         if len(recent) >= self.settings.restart_limit:
             words = f"restart_limit ({self.settings.restart_limit} in 24 hours) is reached"
-            return words, f"gave up restarting: {words}"
+            return words, f"no more restarts: {words}"
         night = self._night_of(now.wall)
         if full_login and night and any(r.full_login and self._night_of(r.at) == night for r in recent):
             words = "a second full login in one unattended night"
-            return words, f"gave up restarting until the morning: it would be {words}"
+            return words, f"no restart before the morning: a restart would be {words}"
         if recent:
             wait = restart_delay(len(recent), self.settings)
             if now.wall - recent[-1].at < timedelta(seconds=wait):
