@@ -65,7 +65,7 @@ def parse_address(text: str, option: str) -> tuple[str, int]:
 
 
 def read_token(file: Path | None) -> str:
-    """Return the token of a web page: from the file, else from ``IBKR_HTTP_TOKEN``. Raises ``ConfigError``.
+    """Return the token of a web page: from the file, otherwise from ``IBKR_HTTP_TOKEN``. Raises ``ConfigError``.
 
     There is no option for the token itself: every user of the machine can read the arguments of a process.
     """

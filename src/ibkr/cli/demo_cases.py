@@ -1,4 +1,4 @@
-"""``CASES``: the faults that ``ibkr demo`` plays, how each counts as noticed, and how it ends."""
+"""``CASES``: the faults that ``ibkr demo`` causes, when each fault is noticed, and how it ends."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class DemoCase:
     """One fault, from its start to its end.
 
     The fault lasts until ``lasts_until`` holds (by default, until it is noticed) and ``hold`` seconds more. Then the
-    ``end_calls`` are made. Without ``end_calls`` the fault is momentary, unless it ``ends_itself``: that is when the
-    port is open again.
+    ``end_calls`` are made. Without ``end_calls`` the fault is momentary, unless it ``ends_itself``: such a fault ends
+    when the port is open again.
     """
 
     key: str
@@ -83,7 +83,7 @@ class DemoCase:
     end_calls: tuple[FaultCall, ...] = ()
     ends_itself: bool = False
     reconnect: bool = False
-    """Whether the connector must be told to reconnect after the fault."""
+    """Whether the demo must call the connector's ``reconnect()`` after the fault."""
 
     @property
     def is_momentary(self) -> bool:

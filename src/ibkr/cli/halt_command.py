@@ -36,7 +36,7 @@ FleetOption = Annotated[bool, typer.Option("--fleet", help="All programs of the 
 
 def halt(
     reason: Annotated[
-        str, typer.Option("--reason", "-r", help="Why. The program shows it.")
+        str, typer.Option("--reason", "-r", help="The reason for the halt. The program shows it.")
     ] = "requested with ibkr halt",
     cancel_all: Annotated[
         bool, typer.Option("--cancel-all", help="Cancel all orders, also the orders of other clients and of TWS.")

@@ -161,7 +161,8 @@ async def _run(connector: IBConnector, page: ServedPage, config: Config, *, as_j
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     call_on_stop(stop.set)
-    # All that exists now lives until the end. To go through it in every full collection would stop the loop for longer.
+    # All objects that exist now stay until the program ends. Without this call, every full garbage collection would
+    # visit them, and would stop the loop for a longer time.
     gc.freeze()
     _print_url(page, connector, as_json=as_json)
     heartbeat = LivenessReporter(config.ibkr.alerts)

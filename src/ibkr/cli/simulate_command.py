@@ -43,7 +43,12 @@ def simulate(
     ] = "DU1234567",
     seed: Annotated[int, typer.Option("--seed", rich_help_panel=_LIMITS, help="Random seed of the prices.")] = 1,
     lines: Annotated[
-        int, typer.Option("--lines", rich_help_panel=_LIMITS, help="Instruments that may stream; more get 101.")
+        int,
+        typer.Option(
+            "--lines",
+            rich_help_panel=_LIMITS,
+            help="How many instruments may stream. For more than this, the answer is error 101.",
+        ),
     ] = 100,
     instruments: Annotated[
         Path,
@@ -133,7 +138,7 @@ def simulate(
             time_zone=time_zone,
             time_zone_encoding=time_zone_encoding,
         )
-    except ValueError as error:  # a ScenarioError is one
+    except ValueError as error:  # ScenarioError is a subclass
         hint = "--scenario" if isinstance(error, ScenarioError) else None
         raise typer.BadParameter(str(error), context, param_hint=hint) from None
     log_to_stderr("ibkr.simulator", logging.DEBUG if verbose else logging.INFO)
@@ -147,7 +152,7 @@ def simulate(
     run_server(gateway, on_started, f"ibkr simulate: cannot listen on {ports}", _PORT_CURE)
 
 
-app.command(context_settings={"ignore_unknown_options": True})(fault)  # clock_off -30
+app.command(context_settings={"ignore_unknown_options": True})(fault)  # for negative numbers, as in clock_off -30
 
 
 @app.command()

@@ -43,7 +43,7 @@ class UsageErrorGroup(TyperGroup):
 
 
 def _message(error: typer.BadParameter) -> str:
-    """Return our message for an error of pydantic or click, else the error's own."""
+    """Return our message for an error of pydantic or click, or the error's own message."""
     found = getattr(error.__cause__, "errors", None)
     if callable(found):
         first: dict[str, Any] = found()[0]

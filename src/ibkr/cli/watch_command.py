@@ -195,7 +195,7 @@ async def _show_screen(source: WatchSource, console: Console) -> None:
 def _screen(source: WatchSource, changes: deque[StateChange], keyboard: Keyboard) -> WatchScreen:
     status = source.status
     is_failed = status.state is ConnectionState.FAILED
-    # No advice after a first session: the connection comes back by itself.
+    # No advice after a first session: the connector reconnects by itself.
     is_first = status.state in (ConnectionState.CONNECTING, ConnectionState.FAILED)
     error = last_connect_error(status) if is_first else None
     key_help = f" r  {'try again' if is_failed else 'reconnect now'}    q  quit"

@@ -55,7 +55,7 @@ _SPARKLINE_LENGTH = 24
 _OUTLIER = 4
 """So many times the median is a full bar. Otherwise one slow answer would make all other bars flat."""
 _BANNER_COLUMNS = 72
-"""Columns that the longest state needs in large letters, with its age beside it."""
+"""Columns that the longest state needs in large letters, with its age next to it."""
 _STATUS_COLUMNS, _SIDE_FROM = 80, 120
 """Columns of the status beside the side panels, and the width from which on there are side panels."""
 _PANELS_BELOW_FROM = 14
