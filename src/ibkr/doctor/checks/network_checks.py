@@ -54,7 +54,7 @@ async def _check_name(context: Context) -> list[Finding]:
 async def _resolve(host: str) -> list[str]:
     """Return the addresses of the host. Raises ``OSError`` or ``UnicodeError``."""
     with suppress(ValueError):
-        return [str(ipaddress.ip_address(host))]  # needs no resolver
+        return [str(ipaddress.ip_address(host))]  # an address needs no resolver
     found = await resolve_in_thread(host, 0)
     return [str(address.sockaddr[0]) for address in found]
 

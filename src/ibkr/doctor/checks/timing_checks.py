@@ -21,7 +21,7 @@ _PROBE_INTERVAL = 0.03
 _LATENCY_TIMEOUT = 2.0
 """Seconds for all probes."""
 _SLOW = 0.25
-_ASK_AGAIN = "Run this again. If it stays so, restart the gateway."
+_ASK_AGAIN = "Run this again. If the result is the same, restart the gateway."
 
 
 async def _check_clock(context: Context) -> list[Finding]:
@@ -66,7 +66,10 @@ async def _check_latency(context: Context) -> list[Finding]:
     median, highest = statistics.median(round_trips), _percentile(round_trips, 99)
     listed = f"{1000 * median:.1f} ms median, {1000 * highest:.1f} ms 99th percentile, {len(round_trips)} probes"
     if median >= _SLOW:
-        advice = "The gateway's machine is loaded, or the line to it is long or lossy: run programs beside the gateway."
+        advice = (
+            "The gateway's machine is too busy, or the network is slow or loses packets. Run your program on the same"
+            " machine as the gateway."
+        )
         return warn("slow", listed, advice)
     return ok(listed)
 
