@@ -19,7 +19,7 @@ class NatsServerError(Exception):
 
 
 def find_nats_server() -> str:
-    """Return the path of ``nats-server``: on the path or beside this Python. Raises ``NatsServerError``."""
+    """Return the path of ``nats-server``: on the path or next to this Python. Raises ``NatsServerError``."""
     beside = Path(sys.executable).parent
     found = shutil.which("nats-server") or shutil.which("nats-server", path=str(beside))
     if found is None:
@@ -70,7 +70,7 @@ class NatsServer:
             command += ["-l", str(log), "--ports_file_dir", ports, *self._arguments]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
             self.url = self._await_ready(Path(ports), log)
-        self._port = int(self.url.rpartition(":")[2])  # the same after a restart
+        self._port = int(self.url.rpartition(":")[2])  # the port stays the same after a restart
         return self.url
 
     def _await_ready(self, ports: Path, log: Path) -> str:

@@ -1,7 +1,7 @@
 """What is kept on disk for one gateway: the supervisor's lock, its status, its restarts, and requests to it.
 
 Everything except the lock is in one SQLite file, so that several programs can read and write it on any system. The
-lock is on a second file beside it. The system releases it when the process ends, for any reason.
+lock is on a second file next to it. The system releases it when the process ends, for any reason.
 """
 
 from __future__ import annotations

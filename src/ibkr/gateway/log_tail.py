@@ -60,7 +60,7 @@ def last_lines(path: Path, number: int) -> list[str]:
 
 
 async def follow_file(path: Path, number: int, poll: float | None) -> AsyncIterator[str]:
-    """Yield the last lines of a file, then each new line, read every ``poll`` seconds. ``None``: no new lines."""
+    """Yield the last lines of a file. Unless ``poll`` is ``None``, then look for new lines every ``poll`` seconds."""
     tail = LogTail(path)
     tail.skip_to_end()
     for line in last_lines(path, number):

@@ -1,4 +1,4 @@
-"""The supervisor of one gateway: watches its driver and its API port, and acts as the restart policy decides."""
+"""The supervisor of one gateway: watches its driver and its API port. ``core.restart_policy`` decides what to do."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ class Supervisor:
             _log.error("%s failed: %s", act, error)
 
     async def _execute(self, act: Action, reason: str, *, full_login: bool) -> None:
-        """Perform the action. Restarts are recorded first, so that a failed one counts, too. Raises ``DriverError``."""
+        """Perform the action. A restart is recorded first: a failed one counts, too. Raises ``DriverError``."""
         if act in (Action.KILL, Action.START):
             self._record_restart(act, reason, full_login=full_login)
             if act is Action.KILL:
