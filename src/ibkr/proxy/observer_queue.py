@@ -150,7 +150,7 @@ class ObserverQueue:
         if version and not self._is_opened:
             self._is_opened = True
             self._notify(lambda observer: observer.on_open(self.parser, time.monotonic()))
-        if not version:  # a request before the gateway's version: no client sends one
+        if not version:  # a request came before the gateway's version: no client does this
             return
         while self._waiting and time.monotonic() < until:
             at, is_request, body = self._waiting.popleft()

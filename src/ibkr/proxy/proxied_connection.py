@@ -1,7 +1,7 @@
 """Connects one client to the gateway: what one side sends, the other side receives.
 
 Bytes are not changed. If one side does not read, the other side has to wait. The end of one direction (FIN) and a reset
-(RST) are passed on.
+(RST) are forwarded.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class ProxiedConnection:
         host, port = self._address
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.gateway, host, port)
-        except (OSError, UnicodeError) as error:  # a UnicodeError if the name of the host cannot be one
+        except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
             log.warning(
                 "%s: cannot connect to the gateway at %s:%s: %s; the client's connection is closed",
                 self.number,
@@ -141,7 +141,7 @@ class ProxiedConnection:
 
     @contextmanager
     def _guard_observers(self) -> Iterator[None]:
-        """Log an error of our own code. It must not end the session: from then on, bytes are only passed on."""
+        """Log an error of our own code. It must not end the session: from then on, bytes are only forwarded."""
         try:
             yield
         except Exception as error:

@@ -21,7 +21,7 @@ _SETTLE_TIME = 0.3
 
 
 class RequestReplayer:
-    """Plays the client of a recording to the gateway at a port of this machine."""
+    """Sends the requests of a recording's client to the gateway at a port of this machine."""
 
     def __init__(self, recording: Recording, port: int) -> None:
         self._recording = recording

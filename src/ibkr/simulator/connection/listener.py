@@ -83,7 +83,7 @@ class Listener:
     async def _look_up(self) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]:
         # "localhost" can have two addresses, which would get two different ports.
         host = "127.0.0.1" if self.host == "localhost" else self.host
-        if _is_number(host):  # no resolver, and so no thread
+        if _is_number(host):  # this needs no resolver, and so no thread
             return socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
         return (await self.state.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
 
@@ -95,7 +95,7 @@ class Listener:
                 task.cancel()
         self._reopening = self._accepting = None
         if self._socket is not None:
-            with contextlib.suppress(NotImplementedError):  # a loop without readers, as on Windows
+            with contextlib.suppress(NotImplementedError):  # some event loops on Windows have no readers
                 self.state.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
