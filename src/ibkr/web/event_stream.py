@@ -33,8 +33,8 @@ class TooManyReaders(Exception):
 class EventPublisher:
     """Encodes each event once and queues it for every reader. Use it in one event loop.
 
-    Events with an id are kept. A reader that comes back names the last id that it got, and gets the later events. An id
-    also names the run of the program. A reader with an id of another run, or with one that is too old, gets
+    Events with an id are kept. A reader that connects again names the last id that it got, and gets the later events.
+    An id also names the run of the program. A reader with an id of another run, or with one that is too old, gets
     ``snapshot``.
 
     Args:
@@ -58,7 +58,7 @@ class EventPublisher:
         return len(self._readers)
 
     def publish(self, kind: str, data: Any) -> None:
-        """Send an event to all readers, and keep it for readers that come back."""
+        """Send an event to all readers, and keep it for readers that connect again."""
         self._number += 1
         event = _encode(kind, data, f"{self._run}-{self._number}")
         self._kept.append((self._number, event))

@@ -70,7 +70,7 @@ class LimitedHttpProtocol(H11Protocol):
         super().resume_writing()
 
     def cut(self) -> None:
-        """End the connection now and free its place. ``close()`` would wait until the visitor has read everything."""
+        """End the connection now and release its place. ``close()`` would wait until the visitor has read all."""
         self.connections.discard(self)
         self.idle.pop(self, None)
         self.transport.abort()

@@ -43,7 +43,7 @@ class WorkerThread:
         return await asyncio.shield(reading)  # a cancelled caller must not cancel the read for the other callers
 
     async def close(self) -> None:
-        """Drop what waits, and wait a moment for the read that runs."""
+        """Drop the reads that wait, and wait a moment for the read that runs."""
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._running:
