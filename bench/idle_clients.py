@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 def resident() -> int:
-    """Bytes of memory that this process uses, where the system tells."""
+    """Return the bytes of memory that this process uses, as Linux reports them."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,8 +1,8 @@
 """A fleet under random failures: leader, standby and NATS servers are killed, frozen and cut off.
 
 ``python -m soak.fleet [MOMENTS] [SEED]``. The simulator's record decides: once a successor has sent its first order, no
-order of its predecessors arrives any more; no order arrives twice; a killed leader is replaced within the lease time
-plus two seconds. Cutting the network needs root, iproute2 and iptables; without them it is left out.
+later order of its predecessors arrives; no order arrives twice; a killed leader is replaced within the lease time
+plus two seconds. Cutting the network needs root, iproute2 and iptables; without them this failure is skipped.
 
 Over 300 lines, because the hosts, the cluster and the programs belong to one experiment.
 """
@@ -294,7 +294,7 @@ class Chaos:
     ) -> tuple[Program, Program]:
         """The leader and the standby, once both have a session and the fleet knows both.
 
-        The gateway may still hold old sessions: it does not know that a peer was cut off and left.
+        The gateway may still hold old sessions: it does not know that a client was cut off and has ended.
         """
         found: dict[int, str] = {}
         try:

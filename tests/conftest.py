@@ -87,7 +87,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_lines_before() -> None:
-    """Reset the limit of log lines, which counts for each place in the code in the complete process."""
+    """Reset the limit of log lines. The process has one limit for each place in the code."""
     from ibkr.observe.log_filter import log_rate_limit
 
     log_rate_limit._places.clear()

@@ -181,7 +181,7 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
 async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_other(
     gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of the session posts events. They must not count as news of a lost session."""
+    """The end of the session posts events. They must not be treated as the loss of a session."""
     connector = make()
     await connector.connect_async()
     seen = states(connector)

@@ -65,7 +65,7 @@ class Observed:
         )
         self.ib.newsBulletinEvent.connect(self._act, keep_ref=True)
         self._take = take(self.ib)
-        self.log.clear()  # for the opening
+        self.log.clear()  # remove what the set-up above wrote to the log
 
     def feed(self, packet: list[tuple[str, ...]]) -> None:
         before = len(self.log)

@@ -141,7 +141,7 @@ def plant(ticker: Any, side: str) -> DOMLevel:
 
 
 async def test_the_book_begins_again(gateway: Gateway, make: Make, outage: Outage, counter: Counter) -> None:
-    """Rows from before the loss that the gateway does not send again are gone."""
+    """Rows from before the loss are removed if the gateway does not send them again."""
     connector = make()
     await connector.connect_async()
     ticker = connector.ib.reqMktDepth(AAPL, 5, True)

@@ -110,7 +110,7 @@ class Case:
 
     @property
     def is_read_only(self) -> bool:
-        """Whether an answer has told the final session that the gateway is read-only."""
+        """Whether an answer has shown in the final session that the gateway is read-only."""
         asked_later = (*STARTUP[:3], "connection", "hello", "version", "startApi", "recovery")
         return self.fault.name == "read_only" and self.phase in asked_later
 
