@@ -219,7 +219,7 @@ def test_a_link_that_flaps_does_not_fill_the_log(story):
         lines += story(lost, at(11 + 3 * number, S.READY, "up"))
     levels = [level for level, _ in lines]
     assert levels.count("WARNING") == levels.count("INFO") == 19
-    assert sum("(19 outages like it before were left out)" in text for _, text in lines) >= 8
+    assert sum("(19 similar outages before this one were not logged)" in text for _, text in lines) >= 8
 
 
 def test_given_up_is_a_warning_at_any_time(story):

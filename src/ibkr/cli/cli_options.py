@@ -14,7 +14,7 @@ from ibkr.core.errors import ConfigError
 
 OWN_CLIENT_IDS = range(900, 999)
 """Client ids of the commands. People seldom choose ids this high, so a command does not use the id of a running
-program. 999 is left out because people choose it most often."""
+program. 999 is not in the range because people choose it most often."""
 
 WHERE = "Where to connect (default: as configured)"
 

@@ -52,19 +52,19 @@ class DemoListener(Protocol):
     """Receives what happens, when it happens. ``seconds`` are measured from the start of the case's fault."""
 
     def on_case(self, number: int, case: DemoCase) -> None:
-        """A case starts."""
+        """Handle the start of a case."""
 
     def on_action(self, seconds: float, text: str) -> None:
-        """Something was done to the gateway, or happened to it."""
+        """Handle something that was done to the gateway, or that happened to it."""
 
     def on_status(self, seconds: float, status: Status) -> None:
-        """The connector has a new status."""
+        """Handle a new status of the connector."""
 
     def on_tick(self, seconds: float, price: float) -> None:
-        """The first tick after the end of the fault."""
+        """Handle the first tick after the end of the fault."""
 
     def on_result(self, result: CaseResult) -> None:
-        """A case is over."""
+        """Handle the end of a case."""
 
 
 class DemoRunner:
@@ -124,7 +124,7 @@ class DemoRunner:
             return CaseResult(case.key)
         over = await self._end_fault(case, began)
         lasted = None if case.is_momentary else over - began
-        # A status from before the fault was noticed, or over, shows nothing about the recovery.
+        # A status from before the fault was noticed, or had ended, shows nothing about the recovery.
         since = max(over, noticed)
         ready = await self._first_status(is_ready, since)
         if ready is None:

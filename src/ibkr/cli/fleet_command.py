@@ -160,7 +160,7 @@ def forget(
     from ibkr.fleet import administration
 
     taken = _with_store(config, servers, lambda store: administration.release_client_ids(store, name))
-    print(f"{taken} client id{'s'[: taken != 1]} taken back from {name}.")
+    print(f"{taken} client id{'s'[: taken != 1]} of {name} released.")
 
 
 @app.command()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ibkr.web.web_settings import WebSettings
 
 _STOP_TIMEOUT, _SINKS_TIMEOUT = 1.0, 0.5
-"""Seconds from SIGTERM to the end, and the part of them that sinks always get to send what is left."""
+"""Seconds from SIGTERM to the end, and the part of this time in which sinks can always send what they have queued."""
 
 _ACCESS = "Access"
 _HISTORY = "History and alerts"
@@ -87,7 +87,7 @@ def serve(
             "--on-outage",
             rich_help_panel=_HISTORY,
             metavar="COMMAND",
-            help="Run it on outage, alert and recovery, with the status as JSON on stdin.",
+            help="Run this on outage, alert and recovery, with the status as JSON on stdin.",
         ),
     ] = None,
     outage_after: Annotated[

@@ -35,7 +35,7 @@ def simulate(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="API port. 0 chooses a free port.")] = 7497,
     control: ControlPortOption = None,
     scenario: Annotated[
-        str | None, typer.Option("--scenario", help="Play a scenario: a name (ibkr simulate scenarios) or a TOML file.")
+        str | None, typer.Option("--scenario", help="Run a scenario: a name (ibkr simulate scenarios) or a TOML file.")
     ] = None,
     speed: Annotated[float, typer.Option("--speed", help="Speed of market and scenario; 2 is twice as fast.")] = 1.0,
     accounts: Annotated[
@@ -82,7 +82,7 @@ def simulate(
     ] = "pace",
     id_hold: Annotated[
         float,
-        typer.Option("--id-hold", rich_help_panel=_LIMITS, help="Seconds that a cut client's id stays in use."),
+        typer.Option("--id-hold", rich_help_panel=_LIMITS, help="Seconds for which the id of a lost client is held."),
     ] = ID_HOLD,
     server_version: Annotated[
         int,

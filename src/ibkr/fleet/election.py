@@ -299,7 +299,7 @@ class Election:
             self._show_held()
 
     async def watch_expiry(self) -> None:
-        """Publish the moment when the lease runs out, by the clock that reports it first."""
+        """Publish that the lease has expired, as soon as one of the clocks shows it."""
         while True:
             lease, term = self.lease, self.term
             wait = 0.5

@@ -210,7 +210,7 @@ class MembershipThread:
             return
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT):
-                # Not awaited: a slow server must not keep the lease.
+                # This does not wait for the server: a slow server must not delay the release of the lease.
                 await store.nc.publish(self._member_subject(store), headers={KV_OP: KV_DEL})
                 await election.release_all()
                 while self._events:

@@ -85,7 +85,7 @@ class NatsServer:
             time.sleep(0.01)
         self.stop()
         last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:] if log.exists() else []
-        raise NatsServerError(f"nats-server did not start: {' '.join(last) or 'it said nothing'} (its log: {log})")
+        raise NatsServerError(f"nats-server did not start: {' '.join(last) or 'it printed nothing'} (its log: {log})")
 
     def kill(self) -> None:
         """Kill the server."""

@@ -175,7 +175,7 @@ async def read_entries(bucket: KeyValue, pattern: str) -> dict[str, KeyValue.Ent
 async def watch_keys(
     bucket: KeyValue, pattern: str, handle_entry: Callable[[KeyValue.Entry | None], None], watch_restart: asyncio.Event
 ) -> None:
-    """Pass on all entries whose keys match this pattern: first the present ones, then ``None``, then each change.
+    """Handle all entries whose keys match this pattern: first the present ones, then ``None``, then each change.
 
     Set ``watch_restart`` to restart the watch: servers forget the watch of a client that was away for too long.
     """

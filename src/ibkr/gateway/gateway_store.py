@@ -162,7 +162,7 @@ class GatewayStore:
         return None
 
     def save_answer(self, name: str, answer: SupervisorAnswer) -> None:
-        """Store the answer to a request. Who made the request deletes both."""
+        """Store the answer to a request. The program that made the request deletes both."""
         text = json.dumps({"is_done": answer.is_done, "words": answer.message})
         self._write("UPDATE requests SET answer = ? WHERE id = ?", text, name)
 

@@ -72,6 +72,6 @@ async def follow_file(path: Path, number: int, poll: float | None) -> AsyncItera
 
 
 def rotate_log(path: Path) -> None:
-    """Put a long log aside, and drop the one that was put aside before."""
+    """Rename a long log, and replace the log that was renamed before."""
     if path.exists() and path.stat().st_size > _LOG_LIMIT:
         os.replace(path, path.with_suffix(".log.1"))

@@ -73,7 +73,7 @@ class AlertRules:
         self._orders: dict[SentOrder, float | None] = {}
 
     def evaluate(self, status: Status) -> list[Alert]:
-        """Return the alerts that this status causes, or that it causes because it lasts."""
+        """Return the alerts that this status causes, immediately or because it has lasted."""
         self._last_status = status
         return [*self._outage_alerts(status), *self._order_alerts(status), *self._lasting_alerts(status)]
 
@@ -162,7 +162,7 @@ class AlertSink:
         self._retry_wait = _FIRST_RETRY
         self._retry_at = 0.0
         self.name = url.partition("://")[0].lower()
-        """The kind of the service. The rest of the URL can be secret, also the host: for ntfy, it is the topic."""
+        """The kind of the service. The rest of the URL can be secret, even the host: for ntfy, it is the topic."""
 
     def handle(self, status: Status) -> None:
         """Send the alerts that this status causes, and those in the queue."""
@@ -172,7 +172,7 @@ class AlertSink:
             self._send_queue()
 
     def handle_alert(self, alert: dict[str, Any]) -> None:
-        """Queue an alert about more than one connection, such as an alert of a fleet: its ``words``."""
+        """Queue an alert about more than one connection, such as an alert of a fleet. ``words`` is its text."""
         self.enqueue(Alert(AlertKind.FLEET, "IBKR: the fleet", sanitize_text(str(alert["words"]))))
 
     def enqueue(self, alert: Alert) -> None:
@@ -190,7 +190,7 @@ class AlertSink:
         kind = NotifyType.SUCCESS if alert.is_good else NotifyType.INFO
         if not alert.is_good and alert.kind is not AlertKind.TEST:
             kind = NotifyType.FAILURE if alert.kind is AlertKind.OUTAGE else NotifyType.WARNING
-        left_out = f" ({self._left_out_count} alerts before this one were left out)" if self._left_out_count else ""
+        left_out = f" ({self._left_out_count} alerts before this one were not sent)" if self._left_out_count else ""
         body = (alert.body or alert.title) + left_out
         # Call the service directly: the threads of apprise would delay the end of the program.
         is_sent = bool(

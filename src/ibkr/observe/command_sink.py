@@ -19,7 +19,7 @@ from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
 
 _SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL")
-"""Environment variables."""
+"""Environment variables that a command does not get."""
 
 
 class CommandSink:
@@ -104,7 +104,7 @@ class CommandSink:
         return has_lasted and now - self._last_outage_run >= self._apart
 
     def stop(self) -> None:
-        """Kill the command that runs, from another thread, and start no other one."""
+        """Kill the command that runs, from another thread, and start no other command."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:

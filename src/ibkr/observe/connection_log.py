@@ -37,7 +37,7 @@ class StatusLog:
     - INFO: the connection is ready again, with the length of the outage; once an hour, that the outage still lasts.
     - DEBUG: everything that says nothing new.
 
-    If a link flaps all the time, not every outage is logged. The next line says how many were left out.
+    If a link flaps all the time, not every outage is logged. The next line says how many were not logged.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class StatusLog:
             level = logging.INFO if is_expected else logging.WARNING
             todo, left_out = cure(status), ""
             if self._left_out_count:
-                left_out = f" ({self._left_out_count} outages like it before were left out)"
+                left_out = f" ({self._left_out_count} similar outages before this one were not logged)"
                 self._left_out_count = 0
             _logger.log(
                 level, "%s %s: %s%s%s", _name(status), status.state, status.reason, todo and f". {todo}", left_out

@@ -26,7 +26,7 @@ from ibkr.observe.outage_tracker import OutageTracker
 _MAX_ID = 2**63 - 1
 _MAX_GAP_ENTRIES = 100
 _ALIVE_INTERVAL = 10.0
-# A gap report comes one loop turn after the end of its outage. By then the next outage may have begun, but no more.
+# A gap report comes one loop turn after the end of its outage. By then a second outage may have begun, but no third.
 _RECENT_ROWS = 16
 _CLOCK_JUMP = 2.0
 """If the wall clock moves this many seconds more or less than the monotonic clock, somebody has set it."""
@@ -103,7 +103,7 @@ class History:
             if self._pending_outage:
                 row_ids[self._pending_outage.number] = self._store_outage(db, self._pending_outage, status)
             _record_alive(db, now)
-        # Only after the commit: if it failed, the next status tries again.
+        # Set these only after the commit: if it fails, the next status tries again.
         self._state, self._pending_outage, self._alive_at = status.state, None, now
         self._row_ids = dict(list(row_ids.items())[-_RECENT_ROWS:])
 

@@ -37,7 +37,7 @@ _IB_TEXT_KEYS = (
     "NLVAndMarginInReview",
     "WhatIfPMEnabled",
 )
-"""The keys of account values whose values are words of IB's begin with these."""
+"""An account value is in IB's own words if its key begins with one of these."""
 
 _ACCOUNT_KEYS = ("AccountCode", "AccountOrGroup")
 _IMPERSONAL = frozenset({"All", "None", "Default", "N/A"})

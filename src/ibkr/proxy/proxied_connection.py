@@ -77,7 +77,7 @@ class ProxiedConnection:
     # --- beginning -------------------------------------------------------------------------------
 
     def side_connected(self, side: SocketSide) -> None:
-        """A side is connected."""
+        """Handle that a side is connected."""
         assert side.transport is not None
         if side is self.client:
             log.info("%s: a client from %s:%s", self.number, *(side.transport.get_extra_info("peername") or "??")[:2])
@@ -110,7 +110,7 @@ class ProxiedConnection:
     # --- data ------------------------------------------------------------------------------------
 
     def side_received(self, side: SocketSide, data: bytes) -> None:
-        """Pass on the bytes that a side has received."""
+        """Forward the bytes that a side has received."""
         if side is self.client:
             self.forward_to_gateway(data)
         else:
@@ -162,7 +162,7 @@ class ProxiedConnection:
         if self.parser.failure and not self._failure_logged:
             self._failure_logged = True
             log.warning(
-                "%s: %s. All bytes are passed on, but nothing more of this connection is shown or recorded",
+                "%s: %s. All bytes are forwarded, but nothing more of this connection is shown or recorded",
                 self.number,
                 self.parser.failure,
             )
@@ -170,7 +170,7 @@ class ProxiedConnection:
     # --- end -------------------------------------------------------------------------------------
 
     def side_eof(self, side: SocketSide) -> None:
-        """Pass on the end of the stream of one side."""
+        """Forward the end of the stream of one side."""
         self._close_reason = self._close_reason or f"closed by the {side.name}"
         if side is self.client:
             self.gateway.write_eof_after_data()
@@ -179,7 +179,7 @@ class ProxiedConnection:
         self._close_if_ended()
 
     def send_eof_to_client(self) -> None:
-        """Pass on the end of the gateway's stream to the client."""
+        """Forward the end of the gateway's stream to the client."""
         self.client.write_eof_after_data()
         self._client_eof_sent = True
         self._close_if_ended()

@@ -82,7 +82,7 @@ class ProxyFaults:
             delivery.discard()
 
     def check_accounts(self, accounts: Iterable[str]) -> None:
-        """Check the accounts of a session: a live one ends all faults, unless `allows_live` is set.
+        """Check the accounts of a session: a live account ends all faults, unless `allows_live` is set.
 
         An empty list says nothing: the gateway has not logged in yet.
         """

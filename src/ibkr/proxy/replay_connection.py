@@ -44,10 +44,10 @@ class ReplayOwner(Protocol):
     missing: deque[str]
 
     def connection_opened(self, connection: "ReplayConnection") -> None:
-        """A client has connected."""
+        """Register the connection of a client."""
 
     def connection_closed(self, connection: "ReplayConnection") -> None:
-        """A client's connection has ended."""
+        """Remove a connection that has ended."""
 
 
 @dataclass(eq=False)

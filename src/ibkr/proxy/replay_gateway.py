@@ -68,12 +68,12 @@ class ReplayGateway:
         self._server = None
 
     def connection_opened(self, connection: "ReplayConnection") -> None:
-        """A client has connected."""
+        """Register the connection of a client."""
         self.connections.add(connection)
         self._all_closed.clear()
 
     def connection_closed(self, connection: "ReplayConnection") -> None:
-        """A client's connection has ended."""
+        """Remove a connection that has ended."""
         self.connections.discard(connection)
         if not self.connections:
             self._all_closed.set()

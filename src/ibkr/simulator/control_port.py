@@ -100,7 +100,7 @@ class ControlPort:
         log.debug("control port on %s:%s", HOST, self.port)
 
     async def stop(self) -> None:
-        """Stop to listen, and close all connections."""
+        """Stop listening, and close all connections."""
         if self._server is None:
             return
         self._server.close()

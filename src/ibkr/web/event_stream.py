@@ -17,12 +17,12 @@ from typing import Any
 from ibkr.core.serialization import to_json
 
 _MAX_QUEUED = 256
-"""Events that may wait for one reader. A reader that is further behind is disconnected. It comes back, and then gets
-what it missed."""
+"""Events that may wait for one reader. With more, the reader is disconnected. It connects again, and then gets the
+events that it missed."""
 _EVENT_ID = re.compile(r"(?P<run>[0-9a-f]{8})-(?P<number>[0-9]{1,18})", re.ASCII)
 _PADDING_KILOBYTE = b":" + b" " * 1022 + b"\n"
 _PADDING_KILOBYTES = 512
-"""Comments, more than the operating system buffers for a connection that nobody reads."""
+"""The padding is comments. It is larger than the system's buffers for a connection that nobody reads."""
 _CHECK_INTERVAL = 60.0
 
 

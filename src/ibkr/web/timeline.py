@@ -42,7 +42,7 @@ def build_timeline(
     """
     since = until - span
     periods = list(_periods(changes, since, until))
-    # The earliest, not the first: when the clock is set back, what follows is earlier.
+    # Use the earliest period, not the first one: if the clock is set back, a later period begins earlier.
     first = min((begin for state, begin, _ in periods if state != NOT_WATCHED), default=since)
     first = min(first, until - timedelta(seconds=1))  # a slot must not have the length 0
     slot = (until - first) / _SLOTS

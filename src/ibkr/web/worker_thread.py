@@ -18,7 +18,7 @@ class WorkerThread:
     """Runs one read after the other. Use it in one event loop."""
 
     def __init__(self) -> None:
-        # Only one thread: a second thread would slow down the event loop, and not relieve the first thread.
+        # Use only one thread: a second thread would slow down the event loop, and would not make the reads faster.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ibkr web read")
         self._is_closed = False
         self._running: set[asyncio.Future[str]] = set()

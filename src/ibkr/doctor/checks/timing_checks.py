@@ -13,7 +13,7 @@ from ibkr.wire import messages
 
 _CLOCK_TIMEOUT = 2.0
 _CLOCK_OFF = 5.0
-"""Seconds from which on the time of a bar, or a good-till-date, is misleading."""
+"""If the clocks differ by this many seconds, the time of a bar, or a good-till-date, is misleading."""
 _CURRENT_TIME, _MANAGED_ACCOUNTS = 49, 17
 _PROBES = 20
 _PROBE_INTERVAL = 0.03
@@ -35,7 +35,7 @@ async def _check_clock(context: Context) -> list[Finding]:
     answer = await session.wait_for(is_message(messages.CURRENT_TIME.message_id, fields=3), _CLOCK_TIMEOUT)
     if answer is None:
         return warn("unanswered", f"the gateway does not send its time within {_CLOCK_TIMEOUT:g} s", _ASK_AGAIN)
-    # It sends whole seconds. Half a second is the best guess for the rest.
+    # The gateway sends whole seconds. Half a second is the best estimate of the missing part.
     off = int(answer[2]) + 0.5 - (asked + time.time()) / 2
     if abs(off) >= _CLOCK_OFF:
         direction = "ahead of" if off > 0 else "behind"

@@ -17,8 +17,8 @@ log = logging.getLogger("ibkr.simulator")
 
 _TRY_AGAIN = 0.05
 _CAN_RESERVE = sys.platform == "linux"
-"""Whether a second socket can reserve a port that is in use, without receiving connections. Only on Linux. Elsewhere,
-another program can use the port while the gateway does not listen.
+"""Whether a second socket can reserve a port that is in use, without receiving connections. This works only on Linux.
+On other systems, another program can use the port while the gateway does not listen.
 """
 
 _Socket = TypeVar("_Socket", bound=socket.socket)

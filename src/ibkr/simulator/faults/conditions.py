@@ -11,7 +11,7 @@ from ibkr.simulator.connection.send_queue import IMMEDIATE, SendProfile
 from ibkr.simulator.market.instrument import Instrument
 
 ANY = "any"
-"""Stands for any message, in place of a name."""
+"""Used instead of a name: any message."""
 
 WEB_SERVER_ENDS = ("400", "close")
 
