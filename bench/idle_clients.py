@@ -1,4 +1,4 @@
-"""A process with many idle clients, started by ``idle.py``: it prints their cost, and the time when all are back.
+"""A process with many idle clients, started by ``idle.py``: it prints their cost, and when all are connected.
 
 ``python -m bench.idle_clients ours|raw PORT COUNT SECONDS``. A line on stdin says that the gateway is about to restart.
 """

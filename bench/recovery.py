@@ -87,7 +87,7 @@ async def loop_of_ones_own(host: str, port: int) -> None:
 
 
 class NoProgram:
-    """Takes the place of IBC: somebody else starts the gateway."""
+    """Replaces IBC and does nothing: another process starts the gateway."""
 
     async def startAsync(self) -> None: ...  # noqa: N802 - the library's name
     async def terminateAsync(self) -> None: ...  # noqa: N802 - the library's name

@@ -1,4 +1,4 @@
-"""Kill a program that trades with a journal at random moments; its successor must account for every order.
+"""At random moments, kill a program that trades with a journal. Its successor must account for every order.
 
 After each kill, the simulator's own record is compared with the journal, the successor's gap report, and the orders
 that it calls unconfirmed: each order and each execution must be in exactly one of these.

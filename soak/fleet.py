@@ -242,7 +242,7 @@ class Chaos:
         self.orders = 0
 
     async def run(self, moments: int) -> None:
-        """So many moments. Raises ``NotHeld``."""
+        """Run this many moments. Raises ``NotHeld``."""
         with ExitStack() as ends:
             network = Network() if self._cuts else None
             if network is not None:

@@ -1,4 +1,4 @@
-"""Random orders under every fault; in the end the program's view of its orders equals the broker's.
+"""Random orders under every fault. At the end, the program's view of its orders equals the broker's.
 
 ``python -m soak.orders [OPERATIONS] [WAY] [SEED]``: the way is loop, script or thread; without it, all of them in turn.
 The simulator's own record decides: it knows each order that arrived, its terms, its status and its fills.

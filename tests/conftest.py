@@ -115,7 +115,7 @@ def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A simulated gateway, for folders without their own. A client id is free once its client has disconnected."""
+    """A simulated gateway, for folders without their own. It releases a client id when the client has disconnected."""
     from ibkr.simulator import Gateway
 
     async with Gateway(id_hold=0) as gateway:

@@ -1,4 +1,4 @@
-"""The clients of ``ibkr`` with a server that is not ours: they believe nothing, and print no traceback."""
+"""The clients of ``ibkr`` with a server that is not ours: they do not trust its answers, and print no traceback."""
 
 from __future__ import annotations
 

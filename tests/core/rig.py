@@ -106,7 +106,7 @@ class Rig:
 
     @property
     def running(self) -> dict[Timer, float]:
-        """The running timers, without the alert's and the one for a lost end, which have tests of their own."""
+        """The running timers. Without the timers for the alert and for a lost end: they have their own tests."""
         return {timer: due for timer, due in self.timers.items() if timer not in _TESTED_APART}
 
     @property
@@ -152,7 +152,7 @@ class Rig:
         """Let time pass while our own loop is blocked. Timers that came due meanwhile fire late."""
         self.mono += seconds
         for timer, due in sorted(self.timers.items(), key=lambda item: item[1]):
-            if self.timers.get(timer) == due <= self.mono:  # neither stopped nor restarted meanwhile
+            if self.timers.get(timer) == due <= self.mono:  # it was neither stopped nor restarted meanwhile
                 self.fire(timer)
 
     def jump(self, seconds: float, *, noticed: bool = True) -> None:

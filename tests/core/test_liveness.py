@@ -1,4 +1,4 @@
-"""Silence: probe, suspect, dead. An answer is proof of life; time in which our own loop was blocked does not count."""
+"""Silence: probe, suspect, dead. An answer ends a silence; time in which our own loop was blocked is not silence."""
 
 import pytest
 from hypothesis import example, given

@@ -227,7 +227,7 @@ class Drill:
 
     @property
     def _felt_within(self) -> float:
-        """Seconds until the fault shows or is over. Only numbers that the row sets count."""
+        """Seconds until the fault shows or is over. Only numbers that the row sets are used."""
         policy, numbers = self.policy, self.row.policy
         attempt = policy.connect_pause + numbers.get("timeout", 0)
         probe = numbers.get("probe_after", 0) + numbers.get("probe_timeout", 0)

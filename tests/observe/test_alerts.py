@@ -167,7 +167,7 @@ def test_alerts_that_wait_for_too_long_are_left_out_and_counted(at, receiver, no
 
 
 def test_no_secret_of_an_url_is_reported():
-    # The host of an ntfy:// URL is its topic: who knows it, can read and write there.
+    # The host of an ntfy:// URL is its topic: everybody who knows it can read and write there.
     urls = ("json://user:a-secret@127.0.0.1:9/a-secret/path?token=a-secret", "ntfy://a-secret", "ntfy://b-secret")
     assert [sink.name for sink in alert_sinks(AlertSettings(urls=urls))] == ["json", "ntfy", "ntfy 2"]
     for wrong in ("nobody://a-secret", "mailto://", "tgram://a-secret"):

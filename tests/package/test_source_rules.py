@@ -26,7 +26,7 @@ def nodes(source: str) -> list[Any]:
 
 
 def too_long(source: str) -> Iterator[str]:
-    """What is longer than allowed and gives no reason."""
+    """Yield what is longer than allowed and gives no reason."""
     lines = source.splitlines()
     if len(lines) > FILE and f"Over {FILE} lines" not in (ast.get_docstring(nodes(source)[0]) or ""):
         yield f"{len(lines)} lines"

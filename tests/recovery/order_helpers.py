@@ -55,7 +55,7 @@ class Reports:
 
     @property
     def are_none(self) -> bool:
-        """Whether no report is left."""
+        """Whether all reports were read."""
         return self._told.empty()
 
 

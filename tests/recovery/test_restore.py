@@ -115,7 +115,7 @@ async def test_rows_that_come_after_the_cancel_are_in_no_book(make: Make) -> Non
     ticker = ib.reqMktDepth(AAPL)
     [old] = ib.wrapper.ticker2ReqId["mktDepth"].values()
     ib.cancelMktDepth(AAPL)
-    ib.wrapper.updateMktDepthL2(old, 0, "", 0, 1, 1.0, 1)  # a row that was under way
+    ib.wrapper.updateMktDepthL2(old, 0, "", 0, 1, 1.0, 1)  # the gateway had sent this row before the cancel
     assert ticker.domBids == []
 
 
@@ -220,7 +220,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     await outage(connector, "reset")
     assert [thing.updateEvent.done() for thing in things] == [False] * 4
     if end == "failed":
-        internals.break_gap_reports(connector)  # a mistake of ours
+        internals.break_gap_reports(connector)  # this is an error of our own code
         await gateway.fault("1101")
         await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
     elif end == "disconnect in an outage":

@@ -27,7 +27,7 @@ FIRST = ("attempt", "start-up")
 
 @dataclass(frozen=True)
 class Case:
-    """One fault in one phase, and the words that the life may be, before the cure and after it."""
+    """One fault in one phase, and the states that may follow, as words: before the cure and after it."""
 
     fault: Fault
     phase: str

@@ -1,4 +1,4 @@
-"""The driver ``ibc2``: a program that keeps IBC running with its own supervisor. We read its state and ask it to act."""
+"""The driver ``ibc2``: a program that keeps IBC running with its own supervisor. We read its state and ask it."""
 
 from __future__ import annotations
 
