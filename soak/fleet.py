@@ -4,7 +4,7 @@
 later order of its predecessors arrives; no order arrives twice; a killed leader is replaced within the lease time
 plus two seconds. Cutting the network needs root, iproute2 and iptables; without them this failure is skipped.
 
-Over 300 lines, because the hosts, the cluster and the programs belong to one experiment.
+This file has over 300 lines because the hosts, the cluster and the programs belong to one experiment.
 """
 
 from __future__ import annotations

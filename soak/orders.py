@@ -3,7 +3,7 @@
 ``python -m soak.orders [OPERATIONS] [WAY] [SEED]``: the way is loop, script or thread; without it, all of them in turn.
 The simulator's own record decides: it knows each order that arrived, its terms, its status and its fills.
 
-Over 300 lines, because the program, the market and the comparison belong together.
+This file has over 300 lines because the program, the market and the comparison belong together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An internal error is logged loudly, and the connection ends: no status is READY if nothing supervises the connection.
 
-Over 300 lines, because such an error can occur in many places.
+This file has over 300 lines because such an error can occur in many places.
 """
 
 from __future__ import annotations

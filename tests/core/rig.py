@@ -1,6 +1,6 @@
 """Runs the state machine without an event loop: time, random numbers, the socket and the timers are a model.
 
-Over 300 lines, because all tests of the core use it.
+This file has over 300 lines because all tests of the core use it.
 """
 
 from __future__ import annotations

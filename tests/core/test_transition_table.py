@@ -1,6 +1,6 @@
 """The transition table, and examples of the transitions that random events seldom reach (see stateful/).
 
-Over 300 lines, because each event has a sample.
+This file has over 300 lines because each event has a sample.
 """
 
 from datetime import UTC, time

@@ -67,7 +67,7 @@ async def test_servers_away_for_long(
     stopwatch: Stopwatch,
     seconds: float,
 ) -> None:
-    # Over 40 lines because it follows one outage from start to end.
+    # This function has over 40 lines because it follows one outage from start to end.
     caplog.set_level(logging.INFO, "ibkr")
     connector = new_member()
     clocks = with_clocks(connector)

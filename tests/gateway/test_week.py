@@ -26,7 +26,7 @@ MONDAY = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 @pytest.mark.rest
 @pytest.mark.timeout(240)
 async def test_a_week(machine, supervised, state_is, eventually, caplog):
-    # Over 40 lines because it follows one week from start to end.
+    # This function has over 40 lines because it follows one week from start to end.
     caplog.set_level(logging.INFO, "ibkr.gateway")
     clock = Clock(MONDAY)
     alerts = [""]

@@ -1,6 +1,6 @@
 """The log lines that a sequence of statuses causes.
 
-Over 300 lines, because all of them read the same log.
+This file has over 300 lines because all its tests read the same log.
 """
 
 import asyncio

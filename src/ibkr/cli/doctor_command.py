@@ -55,7 +55,7 @@ def doctor(
     Exit code 0 if nothing failed, even with warnings; 1 for a failure; 2
     for wrong usage or configuration.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if as_json and for_issue:
         raise typer.BadParameter("use --json or --for-issue, not both", param_hint="--for-issue")
     settings = partial(read_settings, config, host=host, port=port, client_id=client_id, timeout=timeout)

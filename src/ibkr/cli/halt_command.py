@@ -56,7 +56,7 @@ def halt(
     Exit code 0 if the halt is in force and, if requested, all orders are
     cancelled. 1 if the cancel is still to be sent, or nothing is halted.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if fleet:
         from ibkr.cli.fleet_command import halt_fleet
 

@@ -112,7 +112,7 @@ def serve(
     You can start it before the gateway. It runs until Ctrl-C or SIGTERM. See
     docs/serve.md for every path, the metrics and how to run it as a service.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     loaded = load_cli_config(config, host, port, client_id, timeout)
     _check_extra()
     from ibkr.web.web_settings import WebSettings

@@ -114,7 +114,7 @@ def simulate(
     With [cyan]--control 7498[/cyan] it accepts faults from another terminal:
     [cyan]ibkr simulate fault restart 10[/cyan]
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:
         return
     try:

@@ -78,7 +78,7 @@ def watch(
     Exit code 1 if the connection has failed for good, or if there is nothing
     to attach to, otherwise 0.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if attach is not None:
         _watch_program(WebClient(attach, read_token(token_file)), as_json=as_json)
         return

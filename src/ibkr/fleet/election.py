@@ -1,6 +1,6 @@
 """Elects the leader of a name: takes, renews, loses and hands over the lease, and assigns client ids.
 
-Over 300 lines, because all of it reads and writes the state of one member.
+This file has over 300 lines because all its code reads and writes the state of one member.
 """
 
 from __future__ import annotations

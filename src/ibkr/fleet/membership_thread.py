@@ -3,7 +3,7 @@
 The thread has its own event loop. So a program can keep its lease, or release it, even if the program's own event loop
 is idle, is blocked or has ended.
 
-Over 300 lines, because everything that this one thread does is here.
+This file has over 300 lines because everything that this one thread does is here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`Gateway`: the simulated gateway, for programs that run an event loop.
 
-Over 300 lines because of its docstrings, from which docs/simulator.md is generated.
+This file has over 300 lines because of its docstrings, from which docs/simulator.md is generated.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class Gateway:
         time_zone_encoding: str = "utf-8",
         holdings: Sequence[tuple[str, int, float, float]] | None = None,
     ) -> None:
-        # Over 40 lines because each parameter occurs twice.
+        # This function has over 40 lines because each parameter occurs twice.
         self._settings = Settings(
             accounts=accounts,
             server_version=server_version,

@@ -1,6 +1,6 @@
 """The design's rules for the machine, written a second time, from events and effects only.
 
-Over 300 lines, because each step is checked against all rules.
+This file has over 300 lines because each step is checked against all rules.
 """
 
 from __future__ import annotations
