@@ -51,7 +51,7 @@ def serve() -> Iterator[Serve]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = False  # so that server_close waits for them
+        server.daemon_threads = False  # server_close then waits for the threads
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         servers.append((server, thread))

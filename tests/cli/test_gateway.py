@@ -223,7 +223,7 @@ def test_a_damaged_folder_names_its_file(machine, ibkr):
 @pytest.mark.parametrize("command", ["status", "run", "stop"])
 def test_a_setting_that_cannot_be_used(machine, ibkr_here, command, driver, more, words, monkeypatch):
     configure(machine, driver, **more)
-    monkeypatch.setattr("ibkr.cli.gateway_actions._log_to_stderr", lambda: None)  # it would last longer than the test
+    monkeypatch.setattr("ibkr.cli.gateway_actions._log_to_stderr", lambda: None)  # its handler would outlive the test
     done = ibkr_here("gateway", command)
     assert (done.returncode, words in done.stderr, "hunter2" in done.stderr) == (2, True, False)
 

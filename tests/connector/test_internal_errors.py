@@ -256,7 +256,7 @@ def test_a_closed_loop_is_the_end_whatever_breaks_then(
         assert connector.status.state is ConnectionState.FAILED
         assert "was closed" in connector.status.reason
         connection: Any = connector.ib.client.conn
-        connection.reset()  # closes the socket, as the broken step would have done
+        connection.reset()  # this closes the socket, as the broken step would have done
     assert told == [ConnectionState.FAILED]
 
 
@@ -284,7 +284,7 @@ async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Ga
 
     def turn_the_loop(status: Status) -> None:
         if status.next_retry_at is not None and not fired:
-            connector.reconnect()  # waits in the queue, and will stop the retry timer
+            connector.reconnect()  # this waits in the queue, and will stop the retry timer
             timer = internals.timers(connector)[next(iter(internals.timers(connector)))]
             timer._run()
             timer.cancel()

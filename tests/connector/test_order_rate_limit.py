@@ -180,7 +180,7 @@ def test_a_loop_that_is_closed_under_waiting_orders_tells_of_them() -> None:
 
         async def main() -> None:
             await connector.connect_async()
-            place(connector, 300)  # more than may be sent in the seconds that a busy machine can lose here
+            place(connector, 300)  # a busy machine can lose seconds here: place more orders than it could send in them
 
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())

@@ -277,7 +277,7 @@ class Rig:
             case do.StopTimer(timer):
                 self.timers.pop(timer, None)
             case do.PublishStatus():
-                pass  # already shown
+                pass  # the machine has already shown it
             case _:
                 self._order(effect)
 

@@ -177,7 +177,7 @@ def tls_server() -> contextlib.AbstractContextManager[int]:
 
     def handle(connection: socket.socket) -> None:
         head = connection.recv(1, socket.MSG_PEEK)
-        if head != b"\x16":  # not a TLS client
+        if head != b"\x16":  # this is not a TLS client
             while connection.recv(4096):
                 pass
             return

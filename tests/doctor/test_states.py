@@ -101,7 +101,7 @@ def reports(doctor, peers):
 
 
 @pytest.mark.rest
-@pytest.mark.timeout(240)  # for all of them, on a busy machine
+@pytest.mark.timeout(240)  # the time for all states on a busy machine
 @pytest.mark.parametrize("name", STATES)
 def test_the_first_finding_is_the_right_one(reports, name):
     state, report = STATES[name], reports[name]

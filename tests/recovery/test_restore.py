@@ -170,7 +170,7 @@ async def test_age_is_of_this_session(
     await connector.connect_async()
     assert connector.age(object()) is None
     thing = await ask(case, connector)
-    has_none = thing is None or case.name == "display group"  # the library has no object for it
+    has_none = thing is None or case.name == "display group"  # the library has no object for these
     if has_none or (isinstance(thing, list) and not hasattr(thing, "reqId")):
         assert connector.age(thing) is None
         return

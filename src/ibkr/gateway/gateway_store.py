@@ -43,7 +43,7 @@ class SupervisorRunning(Exception):
 
 
 class StoreDamaged(sqlite3.DatabaseError):
-    """A file has content that we do not write. The message names the file and says what to do."""
+    """A file has content that ibkr never writes. The message names the file and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ class Supervisor:
             self.connector.tell_gateway(status)
 
     def observe(self) -> Observation:
-        """Return what the policy decides on."""
+        """Return what the policy needs to know for its decision."""
         tracker, driver = self.monitor.tracker, self.driver
         return Observation(
             tracker.state,

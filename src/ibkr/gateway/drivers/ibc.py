@@ -67,7 +67,7 @@ class IbcDriver(ChildProcessDriver):
             return False
         try:
             await self.send("STOP")
-        except DriverError:  # it hangs or does not listen yet: its process is ended instead
+        except DriverError:  # the gateway hangs or does not listen yet: its process is ended instead
             return False
         return True
 
