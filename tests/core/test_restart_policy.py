@@ -224,7 +224,9 @@ def test_one_full_login_in_an_unattended_night():
     asked = policy(Restart(NIGHT - timedelta(hours=1), full_login=True))
     decision = asked.decide(GONE, at(0, NIGHT))
     assert decision.act is Action.NOTHING
-    assert decision.alert.endswith("until the morning: it would be a second full login in one unattended night")
+    assert decision.alert.endswith(
+        "no restart before the morning: a restart would be a second full login in one unattended night"
+    )
     assert asked.decide(GONE, at(8 * 3600, NIGHT)).act is Action.NOTHING
     assert asked.decide(GONE, at(10.5 * 3600, NIGHT)).act is Action.START
     assert policy(Restart(NIGHT - timedelta(hours=3), full_login=True)).decide(GONE, at(0, NIGHT)).act is Action.START
