@@ -186,7 +186,7 @@ def test_a_blocked_loop_is_told_but_not_all_the_time(caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG", "WARNING", "WARNING"]
     told = [record.getMessage() for record in caplog.records]
     assert told[0].startswith("The event loop was blocked, or not run, for 30.0 s: ")
-    assert told[3].endswith("(2 times more since the last such line)")
+    assert told[3].endswith("(2 more times since the last such line)")
     assert "for 40.0 s: " in told[4], "a longer outage is logged immediately"
     assert "times more" not in told[4]
 

@@ -24,7 +24,7 @@ configuration.
 )
 
 WithOrdersOption = Annotated[
-    bool, typer.Option("--with-orders", help="Restart even if orders work. Nobody watches them meanwhile.")
+    bool, typer.Option("--with-orders", help="Restart even with working orders, which nobody watches then.")
 ]
 
 

@@ -75,8 +75,8 @@ def watch(
     connection of a program that has called connector.serve(), or of ibkr serve,
     with its orders, positions and subscriptions.
 
-    Exit code 1 if the connection has failed for good, or if there is nothing
-    to attach to, otherwise 0.
+    Exit code 1 if the connection is FAILED, or if there is nothing to attach
+    to, otherwise 0.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if attach is not None:

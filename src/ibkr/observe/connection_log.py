@@ -213,7 +213,7 @@ class StallLog:
             self._not_logged += 1
             _logger.debug("The event loop was blocked for %.1f s again (%d)", seconds, self._not_logged)
             return
-        before = f" ({self._not_logged} times more since the last such line)" if self._not_logged else ""
+        before = f" ({self._not_logged} more times since the last such line)" if self._not_logged else ""
         self._logged_at, self._longest, self._not_logged = now, seconds, 0
         _logger.warning(
             "The event loop was blocked, or not run, for %.1f s: nothing was received or sent in that time, and it"

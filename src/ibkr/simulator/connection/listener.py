@@ -101,7 +101,7 @@ class Listener:
             self._socket = None
 
     async def close(self) -> None:
-        """Stop listening for good, and free the ports. Returns when all tasks have ended."""
+        """Stop listening permanently, and release the ports. Returns when all tasks have ended."""
         self.stop_listening()
         for reserved in self._reserved.values():
             reserved.close()
