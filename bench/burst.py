@@ -29,8 +29,8 @@ Told = Callable[[], None]
 class Burst:
     """The result of one run.
 
-    Ticks per second; in milliseconds, the longest stall of the loop, the wait for the gateway's time, and the time from
-    1100 to its listeners on another connection. ``used``: microseconds of processor time per tick.
+    It has ticks per second. In milliseconds, it has the longest stall of the loop, the wait for the gateway's time, and
+    the time from 1100 to its listeners on another connection. ``used`` is microseconds of processor time per tick.
     """
 
     rate: float

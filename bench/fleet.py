@@ -42,7 +42,7 @@ def said(process: subprocess.Popen[str]) -> Any:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of processor time that a process has used, where the system tells."""
+    """Return the seconds of processor time that a process has used, as Linux reports them."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 class GatewayProcess:
-    """The simulated gateway, for many clients. A client id is free as soon as its client has disconnected."""
+    """The simulated gateway, for many clients. It releases a client id as soon as the client has disconnected."""
 
     def __init__(self, port: int, control: int) -> None:
         self.port, self.control = port, control

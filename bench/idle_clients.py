@@ -1,4 +1,4 @@
-"""A process with many idle clients, started by ``idle.py``: it prints their cost, and the time when all are back.
+"""A process with many idle clients, started by ``idle.py``: it prints their cost, and when all are connected.
 
 ``python -m bench.idle_clients ours|raw PORT COUNT SECONDS``. A line on stdin says that the gateway is about to restart.
 """
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 def resident() -> int:
-    """Bytes of memory that this process uses, where the system tells."""
+    """Return the bytes of memory that this process uses, as Linux reports them."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -104,7 +104,7 @@ def _figures(taken: Taken, name: str, what: str, limits: tuple[float | None, flo
 
 
 def measure(runs: int) -> list[Figure]:
-    with tempfile.TemporaryDirectory(dir=".") as folder:  # on a real disk
+    with tempfile.TemporaryDirectory(dir=".") as folder:  # this folder is on a real disk
         burst, alone = asyncio.run(_measure(2 * runs, Path(folder)))
     return [
         *_figures(burst, "order", "in a burst", (1.1, 0.3)),

@@ -1,4 +1,4 @@
-"""The cost of the proxy: the round trip that it adds, and how many ticks per second it passes on.
+"""The cost of the proxy: the round trip that it adds, and how many ticks per second it forwards.
 
 The gateway and the proxy are separate processes; the benchmark asks and reads on a plain socket. It measures the direct
 connection and the proxy in turn. With a recording, the proxy decodes, cleans and writes every message; this is measured

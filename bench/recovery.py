@@ -37,7 +37,7 @@ from tests.network.lab import GATEWAY, Lab, missing
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 GIVEN_UP = 60.0
 RUNS = 3
-RESTARTS = (10.0, 10.4, 10.7)  # so that the loop's pause of one second falls at different times
+RESTARTS = (10.0, 10.4, 10.7)  # the pause of one second in the loop then falls at different times
 HOLD = 3.0  # seconds for which the gateway keeps a lost client's id
 CUT = 60.0  # seconds without a network
 FILE = Path(__file__).parents[1] / "docs" / "recovery.json"
@@ -87,7 +87,7 @@ async def loop_of_ones_own(host: str, port: int) -> None:
 
 
 class NoProgram:
-    """Takes the place of IBC: somebody else starts the gateway."""
+    """Replaces IBC and does nothing: another process starts the gateway."""
 
     async def startAsync(self) -> None: ...  # noqa: N802 - the library's name
     async def terminateAsync(self) -> None: ...  # noqa: N802 - the library's name
@@ -256,7 +256,7 @@ def main() -> None:
     results: dict[str, dict[str, float | None]] = {}
     table = Table("fault", *PROGRAMS, title=f"medians of {RUNS}")
     for what, fault in FAULTS.items():
-        with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # they wait nearly all the time
+        with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # the threads wait nearly all the time
             runs = {name: [pool.submit(fault, name, run) for run in range(RUNS)] for name in PROGRAMS}
             results[what] = {name: median([each.result() for each in of_name]) for name, of_name in runs.items()}
         table.add_row(what, *map(in_words, results[what].values()))

@@ -1,7 +1,8 @@
-"""How many ticks per second the simulated gateway sends to one reader that keeps up.
+"""How many ticks per second the simulated gateway sends to one reader that is fast enough.
 
-The reader is a process of its own that does nothing but count, so that what is measured is the gateway: every stock of
-its file once, as fast as it can move them. A tick is one message tickPrice (1) or tickSize (2), as text or in protobuf.
+The reader is a separate process that only counts, so that the gateway itself is measured. The gateway sends every stock
+of its file, as fast as it can change the prices. A tick is one message tickPrice (1) or tickSize (2), as text or in
+protobuf.
 """
 
 from __future__ import annotations

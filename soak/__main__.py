@@ -1,9 +1,9 @@
-"""Random faults against 20 subscriptions, for a chosen time; in the end everything must work again: ``make soak``.
+"""Random faults against 20 subscriptions, for a chosen time. At the end, everything must work again: ``make soak``.
 
 ``python -m soak`` injects the next fault when the last one is over; ``python -m soak overlap`` does not wait.
 ``SOAK_MINUTES`` is the time (10), ``SOAK_SEED`` repeats a run. ``python -m soak crash`` kills a program that trades
-with a journal ``SOAK_KILLS`` times (300); its successor must account for every order. The exit code is 1 if something
-did not hold; the report says what.
+with a journal ``SOAK_KILLS`` times (300); its successor must account for every order. The exit code is 1 if a check
+failed; the report says which.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from soak.harness import SUBSCRIPTIONS, NotHeld, Rig, gateway_process
 from soak.resources import Measure, growths, measure
 
 SETTLED_AFTER = 0.25
-"""The share of the run after which growth counts: caches are warm by then."""
+"""The share of the run after which growth is measured: the caches are filled by then."""
 LONGEST_PAUSE = 0.5
-"""Between two faults, in seconds."""
+"""The longest pause between two faults, in seconds."""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Soak:
         print(f"{self._elapsed:8.1f} s  {text}", flush=True)
 
     async def in_turn(self, report: Report) -> None:
-        """Inject a fault when the last one is over. Each kind comes once before one comes again."""
+        """Inject a fault when the last one is over. Each kind is used once before one is used again."""
         deck: list[int] = []
         while self._elapsed < self._seconds:
             deck = deck or self._dice.sample(range(len(EPISODES)), len(EPISODES))
@@ -95,7 +95,7 @@ class Soak:
         report.add("outages", f"the connector counts {counted}, the simulator broke {broken}", counted == broken)
 
     async def overlapping(self, report: Report) -> None:
-        """Inject faults on top of each other; in the end, end everything that still lasts."""
+        """Inject faults while other faults last. At the end, end all faults that still last."""
         while self._elapsed < self._seconds:
             command = draw_overlapping(self._dice)
             await self._rig.fault(command)

@@ -1,4 +1,4 @@
-"""Kill a program that trades with a journal at random moments; its successor must account for every order.
+"""At random moments, kill a program that trades with a journal. Its successor must account for every order.
 
 After each kill, the simulator's own record is compared with the journal, the successor's gap report, and the orders
 that it calls unconfirmed: each order and each execution must be in exactly one of these.
@@ -141,7 +141,7 @@ class CrashOracle:
             trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0, orderRef=f"after {self._dice.random()}"))
             _hold("an id that is not above the ids of the journal", trade.order.orderId <= lost.highest_id)
             async with asyncio.timeout(10):
-                while trade.orderStatus.status == "PendingSubmit":  # else refused: too many rest
+                while trade.orderStatus.status == "PendingSubmit":  # otherwise it was refused: too many orders rest
                     await connector.ib.updateEvent
         finally:
             await connector.disconnect_async()
@@ -165,7 +165,7 @@ class CrashOracle:
         _hold("missing at the broker, and not unconfirmed", sorted(Counter(never_came) - Counter(named)))
         if report is not None:
             _hold("vanished", report.orders_vanished)
-            _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])  # after midnight
+            _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])  # if midnight has passed
             _hold("positions unexplained", [each for each in report.positions if not each.is_explained])
         self.unconfirmed += len(named)
         self.missed += len(missed)

@@ -1,4 +1,4 @@
-"""The faults of the soak, each complete: what breaks something, and what mends it again."""
+"""The faults of the soak. Each is complete: it breaks something and repairs it again."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ EPISODES: tuple[Episode, ...] = (
 
 
 def draw_overlapping(dice: random.Random) -> str:
-    """Draw one command of the simulator, independent of the others. Mending is as likely as breaking."""
+    """Draw one command of the simulator, independent of the others. It breaks something as often as it repairs."""
     breaks = (
         "reset",
         "close",

@@ -1,10 +1,10 @@
 """A fleet under random failures: leader, standby and NATS servers are killed, frozen and cut off.
 
 ``python -m soak.fleet [MOMENTS] [SEED]``. The simulator's record decides: once a successor has sent its first order, no
-order of its predecessors arrives any more; no order arrives twice; a killed leader is replaced within the lease time
-plus two seconds. Cutting the network needs root, iproute2 and iptables; without them it is left out.
+later order of its predecessors arrives; no order arrives twice; a killed leader is replaced within the lease time
+plus two seconds. Cutting the network needs root, iproute2 and iptables; without them this failure is skipped.
 
-Over 300 lines, because the hosts, the cluster and the programs belong to one experiment.
+This file has over 300 lines because the hosts, the cluster and the programs belong to one experiment.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class Chaos:
         self.orders = 0
 
     async def run(self, moments: int) -> None:
-        """So many moments. Raises ``NotHeld``."""
+        """Run this many moments. Raises ``NotHeld``."""
         with ExitStack() as ends:
             network = Network() if self._cuts else None
             if network is not None:
@@ -294,7 +294,7 @@ class Chaos:
     ) -> tuple[Program, Program]:
         """The leader and the standby, once both have a session and the fleet knows both.
 
-        The gateway may still hold old sessions: it does not know that a peer was cut off and left.
+        The gateway may still hold old sessions: it does not know that a client was cut off and has ended.
         """
         found: dict[int, str] = {}
         try:

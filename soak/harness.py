@@ -36,7 +36,7 @@ TIMEOUT = 1.0
 
 
 class NotHeld(Exception):
-    """Something that must hold did not; the text says what."""
+    """A check has failed. The text says which."""
 
 
 class Control:

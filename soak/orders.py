@@ -1,9 +1,9 @@
-"""Random orders under every fault; in the end the program's view of its orders equals the broker's.
+"""Random orders under every fault. At the end, the program's view of its orders equals the broker's.
 
 ``python -m soak.orders [OPERATIONS] [WAY] [SEED]``: the way is loop, script or thread; without it, all of them in turn.
 The simulator's own record decides: it knows each order that arrived, its terms, its status and its fills.
 
-Over 300 lines, because the program, the market and the comparison belong together.
+This file has over 300 lines because the program, the market and the comparison belong together.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Program:
     def _leaves(self, message: bytes) -> None:
         known = repr(self._connector)  # reading the status would process pending network events in a script
         if "may trade" not in known:
-            self.wrong.append(f"an order left while {known}: {message[4:40]!r}")
+            self.wrong.append(f"an order was sent while {known}: {message[4:40]!r}")
 
     def _called(self, *_told: object) -> None:
         if self._in_callback:
@@ -179,7 +179,7 @@ class Market:
             self._gateway.cancel_order(order.order_id)
 
     async def fault(self) -> None:
-        """Run a fault to its end, or leave one that ``clear`` ends."""
+        """Run a fault to its end. A fault that only ``clear`` ends stays active."""
         name = self._chance.choice(list(FAULTS))
         self.played[name] += 1
         for line in FAULTS[name]:
@@ -220,7 +220,7 @@ FAULTS: dict[str, tuple[str | float, ...]] = {
     "late executions": ("late_executions 0.2", "1100", 0.2, "1102", 0.4, "late_executions 0"),
     "messages split": ("split_frames", 0.2, "clear"),
     "a message cut short": ("truncate_message",),
-    "told twice": ("duplicate_message orderStatus 5", "duplicate_message execDetails 5"),
+    "reported twice": ("duplicate_message orderStatus 5", "duplicate_message execDetails 5"),
     "too fast": ("warn_of_pace",),
     "read-only": ("read_only", 0.2, "end_read_only", "reset"),
 }
@@ -260,7 +260,7 @@ def _differences(trade: Trade, order: Order | None, unconfirmed: Any) -> list[st
     name, status = f"order {trade.order.orderId}", trade.orderStatus
     if order is None:
         if trade.isDone() and unconfirmed is None and (trade.log[-1].errorCode or not trade.fills):
-            return []  # refused
+            return []  # the order was refused
         if unconfirmed is not None and not trade.fills:
             return []
         untransmitted = not trade.order.transmit
@@ -338,7 +338,7 @@ def main() -> int:
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(2**32)
     for way in ways:
         left = operations // len(ways)
-        while left > 0:  # with a new gateway each: answering with thousands of orders takes longer than POLICY allows
+        while left > 0:  # each with a new gateway: thousands of orders take too long for POLICY
             print(f"{min(left, AT_A_TIME)} operations in a {way}, seed {seed}", flush=True)
             try:
                 played = run(way, play(way, seed, min(left, AT_A_TIME)))

@@ -18,7 +18,7 @@ RESIDENT_TOLERANCE = 16 * MIB
 
 @dataclass(frozen=True)
 class Measure:
-    """Counts at one moment. Memory is in bytes, and None where the system does not tell."""
+    """Counts at one moment. Memory is in bytes, and None if the system does not give the value."""
 
     tasks: int
     timers: int
@@ -64,7 +64,7 @@ class Growth:
 
 
 def growths(before: Measure, after: Measure) -> list[Growth]:
-    """How much each count has grown. Counts that the system does not tell are left out."""
+    """Return how much each count has grown. Counts that the system does not give are left out."""
     rows = [
         Growth("tasks", before.tasks, after.tasks, 0),
         # The connector's own timers come and go: a probe, a watched stream.
@@ -86,7 +86,7 @@ def _sockets() -> int | None:
     for name in os.listdir("/proc/self/fd"):
         try:
             count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-        except FileNotFoundError:  # the descriptor of the listing itself
+        except FileNotFoundError:  # this was the descriptor of the listing itself
             continue
     return count
 

@@ -100,7 +100,7 @@ class InThread(InScript):
 async def stage(
     way: str, connect: Callable[[int], IBConnector], chance: random.Random, **options: Any
 ) -> AsyncIterator[Stage]:
-    """A gateway with these options, and a connected connector. ``way``: loop, script or thread."""
+    """A gateway with these options, and a connected connector. ``way`` is loop, script or thread."""
     if way == "loop":
         async with Gateway(**options) as gateway:
             connector = connect(gateway.port)

@@ -87,7 +87,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_lines_before() -> None:
-    """Reset the limit of log lines, which counts for each place in the code in the complete process."""
+    """Reset the limit of log lines. The process has one limit for each place in the code."""
     from ibkr.observe.log_filter import log_rate_limit
 
     log_rate_limit._places.clear()
@@ -115,7 +115,7 @@ def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A simulated gateway, for folders without their own. A client id is free once its client has disconnected."""
+    """A simulated gateway, for folders without their own. It releases a client id when the client has disconnected."""
     from ibkr.simulator import Gateway
 
     async with Gateway(id_hold=0) as gateway:

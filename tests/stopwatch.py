@@ -1,7 +1,7 @@
 """A stopwatch for timing-sensitive tests: it does not count the time that our threads waited for a free CPU core.
 
-So a limit of a second is a second on an idle machine, and more on a busy one. Linux tells how long a thread has waited;
-elsewhere the stopwatch shows the elapsed time.
+So a limit of a second is a second on an idle machine, and more on a busy one. Linux gives the time that a thread has
+waited; on other systems the stopwatch shows the elapsed time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run_delays(pid: int | str = "self") -> dict[str, float]:
         try:
             found[str(task)] = int((task / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
             children = (task / "children").read_text(encoding="ascii").split()
-        except (FileNotFoundError, ProcessLookupError):  # the thread has ended, or the system does not tell
+        except (FileNotFoundError, ProcessLookupError):  # the thread has ended, or the system does not give the value
             continue
         for child in children:
             found |= run_delays(child)

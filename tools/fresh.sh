@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clone, 'make demo' and 'make test' in an empty Debian sid with Python 3.14, and 'ibkr demo' with 3.15: 'make fresh'.
-# It runs in a root directory and a network namespace of its own, so it uses no port of this machine.
+# It has its own root directory and its own network namespace, so it uses no port of this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/sbin:/sbin
@@ -15,9 +15,9 @@ for program in debootstrap unshare chroot ip pkill apt-get git; do
 done
 unshare --mount --net true || lacks "this machine allows no namespaces"
 
-# Debian, from the package server of this machine.
+# Use the package server of this machine for Debian.
 source=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' | sort -u | head -n 1)
-[ -n "$source" ] || lacks "apt knows no Debian: run 'apt-get update'"
+[ -n "$source" ] || lacks "apt has no package server of Debian: run 'apt-get update'"
 
 work=$PWD/.fresh
 root=$work/root
@@ -30,25 +30,25 @@ if [ ! -e "$work/made" ]; then
   chroot "$root" useradd --create-home stranger
   touch "$work/made"
 fi
-# The network's names and authorities are the machine's.
+# Use this machine's name servers and certificates.
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 
-# By what pip finds packages here, if that is not its own way.
+# Use this machine's settings for pip, if it has any.
 pip=(PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1)
 index=$(python3 -m pip config get global.index-url 2>/dev/null || true)
 for setting in "PIP_INDEX_URL=${PIP_INDEX_URL:-$index}" "http_proxy=${http_proxy:-}" "https_proxy=${https_proxy:-}"; do
   [ -z "${setting#*=}" ] || pip+=("$setting")
 done
 
-# Ended from outside, it takes what runs in there with it: with the first process of a namespace, all of it ends.
-# (unshare's own --kill-child is forgotten by the system when the stranger's user id is taken.)
+# If this script is ended from outside, it kills the first process of the namespace. Then the system kills all others.
+# unshare's own option --kill-child has no effect here: the system forgets it when the user id changes to the stranger's.
 running=
 trap '[ -z "$running" ] || pkill -KILL --parent "$running" || true' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A command of the stranger's; with --net as the first word, without a network but loopback.
+# Run a command as the user 'stranger'. If the first word is --net, the command has no network except loopback.
 as_stranger() {
   local net=()
   if [ "$1" = --net ]; then net=(--net); shift; fi
@@ -74,4 +74,4 @@ as_stranger 'python3.15 -m venv ~/later && ~/later/bin/pip install --quiet ~/ibk
 as_stranger --net 'cd ~/ibkr && make demo'
 as_stranger --net 'cd ~/ibkr && make test'
 as_stranger --net '~/later/bin/python --version && ~/later/bin/ibkr demo'
-echo "make fresh: all is well"
+echo "make fresh: everything works"

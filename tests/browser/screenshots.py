@@ -98,7 +98,7 @@ def trading(gateway: ThreadedGateway, history: Path) -> Iterator[tuple[IBConnect
     connector.call(lambda ib: ib.placeOrder(SPY, LimitOrder("BUY", 20, 1.0)))
     gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 3)
     gateway.fill("SPY")
-    time.sleep(3)  # some probes
+    time.sleep(3)  # some probes are sent and answered
     yield connector, url
     connector.stop()
 

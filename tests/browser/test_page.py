@@ -141,7 +141,7 @@ def test_every_fault_that_there_is_shows_as_the_status_has_it(live, gateway, ser
     for name in sorted(FAULTS):
         run(gateway, f"{name} {ARGUMENTS.get(name, '')}")
         check()
-        gateway.fault("reset")  # for faults that only new sessions meet
+        gateway.fault("reset")  # some faults affect only new sessions
         check()
         gateway.fault("clear")
         page.wait_for_selector('html[data-state="READY"]', timeout=20_000)
@@ -173,7 +173,8 @@ def test_it_says_when_the_stream_is_lost_and_comes_back_by_itself(live, server):
     server.start()
     page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
     assert page.locator("#trade-word").text_content() == "Orders may be sent"
-    page.wait_for_function("() => document.querySelector('#legend').innerText.includes('not watched')")  # read again
+    # The page has read the timeline again.
+    page.wait_for_function("() => document.querySelector('#legend').innerText.includes('not watched')")
     assert page.evaluate("window.isTheSame"), "not reloaded"
 
 

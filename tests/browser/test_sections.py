@@ -1,6 +1,6 @@
 """The sections of the page: everything that a trader needs to see at a glance.
 
-Over 300 lines, because each section is shown in each of its states.
+This file has over 300 lines because each section is shown in each of its states.
 """
 
 from __future__ import annotations

@@ -69,7 +69,10 @@ def test_a_test_message_reaches_every_receiver(ibkr, receiver, settings):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1] == "heartbeat: accepted"
     [alert] = receiver.alerts
-    assert (alert["title"], alert["message"]) == (f"IBKR on {socket.gethostname()}: a test", "Alerts get through.")
+    assert (alert["title"], alert["message"]) == (
+        f"IBKR on {socket.gethostname()}: a test",
+        "This is a test. Alerts reach you.",
+    )
     assert receiver.beats == ["/beat"]
 
 

@@ -1,4 +1,4 @@
-"""The clients of ``ibkr`` with a server that is not ours: they believe nothing, and print no traceback."""
+"""The clients of ``ibkr`` with a server that is not ours: they do not trust its answers, and print no traceback."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def serve() -> Iterator[Serve]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = False  # so that server_close waits for them
+        server.daemon_threads = False  # server_close then waits for the threads
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         servers.append((server, thread))

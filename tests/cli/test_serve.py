@@ -68,7 +68,7 @@ def test_two_programs_cannot_use_the_same_history(serving, ibkr, tmp_path):
     refused = ibkr(*args)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Traceback" not in refused.stderr
-    assert f"'{file}': another program keeps its history there" in refused.stderr
+    assert f"'{file}': another program, perhaps a second ibkr serve, uses this history file" in refused.stderr
     assert "name another file" in refused.stderr
     first.kill()
     first.wait(10)

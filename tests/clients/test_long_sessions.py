@@ -21,7 +21,7 @@ VERSIONS = (178, 187, 200, 201, 203, 206, 209, 211, 213)
 
 @pytest.fixture
 def play(run_program: Callable[..., Any]) -> Callable[[str, int], dict[str, Any]]:
-    """Plays the session of a client with a gateway that offers this version."""
+    """Runs the session of a client with a gateway that offers this version."""
 
     def run(client: str, version: int) -> dict[str, Any]:
         with ThreadedGateway(server_version=version, speed=50) as gateway:

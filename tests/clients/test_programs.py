@@ -139,7 +139,7 @@ def options_of(gateway: Gateway | ThreadedGateway) -> list[Order]:
 
 @pytest.fixture
 def mcp(run_program: Callable[..., Any], gateway: ThreadedGateway) -> Callable[[str], Any]:
-    """Plays one step with ib-gateway-mcp's order tools."""
+    """Runs one step with ib-gateway-mcp's order tools."""
     return lambda step: run_program("ib-gateway-mcp", "session_mcp.py", gateway, step)
 
 

@@ -118,7 +118,7 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
             ]
         )
         with monkeypatch.context() as only:
-            if key.startswith("fleet."):  # these belong together
+            if key.startswith("fleet."):  # these keys need each other
                 only.setenv("IBKR_FLEET_NAME", "other")
                 only.setenv("IBKR_FLEET_TLS_CERT", "cert")
                 only.setenv("IBKR_FLEET_TLS_KEY", "key")

@@ -20,7 +20,7 @@ collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async
 
 READY = ConnectionState.READY
 ROWS = {"open orders": b"5", "statuses": b"3", "executions": b"11", "positions": b"61", "completed orders": b"101"}
-"""The messages in which a gateway tells the rows of an answer."""
+"""The messages in which a gateway sends the rows of an answer."""
 
 
 @pytest.fixture

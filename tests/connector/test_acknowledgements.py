@@ -142,7 +142,7 @@ async def test_an_order_of_an_earlier_session_is_looked_up_after_a_refusal(
 async def test_an_order_that_was_placed_again_is_still_awaited_after_the_clearing(
     gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
-    """The cure for an order that never left: place it again, then clear it."""
+    """The cure for an order that was never sent: place it again, then clear it."""
     connector = make(order_ack_after=0.3, **SLOW)
     await connector.connect_async()
     trade = await dropped(connector)

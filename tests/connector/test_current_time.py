@@ -110,7 +110,7 @@ async def test_a_queued_request_fails_when_the_session_ends(gateway: Gateway, ma
 
 
 async def test_a_callers_request_behind_a_long_queue_is_no_probe_that_was_sent(gateway: Gateway, make: Make) -> None:
-    """It waits in the queue, and the gateway works: the session must not be ended."""
+    """The caller's request waits in the queue, and the gateway works: the session must not be ended."""
     connector = make(probe_after=0.3, probe_apart=0.05, suspect_after=0.2, probe_timeout=0.4, send_rate=10)
     await connector.connect_async()
     states = set()

@@ -1,4 +1,4 @@
-"""Edge cases: handlers at odd moments, callers in a hurry, garbage collection."""
+"""Edge cases: handlers at unusual moments, calls without a pause between them, garbage collection."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An internal error is logged loudly, and the connection ends: no status is READY if nothing supervises the connection.
 
-Over 300 lines, because such an error can occur in many places.
+This file has over 300 lines because such an error can occur in many places.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
 async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_other(
     gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of the session posts events. They must not count as news of a lost session."""
+    """The end of the session posts events. They must not be treated as the loss of a session."""
     connector = make()
     await connector.connect_async()
     seen = states(connector)
@@ -256,7 +256,7 @@ def test_a_closed_loop_is_the_end_whatever_breaks_then(
         assert connector.status.state is ConnectionState.FAILED
         assert "was closed" in connector.status.reason
         connection: Any = connector.ib.client.conn
-        connection.reset()  # closes the socket, as the broken step would have done
+        connection.reset()  # this closes the socket, as the broken step would have done
     assert told == [ConnectionState.FAILED]
 
 
@@ -284,7 +284,7 @@ async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Ga
 
     def turn_the_loop(status: Status) -> None:
         if status.next_retry_at is not None and not fired:
-            connector.reconnect()  # waits in the queue, and will stop the retry timer
+            connector.reconnect()  # this waits in the queue, and will stop the retry timer
             timer = internals.timers(connector)[next(iter(internals.timers(connector)))]
             timer._run()
             timer.cancel()

@@ -1,4 +1,4 @@
-"""Bytes are no proof of life: the gateway must send messages that can be decoded, and must answer."""
+"""Bytes do not prove that a gateway works: it must send messages that can be decoded, and must answer."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests import internals
 from tests.fixture_types import AAPL, Make, StateOf
 
 LIMIT = 20
-"""Messages that may leave in a second."""
+"""Messages that may be sent in a second."""
 
 
 @pytest.fixture

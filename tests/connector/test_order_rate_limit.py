@@ -69,7 +69,7 @@ async def test_after_a_1100_no_order_leaves_that_waited(gateway: Gateway, make: 
     trades = place(connector, 200)
     await gateway.fault("1100")
     await state_of(connector, lambda status: status.state is ConnectionState.DEGRADED)
-    await connector.ib.reqCurrentTimeAsync()  # what had left before is there
+    await connector.ib.reqCurrentTimeAsync()  # what was sent before is there
     arrived = len(gateway.seen.received("placeOrder"))
     await state_of(connector, lambda _: not internals.rate_limiter(connector).has_waiting_orders)
     await connector.ib.reqCurrentTimeAsync()
@@ -180,7 +180,7 @@ def test_a_loop_that_is_closed_under_waiting_orders_tells_of_them() -> None:
 
         async def main() -> None:
             await connector.connect_async()
-            place(connector, 300)  # more than may leave in the seconds that a busy machine can lose here
+            place(connector, 300)  # a busy machine can lose seconds here: place more orders than it could send in them
 
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())

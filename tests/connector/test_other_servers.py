@@ -59,7 +59,7 @@ class Threads(socketserver.ThreadingTCPServer):
     allow_reuse_address = os.name == "posix"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A peer that disconnects is no error."""
+        """Do nothing: a peer that disconnects is not an error."""
 
 
 class ThreadsOfHttp(Threads, http.server.HTTPServer):

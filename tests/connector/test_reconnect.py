@@ -1,4 +1,4 @@
-"""A lost session comes back as fast as its cause allows, and the program's ticker continues."""
+"""A lost session is restored as fast as its cause allows, and the program's ticker continues."""
 
 from __future__ import annotations
 

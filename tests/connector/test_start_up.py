@@ -90,7 +90,7 @@ async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Make) -> None
 async def test_a_missing_answer_is_named(
     request_name: str, named: str, asked: int, may_trade: bool, gateway: Gateway, make: Make
 ) -> None:
-    """A request with an id of its own is sent once more; one on a key that the library shares is not."""
+    """A request with an id of its own is sent again; a request on a key that the library shares is not."""
     await gateway.fault("mute", request_name)
     connector = make(request_timeout=0.1)
     assert await connector.connect_async() is True

@@ -85,7 +85,7 @@ async def test_a_stream_that_keeps_ending_is_requested_with_pauses(
     await connector.connect_async()
     connector.ib.reqMktData(AAPL)
     connector.ib.reqMktData(MSFT)
-    await ticks_of_gateway(gateway, 40)  # the rate limit is free again by now
+    await ticks_of_gateway(gateway, 40)  # by now the rate limit allows all messages again
     await gateway.fault("end_stream", "AAPL")
     await gateway.wait_for(lambda gateway: asked(gateway, "AAPL") == 2)
     await gateway.fault("end_stream", "AAPL")

@@ -208,7 +208,7 @@ async def test_where_it_cannot_be_had_the_ordinary_way_serves() -> None:
     with listening() as port, socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         peer = Address(socket.AF_INET, ("127.0.0.1", port))
-        for local in (other.getsockname(), ("192.0.2.1", 45678)):  # in use by another socket; on a network that is gone
+        for local in (other.getsockname(), ("192.0.2.1", 45678)):  # one is in use, one is on a missing network
             with await TcpConnector("127.0.0.1").connect(port, 2.0, Route(local, peer)) as sock:
                 assert sock.getsockname() != local
 

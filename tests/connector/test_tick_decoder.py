@@ -22,7 +22,7 @@ from ibkr.wire import frame
 from .adopted_ib import OPENING, reads
 
 NUMBERS = st.sampled_from(["", "0", "0.0", "-1", "1", "2", "2.50", "100", "nan", "inf", "1_0", " 3", "x", "\u0663"])
-REQUESTS = st.sampled_from(["1", "2", "3", "+1", "", "9", "y"])  # it has no 9 and no y
+REQUESTS = st.sampled_from(["1", "2", "3", "+1", "", "9", "y"])  # there is no request 9 and no request y
 PRICE_TYPES = st.sampled_from([1, 2, 4, 66, 67, 68, *PRICE_TICK_MAP, 0, 99]).map(str)
 SIZE_TYPES = st.sampled_from([0, 3, 5, 69, 70, 71, *SIZE_TICK_MAP, 1, 99]).map(str)
 PRICE = st.tuples(st.just("1"), st.just("6"), REQUESTS, PRICE_TYPES, NUMBERS, NUMBERS, st.just("0"))
@@ -65,7 +65,7 @@ class Observed:
         )
         self.ib.newsBulletinEvent.connect(self._act, keep_ref=True)
         self._take = take(self.ib)
-        self.log.clear()  # for the opening
+        self.log.clear()  # remove what the set-up above wrote to the log
 
     def feed(self, packet: list[tuple[str, ...]]) -> None:
         before = len(self.log)
@@ -126,7 +126,7 @@ def size(tick_type: int, size: str) -> tuple[str, ...]:
 
 
 @given(PACKETS, DEFAULTS)
-@example([[size(0, "7")], [size(0, "7")]], IBDefaults())  # the second causes no event
+@example([[size(0, "7")], [size(0, "7")]], IBDefaults())  # the second message causes no event
 @example([[price(1, "5", "5"), ("14", "1", "2", "1", "take", ""), size(0, "7")]], IBDefaults())
 @example([[price(4, "-1", "0")], [price(9, "5", "0"), price(4, "-1", "0"), price(4, "1", "0")]], IBDefaults())
 @example([[price(6, "0", "5"), price(6, "0", "0"), price(1, "0", "0")]], IBDefaults(emptyPrice=0))

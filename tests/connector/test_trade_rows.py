@@ -79,7 +79,7 @@ STEPS = st.lists(st.one_of(OPEN_ORDERS, STATUSES, EXECUTIONS, PLACED, st.just(CH
 
 
 class Taken(logging.Handler):
-    """What an ``IB`` object holds, tells and logs."""
+    """What an ``IB`` object holds, reports and logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Taken(logging.Handler):
     def play(self, steps: list[tuple[Any, ...]], methods: dict[str, Callable[..., Any]]) -> list[str]:
         logger = logging.getLogger("ib_async")
         level = logger.level
-        logger.setLevel(logging.INFO)  # which also clears what loggers remember of earlier tests
+        logger.setLevel(logging.INFO)  # this also clears what loggers remember of earlier tests
         logger.addHandler(self)
         try:
             for name, *arguments in copy.deepcopy(steps):

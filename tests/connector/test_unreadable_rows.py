@@ -1,4 +1,4 @@
-"""Rows that cannot be decoded: the answer counts as missing, not as complete."""
+"""Rows that cannot be decoded: the answer is treated as missing, not as complete."""
 
 from __future__ import annotations
 

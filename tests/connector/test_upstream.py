@@ -40,7 +40,7 @@ async def test_1100_then_1101_asks_again_on_the_same_socket(
 ) -> None:
     connector, ticker = await ticking()
     seen = states(connector)
-    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 6)  # the rate limit is free again by now
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 6)  # by now the rate limit allows all messages again
     await gateway.fault("1100")
     await state_of(connector, lambda status: status.state is DEGRADED)
     elapsed = stopwatch()

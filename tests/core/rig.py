@@ -1,6 +1,6 @@
 """Runs the state machine without an event loop: time, random numbers, the socket and the timers are a model.
 
-Over 300 lines, because all tests of the core use it.
+This file has over 300 lines because all tests of the core use it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Rig:
 
     @property
     def running(self) -> dict[Timer, float]:
-        """The running timers, without the alert's and the one for a lost end, which have tests of their own."""
+        """The running timers. Without the timers for the alert and for a lost end: they have their own tests."""
         return {timer: due for timer, due in self.timers.items() if timer not in _TESTED_APART}
 
     @property
@@ -152,7 +152,7 @@ class Rig:
         """Let time pass while our own loop is blocked. Timers that came due meanwhile fire late."""
         self.mono += seconds
         for timer, due in sorted(self.timers.items(), key=lambda item: item[1]):
-            if self.timers.get(timer) == due <= self.mono:  # neither stopped nor restarted meanwhile
+            if self.timers.get(timer) == due <= self.mono:  # it was neither stopped nor restarted meanwhile
                 self.fire(timer)
 
     def jump(self, seconds: float, *, noticed: bool = True) -> None:
@@ -277,7 +277,7 @@ class Rig:
             case do.StopTimer(timer):
                 self.timers.pop(timer, None)
             case do.PublishStatus():
-                pass  # already shown
+                pass  # the machine has already shown it
             case _:
                 self._order(effect)
 

@@ -7,7 +7,7 @@ from ibkr.core.status import Status
 
 
 def check_outage(before: Status, after: Status) -> None:
-    """An outage lasts from the loss of READY until READY again, or until no connection is requested any more."""
+    """An outage lasts from the loss of READY until READY again, or until no connection is requested."""
     lasted, lasts = (each is not None and each.ended_at is None for each in (before.outage, after.outage))
     has_begun = before.state is ConnectionState.READY and after.state is not ConnectionState.READY
     is_wanted = after.state not in (ConnectionState.READY, ConnectionState.DISCONNECTED)

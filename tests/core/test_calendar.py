@@ -37,7 +37,7 @@ def name_at(calendar: Calendar, moment: datetime) -> str | None:
         ("2026-11-21T02:59:59", "weekend maintenance"),
         ("2026-11-21T03:00:00", None),
         ("2026-11-22T00:30:00", "nightly reset"),  # Sunday
-        ("2026-11-22T01:30:00", "weekly login"),  # in both; the one that ends last counts
+        ("2026-11-22T01:30:00", "weekly login"),  # in both windows; the window that ends last is named
         ("2026-07-07T00:30:00", "nightly reset"),  # daylight saving time
     ],
 )

@@ -1,4 +1,4 @@
-"""Silence: probe, suspect, dead. An answer is proof of life; time in which our own loop was blocked does not count."""
+"""Silence: probe, suspect, dead. An answer ends a silence; time in which our own loop was blocked is not silence."""
 
 import pytest
 from hypothesis import example, given
@@ -92,7 +92,7 @@ def test_a_message_behind_the_probe_and_then_silence_is_dead_ten_seconds_later(r
 
 
 def test_what_is_left_of_a_wait_is_as_exact_as_the_whole(ready):
-    """Otherwise each of many connectors would wake its loop at a different moment."""
+    """If it were not exact, each of many connectors would wake its loop at a different moment."""
     ready.advance(4.9)
     left = do.StartTimer(Timer.LIVENESS, pytest.approx(0.1), 5.0)
     assert ready.event(TimerFired(Timer.LIVENESS, 0.0, ready.last_message, has_socket=True)) == [left]
@@ -262,7 +262,7 @@ SPELLS = ("messages and answers", "messages alone", "nothing", "a pause of both"
 @example([("messages and answers", 14.5), ("messages alone", 39.625), ("our own loop is blocked", 5.0)])
 @example([("messages and answers", 34.9), ("messages alone", 5.0), ("messages and answers", 1.0)])
 def test_ready_is_true_whatever_comes_and_whatever_stays_away(spells):
-    """READY without an answer lasts no longer than promised, and a pause of five seconds is no alarm."""
+    """READY without an answer lasts no longer than promised, and a pause of five seconds causes no alarm."""
     rig = Rig(Policy(), Identity("127.0.0.1", 7497, 7), lambda: 0.0, Calendar())
     rig.connect()
     rig.come_up()

@@ -1,4 +1,4 @@
-"""What counts as evidence of an unacknowledged order, and what an error code with its id means."""
+"""What is evidence of an unacknowledged order, and what an error code with its id means."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_an_end_that_no_restart_mends(code, words):
         ({"second_factor": True}, True),
         ({"exit_code": 0}, False),
         ({"exit_code": 1111, "external_restart_on_exit": True}, False),
-        ({"state": S.NEEDS_SECOND_FACTOR, "second_factor": True}, False),  # it has an alert of its own
+        ({"state": S.NEEDS_SECOND_FACTOR, "second_factor": True}, False),  # this state has its own alert
     ],
 )
 def test_an_end_that_needs_a_person_rings(changes, rings):

@@ -1,4 +1,4 @@
-"""The restart policy through weeks of random trouble, with changes of daylight saving time."""
+"""The restart policy through weeks of random problems, with changes of daylight saving time."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -29,7 +29,7 @@ STARTS = (
 
 
 class World:
-    """A gateway in weeks of trouble. It carries out and records what the policy decides."""
+    """A gateway in weeks of problems. It carries out and records what the policy decides."""
 
     def __init__(self, start, settings):
         self.start, self.mono = start, 0.0

@@ -1,6 +1,6 @@
 """Start-up and restore: answers, deadlines, second requests, late answers; live and refused subscriptions.
 
-Over 300 lines, because all tests start with the same session.
+This file has over 300 lines because all tests start with the same session.
 """
 
 import pytest

@@ -86,7 +86,7 @@ def test_another_farm_does_not_end_the_watch(ready):
 
 
 def test_another_farm_that_flaps_takes_no_stream_from_the_watch(ready):
-    """Neither when it breaks again, nor by giving the stream more time."""
+    """A stream stays in the watch when the other farm breaks again, and does not get more time."""
     watched(ready, 5.0)
     ready.answers_probes = True
     ready.code(2103, "usfarm")

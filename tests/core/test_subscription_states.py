@@ -1,6 +1,6 @@
 """The states of subscriptions: wanted, sent, live, refused.
 
-Over 300 lines, because every test starts with the same two subscriptions.
+This file has over 300 lines because every test starts with the same two subscriptions.
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """The transition table, and examples of the transitions that random events seldom reach (see stateful/).
 
-Over 300 lines, because each event has a sample.
+This file has over 300 lines because each event has a sample.
 """
 
 from datetime import UTC, time
@@ -244,7 +244,7 @@ def test_the_last_answer_may_be_a_refusal(new_rig, phase):
 
 
 NO_SESSION = {P.IDLE, P.FAILED, P.IDENTIFYING, P.CLOSING, P.WAITING}
-"""The phases without an attempt or a session that counts: what still comes from an old one changes ignore_event."""
+"""The phases without a current attempt or session. An event of an old one has no effect (``ignore_event``)."""
 
 NO_CONSEQUENCE = {
     ReconnectRequested: {P.IDLE, P.FAILED, P.OPENING, P.IDENTIFYING, P.CLOSING},

@@ -101,7 +101,7 @@ def test_an_unconfirmed_order_that_the_caller_sends_again_has_left_then():
 
 
 def test_what_a_program_that_has_ended_had_sent_is_taken_over():
-    """Rows that it already knew are no evidence; newer rows are."""
+    """Rows that the program already knew are not evidence; newer rows are."""
     orders, changed = UnacknowledgedOrders(), replace(SENT, quantity=50.0)
     never = replace(SENT, order_id=6, is_change=True)
     orders.load_lost_orders([LostOrder((SENT, changed), knew_ended=True), LostOrder((never,))], [9, "exec.01"])

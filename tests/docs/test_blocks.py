@@ -63,7 +63,7 @@ def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> Non
         code = f"{CONNECTED}{code}\nconnector.disconnect()"
     with ThreadedGateway(id_hold=0) as gateway:
         code = code.replace("7497", str(gateway.port)).replace("4002", str(gateway.port))
-        code = code.replace("from ib_insync", "from ib_async")  # its successor is what this environment has
+        code = code.replace("from ib_insync", "from ib_async")  # this environment has its successor
         if awaits_at_top_level(code):
             code = NOTEBOOK.format(code=code)
         process = subprocess.Popen(

@@ -56,7 +56,7 @@ def run_through_a_restart(python: Path | str, code: str, is_back: str) -> None:
 
 
 def test_the_program_before() -> None:
-    """With ib_async, which has the same API: it is what this environment has."""
+    """Run it with ib_async, which has the same API: this environment has ib_async."""
     run_through_a_restart(sys.executable, BEFORE.replace("ib_insync", "ib_async"), "disconnected")
 
 

@@ -93,7 +93,7 @@ def doctor(tmp_path_factory) -> Run:
 
 
 def _waited_for_a_core(process: subprocess.Popen[bytes]) -> float:
-    """Wait for its end. Returns the seconds that it waited for a CPU core, where the system tells."""
+    """Wait for its end. Returns the seconds that it waited for a CPU core, or 0 if the system does not give them."""
     if not hasattr(os, "waitid"):
         process.wait()
         return 0.0
@@ -136,7 +136,7 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = os.name == "posix"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The doctor disconnects in the middle; that is no error."""
+        """Do nothing: the doctor disconnects before the end, and this is not an error."""
 
 
 @contextlib.contextmanager
@@ -177,7 +177,7 @@ def tls_server() -> contextlib.AbstractContextManager[int]:
 
     def handle(connection: socket.socket) -> None:
         head = connection.recv(1, socket.MSG_PEEK)
-        if head != b"\x16":  # not a TLS client
+        if head != b"\x16":  # this is not a TLS client
             while connection.recv(4096):
                 pass
             return

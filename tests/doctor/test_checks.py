@@ -43,7 +43,7 @@ async def test_a_gateway_that_answers_on_another_address_is_a_warning(make_conte
         assert (finding.level, finding.kind) == (Level.WARN, "exposed")
         assert f"the gateway also answers on 127.0.0.1, port {gateway.port}" in finding.message
         assert "no password" in finding.advice
-        await gateway.fault("close_on_accept")  # as TWS does with clients that it does not trust
+        await gateway.fault("close_on_accept")  # TWS does this with clients that it does not trust
         [finding] = await network_checks.EXPOSURE.run(make_context(gateway.port))
         assert finding.level is Level.OK
         await gateway.fault("clear")

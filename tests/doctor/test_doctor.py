@@ -58,7 +58,7 @@ async def test_the_owner_of_the_client_id_is_not_disturbed(doctor):
         await ib.connectAsync("127.0.0.1", gateway.port, clientId=5)
         report = await asyncio.to_thread(doctor, "--json", "--port", gateway.port, "--client-id", 5)
         assert (report.bad[0]["check"], report.bad[0]["kind"]) == ("client id", "client_id_in_use")
-        assert "If your own program uses it now, all is well" in report.bad[0]["advice"]
+        assert "If your own program uses it now, this is not a problem" in report.bad[0]["advice"]
         assert len(report.bad) == 1
         assert gateway.client_ids == [5]
         assert ib.isConnected()

@@ -76,7 +76,7 @@ STATES = {
     "start-up request mute": State(
         "mute reqPositions", "start-up", "unanswered", "fail", "positions; answered: open orders", "restart the gateway"
     ),
-    "slow": State("delay 0.3", "latency", "slow", "warn", "ms median", "run programs beside the gateway"),
+    "slow": State("delay 0.3", "latency", "slow", "warn", "ms median", "on the same machine as the gateway"),
     "clock off": State("clock_off 300", "clock", "clock_off", "warn", "300 s ahead of ours", "NTP"),
     "clock behind": State("clock_off -300", "clock", "clock_off", "warn", "behind ours", "NTP"),
     "live account on a paper port": State(
@@ -101,7 +101,7 @@ def reports(doctor, peers):
 
 
 @pytest.mark.rest
-@pytest.mark.timeout(240)  # for all of them, on a busy machine
+@pytest.mark.timeout(240)  # the time for all states on a busy machine
 @pytest.mark.parametrize("name", STATES)
 def test_the_first_finding_is_the_right_one(reports, name):
     state, report = STATES[name], reports[name]

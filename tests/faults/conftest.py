@@ -134,7 +134,7 @@ class Drill:
         async with self._allowed(self._felt_within):
             await self._until(lambda status: self.struck and self._is_felt(status))
             if self.connector.status.state is ConnectionState.READY and self.row.is_known:
-                await self.connector.ib.reqCurrentTimeAsync()  # and nothing was under way
+                await self.connector.ib.reqCurrentTimeAsync()  # nothing else was on its way
         if self.row.is_known:
             assert self.life == self.case.during
 
@@ -227,7 +227,7 @@ class Drill:
 
     @property
     def _felt_within(self) -> float:
-        """Seconds until the fault shows or is over. Only numbers that the row sets count."""
+        """Seconds until the fault shows or is over. Only numbers that the row sets are used."""
         policy, numbers = self.policy, self.row.policy
         attempt = policy.connect_pause + numbers.get("timeout", 0)
         probe = numbers.get("probe_after", 0) + numbers.get("probe_timeout", 0)

@@ -125,7 +125,7 @@ async def test_an_alert_is_reported_once(server: NatsServer) -> None:
 
 
 async def test_a_program_that_is_lost_stays_lost(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restarted watch repeats the last heartbeats: they are no sign of life, and no reason for another alert."""
+    """A restarted watch repeats the last heartbeats. They do not show that the program runs, and cause no new alert."""
     monkeypatch.setattr(board_module, "LOST_AFTER", 0.3)
     monkeypatch.setattr(board_module, "_CHECK_EVERY", 0.05)
     told: list[dict[str, Any]] = []

@@ -39,7 +39,7 @@ def url(server: NatsServer, user: str, password: str) -> str:
 
 
 async def make_buckets(server: NatsServer) -> None:
-    """Done once by a person with all rights: programs may not make streams."""
+    """Make the buckets, as a person with all rights does once: programs may not make streams."""
     from ibkr.fleet.administration import with_store
 
     async def nothing(_store: object) -> None:

@@ -44,7 +44,7 @@ def with_clocks(connector: IBConnector) -> Ahead:
 async def test_after_a_sleep_the_lease_is_not_trusted_from_the_first_moment_on(
     new_member: NewMember, state_of: StateOf, server: NatsServer, clock: str
 ) -> None:
-    """One of two clocks advanced while the process was suspended; nothing has told the event loop."""
+    """One of two clocks advanced while the process was suspended; the event loop does not know it."""
     connector = new_member()
     clocks = with_clocks(connector)
     await connector.connect_async()
@@ -67,7 +67,7 @@ async def test_servers_away_for_long(
     stopwatch: Stopwatch,
     seconds: float,
 ) -> None:
-    # Over 40 lines because it tells the story of one outage.
+    # This function has over 40 lines because it follows one outage from start to end.
     caplog.set_level(logging.INFO, "ibkr")
     connector = new_member()
     clocks = with_clocks(connector)

@@ -289,7 +289,7 @@ def eventually() -> Callable[..., Any]:
 
 @pytest.fixture
 def soon(stopwatch: Any) -> Callable[[], Any]:
-    """Fails if the block takes more than a second, without the time that other programs took."""
+    """Fails if the block takes more than a second. The time that other programs took is not counted."""
 
     @contextmanager
     def within() -> Iterator[None]:

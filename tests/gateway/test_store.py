@@ -79,7 +79,7 @@ async def test_a_request_that_nobody_answered_is_not_carried_out_later(store):
 
 
 def write(store, statement, *values):
-    assert store.next_request() is None  # makes the tables
+    assert store.next_request() is None  # this makes the tables
     with closing(sqlite3.connect(store.folder / "gateway.sqlite", isolation_level=None)) as database:
         database.execute(statement, values)
 

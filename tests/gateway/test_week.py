@@ -26,7 +26,7 @@ MONDAY = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 @pytest.mark.rest
 @pytest.mark.timeout(240)
 async def test_a_week(machine, supervised, state_is, eventually, caplog):
-    # Over 40 lines because it tells the story of one week.
+    # This function has over 40 lines because it follows one week from start to end.
     caplog.set_level(logging.INFO, "ibkr.gateway")
     clock = Clock(MONDAY)
     alerts = [""]
@@ -132,7 +132,7 @@ class Wait:
 
 
 def check_diary(records, alerts):
-    """Each problem and each action is a WARNING, and nothing else is. A reader of the log knows the week."""
+    """Each problem and each action is a WARNING, and nothing else is. So the log shows the course of the week."""
     assert [record.getMessage() for record in records if record.levelno >= logging.WARNING] == [
         "the gateway's process has ended (exit code 137)",
         "start, which needs a full login: the process has ended (exit code 137)",

@@ -235,7 +235,7 @@ async def test_orders_wait_until_it_can_be_written_again(
 ) -> None:
     (resting_one,) = await resting(trading, AAPL)
     end = spoil(trading)
-    for _ in range(200):  # until the file has to grow
+    for _ in range(200):  # write until the file has to grow
         try:
             order_id = trading.ib.placeOrder(AAPL, limit(orderRef="a long reference" * 20)).order.orderId
             trading.ib.cancelOrder(trading.ib.trades()[-1].order)

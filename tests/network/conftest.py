@@ -37,7 +37,7 @@ def lab(able: None) -> Iterator[Lab]:
 
 @pytest.fixture
 def new_gateway(lab: Lab) -> Iterator[NewGateway]:
-    """Makes gateways on their host. A client id is free once its client has disconnected."""
+    """Makes gateways on their host. Each releases a client id when the client has disconnected."""
     made: list[ThreadedGateway] = []
 
     def make(host: str = "0.0.0.0") -> ThreadedGateway:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 CLIENT, GATEWAY, MOVED = "10.1.1.2", "10.1.2.2", "10.1.2.3"
 CLIENT_LATER = "10.1.1.7"
-"""The client's address after its VPN has come back."""
+"""The client's address after its VPN is connected again."""
 _CLONE_NEWNET = 0x40000000
 _numbers = itertools.count(1)
 
@@ -104,7 +104,7 @@ class Lab:
         self.router.run("iptables", "-w", "-F", "FORWARD")
 
     def translate(self, ports: str) -> None:
-        """The router is a NAT from now on: connections of the client leave from these ports of the router."""
+        """The router is a NAT from now on: connections of the client come from these ports of the router."""
         self.router.run("iptables", "-w", "-t", "nat", "-F", "POSTROUTING")
         masquerade = ("-p", "tcp", "-j", "MASQUERADE", "--to-ports", ports)
         self.router.run("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-o", "to2", *masquerade)
@@ -118,7 +118,7 @@ class Lab:
         self.router.run("ip", "link", "set", "to2", "up")
 
     def take_address(self, address: str) -> None:
-        """The client's network with this address goes away."""
+        """The client's network with this address is removed."""
         self.client.run("ip", "addr", "del", f"{address}/24", "dev", "eth0")
 
     def give_address(self, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Statuses as the machine would publish them, and a fixture that tells them to a sink."""
+"""Statuses as the machine would publish them, and a fixture that passes them to a sink."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Story:
 
 @pytest.fixture
 def tell() -> Callable[..., Any]:
-    """``tell(sink, status)``: returns the result of the sink's method. Each sink has its own story."""
+    """``tell(sink, status)``: returns the result of the sink's method. Each sink has its own ``Story``."""
     stories: dict[int, tuple[object, Story]] = {}
 
     def say(sink: Any, status: Status) -> Any:

@@ -69,7 +69,7 @@ def receiving() -> Iterator[Receiver]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False  # so that server_close waits for them
+    server.daemon_threads = False  # server_close then waits for the threads
     receiver = Receiver(server.server_address[1])
     serving = threading.Thread(target=server.serve_forever, args=(0.02,))
     serving.start()

@@ -151,7 +151,7 @@ def test_too_many_alerts_are_left_out_and_counted(at, receiver, now, tell):
     assert receiver.titles == ["halted: no new orders", "resumed", "halted: no new orders"]
     now[0] = 1300
     tell(sink, at(1300, S.READY, halted="again and again"))
-    assert receiver.alerts[-1]["message"] == "again and again (6 alerts before this one were left out)"
+    assert receiver.alerts[-1]["message"] == "again and again (6 alerts before this one were not sent)"
 
 
 def test_alerts_that_wait_for_too_long_are_left_out_and_counted(at, receiver, now, tell):
@@ -163,11 +163,11 @@ def test_alerts_that_wait_for_too_long_are_left_out_and_counted(at, receiver, no
         tell(sink, at(number, S.READY, halted=str(number)))
     now[0] = 10
     tell(sink, at(200, S.READY, halted="102"))
-    assert [alert["message"] for alert in receiver.alerts[:2]] == ["3 (3 alerts before this one were left out)", "4"]
+    assert [alert["message"] for alert in receiver.alerts[:2]] == ["3 (3 alerts before this one were not sent)", "4"]
 
 
 def test_no_secret_of_an_url_is_reported():
-    # The host of an ntfy:// URL is its topic: who knows it, can read and write there.
+    # The host of an ntfy:// URL is its topic: everybody who knows it can read and write there.
     urls = ("json://user:a-secret@127.0.0.1:9/a-secret/path?token=a-secret", "ntfy://a-secret", "ntfy://b-secret")
     assert [sink.name for sink in alert_sinks(AlertSettings(urls=urls))] == ["json", "ntfy", "ntfy 2"]
     for wrong in ("nobody://a-secret", "mailto://", "tgram://a-secret"):

@@ -120,7 +120,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(outage):
         server.settimeout(10)
         with server.accept()[0] as theirs:
             theirs.settimeout(10)
-            assert theirs.recv(1) == b""  # it ends when its owner ends
+            assert theirs.recv(1) == b""  # the connection ends when its process ends
 
 
 def test_a_command_that_fails_or_is_none_is_an_error_for_the_relay(outage):

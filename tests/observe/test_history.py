@@ -60,7 +60,7 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now, tell):
     since = at(6, S.READY).since
     assert [change.state for change in history.changes(since)] == ["RECONNECTING", "READY", NOT_WATCHED]
     history.close()
-    assert len(history_states(path)) == 5  # no status since then, so no second end
+    assert len(history_states(path)) == 5  # there was no status since then, so there is no second end
 
 
 def history_states(path):
@@ -121,7 +121,7 @@ def test_it_works_in_memory(at, tell):
 def test_what_could_not_be_written_is_written_with_the_next_status(at, path, tell):
     history = History(path)
     tell(history, at(0, S.READY))
-    history._db.execute("PRAGMA query_only = ON")  # as on a full disk
+    history._db.execute("PRAGMA query_only = ON")  # this has the effect of a full disk
     with pytest.raises(sqlite3.OperationalError):
         tell(history, lost := at(1, S.RECONNECTING))
     history._db.execute("PRAGMA query_only = OFF")
@@ -181,7 +181,7 @@ def test_time_that_nobody_watched_begins_with_the_last_sign_of_life(at, path, no
     for _ in range(7):
         now[0] += 9
         tell(history, ready)
-    history._files.close()  # as after a kill
+    history._files.close()  # this has the effect of a kill
     history = History(path, clock=lambda: now[0])
     assert history.changes()[-1].at - ready.since == timedelta(seconds=54)
     history.close()

@@ -19,7 +19,7 @@ def test_each_place_logs_fifty_lines_then_one_in_two_seconds_and_says_how_many_w
     now = 2.1
     last = record("same %s", 1, "again")
     assert limit.allows(last)
-    assert last.getMessage() == "same again (950 lines like it were left out)"
+    assert last.getMessage() == "same again (950 similar lines were not logged)"
     assert not limit.allows(record("same"))
 
 

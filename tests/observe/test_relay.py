@@ -71,7 +71,7 @@ def test_the_last_status_comes_again_until_there_is_news(at):
     relay(at(0, S.READY))
     for _ in range(4):
         assert times.acquire(timeout=10)
-    relay.submit(lambda gap: sink.told.append(gap), "a gap")  # it comes once, because it is no status
+    relay.submit(lambda gap: sink.told.append(gap), "a gap")  # it comes once, because it is not a status
     for _ in range(4):
         assert times.acquire(timeout=10)
     assert relay.close(10)

@@ -1,6 +1,6 @@
 """The log lines that a sequence of statuses causes.
 
-Over 300 lines, because all of them read the same log.
+This file has over 300 lines because all its tests read the same log.
 """
 
 import asyncio
@@ -186,7 +186,7 @@ def test_a_blocked_loop_is_told_but_not_all_the_time(caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG", "WARNING", "WARNING"]
     told = [record.getMessage() for record in caplog.records]
     assert told[0].startswith("The event loop was blocked, or not run, for 30.0 s: ")
-    assert told[3].endswith("(2 times more since the last such line)")
+    assert told[3].endswith("(2 more times since the last such line)")
     assert "for 40.0 s: " in told[4], "a longer outage is logged immediately"
     assert "times more" not in told[4]
 
@@ -219,7 +219,7 @@ def test_a_link_that_flaps_does_not_fill_the_log(story):
         lines += story(lost, at(11 + 3 * number, S.READY, "up"))
     levels = [level for level, _ in lines]
     assert levels.count("WARNING") == levels.count("INFO") == 19
-    assert sum("(19 outages like it before were left out)" in text for _, text in lines) >= 8
+    assert sum("(19 similar outages before this one were not logged)" in text for _, text in lines) >= 8
 
 
 def test_given_up_is_a_warning_at_any_time(story):

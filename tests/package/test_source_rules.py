@@ -1,6 +1,6 @@
 """Rules for the source code: lengths, tests and private attributes, tests and clocks, installation advice.
 
-A longer file or function states its reason, which begins with "Over 300 lines" or "Over 40 lines".
+A longer file or function states its reason, for example "This file has over 300 lines because ...".
 """
 
 import ast
@@ -26,9 +26,9 @@ def nodes(source: str) -> list[Any]:
 
 
 def too_long(source: str) -> Iterator[str]:
-    """What is longer than allowed and gives no reason."""
+    """Yield what is longer than allowed and gives no reason."""
     lines = source.splitlines()
-    if len(lines) > FILE and f"Over {FILE} lines" not in (ast.get_docstring(nodes(source)[0]) or ""):
+    if len(lines) > FILE and f"ver {FILE} lines" not in (ast.get_docstring(nodes(source)[0]) or ""):
         yield f"{len(lines)} lines"
     for node in nodes(source) if len(lines) > FUNCTION else ():
         if isinstance(node, Function):
@@ -52,10 +52,10 @@ LONG = "def long():\n" + 40 * "    ...\n"
         (LONG, ["long: 41 lines"]),
         (f"class Ours:\n    async {LONG.replace('    ', '        ')}", ["long: 41 lines"]),
         (LONG.removesuffix("    ...\n"), []),
-        (LONG.replace("...", "...  # Over 40 lines because of its table", 1), []),
+        (LONG.replace("...", "...  # This function has over 40 lines because of its table", 1), []),
         (301 * "x = 1\n", ["301 lines"]),
         (300 * "x = 1\n", []),
-        ('"""All of it.\n\nOver 300 lines because of its docstrings."""\n' + 300 * "x = 1\n", []),
+        ('"""All of it.\n\nThis file has over 300 lines because of its docstrings."""\n' + 300 * "x = 1\n", []),
     ],
 )
 def test_too_long_code_is_found(source: str, found: list[str]) -> None:

@@ -188,7 +188,9 @@ def test_the_example_in_a_fresh_environment(tmp_path: Path) -> None:
     python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, "pytest"], check=True, cwd=tmp_path)
     (tmp_path / EXAMPLE.name).write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
-    env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # our option, not a user's
+    env = {
+        name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"
+    }  # a user does not have our option
     command = [python, "-P", "-m", "pytest", EXAMPLE.name]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

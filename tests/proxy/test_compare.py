@@ -112,11 +112,11 @@ PLANTED: dict[str, tuple[Callable[[Recording], None], str, str, str]] = {
         lambda it: changed(it, "contractDetails", at(13, "1E-02")), "contractDetails", "format", "min_tick: rec"
     ),
     "a message less": (
-        lambda it: drop(it, "contractDetailsEnd"), "contractDetailsEnd", "message", "only simulated"
+        lambda it: drop(it, "contractDetailsEnd"), "contractDetailsEnd", "message", "only in the simulated gateway"
     ),
     "a message more": (
         lambda it: insert(it, "error", 4, 2, -1, 2107, "HMDS data farm connection is inactive:ushmds", ""),
-        "error", "message", "only recorded: 2107",
+        "error", "message", "only in the recording: 2107",
     ),
     "another order": (lambda it: swap(it, "position", "positionEnd"), "positionEnd", "order", "recorded: positionEnd"),
     "a field less": (

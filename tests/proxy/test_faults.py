@@ -181,7 +181,7 @@ async def test_frozen_the_memory_is_bounded(session):
 
     writing = asyncio.create_task(write())
     async with asyncio.timeout(10):
-        while waiting() <= 1 << 20:  # noqa: ASYNC110 - no event tells
+        while waiting() <= 1 << 20:  # noqa: ASYNC110 - there is no event for this
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)  # it must not grow in this time
     writing.cancel()

@@ -63,7 +63,7 @@ async def test_bytes_pass_as_they_are_in_both_directions(pair, name):
     _, client, gateway = pair
     up, down = kinds_of_bytes()[name]
     chance = random.Random(name)
-    for start in range(0, max(len(up), len(down)), 4096):  # in pieces that do not match the frames
+    for start in range(0, max(len(up), len(down)), 4096):  # send pieces that do not match the frames
         size = chance.randrange(1, 4096)
         for data, source, target in ((up, client, gateway), (down, gateway, client)):
             for piece in (data[start : start + size], data[start + size : start + 4096]):
@@ -120,7 +120,7 @@ async def test_who_does_not_read_makes_the_other_wait(pair, slow):
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(write(), 0.5)
-    assert written < 40 << 20  # as much as the buffers of the kernel and the proxy hold
+    assert written < 40 << 20  # no more than the buffers of the kernel and the proxy hold
     reader = client if slow == "client" else gateway
     async with asyncio.timeout(10):
         assert await reader.reader.readexactly(1 << 20) == block

@@ -148,7 +148,7 @@ async def test_a_client_of_another_version_is_closed(replay_of, connect, caplog)
     client = await connect(replay.port)
     await client.write(hello_bytes(ClientHello(213, 226)))
     assert await client.read_to_end() == b""
-    assert "the recording is of version 178" in caplog.text
+    assert "the recording has version 178" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
         (internals.request_name(connector, key), key)
         for key in internals.subscription_ids(connector, SubscriptionStage.SENT, SubscriptionStage.LIVE)
         if isinstance(key, int)
-        and not internals.subscription_kind(connector, key).startswith("WSH")  # it ends after one answer
+        and not internals.subscription_kind(connector, key).startswith("WSH")  # a WSH request ends after one answer
     }
 
 

@@ -55,7 +55,7 @@ class Reports:
 
     @property
     def are_none(self) -> bool:
-        """Whether no report is left."""
+        """Whether all reports were read."""
         return self._told.empty()
 
 
@@ -81,7 +81,7 @@ SLOW: dict[str, Any] = {"send_limit": SEND_LIMIT, "send_rate": 10.0, "send_burst
 
 
 def make_wait(connector: IBConnector) -> None:
-    """Send so many cancels that the next order has to wait."""
+    """Send more cancels than the rate limit allows, so that the next order has to wait."""
     for number in range(SEND_LIMIT + 5):
         connector.ib.client.cancelOrder(99_000 + number)
 

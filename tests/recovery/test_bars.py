@@ -87,7 +87,7 @@ def seconds_since(earlier: Any, later: Any) -> float:
 
 
 async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, counter: Counter) -> None:
-    """Their farm broke and is back, and they stay silent: requested again, into the same list."""
+    """Their farm broke and works again, but they stay silent. They are requested again, into the same list."""
     connector = make(stream_silence=0.2, stream_silence_factor=1, stream_ticks=3)
     await connector.connect_async()
     bars = await ask(connector)

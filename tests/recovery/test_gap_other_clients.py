@@ -119,7 +119,7 @@ async def test_who_sees_the_orders_of_others_anyway_goes_on_doing_so(client_id: 
 async def test_upstream_that_flaps_while_the_orders_of_others_are_awaited_does_not_hold_up_start_up(
     gateway: Gateway, make: Make
 ) -> None:
-    """Both requests for open orders share one key of the library: the end of one must not count for the other."""
+    """Both requests for open orders share one key of the library: the end of one answer must not end the other."""
 
     def flap(gateway: Gateway) -> None:
         gateway.faults.call("1100")

@@ -59,7 +59,7 @@ async def test_an_earlier_order_with_the_same_reference_is_no_evidence(
 async def test_an_order_of_an_earlier_program_with_the_same_reference_is_no_evidence(
     gateway: Gateway, make: Make
 ) -> None:
-    """It comes as completed, without its order id, and with executions that have the id."""
+    """The order comes as completed, without its order id, and with executions that have the id."""
     first = make()
     await first.connect_async()
     await filled(gateway, first, orderRef="mine")

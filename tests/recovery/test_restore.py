@@ -115,7 +115,7 @@ async def test_rows_that_come_after_the_cancel_are_in_no_book(make: Make) -> Non
     ticker = ib.reqMktDepth(AAPL)
     [old] = ib.wrapper.ticker2ReqId["mktDepth"].values()
     ib.cancelMktDepth(AAPL)
-    ib.wrapper.updateMktDepthL2(old, 0, "", 0, 1, 1.0, 1)  # a row that was under way
+    ib.wrapper.updateMktDepthL2(old, 0, "", 0, 1, 1.0, 1)  # the gateway had sent this row before the cancel
     assert ticker.domBids == []
 
 
@@ -141,7 +141,7 @@ def plant(ticker: Any, side: str) -> DOMLevel:
 
 
 async def test_the_book_begins_again(gateway: Gateway, make: Make, outage: Outage, counter: Counter) -> None:
-    """Rows from before the loss that the gateway does not send again are gone."""
+    """Rows from before the loss are removed if the gateway does not send them again."""
     connector = make()
     await connector.connect_async()
     ticker = connector.ib.reqMktDepth(AAPL, 5, True)
@@ -170,7 +170,7 @@ async def test_age_is_of_this_session(
     await connector.connect_async()
     assert connector.age(object()) is None
     thing = await ask(case, connector)
-    has_none = thing is None or case.name == "display group"  # the library has no object for it
+    has_none = thing is None or case.name == "display group"  # the library has no object for these
     if has_none or (isinstance(thing, list) and not hasattr(thing, "reqId")):
         assert connector.age(thing) is None
         return
@@ -220,7 +220,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     await outage(connector, "reset")
     assert [thing.updateEvent.done() for thing in things] == [False] * 4
     if end == "failed":
-        internals.break_gap_reports(connector)  # a mistake of ours
+        internals.break_gap_reports(connector)  # this is an error of our own code
         await gateway.fault("1101")
         await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
     elif end == "disconnect in an outage":

@@ -40,7 +40,7 @@ async def test_a_subscription_without_a_session_is_recorded_and_sent_at_restore(
     connector = make(**SHORT)
     await connector.connect_async()
     await lose(connector)
-    async with asyncio.timeout(1):  # it returns the object without the wait for the first answer
+    async with asyncio.timeout(1):  # the call does not wait for the first answer
         thing = await ask(case, connector)
     news = counter(case.event(connector.ib, thing), case.fits)
     assert connector.age(thing) is None

@@ -63,7 +63,7 @@ def test_an_exception_of_a_call_goes_as_soon_as_it_is_caught(make: Make) -> None
     def fail(ib: Any) -> None:
         raise Mine
 
-    gc.disable()  # objects in a reference cycle would wait for it
+    gc.disable()  # an object in a reference cycle would stay until a collection
     try:
         with pytest.raises(Mine):
             connector.call(fail)

@@ -76,7 +76,7 @@ def test_it_ends_at_once_and_the_gateway_sees_a_clean_close(
     assert elapsed() < 1 + SLACK
     assert process.returncode == code
     assert (told.splitlines() or [""])[-1] == last_word
-    tracebacks = 2 if way == "async" and press == signal.SIGINT else 1  # of asyncio.run: the cancellation and its cause
+    tracebacks = 2 if way == "async" and press == signal.SIGINT else 1  # asyncio.run prints the cancellation, too
     assert told.count("Traceback") == (tracebacks if last_word else 0), told
     gateway.wait_for(lambda gateway: not gateway.client_ids)
     assert left, "closed properly, not reset"
@@ -198,7 +198,7 @@ def test_after_a_fork_the_child_knows_that_it_has_no_connection(
     assert said["child"].endswith("connected: False")
     assert [session.client_id for session in gateway.seen.sessions] == [7, 8]
     process.send_signal(signal.SIGKILL)
-    gateway.wait_for(lambda gateway: not gateway.client_ids)  # although the child lives on
+    gateway.wait_for(lambda gateway: not gateway.client_ids)  # the child still runs
     process.stdin.write("again\n")
     process.stdin.flush()
     assert process.stdout.readline() == "child again: True\n"

@@ -1,4 +1,4 @@
-"""Hostile clients: random and mutated frames. The gateway survives, forgets them, and serves others meanwhile."""
+"""Hostile clients: random and mutated frames. The gateway continues, forgets them, and serves others meanwhile."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ REJECTED = [
     ("openOrder", "Inactive"),
     ("orderStatus", "Inactive"),
 ]
-"""A rejection as real gateways tell it (ib_insync issue 554)."""
+"""A rejection as real gateways report it (ib_insync issue 554)."""
 
 
 class TestRejectedOrders:

@@ -130,7 +130,7 @@ class TestRefusals:
         assert text.endswith("state: Filled.")
 
     async def test_ids_that_nobody_may_use(self, gateway: Gateway, connect, plain_order) -> None:
-        gateway.place_order("AAPL", "BUY", 100, limit_price=100.0)  # entered by hand in TWS, which gives it no id
+        gateway.place_order("AAPL", "BUY", 100, limit_price=100.0)  # a manual order in TWS has no id
         client = await connect(gateway.port, 5)
         for order_id in (0, -1):
             client.send(3, order_id, *plain_order("LMT", 100.0))

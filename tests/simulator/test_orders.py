@@ -42,7 +42,7 @@ class TestLimit:
         assert (order.quantity, order.status) == (50, "Submitted")
         await connected.reqOpenOrdersAsync()
         assert trade.orderStatus.remaining == 50
-        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # what the next change sends
+        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # the next change sends these
 
     async def test_an_order_that_crosses_the_market_is_filled_at_the_better_price(self, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))
@@ -238,7 +238,7 @@ class TestRealTraces:
         async with Gateway(server_version=173, next_order_id=5) as gateway:
             client = await connect(gateway.port, 100, highest=173)
             fields = plain_order("MKT", "")
-            client.send(3, 5, *fields[:37], "", *fields[37:])  # with the faProfile of versions before 177
+            client.send(3, 5, *fields[:37], "", *fields[37:])  # versions before 177 have a faProfile
             lines = await client.until(59)
             (order,) = gateway.orders
             price = f"{order.average_price}"

@@ -1,4 +1,4 @@
-"""Requests that a real gateway refuses, with its codes; the connection survives."""
+"""Requests that a real gateway refuses, with its codes; the connection continues."""
 
 import asyncio
 import random

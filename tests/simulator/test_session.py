@@ -112,7 +112,7 @@ class TestClientIds:
             await gateway.fault("freeze")
             first.send(61, 1)
             first.reset()
-            await asyncio.sleep(0.3)  # longer than the id is held; no event tells when that is over
+            await asyncio.sleep(0.3)  # longer than the id is held; there is no event for its release
             await gateway.fault("thaw")
             assert [request.client_id for request in gateway.seen.received("reqPositions")] == [7]
             assert gateway.client_ids == []
@@ -125,7 +125,7 @@ class TestClientIds:
             first = await connect(gateway.port, 7)
             await gateway.fault("freeze")
             first.reset()
-            await asyncio.sleep(0.05)  # no event tells when the kernel has seen it
+            await asyncio.sleep(0.05)  # there is no event for the moment when the kernel has seen it
             assert gateway.client_ids == [7]
             await gateway.fault(fault)
             await gateway.wait_for(lambda gateway: gateway.client_ids == [])

@@ -25,7 +25,7 @@ TOKEN = "a-token-of-good-length"
 
 @dataclass(frozen=True)
 class Answer:
-    """The bytes that came back, to the end of the connection."""
+    """The bytes of the answer, to the end of the connection."""
 
     status: int
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Visitor:
         self.port = port
 
     async def raw(self, request: bytes) -> bytes:
-        """All that comes back for these bytes."""
+        """Send these bytes, and return all that the server answers."""
         async with self.connection() as (reader, writer):
             writer.write(request)
             async with asyncio.timeout(15):

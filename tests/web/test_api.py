@@ -173,7 +173,7 @@ async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway
         view.open()
         await connector.disconnect_async()
         with pytest.raises(NotReady):
-            await view.reconnect()  # it is the program's
+            await view.reconnect()  # the connection belongs to the program
         await connector.connect_async()
         await view.close()
         assert b'ibkr_state{state="READY"} 1.0' in view.metrics.render()[1]
@@ -190,7 +190,7 @@ async def test_wrong_questions_have_answers(served):
         await anext(events)
         answer = await ask("/api/events")
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    one.view.history._db.close()  # as after a disk error
+    one.view.history._db.close()  # this has the effect of a disk error
     assert (await ask("/api/outages")).status == 503
 
 

@@ -27,7 +27,7 @@ async def test_kept_alive_connections_leave_room_for_health_checks(served):
         for _ in range(5):
             assert (await one.visitor.ask("/healthz")).status == 200
             for writer in writers:
-                writer.write(HEALTH)  # as often as they like
+                writer.write(HEALTH)  # they may do this as often as they want
 
 
 async def test_requests_that_never_end_leave_room_for_health_checks(served):

@@ -130,4 +130,4 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_delays_nobody(
             async with one.visitor.events():  # now all allowed connections are in use
                 ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
                 while not await one.visitor.raw(ask):
-                    pass  # until the one that does not read is closed
+                    pass  # wait until the connection that does not read is closed

@@ -93,7 +93,7 @@ async def test_long_answers_come_in_pages_and_hold_nobody_up(served):
 
 async def test_too_many_long_answers_are_refused_not_queued(served):
     one = await served(connections=300)
-    with one.view.history._lock:  # as with a slow disk
+    with one.view.history._lock:  # this has the effect of a slow disk
         paths = [f"/api/outages?limit={number}" for number in range(1, 101)]
         asking = [asyncio.create_task(one.visitor.ask(path)) for path in (*paths, *["/api/timeline"] * 50)]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The timeline: short troubles stay visible, shares are exact."""
+"""The timeline: short problems stay visible, shares are exact."""
 
 from datetime import UTC, datetime, timedelta
 

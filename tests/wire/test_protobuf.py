@@ -111,7 +111,7 @@ def test_before_its_version_it_is_text_behind_an_id_of_four_bytes(layout: Layout
         assert layout.encode(200, **values) == b"%d\0" % layout.message_id + rest
         layout.decode(version, layout.encode(version, **values))
     for item in fields_of(layout, 226):
-        protobuf_codec._places(message, item)  # each has its place, or states that it has none
+        protobuf_codec._places(message, item)  # each field has a place, or states that it has none
 
 
 _EMPTY: dict[str, object] = {"int": 0, "float": 0.0, "size": 0.0, "bool": False, "text": "x", "name": "x"}

@@ -60,7 +60,7 @@ def _attempt(name: str, send: Callable[[], bool]) -> dict[str, Any]:
 
     try:
         error = "" if send() else "the service did not accept it; run 'ibkr -v alerts test' for details"
-    except Exception as failure:  # any error of a service, so that the others are tried, too
+    except Exception as failure:  # any error of a service: the other services are tried, too
         error = sanitize_text(str(failure) or type(failure).__name__)
     return {"to": name, "ok": not error, "error": error}
 
@@ -70,7 +70,9 @@ def _send_alert(sink: Any) -> bool:
 
     from ibkr.observe.alerts import Alert, AlertKind
 
-    return bool(sink.send(Alert(AlertKind.TEST, f"IBKR on {socket.gethostname()}: a test", "Alerts get through.")))
+    return bool(
+        sink.send(Alert(AlertKind.TEST, f"IBKR on {socket.gethostname()}: a test", "This is a test. Alerts reach you."))
+    )
 
 
 def _send_heartbeat(url: str) -> bool:

@@ -101,7 +101,9 @@ def root(
     context: typer.Context,
     verbose: Annotated[
         int,
-        typer.Option("--verbose", "-v", count=True, show_default=False, help="Log to stderr. Twice: every detail."),
+        typer.Option(
+            "--verbose", "-v", count=True, show_default=False, help="Log to stderr. Give it twice to log every detail."
+        ),
     ] = 0,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")

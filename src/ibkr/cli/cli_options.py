@@ -14,7 +14,7 @@ from ibkr.core.errors import ConfigError
 
 OWN_CLIENT_IDS = range(900, 999)
 """Client ids of the commands. People seldom choose ids this high, so a command does not use the id of a running
-program. 999 is left out because people choose it most often."""
+program. 999 is not in the range because people choose it most often."""
 
 WHERE = "Where to connect (default: as configured)"
 
@@ -65,7 +65,7 @@ def parse_address(text: str, option: str) -> tuple[str, int]:
 
 
 def read_token(file: Path | None) -> str:
-    """Return the token of a web page: from the file, else from ``IBKR_HTTP_TOKEN``. Raises ``ConfigError``.
+    """Return the token of a web page: from the file, otherwise from ``IBKR_HTTP_TOKEN``. Raises ``ConfigError``.
 
     There is no option for the token itself: every user of the machine can read the arguments of a process.
     """

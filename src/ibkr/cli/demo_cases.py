@@ -1,4 +1,4 @@
-"""``CASES``: the faults that ``ibkr demo`` plays, how each counts as noticed, and how it ends."""
+"""``CASES``: the faults that ``ibkr demo`` causes, when each fault is noticed, and how it ends."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class DemoCase:
     """One fault, from its start to its end.
 
     The fault lasts until ``lasts_until`` holds (by default, until it is noticed) and ``hold`` seconds more. Then the
-    ``end_calls`` are made. Without ``end_calls`` the fault is momentary, unless it ``ends_itself``: that is when the
-    port is open again.
+    ``end_calls`` are made. Without ``end_calls`` the fault is momentary, unless it ``ends_itself``: such a fault ends
+    when the port is open again.
     """
 
     key: str
@@ -83,7 +83,7 @@ class DemoCase:
     end_calls: tuple[FaultCall, ...] = ()
     ends_itself: bool = False
     reconnect: bool = False
-    """Whether the connector must be told to reconnect after the fault."""
+    """Whether the demo must call the connector's ``reconnect()`` after the fault."""
 
     @property
     def is_momentary(self) -> bool:
@@ -204,6 +204,6 @@ CASES = (
     DemoCase("truncate_message", "closed in the middle of a message", (("truncate_message",),)),
     DemoCase("flap_farm", "data farm gone for 0.7 s (2103, 2104)", (("flap_farm",),), is_degraded),
     DemoCase("delay", "reset, and every answer 0.1 s late", (("delay", 0.1), ("reset",))),
-    # This case is last: after it, the configured port is closed, and the connector tries it and the new port by turns.
+    # This case is last: after it, the configured port is closed, and the connector tries this and the new port in turn.
     DemoCase("1300", "API port changed (1300)", (("change_port",),)),
 )

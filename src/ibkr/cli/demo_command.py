@@ -1,4 +1,4 @@
-"""``ibkr demo``: plays every fault on a simulated gateway, and shows how the connection recovers."""
+"""``ibkr demo``: causes every fault on a simulated gateway, and shows how the connection recovers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from ibkr.simulator import ThreadedGateway
 def demo(
     only: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FAULT", help="Play only these, by the names in the headings: reset, 1101, ..."),
+        typer.Argument(metavar="FAULT", help="Run only these, by the names in the headings: reset, 1101, ..."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Watch a connection recover from every fault. Takes about 50 seconds.
 
-    Starts a simulated gateway and a connector on this machine, plays one
+    Starts a simulated gateway and a connector on this machine, causes one
     fault after another, and measures how fast the connection notices each
     and recovers. Needs no TWS and no account.
 
@@ -72,7 +72,7 @@ def _select_cases(only: list[str]) -> tuple[DemoCase, ...]:
 
 
 async def _play(cases: tuple[DemoCase, ...], output: DemoOutput, results: list[CaseResult]) -> int:
-    """Play the cases, add each result to ``results``, and return the number of ticks."""
+    """Run the cases, add each result to ``results``, and return the number of ticks."""
     with ThreadedGateway(id_hold=0) as gateway:
         connector = IBConnector(gateway.host, gateway.port, CLIENT_ID, TIMEOUT, policy=POLICY)
         output.print_introduction(gateway.host, gateway.port)

@@ -1,4 +1,4 @@
-"""``DemoRunner``: plays demo cases on a simulated gateway with a real connector, and measures the recovery."""
+"""``DemoRunner``: runs demo cases on a simulated gateway with a real connector, and measures the recovery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ibkr.simulator import Gateway
 
 _LIMIT = 15.0
-"""Seconds to wait for each step. After that, the case counts as not recovered."""
+"""Seconds to wait for each step. After that, the result is that the case has not recovered."""
 
 _PAUSE = 0.8
 """Seconds before each fault, so that a person can follow."""
@@ -27,8 +27,8 @@ _PAUSE = 0.8
 class CaseResult:
     """The measured times of a case in seconds; ``None`` if it did not happen.
 
-    ``noticed_after`` counts from the start of the fault. ``ready_after`` and ``ticking_after`` count from its end,
-    which is the same as its start if it is momentary.
+    ``noticed_after`` is measured from the start of the fault. ``ready_after`` and ``ticking_after`` are measured from
+    the end of the fault. A momentary fault ends when it starts.
     """
 
     fault: str
@@ -49,22 +49,22 @@ class CaseResult:
 
 
 class DemoListener(Protocol):
-    """Receives what happens, when it happens. ``seconds`` count from the start of the case's fault."""
+    """Receives what happens, when it happens. ``seconds`` are measured from the start of the case's fault."""
 
     def on_case(self, number: int, case: DemoCase) -> None:
-        """A case starts."""
+        """Handle the start of a case."""
 
     def on_action(self, seconds: float, text: str) -> None:
-        """Something was done to the gateway, or happened to it."""
+        """Handle something that was done to the gateway, or that happened to it."""
 
     def on_status(self, seconds: float, status: Status) -> None:
-        """The connector has a new status."""
+        """Handle a new status of the connector."""
 
     def on_tick(self, seconds: float, price: float) -> None:
-        """The first tick after the end of the fault."""
+        """Handle the first tick after the end of the fault."""
 
     def on_result(self, result: CaseResult) -> None:
-        """A case is over."""
+        """Handle the end of a case."""
 
 
 class DemoRunner:
@@ -104,7 +104,7 @@ class DemoRunner:
         await self._connector.disconnect_async()
 
     async def play(self, number: int, case: DemoCase) -> CaseResult:
-        """Play one case, from the fault to the first tick after it. Then clear all faults of the gateway."""
+        """Run one case, from the fault to the first tick after it. Then clear all faults of the gateway."""
         await asyncio.sleep(_PAUSE)
         self._listener.on_case(number, case)
         self._statuses.clear()
@@ -124,7 +124,7 @@ class DemoRunner:
             return CaseResult(case.key)
         over = await self._end_fault(case, began)
         lasted = None if case.is_momentary else over - began
-        # A status from before the fault was noticed, or over, shows nothing about the recovery.
+        # A status from before the fault was noticed, or had ended, shows nothing about the recovery.
         since = max(over, noticed)
         ready = await self._first_status(is_ready, since)
         if ready is None:

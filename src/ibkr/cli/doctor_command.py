@@ -52,10 +52,10 @@ def doctor(
     accounts, orders and positions, link to IB, market data, latency and clock.
     Places no order, and closes everything that it opens.
 
-    Exit code 0 if all is well or there are only warnings, 1 for a failure, 2
+    Exit code 0 if nothing failed, even with warnings; 1 for a failure; 2
     for wrong usage or configuration.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if as_json and for_issue:
         raise typer.BadParameter("use --json or --for-issue, not both", param_hint="--for-issue")
     settings = partial(read_settings, config, host=host, port=port, client_id=client_id, timeout=timeout)
@@ -125,11 +125,11 @@ def _grid() -> Table:
 
 
 def _summary(findings: list[Finding]) -> Text:
-    """Return the result in one line, with the first failure, or else the first warning."""
+    """Return the result in one line, with the first failure, or the first warning if nothing failed."""
     count = Counter(finding.level for finding in findings)
     first = next((each for level in (Level.FAIL, Level.WARN) for each in findings if each.level is level), None)
     if first is None:
-        return Text("All is well.", "bold green")
+        return Text("No problem found.", "bold green")
     numbers = ", ".join(
         f"{count[level]} {name}{'' if count[level] == 1 else 's'}"
         for level, name in ((Level.FAIL, "failure"), (Level.WARN, "warning"))

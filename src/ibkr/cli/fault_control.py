@@ -117,7 +117,7 @@ def print_rows(rows: list[dict[str, str]], *, as_json: bool) -> None:
 
 
 def _post(port: int, path: str, body: dict[str, Any]) -> Any:
-    # Not urllib: it would send this to an HTTP proxy that the environment names.
+    # Do not use urllib: it would send this to an HTTP proxy that the environment names.
     connection = http.client.HTTPConnection(_HOST, port, timeout=_TIMEOUT)
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""``ibkr fleet``: runs a test server, shows the fleet, hands over the lead, takes back client ids."""
+"""``ibkr fleet``: runs a test server, shows the fleet, makes a leader hand over, releases client ids."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ app = typer.Typer(
 The table [cyan]\\[ibkr.fleet][/cyan] of ibkr.toml names the NATS servers of the fleet. See
 docs/fleet.md.
 
-Exit code 0 if it is done, or all is well; 1 if not; 2 for wrong usage or
+Exit code 0 if it is done, or no problem was found; 1 if not; 2 for wrong usage or
 configuration.
 """,
     no_args_is_help=True,
@@ -64,7 +64,7 @@ def up(
     try:
         server = NatsServer(folder.expanduser().absolute(), *parse_address(listen, "--listen"))
         url = server.start()
-    except (NatsServerError, RuntimeError) as error:  # RuntimeError: "~" and a user that does not exist
+    except (NatsServerError, RuntimeError) as error:  # RuntimeError: "~name" without such a user
         typer.echo(f"ibkr fleet up: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -152,15 +152,15 @@ def hand_over(
 
 @app.command()
 def forget(
-    name: Annotated[str, typer.Argument(help="Name of a program that will not come back.")],
+    name: Annotated[str, typer.Argument(help="Name of a program that will not run again.")],
     servers: ServersOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Take back the client ids of a program, so that others may use them."""
+    """Release the client ids of a program, so that other programs may use them."""
     from ibkr.fleet import administration
 
     taken = _with_store(config, servers, lambda store: administration.release_client_ids(store, name))
-    print(f"{taken} client id{'s'[: taken != 1]} taken back from {name}.")
+    print(f"{taken} client id{'s'[: taken != 1]} of {name} released.")
 
 
 @app.command()

@@ -126,7 +126,7 @@ async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
             return SupervisorAnswer(is_done=False, message=f"the supervisor has stopped: {last}")
         status = store.read_status() if store.is_supervised() else None
         if status is not None and status.state is not GatewayState.STOPPED:
-            process.returncode = 0  # so that Python does not wait for it
+            process.returncode = 0  # Python then does not wait for the process at its own end
             words = f"the gateway's process runs; the log of its supervisor: {log}"
             return await _still_runs(target, store, SupervisorAnswer(is_done=True, message=words))
         await asyncio.sleep(0.1)  # another process writes the status file, and sends no event
@@ -154,10 +154,11 @@ async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:
             return answer
     driver = make_driver(target.config.ibkr.gateway, store)
     was_running = await driver.is_running()
-    if was_running or store.process_file.exists():  # a process that nobody has stopped
+    if was_running or store.process_file.exists():  # if the file exists, nobody has stopped the process
         await driver.stop()
         if driver.owns_process and await is_port_open(target.config.ibkr.host, target.config.ibkr.port):
-            words = f"its process has ended, but something still listens at port {target.config.ibkr.port}: end it"
+            port = target.config.ibkr.port
+            words = f"its process has ended, but another program still listens at port {port}: end that program"
             return SupervisorAnswer(is_done=False, message=words)
     words = "the gateway is stopped" if was_running else "the gateway does not run"
     return SupervisorAnswer(is_done=True, message=words)

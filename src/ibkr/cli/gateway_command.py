@@ -24,7 +24,7 @@ configuration.
 )
 
 WithOrdersOption = Annotated[
-    bool, typer.Option("--with-orders", help="Restart even with working orders. Nobody watches them during it.")
+    bool, typer.Option("--with-orders", help="Restart even with working orders, which nobody watches then.")
 ]
 
 
@@ -33,7 +33,7 @@ def run(
     on_alert: Annotated[
         str | None,
         typer.Option(
-            "--on-alert", metavar="COMMAND", help="Run it on alert, outage and recovery, with the status on stdin."
+            "--on-alert", metavar="COMMAND", help="Run this on alert, outage and recovery, with the status on stdin."
         ),
     ] = None,
     as_json: JsonOption = False,

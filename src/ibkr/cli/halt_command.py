@@ -36,7 +36,7 @@ FleetOption = Annotated[bool, typer.Option("--fleet", help="All programs of the 
 
 def halt(
     reason: Annotated[
-        str, typer.Option("--reason", "-r", help="Why. The program shows it.")
+        str, typer.Option("--reason", "-r", help="The reason for the halt. The program shows it.")
     ] = "requested with ibkr halt",
     cancel_all: Annotated[
         bool, typer.Option("--cancel-all", help="Cancel all orders, also the orders of other clients and of TWS.")
@@ -56,7 +56,7 @@ def halt(
     Exit code 0 if the halt is in force and, if requested, all orders are
     cancelled. 1 if the cancel is still to be sent, or nothing is halted.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if fleet:
         from ibkr.cli.fleet_command import halt_fleet
 

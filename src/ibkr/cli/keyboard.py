@@ -40,7 +40,7 @@ else:
 class Keyboard:
     """The keyboard of the terminal: ``with Keyboard() as keyboard``, then ``keyboard.read()`` from time to time.
 
-    ``is_available``: whether stdin is a terminal.
+    ``is_available`` is true if stdin is a terminal.
     """
 
     def __init__(self) -> None:

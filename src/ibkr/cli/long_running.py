@@ -1,4 +1,4 @@
-"""What commands share that run until Ctrl-C: stop signals, servers, logging to stderr, the command for alerts."""
+"""What all commands that run until Ctrl-C share: stop signals, servers, logging to stderr, the command for alerts."""
 
 from __future__ import annotations
 

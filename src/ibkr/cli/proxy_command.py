@@ -70,7 +70,7 @@ def proxy(
     They never change what goes to the gateway, and it refuses them on a live
     account.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:
         return
     from ibkr.proxy import Proxy

@@ -1,4 +1,4 @@
-"""``ibkr recording`` and ``ibkr replay``: print, compare and play recordings of ``ibkr proxy``."""
+"""``ibkr recording`` and ``ibkr replay``: print, compare and replay recordings of ``ibkr proxy``."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def replay(
     speed: Annotated[float, typer.Option("--speed", help="2 is twice as fast; inf does not wait.")] = 1.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Play a recorded gateway to any client, until Ctrl-C.
+    """Answer any client as the recorded gateway did, until Ctrl-C.
 
     A request that is not in the recording gets an error that reports this.
     """

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ibkr.web.web_settings import WebSettings
 
 _STOP_TIMEOUT, _SINKS_TIMEOUT = 1.0, 0.5
-"""Seconds from SIGTERM to the end, and the part of them that sinks always get to send what is left."""
+"""Seconds from SIGTERM to the end, and the part of this time in which sinks can always send what they have queued."""
 
 _ACCESS = "Access"
 _HISTORY = "History and alerts"
@@ -87,7 +87,7 @@ def serve(
             "--on-outage",
             rich_help_panel=_HISTORY,
             metavar="COMMAND",
-            help="Run it on outage, alert and recovery, with the status as JSON on stdin.",
+            help="Run this on outage, alert and recovery, with the status as JSON on stdin.",
         ),
     ] = None,
     outage_after: Annotated[
@@ -112,7 +112,7 @@ def serve(
     You can start it before the gateway. It runs until Ctrl-C or SIGTERM. See
     docs/serve.md for every path, the metrics and how to run it as a service.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     loaded = load_cli_config(config, host, port, client_id, timeout)
     _check_extra()
     from ibkr.web.web_settings import WebSettings
@@ -161,7 +161,8 @@ async def _run(connector: IBConnector, page: ServedPage, config: Config, *, as_j
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     call_on_stop(stop.set)
-    # All that exists now lives until the end. To go through it in every full collection would stop the loop for longer.
+    # All objects that exist now stay until the program ends. Without this call, every full garbage collection would
+    # visit them, and would stop the loop for a longer time.
     gc.freeze()
     _print_url(page, connector, as_json=as_json)
     heartbeat = LivenessReporter(config.ibkr.alerts)

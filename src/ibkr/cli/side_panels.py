@@ -1,4 +1,4 @@
-"""The panels beside the status on a large screen: subscriptions, orders, positions and messages."""
+"""The panels next to the status on a large screen: subscriptions, orders, positions and messages."""
 
 from __future__ import annotations
 

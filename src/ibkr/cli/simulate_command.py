@@ -35,7 +35,7 @@ def simulate(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="API port. 0 chooses a free port.")] = 7497,
     control: ControlPortOption = None,
     scenario: Annotated[
-        str | None, typer.Option("--scenario", help="Play a scenario: a name (ibkr simulate scenarios) or a TOML file.")
+        str | None, typer.Option("--scenario", help="Run a scenario: a name (ibkr simulate scenarios) or a TOML file.")
     ] = None,
     speed: Annotated[float, typer.Option("--speed", help="Speed of market and scenario; 2 is twice as fast.")] = 1.0,
     accounts: Annotated[
@@ -43,7 +43,12 @@ def simulate(
     ] = "DU1234567",
     seed: Annotated[int, typer.Option("--seed", rich_help_panel=_LIMITS, help="Random seed of the prices.")] = 1,
     lines: Annotated[
-        int, typer.Option("--lines", rich_help_panel=_LIMITS, help="Instruments that may stream; more get 101.")
+        int,
+        typer.Option(
+            "--lines",
+            rich_help_panel=_LIMITS,
+            help="How many instruments may stream. For more than this, the answer is error 101.",
+        ),
     ] = 100,
     instruments: Annotated[
         Path,
@@ -77,7 +82,7 @@ def simulate(
     ] = "pace",
     id_hold: Annotated[
         float,
-        typer.Option("--id-hold", rich_help_panel=_LIMITS, help="Seconds that a cut client's id stays in use."),
+        typer.Option("--id-hold", rich_help_panel=_LIMITS, help="Seconds for which the id of a lost client is held."),
     ] = ID_HOLD,
     server_version: Annotated[
         int,
@@ -109,7 +114,7 @@ def simulate(
     With [cyan]--control 7498[/cyan] it accepts faults from another terminal:
     [cyan]ibkr simulate fault restart 10[/cyan]
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:
         return
     try:
@@ -133,7 +138,7 @@ def simulate(
             time_zone=time_zone,
             time_zone_encoding=time_zone_encoding,
         )
-    except ValueError as error:  # a ScenarioError is one
+    except ValueError as error:  # ScenarioError is a subclass
         hint = "--scenario" if isinstance(error, ScenarioError) else None
         raise typer.BadParameter(str(error), context, param_hint=hint) from None
     log_to_stderr("ibkr.simulator", logging.DEBUG if verbose else logging.INFO)
@@ -147,7 +152,7 @@ def simulate(
     run_server(gateway, on_started, f"ibkr simulate: cannot listen on {ports}", _PORT_CURE)
 
 
-app.command(context_settings={"ignore_unknown_options": True})(fault)  # clock_off -30
+app.command(context_settings={"ignore_unknown_options": True})(fault)  # for negative numbers, as in clock_off -30
 
 
 @app.command()

@@ -49,7 +49,8 @@ def status(
     show_accounts = loaded.ibkr.show_accounts
     if as_json:
         shown = {**found.to_dict(show_accounts=show_accounts), "error": _error_dict(error)}
-        print(to_json({**shown, "subscriptions": []}))  # it makes none; every JSON status has this key
+        # This command makes no subscription, but every JSON status has this key.
+        print(to_json({**shown, "subscriptions": []}))
     elif error is None:
         Console().print(status_panel(found, show_accounts=show_accounts))
     if error is not None:

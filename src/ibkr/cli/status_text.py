@@ -70,7 +70,7 @@ def add_alert_rows(rows: Table, status: Status) -> None:
     if status.alert:
         rows.add_row("Alert", f"[bold red]{escape(status.alert)}[/]")
     if status.maintenance:
-        rows.add_row("Expected", f"{escape(str(status.maintenance))}: trouble raises no alert")
+        rows.add_row("Expected", f"{escape(str(status.maintenance))}: problems raise no alert")
 
 
 def trading_text(status: Status, reason: str) -> str:

@@ -17,7 +17,7 @@ _REQUIREMENTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "less_than": lambda limit: f"must be less than {limit['lt']:g}",
     "finite_number": lambda limit: "must be a number, such as 2.5",
 }
-"""By the error type of pydantic, which typer uses to check values. Type errors begin with the name of the type."""
+"""What a value must be, by the error type of pydantic (typer uses it). Type errors begin with the name of the type."""
 _CLICK_MESSAGES = {"is not a valid integer": "int", "is not a valid float": "float"}
 """The messages of click, which typer before 0.26 uses."""
 
@@ -43,7 +43,7 @@ class UsageErrorGroup(TyperGroup):
 
 
 def _message(error: typer.BadParameter) -> str:
-    """Return our message for an error of pydantic or click, else the error's own."""
+    """Return our message for an error of pydantic or click, or the error's own message."""
     found = getattr(error.__cause__, "errors", None)
     if callable(found):
         first: dict[str, Any] = found()[0]

@@ -75,10 +75,10 @@ def watch(
     connection of a program that has called connector.serve(), or of ibkr serve,
     with its orders, positions and subscriptions.
 
-    Exit code 1 if the connection has failed for good, or if there is nothing
-    to attach to, otherwise 0.
+    Exit code 1 if the connection is FAILED, or if there is nothing to attach
+    to, otherwise 0.
     """
-    # Over 40 lines because typer makes the command line from the signature.
+    # This function has over 40 lines because typer makes the command line from the signature.
     if attach is not None:
         _watch_program(WebClient(attach, read_token(token_file)), as_json=as_json)
         return
@@ -195,7 +195,7 @@ async def _show_screen(source: WatchSource, console: Console) -> None:
 def _screen(source: WatchSource, changes: deque[StateChange], keyboard: Keyboard) -> WatchScreen:
     status = source.status
     is_failed = status.state is ConnectionState.FAILED
-    # No advice after a first session: the connection comes back by itself.
+    # No advice after a first session: the connector reconnects by itself.
     is_first = status.state in (ConnectionState.CONNECTING, ConnectionState.FAILED)
     error = last_connect_error(status) if is_first else None
     key_help = f" r  {'try again' if is_failed else 'reconnect now'}    q  quit"

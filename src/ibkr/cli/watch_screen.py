@@ -53,13 +53,13 @@ _LARGE_LETTERS = {
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_LENGTH = 24
 _OUTLIER = 4
-"""So many times the median is a full bar. Otherwise one slow answer would make all other bars flat."""
+"""A bar is full at this many times the median. Otherwise one slow answer would make all other bars flat."""
 _BANNER_COLUMNS = 72
-"""Columns that the longest state needs in large letters, with its age beside it."""
+"""Columns that the longest state needs in large letters, with its age next to it."""
 _STATUS_COLUMNS, _SIDE_FROM = 80, 120
-"""Columns of the status beside the side panels, and the width from which on there are side panels."""
+"""Columns of the status next to the side panels, and the smallest width of a screen with side panels."""
 _PANELS_BELOW_FROM = 14
-"""Free lines below the status from which on the panels are there, on a high and narrow screen."""
+"""On a high and narrow screen, the panels are below the status if at least this many lines are free there."""
 _PASSING_STATES = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.SYNCING)
 
 

@@ -93,7 +93,7 @@ class OwnConnection:
         await self.connector.disconnect_async()
 
     async def _connect(self) -> None:
-        with suppress(ConnectError):  # the status has it, too
+        with suppress(ConnectError):  # the status contains the error, too
             await self.connector.connect_async(wait=True)
 
 
@@ -101,7 +101,7 @@ class AttachedProgram:
     """The connection of another program, read through its web API in threads.
 
     ``updates`` holds each status, and ``None`` when it is time to stop. ``trouble`` says why there is no
-    news now. Its ``async with`` raises ``WebApiError`` and ``OSError`` when the program cannot be reached at first.
+    news now. ``async with`` raises ``WebApiError`` or ``OSError`` if the program cannot be reached at the start.
     """
 
     show_accounts = True  # the program masks them, unless its page shows them

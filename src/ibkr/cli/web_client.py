@@ -36,7 +36,7 @@ class WebClient:
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
             self._host, self._port = parts.hostname or "", parts.port
-            self._host.encode("idna")  # as http.client does
+            self._host.encode("idna")  # http.client does the same, and would raise later
         except ValueError as error:
             raise ConfigError(option, shown, f"is not a URL: {error}") from error
         if "@" in parts.netloc:

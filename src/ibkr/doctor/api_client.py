@@ -1,6 +1,7 @@
 """A minimal client of the TWS API for the checks: connect, handshake, and one session of requests and answers.
 
-The checks do not use the client library. It cannot report what a peer is that is not a gateway, and this is faster.
+The checks do not use the client library, because it cannot report what the peer is if the peer is not a gateway. This
+client is also faster.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ConnectionEnded(ConnectionError):
 
 
 class NotAGatewayError(ConnectionError):
-    """No gateway sends first bytes like the peer's. ``failure`` describes the bytes."""
+    """The peer's first bytes are not those of a gateway. ``failure`` describes the bytes."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -151,7 +152,7 @@ class Connection:
                 return HandshakeReply(int(version), rest[0] if rest else ""), data[end:]
 
     async def close(self) -> None:
-        """Send the end of the stream, and wait a short time for the peer's."""
+        """Send the end of the stream, and wait a short time for the peer's end of the stream."""
         try:
             with suppress(OSError):  # includes TimeoutError
                 if self._writer.can_write_eof():
@@ -159,7 +160,7 @@ class Connection:
                 async with asyncio.timeout(_CLOSE_TIMEOUT):
                     while await self._reader.read(_READ_SIZE):
                         pass
-        finally:  # also when this task is cancelled while it waits
+        finally:  # this must also run if the task is cancelled while it waits
             self._writer.transport.abort()
         with suppress(OSError):
             await self._writer.wait_closed()

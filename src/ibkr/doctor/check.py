@@ -24,7 +24,7 @@ class Level(StrEnum):
 class Finding:
     """One result of a check, and what to do about it.
 
-    ``kind`` is for programs: a failure kind where one fits, empty when all is well. ``advice`` is empty then, too. The
+    ``kind`` is for programs: a failure kind if one fits. If there is no problem, ``kind`` and ``advice`` are empty. The
     runner sets ``check`` to the name of the check.
     """
 
@@ -64,7 +64,7 @@ class Check:
 
 
 def ok(message: str) -> list[Finding]:
-    """Report that all is well."""
+    """Report that no problem was found."""
     return [Finding(Level.OK, message)]
 
 

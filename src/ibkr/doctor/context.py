@@ -1,4 +1,4 @@
-"""``Context``: what the checks know about the connection, and pass on to one another."""
+"""``Context``: what the checks know about the connection. Each check adds to it."""
 
 from __future__ import annotations
 

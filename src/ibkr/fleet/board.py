@@ -138,7 +138,7 @@ class Board:
             self._watch_complete()
         elif (value := decode_entry(entry)) is None:
             self._forget_member(entry.key)
-        elif entry.revision != self._revisions.get(entry.key):  # a restarted watch repeats what is known
+        elif entry.revision != self._revisions.get(entry.key):  # a restarted watch repeats known entries
             self._revisions[entry.key] = entry.revision
             # The first values may be old. The servers know when they received them.
             age = 0.0 if self._complete_watches >= 2 else _age(entry.created, self._server_ahead)

@@ -1,6 +1,6 @@
 """Elects the leader of a name: takes, renews, loses and hands over the lease, and assigns client ids.
 
-Over 300 lines, because all of it reads and writes the state of one member.
+This file has over 300 lines because all its code reads and writes the state of one member.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ class Election:
             self._show_held()
 
     async def watch_expiry(self) -> None:
-        """Publish the moment when the lease runs out, by the clock that reports it first."""
+        """Publish that the lease has expired, as soon as one of the clocks shows it."""
         while True:
             lease, term = self.lease, self.term
             wait = 0.5

@@ -1,8 +1,9 @@
-"""The thread that keeps up one program's membership in a fleet.
+"""The thread that maintains one program's membership in a fleet.
 
-It has its own event loop, so that a program whose loop rests, blocks or ends keeps its lease, or gives it back.
+The thread has its own event loop. So a program can keep its lease, or release it, even if the program's own event loop
+is idle, is blocked or has ended.
 
-Over 300 lines, because everything that this one thread does is here.
+This file has over 300 lines because everything that this one thread does is here.
 """
 
 from __future__ import annotations
@@ -209,14 +210,16 @@ class MembershipThread:
             return
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT):
-                # Not awaited: a slow server must not keep the lease.
+                # This does not wait for the server: a slow server must not delay the release of the lease.
                 await store.nc.publish(self._member_subject(store), headers={KV_OP: KV_DEL})
                 await election.release_all()
                 while self._events:
                     subject, data = self._events.popleft()
                     await store.js.publish(subject, data)
         except NATS_FAILURES as error:
-            logger.info("The fleet was left, but the servers were not told: %s", error_text(error))
+            logger.info(
+                "This program has left the fleet, but could not report this to the servers: %s", error_text(error)
+            )
 
     def _connection_failed(self, words: str) -> None:
         if words != self.trouble:
@@ -265,7 +268,7 @@ class MembershipThread:
             try:
                 await store.halt.put(self._cancelled_key, json.dumps({"at": at, **self._instance_info}).encode())
             except NATS_FAILURES as error:
-                logger.warning("The fleet could not be told that all orders are cancelled: %s", error)
+                logger.warning("The fleet did not receive the message that all orders are cancelled: %s", error)
 
     def all_cancelled(self, at: str) -> None:
         """Record that the gateway has received the global cancel of the halt of this time."""
@@ -288,7 +291,7 @@ class MembershipThread:
         return f"{self._gateway}.{self._fleet.name}.{self._instance_info['instance']}"
 
     def status_changed(self, status: Status) -> None:
-        """Publish a new status in the heartbeat, and as an event if what counts in it has changed."""
+        """Publish a new status in the heartbeat, and as an event if an important field has changed."""
         self._heartbeat_due.set()
         if self._election is not None:
             self._election.client_id_changed(status.client_id)

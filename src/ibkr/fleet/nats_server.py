@@ -19,7 +19,7 @@ class NatsServerError(Exception):
 
 
 def find_nats_server() -> str:
-    """Return the path of ``nats-server``: on the path or beside this Python. Raises ``NatsServerError``."""
+    """Return the path of ``nats-server``: on the path or next to this Python. Raises ``NatsServerError``."""
     beside = Path(sys.executable).parent
     found = shutil.which("nats-server") or shutil.which("nats-server", path=str(beside))
     if found is None:
@@ -70,7 +70,7 @@ class NatsServer:
             command += ["-l", str(log), "--ports_file_dir", ports, *self._arguments]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
             self.url = self._await_ready(Path(ports), log)
-        self._port = int(self.url.rpartition(":")[2])  # the same after a restart
+        self._port = int(self.url.rpartition(":")[2])  # the port stays the same after a restart
         return self.url
 
     def _await_ready(self, ports: Path, log: Path) -> str:
@@ -85,7 +85,7 @@ class NatsServer:
             time.sleep(0.01)
         self.stop()
         last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:] if log.exists() else []
-        raise NatsServerError(f"nats-server did not start: {' '.join(last) or 'it said nothing'} (its log: {log})")
+        raise NatsServerError(f"nats-server did not start: {' '.join(last) or 'it printed nothing'} (its log: {log})")
 
     def kill(self) -> None:
         """Kill the server."""

@@ -152,7 +152,7 @@ async def _bucket(js: JetStreamContext, bucket: str, replicas: int, ttl: float |
 
 
 async def read_server_ahead(store: FleetStore) -> timedelta:
-    """Return by how much the servers' clock is ahead of this machine's; 0 if they do not tell their time."""
+    """Return by how much the servers' clock is ahead of this machine's; 0 if they do not report their time."""
     try:
         answer = await store.nc.request(f"$JS.API.STREAM.INFO.KV_{MEMBERS}", b"", REQUEST_TIMEOUT)
         return datetime.fromisoformat(json.loads(answer.data)["ts"]) - datetime.now(UTC)
@@ -175,7 +175,7 @@ async def read_entries(bucket: KeyValue, pattern: str) -> dict[str, KeyValue.Ent
 async def watch_keys(
     bucket: KeyValue, pattern: str, handle_entry: Callable[[KeyValue.Entry | None], None], watch_restart: asyncio.Event
 ) -> None:
-    """Pass on all entries whose keys match this pattern: first the present ones, then ``None``, then each change.
+    """Handle all entries whose keys match this pattern: first the present ones, then ``None``, then each change.
 
     Set ``watch_restart`` to restart the watch: servers forget the watch of a client that was away for too long.
     """
@@ -235,7 +235,7 @@ async def ignore_failures(end: Callable[[], Awaitable[object]]) -> None:
     try:
         await end()
     except NATS_FAILURES as error:
-        logger.debug("The server could not be told to end it: %s", error)
+        logger.debug("Could not ask the server to end the watch or the subscription: %s", error)
 
 
 def error_text(error: BaseException) -> str:
@@ -255,7 +255,7 @@ def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
 
 
 def decode_halt(entry: KeyValue.Entry) -> dict[str, Any] | None:
-    """Return the halt in an entry; ``None`` if it is deleted. One that cannot be read counts as a halt."""
+    """Return the halt in an entry; ``None`` if it is deleted. An entry that cannot be read is treated as a halt."""
     halt = decode_entry(entry)
     if halt is None and entry.operation is None:
         return {"reason": "the fleet's halt cannot be read", "by": "an operator", "at": "", "cancel_all": False}

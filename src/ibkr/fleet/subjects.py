@@ -74,7 +74,7 @@ def member_permissions(name: str) -> dict[str, object]:
     return {
         "publish": {"allow": [*reads, *writes]},
         "subscribe": {"allow": [f"_INBOX_{name}.>", f"ibkr.command.*.{name}"]},
-        "allow_responses": True,  # to commands
+        "allow_responses": True,  # answers to commands
     }
 
 

@@ -52,7 +52,7 @@ class ChildProcessDriver(GatewayDriver):
         return ()
 
     def translate_exit_code(self, code: int | None) -> int | None:
-        """Translate the exit code of the process into the gateway's own exit code. ``None``: not known."""
+        """Translate the exit code of the process into the gateway's own exit code. ``None`` if it is not known."""
         return code
 
     async def start(self) -> None:
@@ -79,7 +79,7 @@ class ChildProcessDriver(GatewayDriver):
         finally:
             self._is_restarting = False
             if not self._is_alive():
-                self._child = self._pid = None  # its end is not an event: the caller knows
+                self._child = self._pid = None  # do not report its end: the caller knows it
 
     async def restart_process(self) -> None:
         """End the process and start it again. Raises ``DriverError``."""
@@ -172,12 +172,12 @@ class ChildProcessDriver(GatewayDriver):
             pid, began, offset = int(values["pid"]), str(values["began"]), int(values["log_offset"])
             started_at = datetime.fromisoformat(values["started_at"])
             if offset < 0 or started_at.tzinfo is None:
-                raise ValueError("it has a value that we do not write")
+                raise ValueError("it has a value that ibkr never writes there")
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DriverError(f"{self.store.process_file} cannot be read ({error}): remove it") from error
         self._pid, self._started_at, self._should_run = pid, started_at, True
-        # Without an identity nothing is ended: a process of somebody else may have its number by now.
+        # Without an identity we end nothing: the process id may now belong to another process.
         self._identity = began if process_identity(pid) == began else ""
         self._log.offset, self._reads_backlog = offset, True

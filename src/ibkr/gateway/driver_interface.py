@@ -13,7 +13,7 @@ from ibkr.core.gateway_tracker import GatewayEvent
 from ibkr.gateway.gateway_store import GatewayStore
 
 POLL_INTERVAL = 0.2
-"""Seconds between two checks of a process or a file. A change is seen well within a second."""
+"""Seconds between two checks of a process or a file. A change is seen in much less than a second."""
 
 
 class DriverError(Exception):

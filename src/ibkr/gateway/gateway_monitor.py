@@ -68,7 +68,7 @@ class GatewayMonitor:
             self._on_change()
 
     def mark_stopped(self) -> None:
-        """Record that the driver has stopped the gateway, even if nobody follows its events any more."""
+        """Record that the driver has stopped the gateway, even if nobody follows its events now."""
         self.handle_event(ProcessEnded(wanted=True))
 
     def mark_session_up(self) -> None:

@@ -1,7 +1,7 @@
 """What is kept on disk for one gateway: the supervisor's lock, its status, its restarts, and requests to it.
 
 Everything except the lock is in one SQLite file, so that several programs can read and write it on any system. The
-lock is on a second file beside it. The system releases it when the process ends, for any reason.
+lock is on a second file next to it. The system releases it when the process ends, for any reason.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SupervisorRunning(Exception):
 
 
 class StoreDamaged(sqlite3.DatabaseError):
-    """A file has content that we do not write. The message names the file and says what to do."""
+    """A file has content that ibkr never writes. The message names the file and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class GatewayStore:
         return None
 
     def save_answer(self, name: str, answer: SupervisorAnswer) -> None:
-        """Store the answer to a request. Who made the request deletes both."""
+        """Store the answer to a request. The program that made the request deletes both."""
         text = json.dumps({"is_done": answer.is_done, "words": answer.message})
         self._write("UPDATE requests SET answer = ? WHERE id = ?", text, name)
 

@@ -24,7 +24,7 @@ async def send_command(host: str, port: int, command: str, seconds: float = _TIM
                 writer.close()
     except TimeoutError as error:
         raise DriverError(f"{where} does not answer {command} within {seconds:.0f} s") from error
-    except (OSError, ValueError, OverflowError) as error:  # a line without an end; a port that does not exist
+    except (OSError, ValueError, OverflowError) as error:  # the line has no end, or the port does not exist
         reason = getattr(error, "strerror", None) or error
         raise DriverError(f"cannot send {command} to {where}: {reason}") from error
 

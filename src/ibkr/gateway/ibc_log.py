@@ -51,8 +51,10 @@ _LOGIN_ERROR = "Login error message:"
 
 
 class IbcLogParser:
-    """Parses one gateway's log. ``exit_code`` is the last full exit code that IBC reported, ``exit_status``
-    the last one that the script that starts IBC has reported (modulo 256).
+    """Parses one gateway's log.
+
+    ``exit_code`` is the last full exit code, as IBC reported it. ``exit_status`` is the last exit code modulo 256, as
+    reported by the script that starts IBC.
 
     Args:
         logs_unknown_windows: IBC logs the structure of unknown windows only (``LogStructureScope=unknown``).

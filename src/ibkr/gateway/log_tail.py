@@ -60,7 +60,7 @@ def last_lines(path: Path, number: int) -> list[str]:
 
 
 async def follow_file(path: Path, number: int, poll: float | None) -> AsyncIterator[str]:
-    """Yield the last lines of a file, then each new line, read every ``poll`` seconds. ``None``: no new lines."""
+    """Yield the last lines of a file. Unless ``poll`` is ``None``, then look for new lines every ``poll`` seconds."""
     tail = LogTail(path)
     tail.skip_to_end()
     for line in last_lines(path, number):
@@ -72,6 +72,6 @@ async def follow_file(path: Path, number: int, poll: float | None) -> AsyncItera
 
 
 def rotate_log(path: Path) -> None:
-    """Put a long log aside, and drop the one that was put aside before."""
+    """Rename a long log, and replace the log that was renamed before."""
     if path.exists() and path.stat().st_size > _LOG_LIMIT:
         os.replace(path, path.with_suffix(".log.1"))

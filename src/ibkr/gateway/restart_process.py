@@ -1,4 +1,7 @@
-"""Restarts the gateway's process through its driver, and keeps the state true if that fails."""
+"""Restarts the gateway's process through its driver. If this fails, the published state is still correct.
+
+``core.restart_policy`` decides whether and when to restart.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ async def restart_process(monitor: GatewayMonitor, reason: str) -> None:
     """End the process and start it again.
 
     Raises:
-        DriverError: That failed. The process runs as before, or has ended.
+        DriverError: The restart failed. The process runs as before, or has ended.
     """
     before = copy(monitor.tracker)
     monitor.handle_event(RestartStarted(reason))

@@ -1,4 +1,4 @@
-"""The supervisor of one gateway: watches its driver and its API port, and acts as the restart policy decides."""
+"""The supervisor of one gateway: watches its driver and its API port. ``core.restart_policy`` decides what to do."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Supervisor:
             self.connector.tell_gateway(status)
 
     def observe(self) -> Observation:
-        """Return what the policy decides on."""
+        """Return what the policy needs to know for its decision."""
         tracker, driver = self.monitor.tracker, self.driver
         return Observation(
             tracker.state,
@@ -223,7 +223,7 @@ class Supervisor:
             _log.error("%s failed: %s", act, error)
 
     async def _execute(self, act: Action, reason: str, *, full_login: bool) -> None:
-        """Perform the action. Restarts are recorded first, so that a failed one counts, too. Raises ``DriverError``."""
+        """Perform the action. A restart is recorded first: a failed one counts, too. Raises ``DriverError``."""
         if act in (Action.KILL, Action.START):
             self._record_restart(act, reason, full_login=full_login)
             if act is Action.KILL:

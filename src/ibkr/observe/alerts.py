@@ -50,7 +50,7 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One message. ``is_good``: a trouble is over."""
+    """One message. ``is_good`` is true if a problem is over."""
 
     kind: AlertKind
     title: str
@@ -73,7 +73,7 @@ class AlertRules:
         self._orders: dict[SentOrder, float | None] = {}
 
     def evaluate(self, status: Status) -> list[Alert]:
-        """Return the alerts that this status causes, or that it causes because it lasts."""
+        """Return the alerts that this status causes, immediately or because it has lasted."""
         self._last_status = status
         return [*self._outage_alerts(status), *self._order_alerts(status), *self._lasting_alerts(status)]
 
@@ -102,7 +102,7 @@ class AlertRules:
 
     def _order_alerts(self, status: Status) -> Iterator[Alert]:
         now, known = self._clock(), self._orders
-        # None: its alert was sent. An order that is found, and lost again later, counts as a new order.
+        # The value is None if the alert of the order was sent. An order that is found and lost again is a new order.
         self._orders = {order: known.get(order, now) for order in status.unconfirmed[:_MAX_ORDERS]}
         new = [order for order, since in self._orders.items() if since is not None and now - since >= self._order_after]
         for has_left, title in ((True, "orders unconfirmed, they may be at the broker"), (False, "orders not sent")):
@@ -112,7 +112,7 @@ class AlertRules:
         self._orders |= dict.fromkeys(new)
 
     def _lasting_alerts(self, status: Status) -> Iterator[Alert]:
-        """Give one alert when a lasting trouble begins, one when its text changes, and one when it ends."""
+        """Yield one alert when a lasting problem begins, one when its text changes, and one when it ends."""
         gateway = status.gateway.alert if status.gateway else ""
         advice = status.gateway.advice if status.gateway else ""
         was, self._halted = self._halted, status.halted
@@ -162,7 +162,7 @@ class AlertSink:
         self._retry_wait = _FIRST_RETRY
         self._retry_at = 0.0
         self.name = url.partition("://")[0].lower()
-        """The kind of the service. The rest of the URL can be secret, also the host: for ntfy, it is the topic."""
+        """The kind of the service. The rest of the URL can be secret, even the host: for ntfy, it is the topic."""
 
     def handle(self, status: Status) -> None:
         """Send the alerts that this status causes, and those in the queue."""
@@ -172,7 +172,7 @@ class AlertSink:
             self._send_queue()
 
     def handle_alert(self, alert: dict[str, Any]) -> None:
-        """Queue an alert about more than one connection, such as an alert of a fleet: its ``words``."""
+        """Queue an alert about more than one connection, such as an alert of a fleet. ``words`` is its text."""
         self.enqueue(Alert(AlertKind.FLEET, "IBKR: the fleet", sanitize_text(str(alert["words"]))))
 
     def enqueue(self, alert: Alert) -> None:
@@ -190,7 +190,7 @@ class AlertSink:
         kind = NotifyType.SUCCESS if alert.is_good else NotifyType.INFO
         if not alert.is_good and alert.kind is not AlertKind.TEST:
             kind = NotifyType.FAILURE if alert.kind is AlertKind.OUTAGE else NotifyType.WARNING
-        left_out = f" ({self._left_out_count} alerts before this one were left out)" if self._left_out_count else ""
+        left_out = f" ({self._left_out_count} alerts before this one were not sent)" if self._left_out_count else ""
         body = (alert.body or alert.title) + left_out
         # Call the service directly: the threads of apprise would delay the end of the program.
         is_sent = bool(
@@ -201,7 +201,7 @@ class AlertSink:
         return is_sent
 
     def close(self) -> None:
-        """Try once more to send what is queued, and alerts about orders that are still unconfirmed."""
+        """Try again to send the queued alerts, and send alerts about orders that are still unconfirmed."""
         for alert in self._rules.finish():
             self.enqueue(alert)
         if self._queue:
@@ -210,7 +210,7 @@ class AlertSink:
     def _send_queue(self) -> None:
         while self._queue:
             wait, self._retry_wait = self._retry_wait, min(2 * self._retry_wait, _MAX_RETRY)
-            self._retry_at = self._clock() + wait  # reset below if the service accepts it
+            self._retry_at = self._clock() + wait  # set to 0 below if the service accepts the alert
             if not self.send(self._queue[0]):
                 raise ConnectionError(f"{self.name} does not accept an alert; next attempt in {wait:.0f} s")
             self._queue.popleft()
@@ -269,14 +269,14 @@ def alert_sinks(settings: AlertSettings, *, show_accounts: bool = False) -> list
     kinds: Counter[str] = Counter()
     for sink in sinks:
         kinds[sink.name] += 1
-        if (number := kinds[sink.name]) > 1:  # the metrics must not mix two services
+        if (number := kinds[sink.name]) > 1:  # two services need two names in the metrics
             sink.name = f"{sink.name} {number}"
     return sinks
 
 
 def _make_service(url: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # from modules that it loads for all of its services
+        warnings.simplefilter("ignore")  # apprise loads the modules of all its services, and some of them warn
         try:
             from apprise import Apprise
         except ImportError as error:

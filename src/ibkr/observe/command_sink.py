@@ -19,23 +19,23 @@ from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
 
 _SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL")
-"""Environment variables."""
+"""Environment variables that a command does not get."""
 
 
 class CommandSink:
     """Runs a command when an outage has lasted a while, when an alert is raised, and when both are over.
 
-    In a maintenance window only an alert runs it. A connection that ``FAILED`` counts as an outage.
+    In a maintenance window only an alert runs it. A connection in the state ``FAILED`` is treated as an outage.
 
     The command gets the status as JSON on stdin, with the key ``event``: outage, alert or recovery. The event is also
-    in the environment variable ``IBKR_EVENT``. No shell runs. Processes that the command leaves behind are killed when
+    in the environment variable ``IBKR_EVENT``. No shell runs. Processes that the command has not ended are killed when
     the sink closes. Give the sink to a ``Relay``: it counts the errors that the sink raises.
 
     Args:
         command: Its arguments; a single string is split as the system's shell would.
         after: Seconds that an outage must last.
-        apart: Seconds between two outages that run the command. One that begins sooner runs it at the end of that
-            time, if it still lasts.
+        apart: Seconds between two outages that run the command. If an outage begins sooner, the command runs at the
+            end of that time, if the outage still lasts.
         timeout: Seconds until the command is killed.
         show_accounts: Do not mask account ids.
         clock: A monotonic clock, in seconds.
@@ -80,7 +80,7 @@ class CommandSink:
         elif self._outage_since is None:
             self._outage_since = now
         alert, self._alert = self._alert, status.alert
-        if status.alert not in alert:  # not if only a part of the old alert is over
+        if status.alert not in alert:  # if only a part of the old alert is over, do not run the command
             self._has_run = True
             self._run("alert", status)
         elif is_out and not self._has_run and self._is_due(now) and status.maintenance is None:
@@ -96,7 +96,7 @@ class CommandSink:
         self._run_command("alert", alert)
 
     def close(self) -> None:
-        """Kill what commands have left running."""
+        """Kill the processes that commands have started and that still run."""
         self._kill_leftovers()
 
     def _is_due(self, now: float) -> bool:
@@ -104,7 +104,7 @@ class CommandSink:
         return has_lasted and now - self._last_outage_run >= self._apart
 
     def stop(self) -> None:
-        """Kill the command that runs, from another thread, and start no other one."""
+        """Kill the command that runs, from another thread, and start no other command."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:
@@ -126,7 +126,7 @@ class CommandSink:
                 env=child_environment(IBKR_EVENT=event),
                 text=True,
                 encoding="utf-8",
-                start_new_session=sys.platform != "win32",  # so that its own children can be killed with it
+                start_new_session=sys.platform != "win32",  # its children can then be killed with it
             )
         try:
             process.communicate(text, self._timeout)

@@ -23,8 +23,8 @@ _gap_logger = logging.getLogger("ibkr.gap")
 _REPEAT_EVERY = timedelta(hours=1)
 """A long outage logs a line this often, to show that the program still runs. The alert comes sooner."""
 _OUTAGE_BURST, _OUTAGE_INTERVAL = 10, 60.0
-"""This many outages with one cause are logged immediately, then one outage in so many seconds. Without the limit, a
-connection that breaks all night would fill the log."""
+"""The first outages with one cause, up to this number, are logged immediately. After that, one outage is logged in each
+interval (in seconds). Without the limit, a connection that breaks all night would fill the log."""
 _STALL_INTERVAL = 60.0
 _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 
@@ -32,12 +32,12 @@ _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 class StatusLog:
     """Logs each status change that matters. Call it with each status.
 
-    - WARNING: an outage begins or gets a new cause, with the cure where there is one. In a maintenance window, and
-      while the gateway starts, this is INFO. An alert is always a WARNING.
+    - WARNING: an outage begins or gets a new cause, with the cure if there is one. In a maintenance window, and
+      while the gateway starts, this line is INFO. An alert is always a WARNING.
     - INFO: the connection is ready again, with the length of the outage; once an hour, that the outage still lasts.
     - DEBUG: everything that says nothing new.
 
-    A link that flaps all the time does not log every outage. The next line says how many are left out.
+    If a link flaps all the time, not every outage is logged. The next line says how many were not logged.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class StatusLog:
             level = logging.INFO if is_expected else logging.WARNING
             todo, left_out = cure(status), ""
             if self._left_out_count:
-                left_out = f" ({self._left_out_count} outages like it before were left out)"
+                left_out = f" ({self._left_out_count} similar outages before this one were not logged)"
                 self._left_out_count = 0
             _logger.log(
                 level, "%s %s: %s%s%s", _name(status), status.state, status.reason, todo and f". {todo}", left_out
@@ -150,7 +150,10 @@ class StatusLog:
         self._left_out_count += self._is_left_out
 
     def _is_expected_326(self, status: Status) -> bool:
-        """After a lost session the gateway keeps its client id for a while. If it lasts too long, there is an alert."""
+        """Whether 326 is expected: after a lost session, the gateway holds the client id for a while.
+
+        If this lasts too long, there is an alert.
+        """
         in_use = status.failure is not None and status.failure.kind is FailureKind.CLIENT_ID_IN_USE
         return in_use and self._was_ready and status.state is ConnectionState.RECONNECTING
 
@@ -165,14 +168,14 @@ def _name(status: Status) -> str:
 
 
 def _cause(status: Status) -> str | None:
-    """What distinguishes one trouble from the next: in a session its reason, else the kind of the last failure."""
+    """Return what makes two problems different: in a session, the reason; otherwise, the kind of the last failure."""
     if status.state is ConnectionState.DEGRADED:
         return status.trouble
     return None if status.failure is None else status.failure.kind
 
 
 def cure(status: Status) -> str:
-    """Return what to do about a trouble, in sentences; empty if there is no trouble or nothing to do."""
+    """Return what to do about a problem, in sentences. Empty if there is no problem, or nothing to do."""
     if status.state is ConnectionState.DEGRADED:
         lines = dict.fromkeys(row.advice for code in status.codes if (row := find(code)) and row.advice)
         return ". ".join(line.rstrip(".") for line in lines)
@@ -210,11 +213,11 @@ class StallLog:
             self._not_logged += 1
             _logger.debug("The event loop was blocked for %.1f s again (%d)", seconds, self._not_logged)
             return
-        before = f" ({self._not_logged} times more since the last such line)" if self._not_logged else ""
+        before = f" ({self._not_logged} more times since the last such line)" if self._not_logged else ""
         self._logged_at, self._longest, self._not_logged = now, seconds, 0
         _logger.warning(
             "The event loop was blocked, or not run, for %.1f s: nothing was received or sent in that time, and it"
-            " does not count as silence of the gateway. Look for time.sleep() or long work in the loop's thread%s",
+            " is not treated as silence of the gateway. Look for time.sleep() or long work in the loop's thread%s",
             seconds,
             before,
         )

@@ -1,4 +1,4 @@
-"""Heartbeats for a watcher outside: an HTTP request at intervals, and systemd's watchdog.
+"""Heartbeats that another system watches: an HTTP request at intervals, and systemd's watchdog.
 
 Both are sent from the event loop. When the loop hangs or the process is gone, they stop.
 """

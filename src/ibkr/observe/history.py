@@ -26,7 +26,7 @@ from ibkr.observe.outage_tracker import OutageTracker
 _MAX_ID = 2**63 - 1
 _MAX_GAP_ENTRIES = 100
 _ALIVE_INTERVAL = 10.0
-# A gap report comes one loop turn after the end of its outage. By then the next outage may have begun, but no more.
+# A gap report comes one loop turn after the end of its outage. By then a second outage may have begun, but no third.
 _RECENT_ROWS = 16
 _CLOCK_JUMP = 2.0
 """If the wall clock moves this many seconds more or less than the monotonic clock, somebody has set it."""
@@ -40,7 +40,7 @@ class History:
 
     A file belongs to one connector. Until ``close()`` only this object may write it; others may read it with SQLite.
     Every ten seconds the history records that the program runs. So after a crash, the time in which nobody watched is
-    known to within ten seconds. When somebody sets the wall clock, or the machine sleeps, that time counts as not
+    known to within ten seconds. When somebody sets the wall clock, or the machine sleeps, that time is stored as not
     watched: the monotonic clock decides how long a state lasted.
 
     Args:
@@ -77,7 +77,7 @@ class History:
         self._row_ids: dict[int, int] = {}
         self._row_reader = RowReader()
         self._pending_outage: Outage | None = None
-        with ExitStack() as files:  # closed again if anything here raises
+        with ExitStack() as files:  # the files are closed again if anything here raises
             self._db = files.enter_context(closing(open_history(path)))
             files.enter_context(closing(lock_history(path)))
             try:
@@ -103,7 +103,7 @@ class History:
             if self._pending_outage:
                 row_ids[self._pending_outage.number] = self._store_outage(db, self._pending_outage, status)
             _record_alive(db, now)
-        # Only after the commit: if it failed, the next status tries again.
+        # Set these only after the commit: if it fails, the next status tries again.
         self._state, self._pending_outage, self._alive_at = status.state, None, now
         self._row_ids = dict(list(row_ids.items())[-_RECENT_ROWS:])
 
@@ -168,7 +168,10 @@ class History:
 
     @property
     def _clock_jump(self) -> float:
-        """Seconds by which somebody set the wall clock forward since the last call; negative: back; 0: nobody did."""
+        """How many seconds the wall clock was set forward since the last call.
+
+        Negative if it was set back, 0 if nobody changed it.
+        """
         ahead = self._clock() - self._monotonic() - self._wall_ahead
         return ahead if abs(ahead) > _CLOCK_JUMP else 0.0
 

@@ -37,7 +37,7 @@ def open_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         advice = "check that its folder exists, and that this user may write in it"
         raise ConfigError("history", name, f"cannot be opened: {error}; {advice}") from error
-    with ExitStack() as files:  # closed again if anything here raises
+    with ExitStack() as files:  # the files are closed again if anything here raises
         files.enter_context(closing(db))
         db.row_factory = sqlite3.Row
         db.text_factory = lambda text: text.decode(errors="replace")
@@ -55,7 +55,7 @@ def open_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
                 raise sqlite3.DatabaseError(found)
         except sqlite3.OperationalError as error:  # locked, read-only, a full disk
             raise ConfigError("history", name, f"cannot be used: {error}; name another file") from error
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's text may contain a name out of the file
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's text may contain a name from the file
             raise damaged(path, error) from error
         files.pop_all()
     return db
@@ -65,7 +65,7 @@ def _check_owner(db: sqlite3.Connection, name: str) -> None:
     """Raise ``ConfigError`` if another program or a newer version has written the file. Changes nothing in it."""
     application, version = (db.execute(f"PRAGMA {key}").fetchone()[0] for key in ("application_id", "user_version"))
     tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if application or (not version and tables - _TABLES):  # version 0: new, or killed while it was made
+    if application or (not version and tables - _TABLES):  # version 0: the file is new or incomplete
         raise ConfigError("history", name, "is the SQLite file of another program; name another file")
     if version > _VERSION:
         raise ConfigError("history", name, "was written by a newer version of ibkr: update, or name another file")
@@ -83,13 +83,14 @@ def _keep_private(name: str) -> None:
     if sys.platform != "win32" and name != ":memory:":
         os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         mode = stat.S_IMODE(os.stat(name).st_mode)
-        if mode & stat.S_IRWXO:  # an earlier version made it; read access for the group was given on purpose
+        if mode & stat.S_IRWXO:
+            # An earlier version made the file. Access for the group stays: a person has given it.
             with suppress(OSError):
                 os.chmod(name, mode & ~stat.S_IRWXO)
 
 
 def lock_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
-    """Lock a file beside the history. Raises ``ConfigError`` if another program holds that lock.
+    """Lock a file next to the history. Raises ``ConfigError`` if another program holds that lock.
 
     This is SQLite's lock on an empty database. The operating system releases it when its holder ends, also after a
     crash. A lock on the history itself would keep readers out.
@@ -104,7 +105,10 @@ def lock_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
             lock.execute("BEGIN EXCLUSIVE")
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-                cause = "another program keeps its history there (another ibkr serve?): end it, or name another file"
+                cause = (
+                    "another program, perhaps a second ibkr serve, uses this history file: end that program, or name"
+                    " another file"
+                )
             else:
                 advice = "check that this user may write the file and its folder"
                 cause = f"its lock file {name} cannot be used: {error}; {advice}"

@@ -112,7 +112,7 @@ def _gap(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _gap_text(row: sqlite3.Row) -> str:
-    """Return the stored text if it is valid, printable JSON, as all that we write is; otherwise make it so."""
+    """Return the stored text if it is valid, printable JSON, as we write it. Otherwise convert it to such a text."""
     text = _stored_gap(row)
     gap = _gap(row)
     is_clean = "\\" not in text and text.isprintable() and not _NON_JSON_NUMBERS.search(text)

@@ -46,14 +46,14 @@ LIBRARY_LOGGERS = (
     "ib_insync.Decoder",
     "ib_insync.ib",
     "ib_insync.wrapper",
-    # Logs the arguments of an event whose listener failed, such as account values and trades.
+    # This logger logs the arguments of an event whose listener failed, such as account values and trades.
     "eventkit.event",
 )
 
 _LINE_BURST, _LINES_PER_SECOND = 50, 0.5
-"""For each place in the code that logs."""
+"""The limits for each place in the code that logs: first this many lines, then this many lines per second."""
 _MAX_LINE_LENGTH = 1000
-"""In characters."""
+"""The longest line, in characters."""
 
 _formatter = logging.Formatter()
 _lock = threading.Lock()
@@ -130,8 +130,8 @@ class _MaskGroup(logging.Filter):
 class LogRateLimit:
     """Limits the lines that each place in the code may log, because a gateway can cause a line with each message.
 
-    After ``_LINE_BURST`` lines, one line is logged every ``1 / _LINES_PER_SECOND`` seconds. It says how many were left
-    out. Lines over ``_MAX_LINE_LENGTH`` are cut. Not limited: DEBUG, records with ``is_unlimited``, and lines about
+    After ``_LINE_BURST`` lines, one line is logged every ``1 / _LINES_PER_SECOND`` seconds. It says how many were not
+    logged. Lines over ``_MAX_LINE_LENGTH`` are cut. Not limited: DEBUG, records with ``is_unlimited``, and lines about
     states and outages (``connection_log``), which have their own limit.
     """
 
@@ -155,7 +155,7 @@ class LogRateLimit:
         message = _message(record)
         if len(message) > _MAX_LINE_LENGTH or left_out:
             cut = message if len(message) <= _MAX_LINE_LENGTH else f"{message[:_MAX_LINE_LENGTH]}..."
-            more = f" ({left_out} lines like it were left out)" if left_out else ""
+            more = f" ({left_out} similar lines were not logged)" if left_out else ""
             record.msg, record.args = f"{cut}{more}", ()
         return True
 
@@ -223,5 +223,5 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # the arguments do not fit the message, or fail in any other way
-        # The handler reports that and prints them, so mask them here.
+        # The handler would print the failure and the arguments without a mask, so put them into the message here.
         return f"{record.msg!r} with arguments {record.args!r}"

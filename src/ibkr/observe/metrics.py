@@ -85,7 +85,7 @@ class Metrics:
             self._outages[outage.cause] += 1
             self._outage_since = now
         if outage.outcome is Outcome.RECOVERED:
-            self._recovery.observe(now - self._outage_since)  # by the monotonic clock, which nobody sets
+            self._recovery.observe(now - self._outage_since)  # now is from the monotonic clock, which nobody can set
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -100,10 +100,10 @@ class Metrics:
 
     def render(self, accept: str = "") -> tuple[str, bytes]:
         """Return content type and text: OpenMetrics or Prometheus's own format, as the ``Accept`` header asks."""
-        self.sample()  # first: the histograms are read before `collect` is called
+        self.sample()  # do this first: the histograms are read before `collect` is called
         try:
             encoder, content_type = choose_encoder(accept)
-        except (ValueError, TypeError):  # of its parser, for a version that is no number
+        except (ValueError, TypeError):  # its parser raises them for a version that is not a number
             encoder, content_type = choose_encoder("")
         return content_type, encoder(self._registry)
 
@@ -182,7 +182,7 @@ def _traffic_metrics(stats: Stats) -> Iterator[Metric]:
         ("ibkr_sent_bytes", "Bytes to the gateway.", stats.bytes_out, "bytes"),
         (
             "ibkr_loop_stalls",
-            "Times that the event loop was blocked, 0.5 s or longer and some shorter ones.",
+            "How often the event loop was blocked for 0.5 s or longer. Some shorter blocks are counted, too.",
             stats.loop_stalls,
             "",
         ),

@@ -1,4 +1,4 @@
-"""Tells a new outage from one that was already reported. ``core/outage.py`` decides what an outage is."""
+"""Distinguishes a new outage from one that was already reported. ``core/outage.py`` decides what an outage is."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Sink(Protocol):
         """Take a new status, or the last status again after a while, so that a sink can wait until something lasts."""
 
     def close(self) -> None:
-        """Finish: no more status comes."""
+        """Finish: no further status will come."""
 
 
 @runtime_checkable
@@ -98,7 +98,7 @@ class Relay:
         """Let the sink handle what is queued, then close it.
 
         Returns:
-            False if the sink needs longer than ``timeout`` seconds. Its thread is then left running.
+            False if the sink needs longer than ``timeout`` seconds. Its thread then continues to run.
         """
         with self._changed:
             self._is_closing = True
@@ -112,7 +112,7 @@ class Relay:
             self.sink.stop()
             thread.join(_STOP_TIMEOUT)
         if thread.is_alive():
-            _log.warning("The sink %s has not ended after %.1f s and is left running", self.name, timeout)
+            _log.warning("The sink %s has not ended after %.1f s, and still runs", self.name, timeout)
         return not thread.is_alive()
 
     def _run(self) -> None:

@@ -1,7 +1,7 @@
-"""A transparent proxy in front of a real gateway: it shows, records and disturbs sessions; and replays of recordings.
+"""A transparent proxy in front of a real gateway: it shows, records and disturbs sessions. Also replays recordings.
 
-`Proxy` passes bytes on, `Recorder` writes recordings without personal data, `Recording` reads one, and `ReplayGateway`
-plays one to any client. `ibkr.proxy.compare` compares a recording with the simulated gateway.
+`Proxy` forwards bytes, `Recorder` writes recordings without personal data, `Recording` reads one, and `ReplayGateway`
+uses one to answer any client. `ibkr.proxy.compare` compares a recording with the simulated gateway.
 
 - Bytes: `proxy_server`, `proxied_connection`, `socket_side`. Faults: `proxy_faults`, `delivery`.
 - Messages: `connection_parser`, `message_catalog`, `message_ids`, `message_logger`, `observer_queue`.

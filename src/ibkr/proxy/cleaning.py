@@ -6,8 +6,8 @@ texts of the user are replaced, each by the same placeholder throughout a record
 id or an e-mail address. A field that is in no list is replaced, so that a new field cannot leak. Numbers stay: prices,
 quantities, balances.
 
-If a message does not fit its layout, numbers stay and every other text is replaced. Unknown protobuf messages are left
-out.
+If a message does not fit its layout, numbers stay and every other text is replaced. Unknown protobuf messages are
+omitted.
 """
 
 import functools
@@ -37,7 +37,7 @@ _IB_TEXT_KEYS = (
     "NLVAndMarginInReview",
     "WhatIfPMEnabled",
 )
-"""The keys of account values whose values are words of IB's begin with these."""
+"""An account value is in IB's own words if its key begins with one of these."""
 
 _ACCOUNT_KEYS = ("AccountCode", "AccountOrGroup")
 _IMPERSONAL = frozenset({"All", "None", "Default", "N/A"})
@@ -73,7 +73,7 @@ class Cleaner:
         self._secrets: dict[str, str] = {}
 
     def clean(self, body: bytes, server_version: int, *, is_request: bool) -> CleanedMessage:
-        """Return the cleaned message of this body. Never raises, also if the bytes are no valid message."""
+        """Return the cleaned message of this body. Never raises, even if the bytes are not a valid message."""
         message = identify_message(body, server_version, is_request=is_request)
         if message.is_protobuf:
             return self._clean_protobuf_message(message, body, server_version)
@@ -146,7 +146,7 @@ class Cleaner:
         def take(field: Field) -> object:
             raw = next(source)
             if field.kind == "bool" and raw not in _FLAGS and not _NUMBER.fullmatch(raw):
-                raise ValueError(f"{field.name} is no flag")
+                raise ValueError(f"{field.name} is not a flag")
             out.append(raw if field.kind not in ("text", "name") or not raw else replace(field.name, raw))
             return field_value(field, out[-1])
 
@@ -171,7 +171,7 @@ class Cleaner:
             return CleanedMessage(info.name, None, body if self.keeps_private else None)
         try:
             return CleanedMessage(info.name, protobuf_codec.decode(layout, server_version, message), body)
-        except LayoutError:  # a text that should be a number
+        except LayoutError:  # a text is where a number should be
             return CleanedMessage(info.name, None, body)
 
     def _clean_message(self, message: Any, replace: Callable[[str, str], str]) -> None:

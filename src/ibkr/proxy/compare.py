@@ -1,6 +1,6 @@
 """Compares a recording with the simulated gateway: sends the same requests, and lists how the answers differ.
 
-Only the form of the answers counts, not their values.
+Only the form of the answers is compared, not their values.
 """
 
 import dataclasses
@@ -93,7 +93,7 @@ async def compare(recording: Recording) -> Comparison:
     pairs = [(recorded.start, simulated.start), *zip(recorded.requests, simulated.requests, strict=False)]
     found: Counter[Difference] = Counter()
     cleaner = Cleaner()
-    for entry in recording.entries:  # so that the cleaner knows what is personal in an uncleaned recording
+    for entry in recording.entries:  # the cleaner must know what is personal in an uncleaned recording
         if entry.body is not None:
             cleaner.clean(entry.body, recorded.version, is_request=entry.is_request)
     for one, other in pairs:
@@ -153,9 +153,9 @@ def _message_differences(
     """Yield the kind and the text of each difference in the messages of a name."""
     one, other = recorded.by_name.get(name, []), simulated.by_name.get(name, [])
     if not other:
-        yield "message", f"only recorded{_rows(name, one)}"
+        yield "message", f"only in the recording{_rows(name, one)}"
     elif not one:
-        yield "message", f"only simulated{_rows(name, other)}"
+        yield "message", f"only in the simulated gateway{_rows(name, other)}"
     if one and other:
         yield from _row_differences(name, one, other)
     if name == "error":
@@ -176,9 +176,9 @@ def _row_keys(name: str, entries: list[Entry]) -> set[str]:
 def _row_differences(name: str, one: list[Entry], other: list[Entry]) -> Iterator[tuple[str, str]]:
     mine, theirs = _row_keys(name, one), _row_keys(name, other)
     if rows := mine - theirs:
-        yield "message", f"only recorded: {', '.join(sorted(rows))}"
+        yield "message", f"only in the recording: {', '.join(sorted(rows))}"
     if rows := theirs - mine:
-        yield "message", f"only simulated: {', '.join(sorted(rows))}"
+        yield "message", f"only in the simulated gateway: {', '.join(sorted(rows))}"
     if (name.endswith("End") or not _repeats(name)) and len(one) != len(other):
         yield "count", f"recorded {len(one)} times, simulated {len(other)} times"
 

@@ -1,7 +1,7 @@
 """Parses both directions of one connection into messages.
 
 Nothing here raises for bytes that are not the API's or have invalid frames. Instead, `failure` is set, and the parser
-returns nothing more; the bytes themselves can still be passed on.
+returns nothing more; the bytes themselves can still be forwarded.
 """
 
 from ibkr.wire import MAX_FRAME, BadHello, ClientHello, FrameReader, FrameTooLong, decode_fields, parse_hello

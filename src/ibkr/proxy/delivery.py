@@ -144,7 +144,7 @@ class Delivery:
         self.connection.client.set_paused(_FROZEN, False)
 
     def end_faults(self) -> None:
-        """Send all bytes that wait immediately, because no fault is active any more."""
+        """Send all waiting bytes now, because no fault is active."""
         self._send_queue.flush_now()
         self.thaw()
         if self._unsent:

@@ -1,4 +1,4 @@
-"""Passes the messages of one connection to its observers, without delaying the bytes.
+"""Gives the messages of one connection to its observers, without delaying the bytes.
 
 Messages wait in a queue and are processed in short slices of the event loop's time. When too many wait, `set_paused`
 asks the owner to stop reading until the queue is shorter. This limits the memory.
@@ -36,16 +36,16 @@ class Observer(Protocol):
     wants_streams: bool
 
     def on_open(self, parser: ConnectionParser, at: float) -> None:
-        """The gateway has sent its version."""
+        """Handle that the gateway has sent its version."""
 
     def on_message(self, at: float, is_request: bool, cleaned: CleanedMessage) -> None:
-        """A message was passed on, at this monotonic time in seconds."""
+        """Handle a message that was forwarded at this monotonic time, in seconds."""
 
     def on_batch_end(self) -> None:
-        """A slice of work is done."""
+        """Handle the end of a slice of work."""
 
     def on_close(self, at: float, reason: str) -> None:
-        """The connection has ended."""
+        """Handle the end of the connection."""
 
 
 class ObserverQueue:
@@ -150,7 +150,7 @@ class ObserverQueue:
         if version and not self._is_opened:
             self._is_opened = True
             self._notify(lambda observer: observer.on_open(self.parser, time.monotonic()))
-        if not version:  # a request before the gateway's version: no client sends one
+        if not version:  # a request came before the gateway's version: no client does this
             return
         while self._waiting and time.monotonic() < until:
             at, is_request, body = self._waiting.popleft()

@@ -1,7 +1,7 @@
 """Connects one client to the gateway: what one side sends, the other side receives.
 
 Bytes are not changed. If one side does not read, the other side has to wait. The end of one direction (FIN) and a reset
-(RST) are passed on.
+(RST) are forwarded.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class ProxiedConnection:
     # --- beginning -------------------------------------------------------------------------------
 
     def side_connected(self, side: SocketSide) -> None:
-        """A side is connected."""
+        """Handle that a side is connected."""
         assert side.transport is not None
         if side is self.client:
             log.info("%s: a client from %s:%s", self.number, *(side.transport.get_extra_info("peername") or "??")[:2])
@@ -96,7 +96,7 @@ class ProxiedConnection:
         host, port = self._address
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.gateway, host, port)
-        except (OSError, UnicodeError) as error:  # a UnicodeError if the name of the host cannot be one
+        except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
             log.warning(
                 "%s: cannot connect to the gateway at %s:%s: %s; the client's connection is closed",
                 self.number,
@@ -110,7 +110,7 @@ class ProxiedConnection:
     # --- data ------------------------------------------------------------------------------------
 
     def side_received(self, side: SocketSide, data: bytes) -> None:
-        """Pass on the bytes that a side has received."""
+        """Forward the bytes that a side has received."""
         if side is self.client:
             self.forward_to_gateway(data)
         else:
@@ -141,7 +141,7 @@ class ProxiedConnection:
 
     @contextmanager
     def _guard_observers(self) -> Iterator[None]:
-        """Log an error of our own code. It must not end the session: from then on, bytes are only passed on."""
+        """Log an error of our own code. It must not end the session: from then on, bytes are only forwarded."""
         try:
             yield
         except Exception as error:
@@ -162,7 +162,7 @@ class ProxiedConnection:
         if self.parser.failure and not self._failure_logged:
             self._failure_logged = True
             log.warning(
-                "%s: %s. All bytes are passed on, but nothing more of this connection is shown or recorded",
+                "%s: %s. All bytes are forwarded, but nothing more of this connection is shown or recorded",
                 self.number,
                 self.parser.failure,
             )
@@ -170,7 +170,7 @@ class ProxiedConnection:
     # --- end -------------------------------------------------------------------------------------
 
     def side_eof(self, side: SocketSide) -> None:
-        """Pass on the end of the stream of one side."""
+        """Forward the end of the stream of one side."""
         self._close_reason = self._close_reason or f"closed by the {side.name}"
         if side is self.client:
             self.gateway.write_eof_after_data()
@@ -179,7 +179,7 @@ class ProxiedConnection:
         self._close_if_ended()
 
     def send_eof_to_client(self) -> None:
-        """Pass on the end of the gateway's stream to the client."""
+        """Forward the end of the gateway's stream to the client."""
         self.client.write_eof_after_data()
         self._client_eof_sent = True
         self._close_if_ended()

@@ -82,7 +82,7 @@ class ProxyFaults:
             delivery.discard()
 
     def check_accounts(self, accounts: Iterable[str]) -> None:
-        """Check the accounts of a session: a live one ends all faults, unless `allows_live` is set.
+        """Check the accounts of a session: a live account ends all faults, unless `allows_live` is set.
 
         An empty list says nothing: the gateway has not logged in yet.
         """
@@ -129,7 +129,7 @@ class ProxyFaults:
         """Close every client's connection cleanly (FIN)."""
         for delivery in self._allowed():
             delivery.connection.set_close_reason("closed by a fault")
-            if self.active.is_frozen:  # what waits cannot be sent first
+            if self.active.is_frozen:  # a frozen connection cannot send the waiting bytes first
                 delivery.cut(is_reset=False)
             else:
                 delivery.close_client()

@@ -25,7 +25,7 @@ _ACCOUNTS = (b"15\0", b"\0\0\0\x0f", b"\0\0\0\xd7")
 """How the message with the accounts begins: as text, as text with a binary id, as protobuf."""
 _READER = Cleaner(keeps_private=True)
 _UNREADABLE = "?"
-"""Taken for a live account."""
+"""The account if the message cannot be read. It is treated as a live account."""
 
 
 class SeenSummary:
@@ -136,7 +136,7 @@ class Proxy:
                 raise
 
     async def stop(self) -> None:
-        """End all connections and stop listening. Everything that was passed on is recorded first."""
+        """End all connections and stop listening. Everything that was forwarded is recorded first."""
         if self._server is None:
             return
         self._server.close()

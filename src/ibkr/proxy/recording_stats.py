@@ -11,7 +11,7 @@ from ibkr.proxy.message_ids import read_id
 from ibkr.proxy.recording_reader import Entry, Recording
 
 SILENCE = 5.0
-"""Seconds without a message of the gateway that count as a silence."""
+"""A silence is at least this many seconds without a message of the gateway."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ def compute_stats(recording: Recording) -> RecordingStats:
 
 
 def _round_trips(recording: Recording) -> dict[str, RoundTrips]:
-    """Find the first answers: by the request's id if it has one, else in the order of the requests."""
+    """Find the first answers: by the request's id if it has one, otherwise in the order of the requests."""
     version = recording.header.server_version
     found: dict[str, RoundTrips] = {}
     by_id: dict[int, Entry] = {}

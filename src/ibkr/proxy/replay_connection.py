@@ -1,4 +1,4 @@
-"""Plays a recording to one client: matches its requests with recorded ones, and sends their answers in time."""
+"""Uses a recording to answer one client: matches its requests with recorded ones, and sends their answers in time."""
 
 import asyncio
 import heapq
@@ -30,13 +30,13 @@ from ibkr.wire import BadHello, FrameReader, FrameTooLong, frame, messages, pars
 log = logging.getLogger("ibkr.proxy")
 
 MAX_REQUEST = 1024 * 1024
-"""Bytes that a request may have."""
+"""The largest size of a request, in bytes."""
 
 _NOT_RECORDED = "not in the recording"
 
 
 class ReplayOwner(Protocol):
-    """What a connection belongs to: the replay."""
+    """The replay that a connection belongs to."""
 
     recording: Recording
     script: ResponseScript
@@ -44,10 +44,10 @@ class ReplayOwner(Protocol):
     missing: deque[str]
 
     def connection_opened(self, connection: "ReplayConnection") -> None:
-        """A client has connected."""
+        """Register the connection of a client."""
 
     def connection_closed(self, connection: "ReplayConnection") -> None:
-        """A client's connection has ended."""
+        """Remove a connection that has ended."""
 
 
 @dataclass(eq=False)
@@ -129,7 +129,8 @@ class ReplayConnection(asyncio.Protocol):
         version = self._script.version
         if not hello.min_version <= version <= hello.max_version:
             log.warning(
-                "a client speaks versions %s to %s and was closed: the recording is of version %s; record one with it",
+                "closed a client that supports versions %s to %s: the recording has version %s. Make a recording with"
+                " this client",
                 hello.min_version,
                 hello.max_version,
                 version,
@@ -171,13 +172,13 @@ class ReplayConnection(asyncio.Protocol):
             self._schedule()
 
     def _match(self, name: str, fields: dict[str, object], number: int | None) -> RecordedRequest | None:
-        """Find the recorded request to use: the most similar unused request, or else the last similar request."""
+        """Find the recorded request to use: the most similar unused request, otherwise the last similar request."""
         key = request_key(name, fields)
         fitting = [
             recorded for recorded in self._unanswered if recorded.name == name and self._is_match(recorded, key, number)
         ]
         if fitting:
-            best = max(fitting, key=lambda recorded: recorded.similarity(fields))  # the first of equals
+            best = max(fitting, key=lambda recorded: recorded.similarity(fields))  # if several are equal, the first one
             self._unanswered.remove(best)
             self._answered.append(best)
             return best

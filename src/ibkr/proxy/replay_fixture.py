@@ -1,4 +1,4 @@
-"""Plays a recording in tests: the gateway of the fixture `ib_recording`, in its own thread."""
+"""Replays a recording in tests: the gateway of the fixture `ib_recording`, in its own thread."""
 
 import asyncio
 import concurrent.futures
@@ -13,7 +13,7 @@ from ibkr.proxy.replay_gateway import ReplayGateway
 
 
 class RecordedGateway:
-    """A gateway that plays a recording, usable from any thread. The fixture `ib_recording` returns it.
+    """A gateway that replays a recording, usable from any thread. The fixture `ib_recording` returns it.
 
     Raises:
         OSError: The file cannot be read.

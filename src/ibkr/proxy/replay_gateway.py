@@ -1,4 +1,4 @@
-"""A gateway that plays a recording to any client: `ReplayGateway`."""
+"""`ReplayGateway`: a gateway that uses a recording to answer any client."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ _STOP_TIMEOUT = 5.0
 
 
 class ReplayGateway:
-    """Plays a recording to every client that connects. Use it with `async with`, or call `start` and `stop`.
+    """Uses a recording to answer every client that connects. Use it with `async with`, or call `start` and `stop`.
 
     A request is matched with a recorded one by its name and what it asks for. It gets the recorded answers after the
     recorded times, with its own ids. Each recorded request answers one request. The last request of a kind also answers
@@ -21,7 +21,7 @@ class ReplayGateway:
     an error that reports this, and is kept in `missing`.
 
     Args:
-        recording: The recording to play.
+        recording: The recording to replay.
         host: The address to listen on.
         port: The API port. 0 chooses a free port.
         speed: How many times as fast as recorded. `math.inf` does not wait at all.
@@ -68,12 +68,12 @@ class ReplayGateway:
         self._server = None
 
     def connection_opened(self, connection: "ReplayConnection") -> None:
-        """A client has connected."""
+        """Register the connection of a client."""
         self.connections.add(connection)
         self._all_closed.clear()
 
     def connection_closed(self, connection: "ReplayConnection") -> None:
-        """A client's connection has ended."""
+        """Remove a connection that has ended."""
         self.connections.discard(connection)
         if not self.connections:
             self._all_closed.set()

@@ -14,14 +14,14 @@ from ibkr.proxy.recording_writer import to_json
 from ibkr.wire import ClientHello, frame, hello_bytes
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds to wait for messages that were recorded but do not come. A tenth of this if they also did not come before."""
+"""Seconds to wait for recorded messages that do not come. A tenth of this if they did not come before either."""
 
 _SETTLE_TIME = 0.3
 """Seconds to wait at the end for messages that nobody has asked for."""
 
 
 class RequestReplayer:
-    """Plays the client of a recording to the gateway at a port of this machine."""
+    """Sends the requests of a recording's client to the gateway at a port of this machine."""
 
     def __init__(self, recording: Recording, port: int) -> None:
         self._recording = recording

@@ -1,4 +1,4 @@
-"""Assigns the recorded answers to the recorded requests, so that a gateway can play them."""
+"""Assigns the recorded answers to the recorded requests, so that a gateway can send them."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping

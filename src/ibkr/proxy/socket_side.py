@@ -14,16 +14,16 @@ class SideOwner(Protocol):
     """The connection that a side belongs to."""
 
     def side_connected(self, side: "SocketSide") -> None:
-        """The side is connected."""
+        """Handle that the side is connected."""
 
     def side_received(self, side: "SocketSide", data: bytes) -> None:
-        """The side has received bytes."""
+        """Handle bytes that the side has received."""
 
     def side_eof(self, side: "SocketSide") -> None:
-        """The peer of the side sends nothing more."""
+        """Handle that the peer of the side sends nothing more."""
 
     def side_closed(self, side: "SocketSide", error: Exception | None) -> None:
-        """The side has ended."""
+        """Handle the end of the side."""
 
     def other(self, side: "SocketSide") -> "SocketSide":
         """Return the other side."""
@@ -114,7 +114,7 @@ class SocketSide(asyncio.Protocol):
         self.transport.abort()
 
     def read_pending(self) -> None:
-        """Pass on what has arrived but was not read yet, because the socket is about to be closed."""
+        """Forward what has arrived but was not read yet, because the socket is about to be closed."""
         raw = self.transport.get_extra_info("socket") if self.transport else None
         if raw is None or raw.fileno() < 0 or self.got_eof:
             return

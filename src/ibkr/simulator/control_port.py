@@ -100,7 +100,7 @@ class ControlPort:
         log.debug("control port on %s:%s", HOST, self.port)
 
     async def stop(self) -> None:
-        """Stop to listen, and close all connections."""
+        """Stop listening, and close all connections."""
         if self._server is None:
             return
         self._server.close()
@@ -193,7 +193,7 @@ class _Connection(asyncio.Protocol):
         self._is_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # the transport of uvloop is no subclass
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self._control.add(self._transport)
         self._timer = asyncio.get_running_loop().call_later(self._control.timeout, self._on_timeout)
 
@@ -214,7 +214,7 @@ class _Connection(asyncio.Protocol):
                 self._send(HTTPStatus.OK, answer)
 
     def _on_timeout(self) -> None:
-        if self._is_answered:  # but the peer has not read the answer
+        if self._is_answered:  # the answer is sent, but the peer has not read it
             self._transport.abort()
             return
         text = f"no complete request within {self._control.timeout:g} s"
@@ -231,7 +231,7 @@ class _Connection(asyncio.Protocol):
         if not end:
             return None
         method, path, _ = line.decode("latin-1").split(" ")
-        headers: Any = BytesHeaderParser().parsebytes(rest)  # ignores the case of header names
+        headers: Any = BytesHeaderParser().parsebytes(rest)  # it ignores the case of header names
         length = headers.get("Content-Length", "0")
         if not re.fullmatch("[0-9]{1,5}", length) or "Transfer-Encoding" in headers:
             raise RequestRefused(

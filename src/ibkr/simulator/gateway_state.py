@@ -21,7 +21,7 @@ from ibkr.simulator.streams.data_streams import DataStreams
 log = logging.getLogger("ibkr.simulator")
 
 ID_HOLD = 3.0
-"""Seconds for which the client id of a lost connection stays in use, as users of real gateways report it."""
+"""Seconds for which the gateway holds the client id of a lost connection, as users of real gateways report it."""
 
 Parts = list[tuple[bytes, bytes]]
 """The bytes of each message before and after its request id."""
@@ -64,7 +64,7 @@ class GatewayState(SharedState):
         self._ids_reserved_until[client_id] = self.loop.time() + seconds
 
     def release_ids(self) -> None:
-        """Free all client ids that no session uses."""
+        """Release all client ids that no session uses."""
         self._ids_reserved_until.clear()
 
     def add_session(self, client: BaseClient) -> None:
@@ -74,8 +74,8 @@ class GatewayState(SharedState):
     def remove(self, client: BaseClient, ended_at: float) -> None:
         """Remove a connection that has ended, with its subscriptions.
 
-        Without a FIN from the client, its client id stays in use for `id_hold` seconds after `ended_at`, the event
-        loop's time at which the kernel saw the end.
+        Without a FIN from the client, the gateway holds the client id until `id_hold` seconds after `ended_at`, the
+        event loop's time at which the kernel saw the end.
         """
         self.clients.pop(client, None)
         if self.sessions.get(client.client_id) is client:

@@ -28,7 +28,7 @@ class Waiters:
             try:
                 if predicate():
                     future.set_result(None)
-            except Exception as error:  # raised in the coroutine that waits
+            except Exception as error:  # the error is raised in the coroutine that waits
                 future.set_exception(error)
 
     async def wait(self, predicate: Callable[[], bool], seconds: float, describe: Callable[[], str]) -> None:
@@ -68,7 +68,7 @@ class Hooks:
     def listen(self, reached: Callable[[str], object], answered: Callable[[str, float], object]) -> Callable[[], None]:
         """Call `reached(name)` at every point, and `answered(name, at)` after each processed request.
 
-        `at` is the event loop's time at which the answer leaves, or 0 if it leaves now.
+        `at` is the event loop's time at which the answer is sent, or 0 if it is sent now.
 
         Returns:
             A function that removes both callbacks.
@@ -78,7 +78,7 @@ class Hooks:
         return lambda: self._listeners.remove(listener)
 
     def answered(self, name: str, at: float) -> None:
-        """Tell the listeners that a request is processed. Its answer leaves at this time of the loop; 0 is now."""
+        """Tell the listeners that a request is processed. Its answer is sent at this time of the loop; 0 is now."""
         for _, answered in tuple(self._listeners):
             answered(name, at)
 

@@ -1,6 +1,6 @@
 """`Gateway`: the simulated gateway, for programs that run an event loop.
 
-Over 300 lines because of its docstrings, from which docs/simulator.md is generated.
+This file has over 300 lines because of its docstrings, from which docs/simulator.md is generated.
 """
 
 import asyncio
@@ -43,8 +43,8 @@ class Gateway:
         tick_interval: Seconds between two prices of an instrument.
         seed: The seed of the random prices.
         next_order_id: The first order id that clients get.
-        id_hold: Seconds for which a client id stays in use (326) after its connection was lost. A connection that
-            the client closes properly frees its id immediately.
+        id_hold: Seconds for which the gateway holds a client id (326) after its connection was lost. If the client
+            closes the connection properly, the gateway releases the id immediately.
         max_clients: Sessions at the same time. The gateway closes further connections.
         rate: Messages per second that each client may send.
         on_rate: What happens to messages above the rate. "pace": they wait. "reject": error 100, and at the third
@@ -100,7 +100,7 @@ class Gateway:
         time_zone_encoding: str = "utf-8",
         holdings: Sequence[tuple[str, int, float, float]] | None = None,
     ) -> None:
-        # Over 40 lines because each parameter occurs twice.
+        # This function has over 40 lines because each parameter occurs twice.
         self._settings = Settings(
             accounts=accounts,
             server_version=server_version,
@@ -275,7 +275,7 @@ class Gateway:
             speed: The speed of the scenario: 2 is twice as fast as its file says.
 
         Raises:
-            TypeError: This is no scenario, but its name or file.
+            TypeError: This is not a scenario, but its name or file.
             ValueError: The speed is not above 0.
         """
         if not isinstance(scenario, Scenario):

@@ -130,11 +130,11 @@ class LoginLimiter:
         self._wrong_tokens: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def refusal(self, scope: Scope, given: str) -> Response | None:
-        """Return ``None`` for the right token, else 401; or 429, without a comparison, after too many wrong tokens."""
+        """Return ``None`` for the right token, otherwise 401. After too many wrong tokens, 429 without a comparison."""
         address, now = _address_of(scope), self._clock()
         bucket = self._wrong_tokens.get(address)
         if bucket is not None and (wait := bucket.wait(now)) > 0:
-            text = "Too many wrong tokens came from your address: wait some seconds.\n"
+            text = "Too many wrong tokens came from your address: wait a few seconds.\n"
             return PlainTextResponse(text, 429, {"Retry-After": str(math.ceil(wait))})
         if self._token and is_token(given, self._token):
             return None

@@ -106,7 +106,7 @@ class ConnectorView:
         ]
         status = self._connector.status
         for handle in handlers:
-            if status.state is not ConnectionState.DISCONNECTED:  # the connection was there first
+            if status.state is not ConnectionState.DISCONNECTED:  # the connection began before the view
                 handle(status)
             self._unsubscribe.append(self._connector.on_status(handle))
         self._unsubscribe.append(self._connector.on_gap(self._caller.callback(self._handle_gap)))
@@ -174,7 +174,7 @@ class ConnectorView:
         return self._halt_file is not None or not self._is_held
 
     def status(self) -> dict[str, Any]:
-        """Return the status in JSON types, with ``cure``: what to do about a trouble."""
+        """Return the status in JSON types, with ``cure``: what to do about a problem."""
         return self._to_dict(self._connector.status)
 
     async def stats(self) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class ConnectorView:
 
     def _to_dict(self, status: Status) -> dict[str, Any]:
         shown = status.to_dict(show_accounts=self.settings.show_accounts)
-        if self._halt_file is not None:  # of another program
+        if self._halt_file is not None:  # another program trades
             halt = self._halt_file.read()
             shown["halted"] = halt.reason if halt else ""
         return {**shown, "cure": cure(status), "can_halt": self.can_halt}
@@ -238,7 +238,7 @@ class ConnectorView:
         self.publisher.publish("gap", report.to_dict(show_accounts=self.settings.show_accounts))
 
     def _make_board(self, fleet: Fleet) -> Board:
-        from ibkr.fleet.board import Board  # needs the extra fleet
+        from ibkr.fleet.board import Board  # this import needs the extra fleet
 
         return Board(fleet, on_alert=self._handle_fleet_alert)
 

@@ -17,12 +17,12 @@ from typing import Any
 from ibkr.core.serialization import to_json
 
 _MAX_QUEUED = 256
-"""Events that may wait for one reader. A reader that is further behind is disconnected. It comes back, and then gets
-what it missed."""
+"""Events that may wait for one reader. With more, the reader is disconnected. It connects again, and then gets the
+events that it missed."""
 _EVENT_ID = re.compile(r"(?P<run>[0-9a-f]{8})-(?P<number>[0-9]{1,18})", re.ASCII)
 _PADDING_KILOBYTE = b":" + b" " * 1022 + b"\n"
 _PADDING_KILOBYTES = 512
-"""Comments, more than the operating system buffers for a connection that nobody reads."""
+"""The padding is comments. It is larger than the system's buffers for a connection that nobody reads."""
 _CHECK_INTERVAL = 60.0
 
 
@@ -33,8 +33,8 @@ class TooManyReaders(Exception):
 class EventPublisher:
     """Encodes each event once and queues it for every reader. Use it in one event loop.
 
-    Events with an id are kept. A reader that comes back names the last id that it got, and gets the later events. An id
-    also names the run of the program. A reader with an id of another run, or with one that is too old, gets
+    Events with an id are kept. A reader that connects again names the last id that it got, and gets the later events.
+    An id also names the run of the program. A reader with an id of another run, or with one that is too old, gets
     ``snapshot``.
 
     Args:
@@ -58,7 +58,7 @@ class EventPublisher:
         return len(self._readers)
 
     def publish(self, kind: str, data: Any) -> None:
-        """Send an event to all readers, and keep it for readers that come back."""
+        """Send an event to all readers, and keep it for readers that connect again."""
         self._number += 1
         event = _encode(kind, data, f"{self._run}-{self._number}")
         self._kept.append((self._number, event))

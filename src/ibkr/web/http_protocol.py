@@ -35,7 +35,7 @@ class LimitedHttpProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
-        # Otherwise the second part of an answer waits 40 ms for the acknowledgement of the first part.
+        # Without this, the second part of an answer waits 40 ms for the acknowledgement of the first part.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._set_idle()
@@ -70,7 +70,7 @@ class LimitedHttpProtocol(H11Protocol):
         super().resume_writing()
 
     def cut(self) -> None:
-        """End the connection now and free its place. ``close()`` would wait until the visitor has read everything."""
+        """End the connection now and release its place. ``close()`` would wait until the visitor has read all."""
         self.connections.discard(self)
         self.idle.pop(self, None)
         self.transport.abort()

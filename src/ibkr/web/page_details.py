@@ -95,7 +95,7 @@ class CachedAnswer:
         return await asyncio.shield(self._answer)
 
     async def close(self) -> None:
-        """Cancel what runs."""
+        """Cancel the call that runs."""
         if self._answer is not None:
             self._answer.cancel()
             await asyncio.gather(self._answer, return_exceptions=True)

@@ -145,7 +145,7 @@ class _PageServer:
         closing.add_done_callback(self._closing.discard)
 
     def join_if_stopping(self) -> None:
-        """Wait for the end of a server that has no connector any more."""
+        """Wait for the end of a server that no longer has a connector."""
         if self._is_stopping:
             self._thread.join(_TIMEOUT)
 

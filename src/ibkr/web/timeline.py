@@ -1,4 +1,4 @@
-"""Builds the timeline for the page: the states of the last hours. Short troubles stay visible in a long range."""
+"""Builds the timeline for the page: the states of the last hours. Short problems stay visible in a long range."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def build_timeline(
     """
     since = until - span
     periods = list(_periods(changes, since, until))
-    # The earliest, not the first: when the clock is set back, what follows is earlier.
+    # Use the earliest period, not the first one: if the clock is set back, a later period begins earlier.
     first = min((begin for state, begin, _ in periods if state != NOT_WATCHED), default=since)
-    first = min(first, until - timedelta(seconds=1))  # so that a slot has a length
+    first = min(first, until - timedelta(seconds=1))  # a slot must not have the length 0
     slot = (until - first) / _SLOTS
     slots = [str(NOT_WATCHED)] * _SLOTS
     is_set = [False] * _SLOTS

@@ -34,10 +34,10 @@ class WebSettings:
     readers: int = 128
     """How many of these connections may read ``/api/events``."""
     head_limit: int = 16 * 1024
-    """For the request line and all headers."""
+    """The limit for the request line and all headers together."""
     body_limit: int = 4 * 1024
     request_time: float = 10.0
-    """Until a request must be complete, and until a visitor must read its answer."""
+    """The time in which a request must be complete, and in which a visitor must read its answer."""
     stats_every: float = 2.0
     again_after: float = 60.0
     """When a connection that the site holds has ``FAILED``, it starts again after this time."""

@@ -18,7 +18,7 @@ class WorkerThread:
     """Runs one read after the other. Use it in one event loop."""
 
     def __init__(self) -> None:
-        # Only one thread: a second thread would slow down the event loop, and not relieve the first thread.
+        # Use only one thread: a second thread would slow down the event loop, and would not make the reads faster.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ibkr web read")
         self._is_closed = False
         self._running: set[asyncio.Future[str]] = set()
@@ -43,7 +43,7 @@ class WorkerThread:
         return await asyncio.shield(reading)  # a cancelled caller must not cancel the read for the other callers
 
     async def close(self) -> None:
-        """Drop what waits, and wait a moment for the read that runs."""
+        """Drop the reads that wait, and wait a moment for the read that runs."""
         self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._running:

@@ -146,7 +146,7 @@ def expected(layout: Layout, version: int, values: Mapping[str, Any]) -> list[ob
 
 
 class RecordingWrapper:
-    """Stands for a client's wrapper: keeps what each call was given."""
+    """Replaces a client's wrapper: keeps the arguments of each call."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []

@@ -48,7 +48,7 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "name": TEXT,
 }
 SPECIAL_VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "multiplier": st.integers(1, 1000).map(str),  # a number with protobuf
+    "multiplier": st.integers(1, 1000).map(str),  # in protobuf, this is a number
 }
 Decode = Callable[[int, bytes], list[tuple[str, tuple[Any, ...]]]]
 
@@ -121,7 +121,7 @@ SPECIAL = {
     messages.ERROR.name,
     messages.TICK_PRICE.name,
     messages.CURRENT_TIME_IN_MILLIS.name,
-    messages.CONFIG_RESPONSE.name,  # with protobuf only
+    messages.CONFIG_RESPONSE.name,  # this exists only in protobuf
     *(layout.name for layout in DETAILS_LAYOUTS),
 }
 

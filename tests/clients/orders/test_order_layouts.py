@@ -36,7 +36,7 @@ _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "conditions_conjunction": st.sampled_from(["a", "o"]),
     "conditions_value": st.integers(0, 10**6).map(str),
     "time": st.just("20260102 03:04:05 UTC"),
-    # Numbers with protobuf.
+    # In protobuf, these fields are numbers.
     "multiplier": st.integers(1, 1000).map(str),
     "liquidation": st.integers(0, 1),
     **dict.fromkeys(

@@ -1,6 +1,6 @@
 """The design's rules for the machine, written a second time, from events and effects only.
 
-Over 300 lines, because each step is checked against all rules.
+This file has over 300 lines because each step is checked against all rules.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Oracle:
                 link.probe(self.rig.mono, self.rig.policy.probe_apart)
 
     def _unanswered(self) -> float:
-        """How long a probe is unanswered. Time in which our own loop was blocked does not count."""
+        """How long a probe is unanswered. Time in which our own loop was blocked is not included."""
         return 0.0 if self.link.probed is None else self.rig.mono - self.link.probed - self.link.blocked
 
     def _is_suspect(self) -> bool:

@@ -24,7 +24,7 @@ class HaltOracle:
     def take(self, event: Event, link: Link) -> None:
         """Process an event. ``link`` is the link before it."""
         if link.upstream == "down" or link.read_only:
-            link.cancel_sent = False  # it was lost or refused
+            link.cancel_sent = False  # the cancel was lost or refused
         match event:
             case event_of.Halted():
                 self._is_halted = self._cancel_due = True

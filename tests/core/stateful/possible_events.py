@@ -1,6 +1,6 @@
 """The events that can happen to a rig: each with a description and a function.
 
-Over 300 lines, because it is the list of all events.
+This file has over 300 lines because it is the list of all events.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ ROLLS = [0.0, 0.5, 0.999]
 ATTEMPTS = [None, None, 3, 1]
 PATIENCE = [(), (2.0,), (5.0, 0.5)]
 MOVES = {(*row, to) for row, where in TRANSITIONS.items() if where.react is not ignore_event for to in where.to}
-"""Each way from a phase to a phase. What has no consequence has an example in test_transition_table.py."""
+"""Each way from a phase to a phase. Events without a consequence have examples in test_transition_table.py."""
 
 
 class Driven:
@@ -214,7 +214,7 @@ def test_whatever_happens_the_invariants_hold(new_rig, bring, oracle):
 
 
 def play(driven, chance):
-    """One random story, with random numbers of its own: no version of Hypothesis changes what it reaches."""
+    """One random sequence, with its own random numbers: no version of Hypothesis changes what it reaches."""
     driven.begin(
         phase=chance.choice(list(P)),
         attempts=chance.choice(ATTEMPTS),
@@ -238,7 +238,7 @@ def play(driven, chance):
 
 @pytest.mark.timeout(300)
 def test_random_events_reach_every_transition(new_rig, bring, oracle):
-    """The story continues until each transition was seen. A change elsewhere can only make it longer."""
+    """The sequence continues until each transition was seen. A change elsewhere can only make it longer."""
     missing = MOVES - RARE
     for seed in range(600):
         story = [f"seed {seed}"]

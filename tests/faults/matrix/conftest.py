@@ -27,7 +27,7 @@ FIRST = ("attempt", "start-up")
 
 @dataclass(frozen=True)
 class Case:
-    """One fault in one phase, and the words that the life may be, before the cure and after it."""
+    """One fault in one phase, and the states that may follow, as words: before the cure and after it."""
 
     fault: Fault
     phase: str
@@ -110,7 +110,7 @@ class Case:
 
     @property
     def is_read_only(self) -> bool:
-        """Whether an answer has told the final session that the gateway is read-only."""
+        """Whether an answer has shown in the final session that the gateway is read-only."""
         asked_later = (*STARTUP[:3], "connection", "hello", "version", "startApi", "recovery")
         return self.fault.name == "read_only" and self.phase in asked_later
 

@@ -1,6 +1,6 @@
 """A stand-in for the ``docker`` command: start, stop, restart, inspect, events and logs of one container.
 
-The container is a start script with the stand-in java, under a small init process that this program leaves behind. Its
+The container is a start script with the stand-in java, under a small init process that outlives this program. Its
 state is in the folder ``STAND_IN``: ``container.json``, ``container.log`` and ``docker-events``.
 """
 

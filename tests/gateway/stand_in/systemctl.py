@@ -1,6 +1,6 @@
 """A stand-in for ``systemctl`` and ``journalctl``: start, stop, restart and show of one unit.
 
-The unit runs the stand-in java under a small service manager that this program leaves behind. Its state is in the
+The unit runs the stand-in java under a small service manager that outlives this program. Its state is in the
 folder ``STAND_IN``: ``unit.json`` and ``unit.log``.
 """
 

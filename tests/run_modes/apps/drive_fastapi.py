@@ -1,4 +1,4 @@
-"""Send HTTP requests to examples/fastapi_app.py, while its gateway goes away and comes back."""
+"""Send HTTP requests to examples/fastapi_app.py, while its gateway stops and starts again."""
 
 import time
 

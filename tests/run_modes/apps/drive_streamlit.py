@@ -1,4 +1,4 @@
-"""Rerun examples/streamlit_app.py as a browser does, while its gateway goes away and comes back."""
+"""Rerun examples/streamlit_app.py as a browser does, while its gateway stops and starts again."""
 
 import time
 from pathlib import Path

@@ -25,7 +25,7 @@ def end(*, tells: bool = True) -> None:
 
 
 def order(ib: IB) -> None:
-    """So many orders that most wait for the rate limit when the program ends."""
+    """Send many orders, so that most of them wait for the rate limit when the program ends."""
     for _ in range(40):
         ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
 

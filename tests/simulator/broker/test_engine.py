@@ -121,7 +121,7 @@ class TestTriggers:
         order, _ = world.place(action, 100, kind)
         world.move(230.0)
         assert world.order(order).limit_price == limit
-        other, _ = world.place(action, 100, kind, aux_price=0.1)  # with an offset away from the market
+        other, _ = world.place(action, 100, kind, aux_price=0.1)  # this offset is away from the market
         away = -0.1 if action == "BUY" else 0.1
         world.move(230.0 + 3 * away)
         assert world.order(other).limit_price == pytest.approx(limit + away)

@@ -54,7 +54,7 @@ async def _check_name(context: Context) -> list[Finding]:
 async def _resolve(host: str) -> list[str]:
     """Return the addresses of the host. Raises ``OSError`` or ``UnicodeError``."""
     with suppress(ValueError):
-        return [str(ipaddress.ip_address(host))]  # needs no resolver
+        return [str(ipaddress.ip_address(host))]  # an address needs no resolver
     found = await resolve_in_thread(host, 0)
     return [str(address.sockaddr[0]) for address in found]
 
@@ -91,7 +91,7 @@ def _port_failure(context: Context, error: OSError) -> list[Finding]:
 
 async def _check_usual_ports(context: Context) -> list[Finding]:
     """On which of the usual ports of TWS and IB Gateway does a gateway answer?"""
-    # Not the configured port: the peer check tests it, and each handshake may open a dialog in TWS.
+    # Skip the configured port: the peer check tests it, and each handshake may open a dialog in TWS.
     others = [port for port in STANDARD_PORTS if port != context.ibkr.port]
     answers = await asyncio.gather(
         *(is_gateway(context.address, port, context.versions, _OTHER_PORT_TIMEOUT) for port in others)

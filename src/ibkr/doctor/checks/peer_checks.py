@@ -1,6 +1,6 @@
 """Checks of the peer: is it a gateway or another program, and which protocol version does it speak?
 
-Many programs say nothing until they are addressed in their own protocol. Each try uses a connection of its own.
+Many programs send nothing until a client speaks their own protocol. Each try uses a separate connection.
 """
 
 from __future__ import annotations

@@ -62,11 +62,13 @@ async def _check_client_id(context: Context) -> list[Finding]:
         opened, why = None, str(error) or why
     if opened is None:
         message = f"the gateway accepts another client id, but not {wanted}: {why}"
-        advice = f"A session that was cut may still hold client id {wanted}. Wait a minute, or choose another id."
+        advice = (
+            f"The gateway may still hold client id {wanted} for a session that was cut off. Wait, or choose another id."
+        )
         return warn(_ID_IN_USE, message, advice)
     if isinstance(opened, Notice):
         message = f"client id {wanted} is in use: the gateway refuses another program with this id (326)"
-        advice = f"If your own program uses it now, all is well. Otherwise: {code_advice(opened.code)}"
+        advice = f"If your own program uses it now, this is not a problem. Otherwise: {code_advice(opened.code)}"
         return fail(_ID_IN_USE, message, advice)
     return ok(f"{wanted} is free")
 

@@ -109,7 +109,7 @@ async def _check_gateway_process(context: Context) -> list[Finding]:
     settings = context.ibkr.gateway
     if not settings.driver:
         return ok("no driver is configured: ibkr does not start or restart the gateway")
-    import sqlite3  # with the imports below, it would slow down every other command
+    import sqlite3  # here, because this and the imports below would slow down every other command
 
     from ibkr.gateway.driver_interface import DriverError
     from ibkr.gateway.drivers import make_driver

@@ -40,8 +40,8 @@ async def _check_startup(context: Context) -> list[Finding]:
     missing = ", ".join(request.name for request in requests if request.seconds is None)
     listed = ", ".join(f"{each.name} {1000 * each.seconds:.0f} ms" for each in requests if each.seconds is not None)
     slow = (
-        "The gateway's machine is loaded, or the line is slow. Check both. Give TWS more memory (Global Configuration,"
-        " General)."
+        "The gateway's machine is too busy, or the network is slow. Check both. Give TWS more memory (Global"
+        " Configuration, General)."
     )
     if missing and time.monotonic() - session.last_byte_at < _STILL_COMING:
         return warn("slow", f"incomplete after {_TIMEOUT:g} s: {missing}; answered: {listed or 'none'}", slow)

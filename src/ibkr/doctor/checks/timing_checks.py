@@ -13,7 +13,7 @@ from ibkr.wire import messages
 
 _CLOCK_TIMEOUT = 2.0
 _CLOCK_OFF = 5.0
-"""Seconds from which on the time of a bar, or a good-till-date, is misleading."""
+"""If the clocks differ by this many seconds, the time of a bar, or a good-till-date, is misleading."""
 _CURRENT_TIME, _MANAGED_ACCOUNTS = 49, 17
 _PROBES = 20
 _PROBE_INTERVAL = 0.03
@@ -21,7 +21,7 @@ _PROBE_INTERVAL = 0.03
 _LATENCY_TIMEOUT = 2.0
 """Seconds for all probes."""
 _SLOW = 0.25
-_ASK_AGAIN = "Run this again. If it stays so, restart the gateway."
+_ASK_AGAIN = "Run this again. If the result is the same, restart the gateway."
 
 
 async def _check_clock(context: Context) -> list[Finding]:
@@ -35,7 +35,7 @@ async def _check_clock(context: Context) -> list[Finding]:
     answer = await session.wait_for(is_message(messages.CURRENT_TIME.message_id, fields=3), _CLOCK_TIMEOUT)
     if answer is None:
         return warn("unanswered", f"the gateway does not send its time within {_CLOCK_TIMEOUT:g} s", _ASK_AGAIN)
-    # It sends whole seconds. Half a second is the best guess for the rest.
+    # The gateway sends whole seconds. Half a second is the best estimate of the missing part.
     off = int(answer[2]) + 0.5 - (asked + time.time()) / 2
     if abs(off) >= _CLOCK_OFF:
         direction = "ahead of" if off > 0 else "behind"
@@ -66,7 +66,10 @@ async def _check_latency(context: Context) -> list[Finding]:
     median, highest = statistics.median(round_trips), _percentile(round_trips, 99)
     listed = f"{1000 * median:.1f} ms median, {1000 * highest:.1f} ms 99th percentile, {len(round_trips)} probes"
     if median >= _SLOW:
-        advice = "The gateway's machine is loaded, or the line to it is long or lossy: run programs beside the gateway."
+        advice = (
+            "The gateway's machine is too busy, or the network is slow or loses packets. Run your program on the same"
+            " machine as the gateway."
+        )
         return warn("slow", listed, advice)
     return ok(listed)
 

@@ -51,7 +51,7 @@ class CommandDriver(ChildProcessDriver):
         if not await self.is_running():
             raise DriverError(
                 "gateway.restart ended the process that gateway.start began, so the new process cannot be watched."
-                " Leave gateway.restart empty, or make it keep that process"
+                " Leave gateway.restart empty, or change it so that it does not end that process"
             )
 
     async def problems(self) -> list[DriverProblem]:

@@ -164,7 +164,7 @@ class DockerDriver(GatewayDriver):
             await asyncio.sleep(_RETRY_AFTER)
 
     async def _follow(self, queue: asyncio.Queue[GatewayEvent]) -> None:
-        # From now on: no event is missed between the first inspection and the opening of the stream.
+        # Ask for the events since now, so that none is missed between the first inspection and the start of the stream.
         words = [self.settings.docker, "events", "--since", f"{time.time():.6f}", "--filter", "type=container"]
         words += ["--filter", f"container={self._name}", "--format", "{{json .}}"]
         logs: asyncio.Task[None] | None = None

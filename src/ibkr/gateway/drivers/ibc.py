@@ -31,7 +31,7 @@ class IbcDriver(ChildProcessDriver):
 
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         for name in ("tws_path", "ibc_path", "settings_path", "java_path"):
-            expand_path(settings, name)  # refuses it here, and not in the middle of a start
+            expand_path(settings, name)  # a wrong path must be refused here, not during a start
         self._ini = expand_path(settings, "ibc_ini")
         self._parser = self._new_parser()
         super().__init__(settings, store)
@@ -67,7 +67,7 @@ class IbcDriver(ChildProcessDriver):
             return False
         try:
             await self.send("STOP")
-        except DriverError:  # it hangs or does not listen yet: its process is ended instead
+        except DriverError:  # the gateway hangs or does not listen yet: its process is ended instead
             return False
         return True
 

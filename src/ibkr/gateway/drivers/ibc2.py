@@ -1,4 +1,4 @@
-"""The driver ``ibc2``: a program that keeps IBC running with its own supervisor. We show its state and ask it."""
+"""The driver ``ibc2``: a program that keeps IBC running with its own supervisor. We read its state and ask it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Ibc2Driver(GatewayDriver):
         is_first = True
         is_logged_in = False
         while True:
-            # Keep this order: a new process, its events, its end. The state is up to a second behind the events.
+            # Keep this order: a new process, its events, its end. The state may be a second older than the events.
             state = self._state()
             now = (self._phase(state), state.get("ibc_pid")) if state else before
             if now[1] is not None and now[1] != before[1] and now[0] not in _ENDED_PHASES:
@@ -186,7 +186,7 @@ def _parse_event(kind: str, detail: str) -> GatewayEvent | None:
 
 
 def _phase_events(before: str, now: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
-    """Yield what a new phase means. Logins come only from the events, because the state is behind them."""
+    """Yield what a new phase means. Logins come only from the events, because the state is older."""
     if now == before:
         return
     if now == "stopped":

@@ -83,7 +83,7 @@ class SystemdDriver(GatewayDriver):
                     _log.warning("The unit %s cannot be watched at the moment: %s", self.settings.unit, error)
                 await asyncio.sleep(_POLL_WHILE_RUNNING)
                 continue
-            if was_restarting or self._is_restarting:  # the end in between is not an event
+            if was_restarting or self._is_restarting:  # the end of the process during a restart is not an event
                 await asyncio.sleep(POLL_INTERVAL)
                 continue
             for event in _changes(before, now):

@@ -162,7 +162,7 @@ def legs_refusal(rows: Sequence[Mapping[str, object]]) -> tuple[int, str] | None
 
 
 def limit_refusal(order: Order, live: Sequence[Order]) -> str:
-    """Return the reason of a 201 if there are too many similar orders, else ""."""
+    """Return the reason of a 201 if there are too many similar orders, otherwise ""."""
     wanted = order.account, order.instruments, order.action
     alike = [item for item in live if item.is_working and (item.account, item.instruments, item.action) == wanted]
     if len(alike) < MAX_ALIKE:
@@ -171,7 +171,7 @@ def limit_refusal(order: Order, live: Sequence[Order]) -> str:
 
 
 def margin_refusal(order: Order, portfolio: Portfolio) -> str:
-    """Return the reason of a 201 if the margin does not suffice, else ""."""
+    """Return the reason of a 201 if the margin does not suffice, otherwise ""."""
     # An order that reduces a position needs no margin.
     before = portfolio.margin(order.account)
     after = portfolio.margin(order.account, order.changes(order.remaining))

@@ -50,10 +50,10 @@ class Position:
 
 @dataclass
 class Portfolio:
-    """The positions and cash of all accounts. All accounts start with the same.
+    """The positions and cash of all accounts. All accounts start with the same cash and (by default) positions.
 
-    `prices` holds the latest price by contract id. `known` holds the gateway's instruments by symbol; others are not
-    held. `begun_with` replaces the positions at the start.
+    `prices` holds the latest price by contract id. `known` holds the gateway's instruments by symbol: by default, no
+    account starts with a position in any other instrument. `begun_with` replaces the positions at the start.
     """
 
     accounts: Sequence[str]
@@ -160,7 +160,7 @@ def _new_position(before: Position, change: float, execution: Execution) -> tupl
     cost = before.average_cost
     if not closing:
         cost = (before.quantity * before.average_cost + paid) / quantity
-    elif closing < abs(change):  # through zero: the rest is a new position
+    elif closing < abs(change):  # the sign changes: the rest is a new position
         cost = unit + (1 if change > 0 else -1) * execution.commission / abs(change)
     elif not quantity:
         cost = 0.0

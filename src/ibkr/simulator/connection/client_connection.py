@@ -55,9 +55,9 @@ class ClientConnection(ClientSession, asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # the transport of uvloop is no subclass
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self.send_queue = SendQueue(self.state.loop, self.transport)
-        if not self.state.is_accepting:  # it was in the backlog when the port closed
+        if not self.state.is_accepting:  # the connection was in the backlog when the port closed
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(high=MAX_UNREAD)

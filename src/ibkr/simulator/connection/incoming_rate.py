@@ -77,7 +77,7 @@ class IncomingRateLimiter:
             self._client.transport.resume_reading()
 
     def _reject(self, rate: int, now: float) -> None:
-        if now < self._breached_at + 1:  # the same burst
+        if now < self._breached_at + 1:  # this belongs to the same burst, so it is not a new breach
             return
         self._breached_at = now
         self._breaches += 1

@@ -17,8 +17,8 @@ log = logging.getLogger("ibkr.simulator")
 
 _TRY_AGAIN = 0.05
 _CAN_RESERVE = sys.platform == "linux"
-"""Whether a second socket can reserve a port that is in use, without receiving connections. Only on Linux. Elsewhere,
-another program can use the port while the gateway does not listen.
+"""Whether a second socket can reserve a port that is in use, without receiving connections. This works only on Linux.
+On other systems, another program can use the port while the gateway does not listen.
 """
 
 _Socket = TypeVar("_Socket", bound=socket.socket)
@@ -83,7 +83,7 @@ class Listener:
     async def _look_up(self) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]:
         # "localhost" can have two addresses, which would get two different ports.
         host = "127.0.0.1" if self.host == "localhost" else self.host
-        if _is_number(host):  # no resolver, and so no thread
+        if _is_number(host):  # this needs no resolver, and so no thread
             return socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
         return (await self.state.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
 
@@ -95,13 +95,13 @@ class Listener:
                 task.cancel()
         self._reopening = self._accepting = None
         if self._socket is not None:
-            with contextlib.suppress(NotImplementedError):  # a loop without readers, as on Windows
+            with contextlib.suppress(NotImplementedError):  # some event loops on Windows have no readers
                 self.state.loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
 
     async def close(self) -> None:
-        """Stop listening for good, and free the ports. Returns when all tasks have ended."""
+        """Stop listening permanently, and release the ports. Returns when all tasks have ended."""
         self.stop_listening()
         for reserved in self._reserved.values():
             reserved.close()

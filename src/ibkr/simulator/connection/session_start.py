@@ -35,7 +35,8 @@ class Handshake:
         try:
             parsed = parse_hello(self._received)
         except BadHello as error:
-            log.warning("not an API client, closed: %s", str(error))  # an exception keeps frames
+            # Log the text: a logged exception keeps its stack frames in memory.
+            log.warning("not an API client, closed: %s", str(error))
             client.close()
             return None
         if parsed is None:

@@ -11,7 +11,7 @@ from ibkr.simulator.connection.send_queue import IMMEDIATE, SendProfile
 from ibkr.simulator.market.instrument import Instrument
 
 ANY = "any"
-"""Stands for any message, in place of a name."""
+"""Used instead of a name: any message."""
 
 WEB_SERVER_ENDS = ("400", "close")
 
@@ -93,7 +93,7 @@ class MessageFaultKind(enum.Enum):
 
 @dataclass
 class MessageFault:
-    """A fault of the next `times` messages of a name, over all connections.
+    """A fault that changes the next `times` messages with this name, counted over all connections.
 
     `seconds` is for a delay. `count` is the number of separators that a padded message gets.
     """

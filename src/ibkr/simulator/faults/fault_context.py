@@ -36,7 +36,7 @@ class FaultContext:
     # Of these, only `set_upstream_up` stops the faults that continue by themselves.
 
     def set_upstream_down(self, times: int = 1, interval: float = 0.0) -> None:
-        """Lose the upstream, and tell every session, `times` times."""
+        """Lose the upstream, and send the notice to every session, `times` times."""
         self.state.conditions.upstream_up = False
         self.state.notify_all(1100, _LOST)
         self.state.streams.end_at_upstream_loss()
@@ -44,7 +44,7 @@ class FaultContext:
             self.timers.later(interval, self.set_upstream_down, times - 1, interval)
 
     def set_upstream_up(self, *, is_data_lost: bool) -> None:
-        """Restore the upstream and all farms, and tell every session. Stop to repeat 1100."""
+        """Restore the upstream and all farms, and send the notice to every session. Stop repeating 1100."""
         self.stop()
         self.state.conditions.upstream_up = True
         self.state.conditions.broken_farms.clear()
@@ -56,7 +56,7 @@ class FaultContext:
             self.state.notify_all(1102, f"{_RESTORED}data maintained. All data farms are connected: {farms}.")
 
     def set_farm(self, farm: str, *, is_up: bool) -> None:
-        """Break or repair a farm, and tell every session."""
+        """Break or repair a farm, and send the notice to every session."""
         farms = self.state.conditions.broken_farms
         if is_up:
             farms.discard(farm)

@@ -168,7 +168,7 @@ class Fault:
                 f"{self.name}: {item.name.upper()} must be of type {kind}, not {raw!r}; write: {self.usage}"
             ) from None
         if problem := item.problem(value, gateway):
-            raise FaultError(f"{self.name}: {problem}, as {item.name.upper()}; write: {self.usage}")
+            raise FaultError(f"{self.name}: the value for {item.name.upper()} is wrong: {problem}; write: {self.usage}")
         return value
 
 

@@ -14,7 +14,7 @@ def _check_text(text: str) -> str:
 
 Code: TypeAlias = Annotated[int, number_from(1, "codes", MAX_INT)]
 Text: TypeAlias = Annotated[str, _check_text]
-"""Empty: the text of TWS."""
+"""If the text is empty, the text of TWS is sent."""
 
 
 @fault()

@@ -80,7 +80,7 @@ class Instruments:
             return [*(_by_date(futures) if kind != "CONTFUT" else []), *_continuous_futures(futures)]
         if kind not in ("OPT", "FOP"):
             fitting = [item for item in self.listed if _matches(item, query)]
-            # Without a type, a symbol means the first security type that has it.
+            # If no type is given, use the first security type that has this symbol.
             return _by_date([item for item in fitting if kind or item.sec_type == fitting[0].sec_type])
         symbol = query.get("symbol", "").upper()
         chains = (chain for chain in self.chains if symbol in ("", chain.under.symbol.upper()))
@@ -104,7 +104,7 @@ class Instruments:
 
 
 def _by_date(found: list[Instrument]) -> list[Instrument]:
-    """Sort futures by their last trade date, and leave all else in order."""
+    """Sort futures by their last trade date, and keep the order of all other instruments."""
     return sorted(found, key=lambda item: item.last_trade_date if item.sec_type == "FUT" else "")
 
 

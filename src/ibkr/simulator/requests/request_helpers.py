@@ -11,7 +11,7 @@ NO_ID = "Can't find EId with tickerId:{}"
 NO_DEFINITION = "No security definition has been found for the request"
 AMBIGUOUS = "The contract description specified for {} is ambiguous."
 BAD_WHAT = "What to show field is missing or incorrect."
-"""For `whatToShow`."""
+"""The text for an invalid `whatToShow`."""
 
 
 def read_combo_legs(fields: FieldReader, contract: Mapping[str, str]) -> list[LegRequest]:

@@ -1,1 +1,1 @@
-"""Scenarios: faults on a timeline, read from TOML and played. The package contains the files of this folder."""
+"""Scenarios: faults on a timeline, read from TOML and run. The package contains the files of this folder."""

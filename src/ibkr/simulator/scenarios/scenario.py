@@ -9,8 +9,8 @@
     fault = "lose_upstream"       # any of FAULTS
     args = { repeats = 3 }        # by name, or in order: args = [3]
 
-Each step has one trigger: `at` a time; `every` so many seconds (first `at`, or after one interval); `when` a request
-arrives, before its answer; `after` the answer to a request. `count = 3` means the third such request since the
+Each step has one trigger: `at` a time; `every` interval in seconds (first `at`, or after one interval); `when` a
+request arrives, before its answer; `after` the answer to a request. `count = 3` means the third such request since the
 scenario began. Requests have the names of ibapi's `EClient`: `when = "reqPositions"`, `after = "placeOrder"`.
 """
 

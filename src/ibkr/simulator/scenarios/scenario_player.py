@@ -1,4 +1,4 @@
-"""`ScenarioPlayer`: plays a scenario on a gateway."""
+"""`ScenarioPlayer`: runs a scenario on a gateway."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ _IN_ORDER = 1e-6
 
 
 class ScenarioPlayer:
-    """Plays one scenario once, at `speed` times its speed. It starts in the constructor, in the gateway's loop."""
+    """Runs one scenario once, at `speed` times its speed. It starts in the constructor, in the gateway's loop."""
 
     def __init__(self, faults: FaultContext, hooks: Hooks, scenario: Scenario, speed: float) -> None:
         self._faults = faults
@@ -33,7 +33,7 @@ class ScenarioPlayer:
                 self._schedule(step, began + first / speed + number * _IN_ORDER)
 
     def stop(self) -> None:
-        """Stop playing."""
+        """Stop the scenario."""
         self._remove_listener()
         for handle in self._handles.values():
             handle.cancel()
@@ -64,5 +64,5 @@ class ScenarioPlayer:
         log.info("scenario: %s", step)
         try:
             step.fault.method(self._faults, **step.fault.scaled_arguments(step.arguments, self._speed))
-        except FaultError as error:  # only the gateway knows its farms, its symbols, and used ports
+        except FaultError as error:  # only the running gateway knows its farms, its symbols and the ports in use
             log.error("scenario: %s: %s", step, str(error).removeprefix(f"{step.fault.name}: "))

@@ -60,7 +60,7 @@ const streamHandlers = {
   onRefused: askForToken,
 };
 
-// Loads the past, which the stream does not contain; again after each interruption.
+// Loads the past, which the stream does not contain. This is done again after each interruption.
 async function loadPast() {
   const [trips, outages, counts, messages] = await Promise.all(["round-trips", "outages", "status", "messages"].map(get));
   if (trips) setRoundTrips(trips.round_trips);
@@ -78,7 +78,7 @@ async function loadTimeline() {
 }
 onRange(loadTimeline);
 
-// Not for a hidden page. The server reads the details from the connector at most once a second.
+// A hidden page does not load the details. The server reads the details from the connector at most once a second.
 async function loadDetails() {
   if (document.hidden) return;
   const details = await get("details");
@@ -133,7 +133,7 @@ theme(localStorage.theme);
 byId("band").addEventListener("pointermove", readOut);
 byId("band").addEventListener("pointerleave", () => (byId("readout").textContent = ""));
 document.addEventListener("visibilitychange", () => isLive() && loadDetails());
-// Without a stream, nothing on the page may move: old data must not look current.
+// While there is no stream, nothing on the page may move: old data must not look current.
 const whileLive = (work, every) => setInterval(() => isLive() && work(), every);
 whileLive(tick, 100);
 whileLive(tickOutages, 1000);

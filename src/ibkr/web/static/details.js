@@ -7,7 +7,7 @@ const STATES = [
   ["live", "good", "messages arrive"],
   ["paused", "warn", "it was live; nothing can arrive while the session or the link to IB is down"],
   ["sent", "busy", "requested, no message yet"],
-  ["wanted", "busy", "not requested in this session yet; it will be"],
+  ["wanted", "busy", "not requested in this session yet; it will be requested"],
   ["silent", "warn", "it was live, was requested again, and sends nothing; markets may be closed"],
   ["withheld", "warn", "IB sends no data while this user is logged in elsewhere"],
   ["refused", "bad", "the gateway refuses it; it is requested again"],

@@ -26,7 +26,7 @@ export function setServerTime(text) {
 }
 
 export const status = () => current;
-// True during start-up too: a reconnect would end that session.
+// This is true during start-up, too: a reconnect would end that session.
 export const hasSession = () => ["up", "suspect"].includes(current?.session);
 
 export function showStatus(update) {
@@ -41,7 +41,7 @@ export function showStatus(update) {
   setText("attempt", update.attempt ? `attempt ${update.attempt}` : "");
   setText("endpoint", `${update.endpoint}, client ${update.client_id}`);
   setText("gateway", `${update.endpoint}, client ${update.client_id}`);
-  // Not shown if it is the same as the reason of the state.
+  // The text is not shown if it is the same as the reason of the state.
   const why = update.may_trade_reason === update.reason ? "" : update.may_trade_reason;
   showTrade(update.may_trade ? "yes" : "no", update.may_trade ? "Orders may be sent" : "New orders are refused", why);
   showHalt(update.halted);
@@ -98,7 +98,7 @@ export function tick() {
   const since = Date.parse(current.since);
   setText("since", `${forDuration((now - since) / 1000)}, since ${clock(new Date(since))}`);
   const due = current.next_retry_at && Date.parse(current.next_retry_at);
-  // Stays visible between short waits: nothing on the page should move four times a second.
+  // This stays visible between short waits: nothing on the page should move four times a second.
   byId("next").hidden = !due && current.session !== "opening";
   setText("next-words", due ? "next attempt in" : "attempt in progress");
   byId("wait").value = due ? byId("wait").value : 1;

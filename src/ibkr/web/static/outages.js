@@ -10,7 +10,7 @@ let showsAll = false;
 const CAUSES = {
   session_lost: "session lost",
   upstream_lost: "upstream lost",
-  data_lost: "upstream came back without our subscriptions",
+  data_lost: "upstream was restored without our subscriptions",
   incomplete: "something required was missing",
   failed: "stopped trying",
   unreadable: "cannot be read",

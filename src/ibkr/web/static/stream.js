@@ -1,4 +1,4 @@
-// Reads the server-sent events. A stream that is silent for too long counts as lost, even if the browser shows no error.
+// Reads the server-sent events. A stream that is silent for too long is treated as lost, even if the browser shows no error.
 
 import { pathOf } from "./api.js";
 
@@ -6,7 +6,8 @@ const SILENT_AFTER = 7000; // an event comes every 2 s
 const RETRY_AFTER = 1000;
 
 export class Stream {
-  // handlers: a function for each kind of event. onLive(), onLost(): the stream starts, ends. onRefused(): needs a token.
+  // handlers has a function for each kind of event. onLive is called when the stream starts, onLost when it ends, and
+  // onRefused when the server needs a token.
   constructor(handlers, { onLive, onLost, onRefused }) {
     this.handlers = handlers;
     this.onLive = onLive;
