@@ -227,12 +227,12 @@ def cable_cut(name: str, run: int) -> float | None:
 
 
 FAULTS: dict[str, Callable[[str, int], float | None]] = {
-    "socket reset, to the next price": reset,
-    "client id held for 3 s after a reset (326), from its release to the next price": id_held,
-    "gateway gone for 10 s, from the moment its port is open again to the next price": restart,
-    "cable cut for 60 s, from its return to the next price": cable_cut,
-    "half-open socket, until the program knows": half_open,
-    "IB gone for 5 s, subscriptions lost (1101), to the next price": data_lost,
+    "socket reset, and the client id is free immediately: time to the next price": reset,
+    "the gateway holds the client id for 3 s after a reset (326): time from its release to the next price": id_held,
+    "the gateway is gone for 10 s: time from when its port is open again to the next price": restart,
+    "network cable out for 60 s: time from reconnecting it to the next price": cable_cut,
+    "half-open socket: time until the program knows": half_open,
+    "IB is gone for 5 s, and subscriptions are lost (1101): time from IB's return to the next price": data_lost,
 }
 """Each returns the seconds of one run, or None if it was not over within a minute."""
 
