@@ -13,8 +13,9 @@ _CALL_TIMEOUT = 1.0
 """Seconds that the connector's loop may take until its next turn."""
 
 LONGEST_REST = 10.0
-"""Seconds without a turn of the connector's loop after which its last status is outdated: a session that was cut in that
-time would be noticed by now.
+"""Seconds without a turn of the connector's loop after which its last status is outdated.
+
+A loop that runs notices within this time that a session was cut.
 """
 
 T = TypeVar("T")
