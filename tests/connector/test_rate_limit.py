@@ -24,7 +24,7 @@ async def test_a_burst_of_requests_is_spread(gateway: Gateway, make: Make) -> No
     for _ in range(100):
         connector.ib.client.reqMarketDataType(1)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqMarketDataType")) == 100)
-    assert most_in_a_second(gateway) <= 48
+    assert most_in_a_second(gateway) <= 50, "what IB accepts; a busy machine delays some of the 40"
 
 
 async def test_an_urgent_message_overtakes_what_waits(gateway: Gateway, make: Make) -> None:

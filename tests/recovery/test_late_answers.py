@@ -70,5 +70,5 @@ async def test_an_answer_to_what_was_asked_before_the_link_was_back_does_not_cou
     await gateway.fault("mute", request_name)
     await gateway.fault(back)
     await connecting
-    status = await state_of(connector, lambda status: "unanswered" in status.reason)
+    status = await state_of(connector, lambda status: "without an answer" in status.reason)
     assert f"start-up requests without an answer: {name}" in status.reason

@@ -82,11 +82,11 @@ class TestFiles:
             ('when = "reqIds"\ncount = 0\nfault = "reset"', "step 1: count = 0: a number from 1 is needed"),
             (
                 'at = 1\nfault = "restart"\nargs = [-1]',
-                "step 1: args = [-1]: restart: seconds from 0 are needed, not -1",
+                "step 1: args = [-1]: restart: the value for SECONDS is wrong: seconds from 0 are needed, not -1",
             ),
             ('at = 1\nfault = "restart"\nargs = {hours=1}', "restart has no argument 'hours', write: restart [SECONDS"),
             ('at = 1\nfault = "restart"\nargs = 2', "step 1: args = 2: write: args = [2.5]"),
-            ('at = 1\nfault = "mute"\nargs = ["reqPosition"]', "mute: no request 'reqPosition'; perhaps: reqPositions"),
+            ('at = 1\nfault = "mute"\nargs = ["reqPosition"]', "mute: the value for REQUEST is wrong: no request 'reqPosition'; perhaps: reqPositions"),
             ('att = 1\nfault = "reset"', "step 1: att = 1: no such key; perhaps: at"),
         ],
     )
@@ -185,7 +185,7 @@ class TestRequests:
         gateway.play(load_scenario(written(step)))
         client.send(49, 1)
         assert (await client.receive())[0] == "49"
-        assert "step 1: break_farm: no farm 'nofarm'; known: " in caplog.text
+        assert "step 1: break_farm: the value for FARM is wrong: no farm 'nofarm'; known: " in caplog.text
 
     async def test_once_it_is_over_nothing_comes(self, gateway: Gateway, connect, scenario) -> None:
         client = await connect(gateway.port, 1)
