@@ -86,7 +86,10 @@ class TestFiles:
             ),
             ('at = 1\nfault = "restart"\nargs = {hours=1}', "restart has no argument 'hours', write: restart [SECONDS"),
             ('at = 1\nfault = "restart"\nargs = 2', "step 1: args = 2: write: args = [2.5]"),
-            ('at = 1\nfault = "mute"\nargs = ["reqPosition"]', "mute: the value for REQUEST is wrong: no request 'reqPosition'; perhaps: reqPositions"),
+            (
+                'at = 1\nfault = "mute"\nargs = ["reqPosition"]',
+                "mute: the value for REQUEST is wrong: no request 'reqPosition'; perhaps: reqPositions",
+            ),
             ('att = 1\nfault = "reset"', "step 1: att = 1: no such key; perhaps: at"),
         ],
     )
