@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -60,7 +61,8 @@ class LoopThread:
         First the tasks are cancelled, while the connection is still up. Then ``before_stop`` ends the connection.
         """
         if self._mark_closed():
-            self.loop.call_soon_threadsafe(self._stopping.set)
+            with suppress(RuntimeError):  # its loop was broken off, and is closed
+                self.loop.call_soon_threadsafe(self._stopping.set)
         if not self.in_this_thread:
             join_thread(self._thread, timeout)
 

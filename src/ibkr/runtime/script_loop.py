@@ -24,6 +24,22 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def raise_in_callback(error: BaseException) -> None:
+    """Raise a handler's ``sys.exit()`` or ``KeyboardInterrupt`` in a callback of its own, where it ends the loop.
+
+    Raised here, it would leave our work half done, such as the end of a socket that everything else waits for. If no
+    loop runs, it is raised here.
+    """
+    loop = running_loop()
+    if loop is None:
+        raise error
+    loop.call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 def script_loop() -> asyncio.AbstractEventLoop:
     """The script's loop in this thread, where the client library looks for it, too. Made when it is first needed."""
     with warnings.catch_warnings():
@@ -44,7 +60,7 @@ def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T])
     task = loop.create_task(work)
     with _ctrl_c_cancels(task, loop) as pressed:
         try:
-            return loop.run_until_complete(task)
+            return run_until_done(loop, task)
         except asyncio.CancelledError:
             if pressed:
                 raise KeyboardInterrupt from None
@@ -55,6 +71,18 @@ def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T])
                 loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
+def run_until_done(loop: asyncio.AbstractEventLoop, work: asyncio.Task[T] | Coroutine[Any, Any, T]) -> T:
+    """Run the loop until the work is done. An exit that a callback raises meanwhile does not disturb the next run."""
+    task = work if isinstance(work, asyncio.Task) else loop.create_task(work)
+    try:
+        return loop.run_until_complete(task)
+    except (SystemExit, KeyboardInterrupt):
+        if task.done():  # in the same turn: asyncio has left the callback that stops the loop
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        raise
+
+
 def process_pending(loop: asyncio.AbstractEventLoop) -> None:
     """Let an idle loop process pending events, without waiting for more."""
 
@@ -62,7 +90,7 @@ def process_pending(loop: asyncio.AbstractEventLoop) -> None:
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
-    loop.run_until_complete(pass_turns())
+    run_until_done(loop, pass_turns())
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import logging
 import sys
 from collections.abc import Callable
 
+from ibkr.runtime.script_loop import raise_in_callback
+
 logger = logging.getLogger("ibkr.session")
 
 
@@ -25,11 +27,14 @@ def call_shielded(call: Callable[..., object], *args: object) -> None:
     """Call something that calls the program's handlers, and log a ``CancelledError`` that one of them raises.
 
     The library catches other exceptions, but a ``CancelledError`` would leave the current work half done.
+    ``sys.exit()`` and ``KeyboardInterrupt`` would, too: they end the loop a little later.
     """
     try:
         call(*args)
     except asyncio.CancelledError:
         log_cancelled()
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise_in_callback(error)
 
 
 def log_cancelled() -> None:
