@@ -254,26 +254,6 @@ def test_a_thread_that_is_broken_off_has_ended_the_connection(
     assert connector.call(lambda ib: ib.client.getReqId()) > handed_out[-1]
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_a_coroutine_in_another_loop_learns_that_the_thread_is_broken_off(
-    make: Make, gateway: ThreadedGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threading, "excepthook", lambda args: None)
-    gateway.fault("close_on_accept")
-    connector = make().start_in_thread(background=True)
-
-    async def main() -> None:
-        waiting = asyncio.create_task(connector.wait_ready_async())
-        with pytest.raises(ConnectionError):
-            await asyncio.to_thread(connector.call, exit_in_a_callback, 10)
-        with pytest.raises(ConnectionError, match="ended before the call was done"):
-            async with asyncio.timeout(5):
-                await waiting
-
-    asyncio.run(main())
-    gc.collect()
-
-
 async def test_async_with_ends_the_thread_too(make: Make) -> None:
     async with make().start_in_thread() as connector:
         assert await connector.wait_ready_async(5)
