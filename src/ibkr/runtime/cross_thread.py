@@ -162,7 +162,7 @@ async def run_in_other_loop_async(
 ) -> T:
     """Do the same as ``run_in_other_loop`` from a coroutine. The calling loop keeps running."""
     done: asyncio.Future[asyncio.Task[T]] = asyncio.get_running_loop().create_future()
-    call = CrossThreadCall(work, partial(_set_result, done))
+    call: CrossThreadCall[T] = CrossThreadCall(work, partial(_set_result, done))
     try:
         submit(call)
         return _result(await _wait_async(call, done))

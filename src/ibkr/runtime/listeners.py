@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
-from ibkr.runtime.script_loop import raise_in_callback, running_loop
+from ibkr.runtime.script_loop import running_loop
+from ibkr.session.error_log import raise_in_callback
 
 logger = logging.getLogger("ibkr.runtime")
 

@@ -24,22 +24,6 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def raise_in_callback(error: BaseException) -> None:
-    """Raise a handler's ``sys.exit()`` or ``KeyboardInterrupt`` in a callback of its own, where it ends the loop.
-
-    Raised here, it would leave our work half done, such as the end of a socket that everything else waits for. If no
-    loop runs, it is raised here.
-    """
-    loop = running_loop()
-    if loop is None:
-        raise error
-    loop.call_soon(_raise, error)
-
-
-def _raise(error: BaseException) -> None:
-    raise error
-
-
 def script_loop() -> asyncio.AbstractEventLoop:
     """The script's loop in this thread, where the client library looks for it, too. Made when it is first needed."""
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Logs errors of the program's handlers, and warnings that must be seen."""
+"""Handles what the program's handlers raise, and logs warnings that must be seen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-
-from ibkr.runtime.script_loop import raise_in_callback
 
 logger = logging.getLogger("ibkr.session")
 
@@ -35,6 +33,23 @@ def call_shielded(call: Callable[..., object], *args: object) -> None:
         log_cancelled()
     except (SystemExit, KeyboardInterrupt) as error:
         raise_in_callback(error)
+
+
+def raise_in_callback(error: BaseException) -> None:
+    """Raise a handler's ``sys.exit()`` or ``KeyboardInterrupt`` in a callback of its own, where it ends the loop.
+
+    Raised here, it would leave our work half done, such as the end of a socket that everything else waits for. If no
+    loop runs, it is raised here.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise error from None
+    loop.call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def log_cancelled() -> None:
