@@ -213,6 +213,7 @@ def test_a_coroutine_in_another_loop_learns_that_the_thread_is_broken_off(
 
     async def main() -> None:
         waiting = asyncio.create_task(connector.wait_ready_async())
+        await asyncio.sleep(0)  # it has handed over its call, which begins before the next one
         with pytest.raises(ConnectionError):
             await asyncio.to_thread(connector.call, exit_in_a_callback, 10)
         with pytest.raises(ConnectionError, match="ended before the call was done"):

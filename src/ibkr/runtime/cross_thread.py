@@ -48,11 +48,15 @@ class CrossThreadCall(Generic[T]):
         self._task: asyncio.Task[T] | None = None
         self._permit = [True]
         """One item, for whoever is first: the loop, which begins the work, or the caller, who withdraws it."""
+        self._may_rest = False
         self._ran_at = 0.0
 
-    def start_in(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the work in this loop. Call this once. Raises ``RuntimeError`` if the loop is closed."""
-        self._loop = loop
+    def start_in(self, loop: asyncio.AbstractEventLoop, *, may_rest: bool) -> None:
+        """Start the work in this loop. Call this once. Raises ``RuntimeError`` if the loop is closed.
+
+        ``may_rest``: it may stop and run again later. Otherwise it runs until it is closed.
+        """
+        self._loop, self._may_rest = loop, may_rest
         self._note_turn()
         loop.call_soon_threadsafe(self._start)
 
@@ -81,7 +85,7 @@ class CrossThreadCall(Generic[T]):
             ConnectionError: The work is half done, and the loop has not run for ``_REST_SECONDS``.
         """
         loop, task = self._loop, self._task
-        if loop is None or loop.is_running():
+        if loop is None or not self._may_rest or loop.is_running():
             self._note_turn()
             return None
         if task is not None and task.done():

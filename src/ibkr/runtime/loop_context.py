@@ -233,7 +233,7 @@ class LoopContext:
         if thread is not None:
             thread.submit(call)
         elif loop is not None:
-            call.start_in(loop)
+            call.start_in(loop, may_rest=True)
         else:
             raise ConnectionError("the connector's thread was stopped")
 

@@ -53,7 +53,7 @@ class LoopThread:
         with self._lock:
             if not self.is_open:
                 raise ConnectionError("the connector's thread was stopped")
-            call.start_in(self.loop)
+            call.start_in(self.loop, may_rest=False)
 
     def stop(self, timeout: float | None = None) -> None:
         """End the thread, and wait at most ``timeout`` seconds. In the thread itself, do not wait.
