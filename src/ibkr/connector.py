@@ -446,7 +446,7 @@ class IBConnector(ConnectorCallbacks):
         """Set ``status.gateway``, the state of the gateway's process. ``ibkr.gateway`` calls this. Thread-safe."""
         if not isinstance(gateway, GatewayStatus | None):
             raise TypeError(f"tell_gateway() takes a GatewayStatus or None, not {gateway!r}")
-        self._context.run_in_loop(lambda: self._driver.post(GatewayStatusChanged(gateway)))
+        self._context.run_in_loop(lambda: self._supervision.post(GatewayStatusChanged(gateway)))
 
     def serve(
         self,

@@ -154,3 +154,20 @@ async def test_without_a_session_it_raises_the_usual_error(make: Make) -> None:
     with pytest.raises(ConnectionError, match="Not connected"):
         connector.ib.reqCurrentTimeAsync()
     assert connector.ib.wrapper._futures == IB().wrapper._futures == {}
+
+
+async def test_who_asks_before_the_session_is_open_does_not_hold_up_the_next(make: Make) -> None:
+    connector = make(probe_apart=60)
+    ib, refused = connector.ib, []
+
+    def ask() -> None:
+        try:
+            ib.client.reqCurrentTime()
+        except ConnectionError as error:
+            refused.append(str(error))
+
+    ib.client.apiStart += ask
+    await connector.connect_async()
+    assert refused == ["Not connected: the session is not open yet"]
+    async with asyncio.timeout(5):
+        assert await ib.reqCurrentTimeAsync()

@@ -197,3 +197,28 @@ def test_requests_to_a_socket_that_has_ended_leave_the_log_to_us(
     connector.call(ask)
     assert connector.wait_ready(5).may_trade
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_coroutine_in_another_loop_learns_that_the_thread_is_broken_off(
+    make: Make, gateway: ThreadedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    gateway.fault("close_on_accept")
+    connector = make().start_in_thread(background=True)
+
+    async def exit_in_a_callback(ib: Any) -> None:
+        asyncio.get_running_loop().call_soon(sys.exit)
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        waiting = asyncio.create_task(connector.wait_ready_async())
+        await asyncio.sleep(0)  # it has handed over its call, which begins before the next one
+        with pytest.raises(ConnectionError):
+            await asyncio.to_thread(connector.call, exit_in_a_callback, 10)
+        with pytest.raises(ConnectionError, match="ended before the call was done"):
+            async with asyncio.timeout(5):
+                await waiting
+
+    asyncio.run(main())
+    gc.collect()

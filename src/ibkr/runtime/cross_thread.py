@@ -19,10 +19,26 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 _WAIT_SLICE = 0.25
+_REST_SECONDS = 10.0
+"""Seconds that the loop of a plain script may rest while a call of another thread is half done."""
+_LOOP_ENDED = "the connector's event loop ended before the call was done"
+
+
+class LoopRests(RuntimeError):
+    """The loop belongs to another thread and does not run. The work has not begun, and never will."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connector's event loop belongs to another thread and does not run: start the connector with"
+            " connector.start_in_thread() to use it from any thread"
+        )
 
 
 class CrossThreadCall(Generic[T]):
-    """Work to run in an event loop of another thread. That loop calls ``on_done`` with the finished task."""
+    """Work to run in an event loop of another thread. That loop calls ``on_done`` with the finished task.
+
+    The loop may be a plain script's. It can stop at any moment, and does not run before the script waits again.
+    """
 
     def __init__(
         self, work: Callable[[], Coroutine[Any, Any, T]], on_done: Callable[[asyncio.Task[T]], object]
@@ -30,11 +46,18 @@ class CrossThreadCall(Generic[T]):
         self._work, self._on_done = work, on_done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
-        self._is_cancelled = False
+        self._permit = [True]
+        """One item, for whoever is first: the loop, which begins the work, or the caller, who withdraws it."""
+        self._may_rest = False
+        self._ran_at = 0.0
 
-    def start_in(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the work in this loop. Call this once. Raises ``RuntimeError`` if the loop is closed."""
-        self._loop = loop
+    def start_in(self, loop: asyncio.AbstractEventLoop, *, may_rest: bool) -> None:
+        """Start the work in this loop. Call this once. Raises ``RuntimeError`` if the loop is closed.
+
+        ``may_rest``: it may stop and run again later. Otherwise it runs until it is closed.
+        """
+        self._loop, self._may_rest = loop, may_rest
+        self._note_turn()
         loop.call_soon_threadsafe(self._start)
 
     @property
@@ -45,17 +68,47 @@ class CrossThreadCall(Generic[T]):
 
     def cancel(self) -> None:
         """Cancel the work, or prevent its start. Does nothing if the work is done."""
-        self._is_cancelled = True
+        _take(self._permit)
         if self._loop is None or (self._task is not None and self._task.done()):
             return
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._cancel_task)
 
+    def check_rest(self) -> asyncio.Task[T] | None:
+        """If the loop rests, end the wait for it. Call this from time to time while the call is not done.
+
+        Returns:
+            The finished task, if the loop stopped before it could call ``on_done``.
+
+        Raises:
+            LoopRests: The loop stopped before the work began.
+            ConnectionError: The work is half done, and the loop has not run for ``_REST_SECONDS``.
+        """
+        loop, task = self._loop, self._task
+        if loop is None or not self._may_rest or loop.is_running():
+            self._note_turn()
+            return None
+        if task is not None and task.done():
+            return task
+        if _take(self._permit):
+            raise LoopRests
+        if time.monotonic() - self._ran_at > _REST_SECONDS:
+            raise ConnectionError(
+                f"the connector's event loop has not run for {_REST_SECONDS:g} s, and the call is half done: start the"
+                " connector with connector.start_in_thread(), or let its thread wait with connector.sleep()"
+            )
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._note_turn)  # it may run between two of these checks
+        return None
+
+    def _note_turn(self) -> None:
+        self._ran_at = time.monotonic()
+
     def _start(self) -> None:
-        if not self._is_cancelled:
+        if self._permit:
             # Create the task here, in the loop. If Ctrl-C arrived between creating a coroutine and scheduling it,
             # Python would warn that the coroutine was never awaited.
-            self._task = asyncio.get_running_loop().create_task(self._work())
+            self._task = asyncio.get_running_loop().create_task(_begin(self._permit, self._work))
             self._task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[T]) -> None:
@@ -67,6 +120,20 @@ class CrossThreadCall(Generic[T]):
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+def _take(permit: list[bool]) -> bool:
+    """Whether this caller is the first. A lock would not do: see the top of this file."""
+    try:
+        return permit.pop()
+    except IndexError:
+        return False
+
+
+async def _begin(permit: list[bool], work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    if not _take(permit):
+        raise asyncio.CancelledError  # the caller has withdrawn it, and does not wait
+    return await work()
 
 
 def run_in_other_loop(
@@ -81,7 +148,8 @@ def run_in_other_loop(
 
     Raises:
         TimeoutError: The timeout has passed. The work is cancelled, as on Ctrl-C.
-        ConnectionError: The other loop ended before the work did.
+        ConnectionError: The other loop ended before the work did, or rested for too long.
+        LoopRests: The other loop stopped before the work began.
     """
     done: SimpleQueue[asyncio.Task[T]] = SimpleQueue()
     call = CrossThreadCall(work, done.put)
@@ -98,10 +166,10 @@ async def run_in_other_loop_async(
 ) -> T:
     """Do the same as ``run_in_other_loop`` from a coroutine. The calling loop keeps running."""
     done: asyncio.Future[asyncio.Task[T]] = asyncio.get_running_loop().create_future()
-    call = CrossThreadCall(work, partial(_set_result, done))
+    call: CrossThreadCall[T] = CrossThreadCall(work, partial(_set_result, done))
     try:
         submit(call)
-        return _result(await done)
+        return _result(await _wait_async(call, done))
     finally:
         call.cancel()
         del call, done  # an exception keeps this frame alive, and these would keep the exception alive
@@ -116,9 +184,22 @@ def _wait(call: CrossThreadCall[T], done: SimpleQueue[asyncio.Task[T]], timeout:
             return done.get(timeout=0 if is_abandoned else max(left, 0))
         except Empty:
             if is_abandoned:
-                raise ConnectionError("the connector's event loop ended before the call was done") from None
+                raise ConnectionError(_LOOP_ENDED) from None
+            if (finished := call.check_rest()) is not None:
+                return finished
             if left <= 0:
                 raise TimeoutError(f"not done within {timeout:g} s, and cancelled") from None
+
+
+async def _wait_async(call: CrossThreadCall[T], done: asyncio.Future[asyncio.Task[T]]) -> asyncio.Task[T]:
+    while True:
+        is_abandoned = call.is_abandoned
+        if (await asyncio.wait({done}, timeout=_WAIT_SLICE))[0]:
+            return done.result()
+        if is_abandoned:
+            raise ConnectionError(_LOOP_ENDED)
+        if (finished := call.check_rest()) is not None:
+            return finished
 
 
 def _set_result(done: asyncio.Future[asyncio.Task[T]], task: asyncio.Task[T]) -> None:

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
 from ibkr.runtime.script_loop import running_loop
+from ibkr.session.error_log import raise_in_callback
 
 logger = logging.getLogger("ibkr.runtime")
 
@@ -49,21 +50,14 @@ class Listeners(Generic[T]):
         return len(self._callbacks)
 
     def notify(self, value: T) -> None:
-        """Call all callbacks.
-
-        ``sys.exit()`` and ``KeyboardInterrupt`` in a callback end the loop in a callback of its own. Raised here, they
-        would leave our work half done, such as the end of a socket that everything else waits for.
-        """
+        """Call all callbacks. ``sys.exit()`` and ``KeyboardInterrupt`` in one of them end the loop a little later."""
         for callback in tuple(self._callbacks):
             try:
                 callback(value)
             except (Exception, asyncio.CancelledError):
                 logger.exception("The %s callback %r failed; the others continue", self._topic, callback)
             except (SystemExit, KeyboardInterrupt) as error:
-                loop = running_loop()
-                if loop is None:
-                    raise
-                loop.call_soon(_raise, error)
+                raise_in_callback(error)
 
     async def first(self, condition: Callable[[T], bool]) -> T:
         """Wait for the next value for which ``condition`` is true."""
@@ -82,10 +76,6 @@ class Listeners(Generic[T]):
     def _remove(self, callback: Callable[[T], object]) -> None:
         with suppress(ValueError):  # removed already, perhaps by another thread
             self._callbacks.remove(callback)
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 class StateChangeFilter:

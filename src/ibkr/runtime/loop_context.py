@@ -10,10 +10,11 @@ import asyncio
 import math
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from ibkr.runtime.cross_thread import CrossThreadCall, run_in_other_loop, run_in_other_loop_async
-from ibkr.runtime.script_loop import process_pending, run_in_script, running_loop, script_loop
+from ibkr.runtime.cross_thread import CrossThreadCall, LoopRests, run_in_other_loop, run_in_other_loop_async
+from ibkr.runtime.script_loop import process_pending, run_in_script, run_until_done, running_loop, script_loop
 
 if TYPE_CHECKING:
     from ibkr.runtime.loop_thread import LoopThread
@@ -158,7 +159,7 @@ class LoopContext:
     def run(self, what: str, instead: str, work: Work[T], timeout: float | None = None) -> T:
         """Run the work in the loop, and block until it is done.
 
-        Raises ``RuntimeError`` if that would block the loop itself.
+        Raises ``RuntimeError`` if that would block the loop itself, or if the loop rests in another thread.
         """
         check_seconds(timeout)
         if self.in_other_thread:
@@ -175,9 +176,11 @@ class LoopContext:
 
     async def run_async(self, work: Work[T]) -> T:
         """Do the same as ``run`` from a coroutine. The calling loop keeps running."""
-        if not self.in_other_thread:
-            return await work()
-        return await run_in_other_loop_async(lambda: _within(work, None), self._submit)
+        if self.in_other_thread:
+            return await run_in_other_loop_async(lambda: _within(work, None), self._submit)
+        if not self.in_loop_thread and running_loop() is not self.loop and self._is_in_use:
+            raise LoopRests  # what the work awaits would happen in that loop, which cannot wake up this one
+        return await work()
 
     def run_in_loop(self, command: Callable[[], T]) -> T:
         """Call a short function in the loop, and return its result. The function does not await anything."""
@@ -186,11 +189,12 @@ class LoopContext:
             return command()
 
         if self.in_other_thread:
-            return self._run_in_other_thread(call, None)
+            with suppress(LoopRests):  # it stopped meanwhile: the function runs here, as if it had stopped before
+                return self._run_in_other_thread(call, None)
         if self.is_idle_here:
             assert self.loop is not None
             self.run_pending()
-            return self.loop.run_until_complete(call())
+            return run_until_done(self.loop, call())
         return command()
 
     def call_soon(self, command: Callable[[], object]) -> None:
@@ -206,14 +210,17 @@ class LoopContext:
 
     def _loop_to_run(self) -> asyncio.AbstractEventLoop:
         """The loop to run here. Raises ``RuntimeError`` if the connector uses an idle loop of another thread."""
-        if self.loop is None or self.loop.is_closed() or self._is_unused():
+        loop = self.loop
+        if loop is None or not self._is_in_use:
             return script_loop()
         if self.in_loop_thread:
-            return self.loop
-        raise RuntimeError(
-            "the connector's event loop belongs to another thread and does not run: start the connector with"
-            " connector.start_in_thread() to use it from any thread"
-        )
+            return loop
+        raise LoopRests
+
+    @property
+    def _is_in_use(self) -> bool:
+        """Whether a connection lives in the loop, so that no other loop may be used."""
+        return self.loop is not None and not self.loop.is_closed() and not self._is_unused()
 
     def _run_in_other_thread(self, work: Work[T], timeout: float | None) -> T:
         try:
@@ -226,7 +233,7 @@ class LoopContext:
         if thread is not None:
             thread.submit(call)
         elif loop is not None:
-            call.start_in(loop)
+            call.start_in(loop, may_rest=True)
         else:
             raise ConnectionError("the connector's thread was stopped")
 

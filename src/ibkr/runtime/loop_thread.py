@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -52,7 +53,7 @@ class LoopThread:
         with self._lock:
             if not self.is_open:
                 raise ConnectionError("the connector's thread was stopped")
-            call.start_in(self.loop)
+            call.start_in(self.loop, may_rest=False)
 
     def stop(self, timeout: float | None = None) -> None:
         """End the thread, and wait at most ``timeout`` seconds. In the thread itself, do not wait.
@@ -60,7 +61,8 @@ class LoopThread:
         First the tasks are cancelled, while the connection is still up. Then ``before_stop`` ends the connection.
         """
         if self._mark_closed():
-            self.loop.call_soon_threadsafe(self._stopping.set)
+            with suppress(RuntimeError):  # its loop was broken off, and is closed
+                self.loop.call_soon_threadsafe(self._stopping.set)
         if not self.in_this_thread:
             join_thread(self._thread, timeout)
 

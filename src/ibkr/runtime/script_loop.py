@@ -44,7 +44,7 @@ def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T])
     task = loop.create_task(work)
     with _ctrl_c_cancels(task, loop) as pressed:
         try:
-            return loop.run_until_complete(task)
+            return run_until_done(loop, task)
         except asyncio.CancelledError:
             if pressed:
                 raise KeyboardInterrupt from None
@@ -55,6 +55,18 @@ def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T])
                 loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
+def run_until_done(loop: asyncio.AbstractEventLoop, work: asyncio.Task[T] | Coroutine[Any, Any, T]) -> T:
+    """Run the loop until the work is done. An exit that a callback raises meanwhile does not disturb the next run."""
+    task = work if isinstance(work, asyncio.Task) else loop.create_task(work)
+    try:
+        return loop.run_until_complete(task)
+    except (SystemExit, KeyboardInterrupt):
+        if task.done():  # in the same turn: asyncio has left the callback that stops the loop
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        raise
+
+
 def process_pending(loop: asyncio.AbstractEventLoop) -> None:
     """Let an idle loop process pending events, without waiting for more."""
 
@@ -62,7 +74,7 @@ def process_pending(loop: asyncio.AbstractEventLoop) -> None:
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
-    loop.run_until_complete(pass_turns())
+    run_until_done(loop, pass_turns())
 
 
 @contextmanager

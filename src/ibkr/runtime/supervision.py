@@ -88,8 +88,15 @@ class Supervision(Generic[S]):
     # Called by the session.
 
     def post(self, event: Event) -> None:
-        """Process an event of the session."""
-        self.driver.post(event)
+        """Process an event of the session. In a thread other than the loop's, the loop does it when it runs again.
+
+        A thread may halt orders while a script's loop rests. If it processed the event itself, the script could let
+        the loop run at the same time, and what follows from the event needs the running loop.
+        """
+        if self._context.in_loop_thread:
+            self.driver.post(event)
+        else:
+            self._context.call_soon(lambda: self.driver.post(event))
 
     def failed(self, what: str, error: Exception) -> None:
         """An error in our own code occurred while doing ``what``: end the session. The state becomes ``FAILED``."""
@@ -138,7 +145,7 @@ class Supervision(Generic[S]):
         """End the connection, from any thread. See ``IBConnector.disconnect``."""
         if self.is_quiet:
             return True
-        if self._context.in_other_thread or self._context.is_idle_here:
+        if not self._context.in_loop_thread or self._context.is_idle_here:
             return self._context.run("disconnect()", "'await connector.disconnect_async()'", self.disconnect_async)
         return self._disconnect_now()
 

@@ -115,10 +115,10 @@ class CurrentTime:
     def _send(self) -> None:
         assert self._loop is not None, "no session has begun"
         self._stop_timer()
+        self._sender.send(_REQUEST, SendOptions(self._message_sent))  # raises before the session is open
         self._sent_at = self._loop.time()
         self._is_answered = False
         self._unanswered += 1
-        self._sender.send(_REQUEST, SendOptions(self._message_sent))
 
     def _message_sent(self) -> None:
         assert self._loop is not None, "no session has begun"

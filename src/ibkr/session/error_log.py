@@ -1,4 +1,4 @@
-"""Logs errors of the program's handlers, and warnings that must be seen."""
+"""Handles what the program's handlers raise, and logs warnings that must be seen."""
 
 from __future__ import annotations
 
@@ -25,11 +25,31 @@ def call_shielded(call: Callable[..., object], *args: object) -> None:
     """Call something that calls the program's handlers, and log a ``CancelledError`` that one of them raises.
 
     The library catches other exceptions, but a ``CancelledError`` would leave the current work half done.
+    ``sys.exit()`` and ``KeyboardInterrupt`` would, too: they end the loop a little later.
     """
     try:
         call(*args)
     except asyncio.CancelledError:
         log_cancelled()
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise_in_callback(error)
+
+
+def raise_in_callback(error: BaseException) -> None:
+    """Raise a handler's ``sys.exit()`` or ``KeyboardInterrupt`` in a callback of its own, where it ends the loop.
+
+    Raised here, it would leave our work half done, such as the end of a socket that everything else waits for. If no
+    loop runs, it is raised here.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise error from None
+    loop.call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def log_cancelled() -> None:
