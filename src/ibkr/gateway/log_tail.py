@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+
+_log = logging.getLogger("ibkr.gateway")
 
 _READ_SIZE = 1024 * 1024
 _LONGEST_LINE = 64 * 1024
@@ -19,6 +22,7 @@ class LogTail:
         self.path = path
         self.offset = 0
         self._rest = b""
+        self._last_warning = ""
 
     def skip_to_end(self) -> None:
         """Skip everything that is in the file now."""
@@ -29,11 +33,19 @@ class LogTail:
         self._rest = b""
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were completed since the last call."""
+        """Yield the lines that were completed since the last call. A file that cannot be read has no new lines."""
         try:
-            size = self.path.stat().st_size
-        except FileNotFoundError:
+            yield from self._read()
+            self._last_warning = ""
+        except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            if str(error) != self._last_warning:
+                self._last_warning = str(error)
+                _log.warning("%s cannot be read at the moment: %s", self.path, error.strerror or error)
+
+    def _read(self) -> Iterator[str]:
+        size = self.path.stat().st_size
         if size < self.offset:
             self.offset, self._rest = 0, b""
         if size == self.offset:
