@@ -16,6 +16,7 @@ import pytest
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.gateway.follower import ask_supervisor
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorRequest
+from ibkr.gateway.log_tail import LogTail
 from ibkr.gateway.store_errors import SupervisorRunning
 from ibkr.gateway.supervisor import Supervisor
 
@@ -144,14 +145,14 @@ async def test_a_folder_that_is_removed_comes_back(machine, supervised, state_is
         await state_is(supervisor, in_state(S.EXITED))
         await state_is(supervisor, ready)
         store = supervisor.store
-        await eventually(lambda: "Login has completed" in store.log.read_text().rpartition("Starting session")[2])
-        await eventually(lambda: supervisor.driver._log.offset == store.log.stat().st_size)
         before = (store.process_file.read_text(), store.read_restarts())
         shutil.rmtree(store.folder)
         await eventually(lambda: store.process_file.exists() and GatewayStore(cfg.ibkr.gateway).is_supervised())
         assert (store.process_file.read_text(), store.read_restarts()) == (before[0], before[1])
         assert len(before[1]) == 1
-        assert store.read_status().state is S.RUNNING
+        machine.do("window Surprise")  # the process writes on into the log that was removed
+        await state_is(supervisor, in_state(S.UNKNOWN_WINDOW))
+        assert store.read_status().state is S.UNKNOWN_WINDOW
         with pytest.raises(SupervisorRunning):
             await Supervisor(cfg).run()
         with closing(GatewayStore(cfg.ibkr.gateway)) as mine:
@@ -218,8 +219,6 @@ async def test_a_stop_whose_files_cannot_be_removed(machine, supervised, state_i
 
 
 def test_a_log_that_cannot_be_read_is_reported_once(tmp_path, caplog):
-    from ibkr.gateway.log_tail import LogTail
-
     tail = LogTail(tmp_path / "log")
     tail.path.mkdir()
     assert [list(tail.new_lines()) for _ in range(3)] == [[], [], []]
@@ -228,3 +227,15 @@ def test_a_log_that_cannot_be_read_is_reported_once(tmp_path, caplog):
     tail.path.write_text("line\n")
     tail.offset = 0
     assert list(tail.new_lines()) == ["line"]
+
+
+def test_a_log_that_is_removed_is_read_on_and_its_successor_from_the_beginning(tmp_path):
+    path = tmp_path / "log"
+    with path.open("w") as old, closing(LogTail(path, keeps_open=True)) as tail:
+        print("one", file=old, flush=True)
+        assert list(tail.new_lines()) == ["one"]
+        path.unlink()
+        print("two", file=old, flush=True)
+        assert list(tail.new_lines()) == ["two"]
+        path.write_text("the first line of the next log\n")
+        assert list(tail.new_lines()) == ["the first line of the next log"]

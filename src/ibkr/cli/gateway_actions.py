@@ -109,7 +109,7 @@ async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
     if store.is_supervised():
         answer = await ask_supervisor(store, SupervisorRequest("start", _REQUESTED_BY))
         return await _still_runs(target, store, answer) if answer.is_done else answer
-    store.make_folder()
+    store.check_writable()  # otherwise the log of the supervisor could not say what is wrong
     log = store.supervisor_log
     rotate_log(log)
     process = spawn([sys.executable, "-m", "ibkr", "gateway", "run", *target.options], log)

@@ -13,7 +13,8 @@ import os
 import subprocess
 import tempfile
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -45,7 +46,7 @@ class ChildProcessDriver(GatewayDriver):
         self._is_restarting = False
         self._reads_backlog = False
         """The next lines of the log were written before this object existed."""
-        self._log = LogTail(store.log)
+        self._log = LogTail(store.log, keeps_open=True)
         self._log_start = 0
         self._adopt_process()
 
@@ -64,6 +65,7 @@ class ChildProcessDriver(GatewayDriver):
     async def start(self) -> None:
         if await self.is_running():
             return
+        self._log.close()  # Windows does not rename an open file
         self._log.path = self._prepare_log()
         self._log.skip_to_end()
         self._log_start = self._log.offset
@@ -133,6 +135,14 @@ class ChildProcessDriver(GatewayDriver):
         return self._is_alive()
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
+        try:
+            async with aclosing(self._watch()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._log.close()
+
+    async def _watch(self) -> AsyncGenerator[GatewayEvent]:
         reported: tuple[int, str] | None = None
         has_ended = True
         while True:

@@ -6,13 +6,9 @@ lock is on a second file beside it. The system releases it when the process ends
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import re
 import sqlite3
-import sys
 import uuid
 from collections.abc import Container, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -21,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ibkr.core.errors import ConfigError
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.restart_policy import Restart
 from ibkr.core.serialization import to_jsonable
 from ibkr.gateway.disk_files import FileId, file_id, replace_file
+from ibkr.gateway.gateway_folder import gateway_folder
 from ibkr.gateway.store_errors import StoreDamaged, SupervisorRunning, unusable
 
 _log = logging.getLogger("ibkr.gateway")
@@ -68,8 +64,7 @@ class GatewayStore:
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
-        base = expand_path(settings, "state_dir") if settings.state_dir else _default_folder()
-        self.folder = base / _folder_name(settings)
+        self.folder = gateway_folder(settings)
         self._database: sqlite3.Connection | None = None
         self._database_id: FileId | None = None
         self._databases_opened = 0
@@ -255,16 +250,6 @@ class GatewayStore:
             return self._open().execute(statement, values).fetchall()
 
 
-def expand_path(settings: GatewaySettings, name: str) -> Path:
-    """Return the absolute path that a setting names. Raises ``ConfigError``."""
-    text: str = getattr(settings, name)
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError as error:
-        cure = "begins with the home folder of a user who does not exist; give the full path"
-        raise ConfigError(f"ibkr.gateway.{name}", text, cure) from error
-
-
 def _parse_status(values: dict[str, Any]) -> GatewayStatus:
     times = {"since": _parse_time(values["since"]), "next_login": None}
     if values["next_login"] is not None:
@@ -284,25 +269,3 @@ def _parse_time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no time zone")
     return moment
-
-
-def _folder_name(settings: GatewaySettings) -> str:
-    """Return the name of the gateway's folder: the same for every configuration of the same gateway."""
-    target = {
-        "ibc2": settings.ibc2_home,
-        "ibc": settings.ibc_ini and str(expand_path(settings, "ibc_ini").resolve()),
-        "docker": settings.container,
-        "systemd": settings.unit,
-        "command": settings.start,
-    }.get(settings.driver, "")
-    words = re.sub(r"[^\w.-]+", "-", target)[:30] if settings.driver in ("docker", "systemd") else ""
-    digest = hashlib.sha256(target.encode()).hexdigest()[:10]
-    return "-".join(filter(None, (settings.driver, words, digest)))
-
-
-def _default_folder() -> Path:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "ibkr"

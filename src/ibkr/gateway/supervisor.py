@@ -104,7 +104,7 @@ class Supervisor:
                 with suppress(TimeoutError):  # the gateway does not answer: its orders are not counted
                     async with asyncio.timeout(_FIRST_STATUS_TIMEOUT):
                         await self._port_state_known.wait()
-                return await self._restart(request)
+                return self.records.add_trouble(await self._restart(request))
             finally:
                 forget()
                 await cancel_tasks(*tasks)

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from ibkr.core.gateway_status import GatewayStatus
@@ -99,6 +100,12 @@ class SupervisorRecords:
         self._answers[name], self._has_unsaved = answer, True
         self._save_if_due()
 
+    def add_trouble(self, answer: SupervisorAnswer) -> SupervisorAnswer:
+        """Return the answer of a program that ends after it, with the trouble if there is any."""
+        if not self.trouble:
+            return answer
+        return replace(answer, message=f"{answer.message}, but this could not be recorded: {self.trouble}")
+
     def _is_due(self) -> bool:
         return not self.trouble or time.monotonic() >= self._retry_at
 
@@ -110,7 +117,8 @@ class SupervisorRecords:
         """Write what is not written yet, and make again what was removed."""
         try:
             number = self._store.database_number()
-            is_lock_lost, is_database_new = self._store.lock_id() != self._lock_id, number != self._database_number
+            is_database_new = number != self._database_number
+            is_lock_lost = (lock_id := self._store.lock_id()) is None or lock_id != self._lock_id
             if (is_lock_lost or (is_database_new and self._database_number)) and not self.trouble:
                 _log.warning("a file in %s was removed, and is made again", self._store.folder)
             if is_lock_lost:
