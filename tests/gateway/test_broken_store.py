@@ -161,6 +161,17 @@ async def test_a_folder_that_is_removed_comes_back(machine, supervised, state_is
     assert caplog.text.count("was removed") == 1
 
 
+async def test_a_process_file_that_is_damaged_is_written_again(machine, supervised, state_is, eventually):
+    async with supervised(machine.config("ibc", FAST, **QUICK)) as supervisor:
+        await state_is(supervisor, ready)
+        file = supervisor.store.process_file
+        before = file.read_text()
+        for text in (b"{", b"\xff"):
+            file.write_bytes(text)
+            await eventually(lambda: file.read_bytes() == before.encode())
+        assert supervisor.store.log.stat().st_mode & 0o077 == 0
+
+
 async def test_a_database_that_is_damaged(machine, supervised, state_is, caplog):
     caplog.set_level("INFO", "ibkr.gateway")
     async with supervised(machine.config("ibc", FAST, **QUICK)) as supervisor:
@@ -203,7 +214,7 @@ async def test_another_supervisor_that_took_the_lock_of_a_removed_folder(machine
         (supervisor.store.folder / "supervisor-lock").unlink()
         with closing(GatewayStore(cfg.ibkr.gateway)) as other, closing(other.acquire_lock()):
             status = await state_is(supervisor, store_alert)
-            assert "another process supervises this gateway" in status.gateway.alert
+            assert "another process supervises this gateway: end one of the two" in status.gateway.alert
         await state_is(supervisor, no_alert)
         assert supervisor.store.is_supervised()
 

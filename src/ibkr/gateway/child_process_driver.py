@@ -83,7 +83,7 @@ class ChildProcessDriver(GatewayDriver):
         try:
             self.store.make_folder()
             rotate_log(self.store.log)
-            self.store.log.open("ab").close()
+            os.close(os.open(self.store.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         except OSError as error:
             path = _temporary_log()
             _log.error("the output of the gateway goes to %s: %s", path, store_error_text(error))

@@ -153,7 +153,8 @@ class SupervisorRecords:
 
     def _begin_trouble(self, error: Exception) -> None:
         """Note an error of the files, and log it unless it was logged since the trouble began."""
-        self.trouble = str(error) if isinstance(error, SupervisorRunning) else store_error_text(error)
+        is_taken = isinstance(error, SupervisorRunning)
+        self.trouble = f"{error}: end one of the two" if is_taken else store_error_text(error)
         self._retry_at = time.monotonic() + _RETRY_AFTER
         if self.trouble not in self._logged:
             self._logged.add(self.trouble)

@@ -99,7 +99,7 @@ class SystemdDriver(GatewayDriver):
             self._is_restarting = False
 
     async def is_running(self) -> bool:
-        return (await self._show()).phase is _Phase.RUNNING
+        return (await self._show()).phase in (_Phase.RUNNING, _Phase.STARTING)  # neither needs a start, both a stop
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
         before: _Unit | None = None
