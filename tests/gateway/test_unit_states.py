@@ -75,6 +75,15 @@ async def test_a_first_look_at_a_unit_that_is_stopped_or_stops(machine, show, wa
         assert not await gateway.driver.is_running()
 
 
+@pytest.mark.parametrize(("active", "sub", "is_left"), [("active", "running", True), ("failed", "failed", False)])
+async def test_a_unit_that_has_failed_is_not_started_again_by_systemd(machine, show, watched, active, sub, is_left):
+    """StartLimitBurst= is reached, or Restart= does not include this end."""
+    show(active, sub)
+    async with watched(machine.config("systemd"), leave=True) as gateway:
+        await gateway.until(S.RUNNING if is_left else S.EXITED)
+        assert gateway.driver.external_restart_on_exit is is_left
+
+
 async def test_one_state_after_the_other(machine, show, watched):
     show("activating", "start-pre")
     async with watched(machine.config("systemd"), leave=True) as gateway:

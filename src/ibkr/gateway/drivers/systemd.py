@@ -180,7 +180,8 @@ class SystemdDriver(GatewayDriver):
             _parse_int(values.get("ExecMainStatus")) + (128 if values.get("ExecMainCode") in _BY_SIGNAL else 0),
             values.get("Restart", "no") != "no",
         )
-        self.external_restart_on_exit = unit.has_restart_policy
+        # A failed unit stays failed: its start limit is reached, or Restart= does not include this end.
+        self.external_restart_on_exit = unit.has_restart_policy and unit.phase is not _Phase.ENDED
         return unit
 
     async def _wait_for_change(self, unit: _Unit) -> None:
