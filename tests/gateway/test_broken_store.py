@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -16,7 +17,6 @@ import pytest
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.gateway.follower import ask_supervisor
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorRequest
-from ibkr.gateway.log_tail import LogTail
 from ibkr.gateway.store_errors import SupervisorRunning
 from ibkr.gateway.supervisor import Supervisor
 
@@ -141,9 +141,13 @@ async def test_a_folder_that_is_removed_comes_back(machine, supervised, state_is
     cfg = machine.config("ibc", FAST, **QUICK)
     async with supervised(cfg) as supervisor:
         await state_is(supervisor, ready)
+        tracker = supervisor.monitor.tracker
+        await eventually(lambda: tracker.logged_in_at is not None)
+        first_login = tracker.logged_in_at
         os.kill(machine.java_pid, signal.SIGKILL)
         await state_is(supervisor, in_state(S.EXITED))
         await state_is(supervisor, ready)
+        await eventually(lambda: tracker.logged_in_at != first_login)  # the log of the new process is read
         store = supervisor.store
         before = (store.process_file.read_text(), store.read_restarts())
         shutil.rmtree(store.folder)
@@ -207,6 +211,42 @@ async def test_a_request_whose_answer_cannot_be_written_is_carried_out_once(mach
             assert [restart.full_login for restart in mine.read_restarts()] == [False]
 
 
+async def test_what_was_kept_in_memory_is_written_at_the_end(machine, supervised, state_is, monkeypatch):
+    """Even if the next attempt is not due yet."""
+    monkeypatch.setattr("ibkr.gateway.supervisor_records._RETRY_AFTER", 3600.0)
+    async with supervised(machine.config("ibc", FAST, **QUICK)) as supervisor:
+        await state_is(supervisor, ready)
+        folder = supervisor.store.folder
+        aside = folder.rename(folder.with_name("aside"))
+        folder.write_text("")
+        await state_is(supervisor, store_alert)
+        os.kill(machine.java_pid, signal.SIGKILL)
+        await state_is(supervisor, in_state(S.EXITED))
+        await state_is(supervisor, ready)
+        folder.unlink()
+        aside.rename(folder)
+    with closing(GatewayStore(machine.config("ibc").ibkr.gateway)) as store:
+        assert len(store.read_restarts()) == 1
+        assert not store.process_file.exists()
+
+
+async def test_a_restart_without_a_supervisor_says_that_it_is_not_recorded(machine, unit, watched):  # noqa: F811
+    unit()
+    cfg = machine.config("systemd", FAST, **QUICK)
+    async with watched(cfg) as gateway:
+        await gateway.driver.start()
+        assert gateway.store.next_request() is None  # makes the tables
+        with closing(sqlite3.connect(gateway.store.folder / "gateway.sqlite", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM requests").fetchall()
+            answer = await Supervisor(cfg).restart_once(SupervisorRequest("restart", "a test", with_orders=True))
+        assert answer.is_done
+        assert "but this could not be recorded: " in answer.message
+        assert answer.message.endswith(
+            "gateway.sqlite cannot be used (database is locked): end the program that uses it"
+        )
+
+
 async def test_another_supervisor_that_took_the_lock_of_a_removed_folder(machine, supervised, state_is):
     cfg = machine.config("ibc", FAST, **QUICK)
     async with supervised(cfg) as supervisor:
@@ -229,24 +269,26 @@ async def test_a_stop_whose_files_cannot_be_removed(machine, supervised, state_i
     assert "process.json cannot be removed" in caplog.text
 
 
-def test_a_log_that_cannot_be_read_is_reported_once(tmp_path, caplog):
-    tail = LogTail(tmp_path / "log")
-    tail.path.mkdir()
-    assert [list(tail.new_lines()) for _ in range(3)] == [[], [], []]
-    assert caplog.text.count("cannot be read") == 1
-    tail.path.rmdir()
-    tail.path.write_text("line\n")
-    tail.offset = 0
-    assert list(tail.new_lines()) == ["line"]
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+async def test_an_output_that_cannot_be_written(machine, eventually):
+    """As the log of a supervisor in the background on a full disk, and its JSON."""
+    settings = "".join(f"{key} = {json.dumps(value)}\n" for key, value in machine.settings("ibc", **FAST).items())
+    text = f"[ibkr]\nport = {machine.api_port}\nrefused_every = 0.05\n\n[ibkr.gateway]\n{settings}"
+    (machine.folder / "ibkr.toml").write_text(text)
+    command = [sys.executable, "-m", "ibkr", "gateway", "run", "--json"]
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await asyncio.create_subprocess_exec(*command, stdout=full, stderr=full, cwd=machine.folder)
+    os.close(full)
+    with closing(GatewayStore(machine.config("ibc").ibkr.gateway)) as store:
 
+        def runs(restarts):
+            status = store.read_status() if store.is_supervised() else None
+            return status is not None and (status.state, status.restarts) == (S.RUNNING, restarts)
 
-def test_a_log_that_is_removed_is_read_on_and_its_successor_from_the_beginning(tmp_path):
-    path = tmp_path / "log"
-    with path.open("w") as old, closing(LogTail(path, keeps_open=True)) as tail:
-        print("one", file=old, flush=True)
-        assert list(tail.new_lines()) == ["one"]
-        path.unlink()
-        print("two", file=old, flush=True)
-        assert list(tail.new_lines()) == ["two"]
-        path.write_text("the first line of the next log\n")
-        assert list(tail.new_lines()) == ["the first line of the next log"]
+        try:
+            await eventually(lambda: runs(0))
+            os.kill(machine.java_pid, signal.SIGKILL)
+            await eventually(lambda: runs(1), 20)
+        finally:
+            process.terminate()
+            await process.wait()

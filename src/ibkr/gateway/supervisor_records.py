@@ -68,7 +68,10 @@ class SupervisorRecords:
             self._take_lock()
             try:
                 self._store.check_writable()
-                yield
+                try:
+                    yield
+                finally:
+                    self._save_at_end()
             finally:
                 assert self._lock is not None, "it was taken"
                 self._lock.close()
@@ -102,6 +105,7 @@ class SupervisorRecords:
 
     def add_trouble(self, answer: SupervisorAnswer) -> SupervisorAnswer:
         """Return the answer of a program that ends after it, with the trouble if there is any."""
+        self._save_at_end()
         if not self.trouble:
             return answer
         return replace(answer, message=f"{answer.message}, but this could not be recorded: {self.trouble}")
@@ -111,6 +115,10 @@ class SupervisorRecords:
 
     def _save_if_due(self) -> None:
         if self._is_due():
+            self._save()
+
+    def _save_at_end(self) -> None:
+        if self._has_unsaved:
             self._save()
 
     def _save(self) -> None:
