@@ -195,6 +195,17 @@ def test_following_the_log_of_the_supervisor(machine, start):
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_a_folder_that_cannot_be_used_names_its_file_and_the_cure(machine, ibkr, command):
+    configure(machine)
+    (machine.folder / "state").write_text("")
+    done = ibkr("gateway", command)
+    cure = "a file is in the place of a folder: remove it, or set gateway.state_dir to another folder"
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"ibkr gateway: {machine.folder}/state/")
+    assert done.stderr.endswith(f" cannot be used (Not a directory): {cure}\n")
+
+
 def test_a_damaged_folder_names_its_file(machine, ibkr):
     configure(machine)
     store = GatewayStore(GatewaySettings(**machine.settings("ibc")))

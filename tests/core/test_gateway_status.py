@@ -20,6 +20,7 @@ from ibkr.core.gateway_tracker import (
     PastEvents,
     ProcessEnded,
     ProcessStarted,
+    ProcessStarting,
     RestartStarted,
     SecondFactorWanted,
     UnknownWindow,
@@ -46,6 +47,7 @@ ANYWHERE = {
     RestartStarted(): S.RESTARTING,
     ProcessEnded(0, wanted=True): S.STOPPED,
     ProcessStarted(8): S.STARTING,
+    ProcessStarting(): S.STARTING,
     LoginStarted(): S.STARTING,
     ProcessEnded(137): S.EXITED,
 }
@@ -53,6 +55,7 @@ KEPT = {
     # A refused login shows until a login completes, or a second factor is requested.
     (S.LOGIN_FAILED, LoginStarted()): S.LOGIN_FAILED,
     (S.LOGIN_FAILED, ProcessStarted(8)): S.LOGIN_FAILED,
+    (S.LOGIN_FAILED, ProcessStarting()): S.LOGIN_FAILED,
     (S.RUNNING, LoginStarted()): S.RUNNING,
 }
 
@@ -94,6 +97,8 @@ def test_since_when():
 
 
 def test_a_driver_that_does_not_see_the_login():
+    tracker = tracked(ProcessStarting(), sees_login=False)
+    assert tracker.state is S.STARTING
     tracker = tracked(ProcessStarted(7, T0 - timedelta(hours=1)), sees_login=False)
     assert (tracker.state, tracker.login_seen, tracker.started_at) == (S.RUNNING, False, T0 - timedelta(hours=1))
 

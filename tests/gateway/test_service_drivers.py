@@ -192,7 +192,8 @@ async def test_a_unit_that_systemd_starts_again_is_left_to_it(machine, unit, sup
     async with supervised(machine.config("systemd", FAST, **QUICK)) as supervisor:
         await state_is(supervisor, lambda status: status.state is C.READY)
         machine.do("exit 1")
-        await state_is(supervisor, lambda status: status.gateway.state is S.EXITED)
+        status = await state_is(supervisor, lambda status: status.gateway.state is S.RESTARTING)
+        assert status.gateway.detail == "systemd starts it again after its end (exit code 1)"
         await state_is(supervisor, lambda status: status.state is C.READY)
         assert supervisor.store.read_restarts() == ()
 
@@ -203,16 +204,6 @@ async def test_a_unit_that_is_not_there(machine, unit, watched):
         assert problem.message == "gateway.unit: there is no unit ibgateway.service"
         with pytest.raises(DriverError, match=r"Unit ibgateway\.service not found"):
             await gateway.driver.start()
-
-
-async def test_a_unit_that_waits_for_its_next_start_at_the_first_look(machine, unit, watched):
-    unit("on-failure")
-    values = json.loads((machine.folder / "unit.json").read_text())
-    values |= {"ActiveState": "activating", "SubState": "auto-restart", "ExecMainCode": 1, "ExecMainStatus": 3}
-    (machine.folder / "unit.json").write_text(json.dumps(values))
-    async with watched(machine.config("systemd"), leave=True) as gateway:
-        status = await gateway.until(S.EXITED)
-        assert status.exit_code == 3
 
 
 @pytest.mark.parametrize(("driver", "program"), [("systemd", "systemctl"), ("docker", "docker")])

@@ -11,7 +11,8 @@ import pytest
 
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.gateway.follower import ask_supervisor
-from ibkr.gateway.gateway_store import GatewayStore, StoreDamaged, SupervisorAnswer, SupervisorRequest
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
+from ibkr.gateway.store_errors import StoreDamaged
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from ibkr.core.states import UpstreamState
 from ibkr.gateway.driver_interface import DriverError
 from ibkr.gateway.drivers.ibc import IbcDriver
 from ibkr.gateway.follower import GatewayFollower, ask_supervisor
-from ibkr.gateway.gateway_store import GatewayStore, SupervisorRequest, SupervisorRunning
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorRequest
+from ibkr.gateway.store_errors import SupervisorRunning
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.observe.outage_tracker import OutageTracker
 

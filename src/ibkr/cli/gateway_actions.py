@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -31,15 +30,10 @@ from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError
 from ibkr.gateway.drivers import make_driver
 from ibkr.gateway.follower import ask_supervisor
 from ibkr.gateway.gateway_monitor import read_gateway_status
-from ibkr.gateway.gateway_store import (
-    GatewayStore,
-    StoreDamaged,
-    SupervisorAnswer,
-    SupervisorRequest,
-    SupervisorRunning,
-)
+from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
 from ibkr.gateway.log_tail import follow_file, last_lines, rotate_log
 from ibkr.gateway.processes import spawn
+from ibkr.gateway.store_errors import STORE_ERRORS, SupervisorRunning, store_error_text
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.observe.alerts import Alerts
 from ibkr.observe.log_filter import PrintableFormatter
@@ -115,7 +109,7 @@ async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
     if store.is_supervised():
         answer = await ask_supervisor(store, SupervisorRequest("start", _REQUESTED_BY))
         return await _still_runs(target, store, answer) if answer.is_done else answer
-    store.make_folder()
+    store.check_writable()  # otherwise the log of the supervisor could not say what is wrong
     log = store.supervisor_log
     rotate_log(log)
     process = spawn([sys.executable, "-m", "ibkr", "gateway", "run", *target.options], log)
@@ -234,10 +228,10 @@ def _run(work: Awaitable[T]) -> T:
         return asyncio.run(run())
     except SupervisorRunning as error:
         typer.echo(f"ibkr gateway: {error}: see 'ibkr gateway status'", err=True)
-    except (DriverError, StoreDamaged) as error:
+    except DriverError as error:
         typer.echo(f"ibkr gateway: {error}", err=True)
-    except (OSError, sqlite3.Error) as error:
-        typer.echo(f"ibkr gateway: its folder cannot be used: {error}; see the setting gateway.state_dir", err=True)
+    except STORE_ERRORS as error:
+        typer.echo(f"ibkr gateway: {store_error_text(error)}", err=True)
     raise typer.Exit(1)
 
 

@@ -20,6 +20,10 @@ class ProcessStarted(FrozenRecord):
     started_at: datetime | None = None
 
 
+class ProcessStarting(FrozenRecord):
+    """Its own supervisor starts the gateway, and it is not ready yet. Its process may not run yet."""
+
+
 class ProcessEnded(FrozenRecord):
     """The process has ended. ``code``: its exit code, if known. ``wanted``: somebody stopped it."""
 
@@ -67,6 +71,7 @@ class PastEvents(FrozenRecord):
 
 GatewayEvent: TypeAlias = (
     ProcessStarted
+    | ProcessStarting
     | ProcessEnded
     | LoginStarted
     | SecondFactorWanted
@@ -153,7 +158,9 @@ class GatewayTracker:
     def _take(self, event: GatewayEvent, now: datetime) -> None:
         match event:
             case ProcessStarted():
-                self._started(event.started_at or now, now)
+                self._started(event.started_at or now, now, is_ready=not self.sees_login)
+            case ProcessStarting():
+                self._started(now, now, is_ready=False)
             case ProcessEnded():
                 self._ended(event, now)
             case RestartStarted(why):
@@ -183,12 +190,12 @@ class GatewayTracker:
                 if self.state is not GatewayState.LOGIN_FAILED and not self.is_logged_in:
                     self._set(GatewayState.STARTING, now)
 
-    def _started(self, started_at: datetime, now: datetime) -> None:
+    def _started(self, started_at: datetime, now: datetime, *, is_ready: bool) -> None:
         self.started_at = started_at
         self.is_logged_in = self.second_factor = False
         if self.state is GatewayState.LOGIN_FAILED:
             return
-        self._set(GatewayState.STARTING if self.sees_login else GatewayState.RUNNING, now)
+        self._set(GatewayState.RUNNING if is_ready else GatewayState.STARTING, now)
 
     def _ended(self, event: ProcessEnded, now: datetime) -> None:
         self.is_logged_in = False

@@ -9,18 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import subprocess
+import tempfile
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_tracker import GatewayEvent, PastEvents, ProcessEnded, ProcessStarted
+from ibkr.gateway.disk_files import replace_file
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError, GatewayDriver
 from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.log_tail import LogTail, follow_file, rotate_log
 from ibkr.gateway.processes import Command, process_identity, spawn, terminate_process
+from ibkr.gateway.store_errors import store_error_text
 
 _log = logging.getLogger("ibkr.gateway")
 
@@ -40,7 +46,8 @@ class ChildProcessDriver(GatewayDriver):
         self._is_restarting = False
         self._reads_backlog = False
         """The next lines of the log were written before this object existed."""
-        self._log = LogTail(store.log)
+        self._log = LogTail(store.log, keeps_open=True)
+        self._log_start = 0
         self._adopt_process()
 
     @abstractmethod
@@ -58,19 +65,39 @@ class ChildProcessDriver(GatewayDriver):
     async def start(self) -> None:
         if await self.is_running():
             return
-        self.store.make_folder()
-        rotate_log(self.store.log)
+        self._log.close()  # Windows does not rename an open file
+        self._log.path = self._prepare_log()
         self._log.skip_to_end()
+        self._log_start = self._log.offset
         self._reads_backlog = False
-        self._child = spawn(self.start_command(), self.store.log)
+        self._child = spawn(self.start_command(), self._log.path)
         self._pid, self._identity = self._child.pid, process_identity(self._child.pid)
         self._started_at, self._should_run = datetime.now(UTC), True
-        self._save_process_file()
+        try:
+            self.save_process()
+        except OSError as error:  # it runs, and has to be watched; the supervisor tries this again
+            _log.debug("%s", error)
+
+    def _prepare_log(self) -> Path:
+        """Return the file for the output: the log, or a temporary file if the log cannot be written."""
+        try:
+            self.store.make_folder()
+            rotate_log(self.store.log)
+            os.close(os.open(self.store.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        except OSError as error:
+            path = _temporary_log()
+            _log.error("the output of the gateway goes to %s: %s", path, store_error_text(error))
+            return path
+        return self.store.log
 
     async def stop(self) -> None:
         self._should_run = False
         await self._end_process()
-        self.store.process_file.unlink(missing_ok=True)
+        try:
+            self.store.process_file.unlink(missing_ok=True)
+        except OSError as error:  # the next supervisor would say that the gateway has ended
+            words = f"({error.strerror}): remove it"
+            _log.error("the gateway is stopped, but %s cannot be removed %s", self.store.process_file, words)
 
     async def restart(self) -> None:
         self._is_restarting = True
@@ -108,6 +135,14 @@ class ChildProcessDriver(GatewayDriver):
         return self._is_alive()
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
+        try:
+            async with aclosing(self._watch()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._log.close()
+
+    async def _watch(self) -> AsyncGenerator[GatewayEvent]:
         reported: tuple[int, str] | None = None
         has_ended = True
         while True:
@@ -127,7 +162,7 @@ class ChildProcessDriver(GatewayDriver):
             await asyncio.sleep(POLL_INTERVAL)
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
-        async for line in follow_file(self.store.log, lines, POLL_INTERVAL if follow else None):
+        async for line in follow_file(self._log.path, lines, POLL_INTERVAL if follow else None):
             yield line
 
     async def close(self) -> None:
@@ -153,16 +188,28 @@ class ChildProcessDriver(GatewayDriver):
         if self._child is not None:
             self._child.poll()
 
-    def _save_process_file(self) -> None:
-        """Save which process is ours and where its output begins."""
-        assert self._started_at is not None, "it has just been started"
+    def save_process(self) -> None:
+        """Save which process is ours and where its output begins, unless that is saved. Raises ``OSError``."""
+        if self._pid is None or not self._should_run or (self._child is None and not self._identity):
+            return
+        assert self._started_at is not None, "it has been started"
         values = {
             "pid": self._pid,
             "began": self._identity,
             "started_at": self._started_at.isoformat(),
-            "log_offset": self._log.offset,
+            "log": str(self._log.path),
+            "log_offset": self._log_start,
         }
-        self.store.process_file.write_text(json.dumps(values), encoding="utf-8")
+        text = json.dumps(values)
+        if not self._is_saved(text):
+            self.store.make_folder()
+            replace_file(self.store.process_file, text)
+
+    def _is_saved(self, text: str) -> bool:
+        try:
+            return self.store.process_file.read_text(encoding="utf-8") == text
+        except (FileNotFoundError, ValueError):
+            return False
 
     def _adopt_process(self) -> None:
         """Adopt the process of an earlier supervisor, even if it has ended since: nobody has stopped it."""
@@ -175,9 +222,23 @@ class ChildProcessDriver(GatewayDriver):
                 raise ValueError("it has a value that ibkr never writes there")
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except OSError as error:
+            raise DriverError(store_error_text(error)) from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DriverError(f"{self.store.process_file} cannot be read ({error}): remove it") from error
         self._pid, self._started_at, self._should_run = pid, started_at, True
         # Without an identity we end nothing: the process id may now belong to another process.
         self._identity = began if process_identity(pid) == began else ""
-        self._log.offset, self._reads_backlog = offset, True
+        self._log.path = Path(str(values.get("log") or self.store.log))
+        self._log.offset = self._log_start = offset
+        self._reads_backlog = True
+
+
+def _temporary_log() -> Path:
+    """Return a new file that only this user may read. Raises ``DriverError``."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="ibkr-gateway-", suffix=".log")
+    except OSError as error:
+        raise DriverError(f"the output of the gateway cannot be written: {store_error_text(error)}") from error
+    os.close(handle)
+    return Path(name)

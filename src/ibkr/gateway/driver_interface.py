@@ -106,5 +106,8 @@ class GatewayDriver(ABC):
         """Return when the driver expects the next forced login; ``None`` if it does not say."""
         return None
 
+    def save_process(self) -> None:  # noqa: B027 - most drivers have no process
+        """Write the file that names our own process, if it is not as it should be. Raises ``OSError``."""
+
     async def close(self) -> None:  # noqa: B027 - most drivers have nothing to close
         """Close files and helper processes. The gateway itself is not touched."""

@@ -6,44 +6,35 @@ lock is on a second file next to it. The system releases it when the process end
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import re
 import sqlite3
-import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ibkr.core.errors import ConfigError
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_status import GatewayState, GatewayStatus
 from ibkr.core.restart_policy import Restart
 from ibkr.core.serialization import to_jsonable
+from ibkr.gateway.disk_files import FileId, file_id, replace_file
+from ibkr.gateway.gateway_folder import gateway_folder
+from ibkr.gateway.store_errors import StoreDamaged, SupervisorRunning, unusable
 
 _log = logging.getLogger("ibkr.gateway")
 
-_RESTARTS_KEPT = timedelta(days=8)
+_BUSY_TIMEOUT = 2.0
+_TEST_SIZE = 16 * 1024
 _ACTIONS = ("start", "stop", "restart")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS restarts (at TEXT NOT NULL, full_login INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), status TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (id TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT);
 """
-
-
-class SupervisorRunning(Exception):
-    """Another process already supervises this gateway."""
-
-
-class StoreDamaged(sqlite3.DatabaseError):
-    """A file has content that ibkr never writes. The message names the file and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +60,14 @@ class GatewayStore:
     Raises:
         ConfigError: A path in the settings cannot be used.
 
-    Methods raise ``OSError`` or ``sqlite3.Error`` if the folder cannot be used.
+    Methods raise ``OSError`` or ``sqlite3.Error`` if the folder cannot be used. A file that was removed is made again.
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
-        base = expand_path(settings, "state_dir") if settings.state_dir else _default_folder()
-        self.folder = base / _folder_name(settings)
+        self.folder = gateway_folder(settings)
         self._database: sqlite3.Connection | None = None
+        self._database_id: FileId | None = None
+        self._databases_opened = 0
 
     @property
     def log(self) -> Path:
@@ -106,9 +98,13 @@ class GatewayStore:
             opened.pop_all()
         return lock
 
+    def lock_id(self) -> FileId | None:
+        """Return which file the path of the lock names now. ``None``: none."""
+        return file_id(self.folder / "supervisor-lock")
+
     def is_supervised(self) -> bool:
         """Whether a supervisor runs."""
-        if not (self.folder / "supervisor-lock").exists():
+        if self.lock_id() is None:
             return False
         with self._reading("supervisor-lock"), closing(self._connect("supervisor-lock", timeout=0)) as lock:
             try:
@@ -126,21 +122,27 @@ class GatewayStore:
 
     def read_status(self) -> GatewayStatus | None:
         """Return the state that a supervisor last published; ``None`` before the first one."""
-        row = self._open().execute("SELECT status FROM state").fetchone()
+        row = next(iter(self._read("SELECT status FROM state")), None)
         with self._reading("gateway.sqlite"):
             return None if row is None else _parse_status(json.loads(row[0]))
 
     def read_restarts(self) -> tuple[Restart, ...]:
         """Return the restarts of the last days, the oldest first."""
-        rows = self._open().execute("SELECT at, full_login FROM restarts ORDER BY at").fetchall()
+        rows = self._read("SELECT at, full_login FROM restarts ORDER BY at")
         with self._reading("gateway.sqlite"):
             return tuple(Restart(_parse_time(at), bool(full_login)) for at, full_login in rows)
 
-    def add_restart(self, restart: Restart, reason: str) -> None:
-        """Store one restart."""
-        at = restart.at.astimezone(UTC)
-        self._write("DELETE FROM restarts WHERE at < ?", (at - _RESTARTS_KEPT).isoformat())
-        self._write("INSERT INTO restarts VALUES (?, ?, ?)", at.isoformat(), restart.full_login, reason)
+    def save_restarts(self, restarts: Mapping[Restart, str]) -> None:
+        """Store these restarts with their reasons, except those that are stored already."""
+        stored = {(at, bool(full_login)) for at, full_login in self._read("SELECT at, full_login FROM restarts")}
+        for restart, reason in restarts.items():
+            at = restart.at.astimezone(UTC).isoformat()
+            if (at, restart.full_login) not in stored:
+                self._write("INSERT INTO restarts VALUES (?, ?, ?)", at, restart.full_login, reason)
+
+    def forget_restarts_before(self, moment: datetime) -> None:
+        """Delete the restarts before this moment."""
+        self._write("DELETE FROM restarts WHERE at < ?", moment.astimezone(UTC).isoformat())
 
     def add_request(self, request: SupervisorRequest) -> str:
         """Store a request to the supervisor. Returns its id, for ``read_answer``."""
@@ -149,16 +151,22 @@ class GatewayStore:
         self._write("INSERT INTO requests (id, request) VALUES (?, ?)", name, json.dumps(values))
         return name
 
-    def next_request(self) -> tuple[str, SupervisorRequest] | None:
-        """Return the oldest unanswered request and its id; ``None`` if all are answered."""
-        statement = "SELECT rowid, id, request FROM requests WHERE answer IS NULL ORDER BY rowid"
-        while (row := self._open().execute(statement).fetchone()) is not None:
+    def next_request(self, done: Container[str] = ()) -> tuple[str, SupervisorRequest] | None:
+        """Return the oldest unanswered request and its id; ``None`` if all are answered.
+
+        ``done``: the ids of requests that were carried out, and whose answer is not stored yet.
+        """
+        for row, name, text in self._read(
+            "SELECT rowid, id, request FROM requests WHERE answer IS NULL ORDER BY rowid"
+        ):
+            if name in done:
+                continue
             try:
                 with self._reading("gateway.sqlite"):
-                    return row[1], _parse_request(json.loads(row[2]))
+                    return name, _parse_request(json.loads(text))
             except StoreDamaged as error:
+                self._write("DELETE FROM requests WHERE rowid = ?", row)
                 _log.warning("a request in %s cannot be used and is dropped: %s", self.folder, error.__cause__)
-                self._write("DELETE FROM requests WHERE rowid = ?", row[0])
         return None
 
     def save_answer(self, name: str, answer: SupervisorAnswer) -> None:
@@ -168,11 +176,11 @@ class GatewayStore:
 
     def read_answer(self, name: str) -> SupervisorAnswer | None:
         """Return the answer to a request; ``None`` until it is answered."""
-        row = self._open().execute("SELECT answer FROM requests WHERE id = ?", (name,)).fetchone()
-        if not row or not row[0]:
+        rows = self._read("SELECT answer FROM requests WHERE id = ?", name)
+        if not rows or not rows[0][0]:
             return None
         with self._reading("gateway.sqlite"):
-            values = json.loads(row[0])
+            values = json.loads(rows[0][0])
             return SupervisorAnswer(values["is_done"], values["words"])
 
     def delete_request(self, name: str) -> None:
@@ -194,13 +202,29 @@ class GatewayStore:
         """Create the folder. Only its user may read it."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def database_number(self) -> int:
+        """Return how many times the database was opened: a new one lacks what was in the one before."""
+        with self._reading("gateway.sqlite"):
+            self._open()
+        return self._databases_opened
+
+    def check_writable(self) -> None:
+        """Raise ``OSError`` if a file in the folder cannot be written, for example because the disk is full."""
+        self.make_folder()
+        replace_file(self.folder / "write-test", "x" * _TEST_SIZE)
+        (self.folder / "write-test").unlink()
+
     def _open(self) -> sqlite3.Connection:
+        if self._database is not None and file_id(self.folder / "gateway.sqlite") != self._database_id:
+            self.close()  # it was removed: what we write there would be lost, and nobody else would see it
         if self._database is None:
-            with self._reading("gateway.sqlite"), ExitStack() as opened:
-                database = opened.enter_context(closing(self._connect("gateway.sqlite", timeout=2.0)))
+            with ExitStack() as opened:
+                database = opened.enter_context(closing(self._connect("gateway.sqlite", timeout=_BUSY_TIMEOUT)))
                 database.executescript(_TABLES)
+                self._database_id = file_id(self.folder / "gateway.sqlite")
                 opened.pop_all()
             self._database = database
+            self._databases_opened += 1
         return self._database
 
     def _connect(self, name: str, timeout: float) -> sqlite3.Connection:
@@ -212,23 +236,18 @@ class GatewayStore:
         """Raise ``StoreDamaged`` if the content of this file cannot be used."""
         try:
             yield
-        except sqlite3.OperationalError:  # it is locked, or the disk is full
-            raise
+        except sqlite3.OperationalError as error:  # it is locked, or the disk is full
+            raise unusable(self.folder / name, error) from error
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise StoreDamaged(f"{self.folder / name} is damaged ({error}): remove it") from error
 
     def _write(self, statement: str, *values: object) -> None:
-        self._open().execute(statement, values)
+        with self._reading("gateway.sqlite"):
+            self._open().execute(statement, values)
 
-
-def expand_path(settings: GatewaySettings, name: str) -> Path:
-    """Return the absolute path that a setting names. Raises ``ConfigError``."""
-    text: str = getattr(settings, name)
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError as error:
-        cure = "begins with the home folder of a user who does not exist; give the full path"
-        raise ConfigError(f"ibkr.gateway.{name}", text, cure) from error
+    def _read(self, statement: str, *values: object) -> list[Any]:
+        with self._reading("gateway.sqlite"):
+            return self._open().execute(statement, values).fetchall()
 
 
 def _parse_status(values: dict[str, Any]) -> GatewayStatus:
@@ -250,25 +269,3 @@ def _parse_time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no time zone")
     return moment
-
-
-def _folder_name(settings: GatewaySettings) -> str:
-    """Return the name of the gateway's folder: the same for every configuration of the same gateway."""
-    target = {
-        "ibc2": settings.ibc2_home,
-        "ibc": settings.ibc_ini and str(expand_path(settings, "ibc_ini").resolve()),
-        "docker": settings.container,
-        "systemd": settings.unit,
-        "command": settings.start,
-    }.get(settings.driver, "")
-    words = re.sub(r"[^\w.-]+", "-", target)[:30] if settings.driver in ("docker", "systemd") else ""
-    digest = hashlib.sha256(target.encode()).hexdigest()[:10]
-    return "-".join(filter(None, (settings.driver, words, digest)))
-
-
-def _default_folder() -> Path:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "ibkr"

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from ibkr.gateway.disk_files import file_id
+
+_log = logging.getLogger("ibkr.gateway")
 
 _READ_SIZE = 1024 * 1024
 _LONGEST_LINE = 64 * 1024
@@ -13,15 +19,25 @@ _LOG_LIMIT = 10 * 1024 * 1024
 
 
 class LogTail:
-    """Reads a growing file from ``offset`` on. If the file becomes shorter, it is read from its beginning."""
+    """Reads a growing file from ``offset`` on. If the file becomes shorter, it is read from its beginning.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        keeps_open: Keep the file open until ``close``: what is written to a file that somebody has removed is still
+            read. A new file with its path is read from its beginning.
+    """
+
+    def __init__(self, path: Path, *, keeps_open: bool = False) -> None:
         self.path = path
         self.offset = 0
+        self._keeps_open = keeps_open
+        self._file: BinaryIO | None = None
         self._rest = b""
+        self._last_warning = ""
 
     def skip_to_end(self) -> None:
         """Skip everything that is in the file now."""
+        self.close()
         try:
             self.offset = self.path.stat().st_size
         except FileNotFoundError:
@@ -29,23 +45,49 @@ class LogTail:
         self._rest = b""
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were completed since the last call."""
+        """Yield the lines that were completed since the last call. A file that cannot be read has no new lines."""
         try:
-            size = self.path.stat().st_size
-        except FileNotFoundError:
+            yield from self._read()
+            self._last_warning = ""
+        except (FileNotFoundError, NotADirectoryError):
             return
-        if size < self.offset:
-            self.offset, self._rest = 0, b""
-        if size == self.offset:
-            return
-        with self.path.open("rb") as file:
+        except OSError as error:
+            if str(error) != self._last_warning:
+                self._last_warning = str(error)
+                _log.warning("%s cannot be read at the moment: %s", self.path, error.strerror or error)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _read(self) -> Iterator[str]:
+        file = self._open()
+        try:
+            size = os.fstat(file.fileno()).st_size
+            if size < self.offset:
+                self.offset, self._rest = 0, b""
             file.seek(self.offset)
-            while data := file.read(_READ_SIZE):
+            while size != self.offset and (data := file.read(_READ_SIZE)):
                 self.offset += len(data)
                 *lines, rest = (self._rest + data).split(b"\n")
                 self._rest = rest[:_LONGEST_LINE]
                 for line in lines:
                     yield line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r")
+        finally:
+            if not self._keeps_open:
+                self.close()
+
+    def _open(self) -> BinaryIO:
+        if self._file is not None:
+            found = os.fstat(self._file.fileno())
+            if file_id(self.path) not in (None, (found.st_dev, found.st_ino)):
+                self.close()
+                self.offset, self._rest = 0, b""
+        if self._file is None:
+            self._file = self.path.open("rb")
+        return self._file
 
 
 def last_lines(path: Path, number: int) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError
+from ibkr.gateway.store_errors import store_error_text
 from ibkr.observe.command_sink import child_environment
 
 _OUTPUT_LIMIT = 64 * 1024
@@ -50,7 +51,10 @@ def split_command(text: str) -> Command:
 def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
     """Start a process in its own group, and append its output to the log. Raises ``DriverError``."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    output = os.open(log, flags, 0o600)
+    try:
+        output = os.open(log, flags, 0o600)
+    except OSError as error:
+        raise DriverError(store_error_text(error)) from error
     try:
         return subprocess.Popen(
             command,

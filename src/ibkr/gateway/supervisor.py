@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from ibkr.gateway.gateway_monitor import NEW_YORK, GatewayMonitor, system_now
 from ibkr.gateway.gateway_store import GatewayStore, SupervisorAnswer, SupervisorRequest
 from ibkr.gateway.processes import cancel_tasks
 from ibkr.gateway.restart_process import restart_process
+from ibkr.gateway.supervisor_records import SupervisorRecords
 
 _log = logging.getLogger("ibkr.gateway")
 
@@ -49,13 +50,10 @@ class Supervisor:
         self.store = GatewayStore(self.settings)
         self.driver: GatewayDriver = make_driver(self.settings, self.store)
         self.monitor = GatewayMonitor(self.driver, self._publish_status, now)
-        self.policy = RestartPolicy(
-            self.settings,
-            cfg.ibkr.policy.calendar(ZoneInfo),
-            ZoneInfo(NEW_YORK),
-            datetime.astimezone,
-            self.store.read_restarts(),
-        )
+        restarts = self.store.read_restarts()
+        calendar = cfg.ibkr.policy.calendar(ZoneInfo)
+        self.policy = RestartPolicy(self.settings, calendar, ZoneInfo(NEW_YORK), datetime.astimezone, restarts)
+        self.records = SupervisorRecords(self.store, self.driver, restarts)
         self.decision = Decision(Action.NOTHING, "")
         """The last decision of the policy."""
         self._now = now
@@ -76,7 +74,8 @@ class Supervisor:
     def status(self) -> GatewayStatus:
         """The state of the gateway."""
         restarts = self.policy.restarts_today(self._now().wall)
-        return self.monitor.status(restarts=restarts, alert=self.decision.alert or self._restart_alert, supervised=True)
+        alert = self.decision.alert or self.records.alert or self._restart_alert
+        return self.monitor.status(restarts=restarts, alert=alert, supervised=True)
 
     async def run(self) -> None:
         """Start the gateway if it does not run, and supervise it until ``stop``.
@@ -84,8 +83,9 @@ class Supervisor:
         Raises:
             SupervisorRunning: Another process supervises this gateway.
             DriverError: The gateway cannot be started.
+            OSError, sqlite3.Error: Its folder cannot be used. Later, this does not end the supervision.
         """
-        with closing(self.store), closing(self.store.acquire_lock()):
+        with self.records.opened():
             self.store.forget_last_supervisor()
             forget = self.connector.on_status(self._handle_status)
             try:
@@ -97,14 +97,14 @@ class Supervisor:
 
     async def restart_once(self, request: SupervisorRequest) -> SupervisorAnswer:
         """Restart a gateway that nobody supervises, by the same rules. Raises as ``run`` does."""
-        with closing(self.store), closing(self.store.acquire_lock()):
+        with self.records.opened():
             forget = self.connector.on_status(self._handle_status)
             tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), keep_session(self.connector))}
             try:
                 with suppress(TimeoutError):  # the gateway does not answer: its orders are not counted
                     async with asyncio.timeout(_FIRST_STATUS_TIMEOUT):
                         await self._port_state_known.wait()
-                return await self._restart(request)
+                return self.records.add_trouble(await self._restart(request))
             finally:
                 forget()
                 await cancel_tasks(*tasks)
@@ -167,7 +167,7 @@ class Supervisor:
         status = self.status
         if status != self._published:
             self._published = status
-            self.store.write_status(status)
+            self.records.write_status(status)
             self.connector.tell_gateway(status)
 
     def observe(self) -> Observation:
@@ -246,10 +246,10 @@ class Supervisor:
         self.policy.done(act, full_login=full_login, now=now)
         if act in RESTARTS:
             self._acted_at = now.mono
-            self.store.add_restart(self.policy.restarts[-1], reason)
+            self.records.add_restart(self.policy.restarts[-1], reason)
 
     async def _handle_next_request(self) -> None:
-        found = self.store.next_request()
+        found = self.records.next_request()
         if found is None:
             return
         name, request = found
@@ -259,7 +259,7 @@ class Supervisor:
         except DriverError as error:
             answer = SupervisorAnswer(is_done=False, message=str(error))
         _log.info("%s: %s", request.action, answer.message)
-        self.store.save_answer(name, answer)
+        self.records.save_answer(name, answer)
 
     async def _handle_request(self, request: SupervisorRequest) -> SupervisorAnswer:
         match request.action:

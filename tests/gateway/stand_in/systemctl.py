@@ -75,9 +75,10 @@ def main(words: list[str]) -> None:
         if not STATE.exists():
             print("LoadState=not-found\nActiveState=inactive\nSubState=dead\nMainPID=0\nRestart=no")
             return
-        for key, value in read().items():
+        state = read()
+        for key, value in state.items():
             if key[0].isupper():
-                print(f"{key}={value}")
+                print(f"{key}={state.get('ShownPID', value) if key == 'MainPID' else value}")
         return
     if not STATE.exists():
         sys.exit(f"Failed to {words[0]} {words[1]}: Unit {words[1]} not found.")

@@ -109,20 +109,20 @@ async def _check_gateway_process(context: Context) -> list[Finding]:
     settings = context.ibkr.gateway
     if not settings.driver:
         return ok("no driver is configured: ibkr does not start or restart the gateway")
-    import sqlite3  # here, because this and the imports below would slow down every other command
-
-    from ibkr.gateway.driver_interface import DriverError
+    from ibkr.gateway.driver_interface import DriverError  # here: these imports would slow down every other command
     from ibkr.gateway.drivers import make_driver
-    from ibkr.gateway.gateway_store import GatewayStore, StoreDamaged
+    from ibkr.gateway.gateway_store import GatewayStore
+    from ibkr.gateway.store_errors import STORE_ERRORS, store_error_text
 
     message = f"the driver {settings.driver} cannot be used: "
     try:
         with closing(GatewayStore(settings)) as store:
             return await _driver_findings(make_driver(settings, store))
-    except (ConfigError, DriverError, StoreDamaged) as error:
-        return fail(_CONFIGURATION, f"{message}{error}", "Do what the message says, then run this again.")
-    except (OSError, sqlite3.Error) as error:
-        return fail(_CONFIGURATION, f"{message}{error}", "Look at the setting gateway.state_dir.")
+    except (ConfigError, DriverError) as error:
+        message += str(error)
+    except STORE_ERRORS as error:
+        message += store_error_text(error)
+    return fail(_CONFIGURATION, message, "Do what the message says, then run this again.")
 
 
 async def _driver_findings(driver: GatewayDriver) -> list[Finding]:

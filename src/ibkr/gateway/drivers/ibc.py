@@ -14,7 +14,8 @@ from ibkr.core.gateway_status import full_exit_code
 from ibkr.core.gateway_tracker import GatewayEvent
 from ibkr.gateway.child_process_driver import ChildProcessDriver
 from ibkr.gateway.driver_interface import DriverError, DriverProblem
-from ibkr.gateway.gateway_store import GatewayStore, expand_path
+from ibkr.gateway.gateway_folder import expand_path
+from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.ibc_command_client import send_command
 from ibkr.gateway.ibc_log import IbcLogParser
 from ibkr.gateway.processes import Command

@@ -25,7 +25,8 @@ from ibkr.core.gateway_tracker import (
     UnknownWindow,
 )
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError, DriverProblem, GatewayDriver
-from ibkr.gateway.gateway_store import GatewayStore, expand_path
+from ibkr.gateway.gateway_folder import expand_path
+from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.log_tail import LogTail, last_lines
 from ibkr.gateway.processes import CommandResult, run_command
 

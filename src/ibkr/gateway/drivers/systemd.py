@@ -8,11 +8,12 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from ibkr.core.gateway_settings import GatewaySettings
-from ibkr.core.gateway_status import clean_text, full_exit_code
-from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted
+from ibkr.core.gateway_status import clean_text, exit_words, full_exit_code
+from ibkr.core.gateway_tracker import GatewayEvent, ProcessEnded, ProcessStarted, ProcessStarting, RestartStarted
 from ibkr.gateway.driver_interface import POLL_INTERVAL, DriverError, DriverProblem, GatewayDriver
 from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.processes import process_identity, run_command, stream_lines
@@ -24,7 +25,34 @@ _POLL_WHILE_RUNNING = 10.0
 """Seconds between two reads while the main process runs. The end of the process is noticed immediately."""
 _POLL_WHILE_STOPPED = 0.6
 _PROPERTIES = "LoadState,ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus,Restart"
-_KILLED = "2"
+_BY_SIGNAL = ("2", "3")
+"""``ExecMainCode`` of a process that a signal has ended, without and with a core: ``CLD_KILLED``, ``CLD_DUMPED``."""
+
+
+class _Phase(StrEnum):
+    """What the state of a unit means for its gateway."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    RESTARTING = "restarting"
+    """It has ended, and systemd starts it again, perhaps after a pause."""
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+# The values of ActiveState: systemctl(1), "systemctl --state=help".
+_PHASES = {
+    "active": _Phase.RUNNING,
+    "reloading": _Phase.RUNNING,
+    "refreshing": _Phase.RUNNING,
+    "activating": _Phase.STARTING,
+    "deactivating": _Phase.STOPPING,
+    "inactive": _Phase.STOPPED,
+    "maintenance": _Phase.STOPPED,  # 'systemctl clean' works; it is inactive
+    "failed": _Phase.ENDED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +61,18 @@ class _Unit:
 
     is_loaded: bool
     active: str
+    sub: str
     pid: int
     code: int
     has_restart_policy: bool
-    will_restart: bool
-    """It has ended, and systemd starts it again after a pause."""
 
     @property
-    def is_running(self) -> bool:
-        return self.pid > 0 and self.active in ("active", "activating", "reloading", "deactivating")
+    def phase(self) -> _Phase:
+        if "auto-restart" in self.sub:  # auto-restart-queued, and the moment before: failed-before-auto-restart
+            return _Phase.RESTARTING
+        if self.active == "active" and self.sub == "exited":  # RemainAfterExit=
+            return _Phase.ENDED
+        return _PHASES.get(self.active, _Phase.RUNNING if self.pid else _Phase.UNKNOWN)
 
 
 class SystemdDriver(GatewayDriver):
@@ -68,7 +99,7 @@ class SystemdDriver(GatewayDriver):
             self._is_restarting = False
 
     async def is_running(self) -> bool:
-        return (await self._show()).is_running
+        return (await self._show()).phase in (_Phase.RUNNING, _Phase.STARTING)  # neither needs a start, both a stop
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
         before: _Unit | None = None
@@ -86,9 +117,12 @@ class SystemdDriver(GatewayDriver):
             if was_restarting or self._is_restarting:  # the end of the process during a restart is not an event
                 await asyncio.sleep(POLL_INTERVAL)
                 continue
-            for event in _changes(before, now):
-                yield event
-            before, last_warning = now, ""
+            if now.phase is _Phase.UNKNOWN:
+                last_warning = self._warn_of(now, last_warning)
+            else:
+                for event in _changes(before, now):
+                    yield event
+                before, last_warning = now, ""
             await self._wait_for_change(now)
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
@@ -118,6 +152,14 @@ class SystemdDriver(GatewayDriver):
             return [DriverProblem(message, "Correct its name; for a unit of the user set gateway.user_unit.")]
         return []
 
+    def _warn_of(self, unit: _Unit, last_warning: str) -> str:
+        """Log a state of the unit that we do not know, unless that was the last warning. Returns the warning."""
+        state = clean_text(f"{unit.active} ({unit.sub})")
+        warning = f"The unit {self.settings.unit} is in a state that we do not know: {state}"
+        if warning != last_warning:
+            _log.warning("%s", warning)
+        return warning
+
     async def _run_checked(self, command: str) -> None:
         done = await run_command(["systemctl", *self._scope, command, self.settings.unit], _COMMAND_TIMEOUT)
         if done.code:
@@ -133,17 +175,18 @@ class SystemdDriver(GatewayDriver):
         unit = _Unit(
             values.get("LoadState") == "loaded",
             values.get("ActiveState", ""),
+            values.get("SubState", ""),
             _parse_int(values.get("MainPID")),
-            _parse_int(values.get("ExecMainStatus")) + (128 if values.get("ExecMainCode") == _KILLED else 0),
+            _parse_int(values.get("ExecMainStatus")) + (128 if values.get("ExecMainCode") in _BY_SIGNAL else 0),
             values.get("Restart", "no") != "no",
-            values.get("SubState", "").startswith("auto-restart"),
         )
-        self.external_restart_on_exit = unit.has_restart_policy
+        # A failed unit stays failed: its start limit is reached, or Restart= does not include this end.
+        self.external_restart_on_exit = unit.has_restart_policy and unit.phase is not _Phase.ENDED
         return unit
 
     async def _wait_for_change(self, unit: _Unit) -> None:
         """Wait until the main process ends, or until it is time for the next check."""
-        began = process_identity(unit.pid) if unit.is_running else ""
+        began = process_identity(unit.pid) if unit.pid and unit.phase is _Phase.RUNNING else ""
         loop = asyncio.get_running_loop()
         due = loop.time() + (_POLL_WHILE_RUNNING if began else _POLL_WHILE_STOPPED)
         while loop.time() < due and (not began or process_identity(unit.pid) == began):  # noqa: ASYNC110 - no event to wait for
@@ -151,14 +194,23 @@ class SystemdDriver(GatewayDriver):
 
 
 def _changes(before: _Unit | None, now: _Unit) -> list[GatewayEvent]:
-    if now.is_running:
-        return [] if before is not None and before.is_running and before.pid == now.pid else [ProcessStarted(now.pid)]
-    if now.active == "deactivating" or (now.active == "activating" and not now.will_restart):
-        return []  # the next state says more
-    is_known = (
-        now.active in ("", "inactive") if before is None else not before.is_running and before.active == now.active
-    )
-    return [] if is_known else [ProcessEnded(full_exit_code(now.code), wanted=now.active == "inactive")]
+    """Return what a new state of the unit means. ``before``: the state at the last look."""
+    if before is not None and (before.phase, before.pid) == (now.phase, now.pid):
+        return []
+    is_news = before is None or before.phase is not now.phase
+    code = full_exit_code(now.code)
+    match now.phase:
+        case _Phase.RUNNING:
+            return [ProcessStarted(now.pid or None)]
+        case _Phase.STARTING if is_news:
+            return [ProcessStarting()]
+        case _Phase.RESTARTING if is_news:
+            return [RestartStarted(f"systemd starts it again after its end{exit_words(code)}")]
+        case _Phase.ENDED if is_news:
+            return [ProcessEnded(code)]
+        case _Phase.STOPPED if is_news and before is not None:
+            return [ProcessEnded(code, wanted=True)]
+    return []  # it stops, and the next state says more
 
 
 def _parse_int(text: str | None) -> int:
