@@ -80,7 +80,7 @@ async def test_a_file_in_the_place_of_the_folder(machine, supervised, state_is, 
         status = await state_is(supervisor, ready)
         assert status.gateway.restarts == 1
         os.kill(machine.java_pid, signal.SIGKILL)
-        status = await state_is(supervisor, lambda status: "gave up restarting" in status.alert)
+        status = await state_is(supervisor, lambda status: "no more restarts" in status.alert)
         assert status.alert.endswith("restart_limit (1 in 24 hours) is reached")
         assert logged(caplog) == (1, 0)
         folder.unlink()
