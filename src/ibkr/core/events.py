@@ -55,11 +55,11 @@ Key: TypeAlias = int | str
 class LostStream(FrozenRecord):
     """A subscription that does not run: refused, ended, silent or withheld.
 
-    ``words`` name it and the cause. ``code`` is IB's code for the cause, or ``None``. ``feed`` is the kind of farm that
-    delivers it; ``None``: no farm, directly from upstream. ``tries`` counts the requests since it last delivered data.
-    IB's pacing forbids another request before ``earliest`` (monotonic seconds). ``ran``: it has run before.
-    ``is_asked``: it was refused, then requested again, and not refused since. ``refused_in``: how many seconds the last
-    refusal took.
+    ``words`` name the subscription and the cause. ``code`` is IB's code for the cause, or ``None``. ``feed`` is the
+    kind of farm that delivers its data. ``None``: the data comes directly from upstream. ``tries`` counts the requests
+    since the last data. IB's pacing forbids another request before ``earliest`` (monotonic seconds). ``ran``: it has
+    run before. ``is_asked``: after a refusal, it was requested again and has not been refused again. ``refused_in``:
+    how many seconds the last refusal took.
     """
 
     req_id: Key
