@@ -1,6 +1,6 @@
 """Reactions that begin and end attempts: connect, disconnect, retry, reconnect, a lost session, a changed port.
 
-Over 300 lines, because every reaction that leads to the next attempt is here.
+This file has over 300 lines because every reaction that leads to the next attempt is here.
 """
 
 from __future__ import annotations

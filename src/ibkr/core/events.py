@@ -1,7 +1,9 @@
 """Events: everything that can happen to the machine. Commands of the caller, and messages about the connection.
 
 Events are frozen, and named in the past tense. Most carry the number of the attempt that they are about; the machine
-ignores events of an older attempt. Over 300 lines, because there are many kinds of events.
+ignores events of an older attempt.
+
+This file has over 300 lines because there are many kinds of events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The gap report: what changed at the broker during an outage, and what could not be checked.
 
-``compare`` compares the last known state with the new one; ``amend_report`` adds late executions. Over 300 lines,
-because both use the same snapshots.
+``compare`` compares the last known state with the new one; ``amend_report`` adds late executions.
+
+This file has over 300 lines because both use the same snapshots.
 """
 
 from __future__ import annotations

@@ -230,7 +230,7 @@ class UnacknowledgedOrders:
         return is_newer and any(each.matches_reference(row) for each in sent.terms)
 
     def acknowledged(self, order_id: int) -> bool:
-        """Remove the order, which the gateway knows. Returns whether it was unconfirmed."""
+        """Forget an order that the gateway has acknowledged. Returns whether it was unconfirmed."""
         was_unconfirmed = self.is_unconfirmed(order_id)
         for each in (self._pending, self._unconfirmed):
             each.pop(order_id, None)

@@ -51,8 +51,9 @@ class Listeners(Generic[T]):
     def notify(self, value: T) -> None:
         """Call all callbacks.
 
-        ``sys.exit()`` and ``KeyboardInterrupt`` in a callback end the loop in a callback of its own. Raised here, they
-        would leave our work half done, such as the end of a socket that everything else waits for.
+        If a callback raises ``SystemExit`` or ``KeyboardInterrupt``, a separate callback of the loop raises that error
+        and so ends the loop. If it were raised here, our own work would stop halfway, such as the end of a socket that
+        everything else waits for.
         """
         for callback in tuple(self._callbacks):
             try:

@@ -2,7 +2,7 @@
 
 The ``IB`` object lives as long as the connector. Incoming messages go to ``MessageHandler``.
 
-Over 300 lines, because all effects of the machine and all requests of the client library's objects come here.
+This file has over 300 lines because all effects and all requests of the client library's objects come here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Session:
         *,
         in_fleet: bool = False,
     ) -> None:
-        # Over 40 lines because it creates many parts.
+        # This function has over 40 lines because it creates many parts.
         self._policy, self._connector, self._in_fleet = policy, connector, in_fleet
         self.check_thread = connector.check_thread  # called for each message, so without an extra call
         self._account, self._readonly = settings.account, settings.readonly
@@ -435,7 +435,7 @@ class Session:
     def _restore_later(self, attempt: int, same_session: bool, with_handlers: bool) -> None:
         try:
             self._restore(attempt, same_session, with_handlers)
-        except Exception as error:  # the driver, which handles exceptions of effects, is not around this call
+        except Exception as error:  # this call is not made by the driver, which handles the errors of effects
             self.failed("restoring subscriptions", error)
 
     def _restore(self, attempt: int, same_session: bool, with_handlers: bool) -> None:

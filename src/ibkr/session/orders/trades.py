@@ -3,7 +3,7 @@
 Only the library's own message readers write to the trades. For a message that was missed, a row made from the answers
 of start-up is passed to them.
 
-Over 300 lines, because the readers of all order messages share their state.
+This file has over 300 lines because the readers of all order messages share their state.
 """
 
 from __future__ import annotations
