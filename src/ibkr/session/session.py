@@ -277,7 +277,7 @@ class Session:
         self.recorder.after_fork()
 
     def abandon(self) -> None:
-        """The loop and its socket are gone. Forget both, so that another loop can be used."""
+        """Forget the loop and its socket, which are gone, so that another loop can be used."""
         self._stop_requests()
         self.gaps.abandon()
         self._transport.forget()
@@ -286,7 +286,7 @@ class Session:
         self.recorder.close()
 
     def _session_begins(self) -> None:
-        """The gateway has sent the accounts and the next id."""
+        """Begin a session, because the gateway has sent the accounts and the next id."""
         self.sender.session_opened()
         self.subscriptions.session_opened()
         self.incoming.startup = startup = StartUp(
@@ -492,7 +492,7 @@ class Session:
     # Called by the connector.
 
     def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
-        """The user has checked what happened to these orders. An empty tuple means all."""
+        """Remove unconfirmed orders that the user has checked. An empty tuple means all."""
         ids = order_ids or tuple(order.order_id for order in self._sent_orders.unconfirmed)
         self.recorder.intents.mark_cleared(ids)
         self.gaps.clear_unconfirmed(order_ids)

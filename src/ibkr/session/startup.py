@@ -228,7 +228,7 @@ class StartUp:
                 self._wrapper.end_request(self._requests[name].key)
 
     def abandon(self) -> None:
-        """The session is over: nobody waits for the answers."""
+        """Stop waiting for answers, because the session is over."""
         self._cancel_others_timer()
         self._cancel_executions_timer()
         for name in list(self._pending):
@@ -254,7 +254,7 @@ class StartUp:
             self._outdated.add(key)
 
     def _wait_for_next_answer(self, name: str, key: Hashable) -> None:
-        """This answer belongs to an earlier request. Wait for the next answer, which belongs to the last request."""
+        """Ignore this answer to an earlier request. Wait for the next answer, which belongs to the last request."""
         self._outdated.discard(key)
         self._unreadable.discard(name)
         self._pending[name] = [_Pending(self._begin(lambda: self._wrapper.startReq(key)), key, is_ours=True)]

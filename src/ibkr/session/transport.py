@@ -90,7 +90,7 @@ class Transport:
         return (self._conn.end_reason or "the connection has ended") if is_lost else ""
 
     def forget(self) -> None:
-        """The loop is gone: prepare for another loop."""
+        """Prepare for another loop, because the loop of the socket is gone."""
         self._client.reset()
         self._conn.reset()
         self._opening = None

@@ -114,7 +114,7 @@ class SubscriptionManager:
         return self._registry.active[key].kind.request if self.tracker[key].stage is SubscriptionStage.SENT else ""
 
     def before_reset(self) -> None:
-        """The session is over. Pending requests get an error.
+        """End pending requests with an error, because the session is over.
 
         A subscription whose first answer is still awaited is dropped.
         """
@@ -155,7 +155,7 @@ class SubscriptionManager:
         self.requests.use_data_type()
 
     def after_gap(self) -> AfterGap:
-        """What happened to the subscriptions since ``restore``."""
+        """Return what happened to the subscriptions since ``restore``."""
         label = self.tracker.label
         filled = tuple((label(key), sub.filled) for key, sub in self._registry if sub.filled)
         unfilled = tuple(label(key) for key, _ in self._registry if bar_backfill.is_pending(self._wrapper, key))
@@ -163,7 +163,7 @@ class SubscriptionManager:
         return AfterGap(self.tracker.restored, refused, filled, unfilled)
 
     def record_ticks(self, now: float) -> None:
-        """Messages were read: record the time for the tickers that have changed."""
+        """Record the time of the messages that were read, for the tickers that have changed."""
         self._registry.record_tickers(self._wrapper.pendingTickers, now)
         if self._silent:
             self._check_silent()
@@ -255,7 +255,7 @@ class SubscriptionManager:
             getattr(self._client, request.cancel)(key)
 
     def release(self) -> None:
-        """A connection is no longer requested. End the streams. Pending requests get an error."""
+        """End the streams, and end pending requests with an error. A connection is no longer requested."""
         self._watch_messages(())
         if not self._client.isReady():
             self._cancel_orphans()
@@ -429,7 +429,7 @@ class SubscriptionManager:
 
 
 def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
-    """The session is over: every pending request gets an error."""
+    """End every pending request with an error, because the session is over."""
     for future in futures.values():
         if not future.done():
             future.set_exception(ConnectionError("The API session ended before the answer arrived"))

@@ -92,7 +92,7 @@ class SubscriptionRequests:
             self._set_data_type(data_type)
 
     def session_opened(self) -> None:
-        """The gateway has sent the next valid id. Start-up follows."""
+        """Begin to request from the gateway, which has sent the next valid id. Start-up follows."""
         self.ids_are_known = self.is_open = True
         self._keys_of_start_up.clear()
         self._type_at_gateway = _LIVE
@@ -181,7 +181,7 @@ class SubscriptionRequests:
             raise
 
     def _start_up_request(self, key: Key, sub: Subscription) -> None:
-        """Start-up's own request. It also serves the same request of the program.
+        """Handle start-up's own request, which also serves the same request of the program.
 
         When it is repeated on a live socket, after 1101, it replaces the stream with the earlier id.
         """
@@ -196,7 +196,7 @@ class SubscriptionRequests:
         self.send(key, sub, sub.arguments)
 
     def _one_time_request(self, key: Key, sub: Subscription) -> None:
-        """A snapshot, or a request that ends the subscription of its kind."""
+        """Send a snapshot, or a request that ends the subscription of its kind."""
         was_held = self._registry.forget(key) is not None
         if was_held:
             self._on_changed()
