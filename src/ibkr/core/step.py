@@ -89,10 +89,10 @@ class Step:
     def syn_limit(self) -> float:
         """Seconds after which the attempt ends if its SYN is not answered.
 
-        After a half-open loss, the time is half as long, so that each attempt sends only one SYN. The peer answers this
-        SYN with a challenge. Our system reacts to the challenge with an immediate second SYN, but only if the
-        challenged SYN was the first SYN of its attempt. One attempt in thirty has the full time, for a link that needs
-        longer to answer.
+        After a half-open loss, the time is half as long, so that an attempt ends before our system repeats its SYN. The
+        peer answers a SYN with a challenge. Our system reacts with an immediate second SYN only if the challenged SYN
+        was the first one of its attempt. One attempt in thirty has the full time, for a link that needs longer to
+        answer.
         """
         s = self.state
         limit = min(self.policy.syn_timeout, self.identity.timeout)
