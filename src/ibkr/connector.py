@@ -1,6 +1,6 @@
 """``IBConnector``, the public class: creates the parts of a connector and passes calls to them.
 
-Over 300 lines because of its docstrings, which users read.
+This file has over 300 lines because of its docstrings, which users read.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class IBConnector(ConnectorCallbacks):
         record: str | os.PathLike[str] = "",
         fleet: Fleet | None = None,
     ) -> None:
-        # Over 40 lines because of its many parameters and the parts that it connects.
+        # This function has over 40 lines because of its many parameters and the parts that it connects.
         super().__init__(lambda: self._machine.status)
         client_id = _fixed_client_id(client_id, fleet)
         login = (host, port, client_id, timeout, account, readonly, backend, show_accounts)
@@ -358,7 +358,7 @@ class IBConnector(ConnectorCallbacks):
         """End the connection and its own thread. Wait for the end, except in that thread. Harmless if nothing runs."""
         if not self._supervision.stop_thread():
             self.disconnect()
-        elif self._fleet is not None and running_loop() is None:  # in its own thread it does not wait
+        elif self._fleet is not None and running_loop() is None:  # the connector's own thread does not wait
             self._fleet.leave_now()
         self._end_page()
 

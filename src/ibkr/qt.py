@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ibkr.core.gap_report import GapReport
     from ibkr.core.status import Status
 
-# They differ in more than the hue: light and dark alternate on the way to READY.
+# The colours differ not only in hue: light and dark colours alternate on the way to READY.
 COLOURS = {
     ConnectionState.READY: "#2ea043",
     ConnectionState.SYNCING: "#58a6ff",
@@ -64,7 +64,8 @@ class ConnectorSignals(QObject):
     def __init__(self, connector: IBConnector, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._outages = OutageTracker()
-        # Always queued, so that every slot of the public signals, plain functions too, runs in this thread.
+        # The connection is always queued, so that every slot of the public signals, even a plain function, runs in this
+        # thread.
         self._status_received.connect(self._handle_status, Qt.ConnectionType.QueuedConnection)
         self._gap_received.connect(self._handle_gap, Qt.ConnectionType.QueuedConnection)
         unsubscribes = (connector.on_status(self._status_received.emit), connector.on_gap(self._gap_received.emit))

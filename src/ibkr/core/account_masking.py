@@ -3,19 +3,19 @@
 import re
 from collections.abc import Iterable
 
-# Live ids begin with U, F or I; paper ids have a D before that. Digits follow.
+# A live id begins with U, F or I. A paper id has a D before this letter. Another letter may follow, then digits.
 ACCOUNT_ID = r"\bD?[UFI][A-Z]?\d{5,9}\b"
 
 
 def mask_account(account: str) -> str:
-    """The id without its middle: ``DU1234567`` becomes ``DU***67``."""
+    """Return the id without its middle: ``DU1234567`` becomes ``DU***67``."""
     letters = account[: len(account) - len(account.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
     return f"{letters[:2]}***{account[-2:]}" if len(account) > 4 else "***"
 
 
 def mask_accounts(text: str, known: Iterable[str] = ()) -> str:
     """The text with every known account id, and everything that looks like one, masked."""
-    # The longest first: one id may begin with another id.
+    # Replace the longest id first, because a long id may begin with a shorter one.
     for account in sorted(filter(None, known), key=len, reverse=True):
         text = text.replace(account, mask_account(account))
     return re.sub(ACCOUNT_ID, lambda match: mask_account(match.group()), text)

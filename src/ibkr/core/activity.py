@@ -21,7 +21,7 @@ class ActivityRecord(FrozenRecord):
     """A record that can be converted to JSON types."""
 
     def to_dict(self, accounts: tuple[str, ...] = (), *, show_accounts: bool = False) -> dict[str, Any]:
-        """The record as JSON types. Masks account ids, also these ``accounts``, unless ``show_accounts``."""
+        """Return the record as JSON types. Account ids and ``accounts`` are masked unless ``show_accounts`` is true."""
         names: tuple[str, ...] = self.__match_args__
         data = {name: to_jsonable(getattr(self, name)) for name in names}
         return data if show_accounts else dict(mask_json(data, accounts))
@@ -64,7 +64,7 @@ class OrderView(ActivityRecord):
 
 
 class Message(ActivityRecord):
-    """An error, warning or notice from the gateway. ``number`` counts them from 1 since the connector was made.
+    """An error, warning or notice from the gateway. ``number`` counts the messages of a connector from 1.
 
     ``request_id``: the id of the request or order that the message is about, or -1.
     """
@@ -113,15 +113,15 @@ class RecentRecords(Generic[T]):
 def order_views(
     own_client: int, orders: Iterable[Order], pending: Iterable[SentOrder], unconfirmed: Iterable[SentOrder]
 ) -> Iterator[OrderView]:
-    """Every order that has not ended, once: unconfirmed ones first, then pending ones, then open ones.
+    """Return every order that has not ended, each once: unconfirmed ones first, then pending ones, then open ones.
 
     Args:
-        own_client: The client id of ``pending`` and ``unconfirmed``.
-        orders: Orders from the broker and the client library.
-        pending: Sent or waiting to be sent, and not acknowledged.
-        unconfirmed: As in ``status.unconfirmed``.
+        own_client: The client id with which ``pending`` and ``unconfirmed`` orders were sent.
+        orders: Orders that the broker and the client library report.
+        pending: Orders that were sent or wait to be sent, and are not acknowledged.
+        unconfirmed: The orders of ``status.unconfirmed``.
     """
-    # Manual orders all have the id 0.
+    # All orders that were placed by hand have the order id 0, so their permanent ids distinguish them.
     known = {(each.client_id, each.order_id or -each.perm_id): each for each in orders}
     for sent in unconfirmed:
         yield _sent_view(sent, OrderStage.UNCONFIRMED, known.pop((own_client, sent.order_id), None), own_client)

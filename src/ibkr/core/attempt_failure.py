@@ -21,10 +21,10 @@ class FailureKind(StrEnum):
 class Failure(FrozenRecord):
     """One failed attempt: its kind, and ``detail`` in words.
 
-    ``before_any_byte``, for ``CLOSED``: the peer had sent nothing, like a port forwarder without a target or a gateway
-    that is still starting. ``looks_like``, for ``NOT_A_GATEWAY``: http, ssh, tls or unknown. ``unanswered``: nothing
-    came back from the address, not even a refusal, so the peer may not know that the attempt or the session failed.
-    ``unknown_host``: the host name has no address.
+    With ``CLOSED``, ``before_any_byte`` means that the peer closed the connection before it sent anything. A port
+    forwarder without a target does this, and so does a gateway that is still starting. With ``NOT_A_GATEWAY``,
+    ``looks_like`` is http, ssh, tls or unknown. ``unanswered``: the address sent no answer, not even a refusal. So the
+    peer may not know that the attempt or the session failed. ``unknown_host``: the host name has no address.
     """
 
     kind: FailureKind

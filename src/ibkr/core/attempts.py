@@ -1,6 +1,6 @@
 """Reactions that begin and end attempts: connect, disconnect, retry, reconnect, a lost session, a changed port.
 
-Over 300 lines, because every reaction that leads to the next attempt is here.
+This file has over 300 lines because every reaction that leads to the next attempt is here.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def session_opened(step: Step, event: SessionOpened) -> None:
     s.half_open = False
     _clear_client_id_trouble(step)
     s.session.lateness_forgiven = False
-    step.do(  # first the requests that keep the gateway busy, so that our own work runs meanwhile
+    step.do(  # the requests come first: the gateway works on them during our own work
         SendStartupRequests(s.attempt),
         StartTimer(Timer.REQUEST, step.policy.request_timeout),
         StopTimer(Timer.ATTEMPT),
@@ -139,7 +139,7 @@ def session_opened(step: Step, event: SessionOpened) -> None:
 
 
 def _wrong_login(step: Step, accounts: set[str]) -> str:
-    """Why an order would go to the wrong account. Empty if the account is right, or if the accounts are unknown."""
+    """Return why an order would go to the wrong account. Empty if the account is right or the accounts are unknown."""
     configured = step.identity.account
     of_journal = {*step.state.journal_accounts}
     if accounts and of_journal and not of_journal & accounts:
@@ -152,7 +152,7 @@ def _wrong_login(step: Step, accounts: set[str]) -> str:
 
 
 def attempt_failed(step: Step, event: AttemptFailed) -> None:
-    """The attempt failed with a known cause."""
+    """Handle an attempt that failed with a known cause."""
     fail_attempt(step, event.failure)
 
 
@@ -165,7 +165,7 @@ def transport_closed(step: Step, event: TransportClosed) -> None:
 
 
 def session_lost(step: Step, event: SocketClosed) -> None:
-    """The socket of a session closed."""
+    """Handle the close of a session's socket."""
     step.state.socket_open = False
     _fail_session(step, Failure(FailureKind.CLOSED, event.detail or NO_DETAIL, unanswered=event.unanswered))
 
@@ -208,7 +208,7 @@ def session_dead(step: Step) -> None:
 
 
 def port_changed(step: Step, port: int | None) -> None:
-    """The gateway moves to another port (1300): the next attempt goes there."""
+    """End the session or attempt, and make the next attempt at the port that the gateway has announced (1300)."""
     s = step.state
     where = "its API port" if port is None else f"its API port to {port}"
     failure = Failure(FailureKind.CLOSED, f"the gateway has changed {where} (1300)")
@@ -216,7 +216,7 @@ def port_changed(step: Step, port: int | None) -> None:
         fail_attempt(step, failure)
     else:
         _fail_session(step, failure)
-    if port is not None:  # this comes after fail_attempt, which may switch ports: the new port is first
+    if port is not None:  # after fail_attempt, which may switch ports: the next attempt uses the new port
         configured = step.identity.port
         s.port, s.other_port = port, configured if port != configured else None
 
@@ -264,8 +264,8 @@ def _is_own_session(step: Step, failure: Failure) -> bool:
 def _check_client_id(step: Step, failure: Failure) -> None:
     """Raise the alert if the gateway refuses the client id (326) for too long.
 
-    After a lost session the gateway most often still holds that session. The same is true for a restarted program that
-    waits (``connect(wait=True)``).
+    After a lost session, the gateway usually still holds the client id. The same is true after a restart of a program
+    that waits (``connect(wait=True)``).
     """
     s, now = step.state, step.now.mono
     tries_on = s.had_session or s.budget is None or s.journal_session or s.lease is not None
@@ -291,7 +291,7 @@ def _clear_client_id_trouble(step: Step) -> None:
 
 
 def _fail_session(step: Step, failure: Failure) -> None:
-    """The session is over: reconnect immediately, unless sessions are lost too often or start-up never ended."""
+    """Reconnect immediately after the end of a session, unless sessions are lost too often or start-up never ended."""
     s, policy = step.state, step.policy
     step.leave_session()
     s.half_open = failure.unanswered

@@ -1,4 +1,4 @@
-"""When to make the next attempt: the delay by kind of failure, failures in a row, and time without a session.
+"""Decides when the next attempt begins, by the kind and number of failures and the time without a session.
 
 There are two other waits. The attempts of a first ``connect()`` are ``connect_pause`` apart, unless it uses
 ``wait=True``, or an earlier session of ours holds the client id (see ``attempts.fail_attempt``). If sessions are lost
@@ -44,13 +44,14 @@ def retry_delay(
         return RetryDelay((policy.closed_every_later if later else policy.closed_every) * less)
     if failure.kind is FailureKind.CLIENT_ID_IN_USE:
         return RetryDelay(_client_id_wait(id_in_use_for, policy) * less)
-    # A silent attempt lasts its complete timeout, and may open a dialog in TWS each time: the delay begins at its end.
+    # A silent attempt lasts its complete timeout, and may open a dialog in TWS each time. So the delay begins at the
+    # end of the attempt.
     doubled = policy.backoff_first * 2.0 ** min(in_a_row - 1, 30)
     return RetryDelay(min(policy.backoff_cap, doubled) * less, from_end=failure.kind is FailureKind.SILENT)
 
 
 def _client_id_wait(refused_for: float, policy: Policy) -> float:
-    """Short delays first: the gateway most often holds our own lost session, and releases it within seconds."""
+    """Return short delays first: usually the gateway holds the id for our lost session and soon releases it."""
     if refused_for < policy.client_id_later_after:
         return policy.client_id_every
     return policy.client_id_every_later if refused_for < policy.client_id_last_after else policy.client_id_every_last

@@ -25,12 +25,12 @@ _FARM_STATES = {
 
 
 def upstream_assumed(step: Step, _event: TimerFired) -> None:
-    """The gateway did not report its upstream in time: assume that it is up."""
+    """Assume that upstream is up, because the gateway did not report it in time."""
     step.state.session.upstream = UpstreamState.ASSUMED
 
 
 def code_in_attempt(step: Step, event: CodeReceived) -> None:
-    """A code before the session is up. It may be the cause of the failure."""
+    """Handle a code that arrives before the session is up. It may be the cause of a failure."""
     match reaction(event.code):
         case Reaction.CLIENT_ID_IN_USE:
             fail_attempt(
@@ -43,10 +43,10 @@ def code_in_attempt(step: Step, event: CodeReceived) -> None:
 
 
 def code_in_session(step: Step, event: CodeReceived) -> None:
-    """A code in a session.
+    """Handle a code in a session.
 
-    1101: start-up runs again on the same socket. 1102: request orders, executions and positions again, because the
-    gateway does not send everything that it missed.
+    After 1101, start-up runs again on the same socket. After 1102, orders, executions and positions are requested
+    again, because the gateway does not report everything that happened meanwhile.
     """
     _note(step, event)
     match reaction(event.code):

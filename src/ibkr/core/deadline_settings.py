@@ -90,6 +90,6 @@ def request_named(name: str) -> OneShotRequest:
 
 
 def one_shot_request(message: str) -> OneShotRequest:
-    """The one-shot request that this message is."""
+    """Return the one-shot request that this message sends."""
     message_id = message.partition("\0")[0]
     return _REQUESTS.get(message_id) or OneShotRequest(f"request {message_id}")

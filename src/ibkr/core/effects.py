@@ -14,8 +14,8 @@ class StartAttempt(FrozenRecord):
     """Begin an attempt at this port: TCP, handshake, ``startApi``.
 
     ``from_lost_address``: connect from the local address and port of the lost session, if possible. If the peer still
-    holds that session, the peer then ends it. ``client_id``: assigned by a fleet; ``None``: the configured id.
-    ``is_standby``: another program leads and writes the journal.
+    holds that session, the peer then ends it. ``client_id`` is the id that a fleet has assigned. If it is ``None``, the
+    configured id is used. ``is_standby``: another program leads and writes the journal.
     """
 
     attempt: int
@@ -58,7 +58,7 @@ class SendStartupRequests(FrozenRecord):
 
 
 class ResendStartupRequests(FrozenRecord):
-    """Send these start-up requests again. ``shared``: also requests that wait for an answer on a shared key."""
+    """Send these start-up requests again. ``shared``: also those that wait on a shared key."""
 
     attempt: int
     names: tuple[str, ...]
@@ -86,8 +86,8 @@ class AmendGapReport(FrozenRecord):
 class CompareBrokerState(FrozenRecord):
     """Compare the start-up answers with the last known state.
 
-    ``cause`` of the gap. ``unknown``: start-up requests that were refused or not answered. ``outage``: the number of
-    the outage that the gap is part of; 0 for none.
+    ``cause``: why there is a gap. ``unknown``: start-up requests that were refused or not answered. ``outage``: the
+    number of the outage that the gap is part of; 0 for none.
     """
 
     attempt: int

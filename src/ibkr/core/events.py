@@ -1,7 +1,9 @@
 """Events: everything that can happen to the machine. Commands of the caller, and messages about the connection.
 
 Events are frozen, and named in the past tense. Most carry the number of the attempt that they are about; the machine
-ignores events of an older attempt. Over 300 lines, because there are many kinds of events.
+ignores events of an older attempt.
+
+This file has over 300 lines because there are many kinds of events.
 """
 
 from __future__ import annotations
@@ -55,11 +57,11 @@ Key: TypeAlias = int | str
 class LostStream(FrozenRecord):
     """A subscription that does not run: refused, ended, silent or withheld.
 
-    ``words`` name it and the cause. ``code`` is IB's code for the cause, or ``None``. ``feed`` is the kind of farm that
-    delivers it; ``None``: no farm, directly from upstream. ``tries`` counts the requests since it last delivered data.
-    IB's pacing forbids another request before ``earliest`` (monotonic seconds). ``ran``: it has run before.
-    ``is_asked``: it was refused, then requested again, and not refused since. ``refused_in``: how many seconds the last
-    refusal took.
+    ``words`` name the subscription and the cause. ``code`` is IB's code for the cause, or ``None``. ``feed`` is the
+    kind of farm that delivers its data. ``None``: the data comes directly from upstream. ``tries`` counts the requests
+    since the last data. IB's pacing forbids another request before ``earliest`` (monotonic seconds). ``ran``: it has
+    run before. ``is_asked``: after a refusal, it was requested again and has not been refused again. ``refused_in``:
+    how many seconds the last refusal took.
     """
 
     req_id: Key

@@ -1,6 +1,6 @@
 """``FrozenRecord``: like ``@dataclass(frozen=True)``, at a tenth of the time to define a class.
 
-A frozen dataclass compiles seven methods for each class. With our number of classes that was half of our import time.
+A frozen dataclass compiles seven methods for each class. We have many classes, so this took half of our import time.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class ValidatedRecord(FrozenRecord):
 
     if TYPE_CHECKING:
         __signature__: ClassVar[Signature]
-    else:  # with an annotation, it would become a field
+    else:  # with an annotation, this would become a field
         __signature__ = _Signature()
 
     def __init__(self, *args: Any, **named: Any) -> None:

@@ -1,7 +1,8 @@
 """The gap report: what changed at the broker during an outage, and what could not be checked.
 
-``compare`` compares the last known state with the new one; ``amend_report`` adds late executions. Over 300 lines,
-because both use the same snapshots.
+``compare`` compares the last known state with the new one; ``amend_report`` adds late executions.
+
+This file has over 300 lines because both use the same snapshots.
 """
 
 from __future__ import annotations
@@ -67,13 +68,15 @@ class Backfill(FrozenRecord):
 class GapReport(FrozenRecord):
     """What changed at the broker during an outage. Times are aware datetimes.
 
-    ``executions``: new ones, each once; a correction replaces the execution that it corrects. ``orders_changed``: live
-    before, now with another state or other terms. ``orders_appeared``: not known before. ``orders_vanished``: live
-    before, now neither open nor completed nor executed. ``orders_confirmed``: were unconfirmed and are found.
-    ``orders_unconfirmed``: still unconfirmed. ``incomplete``: what could not be checked, in words. ``accounts``: the
-    accounts of the login, so that they can be masked. ``outage``: the number of the outage, as in ``status.outages``; 0
-    after a disconnect. ``orders_under_one_id``: live orders of this client id with the same order id, so that a change
-    or cancel reaches only one of them. ``is_amended``: this gap was reported before; late executions are added.
+    ``executions``: the new executions, each once. A correction replaces the execution that it corrects.
+    ``orders_changed``: orders that were live before and now have another state or other terms. ``orders_appeared``:
+    orders that were not known before. ``orders_vanished``: orders that were live before and now are neither open nor
+    completed nor executed. ``orders_confirmed``: orders that were unconfirmed and have been found.
+    ``orders_unconfirmed``: orders that are still unconfirmed. ``incomplete``: what could not be checked, in words.
+    ``accounts``: the accounts of the login, so that they can be masked. ``outage``: the number of the outage, as in
+    ``status.outages``; 0 after a disconnect. ``orders_under_one_id``: live orders of this client id with the same order
+    id, so that a change or cancel reaches only one of them. ``is_amended``: this gap was reported before; late
+    executions are added.
     """
 
     start: datetime
@@ -181,9 +184,9 @@ def compare(before: BrokerSnapshot, after: BrokerSnapshot, start: datetime, end:
 
 
 def amend_report(report: GapReport, before: BrokerSnapshot, after: BrokerSnapshot, late: list[Execution]) -> GapReport:
-    """The report with executions that came after it was made.
+    """Return the report with the executions that came after the report was made.
 
-    The program may have traded since. So this changes only the orders and positions that the late executions explain.
+    The program may have traded since then, so only orders and positions that the late executions explain are changed.
 
     Args:
         report: The report so far.
@@ -266,7 +269,7 @@ def orders_sharing_id(orders: Iterable[Order], client_id: int) -> tuple[Order, .
 
 
 def spans_a_day(start: datetime, end: datetime, zones: Iterable[tzinfo | None]) -> bool:
-    """Whether a day ended in between in one of these time zones. ``None``: this machine's."""
+    """Whether a day ended between these times in one of the time zones. ``None``: this machine's zone."""
     return any(start.astimezone(zone).date() != end.astimezone(zone).date() for zone in zones)
 
 
@@ -289,7 +292,7 @@ def revision(exec_id: str) -> tuple[str, int]:
 def _missed(
     before: Mapping[str, Execution], after: Mapping[str, Execution]
 ) -> list[tuple[Execution | None, Execution]]:
-    """Each new execution, with the known one that it corrects."""
+    """Return each new execution, with the known execution that it corrects."""
     known = latest(before.values())
     return [
         (known.get(root), now)
@@ -320,10 +323,11 @@ def _positions_changed(
 
 
 def _not_counted(executions: Iterable[Execution], moment: datetime) -> dict[tuple[str, int], list[float]]:
-    """What a position may not include yet at this moment: nothing, the last execution, the last two ..."""
+    """Return the sums of the executions that a position may not include yet: of none, the last one, the last two ..."""
     found: dict[tuple[str, int], list[float]] = {}
     recent = [each for each in executions if each.time >= moment - _CLOCKS_DIFFER]
-    for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):  # times have whole seconds
+    # Times have whole seconds. Of executions in the same second, the later one in the list comes first.
+    for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):
         sums = found.setdefault((each.account, each.con_id), [0.0])
         sums.append(sums[-1] + each.signed)
     return found

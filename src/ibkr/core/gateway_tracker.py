@@ -186,7 +186,7 @@ class GatewayTracker:
                 self._set(GatewayState.LOGIN_FAILED, now, why)
             case UnknownWindow(title):
                 self._set(GatewayState.UNKNOWN_WINDOW, now, title)
-            case _:  # a login begins; a refused one stays visible until one succeeds
+            case _:  # a login begins; a refusal stays visible until a login succeeds
                 if self.state is not GatewayState.LOGIN_FAILED and not self.is_logged_in:
                     self._set(GatewayState.STARTING, now)
 

@@ -45,7 +45,7 @@ def global_cancel_delivered(step: Step, _event: GlobalCancelDelivered) -> None:
 
 
 def journal_opened(step: Step, event: JournalOpened) -> None:
-    """Store what the journal knows of earlier sessions."""
+    """Store what the journal has recorded about earlier sessions."""
     step.state.journal_accounts = event.accounts
     step.state.journal_session = event.had_session
 

@@ -60,7 +60,7 @@ class LeaseStatus(FrozenRecord):
 
     ``is_held``: the lease may be trusted; ``reason``: why not, in words. ``holder``: host and process of the leader,
     and ``since`` when; empty and ``None`` while no leader is known. ``client_id``: the id to connect with.
-    ``knows_former``: there was no leader before, or it wrote the same journal as this member.
+    ``knows_former``: there was no leader before, or the former leader wrote the same journal as this member.
     """
 
     name: str

@@ -29,7 +29,7 @@ def probe_answered(step: Step, _event: ProbeAnswered) -> None:
 
 
 def clock_jumped(step: Step, event: ClockJumped) -> None:
-    """The machine slept, and the socket may have died: send a probe immediately."""
+    """Send a probe immediately, because the machine slept and the socket may have died."""
     outage_alert.clock_jumped(step, event)
     probe_now(step)
 
@@ -54,7 +54,7 @@ def check_liveness(step: Step, event: TimerFired) -> None:
         step.is_status_unchanged = True
         return
     if event.late > policy.lateness_tolerance:
-        # Our own loop was blocked: the time of the blockage does not count as silence.
+        # Our own loop was blocked, so the gateway gets the time of the blockage in addition.
         session.probe_sent_at += event.late
         if not session.lateness_forgiven:  # messages that came meanwhile may be unread
             session.lateness_forgiven = True
@@ -76,14 +76,15 @@ def _check_unanswered_probe(step: Step, sent_at: float, last_message: float) -> 
         if session.probes_unanswered > 1:
             dead_at = min(dead_at, sent_at + _DEAD_WHILE_HEARD)
     else:
-        # A routine probe may be sent just when a normal quiet time begins.
+        # A routine probe may be sent just when a normal quiet time begins. So its time limit begins only after this
+        # quiet time.
         since = max(sent_at, last_message + policy.probe_after) if session.probe_is_routine else sent_at
         suspect_at, dead_at = since + policy.suspect_after, since + policy.probe_timeout
     if now >= dead_at:
         session_dead(step)
         return
     if not session.suspect and now >= suspect_at:
-        # From now on, an order that the gateway has not received must not reach it later.
+        # An order that the gateway has not received by now must never reach it: it is dropped when the socket closes.
         session.suspect = True
         step.do(DiscardUnsent(step.state.attempt, True))
     dues = [dead_at] if session.suspect else [dead_at, suspect_at]
@@ -102,10 +103,10 @@ def _probe(step: Step) -> None:
 
 
 def _send(step: Step) -> float:
-    """Send a probe, and return when it is sent."""
+    """Send a probe, and return the time at which the session sends it."""
     session, policy, now = step.state.session, step.policy, step.now.mono
     last = session.last_probe_at
-    # The session keeps this pause between probes; a probe that waits to be sent is enough.
+    # The session waits ``probe_apart`` between two probes. If a probe already waits to be sent, no other is needed.
     session.last_probe_at = sent_at = last if last > now else max(now, last + policy.probe_apart)
     session.probes_unanswered += 1
     step.do(SendProbe(step.state.attempt))

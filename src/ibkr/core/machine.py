@@ -86,7 +86,7 @@ class Machine:
 
     @property
     def is_identifying_peer(self) -> bool:
-        """Whether the machine waits to learn what the port speaks."""
+        """Whether the machine waits until it knows what the port speaks."""
         return self._state.phase is Phase.IDENTIFYING
 
     @property

@@ -133,7 +133,8 @@ def _zone(key: str, text: str, name: str, zone: Zone) -> tzinfo:
     try:
         return zone(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ConfigError(key, text, f"{name} is not the name of a time zone, such as Europe/London") from error
+        cure = "write a name such as Europe/London"
+        raise ConfigError(key, text, f"{name} is not the name of a time zone; {cure}") from error
 
 
 def _days(text: str) -> frozenset[int]:

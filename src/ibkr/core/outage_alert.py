@@ -9,7 +9,7 @@ from ibkr.core.events import Event, Timer
 from ibkr.core.states import ConnectionState
 from ibkr.core.step import Step
 
-# The wall clock may be set meanwhile: check the calendar at least this often, in seconds.
+# Seconds. The calendar is checked at least this often, because the wall clock may be set at any time.
 _LONGEST_LOOK = 3600.0
 
 
@@ -24,7 +24,7 @@ def update_maintenance(step: Step, _event: Event | None = None) -> None:
 
 
 def clock_jumped(step: Step, event: Event) -> None:
-    """Timers do not run while the machine sleeps: the window may be long over."""
+    """Update the window and the timers after the machine slept: timers do not run while it sleeps."""
     update_maintenance(step, event)
     s = step.state
     if s.trouble_since is not None and not s.alert:
@@ -32,7 +32,7 @@ def clock_jumped(step: Step, event: Event) -> None:
 
 
 def start_calendar(step: Step) -> None:
-    """A connection is requested. Use the last answer of the calendar while it is valid: time zones are slow."""
+    """Begin to watch the calendar. Its last answer is used while it is valid, because time zones are slow."""
     until = step.state.calendar_holds_until
     if until is not None and until <= step.now.wall:
         update_maintenance(step)

@@ -66,7 +66,7 @@ class Policy(ValidatedRecord):
     probe_every: float = 30.0
     """A probe is sent at least this often, also while messages come: our own direction may be dead."""
     lateness_tolerance: float = 0.25
-    """If a timer fires later than this, the event loop was blocked. The blocked time does not count as silence."""
+    """If a timer fires later than this, the event loop was blocked. The blocked time is not treated as silence."""
     send_rate: float = 40.0
     """Messages that are sent per second. A gateway allows 50 by default."""
     send_burst: int = 8

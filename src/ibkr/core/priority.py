@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-# placeOrder, cancelOrder, exerciseOptions, reqGlobalCancel; reqCurrentTime: message ids of ibapi.
+# Message ids of ibapi. Orders: placeOrder, cancelOrder, exerciseOptions, reqGlobalCancel; then: reqCurrentTime.
 _ORDERS = frozenset({"3", "4", "21", "58"})
 _CURRENT_TIME = "49"
-# reqOpenOrders, reqExecutions, reqAllOpenOrders, reqPositions, reqCompletedOrders.
+# Message ids of ibapi: reqOpenOrders, reqExecutions, reqAllOpenOrders, reqPositions, reqCompletedOrders.
 _BROKER_STATE = frozenset({"5", "7", "16", "61", "99"})
 
 

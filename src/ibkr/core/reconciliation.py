@@ -34,7 +34,7 @@ def request_broker_state(step: Step) -> None:
 
 
 def request_missing(step: Step) -> None:
-    """Send the requests without an answer, at most once a second: a gateway may repeat 1102."""
+    """Send the unanswered requests again, at most once a second, because a gateway may repeat 1102."""
     s = step.state
     session = s.session
     left = session.missing_requested_at + RESYNC_INTERVAL - step.now.mono
@@ -58,7 +58,7 @@ def request_missing(step: Step) -> None:
 
 
 def upstream_restored(step: Step) -> None:
-    """1102: the gateway has kept its subscriptions. Executions may come late, so request them twice more."""
+    """Handle 1102: the gateway has kept its subscriptions. Request executions two more times, as they may come late."""
     session = step.state.session
     if session.is_compared:
         session.gap_cause = LINK_LOST
@@ -99,7 +99,7 @@ def schedule_read_only_check(step: Step) -> None:
 
 
 def recheck_read_only(step: Step, _event: object) -> None:
-    """The API may no longer be read-only: request the orders and compare. The user or the policy asks for this."""
+    """Request and compare orders, as the API may no longer be read-only. The user or the policy asks for this."""
     if step.state.session.read_only:
         schedule_read_only_check(step)
         request_broker_state(step)

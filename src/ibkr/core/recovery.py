@@ -169,7 +169,7 @@ def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
 
 
 def restore_finished(step: Step, _event: TimerFired | None = None) -> None:
-    """End the restore: all are live, or the time is over. We do not wait for ticks, as the market may be closed."""
+    """End the restore: all are live, or the time is over. Ticks are not awaited, as the market may be closed."""
     step.do(StopTimer(Timer.RESTORE))
     step.state.session.restore = RestoreState.DONE
     watch_all_streams(step)
@@ -180,7 +180,7 @@ def restore_finished(step: Step, _event: TimerFired | None = None) -> None:
 
 
 def restore_subscriptions(step: Step, *, same_session: bool, with_handlers: bool = True) -> None:
-    """Request the subscriptions in parallel with start-up: nothing delays market data."""
+    """Request the subscriptions in parallel with start-up, so that start-up does not delay market data."""
     s = step.state
     s.session.restore = RestoreState.SENT
     step.do(
@@ -211,7 +211,7 @@ def unconfirmed_orders_changed(step: Step, event: UnconfirmedOrdersChanged) -> N
 
 
 def restart_startup(step: Step) -> None:
-    """The gateway has lost all subscriptions and requests: repeat everything on the same socket."""
+    """Repeat everything on the same socket, because the gateway has lost all subscriptions and requests."""
     s = step.state
     s.phase = Phase.STARTUP
     s.session.answered.clear()

@@ -132,7 +132,7 @@ class RestartPolicy:
         self._tried: set[Action] = set()
 
     def decide(self, seen: Observation, now: Now) -> Decision:
-        """What to do about the gateway now. Call it after every change, and every second."""
+        """Return what to do about the gateway now. Call this after every change, and every second."""
         trouble = _trouble(seen)
         if not trouble:
             if seen.link in _ANSWERING:
@@ -181,7 +181,7 @@ class RestartPolicy:
         return tuple(restart for restart in self.restarts if restart.at > wall - _DAY)
 
     def _veto(self, seen: Observation, now: Now) -> str:
-        """Why no restart can help or is allowed, at any time. Empty if a restart is allowed."""
+        """Return why a restart cannot help or is forbidden, at any time. Empty if a restart is allowed."""
         window, _ = self._calendar.window_at(now.wall)
         vetoes = (
             (seen.second_factor, "a second factor is pending, a restart would ask again"),
@@ -242,7 +242,7 @@ class RestartPolicy:
 
 
 def restart_delay(restarts: int, settings: GatewaySettings) -> float:
-    """The least seconds from the last restart to the next. They double with each restart in 24 hours, up to 6 h."""
+    """Return the least seconds between two restarts. They double with each restart in 24 hours, up to 6 h."""
     return float(min(settings.restart_wait * 2 ** min(restarts - 1, 30), max(_LONGEST_WAIT, settings.restart_wait)))
 
 
@@ -261,7 +261,7 @@ def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, wi
 
 
 def _trouble(seen: Observation) -> str:
-    """What a restart could repair, in words. Empty: nothing."""
+    """Return in words what a restart could repair. Empty: nothing."""
     if seen.state is GatewayState.EXITED:
         return f"the process has ended{exit_words(seen.exit_code)}"
     if seen.state is GatewayState.STOPPED or seen.link not in (PortState.REFUSED, PortState.SILENT):

@@ -21,6 +21,6 @@ def silence_limit(ticks: Iterable[float], trouble_since: float, policy: Policy) 
 
 
 def _median(values: list[float]) -> float:
-    """``statistics`` would be a large part of our import time."""
+    """Return the median. The module ``statistics`` would take a large part of our import time."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

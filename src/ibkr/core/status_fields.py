@@ -57,7 +57,7 @@ def derive_state(s: MachineState, policy: Policy) -> tuple[ConnectionState, str]
 
 
 def _sync_progress(s: MachineState) -> str:
-    """What keeps a session in ``SYNCING``, in words. Empty: nothing."""
+    """Return in words what keeps a session in ``SYNCING``. Empty: nothing."""
     if s.phase is Phase.STARTUP:
         return "start-up: orders, positions and account values are being received"
     if s.session.resync_due:
@@ -234,7 +234,7 @@ def _session_state(s: MachineState) -> SessionState:
 
 
 def _disconnected_reason(s: MachineState) -> str:
-    # The end of an attempt is not the loss of a session. The failure below describes it.
+    # The end of an attempt is not the loss of a session. ``failure`` below describes the end of an attempt.
     lost_because = (s.phase in IN_SESSION and s.session.transport_closed) or s.lost_because
     parts = [f"session lost: {lost_because}"] if lost_because else []
     failure = _last_failure(s)

@@ -89,9 +89,10 @@ class Step:
     def syn_limit(self) -> float:
         """Seconds after which the attempt ends if its SYN is not answered.
 
-        After a half-open loss it is half as long, so that each SYN is the first of its attempt. The peer answers such a
-        SYN with a challenge, and our system sends a second SYN immediately only if that was the first SYN. One attempt
-        in thirty has the full time, for a link that needs longer to answer.
+        After a half-open loss, the time is half as long, so that an attempt ends before our system repeats its SYN. The
+        peer answers a SYN with a challenge. Our system reacts with an immediate second SYN only if the challenged SYN
+        was the first one of its attempt. One attempt in thirty has the full time, for a link that needs longer to
+        answer.
         """
         s = self.state
         limit = min(self.policy.syn_timeout, self.identity.timeout)
@@ -117,7 +118,7 @@ class Step:
             self.do(CloseSocket(s.attempt), StartTimer(Timer.SOCKET_END, grace))
 
     def watch_socket_close(self) -> None:
-        """The machine waits for the socket to close. Limit that wait."""
+        """Limit the time for which the machine waits for the socket to close."""
         if self.state.socket_open:
             self.do(StartTimer(Timer.END_WATCH, END_WITHIN))
 

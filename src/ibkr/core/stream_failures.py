@@ -46,7 +46,7 @@ def retry_lost_streams(step: Step, _event: Event | None = None) -> None:
             if req_ids:
                 step.do(RequestStreams(s.attempt, req_ids, anew=is_anew))
         session.prioritized.difference_update(due)
-        # Their result is reported immediately. If it is not, they are requested again.
+        # The result of these requests is reported soon. If it is not, the streams are requested again much later.
         session.ended = tuple(stream for stream in session.ended if stream.req_id not in due)
         for key in [key for key in session.retry_at if key[0] in due]:
             session.retry_at[key] = now + step.policy.stream_retry_later
@@ -68,7 +68,7 @@ def retry_wait(stream: LostStream, policy: Policy) -> float:
 
 
 def retry_soon(step: Step, feed: Feed | None) -> None:
-    """This feed (``None``: every feed) is back: request its silent streams and all refused ones."""
+    """Request the silent streams of this feed (``None``: every feed), which is back, and all refused streams."""
     session = step.state.session
     over = [stream for stream in (*session.silent, *session.withheld) if feed in (None, stream.feed)]
     session.prioritized.update(stream.req_id for stream in (*session.refused, *over) if not stream.is_asked)
@@ -96,7 +96,7 @@ def _due(step: Step, stream: LostStream) -> float:
     if stream in session.withheld:  # the gateway reports that it withholds the data, but not when the data returns
         due += policy.stream_retry_cap
     elif stream in session.ended and _is_broken(session, stream.feed):
-        due += policy.stream_retry_cap  # the broken farm may serve other streams only
+        due += policy.stream_retry_cap  # another farm may serve this stream, so it is still requested
     return max(due, stream.earliest)
 
 
@@ -110,14 +110,14 @@ def _is_broken(session: SessionInfo, feed: Feed | None) -> bool:
 
 
 def farm_lost(step: Step, farm: str) -> None:
-    """The farm is broken: its streams may be silent now."""
+    """Store since when the farm is broken. Do not watch its streams, which may be silent now."""
     session = step.state.session
     session.broken_since.setdefault(farm, step.now.mono)
     _stop_watching(step, farm)
 
 
 def farm_restored(step: Step, farm: str) -> None:
-    """The farm is back: its streams should tick again."""
+    """Request the lost streams of the farm, which is back, and find its streams that should tick again."""
     session = step.state.session
     since = session.broken_since.pop(farm, None)
     if since is None:
@@ -128,7 +128,7 @@ def farm_restored(step: Step, farm: str) -> None:
 
 
 def upstream_lost(step: Step) -> None:
-    """Upstream is down: all streams may be silent now."""
+    """Store since when upstream is down. Do not watch or request streams, which may be silent now."""
     session = step.state.session
     if session.upstream_down_since is None:
         session.upstream_down_since = step.now.mono
@@ -137,7 +137,7 @@ def upstream_lost(step: Step) -> None:
 
 
 def upstream_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool) -> None:
-    """Upstream is back: streams that ticked before should tick again, also streams of broken farms that are back.
+    """Find the streams that should tick again, as upstream is back. Include those of broken farms that are back.
 
     Without ``streams_kept`` every stream is requested again anyway.
     """

@@ -10,7 +10,7 @@ from ibkr.core.frozen_record import FrozenRecord
 class Pace(FrozenRecord):
     """At least ``apart`` seconds between two requests for one stream; at most ``most`` of a kind in ``window`` seconds.
 
-    ``always``: also if the gateway has not complained about pacing.
+    ``always``: the limits apply even if the gateway has not complained about pacing.
     """
 
     apart: float = 0.0
@@ -23,7 +23,7 @@ _ANY = Pace()
 PACES = {
     "tick-by-tick": Pace(15.0, always=True),
     "depth": Pace(5.0),
-    # IB allows 60; the rest is left for the program's own requests.
+    # IB allows 60. The other 10 are for the program's own requests.
     "real-time bars": Pace(5.0, 50),
     "historical bars": Pace(15.0, 50),
 }

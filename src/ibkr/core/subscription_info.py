@@ -80,10 +80,11 @@ PENDING = (SubscriptionStage.QUEUED, SubscriptionStage.SENT)
 class TrackedSubscription:
     """One subscription on the list. ``ran``: it has been live in any session.
 
-    ``cause`` and ``code``: the last error in IB's words, and IB's code. ``was_asked``: before the gateway last lost its
-    subscriptions. ``tries``: requests since it last delivered data; ``asked_at``: the last one. ``is_doubtful``: it was
-    refused and is requested again. ``patience``: how long it may stay silent, if known. ``short_runs``: how often in
-    a row it was ended soon after its request. ``refused_in``: how long its last refusal took, in seconds.
+    ``cause`` and ``code``: the last error in IB's words, and IB's code. ``was_asked``: it was requested before the
+    gateway last lost its subscriptions. ``tries``: requests since it last delivered data; ``asked_at``: the last one.
+    ``is_doubtful``: it was refused and is requested again. ``patience``: how long it may stay silent, if known.
+    ``short_runs``: how often in a row it was ended soon after its request. ``refused_in``: how long its last refusal
+    took, in seconds.
     """
 
     stage: SubscriptionStage = SubscriptionStage.WANTED
@@ -117,7 +118,7 @@ class TrackedSubscription:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it is refused, or requested again since and not known to be accepted."""
+        """Whether it is refused, or was requested again after a refusal and is not known to be accepted."""
         return self.stage is SubscriptionStage.REFUSED or (self.is_doubtful and self.stage in PENDING)
 
     @property

@@ -16,9 +16,9 @@ from ibkr.core.stream_pacing import Pacer
 from ibkr.core.subscription_info import PENDING, SubscriptionStage, SubscriptionState, TrackedSubscription
 
 _LONG_RUN = 60.0
-"""If a stream ran for this many seconds, it is requested again immediately when it ends. Otherwise it is not."""
+"""Seconds. A stream that ran for at least this long is requested again immediately. Other streams wait."""
 _LONGEST_REFUSAL = 10.0
-"""Seconds. A time from a request to its refusal that is longer was spent in a queue, or without upstream."""
+"""Seconds. If a refusal takes longer than this, the request waited in a queue, or upstream was down."""
 
 __all__ = ["SubscriptionStage", "SubscriptionTracker", "TrackedSubscription"]
 
@@ -90,13 +90,13 @@ class SubscriptionTracker:
         return True
 
     def doubt_first(self, key: Key) -> None:
-        """An error came after notices about the stream, but before data: treat it as not live."""
+        """Treat the stream as not live: an error came after notices about the stream, but before data."""
         entry = self._entries.get(key)
         if entry is not None and entry.stage is SubscriptionStage.LIVE and not entry.was_asked:
             self._set(key, entry, stage=SubscriptionStage.SENT, ran=False)
 
     def refuse(self, key: Key, why: str, code: int | None = None, *, for_now: bool = False, now: float = 0.0) -> bool:
-        """The subscription is refused by the gateway, or cannot be requested. Returns whether it was pending.
+        """Handle a subscription that is refused or cannot be requested. Returns whether it was pending.
 
         A stream that was requested before the gateway lost its subscriptions, or is refused ``for_now``, stays on the
         list as refused. Any other stream is dropped.
@@ -114,7 +114,7 @@ class SubscriptionTracker:
         return True
 
     def accept(self, key: Key) -> bool:
-        """It was refused, requested again, and not refused since: it is accepted now. Returns whether that is new."""
+        """Treat a subscription that was refused before as accepted from now on. Returns whether that is new."""
         entry = self._entries.get(key)
         if entry is None or not entry.is_doubtful or entry.stage is SubscriptionStage.REFUSED:
             return False
@@ -122,7 +122,7 @@ class SubscriptionTracker:
         return True
 
     def end(self, key: Key, why: str, code: int | None = None, *, has_ticked: bool = True, now: float = 0.0) -> bool:
-        """The gateway ended the stream. ``has_ticked``: since its request. Returns whether it was sent or live."""
+        """Store that the gateway ended the stream, which ``has_ticked`` or not. Returns whether it was sent or live."""
         entry = self._entries.get(key)
         if entry is None or entry.stage not in (SubscriptionStage.SENT, SubscriptionStage.LIVE):
             return False
@@ -134,7 +134,7 @@ class SubscriptionTracker:
         return True
 
     def withhold(self, key: Key, why: str = "", code: int | None = None) -> bool:
-        """The gateway withholds the stream for a while (10197). Returns whether that is new."""
+        """Store that the gateway withholds the stream for a while (10197). Returns whether that is new."""
         entry = self._entries.get(key)
         if entry is None or entry.is_withheld:
             return False
@@ -142,11 +142,11 @@ class SubscriptionTracker:
         return True
 
     def silence(self, key: Key, patience: float) -> None:
-        """The stream no longer ticks, although it may be silent only for ``patience`` seconds."""
+        """Store that the stream no longer ticks, although it may be silent only for ``patience`` seconds."""
         self._set(key, self._entries[key], is_silent=True, patience=patience)
 
     def ticked(self, key: Key) -> bool:
-        """Data came. Returns whether the stream was withheld or silent before."""
+        """Store that data came. Returns whether the stream was withheld or silent before."""
         entry = self._entries.get(key)
         if entry is None or not (entry.is_withheld or entry.is_silent):
             return False
@@ -154,7 +154,7 @@ class SubscriptionTracker:
         return True
 
     def reset_tries(self, key: Key) -> None:
-        """The farm or upstream of the stream is back: count its tries from 0 again."""
+        """Count the tries of the stream from 0 again, because its farm or upstream is back."""
         self._entries[key].tries = self._entries[key].short_runs = 0
 
     def mark_all_unsent(self, *, new_session: bool = True) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-# Rounding must not end the wait for a token just before there is one.
+# Added to the tokens: without it, rounding could leave slightly less than one token after the wait.
 _HAIR = 1e-9
 
 

@@ -134,7 +134,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Transition] = {
     (P.IDENTIFYING, PeerIdentified): _row(unanswered_attempts.peer_identified, *_TRY_AGAIN),
     (P.IDENTIFYING, Timer.ATTEMPT): _row(unanswered_attempts.identification_overdue, *_TRY_AGAIN),
     (P.IDENTIFYING, SocketClosed): _row(attempts.old_socket_closed_late, P.IDENTIFYING),
-    # identifying the peer may end after the attempt that it was begun for
+    # the peer may be identified only after the end of the attempt that needed this
     **{(phase, PeerIdentified): _row(ignore_event, phase) for phase in P if phase is not P.IDENTIFYING},
     # between attempts, events of a closing socket do not matter
     **{

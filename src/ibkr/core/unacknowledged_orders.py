@@ -11,10 +11,11 @@ from ibkr.core.order_records import ROUNDING, Execution, LostOrder, Order, SentO
 class _Sent:
     """One order without acknowledgement.
 
-    ``number`` counts sendings: rows that were reported before it prove nothing. ``terms``: the first terms and all
-    later ones; the broker may have any of them. ``perm_id``: 0 until the gateway has reported it. ``knew_ended``: the
-    completed orders were known when it was sent. ``chain``: id of the parent with whose orders it is transmitted; 0 if
-    it is alone. ``is_held``: it waits in the gateway to be transmitted.
+    ``number`` is the number of its sending. Rows that were first reported before this sending prove nothing. ``terms``:
+    the first terms and all later ones; the broker may have any of them. ``perm_id``: 0 until the gateway has reported
+    it. ``knew_ended``: the completed orders were known when it was sent. ``chain``: the id of the parent order. All
+    orders of this parent are transmitted together. 0 if the order is alone. ``is_held``: it waits in the gateway to be
+    transmitted.
     """
 
     def __init__(
@@ -80,8 +81,8 @@ class UnacknowledgedOrders:
     def sent(self, order: SentOrder, *, parent_id: int = 0, transmits: bool = True) -> bool:
         """Add an order that goes to the gateway. Returns whether it was dropped before, which changes ``unconfirmed``.
 
-        If it does not transmit, the gateway keeps it until another order of its chain ``transmits`` it. It cannot be at
-        the broker, and is not unconfirmed, before that.
+        If it does not transmit, the gateway keeps it until another order of its chain ``transmits`` it. Before that,
+        the order cannot be at the broker, and is not unconfirmed.
         """
         self._sendings += 1
         was_dropped = self.never_left(order.order_id)
@@ -116,7 +117,7 @@ class UnacknowledgedOrders:
         return sent is not None and not sent.order.has_left
 
     def changed(self, order: SentOrder, *, transmits: bool = True) -> None:
-        """New terms for an order go to the gateway."""
+        """Store that new terms for an order go to the gateway."""
         sent = self._get(order.order_id)
         if sent is not None and transmits and sent.is_held:
             self._transmit(sent.chain)
@@ -125,25 +126,25 @@ class UnacknowledgedOrders:
             sent.order = replace(order, has_left=sent.order.has_left)
 
     def left(self, order_id: int) -> bool:
-        """The order or a change to it was written to the socket. Returns whether ``unconfirmed`` changes."""
+        """Store that the order or a change to it was written to the socket. Returns whether ``unconfirmed`` changes."""
         sent = self._get(order_id)
         if sent is not None:
             sent.order = replace(sent.order, has_left=True)
         return self._lost_changes.pop(order_id, None) is not None or self.is_unconfirmed(order_id)
 
     def dropped(self, order_id: int) -> None:
-        """A new order will never be written."""
+        """Store that a new order will never be written."""
         sent = self._pending.pop(order_id, None)
         self._overdue.discard(order_id)
         if sent is not None:
             self._unconfirmed[order_id] = sent
 
     def change_dropped(self, order: SentOrder) -> None:
-        """A change will never be written: the broker has the order on other terms, or does not have the order."""
+        """Store that a change will never be written: the broker has the order on other terms, or not at all."""
         self._lost_changes[order.order_id] = replace(order, has_left=False, is_change=True)
 
     def mark_lost(self, order: SentOrder, perm_id: int) -> None:
-        """The gateway had this order, and now reports it neither as open nor as completed."""
+        """Store that the gateway had this order, and now reports it neither as open nor as completed."""
         self._unconfirmed[order.order_id] = _Sent(order, self._sendings, perm_id=perm_id)
 
     def is_pending(self, order_id: int) -> bool:
@@ -159,7 +160,7 @@ class UnacknowledgedOrders:
         return order_id in self._unconfirmed or order_id in self._overdue
 
     def record_row(self, row_id: int | str) -> bool:
-        """The gateway reports an order or execution with this id. Returns whether it is the first time."""
+        """Store that the gateway reports an order or execution with this id. Returns whether it is the first time."""
         if not row_id or row_id in self._first_rows:
             return False
         self._first_rows[row_id] = self._sendings
@@ -229,7 +230,7 @@ class UnacknowledgedOrders:
         return is_newer and any(each.matches_reference(row) for each in sent.terms)
 
     def acknowledged(self, order_id: int) -> bool:
-        """The gateway knows the order. Returns whether it was unconfirmed."""
+        """Forget an order that the gateway has acknowledged. Returns whether it was unconfirmed."""
         was_unconfirmed = self.is_unconfirmed(order_id)
         for each in (self._pending, self._unconfirmed):
             each.pop(order_id, None)
@@ -237,11 +238,11 @@ class UnacknowledgedOrders:
         return was_unconfirmed
 
     def mark_pending_unconfirmed(self) -> bool:
-        """Upstream is or was lost. Returns whether an order becomes unconfirmed."""
+        """Mark sent orders as unconfirmed: upstream is or was lost. Returns whether an order becomes unconfirmed."""
         return self.mark_overdue(list(self._pending))
 
     def mark_overdue(self, order_ids: Iterable[int]) -> bool:
-        """The acknowledgements of these orders are overdue. Returns whether one becomes unconfirmed.
+        """Mark orders whose acknowledgements are overdue as unconfirmed. Returns whether one becomes unconfirmed.
 
         Orders that wait to be sent are not affected.
         """
@@ -253,7 +254,7 @@ class UnacknowledgedOrders:
         return len(self._overdue) > before
 
     def session_ended(self) -> bool:
-        """The session is over. Returns whether an order becomes unconfirmed."""
+        """Mark pending orders as unconfirmed at the end of a session. Returns whether there are any."""
         over = {order_id: sent for order_id, sent in self._pending.items() if not sent.is_held}
         self._unconfirmed.update(over)
         self._pending = {order_id: sent for order_id, sent in self._pending.items() if sent.is_held}
@@ -261,9 +262,9 @@ class UnacknowledgedOrders:
         return bool(over)
 
     def clear(self, order_ids: Iterable[int]) -> bool:
-        """The caller has checked these orders itself. Returns whether any of them was unconfirmed.
+        """Forget orders that the caller has checked itself. Returns whether any of them was unconfirmed.
 
-        An order that has been sent since then is still expected to be acknowledged.
+        If an order with the same id was sent after that, its acknowledgement is still expected.
         """
         had = set(order_ids) & (self._unconfirmed.keys() | self._lost_changes.keys() | self._overdue)
         for order_id in had:
@@ -278,7 +279,7 @@ class UnacknowledgedOrders:
         return self._pending.get(order_id) or self._unconfirmed.get(order_id)
 
     def _is_newer(self, perm_id: int, sent: _Sent) -> bool:
-        """Whether this permanent id was first reported after the order was sent. 0, for none, is not older."""
+        """Whether this permanent id was first reported after the order was sent. True for 0, which means no id."""
         if sent.perm_id and perm_id:
             return perm_id == sent.perm_id
         return self._first_rows.get(perm_id, self._sendings) >= sent.number

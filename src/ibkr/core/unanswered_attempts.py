@@ -42,7 +42,7 @@ def socket_closed_in_attempt(step: Step, event: SocketClosed) -> None:
     failure = Failure(FailureKind.CLOSED, event.detail or NO_DETAIL, before_any_byte=event.before_any_byte)
     s = step.state
     is_last = s.budget is not None and s.attempts_made >= s.budget
-    if event.before_any_byte and is_last:  # unlike silence, this takes no time, so the other attempts come first
+    if event.before_any_byte and is_last:  # a close takes no time, so connect() makes its other attempts first
         _identify_peer_first(step, failure)
     else:
         fail_attempt(step, failure)
@@ -61,12 +61,12 @@ def _identify_peer_first(step: Step, failure: Failure) -> None:
 
 
 def peer_identified(step: Step, event: PeerIdentified) -> None:
-    """The port speaks something else, or nothing that we know."""
+    """Fail the attempt. The port speaks something else, or nothing that we know."""
     failure = event.failure or step.state.silent_failure
     assert failure is not None, "the peer is identified only after a failure"
     fail_attempt(step, failure)
 
 
 def identification_overdue(step: Step, _event: TimerFired) -> None:
-    """The peer was not identified in time."""
+    """Fail the attempt, because the peer was not identified in time."""
     peer_identified(step, PeerIdentified(step.state.attempt, None))

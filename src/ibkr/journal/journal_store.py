@@ -4,7 +4,7 @@ There are two connections. The event loop's connection commits intents, as safel
 connection commits the rest. It also copies the write-ahead log into the file, which waits for the disk. One lock orders
 the commits, so the journal has everything in the order in which the program learned it.
 
-Over 300 lines, because what one of the two threads may touch depends on what the other thread does.
+This file has over 300 lines because what one of the two threads may touch depends on what the other thread does.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class Journal:
                 write(database, entry)
             if until > self._written_until:
                 _note(database, "until", utc_text(datetime.fromtimestamp(until, UTC)))
-            if self.trouble:  # a commit that writes nothing proves nothing
+            if self.trouble:  # only a commit that writes something shows that writing works
                 _note(database, "tried", utc_text(datetime.now(UTC)))
             database.execute("COMMIT")
         except BaseException:
@@ -233,7 +233,7 @@ class Journal:
             self._troubles += 1
 
     def _commit_failed(self, error: sqlite3.Error) -> None:
-        """A commit has failed. It is tried again, unless the file is damaged."""
+        """Handle a failed commit. It is tried again, unless the file is damaged."""
         if not isinstance(error, sqlite3.OperationalError) or len(self._queue) > _MOST_QUEUED:
             self._fail(error)
         else:
@@ -260,7 +260,7 @@ class Journal:
     def _trouble_text(self, words: str) -> str:
         return f"the journal {self.path} cannot be written: {words}"
 
-    # These run in the thread.
+    # The methods below run in the journal's thread.
 
     def _run_thread(self, on_change: Callable[[], None]) -> None:
         halt_file = HaltFile(self.path)

@@ -79,7 +79,7 @@ def read_notes(database: sqlite3.Connection) -> dict[str, Any]:
 
 
 def read_known(database: sqlite3.Connection, since: datetime) -> LastKnownState:
-    """What the last program knew. Executions and completed orders only if it received them after ``since``."""
+    """Return what the last program knew. Executions and completed orders from before ``since`` are not included."""
     notes = read_notes(database)
     live, ended = {}, set()
     for perm_id, state, row in database.execute(

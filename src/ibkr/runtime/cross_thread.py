@@ -113,7 +113,7 @@ class CrossThreadCall(Generic[T]):
 
     def _task_done(self, task: asyncio.Task[T]) -> None:
         if not (task.cancelled() or task.cancelling()):
-            # retrieved, so that asyncio does not log it: the caller may have stopped waiting just now
+            # Retrieve the exception, so that asyncio does not log it. The caller may have stopped waiting just now.
             task.exception()
         self._on_done(task)
 

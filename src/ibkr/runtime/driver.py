@@ -1,6 +1,6 @@
 """The driver: takes events from one queue, runs each through the machine, and carries out the effects.
 
-Over 300 lines, because it also ends a session after an internal error, even if something else fails then.
+This file has over 300 lines because it also ends a session after an internal error, even if something else fails then.
 """
 
 from __future__ import annotations
@@ -195,14 +195,14 @@ class Driver:
             self._step(TransportClosed(self._machine.attempts, why))
 
     def blocked(self, seconds: float) -> None:
-        """The loop monitor has seen that the loop was blocked."""
+        """Count a blockage of the loop that the loop monitor has seen, and log a long one."""
         self.stalls += 1
         self.stall_seconds += seconds
         if seconds > self._machine.policy.loop_block_warning:
             self._on_blocked(asyncio.get_running_loop(), seconds)
 
     def jumped(self, seconds: float) -> None:
-        """The loop monitor has seen that the machine slept."""
+        """Report a long clock jump, which the loop monitor has seen, to the machine."""
         if seconds > self._machine.policy.suspend_jump:
             self.post(ClockJumped(seconds))
 
@@ -293,8 +293,8 @@ class Driver:
     def break_off(self, what: str, error: Exception) -> None:
         """Handle an error in our own code that occurred while doing ``what``.
 
-        The session ends with a critical log message, and the state is ``FAILED``, even if further steps raise. To
-        continue could mean to report ``READY`` wrongly.
+        The session ends with a critical log message, and the state is ``FAILED``, even if further steps raise. If the
+        session continued, it could report ``READY`` wrongly.
         """
         if not self._busy:  # events of the session's end must wait until the machine knows about the error
             self._process_queue(lambda: self.break_off(what, error))

@@ -122,7 +122,7 @@ class FleetLink:
         return self.member.why_not_held()
 
     def after_fork(self) -> None:
-        """Called in a forked process."""
+        """In a forked process: leave the membership to the parent."""
         self.member.drop_after_fork()
 
     def status_changed(self, status: Status) -> None:
@@ -144,7 +144,7 @@ class FleetLink:
         """Publish a gap report."""
         self.member.publish("gap", report.to_dict)
 
-    # These run in the member's thread.
+    # The methods below run in the member's thread.
 
     def _lease_changed(self, lease: LeaseStatus) -> None:
         self._in_loop(partial(self._apply_lease, lease))
@@ -161,7 +161,7 @@ class FleetLink:
             except RuntimeError:  # the loop was closed meanwhile: nobody waits for this
                 return
 
-    # These run in the connector's loop.
+    # The methods below run in the connector's loop.
 
     def _apply_lease(self, lease: LeaseStatus) -> None:
         if self._is_wanted:

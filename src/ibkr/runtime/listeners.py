@@ -50,7 +50,7 @@ class Listeners(Generic[T]):
         return len(self._callbacks)
 
     def notify(self, value: T) -> None:
-        """Call all callbacks. ``sys.exit()`` and ``KeyboardInterrupt`` in one of them end the loop a little later."""
+        """Call all callbacks. If one raises ``SystemExit`` or ``KeyboardInterrupt``, the loop ends a little later."""
         for callback in tuple(self._callbacks):
             try:
                 callback(value)

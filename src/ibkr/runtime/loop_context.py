@@ -70,7 +70,7 @@ class LoopContext:
             RuntimeError: The connector lives in another loop, or in this thread, which is ending.
         """
 
-        from ibkr.runtime.loop_thread import LoopThread  # imported here: most programs have a loop
+        from ibkr.runtime.loop_thread import LoopThread  # imported here, because most programs have a loop
 
         def thread_closed() -> None:
             on_closed()
@@ -78,7 +78,7 @@ class LoopContext:
             self._clear()
 
         here = self.thread
-        if here is not None and here.in_this_thread and not here.is_open:  # it cannot wait for its own end
+        if here is not None and here.in_this_thread and not here.is_open:  # a thread cannot wait for its own end
             raise RuntimeError("this thread of the connector is ending: call start_in_thread() in another thread")
         with self._lock:
             if self.thread is not None and self.thread.is_open:
@@ -109,7 +109,7 @@ class LoopContext:
         self._lock = threading.Lock()
         self._ending_thread = None
         self._clear()
-        if self.in_loop_thread and script_loop() is self._parent_loop:  # before Python 3.12, which forgets it itself
+        if self.in_loop_thread and script_loop() is self._parent_loop:  # Python 3.12 and later forgets this loop itself
             asyncio.set_event_loop(asyncio.new_event_loop())
 
     def _clear(self) -> None:

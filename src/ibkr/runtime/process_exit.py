@@ -68,7 +68,7 @@ class FinalFlush:
                 self._task = loop.create_task(work, name="ibkr-orders")
 
     async def flush(self, seconds: float | None) -> None:
-        """Wait until no order waits, for at most this many seconds. Later, the session drops the others."""
+        """Wait until no order waits, for at most this many seconds. Later, the session drops orders that still wait."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._limiter.wait_orders_sent()
@@ -110,10 +110,10 @@ class ExitListener(Protocol):
     """Is called when the process ends or forks."""
 
     def at_exit(self) -> None:
-        """The interpreter ends, or waits for this method to end."""
+        """End everything, because the interpreter is about to end. The interpreter waits for this method."""
 
     def after_fork(self) -> None:
-        """This is a forked process: everything inherited belongs to the parent."""
+        """In a forked process: release everything inherited, which belongs to the parent."""
 
 
 _registered: weakref.WeakSet[ExitListener] = weakref.WeakSet()

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ibkr.core.priority import Priority
 from ibkr.core.token_bucket import TokenBucket
 
-# IB disconnects a client that keeps sending too fast. Below this rate, nothing would work.
+# Messages per second. The rate is reduced because IB disconnects a client that keeps sending too fast. But below this
+# rate, nothing would work.
 _SLOWEST = 5.0
 _WINDOW = 1.1
 """Seconds over which the gateway's limit is counted. A little over one second, because messages may arrive closer
@@ -98,7 +99,7 @@ class RateLimiter:
         self._wake_waiters()
 
     async def wait_orders_sent(self) -> None:
-        """Wait until no order or cancel is waiting: all have left, or the session has ended."""
+        """Wait until no order or cancel is waiting: all were sent, or the session has ended."""
         while self.has_waiting_orders:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.add(waiter)

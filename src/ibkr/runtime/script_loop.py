@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# The first turn reads the socket, the second delivers its end, the third delivers what follows from that.
+# Turns of the loop. The first reads the socket, the second delivers its end, and the third delivers what follows.
 _TURNS = 3
 
 
@@ -25,7 +25,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def script_loop() -> asyncio.AbstractEventLoop:
-    """The script's loop in this thread, where the client library looks for it, too. Made when it is first needed."""
+    """Return the script's loop in this thread, made when first needed. The client library finds this loop, too."""
     with warnings.catch_warnings():
         # Python warns when the call below creates a loop. From 3.14 on, it raises instead.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -40,7 +40,7 @@ def script_loop() -> asyncio.AbstractEventLoop:
 
 
 def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-    """Run the loop until the work is done. On Ctrl-C, cancel the work first, so that nothing is left half done."""
+    """Run the loop until the work is done. On Ctrl-C, cancel the work first, so that no work stops halfway."""
     task = loop.create_task(work)
     with _ctrl_c_cancels(task, loop) as pressed:
         try:
@@ -79,7 +79,7 @@ def process_pending(loop: asyncio.AbstractEventLoop) -> None:
 
 @contextmanager
 def _ctrl_c_cancels(task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop) -> Iterator[list[int]]:
-    """Have Ctrl-C cancel the task, as ``asyncio.run`` does. Raised inside a callback, it could leave a step half done.
+    """Have Ctrl-C cancel the task, as ``asyncio.run`` does. Ctrl-C inside a callback could stop a step halfway.
 
     A second Ctrl-C raises immediately. If the program has its own handler, nothing changes.
     """

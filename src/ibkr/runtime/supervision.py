@@ -1,6 +1,6 @@
 """Supervision: runs one machine in one event loop, accepts the program's commands, and waits for their results.
 
-Over 300 lines, because it also implements what a session needs of the connector.
+This file has over 300 lines because it also implements what a session needs of the connector.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Supervision(Generic[S]):
             if began:
                 self._post_event(DisconnectRequested(abort=True))
             raise
-        status = self._machine.status  # a callback may have continued from there
+        status = self._machine.status  # a callback may have changed the state again
         if status.state is ConnectionState.FAILED:
             raise self._connect_error()
         return status.is_connected

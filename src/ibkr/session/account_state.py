@@ -67,7 +67,7 @@ class AccountState:
         self.requested(names)
 
     def requested(self, names: tuple[str, ...]) -> None:
-        """These answers are requested. If one is still arriving, do not mark the rows that it has already brought."""
+        """Mark the rows of these requested answers as outdated, except rows from an answer that is still arriving."""
         self._awaited.update(name for name in names if is_about_account(name))
         if POSITIONS in names:
             self._outdated.setdefault("positions", _rows(self._wrapper.positions))

@@ -66,7 +66,7 @@ class CurrentTime:
             self._probe_timer = None
 
     def answered(self) -> None:
-        """The gateway has answered."""
+        """Record an answer of the gateway."""
         self._is_answered = True
         self._unanswered = max(0, self._unanswered - 1)
         self._barriers = [(left - 1, call) for left, call in self._barriers]
@@ -100,7 +100,7 @@ class CurrentTime:
     def call_when_reached(self, call: Callable[[], None]) -> None:
         """Call this function when the gateway, which answers in order, has read everything that was sent until now.
 
-        The answer to an earlier request would prove nothing. If the session ends first, nothing is called.
+        The answer to an earlier request would not show this. If the session ends first, nothing is called.
         """
         self._send()
         self._barriers.append((self._unanswered, call))

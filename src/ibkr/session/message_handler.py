@@ -171,7 +171,7 @@ class MessageHandler:
             self.startup.ended(key)
 
     def _current_time_received(self) -> None:
-        """The answer proves that the gateway is alive. It also answers a probe."""
+        """Handle the time of the gateway. It shows that the gateway is alive, and may be the answer to a probe."""
         self._current_time.answered()
         self.last_answer = self._library.reader.now()
         if self._library.reader.is_probed:

@@ -56,7 +56,8 @@ class RequestDeadlines:
         self._timers: dict[Hashable, asyncio.TimerHandle] = {}
         self._errors: dict[Hashable, TimeoutError] = {}
         self._sent_at: dict[Hashable, tuple[str, float]] = {}
-        # An answer without an id does not say to which request it belongs.
+        # Keys of requests without an id that are late: an answer without an id does not show to which request it
+        # belongs.
         self._late: set[Hashable] = set()
         self._had_late_answer: set[Hashable] = set()
         self.answer_times = RecentRecords(AnswerTime)
@@ -66,7 +67,7 @@ class RequestDeadlines:
         self._loop = asyncio.get_running_loop()
 
     def request_started(self, key: Hashable, future: Answer) -> None:
-        """The library has begun a request. Its message follows."""
+        """Note that the library has begun a request. Its message follows."""
         self._started = None if HAS_OWN_TIMEOUT.get() else (key, future)
 
     def message_sending(self, message: str) -> Callable[[], None] | None:
@@ -82,14 +83,14 @@ class RequestDeadlines:
         return partial(self._message_sent, _PendingRequest(key, future, request, seconds))
 
     def stream_sent(self, key: Hashable, name: str) -> None:
-        """The request of a stream was sent. If a caller awaits its first answer, the answer has a deadline."""
+        """Set a deadline for the first answer of a stream, if a caller awaits it. The request was sent."""
         future, request = self._wrapper.futures.get(key), request_named(name)
         seconds = getattr(self._deadlines, request.kind)
         if future is not None and seconds is not None:
             self._message_sent(_PendingRequest(key, future, request, seconds))
 
     def request_ended(self, key: Hashable, *, is_answer: bool) -> None:
-        """A request has ended, with or without an answer."""
+        """Stop the deadline of a request that has ended, with or without an answer."""
         timer, left = self._timers.pop(key, None), self._sent_at.pop(key, None)
         self._had_late_answer.discard(key)
         if timer is not None:
@@ -112,7 +113,7 @@ class RequestDeadlines:
         return True
 
     def session_ended(self) -> None:
-        """The session is over. Stop all timers; the callers get another error."""
+        """Stop all timers, because the session is over. The callers get another error."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

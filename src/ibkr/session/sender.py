@@ -90,7 +90,7 @@ class Sender:
         self._limiter.begin()
 
     def session_opened(self) -> None:
-        """The gateway has sent the next valid id."""
+        """Allow every message from now on, because the gateway has sent the next valid id."""
         self._is_open = True
 
     def end(self) -> None:
@@ -107,7 +107,7 @@ class Sender:
         self._orders_refused = why
 
     def slow_down(self) -> None:
-        """The gateway reports that messages arrive too fast."""
+        """Reduce the rate, because the gateway reports that messages arrive too fast."""
         self._limiter.slow_down()
 
     @property
@@ -159,7 +159,7 @@ class Sender:
         return True
 
     def _drop(self, options: SendOptions, why: str) -> None:
-        """A message will never be sent: report that."""
+        """Report a message that will never be sent."""
         if options.label is not None:
             warn_always(f"The {options.label()} was not sent and will not be sent: {why}")
         if options.on_dropped is not None:

@@ -2,7 +2,7 @@
 
 The ``IB`` object lives as long as the connector. Incoming messages go to ``MessageHandler``.
 
-Over 300 lines, because all effects of the machine and all requests of the client library's objects come here.
+This file has over 300 lines because all effects and all requests of the client library's objects come here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Session:
         *,
         in_fleet: bool = False,
     ) -> None:
-        # Over 40 lines because it creates many parts.
+        # This function has over 40 lines because it creates many parts.
         self._policy, self._connector, self._in_fleet = policy, connector, in_fleet
         self.check_thread = connector.check_thread  # called for each message, so without an extra call
         self._account, self._readonly = settings.account, settings.readonly
@@ -277,7 +277,7 @@ class Session:
         self.recorder.after_fork()
 
     def abandon(self) -> None:
-        """The loop and its socket are gone. Forget both, so that another loop can be used."""
+        """Forget the loop and its socket, which are gone, so that another loop can be used."""
         self._stop_requests()
         self.gaps.abandon()
         self._transport.forget()
@@ -286,7 +286,7 @@ class Session:
         self.recorder.close()
 
     def _session_begins(self) -> None:
-        """The gateway has sent the accounts and the next id."""
+        """Begin a session, because the gateway has sent the accounts and the next id."""
         self.sender.session_opened()
         self.subscriptions.session_opened()
         self.incoming.startup = startup = StartUp(
@@ -435,7 +435,7 @@ class Session:
     def _restore_later(self, attempt: int, same_session: bool, with_handlers: bool) -> None:
         try:
             self._restore(attempt, same_session, with_handlers)
-        except Exception as error:  # the driver, which handles exceptions of effects, is not around this call
+        except Exception as error:  # this call is not made by the driver, which handles the errors of effects
             self.failed("restoring subscriptions", error)
 
     def _restore(self, attempt: int, same_session: bool, with_handlers: bool) -> None:
@@ -492,7 +492,7 @@ class Session:
     # Called by the connector.
 
     def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
-        """The user has checked what happened to these orders. An empty tuple means all."""
+        """Remove unconfirmed orders that the user has checked. An empty tuple means all."""
         ids = order_ids or tuple(order.order_id for order in self._sent_orders.unconfirmed)
         self.recorder.intents.mark_cleared(ids)
         self.gaps.clear_unconfirmed(order_ids)

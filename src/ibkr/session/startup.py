@@ -1,6 +1,6 @@
 """Start-up: the requests that every new session begins with, and the check of their answers.
 
-Over 300 lines, because each request can be answered, refused, unreadable or late.
+This file has over 300 lines because each request can be answered, refused, unreadable or late.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class StartUp:
                 return
 
     def row_unreadable(self, name: str) -> None:
-        """A row of this answer could not be decoded, so the answer is incomplete."""
+        """Treat this answer as incomplete, because a row of it could not be decoded."""
         if name == OPEN_ORDERS and OTHER_CLIENTS_ORDERS in self._pending:  # the row may belong to either
             self._unreadable.add(OTHER_CLIENTS_ORDERS)
         if name in self._pending:
@@ -208,7 +208,7 @@ class StartUp:
         return ""
 
     def end_refused(self, name: str) -> None:
-        """The gateway has refused this request. Send the requests that waited for it."""
+        """Send the requests that waited for this request, which the gateway has refused."""
         if name in self._pending:
             for pending_request in self._pending[name]:
                 if self._wrapper.futures.get(pending_request.key) is pending_request.future and pending_request.is_ours:
@@ -220,7 +220,7 @@ class StartUp:
         self._continue_after(name)
 
     def read_only(self) -> None:
-        """The gateway refused the order requests because its API is read-only. That is their answer."""
+        """Treat the order requests as answered: the gateway refused them because its API is read-only."""
         self._read_only = True
         self._outdated.clear()
         for name in (*ORDER_REQUESTS, OTHER_CLIENTS_ORDERS):
@@ -228,7 +228,7 @@ class StartUp:
                 self._wrapper.end_request(self._requests[name].key)
 
     def abandon(self) -> None:
-        """The session is over: nobody waits for the answers."""
+        """Stop waiting for answers, because the session is over."""
         self._cancel_others_timer()
         self._cancel_executions_timer()
         for name in list(self._pending):
@@ -254,7 +254,7 @@ class StartUp:
             self._outdated.add(key)
 
     def _wait_for_next_answer(self, name: str, key: Hashable) -> None:
-        """This answer belongs to an earlier request. Wait for the next answer, which belongs to the last request."""
+        """Ignore this answer to an earlier request. Wait for the next answer, which belongs to the last request."""
         self._outdated.discard(key)
         self._unreadable.discard(name)
         self._pending[name] = [_Pending(self._begin(lambda: self._wrapper.startReq(key)), key, is_ours=True)]
@@ -317,7 +317,7 @@ class StartUp:
             self._executions_timer = asyncio.get_running_loop().call_later(_EXECUTIONS_WAIT, self._send_executions_now)
 
     def _send_executions_now(self) -> None:
-        """Completed orders may come later than executions, or never."""
+        """Request executions without completed orders, which may come later or never."""
         self._executions_timer = None
         if EXECUTIONS not in (*self._pending, *self._answered):
             self._send(EXECUTIONS)

@@ -94,8 +94,8 @@ class TcpConnector:
 
         The peer works on it while the task of ``connect`` is being started.
 
-        Only on Linux, where a second ``connect()`` reports the result of the first. If something fails here,
-        ``connect`` meets the same error and raises it.
+        This is done only on Linux, where a second ``connect()`` reports the result of the first. If something fails
+        here, ``connect`` meets the same error and raises it.
         """
         self.cancel_early()
         self._parse_host()
@@ -233,7 +233,7 @@ async def _connected(address: Address, local: SocketAddress | None = None) -> so
     except BaseException as error:
         sock.close()
         if local is not None and isinstance(error, OSError) and error.errno in _ADDRESS_IN_USE:
-            return await _connected(address)  # another local address now, or another process uses the port
+            return await _connected(address)  # the local address has changed, or another process uses the port
         raise
     return sock
 

@@ -90,7 +90,7 @@ class Transport:
         return (self._conn.end_reason or "the connection has ended") if is_lost else ""
 
     def forget(self) -> None:
-        """The loop is gone: prepare for another loop."""
+        """Prepare for another loop, because the loop of the socket is gone."""
         self._client.reset()
         self._conn.reset()
         self._opening = None
@@ -109,7 +109,8 @@ class Transport:
             return
         self._is_open = True
         self._on_open()
-        # Last, because the gateway is already working on our requests. Until here, the attempt has its own time limit.
+        # Set the keepalive last, because the gateway is already working on our requests. Before, the attempt has its
+        # own limit.
         self._conn.keep_alive(self._keepalive_after)
         self._route = self._conn.route
 
@@ -133,7 +134,7 @@ class Transport:
         conn = self._conn
         self._is_unanswered = is_unanswered(error)
         conn.end_reason = conn.end_reason or (without_number(str(error)) if error else "") or CLOSED_BY_PEER
-        # First, because the messages read now may call the program. It must not see a live session.
+        # Post this first: messages that are read now may call the program, which must not see a live session.
         self._post(TransportClosed(self._attempt, conn.end_reason))
         self._reader.finish()
         was_ready = self._client.isReady()

@@ -3,7 +3,7 @@
 Contract details, ticks, and the messages of a session are in `messages`, which says how to add a message. Sources: the
 decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, which agree on all layouts.
 
-Over 300 lines because of its layouts.
+This file has over 300 lines because of its layouts.
 """
 
 from ibkr.wire.layout import REQ_ID, Field, Layout, Repeat, fields, texts, version_field

@@ -5,7 +5,7 @@ and `before` are named in ibapi's `server_versions.py`. Checked against messages
 ib_insync issue 523. `stop_price` is the second of two fields that both decoders keep as `trailStopPrice`, so the second
 one is kept. `messages` says how to add a message.
 
-Over 300 lines because of its layouts.
+This file has over 300 lines because of its layouts.
 """
 
 from ibkr.wire.layout import (

@@ -149,7 +149,7 @@ def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
 
 @functools.lru_cache(maxsize=512)
 def _plain_fields(owner: Container, server_version: int, message: str) -> tuple[tuple[str, str, _Convert], ...] | None:
-    """Return our names, protobuf names, and conversions if the message has plain fields only, else `None`."""
+    """Return our names, protobuf names, and conversions if the message has only plain fields, otherwise `None`."""
     fields = []
     for item, places in _items_with_places(owner, server_version, message):
         if not isinstance(item, Field) or places is None or any(place.path for place in places) or len(places) > 1:

@@ -5,7 +5,7 @@ Requests about orders are in `order_request_layouts`. `messages` says how to add
 Sources: the clients of ib_async 2.1.0 and ibapi 10.46. They agree except that ib_async sends the number of options
 before the options of `calculateImpliedVolatility` and `calculateOptionPrice`.
 
-Over 300 lines because of its layouts.
+This file has over 300 lines because of its layouts.
 """
 
 from ibkr.wire import order_request_layouts

@@ -1,4 +1,4 @@
-"""IB's codes: what each means, how bad it is, what to do, and what the connector does about it.
+"""IB's codes: what each code means, how severe it is, what to do, and what the connector does about it.
 
 ``find``, ``search`` and ``catalogue`` read ``catalogue.toml``, which has all codes. ``reactions`` is what a running
 connector needs and is always loaded.

@@ -34,7 +34,7 @@ def catalogue() -> Mapping[int, Code]:
 
 @lru_cache(maxsize=256)
 def find(code: int) -> Code | None:
-    """What is known about this code. ``None`` if it is not in the catalogue."""
+    """Return what is known about this code, or ``None`` if it is not in the catalogue."""
     text = _text()
     begin = text.find(f"\n[{code}]\n")
     if begin < 0:

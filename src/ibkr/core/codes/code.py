@@ -18,7 +18,7 @@ class Scope(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is. After a warning the request or order continues."""
+    """How bad a code is. After a warning, the request or order continues."""
 
     GOOD = "good news"
     WARNING = "warning"

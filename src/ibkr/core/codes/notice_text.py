@@ -11,10 +11,10 @@ _LONGEST_LIST = 4096
 
 
 def farm_name(text: str) -> str:
-    """The farm that a farm notice names, or ''.
+    """Return the farm that a farm notice names, or an empty text.
 
-    It is the last word: after ':' ("... connection is OK:usfarm"), in 2107 and 2108 after '.' ("... upon
-    demand.ushmds").
+    The name is the last word. It usually follows ':' ("... connection is OK:usfarm"). In 2107 and 2108, it follows '.'
+    ("... upon demand.ushmds").
     """
     text = text[-2 * _LONGEST_NAME :]
     match = re.search(r"[:.]\s*([\w.-]+)\s*$", text) if ":" in text else re.search(r"\.\s*(\w[\w.-]*)\s*$", text)
@@ -28,7 +28,7 @@ def connected_farms(text: str) -> tuple[str, ...]:
 
 
 def feed_of(farm: str) -> Feed:
-    """What the farm with this name delivers: ushmds and euhmds are HMDS; secdefnj and similar are definitions."""
+    """Return what this farm delivers. For example, ushmds delivers history (HMDS), and secdefnj definitions."""
     name = farm.lower()
     if "hmds" in name:
         return Feed.HISTORY

@@ -44,7 +44,8 @@ _ORDER_MEANINGS: dict[int, OrderMeaning] = {
 
 
 def order_meaning(code: int, own: Mapping[int, OrderMeaning] = MappingProxyType({})) -> OrderMeaning:
-    """What this code means for the order that it names. The consequence depends on whether the order was working.
+    """Return what this code means for the order that it names. The consequence depends on whether the order was
+    working.
 
     Args:
         code: IB's code.

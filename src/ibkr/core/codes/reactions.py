@@ -96,7 +96,7 @@ REACTION_TEXTS: dict[Reaction, str] = {
 
 
 def reaction(code: int) -> Reaction:
-    """What the machine does about this code. ``NONE``: it leaves the code to the caller."""
+    """Return what the machine does about this code. ``NONE``: only the caller handles the code."""
     return REACTIONS.get(code, Reaction.NONE)
 
 

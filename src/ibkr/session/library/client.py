@@ -1,6 +1,6 @@
 """Overrides the library's client: outgoing requests, request ids, message encoding, client side of the handshake.
 
-Over 300 lines, because the library's client has a method for each request.
+This file has over 300 lines because the library's client has a method for each request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Lists what we rely on in the client library, and checks that the installed version has it.
 
-So a difference causes an error when a connector is created, and not a hang or a lost subscription later. Over 300 lines
-because of the tables.
+So a difference causes an error when a connector is created, and not a hang or a lost subscription later.
+
+This file has over 300 lines because of the tables.
 """
 
 from __future__ import annotations

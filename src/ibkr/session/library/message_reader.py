@@ -140,7 +140,7 @@ class MessageReader:
             self._read_opening()
         if self._next_turn is None and self._messages:
             self._next_turn = asyncio.get_running_loop().call_soon(self._run_turn)
-        # After a full read, more is coming. Some loops read many times before they run other callbacks.
+        # After a full read, more bytes wait. Pause, because some loops read many times before they run other callbacks.
         if len(data) >= READ_SIZE and self._next_turn is not None:
             self._pause()
 
@@ -158,7 +158,8 @@ class MessageReader:
             self._hooks.failed("reading messages of the gateway", error)
 
     def _run_turn(self) -> None:
-        # This comes before the work: a handler that runs the loop itself waits for messages that only this call reads.
+        # Schedule the next turn before the work: a handler may run the loop itself, and then only that turn reads
+        # messages.
         self._next_turn = asyncio.get_running_loop().call_soon(self._run_turn)
         try:
             if self._messages:
@@ -198,7 +199,7 @@ class MessageReader:
                     read += 1
                     if logs or len(messages[0]) > MAX_MESSAGE:
                         fields = self._fields_of(messages.popleft(), logs)
-                    else:  # inline, because start-up has hundreds of messages
+                    else:  # the same as _fields_of, without a call: start-up has hundreds of messages
                         fields = messages.popleft().decode("utf-8", "backslashreplace").split("\0")
                         fields.pop()
                     if is_open:

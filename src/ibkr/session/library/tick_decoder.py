@@ -23,7 +23,7 @@ _BID, _ASK, _LAST, _OTHER = range(4)
 _PRICES = {1: _BID, 66: _BID, 2: _ASK, 67: _ASK, 4: _LAST, 68: _LAST}
 _SIZES = {0: _BID, 69: _BID, 3: _ASK, 70: _ASK, 5: _LAST, 71: _LAST}
 
-# By the text of a tick type: its number, which of the four kinds it is, and for ``_OTHER`` the ticker's attribute.
+# For each tick type, as text: its number, its kind (one of four), and the ticker's attribute if its kind is ``_OTHER``.
 _Table = dict[bytes, tuple[int, int, str]]
 _new = tuple.__new__
 
@@ -32,7 +32,7 @@ class TickReader(Protocol):
     """Reads ticks instead of the library, slice by slice, as far as it can."""
 
     def begin_slice(self, *, is_logging: bool) -> None:
-        """A slice begins: the library has emptied its set of pending tickers. With message logging, read nothing."""
+        """Begin a slice. The library has emptied its set of pending tickers. With message logging, read nothing."""
 
     starts: frozenset[bytes]
     """The first two bytes of the messages that ``read`` can read."""
@@ -70,9 +70,9 @@ class TickDecoder:
         self._readers = {b"1\0": self._read_price, b"2\0": self._read_size}
         self.starts = frozenset(self._readers)
         self._originals = Wrapper.priceSizeTick, Wrapper.tickSize, type(decoder).interpret, Decoder.priceSizeTick
-        # For each slice. Whether the library is unmodified is checked at its first tick.
+        # Both are set for each slice. At the first tick of a slice, we check whether the library is unmodified.
         self._is_on = self._is_checked = False
-        # The tickers of this slice that are in the library's set of pending ones already, by request id.
+        # The tickers of this slice that are already in the library's set of pending tickers, by request id.
         self._pending: dict[bytes, Ticker] = {}
 
     def begin_slice(self, *, is_logging: bool) -> None:
@@ -143,7 +143,7 @@ class TickDecoder:
             self._pending[req_id] = ticker
         return True
 
-    def _read_size(self, message: bytes) -> bool:  # noqa: C901 - and over 40 lines, because calls are slow
+    def _read_size(self, message: bytes) -> bool:  # noqa: C901 - it has over 40 lines because calls are slow
         wrapper = self._wrapper
         try:
             _, _, req_id, type_text, size_text, _ = message.split(b"\0")

@@ -75,7 +75,8 @@ class WrapperOverrides(_Base):
     def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> Answer:
         """Begin a request.
 
-        If one without an id is pending already, the next answer ends both. The library would forget the first caller.
+        If the request has no id and the same request is already pending, the next answer ends both. The library would
+        forget the first caller.
         """
         self.hooks.check_thread()
         pending = None if isinstance(key, int) else self._futures.get(key)
@@ -93,7 +94,7 @@ class WrapperOverrides(_Base):
 
     @override
     def _endReq(self, key: Hashable, result: Any = None, success: bool = True) -> None:
-        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # errors name an id
+        if not isinstance(key, int) and self.hooks.incoming.is_late_answer(key):  # errors have ids: this is an answer
             self._results[key] = []
             return
         self._end_request(key, result, success)
@@ -106,7 +107,7 @@ class WrapperOverrides(_Base):
         self.hooks.incoming.request_ended(key, is_answer=is_known and success)
 
     def end_request(self, key: Hashable, result: Any = None) -> None:
-        """End a request with this result, or else with the rows that have arrived."""
+        """End a request with this result. Without a result, end it with the rows that have arrived."""
         self._end_request(key, result, success=True)
 
     def forget(self, key: Any) -> None:
@@ -116,7 +117,7 @@ class WrapperOverrides(_Base):
         self._reqId2Contract.pop(key, None)
 
     def forget_all(self) -> None:
-        """The event loop is gone: forget the session without calling anything in that loop."""
+        """Forget the session without a call in its event loop, which is gone."""
         self._futures.clear()
         self._timeoutHandle = None
         self.reset()
@@ -252,7 +253,7 @@ class WrapperOverrides(_Base):
 
     @override
     def _setTimer(self, delay: float = 0) -> None:
-        """The libraries get the loop from the event-loop policy, which may not be the running loop."""
+        """Start the timer in the running loop. The libraries ask the event-loop policy, which may name another loop."""
         silence = (datetime.now(self.lastTime.tzinfo) - self.lastTime).total_seconds()
         delay = delay or self._timeout - silence
         if delay > 0:
@@ -263,7 +264,7 @@ class WrapperOverrides(_Base):
 
 
 def _pass_on(caller: Answer, shared: Answer) -> None:
-    """A shared request has ended: end it for this caller, too."""
+    """End a shared request for this caller, too."""
     if caller.done():
         return
     if shared.cancelled():

@@ -110,7 +110,7 @@ class GapTracker:
             self._post_unconfirmed()
 
     def answered(self, name: str, *, read_only: bool) -> None:
-        """A start-up request is answered completely."""
+        """Handle the complete answer to a start-up request."""
         if name == COMPLETED_ORDERS:
             self._sent.knows_ended = True
         if name in self._missing_answers and not read_only:
@@ -147,12 +147,12 @@ class GapTracker:
             asyncio.get_running_loop().call_soon(self._on_gap, self.last)
 
     def row_unreadable(self, name: str) -> None:
-        """The row may have contained the result of an order. Look up all live orders."""
+        """Look up all live orders, because the row may have contained the result of an order."""
         if self._is_current and name in (OPEN_ORDERS, EXECUTIONS):
             self.errors.look_up_all()
 
     def abandon(self) -> None:
-        """The loop is gone: no answer to sent messages will come."""
+        """Expect no more answers, because the loop is gone."""
         self.errors.session_ended()
         if self._sent.session_ended():
             self._post_unconfirmed()
@@ -168,7 +168,7 @@ class GapTracker:
             self._post_unconfirmed()
 
     def before_reset(self, silence: float) -> None:
-        """The library is about to clear everything. The gateway has not answered for ``silence`` seconds."""
+        """Save the state before the library clears it. The gateway has not answered for ``silence`` seconds."""
         self.report(cut_short=True)
         if self._is_current:
             self._outage_began(silence)
@@ -178,7 +178,7 @@ class GapTracker:
             self._post_unconfirmed()
 
     def compare(self, cause: str, unknown: tuple[str, ...], outage: int) -> None:
-        """Start-up is answered as far as possible. Update the trades, and prepare the report."""
+        """Update the trades and prepare the report, after start-up was answered as far as possible."""
         self.report()
         self._is_current = True
         self._missing_answers = frozenset(unknown)
@@ -219,7 +219,7 @@ class GapTracker:
             may_be_older := self._of_others(after).keys() - before.orders.keys() - before.ended
         ):
             incomplete.append(_older_orders_text([orders.pop(perm_id) for perm_id in sorted(may_be_older)]))
-        # An order that was not reported has not vanished.
+        # If not all orders were reported, an order that is missing in the answers may still exist: keep it.
         if not set(ORDER_REQUESTS).isdisjoint(unknown):
             orders = {**before.orders, **orders}
         elif OTHER_CLIENTS_ORDERS in unknown:
@@ -233,7 +233,7 @@ class GapTracker:
         return {key: each for key, each in picture.orders.items() if each.is_live and each.client_id != own}
 
     def report(self, *, cut_short: bool = False) -> None:
-        """The outage is over, or the next outage begins. Publish the report if there is one."""
+        """Publish the report if there is one. The outage is over, or the next outage begins."""
         if self._pending is None:
             return
         report, self._pending = self._pending, None
@@ -255,7 +255,7 @@ class GapTracker:
         asyncio.get_running_loop().call_soon(self._on_gap, self.last)
 
     def amend(self) -> None:
-        """Executions were requested again. Add executions that came after the last report, and publish it again.
+        """Add executions that came after the last report, and publish it again. They were requested for this.
 
         The gateway may report executions of an outage only some time after its end.
         """
@@ -268,7 +268,7 @@ class GapTracker:
             self._report_again(news)
 
     def clear_unconfirmed(self, order_ids: tuple[int, ...]) -> None:
-        """The user has checked what happened to these orders. An empty tuple means all."""
+        """Remove unconfirmed orders that the user has checked. An empty tuple means all."""
         if self._sent.clear(order_ids or [order.order_id for order in self._sent.unconfirmed]):
             self._post_unconfirmed()
 

@@ -61,7 +61,7 @@ class IntentLog:
         return self._number
 
     def opened(self, last_number: int) -> None:
-        """The journal is open. Another program may have written it meanwhile."""
+        """Continue the numbers of the journal, which is open now. Another program may have written more intents."""
         self._number = max(self._number, last_number)
 
     def restore_from_journal(self, known: LastKnownState) -> None:

@@ -124,14 +124,14 @@ class JournalRecorder:
         return ""
 
     def close(self) -> None:
-        """A connection is no longer requested: write the remaining entries, and release the journal."""
+        """Write the remaining entries, and release the journal. A connection is no longer requested."""
         if self._journal is not None and self._journal.is_open:
             self.flush()
             self._journal.close()
             self._post(JournalTroubleChanged(""))
 
     def after_fork(self) -> None:
-        """Called in a forked process."""
+        """In a forked process: release the journal, which belongs to the parent."""
         if self._journal is not None:
             self._journal.after_fork()
 
@@ -152,7 +152,7 @@ class JournalRecorder:
     # What the program receives.
 
     def session_opened(self, accounts: tuple[str, ...]) -> None:
-        """A session has begun. If it has other accounts, it does not belong to this journal."""
+        """Record that a session has begun. A session with other accounts does not belong to this journal."""
         if self._journal is None:
             return
         self._is_ours = not self._accounts or not set(self._accounts).isdisjoint(accounts)
@@ -162,14 +162,14 @@ class JournalRecorder:
             self._journal.note(SessionLogin(accounts))
 
     def answered(self, name: str) -> None:
-        """A start-up request is answered."""
+        """Note that a start-up request is answered."""
         if name == OTHER_CLIENTS_ORDERS:
             self._knows_others = self._is_whole = True
         elif name == POSITIONS:
             self._knows_positions = True
 
     def order_received(self, client_id: int, order_id: int, perm_id: int) -> None:
-        """A row about an order was read."""
+        """Note that a row about an order was read."""
         if self._journal is None or not self._is_ours:
             return
         self._is_changed = True
@@ -178,7 +178,7 @@ class JournalRecorder:
             self.intents.changes_acknowledged(order_id)
 
     def execution_received(self, contract: Contract, execution: LibraryExecution) -> None:
-        """A row about an execution was read."""
+        """Note an execution of which a row was read."""
         if self._journal is not None and self._is_ours:
             self.order_received(execution.clientId, execution.orderId, execution.permId)
             self._executions.append(execution_of(contract, execution))

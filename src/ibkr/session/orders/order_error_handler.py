@@ -67,7 +67,7 @@ class OrderErrorHandler:
         self._timer: asyncio.TimerHandle | None = None
 
     def change_sent(self, order_id: int) -> None:
-        """A change or a cancel of this order was sent. A refusal may be about that."""
+        """Note that a change or a cancel of this order was sent. A later refusal may be about this change."""
         self._changed.add(order_id)
 
     def handle(self, req_id: int, code: int, text: str, advanced: str) -> bool:
@@ -93,7 +93,7 @@ class OrderErrorHandler:
         return True
 
     def answered(self, name: str) -> None:
-        """A start-up request is answered. It may be ours or the program's."""
+        """Handle the answer to a start-up request. The request may be ours or the program's."""
         if name in self._awaited:
             self._awaited.remove(name)
             if not self._awaited:
@@ -103,7 +103,7 @@ class OrderErrorHandler:
             self._schedule_lookup()
 
     def startup_finished(self) -> None:
-        """Start-up has reported what happened to orders, or nothing was missed.
+        """Handle the end of start-up: it has reported what happened to orders, or nothing was missed.
 
         Look up the orders whose state is still unknown.
         """
@@ -111,7 +111,7 @@ class OrderErrorHandler:
             self._schedule_lookup()
 
     def look_up_all(self) -> None:
-        """Something about an order of ours was missed. Look up all live orders."""
+        """Look up all live orders, because a message about one of them was missed."""
         for key, trade in list(self._wrapper.trades.items()):
             if trade.order.clientId == self._client.clientId and not trade.isDone():
                 self._look_up(key, trade)
@@ -135,7 +135,7 @@ class OrderErrorHandler:
             self._look_up(key, trade)
 
     def _end(self, order_id: int, trade: Trade, code: int, words: str) -> None:
-        """The broker has not accepted the order."""
+        """End the order, because the broker has not accepted it."""
         was_unconfirmed = self._sent.acknowledged(order_id)
         trade.orderStatus.status = "Cancelled"
         self._log(trade, code, words)
@@ -186,7 +186,7 @@ class OrderErrorHandler:
         self._request((OPEN_ORDERS, COMPLETED_ORDERS))
 
     def _check_lookups(self) -> None:
-        """All answers have come, or are late. An order that is in none of them is unconfirmed."""
+        """Check the lookups when all answers have come or are late. An order in none of them is unconfirmed."""
         self._timer = None
         self._trades.report_fills()
         lookups, self._lookups = self._lookups, {}

@@ -237,7 +237,7 @@ class OrderSender:
             self._on_unconfirmed(self._sent.unconfirmed)
 
     def _message_dropped(self, sent: SentOrder, number: int, revert: Callable[[], None] | None) -> None:
-        """An order or a change will never be sent. After a change, the broker still has the earlier terms."""
+        """Handle an order or change that will never be sent. The broker keeps the terms from before a change."""
         self._intents.mark_dropped(number, sent, is_change=revert is not None)
         if revert is None:
             self._sent.dropped(sent.order_id)

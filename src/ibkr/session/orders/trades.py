@@ -3,7 +3,7 @@
 Only the library's own message readers write to the trades. For a message that was missed, a row made from the answers
 of start-up is passed to them.
 
-Over 300 lines, because the readers of all order messages share their state.
+This file has over 300 lines because the readers of all order messages share their state.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class TradeTracker:
             self._wrapper.trades, self._wrapper.permId2Trade, self._wrapper.fills = self._saved
 
     def outage_began(self) -> None:
-        """Executions may be missed from now on. ``startup_finished`` reports them to the trades."""
+        """Begin an outage, in which executions may be missed. ``startup_finished`` reports them to the trades."""
         self.in_outage = True
         self.collect_fills()
 
@@ -131,7 +131,7 @@ class TradeTracker:
         return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
 
     def terms_sent(self, key: OrderKey, order: LibraryOrder) -> Callable[[], None]:
-        """These terms go to the gateway. Note which of them are new. Returns a function that reverts them."""
+        """Note which of these terms, which go to the gateway, are new. Returns a function that reverts them."""
         terms, before = _terms_of(order), self._sent_terms.get(key)
         self._sent_terms[key] = terms
         if before is None:
@@ -148,7 +148,7 @@ class TradeTracker:
         return revert
 
     def start_up(self) -> None:
-        """All open and completed orders are about to be reported."""
+        """Prepare for the reports of all open and completed orders."""
         self._reported.clear()
         self._others.clear()
         self._completed.clear()
@@ -205,7 +205,7 @@ class TradeTracker:
             self.resolve_all()
 
     def resolve_all(self) -> None:
-        """All open and completed orders are reported, so the outcome of each order is known."""
+        """Use the reports of all open and completed orders: the outcome of each order is now known."""
         self._match_by_reference()
         trades = list(self._wrapper.trades.items())
         self._unresolved = {key for key, trade in trades if not self._resolve(key, trade)}
@@ -237,7 +237,7 @@ class TradeTracker:
         return is_seen or key in self._seen_working
 
     def look_up(self, key: OrderKey, trade: Trade) -> None:
-        """Open and completed orders are requested again. For this order, only the new answers are used."""
+        """For this order, use only new answers. Open and completed orders are requested again."""
         self._reported.discard(key)
         self._completed.pop(perm_id_of(trade), None)
         self.collect_fills()

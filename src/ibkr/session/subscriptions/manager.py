@@ -1,6 +1,6 @@
 """Restores subscriptions after a loss: the objects in the library's maps, and the streams at the gateway.
 
-Over 300 lines, because all ways to lose and to restore a stream meet here.
+This file has over 300 lines because all ways to lose and to restore a stream meet here.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class SubscriptionManager:
         return self._registry.active[key].kind.request if self.tracker[key].stage is SubscriptionStage.SENT else ""
 
     def before_reset(self) -> None:
-        """The session is over. Pending requests get an error.
+        """End pending requests with an error, because the session is over.
 
         A subscription whose first answer is still awaited is dropped.
         """
@@ -155,7 +155,7 @@ class SubscriptionManager:
         self.requests.use_data_type()
 
     def after_gap(self) -> AfterGap:
-        """What happened to the subscriptions since ``restore``."""
+        """Return what happened to the subscriptions since ``restore``."""
         label = self.tracker.label
         filled = tuple((label(key), sub.filled) for key, sub in self._registry if sub.filled)
         unfilled = tuple(label(key) for key, _ in self._registry if bar_backfill.is_pending(self._wrapper, key))
@@ -163,7 +163,7 @@ class SubscriptionManager:
         return AfterGap(self.tracker.restored, refused, filled, unfilled)
 
     def record_ticks(self, now: float) -> None:
-        """Messages were read: record the time for the tickers that have changed."""
+        """Record the time of the messages that were read, for the tickers that have changed."""
         self._registry.record_tickers(self._wrapper.pendingTickers, now)
         if self._silent:
             self._check_silent()
@@ -219,7 +219,8 @@ class SubscriptionManager:
         """How long the stream may be silent, judged by its earlier ticks. ``None`` if that is unknown."""
         max_silence = silence_limit(sub.message_times, trouble_since, self._policy)
         is_new = trouble_since - self.tracker[key].asked_at < self._policy.stream_history
-        # A few ticks right after the request prove nothing. Few ticks in a longer time prove that it ticks rarely now.
+        # A few ticks right after the request show nothing. A few ticks in a longer time show that the stream now ticks
+        # rarely.
         return sub.max_silence if max_silence is None and (is_new or not sub.message_times) else max_silence
 
     def _check_silent(self) -> None:
@@ -232,7 +233,7 @@ class SubscriptionManager:
             self._changed()
 
     def abandon_request(self, key: Hashable, request: OneShotRequest, is_awaited: bool) -> None:
-        """A request is overdue. Remove it from the library's maps, and ignore a late answer."""
+        """Remove an overdue request from the library's maps, and ignore a late answer to it."""
         wrapper, registry = self._wrapper, self._registry
         wrapper.forget(key)
         if not isinstance(key, int):
@@ -254,7 +255,7 @@ class SubscriptionManager:
             getattr(self._client, request.cancel)(key)
 
     def release(self) -> None:
-        """A connection is no longer requested. End the streams. Pending requests get an error."""
+        """End the streams, and end pending requests with an error. A connection is no longer requested."""
         self._watch_messages(())
         if not self._client.isReady():
             self._cancel_orphans()
@@ -267,7 +268,7 @@ class SubscriptionManager:
         self._old_ids.clear()
 
     def error_received(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
-        """Handle an error. Call ``pass_on``, which passes it to the library, unless the error is meaningless there."""
+        """Handle an error. Pass it to the library with ``pass_on``, unless it means nothing to the library."""
         if code in self._old_ids.get(req_id, ()):
             return  # we cancelled an old id, which the gateway has already dropped, as it should after 1101
         tracker, what, for_now = self.tracker, reaction(code), is_temporary_refusal(code, text)
@@ -325,7 +326,7 @@ class SubscriptionManager:
         has_ticked = sub is not None and bool(sub.message_times)
         has_ended = self.tracker.end(req_id, text, code, has_ticked=has_ticked, now=self._library.reader.now())
         try:
-            if code == _BARS_FAILED:  # the library would request the bars again itself
+            if code == _BARS_FAILED:  # otherwise the library would request the bars again
                 self._library.ib.errorEvent.emit(req_id, code, text, self._wrapper.contracts.get(req_id))
             else:
                 pass_on()
@@ -339,12 +340,14 @@ class SubscriptionManager:
             self._send(key)
         except Exception as error:
             if self.tracker[key].cause != repr(error):
-                logger.exception("A subscription could not be requested again; the others continue")
+                logger.exception(
+                    "%s could not be requested again; the other subscriptions continue", self.tracker.label(key)
+                )
             self.tracker.refuse(key, repr(error))
             self._forget_dropped(key)
 
     def _forget_dropped(self, key: Key) -> None:
-        """If it was refused for good, remove it from the library's maps, too."""
+        """If the subscription was refused for good, remove it from the library's maps, too."""
         if key not in self.tracker:
             self._registry.forget_completely(key)
 
@@ -389,7 +392,7 @@ class SubscriptionManager:
         return new
 
     def _remember_max_silence(self, key: Key, sub: Subscription) -> None:
-        """Before its message times are cleared, remember how long it may be silent."""
+        """Remember how long a subscription may be silent, before its message times are cleared."""
         if sub.message_times:
             sub.has_ticked = True
             sub.max_silence = self._max_silence_of(key, sub, self._library.reader.now())
@@ -426,7 +429,7 @@ class SubscriptionManager:
 
 
 def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
-    """The session is over: every pending request gets an error."""
+    """End every pending request with an error, because the session is over."""
     for future in futures.values():
         if not future.done():
             future.set_exception(ConnectionError("The API session ended before the answer arrived"))

@@ -91,7 +91,7 @@ class SubscriptionRegistry:
             del self._market_data[id(sub.obj)]
 
     def record_tickers(self, tickers: Iterable[Ticker], now: float) -> None:
-        """These tickers have changed: record the time of market data.
+        """Record the time of market data for these tickers, which have changed.
 
         Depth and tick-by-tick change the same tickers. Their times are recorded message by message.
         """
@@ -112,7 +112,7 @@ class SubscriptionRegistry:
             sub.kind.library_map.insert(self._wrapper, key, sub)
 
     def clear_message_times(self, key: Key) -> None:
-        """The session or stream is over: clear its message times."""
+        """Clear the message times of a subscription whose session or stream is over."""
         sub = self.active[key]
         if sub.message_times:
             if sub.last_date is None:  # otherwise an earlier gap is not filled yet

@@ -92,7 +92,7 @@ class SubscriptionRequests:
             self._set_data_type(data_type)
 
     def session_opened(self) -> None:
-        """The gateway has sent the next valid id. Start-up follows."""
+        """Begin to request from the gateway, which has sent the next valid id. Start-up follows."""
         self.ids_are_known = self.is_open = True
         self._keys_of_start_up.clear()
         self._type_at_gateway = _LIVE
@@ -108,10 +108,10 @@ class SubscriptionRequests:
 
     @contextmanager
     def connected_event(self) -> Iterator[None]:
-        """Requests of handlers, and of tasks that they create, replace the same requests of the last session.
+        """In the ``with`` block, requests of handlers and of their tasks replace the same requests of the last session.
 
         Two handlers may make the same request, each with its own list. In the next session, the first request replaces
-        the first, and the second replaces the second.
+        the first request of this session, and the second replaces the second.
         """
         token, self._in_connected_event = _REQUESTED_ON_CONNECT.set(Counter()), True
         try:
@@ -141,7 +141,7 @@ class SubscriptionRequests:
             self._type_at_gateway = _UNKNOWN
 
     def use_data_type(self, sub: Subscription | None = None) -> None:
-        """Set the type of market data for the next request: of ``sub``, or without it the last type that was set."""
+        """Set the type of market data for the next request: the type of ``sub``, or without ``sub`` the last type."""
         wanted = self._data_type if sub is None else sub.data_type
         if wanted != self._type_at_gateway:
             self._set_data_type(wanted)
@@ -158,7 +158,8 @@ class SubscriptionRequests:
         First end the subscription that it replaces, because the library could not find that one later to cancel it.
         """
         asked = _REQUESTED_ON_CONNECT.get()
-        # A callback that was scheduled meanwhile has inherited the variable, and may run any code. Only tasks are used.
+        # Apart from the event itself, only tasks are used here. A scheduled callback inherits the variable, too, but
+        # may run any code.
         if asked is not None and (self._in_connected_event or asyncio.current_task() is not None):
             what = sub.kind.name, repr(sub.arguments)
             asked[what] += 1
@@ -180,7 +181,7 @@ class SubscriptionRequests:
             raise
 
     def _start_up_request(self, key: Key, sub: Subscription) -> None:
-        """Start-up's own request. It also serves the same request of the program.
+        """Handle start-up's own request, which also serves the same request of the program.
 
         When it is repeated on a live socket, after 1101, it replaces the stream with the earlier id.
         """
@@ -195,7 +196,7 @@ class SubscriptionRequests:
         self.send(key, sub, sub.arguments)
 
     def _one_time_request(self, key: Key, sub: Subscription) -> None:
-        """A snapshot, or a request that ends the subscription of its kind."""
+        """Send a snapshot, or a request that ends the subscription of its kind."""
         was_held = self._registry.forget(key) is not None
         if was_held:
             self._on_changed()
