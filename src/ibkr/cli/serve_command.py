@@ -180,7 +180,7 @@ async def _run(connector: IBConnector, page: ServedPage, config: Config, *, as_j
 
 
 async def _connect(connector: IBConnector) -> None:
-    with contextlib.suppress(ConnectError):  # FAILED: the status has the reason, and the page's thread starts again
+    with contextlib.suppress(ConnectError):  # the state is FAILED; the page's thread tries again
         await connector.connect_async(wait=True)
 
 
