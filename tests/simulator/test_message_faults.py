@@ -185,7 +185,7 @@ class TestNames:
         assert name == "unknown" or name in MESSAGE_NAMES
 
     async def test_an_unknown_message_name(self, gateway) -> None:
-        with pytest.raises(FaultError, match="drop_message: the value for MESSAGE is wrong: no message 'execDetail'; perhaps: execDetails"):
+        with pytest.raises(FaultError, match="MESSAGE is wrong: no message 'execDetail'; perhaps: execDetails"):
             await gateway.fault("drop_message", "execDetail")
 
 
