@@ -109,7 +109,7 @@ def mask_loggers(names: Iterable[str], mask: AccountMask) -> Callable[[], None]:
 
 
 class _MaskGroup(logging.Filter):
-    """All masks on the same loggers. Weak references: a mask goes away with its connector."""
+    """All masks on the same loggers. Holds weak references, so that a mask is deleted with its connector."""
 
     def __init__(self) -> None:
         super().__init__()

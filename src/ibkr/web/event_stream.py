@@ -34,8 +34,8 @@ class EventPublisher:
     """Encodes each event once and queues it for every reader. Use it in one event loop.
 
     Events with an id are kept. A reader that connects again names the last id that it got, and gets the later events.
-    An id also names the run of the program. A reader with an id of another run, or with one that is too old, gets
-    ``snapshot``.
+    An id also names the run of the program. If the reader's id is of another run or is too old, the reader gets the
+    events of ``snapshot``.
 
     Args:
         snapshot: Returns the events, as kind and data, that describe everything as of now.
@@ -70,10 +70,10 @@ class EventPublisher:
             self._send(_encode(kind, data))
 
     def add_reader(self, last_id: str = "") -> EventReader:
-        """Add a reader, which got the event ``last_id`` last. Give it to ``remove_reader`` at the end.
+        """Add a reader. Its last event was ``last_id``. Call ``remove_reader`` with the reader at the end.
 
         Raises:
-            TooManyReaders: There are too many, or the publisher is closed.
+            TooManyReaders: There are too many readers, or the publisher is closed.
         """
         if len(self._readers) >= self._limit // 2:
             self._check_readers()
@@ -86,7 +86,7 @@ class EventPublisher:
     def _check_readers(self) -> None:
         """Send padding, so that ``http_protocol`` notices the connections that nobody reads, and cuts them.
 
-        Without it, the operating system would buffer the few events of many minutes for such a connection.
+        Events are few and small. Without padding, the operating system would buffer those of many minutes.
         """
         now = asyncio.get_running_loop().time()
         for reader in tuple(self._readers):

@@ -250,7 +250,7 @@ class _Api:
         except (ValueError, RecursionError):
             body = None
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads this answer
+            return Response(status_code=400)  # the visitor has gone, so nobody reads this answer
         except TimeoutError:
             return PlainTextResponse("The body did not come in time.\n", 408, {"Connection": "close"})
         return body if isinstance(body, dict) else PlainTextResponse("The body must be a JSON object.\n", 400)

@@ -46,7 +46,7 @@ class WebSettings:
         if not 0 <= self.port <= 65535:
             raise ConfigError("serve.port", self.port, "must be from 0 to 65535")
         if self.token and len(self.token) < _MIN_TOKEN_LENGTH:
-            # The value is not in the message: it is a secret, even if it is a bad one.
+            # The message does not contain the token, because even a token that is too short is a secret.
             raise ConfigError("serve.token", "***", f"must have at least {_MIN_TOKEN_LENGTH} characters")
         if self.token and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
             raise ConfigError("serve.token", "***", "must be of printable ASCII characters, without spaces")
@@ -77,7 +77,7 @@ class WebSettings:
         if name == "localhost" or name in (known.lower() for known in self.names):
             return True
         address = _parse_address(name)
-        if address is not None:  # rebinding needs a name: an address always leads to its own machine
+        if address is not None:  # DNS rebinding needs a name: an address always leads to the same machine
             return address.is_loopback or not self.is_loopback
         return not self.is_loopback and name == socket.gethostname().lower()
 
