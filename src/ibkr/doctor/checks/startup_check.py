@@ -63,7 +63,7 @@ def _all_answered(requests: list[_Request], message: Message, seconds: float) ->
     for request in requests:
         if request.seconds is None and (request.is_end(message) or (refused and request.is_order)):
             request.seconds = seconds
-            break  # one refusal for each request
+            break  # a notice refuses only one request
     return all(request.seconds is not None for request in requests)
 
 

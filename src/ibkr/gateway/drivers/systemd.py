@@ -154,7 +154,7 @@ def _changes(before: _Unit | None, now: _Unit) -> list[GatewayEvent]:
     if now.is_running:
         return [] if before is not None and before.is_running and before.pid == now.pid else [ProcessStarted(now.pid)]
     if now.active == "deactivating" or (now.active == "activating" and not now.will_restart):
-        return []  # the next state says more
+        return []  # the next state shows what has happened
     is_known = (
         now.active in ("", "inactive") if before is None else not before.is_running and before.active == now.active
     )
