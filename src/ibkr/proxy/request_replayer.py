@@ -51,7 +51,7 @@ class RequestReplayer:
         return Recording(self._recording.path, header, self._entries)
 
     async def _send_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Send each request after the answers to the one before have come."""
+        """Send each request after the answers to the earlier request have come."""
         entries = self._recording.entries
         for number, entry in enumerate(entries):
             if entry.is_request and entry.body is not None:
