@@ -214,7 +214,7 @@ class _Connection(asyncio.Protocol):
                 self._send(HTTPStatus.OK, answer)
 
     def _on_timeout(self) -> None:
-        if self._is_answered:  # the answer is sent, but the peer has not read it
+        if self._is_answered:  # the answer was sent, but the peer has not read it
             self._transport.abort()
             return
         text = f"no complete request within {self._control.timeout:g} s"

@@ -76,7 +76,7 @@ class Ibc2Driver(GatewayDriver):
         is_first = True
         is_logged_in = False
         while True:
-            # Report a new process first, then its events, then its end. The events may be a second newer than the state.
+            # Keep this order: a new process, its events, its end. The events may be a second newer than the state.
             state = self._state()
             now = (self._phase(state), state.get("ibc_pid")) if state else before
             if now[1] is not None and now[1] != before[1] and now[0] not in _ENDED_PHASES:

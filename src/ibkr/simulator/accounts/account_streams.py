@@ -13,7 +13,7 @@ ACCOUNT_EVERY = 3600
 
 @dataclass
 class AccountStream:
-    """One stream. `rows` returns all messages in their current state. A message that was sent is not sent again."""
+    """One stream. `rows` returns all messages in their current state. Unchanged messages are not sent again."""
 
     rows: Callable[[], Iterable[bytes]]
     interval: float

@@ -71,7 +71,7 @@ class InjectedErrors:
         self._next[about] = _Error(code, text, times)
 
     def take(self, about: str, order: Order) -> tuple[int, str] | None:
-        """Return code and text for a request about this order, or `None`. Each call uses up one error."""
+        """Return code and text for a request about this order, or `None`. Each call removes one error."""
         error = self._next.get(about)
         if error is None:
             return None

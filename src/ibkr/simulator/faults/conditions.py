@@ -114,7 +114,7 @@ class WebServer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The error that all requests of one name get, until this time of the event loop."""
+    """The error that all requests of one name get until a time of the event loop."""
 
     code: int
     text: str
@@ -157,7 +157,7 @@ class Conditions:
         return refusal if refusal is not None and now < refusal.until else None
 
     def change_send_profile(self, **changes: Any) -> None:
-        """Change how bytes are sent that are queued from now on."""
+        """Change how later bytes are sent. Bytes that are queued already keep their profile."""
         changed = replace(self.send_profile, **changes)
         self.send_profile = IMMEDIATE if changed == IMMEDIATE else changed
 

@@ -1,8 +1,8 @@
 """IB's limits on requests for small historical bars and for real-time bars. Above them, TWS answers 162 and 420.
 
 For bars of 30 s or less: the same request at most once in 15 s, fewer than six for one contract and type in 2 s, at
-most sixty in ten minutes. BID_ASK counts twice (IBKR Campus, "Pacing Violations for Small Bars (30 secs or less)"). For
-streams of real-time bars: at most sixty new streams in ten minutes.
+most sixty in ten minutes. One BID_ASK request counts as two requests (IBKR Campus, "Pacing Violations for Small Bars
+(30 secs or less)"). For streams of real-time bars: at most sixty new streams in ten minutes.
 """
 
 from collections import deque

@@ -130,7 +130,7 @@ def _common(item: Instrument, exchange: str) -> dict[str, object]:
         "ev_multiplier": None,
         "sec_ids": [{"tag": tag, "value": value} for tag, value in numbers.items() if value],
         "agg_group": _AGG_GROUP.get(item.sec_type, _NO_GROUP),
-        # One for each exchange, in the same order.
+        # One market rule for each exchange, in the order of `valid_exchanges`.
         "market_rule_ids": ",".join(str(item.market_rule_id) for _ in item.valid_exchanges.split(",")),
         **_lots(item),
     }

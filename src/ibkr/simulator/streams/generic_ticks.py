@@ -109,7 +109,7 @@ GENERICS: Final[dict[int, GenericTick]] = {
     258: GenericTick(
         "Fundamentals", lambda item, quote, time: _text(47, f"PEEXCLXOR=25.5;NPRICE={item.price};"), _STOCK
     ),
-    NEWS: GenericTick("Wide_news", _nothing, _NONE),  # its articles are in the answer file
+    NEWS: GenericTick("Wide_news", _nothing, _NONE),  # the answer file has the articles
     293: GenericTick("TradeCount", lambda item, quote, time: _generics((54, quote.volume // 100)), _TRADED, True),
     294: GenericTick("TradeRate", lambda item, quote, time: _generics((55, 120.0)), _TRADED),
     295: GenericTick("VolumeRate", lambda item, quote, time: _generics((56, 30_000.0)), _TRADED),
