@@ -55,7 +55,7 @@ _COMMANDS = {
     "recording": ("recording_command", "app"),
     "replay": ("recording_command", "replay"),
 }
-"""The module of each command in this package, and its function or typer app there."""
+"""For each command, its module in this package and the name of its function or typer app in that module."""
 
 
 class _LazyCommands(UsageErrorGroup):

@@ -48,9 +48,9 @@ HEARTBEAT = 5.0
 _HEARTBEAT_DELAY = 0.05
 """Seconds for which changes of the status are collected into one heartbeat."""
 _MAX_EVENTS = 1000
-"""Events kept while the servers are out of reach. Beyond that the oldest are dropped."""
+"""How many events to keep while the servers do not answer. If there are more, the oldest are dropped."""
 _CANCEL_EVERY = 5.0
-"""Seconds between two cancellations of the thread's work: the NATS client sometimes swallows one."""
+"""Seconds between two cancellations of the thread's work: the NATS client sometimes ignores a cancellation."""
 _LEAVE_TIMEOUT = 1.0
 """Seconds that leaving may take."""
 

@@ -31,7 +31,7 @@ except ModuleNotFoundError as error:
 logger = logging.getLogger("ibkr.fleet")
 
 NATS_FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError, ValueError)
-"""The errors that NATS raises when something cannot be done now. Try again."""
+"""The errors that the NATS client raises when something cannot be done now. The caller may try again."""
 REQUEST_TIMEOUT = 2.0
 """Seconds that a server may take for an answer."""
 RETRY_AFTER = 0.25

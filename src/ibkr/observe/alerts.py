@@ -32,7 +32,7 @@ _MAX_QUEUED = 100
 _MAX_ORDERS = 1000
 _FIRST_RETRY, _MAX_RETRY = 5.0, 300.0
 _LOGS_SECRETS = ("apprise", "urllib3")
-"""Loggers whose DEBUG lines show the URLs of the services. DEBUG is switched off there."""
+"""Loggers whose DEBUG lines show the URLs of the services. DEBUG is switched off for these loggers."""
 
 
 class AlertKind(StrEnum):

@@ -33,7 +33,7 @@ OUTAGE_COLUMNS = (
 )
 _MAX_WARNINGS = 1000
 _NON_JSON_NUMBERS = re.compile(r"NaN|Infinity|\d[eE]")
-"""Numbers that Python accepts, and that are not valid JSON or too large."""
+"""Numbers that Python accepts, although they are not valid JSON or are too large."""
 
 _Row = TypeVar("_Row")
 

@@ -35,7 +35,7 @@ OUR_LOGGERS = (
     "ibkr.session",
     "ibkr.web",
 )
-"""A filter sees only the records of its own logger, not the records of the logger's children."""
+"""All loggers of this package. A filter gets only the records of its own logger, not of the logger's children."""
 
 LIBRARY_LOGGERS = (
     "ib_async.client",

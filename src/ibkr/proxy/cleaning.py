@@ -41,13 +41,14 @@ _IB_TEXT_KEYS = (
 
 _ACCOUNT_KEYS = ("AccountCode", "AccountOrGroup")
 _IMPERSONAL = frozenset({"All", "None", "Default", "N/A"})
-"""Names and references that say nothing about a person, and stay."""
+"""Names and references that are not replaced, because they say nothing about a person."""
 
 _FLAGS = frozenset({"", "true", "false"})
 """Texts of flags that are not numbers."""
 
 _SHORTEST_SECRET, _LONG_SECRET = 3, 6
-"""Characters. Shorter references are not searched in sentences. Long ones are found inside words, too."""
+"""Lengths in characters. References below the first are not searched in sentences. From the second on, they are also
+found inside words."""
 
 
 class CleanedMessage(NamedTuple):

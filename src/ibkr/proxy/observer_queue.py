@@ -27,7 +27,7 @@ MAX_WAITING = 8 * 1024 * 1024
 """Bytes of messages that may wait before reading is paused."""
 
 _OVERHEAD = 64
-"""Bytes that a message takes in addition to its own, so that the number of empty messages is limited, too."""
+"""Bytes that are added to the size of each message, so that the number of empty messages is also limited."""
 
 
 class Observer(Protocol):

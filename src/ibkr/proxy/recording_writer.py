@@ -31,7 +31,7 @@ MAX_FILE = 64 * 1024 * 1024
 """Bytes of one file. Beyond that, the session continues in another part."""
 
 _QUEUE_LIMIT = 256 * 1024
-"""Bytes that may wait to be recorded in a program that records itself. Beyond that, they are recorded immediately."""
+"""Bytes that may wait in a program that records its own session. If there are more, they are recorded immediately."""
 
 MAX_TOTAL = 1024 * 1024 * 1024
 """Bytes of all recordings in a directory. Beyond that, the oldest are deleted."""

@@ -14,7 +14,7 @@ from ibkr.proxy.recording_writer import to_json
 from ibkr.wire import ClientHello, frame, hello_bytes
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds to wait for recorded messages that do not come. A tenth of this if they did not come before either."""
+"""Seconds to wait for recorded messages that do not come. If they did not come earlier either, wait a tenth of this."""
 
 _SETTLE_TIME = 0.3
 """Seconds to wait at the end for messages that nobody has asked for."""

@@ -9,7 +9,7 @@ _KEPT = 10_000
 _MARKET_DATA = "reqMktData"
 
 _KEPT_WHOLE = 4096
-"""Characters. Of a longer request, only the beginnings of its fields are kept."""
+"""Characters of a request that is kept unchanged. If a request is longer, only the beginning of each field is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ MAX_REQUEST = 64 * 1024
 """Bytes of one request, with head and body."""
 
 MAX_CONNECTIONS = 32
-"""Connections at the same time. One more closes the oldest, so that nobody can block the port."""
+"""Connections at the same time. A further connection closes the oldest, so that nobody can block the port."""
 
 TIMEOUT = 5.0
 """Seconds that a connection may last."""

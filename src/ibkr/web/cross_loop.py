@@ -15,7 +15,7 @@ _CALL_TIMEOUT = 1.0
 LONGEST_REST = 10.0
 """Seconds without a turn of the connector's loop after which its last status is outdated.
 
-A loop that runs notices within this time that a session was cut.
+If the loop runs, it notices within this time that a session was cut.
 """
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ events that it missed."""
 _EVENT_ID = re.compile(r"(?P<run>[0-9a-f]{8})-(?P<number>[0-9]{1,18})", re.ASCII)
 _PADDING_KILOBYTE = b":" + b" " * 1022 + b"\n"
 _PADDING_KILOBYTES = 512
-"""The padding is comments. It is larger than the system's buffers for a connection that nobody reads."""
+"""Size of the padding, which consists of comments: larger than the system's buffers for a connection."""
 _CHECK_INTERVAL = 60.0
 
 
@@ -127,7 +127,7 @@ class EventReader:
         self._changed = asyncio.Event()
         self._is_closed = False
         self.checked_at = -math.inf
-        """The loop time when it last had to show that it reads."""
+        """The loop time when this reader last got padding, to check that somebody reads the connection."""
 
     async def events(self) -> AsyncIterator[bytes]:
         """Iterate over the encoded events as they come."""

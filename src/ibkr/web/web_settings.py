@@ -25,9 +25,9 @@ class WebSettings:
     """Required if other machines can reach the site. Then every request needs it, except for the page's own files and
     ``/healthz``."""
     names: tuple[str, ...] = ()
-    """Host names by which visitors call the site, besides IP addresses and the name of this machine."""
+    """Host names that visitors may use for the site, in addition to IP addresses and the name of this machine."""
     proxies: tuple[str, ...] = ()
-    """Addresses of trusted proxies besides this machine: they may state the visitor's address and scheme."""
+    """Addresses of trusted proxies on other machines: they may report the visitor's address and scheme."""
     show_accounts: bool = False
     connections: int = 256
     """Open connections. A new connection over the limit replaces an idle connection."""
@@ -40,7 +40,7 @@ class WebSettings:
     """The time in which a request must be complete, and in which a visitor must read its answer."""
     stats_every: float = 2.0
     again_after: float = 60.0
-    """When a connection that the site holds has ``FAILED``, it starts again after this time."""
+    """A connection that belongs to the site and has ``FAILED`` starts again after this time."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

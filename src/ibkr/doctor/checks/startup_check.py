@@ -14,7 +14,7 @@ from ibkr.wire import messages
 
 _TIMEOUT = 4.0
 _STILL_COMING = 1.0
-"""If the last byte is not older than this, in seconds, the answers are late and not missing."""
+"""If the last byte came within this many seconds, answers are still coming: they are late, not missing."""
 _SLOW = 2.0
 
 

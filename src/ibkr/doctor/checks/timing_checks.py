@@ -13,7 +13,7 @@ from ibkr.wire import messages
 
 _CLOCK_TIMEOUT = 2.0
 _CLOCK_OFF = 5.0
-"""If the clocks differ by this many seconds, the time of a bar, or a good-till-date, is misleading."""
+"""If the clocks differ by this many seconds, times of bars and good-till-dates are misleading."""
 _CURRENT_TIME, _MANAGED_ACCOUNTS = 49, 17
 _PROBES = 20
 _PROBE_INTERVAL = 0.03

@@ -8,7 +8,7 @@ PNL_EVERY = 20
 """Market ticks between two updates: once a second by default, as TWS does."""
 
 ACCOUNT_EVERY = 3600
-"""Market ticks between two updates: every three minutes by default, as TWS does. Positions and fills do not wait."""
+"""Market ticks between two updates: every three minutes by default, as TWS does. Changes by fills do not wait."""
 
 
 @dataclass

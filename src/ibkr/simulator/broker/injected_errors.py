@@ -8,7 +8,7 @@ from ibkr.simulator.broker import order_checks
 from ibkr.simulator.broker.order import Order
 
 NEW, CHANGE, CANCEL, NOTE = "new", "change", "cancel", "note"
-"""The requests that an error answers: new order, change, cancel. A note follows a new order and does not end it.
+"""What an error answers: a new order, a change, a cancel. `NOTE` is a note after a new order, which does not end it.
 """
 
 _TEXTS = {

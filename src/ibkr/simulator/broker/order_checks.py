@@ -22,7 +22,7 @@ from ibkr.simulator.market.date_text import invalid_date, parse_date
 from ibkr.simulator.market.instrument import Instrument
 
 MAX_ALIKE = 20
-"""Active orders per contract, side, and account (IB's page on order limitations)."""
+"""The largest number of active orders per contract, side, and account (IB's page on order limitations)."""
 
 DUPLICATE = (103, "Duplicate order id")
 IS_FILLED = (104, "Can't modify a filled order.")

@@ -40,7 +40,7 @@ _ELSEWHERE = (
     "secdefeu",
     "secdefhk",
 )
-"""Farms that real gateways report and that this gateway has no connection to. Faults can still send notices about them.
+"""Farms that real gateways report, but to which this gateway is not connected. Faults can send notices about them.
 """
 
 _BROKEN = {

@@ -29,7 +29,7 @@ _PROTO_NAMES = {
     "Bar Size": "barSizeSetting barSize",
     "XML": "xml",
 }
-"""Fields with another name in protobuf, or one of several."""
+"""Fields that have another name in protobuf. With several names, the field has one of them."""
 
 _TEXT_ONLY = ("Version", "Delta Neutral")
 """Fields that protobuf does not have, because the message itself implies them."""

@@ -99,7 +99,7 @@ ANSWERS: dict[str, Callable[[ClientSession, FieldReader], None]] = {
     "cancelHistoricalTicks": historical_ticks.accept_cancel,
     "reqConfig": session_requests.configuration,
 }
-"""The handlers by name of request. A request without one gets 322."""
+"""The handlers by name of request. A request without a handler gets error 322."""
 
 
 def answer(client: ClientSession, name: str, fields: FieldReader) -> None:

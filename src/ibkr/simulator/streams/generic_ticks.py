@@ -25,7 +25,7 @@ class GenericTick(NamedTuple):
     make: _Maker
     kinds: tuple[str, ...]
     is_repeated: bool = False
-    """Whether it is sent after every move, not only once."""
+    """Whether the tick is sent after every move of the instrument, not only once."""
 
     def ticks(self, item: Instrument, quote: Quote, time: float) -> list[Tick]:
         """Return its ticks for an instrument at a time, in seconds since the epoch."""
@@ -129,7 +129,7 @@ GENERICS: Final[dict[int, GenericTick]] = {
 }
 
 _ALIASES: Final = {47: 258, 59: 456, 220: 221, 221: 232}
-"""Older numbers. 221 has always meant the mark price, so it means 232."""
+"""Older numbers, each with its present number. 221 has always meant the mark price, which is now 232."""
 
 _LEGAL_FOR: Final = {
     162: ("IND",),

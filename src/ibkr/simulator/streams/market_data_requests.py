@@ -30,7 +30,7 @@ REQUEST = "reqMktData"
 _STANDARD_OFF: Final = "mdoff"
 """The entry in a list of generic ticks that turns off the standard ticks."""
 _REGULATORY: Final = 114
-"""The server version that added regulatory snapshots."""
+"""The server version from which requests have the field for regulatory snapshots."""
 _NOT_SUBSCRIBED = (
     "Requested market data is not subscribed. Check API status by selecting the Account menu then under Management "
     "choose Market Data Subscription Manager and/or availability of delayed data."
