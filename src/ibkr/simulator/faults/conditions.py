@@ -40,8 +40,7 @@ _ELSEWHERE = (
     "secdefeu",
     "secdefhk",
 )
-"""Farms that real gateways report, but to which this gateway is not connected. Faults can send notices about them.
-"""
+"""Farms that real gateways report, but to which this gateway is not connected. Faults can send notices about them."""
 
 _BROKEN = {
     "market": (2103, "Market data farm connection is broken:"),

@@ -19,7 +19,7 @@ def select_bars(
 ) -> list[Bar]:
     """Return the bars of `size` seconds within a duration before `end`, oldest first.
 
-    A duration in days or seconds counts trading time. Weeks, months, and years are calendar time.
+    A duration in days or seconds is trading time. A duration in weeks, months, or years is calendar time.
     """
     count, unit = duration.count, duration.unit
     begin = max(OLDEST, end - duration.seconds)

@@ -15,7 +15,7 @@ _MAX_BURST, _MAX = 6, 60
 
 
 class HistoricalPacing:
-    """Counts the requests of the last ten minutes. A refused request does not count."""
+    """Counts the requests of the last ten minutes. A refused request is not counted."""
 
     def __init__(self, is_on: bool) -> None:
         self._is_on = is_on
