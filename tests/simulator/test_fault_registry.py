@@ -47,14 +47,8 @@ class TestRegistry:
             (("lose_upstream", 0), "repeats from 1"),
             (("delay",), "SECONDS is missing, write: delay SECONDS"),
             (("delay", 10**400), "SECONDS must be of type float, not 1000"),
-            (
-                ("drop_message", "execDetails", 1.5),
-                "the value for TIMES is wrong: whole times from 1 are needed, not 1.5",
-            ),
-            (
-                ("drop_message", "execDetails", "nan"),
-                "the value for TIMES is wrong: whole times from 1 are needed, not nan",
-            ),
+            (("drop_message", "execDetails", 1.5), "TIMES is wrong: whole times from 1 are needed, not 1.5"),
+            (("drop_message", "execDetails", "nan"), "TIMES is wrong: whole times from 1 are needed, not nan"),
             (("break_farm", "nofarm"), "no farm 'nofarm'; known: cashfarm, cashhmds,"),
             (("mend_farm", ""), "no farm ''; known: cashfarm,"),
             (("flap_farm", "usfram", 0.01), "no farm 'usfram'; known: cashfarm,"),

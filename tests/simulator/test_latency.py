@@ -78,8 +78,9 @@ async def test_what_a_scenario_does_after_a_request_comes_after_its_answer(conne
     ("text", "words"),
     [
         ("fast", "'fast' is not a time or a range of times; write 20-300ms"),
-        ("300-20ms", "'300-20ms' is not a time or a range"),
-        ("20", "write 20-300ms"),
+        ("300-20ms", "'300-20ms': the first time is longer than the second; write 20-300ms"),
+        ("20", "'20' has no unit (ms or s); write 20-300ms"),
+        ("20-300", "'20-300' has no unit (ms or s); write 20-300ms"),
         ("", "write 20-300ms"),
         ("placeOrders=20ms", "latency: no request 'placeOrders'; perhaps: placeOrder"),
     ],

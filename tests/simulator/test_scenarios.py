@@ -66,8 +66,9 @@ class TestFiles:
         [
             ('at = 1\nfault = "frezee"', "step 1: fault = 'frezee': no fault 'frezee'; perhaps: freeze"),
             ("at = 1", 'step 1: fault = None: a fault\'s name is needed; write: fault = "reset"'),
-            ('fault = "reset"', "not none of them; write: at = 2.5"),
-            ('at = 1\nwhen = "reqIds"\nfault = "reset"', "not at and when; write: at = 2.5"),
+            ('fault = "reset"', "at, every, when and after are all missing: write one of them, such as at = 2.5"),
+            ('at = 1\nwhen = "reqIds"\nfault = "reset"', "at and when cannot be used together: write only one of at,"),
+            ('at = 1\nevery = 1\nwhen = "reqIds"\nfault = "reset"', "at, every and when cannot be used together"),
             ('at = -1\nfault = "reset"', "step 1: at = -1: seconds from 0 are needed; write: at = 2.5"),
             ('at = "soon"\nfault = "reset"', "step 1: at = 'soon': seconds"),
             ('at = inf\nfault = "reset"', "step 1: at = inf: seconds"),

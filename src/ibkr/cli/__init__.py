@@ -1,4 +1,4 @@
-"""The ``ibkr`` command. Each ``*_command`` module is one command: it parses options, calls the package, prints.
+"""The ``ibkr`` command. Each ``*_command`` module is one command: it parses options and calls the package.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage
 or configuration.
@@ -28,7 +28,7 @@ def main() -> None:
             sys.exit(2)
         except OSError as error:
             _end_without_output(error)
-    except KeyboardInterrupt:  # during the imports; a running command handles it itself
+    except KeyboardInterrupt:  # pressed during the imports; a running command handles Ctrl-C itself
         sys.exit(130)
 
 
@@ -38,5 +38,5 @@ def _end_without_output(error: OSError) -> NoReturn:
         raise error
     if error.errno == errno.ENOSPC:
         print(f"ibkr: the output cannot be written: {error.strerror}", file=sys.stderr)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest of the output when it ends
     sys.exit(1)

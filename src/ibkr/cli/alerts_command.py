@@ -22,7 +22,8 @@ The table [cyan]\\[ibkr.alerts][/cyan] of ibkr.toml says where they go.
 
 @app.callback()
 def alerts() -> None:
-    # No docstring: the help text above is used. Without this function, typer would drop the name of the only command.
+    # This function has no docstring, because the help text above is used. Without this function, typer would not let
+    # users write the name of the only command.
     return None
 
 
@@ -60,7 +61,7 @@ def _attempt(name: str, send: Callable[[], bool]) -> dict[str, Any]:
 
     try:
         error = "" if send() else "the service did not accept it; run 'ibkr -v alerts test' for details"
-    except Exception as failure:  # any error of a service: the other services are tried, too
+    except Exception as failure:  # after any error of a service, the other services are tried too
         error = sanitize_text(str(failure) or type(failure).__name__)
     return {"to": name, "ok": not error, "error": error}
 

@@ -55,7 +55,7 @@ _COMMANDS = {
     "recording": ("recording_command", "app"),
     "replay": ("recording_command", "replay"),
 }
-"""The module of each command in this package, and its function or typer app there."""
+"""For each command, its module in this package and the name of its function or typer app in that module."""
 
 
 class _LazyCommands(UsageErrorGroup):
@@ -63,7 +63,7 @@ class _LazyCommands(UsageErrorGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = cast(Any, dict.fromkeys(_COMMANDS))  # typer suggests names from it
+        self.commands = cast(Any, dict.fromkeys(_COMMANDS))  # if a name is misspelt, typer suggests a name from here
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _COMMANDS:
@@ -109,7 +109,7 @@ def root(
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
-    # No docstring: the help text above is used.
+    # This function has no docstring, because the help text above is used.
     _set_up_logging(verbose)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -122,9 +122,9 @@ def _set_up_logging(verbose: int) -> None:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     else:
-        # The command itself prints what is wrong. Without a handler, Python would print it a second time.
+        # The command itself prints what is wrong. If logging had no handler, Python would print it a second time.
         logging.getLogger().addHandler(logging.NullHandler())
-        # Nothing else reports a misspelt setting.
+        # A misspelt setting is reported only by a warning of this logger, so print its warnings.
         warnings = logging.StreamHandler()
         warnings.setFormatter(PrintableFormatter("ibkr: %(message)s"))
         logging.getLogger("ibkr.config").addHandler(warnings)

@@ -48,7 +48,7 @@ def load_cli_config(
 ) -> Config:
     """Return the configuration with these options applied. Raises ``ConfigError``."""
     own_id = random.choice(OWN_CLIENT_IDS) if client_id is None else client_id
-    # The journal, and the name in a fleet, belong to the program that trades.
+    # A command must not use the journal or the name in a fleet, because both belong to the program that trades.
     without = {"journal": "", "fleet": {"servers": ""}}
     return load_config(config, host=host, port=port, client_id=own_id, timeout=timeout, **without)
 
@@ -69,7 +69,8 @@ def read_token(file: Path | None) -> str:
 
     There is no option for the token itself: every user of the machine can read the arguments of a process.
     """
-    from_environment = os.environ.pop("IBKR_HTTP_TOKEN", "").strip()  # programs that we start must not inherit it
+    # Remove the token from the environment, because programs that we start must not inherit it.
+    from_environment = os.environ.pop("IBKR_HTTP_TOKEN", "").strip()
     if file is None:
         return _checked(from_environment, "IBKR_HTTP_TOKEN", "***")
     try:

@@ -204,6 +204,6 @@ CASES = (
     DemoCase("truncate_message", "closed in the middle of a message", (("truncate_message",),)),
     DemoCase("flap_farm", "data farm gone for 0.7 s (2103, 2104)", (("flap_farm",),), is_degraded),
     DemoCase("delay", "reset, and every answer 0.1 s late", (("delay", 0.1), ("reset",))),
-    # This case is last: after it, the configured port is closed, and the connector tries this and the new port in turn.
+    # This case is last: after it, the configured port is closed, and the connector tries both ports in turn.
     DemoCase("1300", "API port changed (1300)", (("change_port",),)),
 )

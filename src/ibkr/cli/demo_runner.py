@@ -49,7 +49,7 @@ class CaseResult:
 
 
 class DemoListener(Protocol):
-    """Receives what happens, when it happens. ``seconds`` are measured from the start of the case's fault."""
+    """Receives each event when it happens. ``seconds`` are measured from the start of the case's fault."""
 
     def on_case(self, number: int, case: DemoCase) -> None:
         """Handle the start of a case."""
@@ -124,7 +124,7 @@ class DemoRunner:
             return CaseResult(case.key)
         over = await self._end_fault(case, began)
         lasted = None if case.is_momentary else over - began
-        # A status from before the fault was noticed, or had ended, shows nothing about the recovery.
+        # Only a status that is later than both times shows the recovery.
         since = max(over, noticed)
         ready = await self._first_status(is_ready, since)
         if ready is None:
@@ -203,4 +203,4 @@ class DemoRunner:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            return  # the caller sees what is missing
+            return  # the caller finds out what has not happened

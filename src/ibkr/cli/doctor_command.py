@@ -24,7 +24,7 @@ from ibkr.doctor.redaction import redacted
 _STYLES = {Level.OK: "green", Level.WARN: "bold yellow", Level.FAIL: "bold red", Level.SKIPPED: "dim"}
 _TITLES = {check.name: check.title for check in CHECKS}
 _ID_COUNT = 5
-"""Number of our own client ids to try, in case others use the same range."""
+"""How many of our own client ids to try, because another program may use an id of the same range."""
 
 
 def doctor(

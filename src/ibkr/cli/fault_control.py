@@ -76,7 +76,7 @@ def _parse_arguments(context: typer.Context, words: list[str]) -> list[str] | di
 
 
 def reject_other_options(context: typer.Context, *, but: str = "") -> Any:
-    """Refuse options before the name of a subcommand, except one. They are for starting a gateway.
+    """Refuse all options before the name of a subcommand, except ``but``. Those options are for starting a gateway.
 
     Args:
         context: The context of the subcommand.
@@ -117,7 +117,7 @@ def print_rows(rows: list[dict[str, str]], *, as_json: bool) -> None:
 
 
 def _post(port: int, path: str, body: dict[str, Any]) -> Any:
-    # Do not use urllib: it would send this to an HTTP proxy that the environment names.
+    # Do not use urllib: it would send this request to an HTTP proxy if an environment variable names one.
     connection = http.client.HTTPConnection(_HOST, port, timeout=_TIMEOUT)
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})

@@ -64,7 +64,7 @@ def up(
     try:
         server = NatsServer(folder.expanduser().absolute(), *parse_address(listen, "--listen"))
         url = server.start()
-    except (NatsServerError, RuntimeError) as error:  # RuntimeError: "~name" without such a user
+    except (NatsServerError, RuntimeError) as error:  # RuntimeError: the user in "~name" does not exist
         typer.echo(f"ibkr fleet up: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -239,7 +239,7 @@ async def _follow_board(fleet: Fleet, *, as_json: bool) -> None:
             await changed.wait()
             changed.clear()
             _print_board(board.to_dict(), as_json=as_json)
-            await asyncio.sleep(0.2)  # changes that come together are printed once
+            await asyncio.sleep(0.2)  # print changes that come together only once
         await running
     finally:
         running.cancel()

@@ -120,7 +120,7 @@ async def start(target: Target, store: GatewayStore) -> SupervisorAnswer:
             return SupervisorAnswer(is_done=False, message=f"the supervisor has stopped: {last}")
         status = store.read_status() if store.is_supervised() else None
         if status is not None and status.state is not GatewayState.STOPPED:
-            process.returncode = 0  # Python then does not wait for the process at its own end
+            process.returncode = 0  # with this, Python does not wait for the process when Python ends
             words = f"the gateway's process runs; the log of its supervisor: {log}"
             return await _still_runs(target, store, SupervisorAnswer(is_done=True, message=words))
         await asyncio.sleep(0.1)  # another process writes the status file, and sends no event
@@ -148,7 +148,7 @@ async def stop(target: Target, store: GatewayStore) -> SupervisorAnswer:
             return answer
     driver = make_driver(target.config.ibkr.gateway, store)
     was_running = await driver.is_running()
-    if was_running or store.process_file.exists():  # if the file exists, nobody has stopped the process
+    if was_running or store.process_file.exists():  # the driver deletes this file when it stops the process
         await driver.stop()
         if driver.owns_process and await is_port_open(target.config.ibkr.host, target.config.ibkr.port):
             port = target.config.ibkr.port

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def call_on_stop(stop: Callable[[], object]) -> None:
     """Call ``stop`` in the running event loop on Ctrl-C, and on SIGTERM where the system has it."""
     loop = asyncio.get_running_loop()
-    if sys.platform == "win32":  # there, a signal handler cannot wake the loop by itself
+    if sys.platform == "win32":  # on Windows, a signal handler cannot wake the loop by itself
         signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stop))
     else:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -96,7 +96,7 @@ def compare(file: FileArgument, as_json: JsonOption = False) -> None:
 
     log = logging.getLogger("ibkr.simulator")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # its log is about our own client
+    log.setLevel(logging.CRITICAL)  # the log of the gateway is about our own client
     try:
         comparison = asyncio.run(compare_with_simulator(_read(file)))
     finally:

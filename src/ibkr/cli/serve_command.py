@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ibkr.web.web_settings import WebSettings
 
 _STOP_TIMEOUT, _SINKS_TIMEOUT = 1.0, 0.5
-"""Seconds from SIGTERM to the end, and the part of this time in which sinks can always send what they have queued."""
+"""Seconds from SIGTERM to the end, and the part of this time that sinks always have to send what they have queued."""
 
 _ACCESS = "Access"
 _HISTORY = "History and alerts"
@@ -180,7 +180,7 @@ async def _run(connector: IBConnector, page: ServedPage, config: Config, *, as_j
 
 
 async def _connect(connector: IBConnector) -> None:
-    with contextlib.suppress(ConnectError):  # FAILED: the status has the reason, and the page's thread starts again
+    with contextlib.suppress(ConnectError):  # the state is FAILED; the page's thread tries again
         await connector.connect_async(wait=True)
 
 

@@ -70,7 +70,7 @@ def print_connect_error(error: ConnectError, found: Status) -> None:
 
 async def _read_status(config: Config, wait: float | None) -> tuple[Status, ConnectError | None]:
     """Return the status after start-up, or after ``wait`` seconds, and the error if there is no session."""
-    from ibkr.gateway.follower import follow_gateway  # importing it would slow down every other command
+    from ibkr.gateway.follower import follow_gateway  # an import at the top would slow down every other command
 
     connector = IBConnector.from_config(config)
     async with follow_gateway(config.ibkr.gateway, connector):

@@ -17,7 +17,7 @@ _REQUIREMENTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "less_than": lambda limit: f"must be less than {limit['lt']:g}",
     "finite_number": lambda limit: "must be a number, such as 2.5",
 }
-"""What a value must be, by the error type of pydantic (typer uses it). Type errors begin with the name of the type."""
+"""What a value must be, by the type of pydantic's error (typer uses pydantic). Type errors begin with a type's name."""
 _CLICK_MESSAGES = {"is not a valid integer": "int", "is not a valid float": "float"}
 """The messages of click, which typer before 0.26 uses."""
 

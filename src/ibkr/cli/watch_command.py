@@ -109,7 +109,7 @@ async def _follow_program(client: WebClient, *, as_json: bool) -> None:
 
 async def _watch_own_connection(config: Config, *, as_json: bool) -> Status:
     """Follow the connection until the user stops it, or it has failed. Returns the last status."""
-    from ibkr.gateway.follower import follow_gateway  # importing it would slow down every other command
+    from ibkr.gateway.follower import follow_gateway  # an import at the top would slow down every other command
 
     async with OwnConnection(config) as own, follow_gateway(config.ibkr.gateway, own.connector):
         await _show(own, as_json=as_json)
@@ -126,7 +126,7 @@ async def _show(source: WatchSource, *, as_json: bool) -> None:
 
 
 async def _print_lines(source: WatchSource, *, as_json: bool) -> None:
-    """Print each change, or as JSON each update, until the user stops it, or an own connection has failed."""
+    """Print each change, or each update if as JSON. End when the user stops it, or an own connection has failed."""
     last_texts: dict[type[Status | GapReport], str] = {}
     while (update := await source.updates.get()) is not None:
         value = update.value
@@ -159,7 +159,7 @@ def _in_json(value: Status | GapReport, own: OwnConnection) -> dict[str, Any]:
 
 
 async def _next_updates(queue: asyncio.Queue[Update | None], seconds: float) -> list[Update | None]:
-    """Wait at most this many seconds for an update. Return all updates that are there."""
+    """Wait at most this many seconds for an update. Return all updates that have come."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             updates = [await queue.get()]
@@ -170,7 +170,7 @@ async def _next_updates(queue: asyncio.Queue[Update | None], seconds: float) -> 
 
 
 async def _show_screen(source: WatchSource, console: Console) -> None:
-    """Draw the screen at each change, and as often as its clocks move, until the user quits."""
+    """Draw the screen at each change, and at least once a second, until the user quits."""
     changes: deque[StateChange] = deque(maxlen=_MAX_STATE_CHANGES)
     loop = asyncio.get_running_loop()
     with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
@@ -195,7 +195,7 @@ async def _show_screen(source: WatchSource, console: Console) -> None:
 def _screen(source: WatchSource, changes: deque[StateChange], keyboard: Keyboard) -> WatchScreen:
     status = source.status
     is_failed = status.state is ConnectionState.FAILED
-    # No advice after a first session: the connector reconnects by itself.
+    # After a first session, the user needs no advice, because the connector reconnects by itself.
     is_first = status.state in (ConnectionState.CONNECTING, ConnectionState.FAILED)
     error = last_connect_error(status) if is_first else None
     key_help = f" r  {'try again' if is_failed else 'reconnect now'}    q  quit"

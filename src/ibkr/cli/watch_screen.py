@@ -53,7 +53,8 @@ _LARGE_LETTERS = {
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_LENGTH = 24
 _OUTLIER = 4
-"""A bar is full at this many times the median. Otherwise one slow answer would make all other bars flat."""
+"""A bar has its full height at this many times the median. Without this limit, one slow answer would flatten all other
+bars."""
 _BANNER_COLUMNS = 72
 """Columns that the longest state needs in large letters, with its age next to it."""
 _STATUS_COLUMNS, _SIDE_FROM = 80, 120
@@ -84,7 +85,7 @@ class StateChange:
 
 
 def add_state_change(status: Status, changes: deque[StateChange], *, show_accounts: bool) -> None:
-    """Add a status to the changes, if it is new. A passing state keeps one line, with its latest reason."""
+    """Add a status to the changes, if it is new. One of ``_PASSING_STATES`` keeps one line, with its latest reason."""
     last = changes[-1] if changes else None
     text = masked_text(status.reason, status, show_accounts)
     if last is not None and last.state is status.state:

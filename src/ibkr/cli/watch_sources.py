@@ -104,7 +104,7 @@ class AttachedProgram:
     news now. ``async with`` raises ``WebApiError`` or ``OSError`` if the program cannot be reached at the start.
     """
 
-    show_accounts = True  # the program masks them, unless its page shows them
+    show_accounts = True  # the program itself has masked the ids, unless its page shows them
     gap = None
 
     def __init__(self, client: WebClient) -> None:
@@ -128,7 +128,7 @@ class AttachedProgram:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stopping.set()  # the threads are daemons, because one may be reading
+        self._stopping.set()  # do not wait for the threads, because one may be reading: they are daemons
 
     def reconnect(self) -> None:
         """Tell the program to reconnect."""
@@ -152,7 +152,7 @@ class AttachedProgram:
 
     def _poll_details(self) -> None:
         while not self._stopping.is_set():
-            # The event stream reports a failure, too, with the reason.
+            # Ignore a failure here, because the event stream also reports it, with the reason.
             with suppress(*_NO_CONNECTION):
                 details = details_from_json(self.client.call("details"), self.client.call("messages"))
                 self._call_in_loop(self._set_details, details)

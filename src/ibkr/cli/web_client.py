@@ -16,7 +16,7 @@ _MAX_SIZE = 4 * 1024 * 1024
 
 
 class WebApiError(Exception):
-    """The web API refuses a request, or the peer is not one. The message says what to do."""
+    """The web API refuses a request, or the peer is not a web API. The message says what to do."""
 
 
 class WebClient:
@@ -32,11 +32,11 @@ class WebClient:
     """
 
     def __init__(self, url: str, token: str = "", *, option: str = "--attach") -> None:
-        shown = "***" if "@" in url else url  # it may contain a password
+        shown = "***" if "@" in url else url  # the URL may contain a password
         try:
             parts = urlsplit(url if "//" in url else f"http://{url}")
             self._host, self._port = parts.hostname or "", parts.port
-            self._host.encode("idna")  # http.client does the same, and would raise later
+            self._host.encode("idna")  # http.client also encodes the host, but would raise later
         except ValueError as error:
             raise ConfigError(option, shown, f"is not a URL: {error}") from error
         if "@" in parts.netloc:
@@ -68,7 +68,7 @@ class WebClient:
             connection.close()
 
     def command(self, name: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Let the program do something, and return its answer.
+        """Send a command to the program, and return its answer.
 
         Raises as ``call`` does, and ``WebApiError`` if the answer does not confirm it.
         """

@@ -40,7 +40,7 @@ Message = list[str]
 
 
 class ConnectionEnded(ConnectionError):
-    """The peer has closed the connection. ``received_any``: whether it had sent a byte before."""
+    """The peer has closed the connection. ``received_any`` is true if the peer had sent a byte before."""
 
     def __init__(self, text: str = "the gateway closed the connection", *, received_any: bool = True) -> None:
         super().__init__(text)
@@ -95,7 +95,7 @@ async def open_connection(address: str, port: int, seconds: float) -> AsyncItera
 
 
 async def is_gateway(address: str, port: int, versions: tuple[int, int], seconds: float) -> bool:
-    """Return whether a gateway answers the hello there within this many seconds."""
+    """Return whether a gateway at this address and port answers the hello within this many seconds."""
     try:
         async with open_connection(address, port, seconds) as connection, asyncio.timeout(seconds):
             await connection.handshake(versions)
@@ -154,7 +154,7 @@ class Connection:
     async def close(self) -> None:
         """Send the end of the stream, and wait a short time for the peer's end of the stream."""
         try:
-            with suppress(OSError):  # includes TimeoutError
+            with suppress(OSError):  # TimeoutError is a subclass of OSError
                 if self._writer.can_write_eof():
                     self._writer.write_eof()
                 async with asyncio.timeout(_CLOSE_TIMEOUT):

@@ -35,7 +35,7 @@ class Finding:
     check: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("message", "advice"):  # both may contain text from the gateway or from another program at its port
+        for name in ("message", "advice"):  # both may contain text of the gateway, or of another program at its port
             object.__setattr__(self, name, sanitize_text(getattr(self, name)))
 
     def to_dict(self) -> dict[str, str]:

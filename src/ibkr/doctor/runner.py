@@ -38,7 +38,7 @@ async def _run(context: Context, check: Check, on_start: Callable[[Check], None]
     on_start(check)
     try:
         return await check.run(context)
-    except OSError as error:  # ConnectionEnded, or a port that was open a moment ago
+    except OSError as error:  # such as ConnectionEnded, or a port that was open a moment ago and now refuses
         context.failed.add("session")
         message = f"the gateway closed the connection during this check: {error}"
         advice = "It may be restarting. Run this again in a minute, and look at the gateway's log."

@@ -1,4 +1,4 @@
-"""What an operator does with a fleet: read its board, halt it, hand over the lead, release client ids."""
+"""The actions of an operator of a fleet: read its board, halt it, hand over the lead, release client ids."""
 
 from __future__ import annotations
 

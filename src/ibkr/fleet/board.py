@@ -1,4 +1,4 @@
-"""The state of a fleet at one place: every gateway and program, who leads, who may trade, and what went wrong."""
+"""The state of a fleet in one place: every gateway and program, who leads, who may trade, and what went wrong."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Board:
             self._forget_member(entry.key)
         elif entry.revision != self._revisions.get(entry.key):  # a restarted watch repeats known entries
             self._revisions[entry.key] = entry.revision
-            # The first values may be old. The servers know when they received them.
+            # The first values of a watch may be old. The servers know when they received each value.
             age = 0.0 if self._complete_watches >= 2 else _age(entry.created, self._server_ahead)
             self._members[entry.key] = value, now - age
         self._on_change()

@@ -159,13 +159,14 @@ class Election:
         if entry is None:
             return
         self._leader = decode_entry(entry)
-        # The servers expire a lease with a delay. A lease that was not renewed in time is checked again soon.
+        # The servers delete an expired lease with a delay. If the leader has not renewed its lease in time, check the
+        # lease again soon.
         lifetime = self._store.lifetime if entry.revision != self._leader_revision else RETRY_AFTER / 2
         self._leader_revision = entry.revision
         self._leader_until = asyncio.get_running_loop().time() + (lifetime if self._leader is not None else 0.0)
         self._changed.set()
 
-    # One slot
+    # --- one slot ---------------------------------------------------------------------------------
 
     def _lease_value(self) -> bytes:
         return json.dumps({**self._instance_info, "since": self._since}).encode()
@@ -187,7 +188,7 @@ class Election:
                 if slot == _LEADER_SLOT:
                     self._handle_leader_entry(entry)
                 return False
-            # An earlier claim of this member has arrived, but its answer has not.
+            # The server has received an earlier claim of this member, but the server's answer was lost.
             sent = self._clocks()
             revision = await self._store.leases.update(self._key(slot), self._lease_value(), last=entry.revision)
         self._held_slots[slot] = revision
@@ -225,7 +226,7 @@ class Election:
         except (KeyNotFoundError, KeyDeletedError):
             return None
 
-    # Leader
+    # --- the leader -------------------------------------------------------------------------------
 
     def _may_lead(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -269,7 +270,7 @@ class Election:
         self._show_expired(f"the fleet's lease was lost: {_holder_text(self._leader)} leads")
 
     async def _step_down(self) -> None:
-        """Hand over: first end the session with the name's client id, then release the lease."""
+        """Hand over the lead: first end the session with the name's client id, then release the lease."""
         self._yields_until = asyncio.get_running_loop().time() + self._store.lifetime + _YIELD_FOR
         self._is_handing_over = False
         standby_id = await self._take_standby_slot()
@@ -312,7 +313,7 @@ class Election:
                     wait = min(wait, term.left(now))
             await asyncio.sleep(wait)
 
-    # Standby
+    # --- a standby --------------------------------------------------------------------------------
 
     async def _stand_by(self) -> None:
         """Stand by until there seems to be no leader. Raises one of ``NATS_FAILURES``."""
@@ -377,10 +378,10 @@ class Election:
             if not self.is_leader:
                 return
 
-    # Client ids
+    # --- client ids -------------------------------------------------------------------------------
 
     async def _assign_client_id(self, slot: int) -> tuple[int, bool]:
-        """Return the client id of the name's slot, and whether it knows the former leader's orders.
+        """Return the client id of the name's slot, and whether this member knows the former leader's orders.
 
         The second value is true if nobody led before, or if the last leader wrote the same journal.
 
@@ -405,7 +406,7 @@ class Election:
             try:
                 await self._store.ids.create(key, json.dumps(mine).encode())
             except KeyWrongLastSequenceError:
-                continue  # another program was faster
+                continue  # another program has taken this client id first
             return client_id, True
         raise NoFreeClientId(
             f"The client ids {self._fleet.client_ids} of the fleet are all assigned at {self._gateway}: widen"

@@ -53,7 +53,7 @@ class Member:
         self._thread: MembershipThread | None = None
 
     def start(self) -> concurrent.futures.Future[None]:
-        """Join the fleet, unless that has begun. The future is done as soon as it is known who leads."""
+        """Begin to join the fleet, if not begun already. The future is done as soon as it is known who leads."""
         thread = self._thread
         if thread is None or thread.is_leaving:
             instance_info = {"host": self._host, "pid": os.getpid(), "instance": secrets.token_hex(6)}
@@ -101,7 +101,7 @@ class Member:
             return "this program has left the fleet"
         why = thread.why_not_held()
         if why:
-            # The caller has learned that it may not trade: publish that, and its end.
+            # The caller has learned that it may not trade. Publish this, and publish later when it may trade again.
             thread.run_in_thread(lambda thread: thread.report_lease_expired(why))
         return why
 

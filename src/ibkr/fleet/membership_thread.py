@@ -48,9 +48,9 @@ HEARTBEAT = 5.0
 _HEARTBEAT_DELAY = 0.05
 """Seconds for which changes of the status are collected into one heartbeat."""
 _MAX_EVENTS = 1000
-"""Events kept while the servers are out of reach. Beyond that the oldest are dropped."""
+"""How many events to keep while the servers do not answer. If there are more, the oldest are dropped."""
 _CANCEL_EVERY = 5.0
-"""Seconds between two cancellations of the thread's work: the NATS client sometimes swallows one."""
+"""Seconds between two cancellations of the thread's work: the NATS client sometimes ignores a cancellation."""
 _LEAVE_TIMEOUT = 1.0
 """Seconds that leaving may take."""
 
@@ -90,7 +90,7 @@ class MembershipThread:
         self._store: FleetStore | None = None
         self._cancelled_write: asyncio.Task[None] | None = None
 
-    # Called from other threads
+    # --- called from other threads ----------------------------------------------------------------
 
     def start(self) -> None:
         """Start the thread, and return when its loop runs."""
@@ -123,7 +123,7 @@ class MembershipThread:
         term = election.term
         return "the fleet's lease is not held" if term is None else term.why_not(self._clocks())
 
-    # Called in the thread
+    # --- called in the thread ---------------------------------------------------------------------
 
     def report_lease_expired(self, why: str) -> None:
         """Record that a caller knows that the lease may not be trusted."""
@@ -210,7 +210,7 @@ class MembershipThread:
             return
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT):
-                # This does not wait for the server: a slow server must not delay the release of the lease.
+                # ``nc.publish`` does not wait for the server. A slow server must not delay the release of the lease.
                 await store.nc.publish(self._member_subject(store), headers={KV_OP: KV_DEL})
                 await election.release_all()
                 while self._events:
@@ -284,7 +284,7 @@ class MembershipThread:
         except NATS_FAILURES as error:
             logger.info("A hand-over could not begin: %s", error)
 
-    # What other members see
+    # --- what other members see -------------------------------------------------------------------
 
     @property
     def _member_key(self) -> str:

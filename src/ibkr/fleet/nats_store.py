@@ -31,7 +31,7 @@ except ModuleNotFoundError as error:
 logger = logging.getLogger("ibkr.fleet")
 
 NATS_FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError, ValueError)
-"""The errors that NATS raises when something cannot be done now. Try again."""
+"""The errors that the NATS client raises when something cannot be done now. The caller may try again."""
 REQUEST_TIMEOUT = 2.0
 """Seconds that a server may take for an answer."""
 RETRY_AFTER = 0.25
@@ -91,7 +91,7 @@ async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_b
 
 
 def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], Awaitable[None]]:
-    """Return a callback that reports each failure. After a refused login, it does not report the closed connection."""
+    """Return a callback that reports each failure. If a refused login closes the connection, it reports the refusal."""
     refusal = ""
 
     async def failed(error: Exception) -> None:
@@ -108,7 +108,7 @@ def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], 
 
 def _credentials(fleet: Fleet) -> str:
     key = "ibkr.fleet.credentials"
-    if importlib.util.find_spec("nkeys") is None:  # nats-py would raise ModuleNotFoundError
+    if importlib.util.find_spec("nkeys") is None:  # without nkeys, nats-py would raise ModuleNotFoundError
         raise ConfigError(key, fleet.credentials, install_hint("a file of credentials", "fleet", "nkeys"))
     try:
         open(fleet.credentials, "rb").close()
@@ -216,7 +216,7 @@ async def _next(watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
 
 
 async def run_until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all of these until one ends or this is cancelled. Raises what ended it."""
+    """Run all of these until one ends, or until this is cancelled. Raises the error of the one that ended."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -224,14 +224,14 @@ async def run_until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
             task.result()
     finally:
         left = set(tasks)
-        while left:  # the NATS client sometimes swallows a cancellation
+        while left:  # cancel more than once, because the NATS client sometimes ignores a cancellation
             for task in left:
                 task.cancel()
             _, left = await asyncio.wait(left, timeout=_CANCEL_EVERY)
 
 
 async def ignore_failures(end: Callable[[], Awaitable[object]]) -> None:
-    """End something at the server. It does not matter if that fails."""
+    """Await ``end()``, which ends something at the server. Ignore a failure."""
     try:
         await end()
     except NATS_FAILURES as error:
@@ -239,12 +239,12 @@ async def ignore_failures(end: Callable[[], Awaitable[object]]) -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """Return the text of an error. Many errors of NATS have none; then it is the name of the error."""
+    """Return the text of an error. If it is empty, as for many errors of NATS, return the name of the error."""
     return str(error) or type(error).__name__
 
 
 def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
-    """Return the JSON object in an entry; ``None`` if there is no readable one."""
+    """Return the JSON object in an entry; ``None`` if there is none, or it cannot be read."""
     if entry is None or entry.operation is not None or not entry.value:
         return None
     try:

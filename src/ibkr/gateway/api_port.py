@@ -62,7 +62,7 @@ async def is_port_open(host: str, port: int) -> bool:
 async def keep_session(connector: IBConnector) -> None:
     """Keep a session open forever. It shows whether the gateway answers and which orders work."""
     while True:
-        with suppress(ConnectError):  # the status says why
+        with suppress(ConnectError):  # the status has the reason
             await connector.connect_async(wait=True)
         async for status in connector.changes():
             if status.state in _ENDED_STATES:

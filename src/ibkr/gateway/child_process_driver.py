@@ -106,7 +106,7 @@ class ChildProcessDriver(GatewayDriver):
         finally:
             self._is_restarting = False
             if not self._is_alive():
-                self._child = self._pid = None  # do not report its end: the caller knows it
+                self._child = self._pid = None  # do not report the end of the process: the caller has ended it
 
     async def restart_process(self) -> None:
         """End the process and start it again. Raises ``DriverError``."""
@@ -172,7 +172,7 @@ class ChildProcessDriver(GatewayDriver):
         """Wait for the end of the process, at most ``stop_grace`` seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.stop_grace
-        while self._is_alive() and loop.time() < deadline:  # noqa: ASYNC110 - its end sets no event
+        while self._is_alive() and loop.time() < deadline:  # noqa: ASYNC110 - the end of the process sets no event
             await asyncio.sleep(POLL_INTERVAL / 4)
 
     def _is_alive(self) -> bool:

@@ -57,12 +57,12 @@ class GatewayFollower:
                         if store.is_supervised():
                             await cancel_tasks(watching)
                             watching = None
-                            if (status := store.read_status()) is not None:  # it has looked at the gateway
+                            if (status := store.read_status()) is not None:  # the supervisor has looked at the gateway
                                 self._show(status)
                         elif watching is None or watching.done():
                             ended, watching = watching, None
                             if ended is not None:
-                                ended.result()  # raises an error of our own code
+                                ended.result()  # this raises an error of our own code
                             watching = asyncio.create_task(self._watch(store))
                     except (OSError, sqlite3.Error) as error:
                         self._warn_once(f"{store.folder} cannot be read: {error}")
@@ -124,7 +124,7 @@ async def ask_supervisor(
     deadline = loop.time() + seconds
     try:
         while loop.time() < deadline:
-            is_supervised = store.is_supervised()  # it may answer and end before the next line
+            is_supervised = store.is_supervised()  # ask now: the supervisor may answer and end before the next line
             answer = store.read_answer(name)
             if answer is not None:
                 return answer

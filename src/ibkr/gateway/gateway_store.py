@@ -108,7 +108,7 @@ class GatewayStore:
             return False
         with self._reading("supervisor-lock"), closing(self._connect("supervisor-lock", timeout=0)) as lock:
             try:
-                lock.execute("SELECT 1 FROM sqlite_master").fetchone()  # only the supervisor's lock excludes a reader
+                lock.execute("SELECT 1 FROM sqlite_master").fetchone()  # this fails only if a supervisor holds the lock
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
@@ -236,7 +236,7 @@ class GatewayStore:
         """Raise ``StoreDamaged`` if the content of this file cannot be used."""
         try:
             yield
-        except sqlite3.OperationalError as error:  # it is locked, or the disk is full
+        except sqlite3.OperationalError as error:  # the file is locked, or the disk is full
             raise unusable(self.folder / name, error) from error
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise StoreDamaged(f"{self.folder / name} is damaged ({error}): remove it") from error

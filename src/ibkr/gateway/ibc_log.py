@@ -24,7 +24,7 @@ _NOT_APPROVED = "nobody approved the second factor in time: restart the gateway 
 _ELSEWHERE = "this user is logged in elsewhere, and the other session continues"
 _ITSELF = "the gateway restarts itself"
 
-# How a line of IBC's begins, and the event that it reports.
+# The beginnings of IBC's lines, each with the event that the line reports.
 _LINE_EVENTS: tuple[tuple[str, Callable[[datetime], GatewayEvent]], ...] = (
     ("Starting session", lambda at: LoginStarted()),
     ("Re-starting session", lambda at: LoginStarted()),

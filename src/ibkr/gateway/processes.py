@@ -25,7 +25,8 @@ from ibkr.observe.command_sink import child_environment
 _OUTPUT_LIMIT = 64 * 1024
 _LINE_LIMIT = 1024 * 1024
 
-# A separate group: our Ctrl-C does not reach it, and all its processes can be ended together.
+# Start each command in its own process group: our Ctrl-C does not reach the group, and all its processes can be ended
+# together.
 if sys.platform == "win32":
     _NEW_SESSION, _FLAGS = False, subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
 else:
@@ -71,7 +72,7 @@ def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
         os.close(output)
 
 
-async def run_command(command: Command, timeout: float, **variables: str) -> CommandResult:  # noqa: ASYNC109 - ends the process, too
+async def run_command(command: Command, timeout: float, **variables: str) -> CommandResult:  # noqa: ASYNC109 - it also ends the process
     """Run a command until it ends, with these additional environment variables.
 
     Raises:
@@ -166,7 +167,7 @@ async def terminate_process(pid: int, identity: str, grace: float) -> None:
             kill_group(pid)
             deadline = loop.time() + grace
         await asyncio.sleep(POLL_INTERVAL / 4)
-    kill_group(pid)  # children that the process left behind
+    kill_group(pid)  # end the children that the process has not ended
 
 
 def terminate_group(pid: int) -> None:

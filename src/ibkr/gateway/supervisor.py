@@ -101,7 +101,7 @@ class Supervisor:
             forget = self.connector.on_status(self._handle_status)
             tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), keep_session(self.connector))}
             try:
-                with suppress(TimeoutError):  # the gateway does not answer: its orders are not counted
+                with suppress(TimeoutError):  # if the gateway does not answer, its orders are not counted
                     async with asyncio.timeout(_FIRST_STATUS_TIMEOUT):
                         await self._port_state_known.wait()
                 return self.records.add_trouble(await self._restart(request))

@@ -1,4 +1,4 @@
-"""Alerts for people, sent to each URL through apprise (extra ``alerts``), in order and once.
+"""Alerts for people, sent through apprise (extra ``alerts``): to each URL, each alert once and in order.
 
 Programs use ``Alerts``. ``ibkr serve`` and ``ibkr gateway run`` send alerts by themselves.
 """
@@ -32,7 +32,7 @@ _MAX_QUEUED = 100
 _MAX_ORDERS = 1000
 _FIRST_RETRY, _MAX_RETRY = 5.0, 300.0
 _LOGS_SECRETS = ("apprise", "urllib3")
-"""Loggers whose DEBUG lines show the URLs of the services. DEBUG is switched off there."""
+"""Loggers whose DEBUG lines show the URLs of the services. DEBUG is switched off for these loggers."""
 
 
 class AlertKind(StrEnum):
@@ -73,7 +73,7 @@ class AlertRules:
         self._orders: dict[SentOrder, float | None] = {}
 
     def evaluate(self, status: Status) -> list[Alert]:
-        """Return the alerts that this status causes, immediately or because it has lasted."""
+        """Return the alerts that this status causes, immediately or because a problem has lasted long enough."""
         self._last_status = status
         return [*self._outage_alerts(status), *self._order_alerts(status), *self._lasting_alerts(status)]
 
@@ -98,11 +98,11 @@ class AlertRules:
                 AlertKind.RECOVERY, "READY again", f"after {_duration(seconds)}: {status.reason}", status, is_good=True
             )
         elif status.state is ConnectionState.DISCONNECTED:
-            self._outage_since = None  # the program has disconnected: neither an outage nor a recovery
+            self._outage_since = None  # the program has disconnected, which is neither an outage nor a recovery
 
     def _order_alerts(self, status: Status) -> Iterator[Alert]:
         now, known = self._clock(), self._orders
-        # The value is None if the alert of the order was sent. An order that is found and lost again is a new order.
+        # The value is None if the alert about the order was sent. An order that is found and lost again is a new order.
         self._orders = {order: known.get(order, now) for order in status.unconfirmed[:_MAX_ORDERS]}
         new = [order for order, since in self._orders.items() if since is not None and now - since >= self._order_after]
         for has_left, title in ((True, "orders unconfirmed, they may be at the broker"), (False, "orders not sent")):

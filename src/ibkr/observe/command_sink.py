@@ -70,7 +70,10 @@ class CommandSink:
         self._is_stopped = False
 
     def handle(self, status: Status) -> None:
-        """Run the command if this status, or how long it lasts, requires it."""
+        """Run the command if this status has a new alert, if the outage has lasted long enough, or after a recovery.
+
+        A recovery runs the command only if an alert or the outage has run it before.
+        """
         now = self._clock()
         self._leftover_groups = {group for group in self._leftover_groups if _group_exists(group)}
         in_outage = status.outage is not None and not status.outage.is_over
@@ -80,7 +83,7 @@ class CommandSink:
         elif self._outage_since is None:
             self._outage_since = now
         alert, self._alert = self._alert, status.alert
-        if status.alert not in alert:  # if only a part of the old alert is over, do not run the command
+        if status.alert not in alert:  # do not run the command if only a part of the old alert is over
             self._has_run = True
             self._run("alert", status)
         elif is_out and not self._has_run and self._is_due(now) and status.maintenance is None:
@@ -126,7 +129,7 @@ class CommandSink:
                 env=child_environment(IBKR_EVENT=event),
                 text=True,
                 encoding="utf-8",
-                start_new_session=sys.platform != "win32",  # its children can then be killed with it
+                start_new_session=sys.platform != "win32",  # the children of the command can then be killed with it
             )
         try:
             process.communicate(text, self._timeout)
@@ -163,7 +166,7 @@ def _split_command(command: Sequence[str] | str) -> Sequence[str] | str:
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process and its children. Nobody may have waited for the process yet: its id could be used again."""
+    """Kill a process and its children. Call it before anybody waits for the process: then its id can be used again."""
     if sys.platform == "win32":
         process.kill()
     elif process.returncode is None:

@@ -26,11 +26,12 @@ from ibkr.observe.outage_tracker import OutageTracker
 _MAX_ID = 2**63 - 1
 _MAX_GAP_ENTRIES = 100
 _ALIVE_INTERVAL = 10.0
-# A gap report comes one loop turn after the end of its outage. By then a second outage may have begun, but no third.
+# How many rows of outages to remember, to find the outage of a gap report. The report comes one loop turn after the end
+# of its outage. By then a second outage may have begun, but not a third.
 _RECENT_ROWS = 16
 _CLOCK_JUMP = 2.0
 """If the wall clock moves this many seconds more or less than the monotonic clock, somebody has set it."""
-# In SQLite, a text or a blob is greater than every number.
+# Read only numbers: in SQLite, a text or a blob is greater than every number, so max() would return it.
 _LAST_ALIVE = """SELECT max(at) FROM (SELECT at FROM alive UNION ALL SELECT at FROM changes)
     WHERE typeof(at) IN ('real', 'integer') AND at BETWEEN 0 AND 1e11"""
 
@@ -148,7 +149,7 @@ class History:
         """Return the state changes since then, oldest first. The first one is the state that held at that moment."""
         query = f"""SELECT {CHANGE_COLUMNS} FROM changes WHERE id >= coalesce(
             (SELECT max(id) FROM changes WHERE at <= ?), 0) ORDER BY id"""
-        if self._clock_jump:  # perhaps no status has come since
+        if self._clock_jump:  # no status may have come since somebody set the clock
             with self._transaction() as db:
                 self._record_clock_jump(db)
         with self._lock:

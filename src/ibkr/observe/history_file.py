@@ -79,12 +79,13 @@ def damaged(path: str | os.PathLike[str] | None, error: Exception) -> ConfigErro
 
 
 def _keep_private(name: str) -> None:
-    """Let only our own user read the file, where files have owners: on the page, a token may protect the same data."""
+    """Let only our own user read the file, if files have owners. On the page, a token may protect the same data."""
     if sys.platform != "win32" and name != ":memory:":
         os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         mode = stat.S_IMODE(os.stat(name).st_mode)
         if mode & stat.S_IRWXO:
-            # An earlier version made the file. Access for the group stays: a person has given it.
+            # An earlier version of ibkr made this file, which everybody may read. Do not remove the access of the
+            # group, because a person has granted it.
             with suppress(OSError):
                 os.chmod(name, mode & ~stat.S_IRWXO)
 
@@ -93,7 +94,7 @@ def lock_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
     """Lock a file next to the history. Raises ``ConfigError`` if another program holds that lock.
 
     This is SQLite's lock on an empty database. The operating system releases it when its holder ends, also after a
-    crash. A lock on the history itself would keep readers out.
+    crash. A lock on the history itself would also lock out programs that only read.
     """
     name = ":memory:" if path in (None, ":memory:") else f"{os.path.realpath(path)}-owner"
     with ExitStack() as files:

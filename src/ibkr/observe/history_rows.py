@@ -33,7 +33,7 @@ OUTAGE_COLUMNS = (
 )
 _MAX_WARNINGS = 1000
 _NON_JSON_NUMBERS = re.compile(r"NaN|Infinity|\d[eE]")
-"""Numbers that Python accepts, and that are not valid JSON or too large."""
+"""Numbers that Python accepts, although they are not valid JSON or are too large."""
 
 _Row = TypeVar("_Row")
 
@@ -54,7 +54,7 @@ class RowReader:
         self._warned: set[tuple[str, object]] = set()
 
     def outage(self, row: sqlite3.Row, *, as_text: bool = False) -> dict[str, Any]:
-        """Return the outage with its ``gap``, or what can be read of it. ``as_text``: the gap report as a JSON text."""
+        """Return what can be read of the outage, with its ``gap``. With ``as_text``, that is a JSON text."""
         result = self._read(row, "outages", _outage)
         if result is None:
             return {

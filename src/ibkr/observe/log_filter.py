@@ -35,7 +35,7 @@ OUR_LOGGERS = (
     "ibkr.session",
     "ibkr.web",
 )
-"""A filter sees only the records of its own logger, not the records of the logger's children."""
+"""All loggers of this package. A filter gets only the records of its own logger, not of the logger's children."""
 
 LIBRARY_LOGGERS = (
     "ib_async.client",
@@ -109,7 +109,7 @@ def mask_loggers(names: Iterable[str], mask: AccountMask) -> Callable[[], None]:
 
 
 class _MaskGroup(logging.Filter):
-    """All masks on the same loggers. Weak references: a mask goes away with its connector."""
+    """All masks on the same loggers. Holds weak references, so that a mask is deleted with its connector."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A transparent proxy in front of a real gateway: it shows, records and disturbs sessions. Also replays recordings.
+"""A transparent proxy in front of a real gateway: it shows, records and disturbs sessions. It also replays recordings.
 
 `Proxy` forwards bytes, `Recorder` writes recordings without personal data, `Recording` reads one, and `ReplayGateway`
 uses one to answer any client. `ibkr.proxy.compare` compares a recording with the simulated gateway.

@@ -2,7 +2,7 @@
 
 A text passes only if its field is known to hold nothing personal (`PUBLIC_FIELDS`). Account ids, names, references and
 texts of the user are replaced, each by the same placeholder throughout a recording. In IB's own sentences
-(`SENTENCE`), the values that were replaced elsewhere are replaced, too, and everything that looks like an account
+(`SENTENCE`), two things are replaced: values that were replaced elsewhere, and everything that looks like an account
 id or an e-mail address. A field that is in no list is replaced, so that a new field cannot leak. Numbers stay: prices,
 quantities, balances.
 
@@ -41,19 +41,20 @@ _IB_TEXT_KEYS = (
 
 _ACCOUNT_KEYS = ("AccountCode", "AccountOrGroup")
 _IMPERSONAL = frozenset({"All", "None", "Default", "N/A"})
-"""Names and references that say nothing about a person, and stay."""
+"""Names and references that are not replaced, because they say nothing about a person."""
 
 _FLAGS = frozenset({"", "true", "false"})
 """Texts of flags that are not numbers."""
 
 _SHORTEST_SECRET, _LONG_SECRET = 3, 6
-"""Characters. Shorter references are not searched in sentences. Long ones are found inside words, too."""
+"""Lengths in characters. References below the first are not searched in sentences. From the second on, they are also
+found inside words."""
 
 
 class CleanedMessage(NamedTuple):
     """A message without personal data.
 
-    `fields` is None if the layout is not known or does not fit. `body` is None if it was left out.
+    `fields` is None if the layout is not known or does not fit. `body` is None if it was omitted.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Cleaner:
         return self._clean_text_message(message, body, server_version)
 
     def clean_sentence(self, text: str) -> str:
-        """Replace personal data in a sentence of the gateway's. Returns a text without personal data as it is."""
+        """Replace personal data in a sentence of the gateway. Returns a sentence without personal data unchanged."""
         if self.keeps_private or not text:
             return text
         plain = changed = unescape_text(text) if "\\" in text else text
@@ -93,7 +94,7 @@ class Cleaner:
         return text if changed == plain else ascii_text(changed)
 
     def placeholder(self, policy: CleaningPolicy, value: str, *, is_secret: bool = True) -> str:
-        """Return the placeholder of a value, the same each time. A secret is replaced in sentences, too."""
+        """Return the placeholder of a value, the same each time. In sentences, only secret values are replaced."""
         known = (policy, value)
         if known not in self._placeholders:
             made = (
@@ -114,11 +115,11 @@ class Cleaner:
 
     def _clean_text_message(self, info: MessageInfo, body: bytes, server_version: int) -> CleanedMessage:
         texts = info.payload.decode("utf-8", "surrogateescape").split("\0")
-        tail = "" if texts[-1] else "\0"  # if the last NUL is missing, it stays missing
+        tail = "" if texts[-1] else "\0"  # if the message has no NUL at its end, the cleaned message has none
         if not texts[-1]:
             texts.pop()
         head = body[: len(body) - len(info.payload)]
-        if info.message_id < 0:  # there is no id
+        if info.message_id < 0:  # the message has no id
             return CleanedMessage(info.name, None, body if self.keeps_private else None)
         read = None if info.layout is None else self._clean_fields(info.layout, server_version, texts)
         if read is None:
@@ -204,7 +205,7 @@ class Cleaner:
     def _replacer(self, owner: str) -> Callable[[str, str], str]:
         """Return a function that replaces the texts of one message, by the names of their fields.
 
-        Whether an account value is personal depends on its key, which comes first.
+        Whether an account value is personal depends on its key. The key comes before the value.
         """
         key = ""
 

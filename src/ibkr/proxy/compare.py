@@ -51,8 +51,8 @@ _KEY_FIELDS = {
 class Difference:
     """One difference between the recorded and the simulated answers.
 
-    `kind` is message, order, count, fields, format or text. `excuse` says why the simulated gateway need not be wrong:
-    market data, or what the account holds; it is empty if there is no such reason. `times` is how often the difference
+    `kind` is message, order, count, fields, format or text. `excuse` says why the simulated gateway is perhaps right:
+    market data, or what the account holds. It is empty if there is no such reason. `times` is how often the difference
     was found.
     """
 
@@ -93,7 +93,7 @@ async def compare(recording: Recording) -> Comparison:
     pairs = [(recorded.start, simulated.start), *zip(recorded.requests, simulated.requests, strict=False)]
     found: Counter[Difference] = Counter()
     cleaner = Cleaner()
-    for entry in recording.entries:  # the cleaner must know what is personal in an uncleaned recording
+    for entry in recording.entries:  # an uncleaned recording shows the cleaner which values are personal
         if entry.body is not None:
             cleaner.clean(entry.body, recorded.version, is_request=entry.is_request)
     for one, other in pairs:
@@ -205,14 +205,14 @@ def _error_text_differences(one: list[Entry], other: list[Entry], cleaner: Clean
 
 
 def _wording(text: str) -> str:
-    """Return the words of a sentence up to its colon. After it comes what the sentence is about."""
+    """Return the words of a sentence up to its colon. The words after the colon name what the sentence is about."""
     head, colon, _ = text.partition(":")
     return "".join("9" if letter.isdigit() else letter for letter in head + colon)
 
 
 def _format_differences(name: str, one: list[Entry], other: list[Entry], version: int) -> Iterator[tuple[str, str]]:
     common = _row_keys(name, one) & _row_keys(name, other)
-    if name in _KEY_FIELDS:  # rows that only one side has are already reported
+    if name in _KEY_FIELDS:  # a row that only one side has is already reported
         one, other = ([each for each in rows if _row_keys(name, [each]) <= common] for rows in (one, other))
     mine, misfits = _collect_formats(one, version)
     theirs, _ = _collect_formats(other, version)

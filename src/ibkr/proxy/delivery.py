@@ -20,7 +20,7 @@ _FULL = "too many bytes wait for the client"
 
 @dataclass
 class ActiveFaults:
-    """The faults that are active for all connections. A new object has none.
+    """The faults that are active for all connections. In a new object, no fault is active.
 
     `message_faults` maps message names to what happens to them. `muted` has the names of requests that get no answer.
     """
@@ -115,7 +115,7 @@ class Delivery:
     # --- output -----------------------------------------------------------------------------------
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes, with the active rate, delay and splitting."""
+        """Send bytes as the faults of rate, delay and splitting require."""
         if not data:
             return
         self._send_queue.put(data, self._active.flow)
@@ -158,7 +158,7 @@ class Delivery:
         self._send_queue.drop()
 
     def close_client(self) -> None:
-        """End our direction of the client's connection when everything is sent. The client ends the other direction."""
+        """Send the client the end of the stream when everything is sent. The client then ends the other direction."""
         self._is_cut = True
         self._send_queue.close_when_sent()
 

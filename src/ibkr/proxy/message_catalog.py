@@ -30,7 +30,7 @@ _BINARY_HEADS = frozenset(binary_id(number + added) for number in _IDS for added
 
 
 def drop_stream_messages(bodies: list[bytes]) -> list[bytes]:
-    """Return the bodies that are not `STREAM_MESSAGES`. No id of three digits has the same first bytes."""
+    """Return the bodies that are not `STREAM_MESSAGES`. Ids of three digits never begin with the bytes in `_HEADS`."""
     return [body for body in bodies if body[:2] not in _HEADS and body[:4] not in _BINARY_HEADS]
 
 

@@ -1,6 +1,6 @@
 """Reads and replaces the ids in a message: the id of a request, an order or a client.
 
-In a text message an id has a position, in protobuf a name. The layout gives both.
+In a text message, an id is found by its position. In protobuf, it is found by its name. The layout has both.
 """
 
 import functools

@@ -45,7 +45,7 @@ def category(name: str) -> str:
 
 
 def check_categories(shown: Collection[str]) -> frozenset[str]:
-    """Return the categories to show; none means all. Raises `ValueError` for unknown ones."""
+    """Return the categories to show: all if none is given. Raises `ValueError` for an unknown category."""
     if unknown := set(shown) - set(CATEGORIES):
         raise ValueError(
             f"show: there is no category {', '.join(sorted(unknown))}; choose from: {', '.join(CATEGORIES)}"

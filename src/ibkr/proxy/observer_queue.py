@@ -27,7 +27,7 @@ MAX_WAITING = 8 * 1024 * 1024
 """Bytes of messages that may wait before reading is paused."""
 
 _OVERHEAD = 64
-"""Bytes that a message takes in addition to its own, so that the number of empty messages is limited, too."""
+"""Bytes that are added to the size of each message, so that the number of empty messages is also limited."""
 
 
 class Observer(Protocol):
@@ -54,9 +54,9 @@ class ObserverQueue:
     Args:
         parser: Parses the bytes of the connection.
         cleaner: Cleans the messages for the observers.
-        observers: Who gets the messages.
+        observers: The objects that get the messages.
         set_paused: Called with True when more than `limit` bytes wait, and with False when most of them are
-            processed. Without it, the messages are then processed immediately.
+            processed. If `set_paused` is missing, the messages are processed as soon as too many wait.
         limit: Bytes that may wait.
         on_finished: Called once, after the observers got the end.
     """
@@ -125,7 +125,7 @@ class ObserverQueue:
         if self._scheduled is None and (self._waiting or not self._is_opened):
             try:
                 self._scheduled = asyncio.get_running_loop().call_soon(self._run_slice)
-            except RuntimeError:  # a plain script sends something while its event loop does not run
+            except RuntimeError:  # a script without asyncio sends something while its event loop does not run
                 self._work(until=math.inf)
         if self._bytes > self._limit and not self._is_paused:
             if self._set_paused is None:
@@ -150,7 +150,7 @@ class ObserverQueue:
         if version and not self._is_opened:
             self._is_opened = True
             self._notify(lambda observer: observer.on_open(self.parser, time.monotonic()))
-        if not version:  # a request came before the gateway's version: no client does this
+        if not version:  # wrong order: a request came before the gateway's version
             return
         while self._waiting and time.monotonic() < until:
             at, is_request, body = self._waiting.popleft()

@@ -78,7 +78,7 @@ OVERRIDES: dict[tuple[str, str], CleaningPolicy] = {
     ("openOrder", "value"): CleaningPolicy.SENTENCE,
     ("completedOrder", "value"): CleaningPolicy.SENTENCE,
 }
-"""Exceptions, where a field's name means something else in one message, by the names of the message and the field."""
+"""Exceptions by message and field: in this message, the field's name has another meaning than in other messages."""
 
 PUBLIC_FIELDS: frozenset[str] = words(
     """
@@ -129,4 +129,4 @@ PUBLIC_FIELDS: frozenset[str] = words(
     whyHeld yieldRedemptionDate
     """
 )
-"""Fields whose texts stay: words of IB's and of the market."""
+"""Fields whose texts are not replaced, because these are words of IB and of the market."""

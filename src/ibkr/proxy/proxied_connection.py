@@ -141,7 +141,7 @@ class ProxiedConnection:
 
     @contextmanager
     def _guard_observers(self) -> Iterator[None]:
-        """Log an error of our own code. It must not end the session: from then on, bytes are only forwarded."""
+        """Log an error of our own code. The error must not end the session: from then on, bytes are only forwarded."""
         try:
             yield
         except Exception as error:

@@ -84,7 +84,7 @@ class ProxyFaults:
     def check_accounts(self, accounts: Iterable[str]) -> None:
         """Check the accounts of a session: a live account ends all faults, unless `allows_live` is set.
 
-        An empty list says nothing: the gateway has not logged in yet.
+        An empty list means nothing, because the gateway has not logged in yet.
         """
         known = [account for account in accounts if account]
         live = [account for account in known if not account.startswith("D")]
@@ -129,7 +129,7 @@ class ProxyFaults:
         """Close every client's connection cleanly (FIN)."""
         for delivery in self._allowed():
             delivery.connection.set_close_reason("closed by a fault")
-            if self.active.is_frozen:  # a frozen connection cannot send the waiting bytes first
+            if self.active.is_frozen:  # a frozen connection cannot send the waiting bytes before it closes
                 delivery.cut(is_reset=False)
             else:
                 delivery.close_client()

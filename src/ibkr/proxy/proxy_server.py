@@ -25,7 +25,7 @@ _ACCOUNTS = (b"15\0", b"\0\0\0\x0f", b"\0\0\0\xd7")
 """How the message with the accounts begins: as text, as text with a binary id, as protobuf."""
 _READER = Cleaner(keeps_private=True)
 _UNREADABLE = "?"
-"""The account if the message cannot be read. It is treated as a live account."""
+"""Used as the account if the message cannot be read. It is treated as a live account."""
 
 
 class SeenSummary:

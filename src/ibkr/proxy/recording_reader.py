@@ -16,14 +16,14 @@ _PREFIX = 4
 
 
 class RecordingError(ValueError):
-    """A file is not a recording or cannot be read. The message says which line, and why."""
+    """A file is not a recording or cannot be read. The message names the line and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message. `at` is in seconds since the session began.
 
-    `fields` is None if they are not known. `body` is None if it was left out of the recording.
+    `fields` is None if they are not known. `body` is None if it was omitted from the recording.
     """
 
     at: float

@@ -1,8 +1,8 @@
 """Writes recordings: in a directory, one file of JSON lines for each session.
 
 The first line is the header. A line follows for each message, with its time, direction, name, fields and frame. The
-last line says why the session ended. Each slice of work is written to the system before the next one, so that if the
-process is killed, every line except the last is complete.
+last line says why the session ended. After each slice of work, the lines are written to the system. So if the process
+is killed, every line except the last is complete.
 """
 
 import base64
@@ -31,7 +31,7 @@ MAX_FILE = 64 * 1024 * 1024
 """Bytes of one file. Beyond that, the session continues in another part."""
 
 _QUEUE_LIMIT = 256 * 1024
-"""Bytes that may wait to be recorded in a program that records itself. Beyond that, they are recorded immediately."""
+"""Bytes that may wait in a program that records its own session. If there are more, they are recorded immediately."""
 
 MAX_TOTAL = 1024 * 1024 * 1024
 """Bytes of all recordings in a directory. Beyond that, the oldest are deleted."""
@@ -148,7 +148,7 @@ class SessionRecorder:
         }
         try:
             self._lines.append(_line(line))
-        except ValueError:  # a number that JSON does not support
+        except ValueError:  # the message has a number that JSON does not support
             self._lines.append(_line({**line, "fields": to_json(cleaned.fields)}))
 
     def on_batch_end(self) -> None:

@@ -178,7 +178,7 @@ class ReplayConnection(asyncio.Protocol):
             recorded for recorded in self._unanswered if recorded.name == name and self._is_match(recorded, key, number)
         ]
         if fitting:
-            best = max(fitting, key=lambda recorded: recorded.similarity(fields))  # if several are equal, the first one
+            best = max(fitting, key=lambda recorded: recorded.similarity(fields))  # the first, if several are equal
             self._unanswered.remove(best)
             self._answered.append(best)
             return best

@@ -14,7 +14,7 @@ from ibkr.proxy.recording_writer import to_json
 from ibkr.wire import ClientHello, frame, hello_bytes
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds to wait for recorded messages that do not come. A tenth of this if they did not come before either."""
+"""Seconds to wait for recorded messages that do not come. If they did not come earlier either, wait a tenth of this."""
 
 _SETTLE_TIME = 0.3
 """Seconds to wait at the end for messages that nobody has asked for."""
@@ -51,7 +51,7 @@ class RequestReplayer:
         return Recording(self._recording.path, header, self._entries)
 
     async def _send_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Send each request after the answers to the one before have come."""
+        """Send each request after the answers to the earlier request have come."""
         entries = self._recording.entries
         for number, entry in enumerate(entries):
             if entry.is_request and entry.body is not None:

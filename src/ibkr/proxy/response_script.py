@@ -64,7 +64,7 @@ class RecordedRequest:
 
     @property
     def key(self) -> Key:
-        """What a request must have in common with this request to get its answers."""
+        """The name and contents that a client's request must share with this request to get its answers."""
         return request_key(self.name, self.fields)
 
     def similarity(self, fields: Mapping[str, Any]) -> int:
@@ -171,10 +171,10 @@ def _request_values(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def changes_orders(name: str) -> bool:
-    """Whether a request changes orders. Such a request is answered no more often than it was recorded."""
+    """Whether a request changes orders. Each recorded request of this kind answers only one request."""
     return name in ORDER_MESSAGES and name in ("placeOrder", "cancelOrder", "exerciseOptions", "reqGlobalCancel")
 
 
 def is_answered(name: str) -> bool:
-    """Whether a gateway answers a request of this name with more than an error."""
+    """Whether a gateway answers a request of this name, not only with an error."""
     return bool(ANSWERS_BY_REQUEST.get(name))

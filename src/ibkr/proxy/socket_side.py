@@ -53,7 +53,7 @@ class SocketSide(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.got_eof = True
         self.owner.side_eof(self)
-        return True  # the other direction may stay open
+        return True  # True keeps the other direction open
 
     def pause_writing(self) -> None:
         self.owner.other(self).set_paused("the other side does not read", True)
@@ -66,7 +66,7 @@ class SocketSide(asyncio.Protocol):
         self.owner.side_closed(self, exc)
 
     def set_paused(self, reason: str, is_paused: bool) -> None:
-        """Stop reading for this reason, or read again if no other reason is left."""
+        """Stop reading for this reason, or read again if there is no other reason."""
         if is_paused:
             self.pause_reasons.add(reason)
         else:
@@ -123,5 +123,5 @@ class SocketSide(asyncio.Protocol):
             try:
                 while data := twin.recv(BUFFER):
                     self.owner.side_received(self, data)
-            except OSError:  # nothing more to read, or the peer has reset the connection
+            except OSError:  # there is nothing more to read, or the peer has reset the connection
                 return

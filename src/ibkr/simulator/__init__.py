@@ -34,5 +34,5 @@ __all__ = [
     "shipped_scenarios",
 ]
 
-# The program decides where its logs go. Without a handler of its own, the simulator prints nothing.
+# The program decides where its logs go. If the program adds no handler, the simulator prints nothing.
 logging.getLogger("ibkr.simulator").addHandler(logging.NullHandler())

@@ -9,7 +9,7 @@ _KEPT = 10_000
 _MARKET_DATA = "reqMktData"
 
 _KEPT_WHOLE = 4096
-"""Characters. Of a longer request, only the beginnings of its fields are kept."""
+"""Characters of a request that is kept unchanged. If a request is longer, only the beginning of each field is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Seen:
     streams: dict[int, dict[int, tuple[str, str]]] = field(default_factory=dict)
 
     def request(self, client_id: int, name: str, fields: Sequence[str], time: float) -> None:
-        """Record a request. Of a long request, only the beginnings of its fields are kept."""
+        """Record a request. If the request is long, only the beginning of each field is kept."""
         is_short = sum(map(len, fields)) <= _KEPT_WHOLE
         kept = tuple(fields) if is_short else tuple(text[:100] for text in fields[:20])
         self.requests.append(SeenRequest(client_id, name, kept, time))

@@ -21,7 +21,7 @@ MAX_REQUEST = 64 * 1024
 """Bytes of one request, with head and body."""
 
 MAX_CONNECTIONS = 32
-"""Connections at the same time. One more closes the oldest, so that nobody can block the port."""
+"""Connections at the same time. A further connection closes the oldest, so that nobody can block the port."""
 
 TIMEOUT = 5.0
 """Seconds that a connection may last."""
@@ -214,7 +214,7 @@ class _Connection(asyncio.Protocol):
                 self._send(HTTPStatus.OK, answer)
 
     def _on_timeout(self) -> None:
-        if self._is_answered:  # the answer is sent, but the peer has not read it
+        if self._is_answered:  # the answer was sent, but the peer has not read it
             self._transport.abort()
             return
         text = f"no complete request within {self._control.timeout:g} s"

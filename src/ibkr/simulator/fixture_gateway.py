@@ -90,7 +90,7 @@ class FixtureGateway(ThreadedGateway):
         try:
             self.wait_for(predicate, timeout)
         except TimeoutError:
-            return  # the caller checks again and reports what is missing
+            return  # the caller checks again, and reports what has not arrived
 
     def _describe_received(self, request: str) -> str:
         same = self.received(request)

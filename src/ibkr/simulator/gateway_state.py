@@ -50,7 +50,7 @@ class GatewayState(SharedState):
         self._ids_reserved_until: dict[int, float] = {}
 
     def changed(self) -> None:
-        """Process an event: the upstream may be back, and `wait_for` checks again."""
+        """Process an event: let `wait_for` check again, and continue what waited for the upstream."""
         self.order_handler.catch_up()
         super().changed()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ibkr.simulator.requests.request_names import REQUESTS
 
 CONNECTION, HELLO, VERSION, END = "connection", "hello", "version", "end"
-"""The hooks besides the names of requests: connection accepted, hello received, version sent, client sent its FIN."""
+"""The hooks that are not names of requests: connection accepted, hello received, version sent, client sent its FIN."""
 
 _OTHERS = (CONNECTION, HELLO, VERSION, END)
 

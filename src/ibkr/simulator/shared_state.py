@@ -30,7 +30,7 @@ log = logging.getLogger("ibkr.simulator")
 _MAX_LOGGED = 1000
 
 MAX_VERSION = 226
-"""The highest server version. The gateways of 2026 have it."""
+"""The highest server version, which is the version of the gateways of 2026."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,7 +262,7 @@ class Gateway:
             FaultError: There is no such fault, or an argument is wrong.
         """
         self.faults.call(name, *args, **named)
-        # An aborted transport closes its socket in the next iteration of the loop.
+        # Wait for the next iteration of the loop, in which an aborted transport closes its socket.
         await asyncio.sleep(0)
         if self._listener.is_reopening_now:
             await self.wait_for(lambda gateway: gateway.is_listening)
@@ -404,7 +404,7 @@ class Gateway:
     async def wait_for(
         self,
         predicate: "Callable[[Gateway], object]",
-        timeout: float = 5.0,  # noqa: ASYNC109 - its error says what was seen, which asyncio.timeout's cannot
+        timeout: float = 5.0,  # noqa: ASYNC109 - unlike asyncio.timeout, its error says what was seen
     ) -> None:
         """Return as soon as `predicate(gateway)` is true. The gateway calls it after every event.
 

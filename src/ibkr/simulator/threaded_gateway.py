@@ -189,7 +189,7 @@ class ThreadedGateway:
         async def run() -> _T:
             return function(self._gateway)
 
-        # If the gateway has no thread, only the caller's thread uses it.
+        # If the gateway does not run, it has no thread, so only the caller's thread uses it.
         return function(self._gateway) if self._loop is None else self._run(run())
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -1,1 +1,1 @@
-"""The connection on a page, in JSON, as health checks and metrics (extra ``serve``). It renders and decides nothing."""
+"""Shows the connection on a page, in JSON, as health checks and as metrics (extra ``serve``). Decides nothing."""

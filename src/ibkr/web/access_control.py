@@ -1,6 +1,6 @@
 """Access control for every request: host name, size, origin and token.
 
-Libraries for parts of this exist, but none that fits: ``TrustedHostMiddleware`` cannot allow every IP address
+There are libraries for parts of this, but none fits: ``TrustedHostMiddleware`` cannot allow every IP address
 (``WebSettings.is_own_name``), and Starlette has neither limits for heads and bodies nor checks of the origin.
 """
 
@@ -94,7 +94,7 @@ class AccessControl:
             return PlainTextResponse(
                 "This site does not have that name: use its address, or add the name with --allow-host.\n", 421
             )
-        # h11 checks its own limit only while a head is incomplete, not if it comes in one piece.
+        # h11 checks its own limit only while a head is incomplete. It does not check a head that comes in one piece.
         head = sum(len(name) + len(value) for name, value in scope["headers"])
         if head + len(scope["path"]) + len(scope["query_string"]) > settings.head_limit:
             return PlainTextResponse("The request head is too long.\n", 431, {"Connection": "close"})
@@ -154,12 +154,12 @@ def is_token(given: str, token: str) -> bool:
 
 
 def cookie_of(token: str) -> str:
-    """Return what the page's cookie contains instead of the token: proof that the visitor knew it."""
+    """Return the text of the page's cookie: not the token, but a proof that the visitor knew the token."""
     return hmac.new(token.encode(), b"ibkr page", "sha256").hexdigest()
 
 
 def cookie_name(scope: Scope) -> str:
-    """Return the name of the page's cookie. It has the port in it: browsers send a cookie to every port of a host."""
+    """Return the name of the page's cookie, which contains the port: browsers send a cookie to every port of a host."""
     server = scope.get("server")
     return f"ibkr_page_{server[1]}" if server else "ibkr_page"
 
@@ -173,7 +173,7 @@ def parse_number(text: str, maximum: int, minimum: int = 0) -> int | None:
 
 
 def _address_of(scope: Scope) -> str:
-    """Return the visitor's address. Behind a trusted proxy, uvicorn has put there what the proxy says."""
+    """Return the visitor's address. If a trusted proxy has reported an address, uvicorn has put that address here."""
     client = scope.get("client")
     return sanitize_text(str(client[0]))[:64] if client else "an unknown address"
 
@@ -185,7 +185,7 @@ def _host_name(host: str) -> str:
 
 
 def _is_from_own_page(headers: Headers) -> bool:
-    """Whether no other site's page made the request: then browsers send at least one of these headers."""
+    """Return False if a page of another site made the request. Then browsers send at least one of these headers."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")

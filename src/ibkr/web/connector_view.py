@@ -52,10 +52,10 @@ class ConnectorView:
         connector: May run in another event loop.
         settings: Limits, intervals, and whether account ids are shown.
         history: Stores outages and state changes. Default: in memory. The view closes it.
-        sinks: Get every status, too. The view closes them.
+        sinks: Other sinks that get every status. The view closes them.
         gateway: The gateway whose process the page can restart.
         halt_file: The halt file of the program that trades, if another program trades.
-        fleet: The fleet to show, too.
+        fleet: The fleet to show next to the connector.
         is_held: The connection belongs to the site. If it has ``FAILED``, the view starts it again.
     """
 
@@ -124,10 +124,10 @@ class ConnectorView:
         await asyncio.gather(self.worker.close(), *closing)
 
     async def reconnect(self) -> None:
-        """End the session and connect again now. If the site holds the connection and it is over, start it again.
+        """End the session and connect again now. A connection that belongs to the site and has ended is started again.
 
         Raises:
-            NotReady: The program holds the connection, and has not requested a session.
+            NotReady: The connection belongs to the program, and the program has not requested a session.
         """
         if self._is_held and self._connector.status.state.is_over:
             self._start(self._connect())
@@ -248,7 +248,7 @@ class ConnectorView:
                 relay.submit(relay.sink.handle_alert, alert)
 
     async def _connect(self) -> None:
-        with contextlib.suppress(ConnectError):  # FAILED: the status says why, and the log has it
+        with contextlib.suppress(ConnectError):  # the state is then FAILED: the status and the log say why
             await self._connector.connect_async(wait=True)
 
     async def _connect_again(self) -> None:

@@ -15,7 +15,7 @@ _CALL_TIMEOUT = 1.0
 LONGEST_REST = 10.0
 """Seconds without a turn of the connector's loop after which its last status is outdated.
 
-A loop that runs notices within this time that a session was cut.
+If the loop runs, it notices within this time that a session was cut.
 """
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class CrossLoopCaller:
 
     @property
     def why_outdated(self) -> str:
-        """Why what the connector has last reported is outdated, in words. Empty if its loop has run recently."""
+        """Say why the connector's last report is outdated. Empty if the connector's loop has run recently."""
         waits = 0.0 if self._waits_since is None else self._loop.time() - self._waits_since
         if waits < LONGEST_REST:
             return ""
@@ -74,7 +74,7 @@ class CrossLoopCaller:
 
 
 def _outcome(function: Callable[[], T]) -> Callable[[], T]:
-    """Call a function. Returns a function that returns or raises the same again."""
+    """Call this function. Returns a second function, which returns or raises the same as this function."""
     try:
         result = function()
     except Exception as raised:

@@ -22,7 +22,7 @@ events that it missed."""
 _EVENT_ID = re.compile(r"(?P<run>[0-9a-f]{8})-(?P<number>[0-9]{1,18})", re.ASCII)
 _PADDING_KILOBYTE = b":" + b" " * 1022 + b"\n"
 _PADDING_KILOBYTES = 512
-"""The padding is comments. It is larger than the system's buffers for a connection that nobody reads."""
+"""Size of the padding, which consists of comments: larger than the system's buffers for a connection."""
 _CHECK_INTERVAL = 60.0
 
 
@@ -34,8 +34,8 @@ class EventPublisher:
     """Encodes each event once and queues it for every reader. Use it in one event loop.
 
     Events with an id are kept. A reader that connects again names the last id that it got, and gets the later events.
-    An id also names the run of the program. A reader with an id of another run, or with one that is too old, gets
-    ``snapshot``.
+    An id also names the run of the program. If the reader's id is of another run or is too old, the reader gets the
+    events of ``snapshot``.
 
     Args:
         snapshot: Returns the events, as kind and data, that describe everything as of now.
@@ -70,10 +70,10 @@ class EventPublisher:
             self._send(_encode(kind, data))
 
     def add_reader(self, last_id: str = "") -> EventReader:
-        """Add a reader, which got the event ``last_id`` last. Give it to ``remove_reader`` at the end.
+        """Add a reader. Its last event was ``last_id``. Call ``remove_reader`` with the reader at the end.
 
         Raises:
-            TooManyReaders: There are too many, or the publisher is closed.
+            TooManyReaders: There are too many readers, or the publisher is closed.
         """
         if len(self._readers) >= self._limit // 2:
             self._check_readers()
@@ -86,7 +86,7 @@ class EventPublisher:
     def _check_readers(self) -> None:
         """Send padding, so that ``http_protocol`` notices the connections that nobody reads, and cuts them.
 
-        Without it, the operating system would buffer the few events of many minutes for such a connection.
+        Events are few and small. Without padding, the operating system would buffer those of many minutes.
         """
         now = asyncio.get_running_loop().time()
         for reader in tuple(self._readers):
@@ -127,7 +127,7 @@ class EventReader:
         self._changed = asyncio.Event()
         self._is_closed = False
         self.checked_at = -math.inf
-        """The loop time when it last had to show that it reads."""
+        """The loop time when this reader last got padding, to check that somebody reads the connection."""
 
     async def events(self) -> AsyncIterator[bytes]:
         """Iterate over the encoded events as they come."""

@@ -1,6 +1,6 @@
 """Uvicorn's HTTP protocol with limits for visitors that are slow, silent or too many.
 
-Uvicorn's own ``limit_concurrency`` would refuse new visitors, health checks too, instead of cutting idle ones.
+Uvicorn's own ``limit_concurrency`` does not cut idle connections: it refuses new ones, also those of health checks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LimitedHttpProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
-        # Without this, the second part of an answer waits 40 ms for the acknowledgement of the first part.
+        # Without TCP_NODELAY, the second part of an answer waits 40 ms for the acknowledgement of the first part.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._set_idle()
@@ -49,7 +49,7 @@ class LimitedHttpProtocol(H11Protocol):
             self._check_timer.cancel()
         self.idle.pop(self, None)
         super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:  # uvicorn leaves it running when we cut the connection
+        if self.timeout_keep_alive_task is not None:  # uvicorn does not cancel it when we cut the connection
             self.timeout_keep_alive_task.cancel()
 
     def on_response_complete(self) -> None:
@@ -99,7 +99,7 @@ class LimitedHttpProtocol(H11Protocol):
             if each.waiting_since(include_body=True) is not None:
                 each.cut()
                 return
-            del self.idle[each]  # it is busy now, and comes back when its answer is complete
+            del self.idle[each]  # it is busy now, and is added again when its answer is complete
         for other in tuple(self.connections):
             if (
                 isinstance(other, LimitedHttpProtocol)

@@ -63,7 +63,7 @@ def _make_config(views: ViewRegistry) -> uvicorn.Config:
         log_config=None,
         log_level="error",  # a bad request of a visitor is not worth a log line
         access_log=False,
-        # Only these may state the visitor's address and scheme.
+        # Only these proxies may report the visitor's address and scheme.
         forwarded_allow_ips=[*_THIS_MACHINE, *settings.proxies],
         server_header=False,
         backlog=_ACCEPTED_AT_ONCE,
@@ -78,7 +78,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for each in sockets or ():
-            each.listen(_BACKLOG)  # asyncio has set a shorter backlog: the connections that it accepts in one turn
+            each.listen(_BACKLOG)  # the backlog that asyncio has set is shorter
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -77,7 +77,7 @@ def answer_rows(times: Iterable[AnswerTime]) -> list[tuple[str, float, str]]:
 
 
 class CachedAnswer:
-    """Caches the result of ``make`` for a second. Everyone who asks within that time gets the same result."""
+    """Keeps the result of ``make`` for a second. All callers within that second get the same result."""
 
     def __init__(self, make: Callable[[], Awaitable[str]]) -> None:
         self._make = make
@@ -90,7 +90,7 @@ class CachedAnswer:
         if self._answer is None or loop.time() >= self._expires_at:
             self._expires_at = loop.time() + _CACHE_TIME
             self._answer = loop.create_task(_await(self._make()))
-            # Retrieve the exception: asyncio logs an exception that nobody retrieves, and all callers may be gone.
+            # All callers may be gone. asyncio would then log the exception, because nobody has retrieved it.
             self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
         return await asyncio.shield(self._answer)
 

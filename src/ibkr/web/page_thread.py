@@ -77,7 +77,7 @@ def serve_page(
 def serve_in_thread(
     connector: IBConnector, settings: WebSettings, history: str | os.PathLike[str] | None, **options: Any
 ) -> ServedPage:
-    """As ``serve_page``. ``options`` are passed to ``ConnectorView``. Raises ``ConfigError`` and ``OSError``."""
+    """Like ``serve_page``. ``options`` are passed to ``ConnectorView``. Raises ``ConfigError`` and ``OSError``."""
     from ibkr.observe.history import History
     from ibkr.web.connector_view import ConnectorView
 

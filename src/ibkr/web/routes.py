@@ -180,7 +180,7 @@ class _Api:
         return _json({"messages": await self._view(request).messages()})
 
     async def outages(self, request: Request) -> Response:
-        """Answer with at most ``limit`` outages. If that is too long, ``next`` is ``before`` for the next request."""
+        """Answer with at most ``limit`` outages. If not all fit, ``next`` is the ``before`` of the next request."""
         limit = parse_number(request.query_params.get("limit", "100"), _MAX_OUTAGES, 1)
         before = parse_number(request.query_params.get("before", str(_MAX_ID)), _MAX_ID)
         if limit is None or before is None:
@@ -250,7 +250,7 @@ class _Api:
         except (ValueError, RecursionError):
             body = None
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads this answer
+            return Response(status_code=400)  # the visitor has gone, so nobody reads this answer
         except TimeoutError:
             return PlainTextResponse("The body did not come in time.\n", 408, {"Connection": "close"})
         return body if isinstance(body, dict) else PlainTextResponse("The body must be a JSON object.\n", 400)

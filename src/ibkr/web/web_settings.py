@@ -25,9 +25,9 @@ class WebSettings:
     """Required if other machines can reach the site. Then every request needs it, except for the page's own files and
     ``/healthz``."""
     names: tuple[str, ...] = ()
-    """Host names by which visitors call the site, besides IP addresses and the name of this machine."""
+    """Host names that visitors may use for the site, in addition to IP addresses and the name of this machine."""
     proxies: tuple[str, ...] = ()
-    """Addresses of trusted proxies besides this machine: they may state the visitor's address and scheme."""
+    """Addresses of trusted proxies on other machines: they may report the visitor's address and scheme."""
     show_accounts: bool = False
     connections: int = 256
     """Open connections. A new connection over the limit replaces an idle connection."""
@@ -40,13 +40,13 @@ class WebSettings:
     """The time in which a request must be complete, and in which a visitor must read its answer."""
     stats_every: float = 2.0
     again_after: float = 60.0
-    """When a connection that the site holds has ``FAILED``, it starts again after this time."""
+    """A connection that belongs to the site and has ``FAILED`` starts again after this time."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError("serve.port", self.port, "must be from 0 to 65535")
         if self.token and len(self.token) < _MIN_TOKEN_LENGTH:
-            # The value is not in the message: it is a secret, even if it is a bad one.
+            # The message does not contain the token, because even a token that is too short is a secret.
             raise ConfigError("serve.token", "***", f"must have at least {_MIN_TOKEN_LENGTH} characters")
         if self.token and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
             raise ConfigError("serve.token", "***", "must be of printable ASCII characters, without spaces")
@@ -77,7 +77,7 @@ class WebSettings:
         if name == "localhost" or name in (known.lower() for known in self.names):
             return True
         address = _parse_address(name)
-        if address is not None:  # rebinding needs a name: an address always leads to its own machine
+        if address is not None:  # DNS rebinding needs a name: an address always leads to the same machine
             return address.is_loopback or not self.is_loopback
         return not self.is_loopback and name == socket.gethostname().lower()
 

@@ -11,7 +11,7 @@ _CLOSE_TIMEOUT = 0.5
 
 
 class QueueFull(Exception):
-    """Too many reads wait already, or the thread is closed."""
+    """Too many reads are waiting, or the thread is closed."""
 
 
 class WorkerThread:

@@ -19,7 +19,7 @@ _DELAYED_NOTICE = 10167
 
 async def _check_market_data(context: Context) -> list[Finding]:
     session, req_id = context.open_session, context.open_session.new_id()
-    # A user with live data gets live data even after this, so one request distinguishes live, delayed and no data.
+    # A user with live data still gets live data after this. So one subscription shows live, delayed or no data.
     session.send(_SET_TYPE, 1, _DELAYED)
     session.send(*_subscription(req_id, context.symbol))
     answer = await session.wait_for(_is_answer(req_id), _TIMEOUT)

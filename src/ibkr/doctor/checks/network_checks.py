@@ -54,7 +54,7 @@ async def _check_name(context: Context) -> list[Finding]:
 async def _resolve(host: str) -> list[str]:
     """Return the addresses of the host. Raises ``OSError`` or ``UnicodeError``."""
     with suppress(ValueError):
-        return [str(ipaddress.ip_address(host))]  # an address needs no resolver
+        return [str(ipaddress.ip_address(host))]  # an IP address needs no resolver
     found = await resolve_in_thread(host, 0)
     return [str(address.sockaddr[0]) for address in found]
 
@@ -124,7 +124,7 @@ async def _check_exposure(context: Context) -> list[Finding]:
 
 
 def own_addresses() -> list[str]:
-    """Return the addresses of this machine that others may reach: the addresses that it would send from."""
+    """Return the addresses of this machine that others may reach: the addresses that it sends from."""
     found = []
     for family, remote in _REMOTE_ADDRESSES.items():
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:

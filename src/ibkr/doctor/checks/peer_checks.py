@@ -37,7 +37,7 @@ async def _check_peer(context: Context) -> list[Finding]:
         if isinstance(answer, HandshakeReply):
             context.handshake_reply = answer
             return ok(f"a gateway; it took {time.monotonic() - began:.1f} s to answer")
-        # Try again now that the first connection is closed: some servers serve one client at a time.
+        # The first connection is closed now, so try again: some servers serve only one client at a time.
         found = await others or (await _try_other_protocols(context) if answer is None else None)
         return _not_a_gateway(context, found) if found else _no_reply(context, answer)
     finally:
@@ -54,12 +54,12 @@ async def _send_hello(context: Context) -> HandshakeReply | ConnectionError | No
             return (await connection.handshake(context.versions))[0]
     except TimeoutError:
         return None
-    except ConnectionError as error:  # includes NotAGatewayError and ConnectionEnded
+    except ConnectionError as error:  # NotAGatewayError and ConnectionEnded are subclasses
         return error
 
 
 async def _try_other_protocols(context: Context) -> Failure | None:
-    """Return what the peer is, according to other protocols; ``None`` if it does not show in time."""
+    """Return what the peer is, according to other protocols; ``None`` if no answer shows this in time."""
     try:
         async with asyncio.timeout(_OTHER_PROTOCOL_TIMEOUT):
             return await probe_peer(context.address, context.ibkr.port)

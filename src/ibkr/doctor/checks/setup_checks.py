@@ -80,7 +80,7 @@ async def _check_libraries(context: Context) -> list[Finding]:
         context.versions = protocol_versions(backend)
         is_older = is_older_eventkit()
     except (ConfigError, ImportError, AttributeError) as error:
-        # AttributeError: files of two eventkit versions are mixed.
+        # An AttributeError means that the files of two eventkit versions are mixed.
         message = f"the client library {backend} cannot be loaded: {error} ({versions})"
         return fail(_CLIENT_LIBRARY, message, f"Reinstall it, and then only the newer eventkit: {CURE}")
     package, differing = load(backend), differences(backend)
@@ -109,7 +109,8 @@ async def _check_gateway_process(context: Context) -> list[Finding]:
     settings = context.ibkr.gateway
     if not settings.driver:
         return ok("no driver is configured: ibkr does not start or restart the gateway")
-    from ibkr.gateway.driver_interface import DriverError  # here: these imports would slow down every other command
+    # At the top of the file, these imports would slow down every other command.
+    from ibkr.gateway.driver_interface import DriverError
     from ibkr.gateway.drivers import make_driver
     from ibkr.gateway.gateway_store import GatewayStore
     from ibkr.gateway.store_errors import STORE_ERRORS, store_error_text

@@ -14,7 +14,7 @@ from ibkr.wire import messages
 
 _TIMEOUT = 4.0
 _STILL_COMING = 1.0
-"""If the last byte is not older than this, in seconds, the answers are late and not missing."""
+"""If the last byte came within this many seconds, answers are still coming: they are late, not missing."""
 _SLOW = 2.0
 
 
@@ -63,7 +63,7 @@ def _all_answered(requests: list[_Request], message: Message, seconds: float) ->
     for request in requests:
         if request.seconds is None and (request.is_end(message) or (refused and request.is_order)):
             request.seconds = seconds
-            break  # one refusal for each request
+            break  # a notice refuses only one request
     return all(request.seconds is not None for request in requests)
 
 

@@ -13,7 +13,7 @@ from ibkr.wire import messages
 
 _CLOCK_TIMEOUT = 2.0
 _CLOCK_OFF = 5.0
-"""If the clocks differ by this many seconds, the time of a bar, or a good-till-date, is misleading."""
+"""If the clocks differ by this many seconds, times of bars and good-till-dates are misleading."""
 _CURRENT_TIME, _MANAGED_ACCOUNTS = 49, 17
 _PROBES = 20
 _PROBE_INTERVAL = 0.03
@@ -27,7 +27,7 @@ _ASK_AGAIN = "Run this again. If the result is the same, restart the gateway."
 async def _check_clock(context: Context) -> list[Finding]:
     """Does the gateway's clock agree with ours?
 
-    One reqCurrentTime only: a real gateway may hang after a second one within a second.
+    This sends only one reqCurrentTime, because a real gateway may hang after two within one second.
     """
     session = context.open_session
     asked = time.time()
@@ -48,8 +48,8 @@ async def _check_clock(context: Context) -> list[Finding]:
 async def _check_latency(context: Context) -> list[Finding]:
     """How long do 20 round trips take, one after another?
 
-    They use reqManagedAccts, which the gateway answers from memory. Not reqCurrentTime: a real gateway may never answer
-    a second one within a second (erdewit/ib_insync issue 604), and 20 of them would take 20 s.
+    They use reqManagedAccts, which the gateway answers from memory. They do not use reqCurrentTime: if a real gateway
+    gets two within a second, it may never answer the second (erdewit/ib_insync issue 604), so 20 would take 20 s.
     """
     session, round_trips = context.open_session, list[float]()
     deadline = time.monotonic() + _LATENCY_TIMEOUT

@@ -8,7 +8,7 @@ from ibkr.doctor.check import Check, Finding, code_advice, fail, ok, warn
 from ibkr.doctor.context import Context
 
 _NOTICES_TIMEOUT = 0.1
-"""Seconds to wait for the rest of the farm notices, which come in a row."""
+"""Seconds to wait for more farm notices after one has come. The gateway sends them one after the other."""
 _FARM_STATES = {
     Reaction.FARM_OK: "",
     Reaction.FARM_INACTIVE: " (inactive)",

@@ -95,7 +95,7 @@ class DockerDriver(GatewayDriver):
                 try:
                     await asyncio.wait({getting, watching}, return_when=asyncio.FIRST_COMPLETED)
                     if not getting.done():
-                        await watching  # it ends only with an error
+                        await watching  # the watch ends only with an error
                     yield getting.result()
                 finally:
                     getting.cancel()
@@ -164,7 +164,8 @@ class DockerDriver(GatewayDriver):
             await asyncio.sleep(_RETRY_AFTER)
 
     async def _follow(self, queue: asyncio.Queue[GatewayEvent]) -> None:
-        # Ask for the events since now, so that none is missed between the first inspection and the start of the stream.
+        # Ask for all events from now on. Otherwise an event between the first inspection and the start of the stream
+        # would be missed.
         words = [self.settings.docker, "events", "--since", f"{time.time():.6f}", "--filter", "type=container"]
         words += ["--filter", f"container={self._name}", "--format", "{{json .}}"]
         logs: asyncio.Task[None] | None = None

@@ -32,7 +32,7 @@ class IbcDriver(ChildProcessDriver):
 
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         for name in ("tws_path", "ibc_path", "settings_path", "java_path"):
-            expand_path(settings, name)  # a wrong path must be refused here, not during a start
+            expand_path(settings, name)  # refuse a wrong path here, before a start
         self._ini = expand_path(settings, "ibc_ini")
         self._parser = self._new_parser()
         super().__init__(settings, store)
@@ -68,7 +68,7 @@ class IbcDriver(ChildProcessDriver):
             return False
         try:
             await self.send("STOP")
-        except DriverError:  # the gateway hangs or does not listen yet: its process is ended instead
+        except DriverError:  # the gateway hangs or does not listen yet, so end its process instead
             return False
         return True
 
@@ -97,7 +97,7 @@ class IbcDriver(ChildProcessDriver):
         try:
             lines = self._ini.read_text(encoding="latin-1").splitlines()
         except OSError:
-            return {}  # ``problems`` and IBC itself report it
+            return {}  # ``problems`` and IBC itself report a file that cannot be read
         pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
         return {key.strip(): value.strip() for key, _, value in pairs if not _is_secret(key)}
 
@@ -144,7 +144,7 @@ def _posix_command(settings: GatewaySettings) -> list[str]:
     if settings.program == "gateway":
         words.append("--gateway")
     words += [f"--tws-path={expand_path(settings, 'tws_path')}", f"--ibc-path={expand_path(settings, 'ibc_path')}"]
-    words += [f"--ibc-ini={expand_path(settings, 'ibc_ini')}", "--on2fatimeout=exit"]  # a person has to start it again
+    words += [f"--ibc-ini={expand_path(settings, 'ibc_ini')}", "--on2fatimeout=exit"]  # then a person has to start it
     if settings.settings_path:
         words.append(f"--tws-settings-path={expand_path(settings, 'settings_path')}")
     if settings.mode:

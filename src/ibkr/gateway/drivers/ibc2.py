@@ -77,7 +77,7 @@ class Ibc2Driver(GatewayDriver):
         is_first = True
         is_logged_in = False
         while True:
-            # Keep this order: a new process, its events, its end. The state may be a second older than the events.
+            # Keep this order: a new process, its events, its end. The events may be a second newer than the state.
             state = self._state()
             now = (self._phase(state), state.get("ibc_pid")) if state else before
             if now[1] is not None and now[1] != before[1] and now[0] not in _ENDED_PHASES:
@@ -141,7 +141,7 @@ class Ibc2Driver(GatewayDriver):
         """Return the state that ibc2 wrote last; empty if it cannot be read at the moment."""
         try:
             state = json.loads((self._home / "runtime" / "state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):  # no state yet, or it is being written
+        except (OSError, ValueError, RecursionError):  # ibc2 has not written the state yet, or is writing it now
             return {}
         return state if isinstance(state, dict) else {}
 

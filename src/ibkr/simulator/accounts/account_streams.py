@@ -8,12 +8,12 @@ PNL_EVERY = 20
 """Market ticks between two updates: once a second by default, as TWS does."""
 
 ACCOUNT_EVERY = 3600
-"""Market ticks between two updates: every three minutes by default, as TWS does. Positions and fills do not wait."""
+"""Market ticks between two updates: every three minutes by default, as TWS does. Changes by fills do not wait."""
 
 
 @dataclass
 class AccountStream:
-    """One stream. `rows` returns all messages in their current state. A message that was sent is not sent again."""
+    """One stream. `rows` returns all messages in their current state. Unchanged messages are not sent again."""
 
     rows: Callable[[], Iterable[bytes]]
     interval: float

@@ -50,7 +50,7 @@ def _fill_rows(
 ) -> list[tuple[Instrument, str, float, float, float]]:
     """Return instrument, action, shares, price, and commission of each execution."""
     sign, legs = order.terms.sign, order.legs
-    if order.exercise:  # the option is exchanged for its underlying, or for nothing
+    if order.exercise:  # exercise exchanges the option for its underlying, or for nothing
         rows = [(order.instrument, "SELL", shares, 0.0, 0.0)]
         for leg in legs:
             action = "BUY" if leg.sign > 0 else "SELL"
@@ -94,7 +94,7 @@ def _limit(order: Order, quote: Quote) -> float | None:
     terms = order.terms
     if terms.order_type in SNAPPED:
         return order.limit_price if order.limit_price is not None else _snap_price(order, quote)
-    if terms.order_type == MARKET_TO_LIMIT:  # after the first fill, the rest has the price of that fill as its limit
+    if terms.order_type == MARKET_TO_LIMIT:  # the price of the first fill is the limit of the rest
         return order.limit_price
     if terms.order_type in MARKET:
         return None

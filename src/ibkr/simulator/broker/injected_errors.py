@@ -8,7 +8,7 @@ from ibkr.simulator.broker import order_checks
 from ibkr.simulator.broker.order import Order
 
 NEW, CHANGE, CANCEL, NOTE = "new", "change", "cancel", "note"
-"""The requests that an error answers: new order, change, cancel. A note follows a new order and does not end it.
+"""What an error answers: a new order, a change, a cancel. `NOTE` is a note after a new order, which does not end it.
 """
 
 _TEXTS = {
@@ -71,7 +71,7 @@ class InjectedErrors:
         self._next[about] = _Error(code, text, times)
 
     def take(self, about: str, order: Order) -> tuple[int, str] | None:
-        """Return code and text for a request about this order, or `None`. Each call uses up one error."""
+        """Return code and text for a request about this order, or `None`. Each call removes one error."""
         error = self._next.get(about)
         if error is None:
             return None

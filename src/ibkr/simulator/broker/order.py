@@ -141,7 +141,7 @@ class Order:
 
     @property
     def remaining(self) -> float:
-        """The quantity that is not filled. It remains after the order has ended."""
+        """The quantity that is not filled. It does not become 0 when the order ends."""
         return self.terms.quantity - self.filled
 
     @property

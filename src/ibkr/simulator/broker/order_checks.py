@@ -22,7 +22,7 @@ from ibkr.simulator.market.date_text import invalid_date, parse_date
 from ibkr.simulator.market.instrument import Instrument
 
 MAX_ALIKE = 20
-"""Active orders per contract, side, and account (IB's page on order limitations)."""
+"""The largest number of active orders per contract, side, and account (IB's page on order limitations)."""
 
 DUPLICATE = (103, "Duplicate order id")
 IS_FILLED = (104, "Can't modify a filled order.")
@@ -96,7 +96,7 @@ def _kind_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | Non
     if terms.tif not in TIMES_IN_FORCE:
         return 10052, f"Invalid time in force: {terms.tif[:20]}"
     if terms.tif == GOOD_TILL_DATE and not _is_date(str(terms.sent.get("good_till_date") or "")):
-        return 391, invalid_date("End Time")  # as reported for ib_insync
+        return 391, invalid_date("End Time")  # users of ib_insync have reported this code
     if terms.order_type == TO_BENCHMARK and not terms.sent.get("reference_contract_id"):
         return invalid("Missing reference financial instrument")
     algo = str(terms.sent.get("algo_strategy") or "")
@@ -106,7 +106,7 @@ def _kind_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | Non
 
 
 def _is_supported(order_type: str, sec_type: str) -> bool:
-    """Return whether the contract details of this security type name the order type, as far as that is known."""
+    """Return whether a security type can have this order type. Only the types in `ON_CLOSE` must be in the details."""
     named = order_types_of(sec_type).split(",")
     return named != [""] and sec_type != "CONTFUT" and (order_type not in ON_CLOSE or order_type in named)
 

@@ -64,10 +64,10 @@ class OrderEngine(OrderStore):
         if existing and (reason := order_checks.margin_refusal(replace(existing, terms=order.terms), self.portfolio)):
             return OrderNotice(order.client_id, order.order_id, 201, f"Order rejected - reason:{reason}")
         if existing and existing.status != PENDING_SUBMIT and not order.terms.transmit:
-            return existing  # the change stays in TWS
+            return existing  # TWS keeps the change, and does not send it to the market
         if existing:
             terms = replace(order.terms, oca_group=existing.terms.oca_group, oca_type=existing.terms.oca_type)
-            # Find stop and limit price again, because they can depend on the terms.
+            # Remove the stop price and the limit price: both are computed again, because they can depend on the terms.
             return self._store(replace(existing, terms=terms, stop_price=None, limit_price=None))
         parent = self.find(order.client_id, order.terms.parent_id) if order.terms.parent_id else None
         if parent:
@@ -126,7 +126,7 @@ class OrderEngine(OrderStore):
         family = order.parent_perm_id or order.perm_id
         events: list[OrderEvent] = []
         for waiting in self._active():
-            item = self.orders[waiting.perm_id]  # the end of a parent may have ended it in this loop
+            item = self.orders[waiting.perm_id]  # this loop may have ended a parent, and so this child
             if item.status == PENDING_SUBMIT and family in (item.perm_id, item.parent_perm_id):
                 events += self._submit(item)
         return events

@@ -36,7 +36,7 @@ class OrderStore:
 
     def _store(self, order: Order) -> Order:
         self.orders[order.perm_id] = order
-        if order.order_id:  # an order from TWS has no id
+        if order.order_id:  # an order that was entered in TWS has no order id
             self._newest[order.client_id, order.order_id] = order.perm_id
         self._highest[order.client_id] = max(order.order_id, self.highest_id(order.client_id))
         if order.is_live:

@@ -4,30 +4,30 @@ from typing import Final
 
 TRAILING: Final = ("TRAIL", "TRAIL LIMIT")
 STOPS: Final = ("STP", "STP LMT", "STP PRT", *TRAILING)
-"""They wait until the market moves against them."""
+"""Order types that wait until the market moves against the order."""
 
 TOUCHED: Final = ("MIT", "LIT")
-"""They wait until the market moves in their favour."""
+"""Order types that wait until the market moves in favour of the order."""
 
 ON_CLOSE: Final = ("MOC", "LOC")
 
 MARKET_TO_LIMIT: Final = "MTL"
 MARKET: Final = ("MKT", MARKET_TO_LIMIT, "MKT PRT", "STP", "STP PRT", "TRAIL", "MIT", "MOC")
-"""They trade without a limit price."""
+"""Order types that trade without a limit price."""
 
 SNAPPED: Final = ("SNAP MKT", "SNAP MID", "SNAP PRIM")
-"""They become limit orders at the current market price."""
+"""Order types that become limit orders at the current market price."""
 
 RELATIVE: Final = "REL"
 TO_BENCHMARK: Final = "PEG BENCH"
 PEGGED: Final = (RELATIVE, "MIDPRICE", "PEG MID", "PEG BEST", "PEG STK", TO_BENCHMARK, "VOL")
-"""They follow the market without crossing it. Only `Gateway.fill` fills them. Their limit price is a cap."""
+"""Order types that follow the market without crossing it. Only `Gateway.fill` fills them. The limit price is a cap."""
 
 NEED_LIMIT: Final = ("LMT", "STP LMT", "LIT", "LOC")
 NEED_TRIGGER: Final = ("STP", "STP LMT", "STP PRT", "MIT", "LIT")
 
 UNSUPPORTED: Final = ("PEG MKT",)
-"""TWS knows them, but no exchange here accepts them (recorded by ibkr-go for AAPL at SMART)."""
+"""Order types that TWS knows, but that no exchange here accepts (recorded by ibkr-go for AAPL at SMART)."""
 
 ORDER_TYPES: Final = frozenset((*STOPS, *TOUCHED, *ON_CLOSE, *MARKET, *SNAPPED, *PEGGED, "LMT"))
 """All accepted order types."""
@@ -51,7 +51,7 @@ ALGOS: Final = (
     "MinImpact",
     "BalanceImpactRisk",
 )
-"""IB's own algorithms (IBKR Campus, "IB Algorithms"). An order with an algorithm trades as without it."""
+"""IB's own algorithms (IBKR Campus, "IB Algorithms"). Here, an algorithm does not change how an order trades."""
 
 _BY_COMPACT_NAME: Final = {name.replace(" ", ""): name for name in ORDER_TYPES}
 _AUCTION_TYPES: Final = {"MOO": "MKT", "LOO": "LMT"}

@@ -85,7 +85,7 @@ class Portfolio:
         return self._held.get((account, con_id))
 
     def apply(self, execution: Execution) -> Execution:
-        """Apply an execution, and return it with its realized profit. The legs of a combination have their own."""
+        """Apply an execution, and return it with its realized profit. Each leg of a combination has its own profit."""
         if execution.is_combo:
             return execution
         account, instrument = execution.order.account, execution.instrument
@@ -116,7 +116,7 @@ class Portfolio:
         )
 
     def gross_value(self, account: str) -> float:
-        """Return the market value of all positions except futures, where short positions count as positive."""
+        """Return the market value of all positions except futures, where also short positions are positive."""
         return sum(
             abs(held.value(self.price(held.instrument)))
             for held in self.positions(account)
@@ -149,7 +149,7 @@ class Portfolio:
 
 
 def _new_position(before: Position, change: float, execution: Execution) -> tuple[Position, float | None]:
-    """Return the position after a signed change, and the realized profit: `None` if nothing was closed."""
+    """Return the position after a signed change, and the realized profit, which is `None` if nothing was closed."""
     unit = execution.price * multiplier_of(before.instrument)
     paid = change * unit + execution.commission
     closing = min(abs(before.quantity), abs(change)) if before.quantity * change < 0 else 0.0

@@ -60,8 +60,12 @@ def parse_latency(text: str | None) -> Latency:
 def _range(text: str) -> Range:
     match = _RANGE.fullmatch(text)
     unit = 0.001 if match and match[3] == "ms" else 1.0
-    low = float(match[1]) * unit if match else 0.0
-    high = float(match[2]) * unit if match and match[2] else low
-    if not match or high < low:
-        raise ValueError(f"latency: {text!r} is not a time or a range of times; {_EXAMPLE}")
+    if not match:
+        is_unitless = re.fullmatch(rf"{_NUMBER}(?:-{_NUMBER})?", text)
+        problem = "has no unit (ms or s)" if is_unitless else "is not a time or a range of times"
+        raise ValueError(f"latency: {text!r} {problem}; {_EXAMPLE}")
+    low = float(match[1]) * unit
+    high = float(match[2]) * unit if match[2] else low
+    if high < low:
+        raise ValueError(f"latency: {text!r}: the first time is longer than the second; {_EXAMPLE}")
     return Range(low, high)

@@ -73,7 +73,7 @@ class ClientConnection(ClientSession, asyncio.Protocol):
         self.state.changed()
 
     def data_received(self, data: bytes) -> None:
-        if self.state.conditions.frozen:  # the kernel accepts data; the gateway reads it after `thaw`
+        if self.state.conditions.frozen:  # the kernel accepts data, which the gateway reads after `thaw`
             self._unread += data
             if len(self._unread) > MAX_REQUEST:
                 self.transport.pause_reading()
@@ -95,7 +95,7 @@ class ClientConnection(ClientSession, asyncio.Protocol):
         self.timers.stop()
         self.send_queue.drop()
         self._ended_at = self.state.loop.time()
-        # A frozen gateway does not notice that the connection has ended, or what arrived before the end.
+        # A frozen gateway does not notice that the connection has ended, and does not read what arrived before the end.
         if self.is_ignored or not self.state.conditions.frozen:
             self._finish()
 

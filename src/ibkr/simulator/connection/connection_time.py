@@ -35,7 +35,7 @@ _HOURS = {
 
 @dataclass(frozen=True, slots=True)
 class TimeZone:
-    """The name of a time zone, and the encoding in which it is sent. Without a name, the zone of this machine.
+    """The name of a time zone, and the encoding in which it is sent. Without a name, the zone of this machine is used.
 
     A name that is neither in `_HOURS` nor in the IANA database ("America/New_York") is sent with the local time of this
     machine.

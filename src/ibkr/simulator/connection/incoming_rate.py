@@ -77,11 +77,12 @@ class IncomingRateLimiter:
             self._client.transport.resume_reading()
 
     def _reject(self, rate: int, now: float) -> None:
-        if now < self._breached_at + 1:  # this belongs to the same burst, so it is not a new breach
+        if now < self._breached_at + 1:  # the message belongs to the same burst, so it is not a new breach
             return
         self._breached_at = now
         self._breaches += 1
-        # Sources: Lean pull request 913 for the text, ib_insync pull request 35 for the end at the third time.
+        # The text is from Lean pull request 913. That the third breach ends the connection is from ib_insync pull
+        # request 35.
         text = f"Max rate of messages per second has been exceeded:max={rate} rec={rate + 1} ({self._breaches})"
         self._client.send_error(-1, 100, text)
         if self._breaches == BREACHES:

@@ -81,9 +81,9 @@ class Listener:
         log.debug("listening on %s:%s", self.host, self.port)
 
     async def _look_up(self) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]:
-        # "localhost" can have two addresses, which would get two different ports.
+        # "localhost" can have two addresses. The system would choose a different port for each of them.
         host = "127.0.0.1" if self.host == "localhost" else self.host
-        if _is_number(host):  # this needs no resolver, and so no thread
+        if _is_number(host):  # an IP address needs no resolver, and therefore no thread
             return socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
         return (await self.state.loop.getaddrinfo(host, self.port, type=socket.SOCK_STREAM))[0]
 
@@ -148,7 +148,7 @@ class Listener:
             while True:
                 try:
                     connection, _ = await loop.sock_accept(listening)
-                except OSError as error:  # the client has gone, or no file descriptor is left
+                except OSError as error:  # the client has gone, or the process has no free file descriptor
                     log.error("cannot accept a connection, retrying: %s", error)
                     await asyncio.sleep(_TRY_AGAIN)
                     continue
@@ -188,10 +188,10 @@ class Listener:
 
 
 def _bind(kind: type[_Socket], family: socket.AddressFamily, protocol: int, address: Any) -> _Socket:
-    # Without its protocol, accepted connections would not get asyncio's TCP_NODELAY.
+    # asyncio sets TCP_NODELAY for an accepted connection only if the listening socket was made with a protocol.
     made = kind(family, socket.SOCK_STREAM, protocol)
     try:
-        if os.name == "posix":  # elsewhere, two programs could share the port
+        if os.name == "posix":  # on Windows, this option would let two programs share the port
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
     except BaseException:

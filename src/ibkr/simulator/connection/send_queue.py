@@ -45,7 +45,7 @@ class _QueuedData:
 
 
 class SendQueue:
-    """Sends bytes in order, each with the profile it was queued with. Sends nothing while frozen.
+    """Sends bytes in order, each with the profile with which they were queued. Sends nothing while frozen.
 
     `waiting` is the number of bytes that the transport does not have yet.
     """

@@ -35,7 +35,7 @@ class Handshake:
         try:
             parsed = parse_hello(self._received)
         except BadHello as error:
-            # Log the text: a logged exception keeps its stack frames in memory.
+            # Log only the text, because a log record with the exception would keep the stack frames in memory.
             log.warning("not an API client, closed: %s", str(error))
             client.close()
             return None
@@ -87,7 +87,7 @@ def start_session(client: ClientSession, fields: FieldReader) -> None:
 
 
 def send_first_messages(client: ClientSession) -> None:
-    """Send what follows startApi in one write. 15 comes before 9, as the official Testbed needs it."""
+    """Send what follows startApi in one write. Message 15 comes before 9, as the official Testbed needs."""
     state = client.state
     client.send(
         client.encode(messages.MANAGED_ACCOUNTS, accounts=",".join(state.settings.accounts)),

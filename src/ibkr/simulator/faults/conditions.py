@@ -40,8 +40,7 @@ _ELSEWHERE = (
     "secdefeu",
     "secdefhk",
 )
-"""Farms that real gateways report and that this gateway has no connection to. Faults can still send notices about them.
-"""
+"""Farms that real gateways report, but to which this gateway is not connected. Faults can send notices about them."""
 
 _BROKEN = {
     "market": (2103, "Market data farm connection is broken:"),
@@ -114,7 +113,7 @@ class WebServer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The error that all requests of one name get, until this time of the event loop."""
+    """The error that all requests of one name get until a time of the event loop."""
 
     code: int
     text: str
@@ -157,7 +156,7 @@ class Conditions:
         return refusal if refusal is not None and now < refusal.until else None
 
     def change_send_profile(self, **changes: Any) -> None:
-        """Change how bytes are sent that are queued from now on."""
+        """Change how later bytes are sent. Bytes that are queued already keep their profile."""
         changed = replace(self.send_profile, **changes)
         self.send_profile = IMMEDIATE if changed == IMMEDIATE else changed
 

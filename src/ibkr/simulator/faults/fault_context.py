@@ -33,7 +33,7 @@ class FaultContext:
         """Stop the faults that continue by themselves: repeats, and the rest of a sequence."""
         self.timers.stop()
 
-    # Of these, only `set_upstream_up` stops the faults that continue by themselves.
+    # Of the methods below, only `set_upstream_up` stops the faults that continue by themselves.
 
     def set_upstream_down(self, times: int = 1, interval: float = 0.0) -> None:
         """Lose the upstream, and send the notice to every session, `times` times."""

@@ -195,7 +195,7 @@ def fault(
             cast(Callable[..., None], method)(self, **registry[name].arguments(args, kwargs, self))
             self.recorded(name)
 
-        doc = (method.__doc__ or "").strip().partition("\n")[0]  # 'python -OO' removes docstrings
+        doc = (method.__doc__ or "").strip().partition("\n")[0]  # there is no docstring with 'python -OO'
         registry[name] = Fault(name, _parameters(method), doc, carried_out, aliases)
         return carried_out
 

@@ -65,7 +65,7 @@ class Faults(FaultContext):
     def close(self) -> None:
         """Close every connection properly (FIN). The port stays open."""
         for client in list(self.state.clients):
-            if self.state.conditions.frozen:  # a frozen gateway cannot send anything before it closes
+            if self.state.conditions.frozen:  # a frozen gateway cannot send waiting data before it closes
                 client.abort()
             else:
                 client.close()

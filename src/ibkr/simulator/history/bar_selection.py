@@ -19,7 +19,7 @@ def select_bars(
 ) -> list[Bar]:
     """Return the bars of `size` seconds within a duration before `end`, oldest first.
 
-    A duration in days or seconds counts trading time. Weeks, months, and years are calendar time.
+    A duration in days or seconds is trading time. A duration in weeks, months, or years is calendar time.
     """
     count, unit = duration.count, duration.unit
     begin = max(OLDEST, end - duration.seconds)
@@ -59,7 +59,7 @@ def trading_days(item: Instrument, regular: bool, end: float) -> Iterator[tradin
 def _sessions(
     found: Iterator[trading_sessions.TradingSession], begin: float = OLDEST
 ) -> Iterator[trading_sessions.TradingSession]:
-    """Return the sessions that had not ended by `begin`, from sessions in the order latest first."""
+    """Return the sessions that end after `begin`, from sessions in the order latest first."""
     return itertools.takewhile(lambda session: session.end > begin, found)
 
 

@@ -203,7 +203,7 @@ def _answer(client: ClientSession, query: HistoryQuery) -> None:
             client, query.req_id, f"HMDS query returned no data: {item.symbol}@{item.exchange} {query.what.title()}"
         )
         return
-    if query.end is None:  # the current price comes from the market
+    if query.end is None:  # add the current price of the market to the last bar
         bars[-1].add(price_of(client.state.market.quote_of(item), query.what), 0)
     _send(client, query, bars, end)
     if query.keep_up_to_date:
@@ -211,7 +211,7 @@ def _answer(client: ClientSession, query: HistoryQuery) -> None:
 
 
 def _fields(query: HistoryQuery, bar: Bar) -> dict[str, object]:
-    """Return the fields of a bar. Without trades, it has no volume, average, and count."""
+    """Return the fields of a bar. A bar without trades has no volume, average, and count."""
     tick, what = query.item.min_tick, query.what
     prices = [bar.open, bar.high, bar.low, bar.close]
     if what in ("BID", "ASK"):

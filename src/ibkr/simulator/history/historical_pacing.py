@@ -1,8 +1,8 @@
 """IB's limits on requests for small historical bars and for real-time bars. Above them, TWS answers 162 and 420.
 
 For bars of 30 s or less: the same request at most once in 15 s, fewer than six for one contract and type in 2 s, at
-most sixty in ten minutes. BID_ASK counts twice (IBKR Campus, "Pacing Violations for Small Bars (30 secs or less)"). For
-streams of real-time bars: at most sixty new streams in ten minutes.
+most sixty in ten minutes. One BID_ASK request counts as two requests (IBKR Campus, "Pacing Violations for Small Bars
+(30 secs or less)"). For streams of real-time bars: at most sixty new streams in ten minutes.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ _MAX_BURST, _MAX = 6, 60
 
 
 class HistoricalPacing:
-    """Counts the requests of the last ten minutes. A refused request does not count."""
+    """Counts the requests of the last ten minutes. A refused request is not counted."""
 
     def __init__(self, is_on: bool) -> None:
         self._is_on = is_on

@@ -129,7 +129,7 @@ def histogram(client: ClientSession, fields: FieldReader) -> None:
         return
     now, history, sizes = client.state.market.now(), client.state.history, dict[float, int]()
     begin = now - int(words[0]) * period
-    if period == DAY:  # a day here is a trading day
+    if period == DAY:  # for this request, a day is a trading day
         begin = [day.start for day in itertools.islice(history.sessions(item, now, regular), int(words[0]) or 1)][-1]
     for bar in history.bars(item, 1800, begin, now, regular):
         sizes[bar.close] = sizes.get(bar.close, 0) + bar.volume

@@ -39,9 +39,9 @@ _noise_once = functools.lru_cache(maxsize=1024)(_noise)
 class PriceHistory:
     """Past prices and sessions.
 
-    `began` is the start of the market in seconds since the epoch. There, or at the end of the last session before it,
-    the past prices meet the market's first price. With `never_closes`, sessions follow each other without a gap from
-    then on.
+    `began` is the start of the market in seconds since the epoch. At that time, or at the end of the last session
+    before it, the past price equals the market's first price. With `never_closes`, there are no gaps between the
+    sessions after `began`.
     """
 
     def __init__(self, seed: int, began: float, never_closes: bool = False) -> None:

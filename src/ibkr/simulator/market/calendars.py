@@ -114,7 +114,7 @@ def new_york_holidays(year: int) -> Days:
         *(day for day in _CLOSED_ONCE if day.year == year),
     }
     new_year = dt.date(year, 1, 1)
-    if new_year.weekday() != _SATURDAY:  # it is not moved into the old year
+    if new_year.weekday() != _SATURDAY:  # New Year on a Saturday is not moved into the old year
         found.add(_nearest(new_year))
     if year >= 1998:
         found.add(_nth(year, 1, _MONDAY, 3))

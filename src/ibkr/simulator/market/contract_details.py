@@ -10,7 +10,7 @@ _TIME_WITH_SECONDS: Final = 182
 _AGG_GROUP: Final = {"STK": 1, "OPT": 2, "CASH": 4}
 _NO_GROUP: Final = 2147483647
 _LOTS: Final = {"STK": (1.0, 1.0, 100.0), "CRYPTO": (1e-8, 1e-8, 1e-8), "FUND": (0.001, 0.001, 0.001)}
-"""Smallest size, size increment, and suggested increment, by security type. 1 for the others."""
+"""Smallest size, size increment, and suggested increment, by security type. For other types, all three are 1."""
 _COMMON: Final = (
     "ACTIVETIM,AD,ADJUST,ALERT,ALLOC,AVGCOST,BASKET,COND,CONDORDER,DAY,DEACT,DEACTDIS,DEACTEOD,GAT,GTC,GTD,GTT,HID,"
     "IOC,LIT,LMT,MIT,MKT,NONALGO,OCA,SCALE,SCALERST,STP,STPLMT,TRAIL,TRAILLIT,TRAILLMT,TRAILMIT,WHATIF"
@@ -130,7 +130,7 @@ def _common(item: Instrument, exchange: str) -> dict[str, object]:
         "ev_multiplier": None,
         "sec_ids": [{"tag": tag, "value": value} for tag, value in numbers.items() if value],
         "agg_group": _AGG_GROUP.get(item.sec_type, _NO_GROUP),
-        # One for each exchange, in the same order.
+        # One market rule for each exchange, in the order of `valid_exchanges`.
         "market_rule_ids": ",".join(str(item.market_rule_id) for _ in item.valid_exchanges.split(",")),
         **_lots(item),
     }

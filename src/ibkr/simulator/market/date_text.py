@@ -18,7 +18,7 @@ NO_ZONE = (
     "yyyymmdd-hh:mm:ss in UTC or use instrument time zone, like US/Eastern. Implied time zone functionality will be "
     "removed in the next API release",
 )
-"""The warning about a time without a time zone. The answer follows."""
+"""The warning about a time without a time zone. After the warning, TWS sends the answer."""
 
 
 def parse_date(text: str, zone: ZoneInfo) -> float:

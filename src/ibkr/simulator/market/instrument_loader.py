@@ -50,7 +50,7 @@ _KINDS: Final[dict[str, dict[str, object]]] = {
 """Default values of an entry, by `sec_type`."""
 
 _BY_RULE: Final = ("strike", "right")
-"""Fields that only warrants and options have. Options come from chains."""
+"""Fields that only warrants and options have. An entry cannot be an option, because options come from chains."""
 
 _QUARTERS: Final = {"03": "H", "06": "M", "09": "U", "12": "Z"}
 """The month letters of quarterly futures."""

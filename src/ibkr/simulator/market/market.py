@@ -125,7 +125,7 @@ class Market:
         return OptionQuotes(instrument, parts[0], self._state.instruments.chain_of(instrument).implied_vol)
 
     def _parts(self, instrument: Instrument) -> list[Instrument]:
-        """Return the instruments that determine its price: the underlying of an option, the legs of a combination."""
+        """Return the instruments that determine this one's price: an option's underlying, a combination's legs."""
         if isinstance(instrument, Combo):
             return [leg.instrument for leg in instrument.legs]
         if instrument.sec_type not in ("OPT", "FOP"):

@@ -80,7 +80,7 @@ class Chain:
             sec_type="FOP" if is_on_future else "OPT",
             exchange=self.exchanges[0],
             currency=under.currency,
-            # OCC symbol: the symbol in six characters, date, right, strike in thousandths.
+            # This is the OCC symbol: the symbol in six characters, the date, the right, and the strike in thousandths.
             local_symbol=f"{self.trading_class:<6}{expiry[2:]}{right}{round(strike * 1000):08d}",
             trading_class=self.trading_class,
             long_name=under.long_name,

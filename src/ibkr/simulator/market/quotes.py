@@ -59,7 +59,7 @@ class RandomWalk:
     def step(self) -> Quote:
         """Move the price by up to three ticks, and return the new quote."""
         roll = self._random.random
-        # One random number gives seven small ones, which is much cheaper than seven calls.
+        # Make all small random numbers from one large one, because one call is much faster than several calls.
         dice = int(roll() * (6 * 5 * 2 * 9 * 9))
         dice, move = divmod(dice, 6)
         dice, last_lots = divmod(dice, 5)

@@ -97,7 +97,7 @@ def sessions_before(
 def sessions_after(
     item: Instrument, begin: float, until: float, regular: bool, never_closes_from: float | None = None
 ) -> Iterator[TradingSession]:
-    """Return the sessions between two times, earliest first. The first and the last end there."""
+    """Return the sessions between two times, earliest first. The first starts, and the last ends, at these times."""
     day = dt.datetime.fromtimestamp(begin, zone_of(item)).date() - _DAY
     last = dt.datetime.fromtimestamp(until, zone_of(item)).date() + _DAY
     while day <= last:

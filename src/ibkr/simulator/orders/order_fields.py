@@ -92,14 +92,14 @@ def contract_fields(instrument: Instrument, exchange: str) -> dict[str, object]:
 
 
 def execution_time(seconds: float, server_version: int) -> str:
-    """Return a time as in executions: in UTC, and for older clients in the time of the gateway's host."""
+    """Return a time as in executions: in UTC, but for older clients in the time of the gateway's host."""
     if server_version < _UTC_SINCE:
         return time.strftime("%Y%m%d  %H:%M:%S", time.localtime(seconds))
     return time.strftime("%Y%m%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def completed_time(seconds: float, server_version: int) -> str:
-    """Return a time as in completed orders, with its zone: UTC, and New York for older clients."""
+    """Return a time as in completed orders, with its zone: UTC, but New York for older clients."""
     zone = _NEW_YORK if server_version < _UTC_SINCE else "UTC"
     return f"{datetime.fromtimestamp(seconds, ZoneInfo(zone)):%Y%m%d %H:%M:%S} {zone}"
 
@@ -107,7 +107,7 @@ def completed_time(seconds: float, server_version: int) -> str:
 def _sent(order: Order) -> dict[str, object]:
     """Return the terms that the client has set, by the names of openOrder.
 
-    A field that the client has left at 0 or false keeps its unset value, unless that is empty.
+    If the client has not changed a field from 0 or false, the field keeps its unset value, unless that is empty.
     """
     return {
         name: value

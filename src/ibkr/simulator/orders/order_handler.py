@@ -25,7 +25,7 @@ from ibkr.wire import order_messages
 
 
 class OrderHandler:
-    """`engine` is the state at the broker. `orders`, `executions`, and `portfolio` are what the gateway knows of it.
+    """`engine` is the state at the broker. `orders`, `executions`, and `portfolio` are the part that the gateway knows.
 
     `_applied_early` holds late executions that the portfolio already contains.
     """
@@ -131,7 +131,7 @@ class OrderHandler:
             self._unsent.append(action)
 
     def exercise(self, order: Order, underlying: Instrument, *, is_forced: bool) -> None:
-        """Pass on an instruction about an option position; see `OrderEngine.exercise`."""
+        """Send the broker an instruction about an option position; see `OrderEngine.exercise`."""
         self._send(lambda: self.engine.exercise(order, underlying, is_forced))
 
     def cancel(self, client_id: int, order_id: int) -> None:
@@ -196,7 +196,7 @@ class OrderHandler:
         self._state.changed()
 
     def catch_up(self) -> None:
-        """If the upstream is up, report the events of the outage, and run the requests that waited for its end."""
+        """If the upstream is up, report the events of the outage, and run the requests that waited for the upstream."""
         while self._state.conditions.upstream_up and (self._unreported or self._unsent):
             if self._unreported:
                 events = list(self._unreported)

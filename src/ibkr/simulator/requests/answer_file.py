@@ -160,7 +160,7 @@ class Answers:
 
     def rows(self, kind: type[object]) -> list[dict[str, object]]:
         """Return all entries of a kind as mappings, for a layout."""
-        # Every kind is a dataclass, which `type[object]` does not say.
+        # Every kind is a dataclass, but the type `type[object]` does not show this.
         return [asdict(entry) for entry in self.all(kind)]  # type: ignore[call-overload]
 
     def tick_news(self, item: Instrument) -> list[dict[str, object]]:

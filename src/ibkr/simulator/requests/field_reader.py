@@ -29,7 +29,7 @@ _PROTO_NAMES = {
     "Bar Size": "barSizeSetting barSize",
     "XML": "xml",
 }
-"""Fields with another name in protobuf, or one of several."""
+"""Fields that have another name in protobuf. With several names, the field has one of them."""
 
 _TEXT_ONLY = ("Version", "Delta Neutral")
 """Fields that protobuf does not have, because the message itself implies them."""
@@ -101,14 +101,14 @@ class FieldReader:
         return float(text) if float(text) < _UNSET_DOUBLE else None
 
     def number(self, name: str) -> _Number:
-        """Like `float`, and the number can be infinite."""
+        """Return the next field like `float`, but the number can also be infinite."""
         if self._next < len(self._fields) and self._fields[self._next] in ("Infinity", "Infinite"):
             self._next += 1
             return math.inf
         return self.float(name)
 
     def id_text(self, at: _Int) -> str:
-        """Return the request id, or "". In text, it is the field with this index."""
+        """Return the request id, or "". In a text request, the id is the field with this index."""
         return self._fields[at] if at < len(self._fields) else ""
 
     def legs(self) -> list[_Leg]:
@@ -231,7 +231,7 @@ class UnreadableRequest(FieldReader):
 def read_layout(fields: FieldReader, layout: Layout, server_version: int) -> dict[str, object]:
     """Read all fields of a request by its layout, and return them by name. An unset number is `None`.
 
-    Raises `MalformedField` also if fields are left, because TWS would read them as the next request.
+    Raises `MalformedField` also if further fields follow, because TWS would read them as the next request.
     """
     return fields.values(layout, server_version)
 

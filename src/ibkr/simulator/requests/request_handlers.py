@@ -99,7 +99,7 @@ ANSWERS: dict[str, Callable[[ClientSession, FieldReader], None]] = {
     "cancelHistoricalTicks": historical_ticks.accept_cancel,
     "reqConfig": session_requests.configuration,
 }
-"""The handlers by name of request. A request without one gets 322."""
+"""The handlers by name of request. A request without a handler gets error 322."""
 
 
 def answer(client: ClientSession, name: str, fields: FieldReader) -> None:
@@ -112,7 +112,7 @@ def answer(client: ClientSession, name: str, fields: FieldReader) -> None:
     elif conditions.read_only and request.is_order:
         refuse(client, request.req_id(fields, NO_REQUEST_ID, client.server_version), 321, _READ_ONLY)
     elif (reply := ANSWERS.get(name)) is None:
-        # 322 ends the waiting request in the client libraries. After 321, it would wait forever.
+        # After error 322, the client libraries end the request. After 321, the request would wait forever.
         client.state.log_once(f"request {name} is not simulated, answered with 322")
         refuse(client, request.req_id(fields, -1, client.server_version), 322, f"{name} is not simulated")
     else:

@@ -159,11 +159,13 @@ class _Entry:
 
     def _check_trigger(self) -> None:
         found = [key for key in ("at", "every", "when", "after") if key in self._table]
-        if len(found) != 1 and found != ["at", "every"]:
-            shown = " and ".join(found) or "none of them"
+        if not found:
+            text = "at, every, when and after are all missing: write one of them, such as at = 2.5"
+            raise ScenarioError(f"{self._where}: {text}")
+        if len(found) > 1 and found != ["at", "every"]:
             raise ScenarioError(
-                f"{self._where}: needs one of at, every, when, after (at can be combined with every),"
-                f" not {shown}; write: at = 2.5"
+                f"{self._where}: {', '.join(found[:-1])} and {found[-1]} cannot be used together: write only one of at,"
+                " every, when, after (at can be combined with every), such as at = 2.5"
             )
 
     def _seconds(self, key: str, least: float) -> float | None:

@@ -56,7 +56,7 @@ class ScenarioPlayer:
     def _answered(self, name: str, at: float) -> None:
         for step in self._steps:
             if step.after == name and self._received[name] == step.count:
-                # Run it in the next iteration of the loop, or when the answer was sent.
+                # Run the step when the answer was sent: at its time, otherwise in the next iteration of the loop.
                 later = self._loop.call_at(at + _IN_ORDER, self._carry_out, step) if at else None
                 self._handles[step] = later or self._loop.call_soon(self._carry_out, step)
 
@@ -64,5 +64,5 @@ class ScenarioPlayer:
         log.info("scenario: %s", step)
         try:
             step.fault.method(self._faults, **step.fault.scaled_arguments(step.arguments, self._speed))
-        except FaultError as error:  # only the running gateway knows its farms, its symbols and the ports in use
+        except FaultError as error:  # a farm, a symbol or a port that only a running gateway can check
             log.error("scenario: %s: %s", step, str(error).removeprefix(f"{step.fault.name}: "))

@@ -69,7 +69,7 @@ class DataStreams:
         return found if found and kind in ("", found.kind) else None
 
     def used_lines(self) -> int:
-        """Return the market data lines in use. An instrument counts once, for any number of clients."""
+        """Return the market data lines in use. An instrument uses one line, for any number of clients."""
         return len({stream.instrument.con_id for stream in self if stream.takes_line})
 
     def start(self, stream: DataStream) -> None:

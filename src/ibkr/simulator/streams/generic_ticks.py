@@ -25,7 +25,7 @@ class GenericTick(NamedTuple):
     make: _Maker
     kinds: tuple[str, ...]
     is_repeated: bool = False
-    """Whether it is sent after every move, not only once."""
+    """Whether the tick is sent after every move of the instrument, not only once."""
 
     def ticks(self, item: Instrument, quote: Quote, time: float) -> list[Tick]:
         """Return its ticks for an instrument at a time, in seconds since the epoch."""
@@ -109,7 +109,7 @@ GENERICS: Final[dict[int, GenericTick]] = {
     258: GenericTick(
         "Fundamentals", lambda item, quote, time: _text(47, f"PEEXCLXOR=25.5;NPRICE={item.price};"), _STOCK
     ),
-    NEWS: GenericTick("Wide_news", _nothing, _NONE),  # its articles are in the answer file
+    NEWS: GenericTick("Wide_news", _nothing, _NONE),  # the answer file has the articles
     293: GenericTick("TradeCount", lambda item, quote, time: _generics((54, quote.volume // 100)), _TRADED, True),
     294: GenericTick("TradeRate", lambda item, quote, time: _generics((55, 120.0)), _TRADED),
     295: GenericTick("VolumeRate", lambda item, quote, time: _generics((56, 30_000.0)), _TRADED),
@@ -129,7 +129,7 @@ GENERICS: Final[dict[int, GenericTick]] = {
 }
 
 _ALIASES: Final = {47: 258, 59: 456, 220: 221, 221: 232}
-"""Older numbers. 221 has always meant the mark price, so it means 232."""
+"""Older numbers, each with its present number. 221 has always meant the mark price, which is now 232."""
 
 _LEGAL_FOR: Final = {
     162: ("IND",),

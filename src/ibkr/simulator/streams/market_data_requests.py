@@ -30,7 +30,7 @@ REQUEST = "reqMktData"
 _STANDARD_OFF: Final = "mdoff"
 """The entry in a list of generic ticks that turns off the standard ticks."""
 _REGULATORY: Final = 114
-"""The server version that added regulatory snapshots."""
+"""The server version from which requests have the field for regulatory snapshots."""
 _NOT_SUBSCRIBED = (
     "Requested market data is not subscribed. Check API status by selecting the Account menu then under Management "
     "choose Market Data Subscription Manager and/or availability of delayed data."
@@ -66,12 +66,13 @@ class MarketData(DataStream):
         # A NEWS contract has no quotes.
         self._has_standard_ticks = _STANDARD_OFF not in map(str.lower, generics) and instrument.sec_type != "NEWS"
         found = (generic_ticks.find_generic_tick(word, instrument.sec_type) for word in generics)
-        self._generics = list(dict.fromkeys(generic for generic in found if generic))  # 221 and 232 are the same
+        # Remove duplicates, because 221 and 232 are the same generic tick.
+        self._generics = list(dict.fromkeys(generic for generic in found if generic))
         self._repeated = [generic for generic in self._generics if generic.is_repeated]
         self._has_news = generic_ticks.GENERICS[generic_ticks.NEWS] in self._generics
 
     def first_messages(self, quote: Quote) -> list[bytes]:
-        # The order observed from a real TWS: 58, 81, then ticks (rust-ibapi issue 236).
+        # A real TWS sent 58, then 81, then the ticks (rust-ibapi issue 236).
         client, req_id, item = self.client, self.req_id, self.instrument
         now = self._market.now()
         bodies = [

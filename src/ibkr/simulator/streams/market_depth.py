@@ -74,7 +74,8 @@ class Depth(DataStream):
         tick = self.instrument.min_tick
         prices = [round(best + step * level * tick, self._decimals) for level in range(self._rows)]
         top = Row(best, quote.ask_size if step > 0 else quote.bid_size)
-        # Behind the best price, a level keeps its size as long as it exists. The last level exists at some prices only.
+        # A level behind the best price keeps its size as long as the level exists. At some prices, the last level does
+        # not exist.
         if len(prices) > 1 and self._hash(prices[-1]) % 4 == 0:
             prices.pop()
         return [top, *(Row(price, 100 * (1 + self._hash(price) % 20)) for price in prices[1:] if price > 0)]
