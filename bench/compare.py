@@ -1,8 +1,8 @@
 """Compare the package at a revision with the package in this folder: ``make bench-compare REV=...``.
 
-``python -m bench.compare REV [--pairs N]``. Each pair runs both, each in a process of its own. The table shows the
-speed of the package now as a multiple of its speed then: the mean of all pairs, and a lower bound with 95 % confidence.
-Both connect to the same gateways, which come from this folder.
+``python -m bench.compare REV [--pairs N]``. Each pair runs both versions, each in a separate process. The table shows
+the speed of the package in this folder as a multiple of the speed at the revision: the mean of all pairs, and a lower
+bound with 95 % confidence. Both versions connect to the same gateways, which run the code of this folder.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     if arguments.speeds:
-        logging.disable(logging.CRITICAL)  # the two log different things; logging is not measured
+        logging.disable(logging.CRITICAL)  # the two versions log different things, so neither logs here
         print(json.dumps(speeds(*arguments.speeds)))
         return 0
     if not arguments.revision or arguments.pairs < 2:
