@@ -28,7 +28,7 @@ async def forwarder(gateway: Gateway) -> AsyncIterator[int]:
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:
-            pass  # this side is gone; the other side is closed below
+            pass  # this side has ended; the other side is closed below
         finally:
             writer.close()
 

@@ -97,5 +97,6 @@ async def test_a_minute_of_each(
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     lines = {each: [text for text in told if f":{each.port} " in text] for each in (connector, behind, other)}
     assert any("the gateway said 30 times that its link to IB was lost" in text for text in lines[other])
-    # Expected lines: connecting, outage, new cause with its cure, still out after a minute, back, disconnected.
+    # The expected lines say: connecting, the outage, a new cause with its cure, still out after a minute, connected
+    # again, and disconnected.
     assert all(len(each) <= 7 for each in lines.values()), lines

@@ -1,9 +1,10 @@
 """Every fault of the simulator in every phase of a connection, with its expectation. ``drill`` runs it.
 
-The faults come from the simulator's registry. A new fault joins automatically with the expectation of ``Kind.UNKNOWN``;
-one that needs arguments fails until it has a row in ``ROWS``.
+The faults come from the simulator's registry. A new fault is tested automatically, with the expectation of
+``Kind.UNKNOWN``. If the fault needs arguments, its tests fail until it has a row in ``ROWS``.
 
-States are written as letters, and a life as a word: ``DCSR`` is a connect, ``DCSRBSR`` a connect and a recovery.
+A state is written as a letter, and a sequence of states as a word: ``DCSR`` is a connect, and ``DCSRBSR`` is a connect
+and a recovery.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Case:
             case Kind.DEGRADES if "upstream" in self.fault.name and (self.is_first or self.during == "DCSRG"):
                 return ("SR",)  # orders, executions and positions are requested again
             case Kind.DEGRADES if not self.is_first and self.during != "DCSRG":
-                return ("R", "SR")  # the cure may come during start-up or restore, or just after
+                return ("R", "SR")  # the cure may come during start-up or restore, or shortly after
             case Kind.DEGRADES:
                 return ("R",)
         return ("",)

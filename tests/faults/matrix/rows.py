@@ -49,9 +49,9 @@ class Kind(StrEnum):
 class Row:
     """The expectation for one fault.
 
-    ``arguments``: the fault's arguments, or a function of the phase that gives them. ``drops``: the groups in which
-    existing connections are closed with the fault, so that a new one meets it. ``says``: the reason of a degraded
-    status. ``cure``: what is done after ``clear``, and the state that follows.
+    ``arguments`` are the fault's arguments, or a function that returns them for a phase. ``drops`` names the groups in
+    which the fault also closes the existing connections, so that a new connection meets the fault. ``says`` is part of
+    the reason of a degraded status. ``cure`` is what is done after ``clear``, and the state that follows.
     """
 
     kind: Kind
