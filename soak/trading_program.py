@@ -18,7 +18,7 @@ BURSTS = (1, 1, 2, 3, 3, 8, 8, 60)
 
 
 class Trader:
-    """Places, changes and cancels orders. Each has a reference of its own."""
+    """Places, changes and cancels orders. Each order has its own reference."""
 
     def __init__(self, connector: IBConnector, dice: random.Random) -> None:
         self._ib, self._dice = connector.ib, dice
@@ -26,7 +26,7 @@ class Trader:
         self._number = 0
 
     def act(self) -> None:
-        """Do one thing. Most are new orders."""
+        """Do one action. Most actions are new orders."""
         live = [trade for trade in self._trades if not trade.isDone() and trade.orderStatus.status == "Submitted"]
         way = self._dice.random()
         if live and way < 0.15:
