@@ -113,7 +113,7 @@ class CrashOracle:
             gateway.cancel_order(order.order_id)
 
     def _read(self, gateway: Gateway) -> LastKnownState:
-        """Read the journal after the kill. The journal must have one intent for each order that arrived at the gateway."""
+        """Read the journal after the kill. It must have one intent for each order that arrived at the gateway."""
         with closing(sqlite3.connect(self._journal)) as database:
             if not database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'gaps'").fetchone()[0]:
                 raise NotHeld("the journal has no tables")
@@ -141,7 +141,8 @@ class CrashOracle:
             trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0, orderRef=f"after {self._dice.random()}"))
             _hold("an id that is not above the ids of the journal", trade.order.orderId <= lost.highest_id)
             async with asyncio.timeout(10):
-                while trade.orderStatus.status == "PendingSubmit":  # it ends as submitted, or as refused if there are too many orders
+                # The order is then submitted, or refused because there are too many orders.
+                while trade.orderStatus.status == "PendingSubmit":
                     await connector.ib.updateEvent
         finally:
             await connector.disconnect_async()
@@ -165,7 +166,8 @@ class CrashOracle:
         _hold("missing at the broker, and not unconfirmed", sorted(Counter(never_came) - Counter(named)))
         if report is not None:
             _hold("vanished", report.orders_vanished)
-            _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])  # EARLIER_DAY is correct after midnight
+            # EARLIER_DAY is correct if midnight has passed.
+            _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])
             _hold("positions unexplained", [each for each in report.positions if not each.is_explained])
         self.unconfirmed += len(named)
         self.missed += len(missed)

@@ -280,7 +280,7 @@ def _differences(trade: Trade, order: Order | None, unconfirmed: Any) -> list[st
 
 
 async def play(way: str, seed: int, operations: int) -> Counter[str]:
-    """Run this many operations, with faults between them. Returns what was done. Raises `Difference` if the two disagree."""
+    """Run this many operations, with faults between them. Returns what was done. Raises `Difference`."""
     chance = random.Random(seed)
 
     def connector(port: int) -> IBConnector:
@@ -331,7 +331,7 @@ def _orders_of(where: Stage) -> Callable[[], list[Order]]:
 
 
 def main() -> int:
-    """Run this many operations, in all ways or in the given way. Returns 1 if the program and the broker did not agree."""
+    """Run this many operations, in all ways or in the given way. Returns 1 after a difference, otherwise 0."""
     logging.disable(logging.CRITICAL)
     operations = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     ways = sys.argv[2:3] or list(WAYS)

@@ -61,7 +61,7 @@ class InLoop:
 
 
 class InScript:
-    """The program is a plain script, so the coroutines here never wait. Sometimes, time passes in which no loop runs."""
+    """The program is a plain script, so the coroutines never wait. Sometimes no loop runs while time passes."""
 
     def __init__(self, threaded: ThreadedGateway, connector: IBConnector, chance: random.Random) -> None:
         self._threaded, self.connector, self._chance = threaded, connector, chance

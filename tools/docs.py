@@ -16,7 +16,7 @@ from ibkr.core.machine_state import Phase
 from ibkr.core.transitions import TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
-# This script draws the state diagram in the reader's browser. The site serves the script itself, because the theme would
+# This script draws the state diagram in the reader's browser. The site serves the script, because the theme would
 # otherwise fetch it from another host.
 MERMAID = ROOT / ".npm" / "node_modules" / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js"
 
