@@ -39,7 +39,7 @@ LABELS = [
 ]
 LEFT = b"\x1b[?25h\x1b[?1049l"
 """The cursor is there again, and what was on the terminal before."""
-# If the client id is in use, the connector soon stops trying, so that FAILED shows.
+# With these settings, the connector soon stops its attempts if the client id is in use, so that FAILED shows.
 HASTY = {"IBKR_CLIENT_ID_GRACE": "1", "IBKR_BACKOFF_FIRST": "0.1"}
 
 
@@ -87,7 +87,7 @@ class Terminal:
         return self.process.wait(PATIENCE)
 
     def _read(self, seconds: float) -> bool:
-        """Read new output. False once no more can come."""
+        """Read new output. Returns False if the output has ended."""
         if not select.select([self.master], [], [], seconds)[0]:
             return True
         try:

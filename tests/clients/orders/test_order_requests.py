@@ -89,7 +89,7 @@ examples = settings(max_examples=150, suppress_health_check=[HealthCheck.functio
 
 
 def read(body: bytes, layout: Layout, version: int) -> dict[str, Any]:
-    """What the gateway reads. Raises an error if a field was left over."""
+    """Return what the gateway reads. Raises an error if the gateway did not read all fields."""
     request = parse_request(body, version)
     assert request.name == layout.name
     return read_layout(request.fields, layout, version)
