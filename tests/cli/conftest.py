@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-P", "-m", "ibkr"]
 
 @pytest.fixture
 def surroundings(tmp_path):
-    """A directory and an environment without our settings. No maintenance window is set, so tests also pass at night."""
+    """A directory and an environment without our settings. No maintenance window is set: tests also pass at night."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
     env |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error", "IBKR_REGION": "none"}
     for key in ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
