@@ -17,7 +17,7 @@ READY = ConnectionState.READY
 
 
 def test_connectors_are_collected_while_others_are_made() -> None:
-    """A finalizer once waited for a lock that another connector's constructor held. A deadlock ends by the time limit."""
+    """A finalizer once waited for a lock that another connector's constructor held. A deadlock fails the test."""
     thresholds = gc.get_threshold()
     gc.set_threshold(50)
     try:

@@ -25,7 +25,7 @@ def order() -> LimitOrder:
 async def test_no_status_says_ready_once_the_transport_has_ended(
     end: str, behind: str, gateway: Gateway, make: Make, back: Back, state_of: StateOf
 ) -> None:
-    """The gateway's last messages and its end come in one packet. A status about these messages must not allow orders."""
+    """The gateway's last messages and its end come in one packet. A status about them must not allow orders."""
     connector = make()
     await connector.connect_async()
     shown: list[tuple[bool, bool]] = []

@@ -1,4 +1,4 @@
-"""Silence: probe, suspect, dead. An answer ends a silence; time in which our own loop was blocked is not silence."""
+"""After silence: probe, suspect, dead. An answer ends a silence. Time in which our loop was blocked is not silence."""
 
 import pytest
 from hypothesis import example, given
@@ -271,7 +271,7 @@ def test_ready_is_true_whatever_comes_and_whatever_stays_away(spells):
         seconds = min(seconds, 5.0) if "pause" in spell or "blocked" in spell else seconds
         if "blocked" in spell:
             rig.block(seconds)
-            if rig.machine.phase is not P.UP:  # it was dead already; the loop was blocked between two checks
+            if rig.machine.phase is not P.UP:  # the session was dead already when the loop was blocked
                 assert rig.mono - answered >= 10.0 - 0.2, "dead too early"
                 return
             rig.last_message = answered = spoken = rig.mono  # messages from this time are read now

@@ -443,7 +443,7 @@ def test_orders_may_be_sent_as_soon_as_orders_executions_and_positions_are_known
     assert starting.orders[1:] == [do.EmitConnectedEvent(1), do.ReportGap(1)]
 
 
-# --- read-only in mid-session, and executions that never come ----------------------------------------
+# --- read-only during a session, and executions that never come --------------------------------------
 
 READ_ONLY = "Error validating request.-'bH' : cause - The API interface is currently in Read-Only mode."
 

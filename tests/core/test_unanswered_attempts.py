@@ -26,7 +26,7 @@ def opened(rig) -> list[bool]:
 
 
 def pass_unanswered(rig, seconds: float):
-    """Let time pass without an answer. Each attempt ends by itself, and its socket with it."""
+    """Let time pass without an answer. Each attempt ends by itself, together with its socket."""
     end = rig.mono + seconds
     while rig.mono < end:
         rig.advance(min(end, *rig.timers.values()) - rig.mono)
@@ -110,7 +110,7 @@ def test_an_unreachable_network_is_no_answer(ready):
 
 @pytest.mark.parametrize("unanswered", [False, True])
 def test_what_our_own_system_gave_up_counts_as_dead(ready, unanswered):
-    """TCP's keepalive may notice it first. If the peer itself ended or reset it, the peer knows."""
+    """TCP's keepalive may notice a dead connection first. If the peer ends a connection, the peer knows about the end."""
     ready.event(SocketClosed(ready.attempt, "Connection timed out", unanswered=unanswered))
     assert opened(ready) == [unanswered]
 

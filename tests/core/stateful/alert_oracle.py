@@ -23,7 +23,7 @@ Observation = tuple[str, datetime, datetime]
 class AlertOracle:
     """Checks the calendar and the alert of one rig.
 
-    ``windows``: name, first start and end. Each repeats daily.
+    Each of ``windows`` has a name, and its first start and end. A window repeats daily.
     """
 
     def __init__(self, rig: Any, windows: list[Observation]) -> None:

@@ -61,7 +61,7 @@ class AttemptOracle:
                 self.retry_at = self.rig.now.wall + timedelta(seconds=delay)
 
     def check(self, event: Event, phase: P, effects: list[Effect], *, had_session: bool, has_one: bool) -> None:
-        """Check after one step. ``had_session`` and ``has_one``: whether a start-up had ended before and after it."""
+        """Check after one step. ``had_session``: a start-up had ended before the step. ``has_one``: after the step."""
         now = self.rig.machine.phase
         assert self.rig.status.endpoint == f"127.0.0.1:{self.port}"
         flaps = False

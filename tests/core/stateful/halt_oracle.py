@@ -22,7 +22,7 @@ class HaltOracle:
         return self._is_halted or self._journal_fails
 
     def take(self, event: Event, link: Link) -> None:
-        """Process an event. ``link`` is the link before it."""
+        """Process an event. ``link`` is the link before the event."""
         if link.upstream == "down" or link.read_only:
             link.cancel_sent = False  # the cancel was lost or refused
         match event:
