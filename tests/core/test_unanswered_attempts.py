@@ -110,7 +110,7 @@ def test_an_unreachable_network_is_no_answer(ready):
 
 @pytest.mark.parametrize("unanswered", [False, True])
 def test_what_our_own_system_gave_up_counts_as_dead(ready, unanswered):
-    """TCP's keepalive may notice a dead connection first. If the peer ends a connection, the peer knows about the end."""
+    """TCP's keepalive may notice a dead connection first. If the peer ends a connection, the peer knows about it."""
     ready.event(SocketClosed(ready.attempt, "Connection timed out", unanswered=unanswered))
     assert opened(ready) == [unanswered]
 

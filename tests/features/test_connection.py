@@ -15,7 +15,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from ibkr import GatewayUnreachable, IBConnector
 from ibkr.simulator import ThreadedGateway
 
-# Everything that needs port 7497 is in this file: with --dist=loadfile, two such tests never run together.
+# All tests that need port 7497 are in this file. With --dist=loadfile, two tests of one file never run together.
 pytestmark = pytest.mark.usefixtures("script_loop")
 
 scenarios("connection.feature")

@@ -118,7 +118,7 @@ async def test_an_alert_is_reported_once(server: NatsServer) -> None:
         changed = asyncio.Event()
         board._on_alert = lambda alert: (told.append(alert), changed.set())  # type: ignore[assignment,func-returns-value]
         await changed.wait()
-    await asyncio.sleep(1.2)  # it checks once per second
+    await asyncio.sleep(1.2)  # the board checks once per second
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [alert["key"] for alert in told] == ["lost beta"]

@@ -26,7 +26,7 @@ def able() -> None:
 
 @pytest.fixture
 def lab(able: None) -> Iterator[Lab]:
-    """The network. The test itself is on the client's host."""
+    """The network. The test itself runs on the client's host."""
     lab = Lab()
     try:
         with lab.client.entered():
@@ -37,7 +37,7 @@ def lab(able: None) -> Iterator[Lab]:
 
 @pytest.fixture
 def new_gateway(lab: Lab) -> Iterator[NewGateway]:
-    """Makes gateways on their host. Each releases a client id when the client has disconnected."""
+    """Makes gateways on the gateway's host. Each gateway releases a client id when the client has disconnected."""
     made: list[ThreadedGateway] = []
 
     def make(host: str = "0.0.0.0") -> ThreadedGateway:

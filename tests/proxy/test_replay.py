@@ -177,7 +177,7 @@ async def test_garbage_requests_are_survived(replay_of, connect):
         await client.write(frame(encode_fields(chance.randrange(110), chance.randrange(9), "x")))
     await client.write(frame(encode_fields(49, 1)))
     seen = b""
-    while b"49\0" not in seen:  # the answer to the last request
+    while b"49\0" not in seen:  # 49 is the answer to the last request
         seen += await client.reader.read(65536)
 
 

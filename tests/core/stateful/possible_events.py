@@ -295,7 +295,7 @@ def possible(rig) -> list:
     phase = rig.machine.phase
     if phase in SESSION:
         own = [*TOLD.items(), *STREAMS.items(), *ANSWERS.items()]
-        # The commands of a restore are listed twice, so that a restore ends soon.
+        # During a restore, a command takes the place of a passage of time, because a restore ends soon.
         own += [*COMMANDS.items()] * 2 if phase is P.RESTORING else [*TIMES.items()] * 2
     elif phase is P.OPENING:
         own = [*ATTEMPT.items(), *OPENED.items(), *OPENED.items()]
