@@ -41,7 +41,7 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(
     bars = await ask(connector)
     news = counter(bars.updateEvent)
     await news.beyond(1)
-    before: list[BarData] = []  # the bars at the start of the outage: on a busy machine, live bars have holes, too
+    before: list[BarData] = []  # the bars at the start of the outage: on a busy machine, live bars also have holes
     connector.on_status(lambda status: before.extend(bars if not before else ()))
     filled: list[BarData] = []  # the bars when the gap is filled: their first update after its start
     bars.updateEvent.connect(lambda *_: filled.extend(bars if before and not filled else ()), keep_ref=True)
@@ -87,7 +87,7 @@ def seconds_since(earlier: Any, later: Any) -> float:
 
 
 async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, counter: Counter) -> None:
-    """Their farm broke and works again, but they stay silent. They are requested again, into the same list."""
+    """After a fault, the farm of the bars works again, but the bars stay silent. They continue in the same list."""
     connector = make(stream_silence=0.2, stream_silence_factor=1, stream_ticks=3)
     await connector.connect_async()
     bars = await ask(connector)

@@ -204,7 +204,7 @@ async def test_an_order_that_had_not_left_and_is_sent_again_by_the_caller_may_be
     connector = make()
     await connector.connect_async()
     for _ in range(60):
-        connector.ib.client.cancelOrder(999, "")  # the order then has to wait for the rate limit
+        connector.ib.client.cancelOrder(999, "")  # after these messages, the order must wait for the rate limit
     trade = connector.ib.placeOrder(AAPL, limit())
     await outage(connector, "reset")
     (unconfirmed,) = connector.status.unconfirmed

@@ -14,7 +14,7 @@ from .subscription_kinds import OTHER
 
 @pytest.fixture
 async def connector(gateway: Gateway, make: Make) -> IBConnector:
-    """Connected. The account holds some MSFT, too."""
+    """A connector that is connected. Its account also holds some MSFT."""
     gateway.place_order("MSFT", "BUY", 50, account=ACCOUNT)
     connector = make()
     await connector.connect_async()

@@ -19,7 +19,7 @@ def option(gateway: Gateway, strike: float, right: str) -> Instrument:
 
 
 async def held_option(gateway: Gateway, client: RawClient, strike: float, right: str = "C") -> Instrument:
-    """Buy two contracts of an option. Returns it."""
+    """Buy two contracts of an option. Returns the option."""
     item = option(gateway, strike, right)
     client.send_raw(order_request(1, con_id=item.con_id, sec_type="OPT", order_type="MKT", total_quantity=2.0))
     await client.until(59)

@@ -1,4 +1,4 @@
-"""Hostile clients: random and mutated frames. The gateway continues, forgets them, and serves others meanwhile."""
+"""Hostile clients: random and mutated frames. The gateway continues, forgets these clients, and still serves others."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Hostile:
 
 
 async def watch_over(bystander: Any, is_over: Callable[[], bool]) -> int:
-    """Ask for the time until it is over. Returns how often. The client must receive nothing that is not its own."""
+    """Ask for the time until ``is_over``. Returns how often. The client must receive only its own messages."""
     count = 0
     while not is_over():
         bystander.send(49, 1)

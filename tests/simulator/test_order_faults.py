@@ -127,7 +127,7 @@ class TestRefusedChanges:
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0))
         client.send_raw(order_request(1, lmt_price=101.0, parent_id=20))
-        # The text of ib_insync issue 647.
+        # This text is from ib_insync issue 647.
         assert await client.error() == (1, 135, "Can't find order with id = 20")
         assert await open_prices(client) == {1: 100.0}
 

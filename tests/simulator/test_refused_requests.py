@@ -16,7 +16,7 @@ APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 async def session(gateway, connect):
     client = await connect(gateway.port, 7)
     yield client
-    # After every refusal, the session still works.
+    # The session must still work after every refusal.
     await client.caught_up()
 
 

@@ -112,7 +112,7 @@ class TestClientIds:
             await gateway.fault("freeze")
             first.send(61, 1)
             first.reset()
-            await asyncio.sleep(0.3)  # longer than the id is held; there is no event for its release
+            await asyncio.sleep(0.3)  # longer than the gateway holds the id; no event shows the release
             await gateway.fault("thaw")
             assert [request.client_id for request in gateway.seen.received("reqPositions")] == [7]
             assert gateway.client_ids == []

@@ -1,6 +1,6 @@
-"""A gateway that answers start-up, and otherwise sends anything: ``hostile_gateway.py SEED``. Prints its port.
+"""A gateway that answers start-up, and otherwise sends bad messages: ``hostile_gateway.py SEED``. Prints its port.
 
-Each connection gets random bytes in frames, mutated messages, floods of notices, names of a megabyte.
+Each connection gets random bytes in frames, mutated messages, floods of notices, and names of a megabyte.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Many kinds of visitors together, in a separate process: ``python load.py PORT SECONDS VISITORS``.
 
-Prints one line of JSON: how long health checks took, how many got no answer, and the errors of the others.
+Prints one line of JSON: how long health checks took, how many had no answer, and the errors of the other visitors.
 """
 
 from __future__ import annotations
