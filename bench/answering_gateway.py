@@ -40,7 +40,7 @@ class Rows(NamedTuple):
 
 
 async def record() -> dict[str, dict[str, object]]:
-    """The values of one row of each kind, as the simulated gateway sends it, by the name of its layout."""
+    """Return the values of one row of each kind, by the name of its layout. The simulated gateway sends these rows."""
     read, found = FrameReader(), dict[str, dict[str, object]]()
     wanted = {str(layout.message_id): layout for layout in (*_RECORDED, order_messages.EXEC_DETAILS)}
 

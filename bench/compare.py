@@ -32,7 +32,7 @@ _T95 = {9: 1.833, 14: 1.761, 19: 1.729, 29: 1.699, 39: 1.685}
 
 
 def speeds(port: int, control: int, firehose_port: int) -> dict[str, float]:
-    """Measure the imported package: the median of some runs of each figure, with the bare library in turn."""
+    """Measure the imported package and the bare library in turn. Return the median of some runs of each figure."""
     return {**asyncio.run(_connections(GatewayProcess(port, control))), **_bursts(firehose_port)}
 
 
@@ -75,7 +75,7 @@ def bound(ratios: list[float]) -> tuple[float, float]:
 
 
 def compare(before: Path, now: Path, pairs: int) -> None:
-    """Run the pairs, each in the opposite order of the one before, and show the result."""
+    """Run the pairs and show the result. The order of the two versions changes from pair to pair."""
     played: list[tuple[dict[str, float], dict[str, float]]] = []
     with gateway() as served, firehose() as firehose_port:
         ports = served.port, served.control, firehose_port

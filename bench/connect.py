@@ -77,7 +77,7 @@ async def restart(own: Gateway, connector: IBConnector) -> float:
 
 
 async def refused() -> float:
-    """Processor time, in percent of a core, while it waits for a port that refuses connections."""
+    """Return the processor time, in percent of a core, while a connector waits for a port that refuses connections."""
     async with Gateway() as gone:
         port = gone.port
     connector = IBConnector(HOST, port, 5)

@@ -1,4 +1,4 @@
-"""The gateways that benchmarks connect to, each in a process of its own, as a real one is."""
+"""The gateways that benchmarks connect to. Like a real gateway, each runs in a separate process."""
 
 from __future__ import annotations
 

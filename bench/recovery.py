@@ -136,7 +136,7 @@ class Watched:
                 self._news.notify()
 
     def first(self, word: str, since: float) -> float | None:
-        """Seconds from then until the first line with this word; None if it does not come within a minute."""
+        """Return the seconds from ``since`` until the first line with this word. None if that takes over a minute."""
 
         def came() -> float | None:
             return next((moment - since for told, moment in self._told if told == word and moment > since), None)
@@ -238,7 +238,7 @@ FAULTS: dict[str, Callable[[str, int], float | None]] = {
 
 
 def median(took: Sequence[float | None]) -> float | None:
-    """The median of all runs; None if one of them was not over."""
+    """Return the median of all runs, or None if a run did not end in time."""
     times = [seconds for seconds in took if seconds is not None]
     return round(statistics.median(times), 3) if len(times) == len(took) else None
 

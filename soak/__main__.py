@@ -29,7 +29,7 @@ from soak.harness import SUBSCRIPTIONS, NotHeld, Rig, gateway_process
 from soak.resources import Measure, growths, measure
 
 SETTLED_AFTER = 0.25
-"""The share of the run after which growth is measured: the caches are filled by then."""
+"""Growth is measured after this share of the run, because the caches are then full."""
 LONGEST_PAUSE = 0.5
 """The longest pause between two faults, in seconds."""
 

@@ -38,9 +38,9 @@ BEFORE_SESSION = 0.1
 """The share of the kills that come before there is a session."""
 WITH_FAULT = 0.3
 FAULTS = (("reset",), ("1100",), ("1101",), ("1102",), ("mute", "placeOrder"), ("freeze",), ("late_executions",))
-"""What comes before some of the kills, so that a program also dies in an outage, or in the start-up after it."""
+"""Faults that come before some of the kills, so that a program also dies in an outage, or in the start-up after it."""
 AT_A_TIME = 100
-"""Kills with one gateway and one journal. Both grow, and the start-up of each successor with them."""
+"""The number of kills with one gateway and one journal. Both grow, and so each start-up takes longer."""
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 

@@ -28,7 +28,7 @@ WAYS = ("loop", "script", "thread")
 HOST, CLIENT_ID, ACCOUNT = "127.0.0.1", 7, "DU1234567"
 AT_A_TIME = 700
 SETTLED = 10.0
-"""Seconds in which all must agree once the last fault is over."""
+"""Seconds after the last fault within which the program and the broker must agree."""
 POLICY = Policy(
     probe_after=0.3,
     probe_apart=0.05,
@@ -60,7 +60,7 @@ class Difference(AssertionError):
 
 
 class Program:
-    """Places, changes and cancels orders at random, from each place where a program can do it."""
+    """Places, changes and cancels orders at random, in each kind of place where a program can do this."""
 
     def __init__(self, connector: IBConnector, chance: random.Random) -> None:
         self._connector, self._chance = connector, chance

@@ -124,7 +124,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 def threaded_gateway() -> Iterator[ThreadedGateway]:
-    """The same in a thread of its own, for tests that block or have no event loop."""
+    """A simulated gateway in a separate thread, for tests that block or have no event loop."""
     from ibkr.simulator import ThreadedGateway
 
     with ThreadedGateway(id_hold=0) as gateway:
@@ -187,7 +187,7 @@ async def new_ib() -> AsyncIterator[Callable[[], IB]]:
 
 @pytest.fixture
 def ib(new_ib: Callable[[], IB]) -> IB:
-    """One such client."""
+    """A client of the library without a connector."""
     return new_ib()
 
 

@@ -49,7 +49,7 @@ def ibkr(surroundings):
 
 @pytest.fixture
 def ibkr_here(surroundings, monkeypatch):
-    """The same in this process, for commands that only parse arguments and print: a process takes half a second."""
+    """Runs the command in this process, if it only parses arguments and prints: a new process takes half a second."""
     for key in os.environ.keys() - surroundings["env"].keys():
         monkeypatch.delenv(key)
     monkeypatch.chdir(surroundings["cwd"])

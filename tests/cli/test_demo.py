@@ -1,4 +1,4 @@
-"""``ibkr demo`` as a process, and its demo runner directly where a process cannot be made to fail."""
+"""``ibkr demo`` as a process. Failures that a process cannot show are tested with the demo runner itself."""
 
 import asyncio
 import json

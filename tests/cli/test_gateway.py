@@ -154,7 +154,7 @@ def test_two_stops_at_once(machine, start, ibkr):
 
 
 def test_a_gateway_whose_script_was_killed_is_not_called_stopped(machine, start, ibkr):
-    """Nobody watched its end, so its number may be that of another process by now."""
+    """Nobody watched the end of the gateway's process, so its process id may now belong to another process."""
     configure(machine)
     supervisor = start("gateway", "run")
     wait_for_state(ibkr, "running")

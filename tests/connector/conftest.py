@@ -74,7 +74,7 @@ def states() -> States:
 
 @pytest.fixture
 def back(state_of: StateOf) -> Back:
-    """Waits until the connector is READY again, after its first outage or the one with this number."""
+    """Waits until the connector is READY again, after its first outage or after the outage with this number."""
 
     async def wait(connector: IBConnector, outage: int = 1) -> Status:
         return await state_of(connector, lambda status: status.outages == outage and status.state is READY)

@@ -180,7 +180,7 @@ async def test_clearing_a_dropped_change_leaves_the_order_awaited(
 
 
 async def test_a_change_of_an_order_that_never_left_is_not_sent(gateway: Gateway, make: Make) -> None:
-    """The order is dropped, and the change behind it is due only after the halt has ended."""
+    """The order is dropped. The change that waits after it may be sent only after the halt has ended."""
     connector = make(order_ack_after=0.0, **SLOW)
     await connector.connect_async()
     make_wait(connector)

@@ -47,11 +47,11 @@ REQUESTS: dict[str, Callable[[IB], Awaitable[Any]]] = {
     "reqWshMetaData": lambda ib: ib.getWshMetaDataAsync(),
     "reqWshEventData": lambda ib: ib.getWshEventDataAsync(WshEventData(filter="{}")),
 }
-"""By the request of the gateway that stays unanswered."""
+"""Calls of the library, by the name of the request that they send."""
 
 
 def left(connector: IBConnector) -> list[Any]:
-    """What is left in the library's maps of requests."""
+    """Return the keys that are left in the library's maps of requests."""
     wrapper = connector.ib.wrapper
     shared = {"openOrders", "currentTime"}  # start-up and probes also use these
     maps = wrapper._futures, wrapper._results, wrapper._reqId2Contract, wrapper.reqId2Ticker, wrapper.tickers

@@ -1,4 +1,4 @@
-"""``connector.stats``, compared with a gateway that counts, too."""
+"""``connector.stats``, compared with the counts of a gateway."""
 
 from __future__ import annotations
 

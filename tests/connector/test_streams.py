@@ -1,4 +1,4 @@
-"""Single streams: ended by the gateway, withheld, or silent although upstream and farm are up again."""
+"""Single streams that the gateway has ended or withheld, or that are silent although upstream and farm work again."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Rig:
 
     @property
     def asked(self) -> list[tuple[Key, ...]]:
-        """The streams that were requested again since then, by effect."""
+        """The streams that were requested again since the last ``forget``, for each effect."""
         return [order.req_ids for order in self.orders if isinstance(order, do.RequestStreams)]
 
     def forget(self) -> None:
@@ -210,7 +210,7 @@ class Rig:
             self.event(CodeReceived(self.attempt, code, text))
 
     def link_back(self, text: str = "") -> None:
-        """1102, and the answers to the requests after it."""
+        """Post 1102, and the answers to the requests that follow it."""
         self.code(1102, text=text)
         self.answer()
 

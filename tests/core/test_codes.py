@@ -99,7 +99,7 @@ def test_every_code_has_a_meaning_and_stands_once():
 
 
 def test_codes_about_dates_of_requests_for_history():
-    """As in logs of ib_insync, backtrader and ibapi: 2174 for a time without a zone, 10314 for no date."""
+    """Logs of ib_insync, backtrader and ibapi show 2174 for a time without a zone, and 10314 for a missing date."""
     for code, severity in ((2174, Severity.WARNING), (10314, Severity.ERROR)):
         row = catalogue()[code]
         assert (row.scope, row.severity, row.category) == (Scope.REQUEST, severity, Category.HISTORY)

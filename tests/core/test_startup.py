@@ -34,7 +34,7 @@ def starting(rig):
 
 @pytest.fixture
 def restoring(rig):
-    """The same, with two subscriptions that are restored at the same time."""
+    """A session that has started in the same way, with two subscriptions that are being restored."""
     rig.subscriptions = 2
     rig.connect()
     rig.open_session()

@@ -100,7 +100,7 @@ def test_an_answer_of_the_peer_ends_that(ready, answer):
 
 
 def test_an_unreachable_network_is_no_answer(ready):
-    """A VPN that is down reports it itself; the peer has received nothing."""
+    """If a VPN is down, the VPN itself reports the error, and the peer has received nothing."""
     die(ready)
     ready.event(AttemptFailed(ready.attempt, Failure(K.UNREACHABLE, "Network is unreachable", unanswered=True)))
     ready.end()
@@ -144,7 +144,7 @@ def test_connect_begins_again(ready):
 
 @pytest.fixture
 def silent(rig):
-    """A first attempt was accepted, and nothing came within its time."""
+    """The peer has accepted a first attempt, but sent nothing before the timeout."""
     rig.answers_looks = False
     rig.connect()
     rig.accept()

@@ -103,7 +103,7 @@ def _waited_for_a_core(process: subprocess.Popen[bytes]) -> float:
 
 @contextlib.contextmanager
 def nobody() -> Iterator[int]:
-    """A port that nothing listens on, and that no other program can get meanwhile."""
+    """A port that nothing listens on. No other program can get this port during the test."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]

@@ -122,7 +122,7 @@ def test_section_5_raises_when_nothing_listens(tmp_path: Path) -> None:
 
 
 def run_script(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run section 5 with its import line, in a separate process and folder, without settings from outside."""
+    """Run the program of section 5, with its import line, in a separate process and folder, without other settings."""
     (folder / "section_5.py").write_text(SECTION_5)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
     return subprocess.run(

@@ -272,7 +272,7 @@ async def test_damage_while_it_is_in_use_is_reported(
 
 
 async def test_a_lock_that_ends_at_once_is_noticed(trading: IBConnector, state_of: StateOf) -> None:
-    """The journal's thread already waits for the order's commit when that fails."""
+    """The journal's thread already waits for the order's commit when this commit fails."""
     end = lock(trading)
     with pytest.raises(NotReady, match="locked"):
         trading.ib.placeOrder(AAPL, limit())

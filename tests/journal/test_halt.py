@@ -120,7 +120,7 @@ async def test_all_is_cancelled_as_soon_as_there_is_a_session(
 
 
 async def test_a_cancel_that_was_lost_is_sent_again(gateway: Gateway, trading: IBConnector, path: Path) -> None:
-    """The first cancel goes into a half-open socket."""
+    """The first cancel is written to a half-open socket."""
     await resting(trading, AAPL)
     await gateway.fault("freeze")
     trading.halt("risk", cancel_all=True)

@@ -19,7 +19,7 @@ NewGateway = Callable[..., ThreadedGateway]
 
 @pytest.fixture(scope="session", autouse=True)
 def able() -> None:
-    """These tests fail where they cannot run."""
+    """These tests fail, and are not skipped, on a machine that cannot run them."""
     if lacks := missing():
         pytest.fail(f"the network tests cannot run here: {lacks}", pytrace=False)
 

@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 def missing() -> str:
-    """What this machine lacks for it, as text; empty if nothing."""
+    """Return what this machine lacks for this network, as text. The text is empty if nothing is missing."""
     programs = [program for program in ("ip", "iptables") if shutil.which(program) is None]
     if programs:
         return f"{' and '.join(programs)} not found (Debian: apt install iproute2 iptables)"
@@ -91,7 +91,7 @@ class Lab:
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
 
     def remove(self) -> None:
-        """Take it down."""
+        """Remove the network."""
         for host in (self.client, self.router, self.gateway):
             host.remove()
 

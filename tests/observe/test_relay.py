@@ -1,4 +1,4 @@
-"""A sink that is slow, stuck or broken loses statuses of its own, and delays nobody."""
+"""A sink that is slow, stuck or broken loses only its own statuses, and delays no other sink."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The fixture itself: this test suite is a user of the plugin, too."""
+"""The fixture itself: this test suite also uses the plugin, as a user does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A forwarder that records every byte: it shows what passes in front of the proxy and behind it."""
+"""A forwarder that records every byte: it shows what passes on both sides of the proxy."""
 
 from __future__ import annotations
 

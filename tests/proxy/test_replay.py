@@ -206,6 +206,6 @@ async def test_any_version_plays_as_it_was(new_proxy, connect, tmp_path, version
 
 
 def told(recording):
-    """What the gateway has sent without streams, in any order."""
+    """Return what the gateway has sent, except streams, in any order."""
     bodies = [entry.body for entry in recording.entries if not entry.is_request and entry.name not in STREAM_MESSAGES]
     return sorted(bodies)

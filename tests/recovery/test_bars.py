@@ -110,7 +110,7 @@ async def test_a_gap_longer_than_what_was_requested_is_filled_too(gateway: Gatew
 
 
 async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway, make: Make, outage: Outage) -> None:
-    """The library cancels by the id of its first request; the connector has requested them again under another id."""
+    """The library cancels the id of its first request. The connector has requested the bars again with another id."""
     connector = make()
     await connector.connect_async()
     await gateway.fault("mute", "reqHistoricalData")
@@ -134,7 +134,7 @@ async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway
 async def test_ended_by_the_gateway_they_are_requested_once(
     code: int, gateway: Gateway, make: Make, counter: Counter
 ) -> None:
-    """At 10225 the library would request them itself, too, under an id that is in use."""
+    """After 10225, the library itself would also request the bars, with an id that is in use."""
     connector = make(stream_pause=0.05)
     await connector.connect_async()
     bars = await ask(connector)
@@ -155,7 +155,7 @@ async def test_ended_by_the_gateway_they_are_requested_once(
 async def test_restored_into_an_outage_they_run_again_when_it_is_over(
     gateway: Gateway, make: Make, counter: Counter, state_of: StateOf
 ) -> None:
-    """The historical service refuses while its own connection is down, and does not remember the request."""
+    """While its own connection is down, the historical service refuses the request and does not remember it."""
     connector = make(stream_pause=0.05)
     await connector.connect_async()
     bars = await ask(connector)

@@ -106,7 +106,7 @@ async def test_two_live_orders_under_one_id_are_both_reported(
 
 
 async def test_an_order_whose_change_was_under_way(gateway: Gateway, connector: IBConnector) -> None:
-    """The gateway treats the change as a new order, because it does not know the old one."""
+    """The gateway treats the change as a new order, because it does not know the old order."""
     (trade,) = await resting(connector, AAPL)
     told = Reports(connector)
     await gateway.fault("mute", "placeOrder")

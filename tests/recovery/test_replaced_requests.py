@@ -61,7 +61,7 @@ async def test_what_start_up_asks_for_is_not_requested_twice(gateway: Gateway, m
 async def test_what_was_requested_in_start_up_and_forgotten_at_1101_is_requested_again(
     gateway: Gateway, make: Make, in_step: InStep, counter: Counter
 ) -> None:
-    """This session had no restore yet, and needed none."""
+    """This session has had no restore yet, because it did not need one."""
     connector = make()
     await gateway.fault("mute", "reqExecutions")
     connecting = asyncio.create_task(connector.connect_async())

@@ -240,7 +240,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
 async def test_each_is_requested_again_with_its_own_type_of_market_data(
     gateway: Gateway, make: Make, outage: Outage, counter: Counter, fault: str
 ) -> None:
-    """One ticker has only delayed data, and was requested as such before the program went back to live data."""
+    """One ticker has only delayed data. It was requested with this type before the program changed to live data."""
     connector = make()
     await connector.connect_async()
     ib = connector.ib

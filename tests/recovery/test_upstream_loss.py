@@ -1,4 +1,4 @@
-"""The gateway loses its link to IB (1100) and gets it back (1101, 1102): what the program knows about its orders."""
+"""The gateway's link to IB is lost (1100) and returns (1101, 1102): what the program knows about its orders."""
 
 from __future__ import annotations
 

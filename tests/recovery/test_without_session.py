@@ -70,7 +70,7 @@ async def test_a_subscription_before_the_first_session_is_recorded(
 
 
 async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones() -> None:
-    """An open order of yesterday may have the same number, and an error about one would hit the other."""
+    """An open order of yesterday may have the same id. Then, an error about one order would change the other order."""
     async with Gateway(next_order_id=500, id_hold=0) as gateway:
         await gateway.fault("silent")
         connector = IBConnector("127.0.0.1", gateway.port, 7, 0.2, policy=Policy(backoff_first=0.05))

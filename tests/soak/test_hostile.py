@@ -28,7 +28,7 @@ def resident() -> int:
 
 
 async def stalls(seconds: float) -> float:
-    """The longest time that this event loop has kept a callback waiting."""
+    """Return the longest time that a callback of this event loop has waited."""
     longest, loop = 0.0, asyncio.get_running_loop()
     until = loop.time() + seconds
     while (before := loop.time()) < until:

@@ -39,7 +39,7 @@ async def test_requests_that_never_end_leave_room_for_health_checks(served):
 
 
 async def test_readers_that_never_read_lose_their_places(served):
-    """Each one's system accepts what fits into its buffers; the server notices that a larger piece is not accepted."""
+    """A reader's system accepts what fits into its buffers. The server notices that a larger piece is not accepted."""
     one = await served(readers=32, request_time=0.5)
     async with crowd(one, 32, EVENTS):
         async with asyncio.timeout(10):

@@ -115,7 +115,7 @@ def running(program, *args):
 
 
 def ended(process):
-    """The last line that it prints, after the request to end."""
+    """Request the end of the process. Returns the last line that it prints."""
     process.send_signal(signal.SIGTERM)
     return process.communicate(timeout=20)[0].splitlines()[-1]
 
@@ -134,7 +134,7 @@ def resident(pid):
 
 @pytest.fixture
 def history(tmp_path):
-    """One with a thousand outages and large gap reports."""
+    """A history with a thousand outages and large gap reports."""
     file = tmp_path / "history.db"
     History(file).close()
     with contextlib.closing(sqlite3.connect(file)) as db, db:

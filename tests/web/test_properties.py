@@ -66,7 +66,7 @@ class Asked:
         await self.view.close()
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """The answer; on a new connection if a request has ended this one."""
+        """Return the answer. Opens a new connection if a request has ended the old connection."""
         try:
             self._connection.request(
                 "GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()}
@@ -95,7 +95,7 @@ def asked() -> Iterator[Asked]:
 
 
 def check(text: str) -> Any:
-    """It is valid JSON by the standard, without control characters."""
+    """Check that the answer is valid standard JSON without control characters."""
     found = json.loads(text, parse_constant=pytest.fail)
     assert text.isprintable()
     assert_clean(found)

@@ -124,7 +124,7 @@ def _nothing(layout: Layout) -> dict[str, object]:
 
 
 class TestGiven:
-    """Fields that depend on the value of another."""
+    """Fields that depend on the value of another field."""
 
     def test_they_follow_only_if_it_is_so(self) -> None:
         values = {**_nothing(order_request_layouts.CANCEL_ORDER), "order_id": 7}

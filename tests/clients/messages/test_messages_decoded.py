@@ -92,7 +92,7 @@ def values_of(owner: Layout | Repeat) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def there(layout: Layout, version: int) -> list[str]:
-    """The names of the values that a message has at this version, in the order of the wire."""
+    """Return the names of a message's values at this version, in the order of the wire."""
     items = (item for item in layout.fields if item.since <= version < item.before)
     return [
         item.name for item in items if isinstance(item, Repeat) or (isinstance(item, Field) and item.constant is None)

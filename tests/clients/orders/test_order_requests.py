@@ -83,7 +83,7 @@ _SINCE = {
     "whatIfType": 217,
     "hedgeMaxSize": 223,
 }
-"""What a client refuses to send to an older gateway."""
+"""A client refuses to send these fields to a gateway that is older than this version."""
 
 examples = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

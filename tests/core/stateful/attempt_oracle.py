@@ -110,7 +110,7 @@ class AttemptOracle:
         return max(0.0, low * (1 - policy.jitter) - gone), max(0.0, high - gone)
 
     def _check_end(self, phase: P, had_session: bool) -> None:
-        """``FAILED`` only for a cause that no retry cures, or after the last attempt."""
+        """Check that ``FAILED`` comes only after the last attempt, or for a cause that a retry cannot cure."""
         machine = self.rig.machine
         kind = machine.failure.kind if machine.failure else None
         if ID_ALERT in self.rig.status.alert:

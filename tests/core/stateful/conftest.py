@@ -138,7 +138,7 @@ class Oracle:
                 link.declined.clear()
 
     def _begin_books(self) -> None:
-        """Orders, executions and positions must be answered again."""
+        """Note that the requests for orders, executions and positions must be answered again."""
         self.link.answered -= BOOKS
         self.link.told_while_down.clear()
         self.has_compared = False

@@ -11,7 +11,7 @@ from .gateway_model import Link
 
 
 class HaltOracle:
-    """Checks them over all sessions of one rig."""
+    """Checks these rules during all sessions of one rig."""
 
     def __init__(self) -> None:
         self._is_halted = self._cancel_due = self._journal_fails = False

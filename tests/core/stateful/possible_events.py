@@ -195,7 +195,7 @@ def say(rig, told: tuple[int, str]) -> None:
 
 
 def resume(rig) -> None:
-    """After the global cancel has arrived, if there was one."""
+    """Resume trading after the global cancel, if there was one, has arrived."""
     if rig.opened:
         rig.event(GlobalCancelDelivered(rig.attempt))
     rig.event(Resumed())
@@ -230,7 +230,7 @@ def open_session(
 
 
 def watch(rig, farm: str) -> None:
-    """The session reports the watched streams later than it was asked."""
+    """The session reports the watched streams some time after the request for them."""
     rig.event(ActiveStreamsFound(rig.attempt, farm, rig.tickers))
 
 

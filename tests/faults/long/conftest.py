@@ -13,7 +13,7 @@ from ibkr.simulator import Gateway
 
 @pytest.fixture
 async def connector(gateway: Gateway) -> AsyncIterator[IBConnector]:
-    """Connected."""
+    """A connector that is connected."""
     async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
         yield connector
 

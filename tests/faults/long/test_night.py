@@ -25,7 +25,7 @@ async def other_gateway() -> AsyncIterator[Gateway]:
 async def restart(
     gateway: Gateway, connector: IBConnector, behind: IBConnector, state_of: StateOf, stopwatch: Stopwatch
 ) -> None:
-    """65 s without a port: both connectors are back immediately when it opens."""
+    """The port is closed for 65 s. When it opens, both connectors are immediately ready again."""
     elapsed = stopwatch()
     back: dict[IBConnector, float] = {}
     attempts = {connector: [0], behind: [0]}

@@ -21,9 +21,9 @@ from .rows import GROUPS, IMPOSSIBLE, LIVED, ROWS, STARTUP, Kind, Row
 UNHURT = {"attempt": "SR", "start-up": "R", "ready": "", "recovery": "R"}
 """The rest of the states if the fault does nothing."""
 OUT = {"attempt": "", "start-up": "C", "ready": "B", "recovery": "B"}
-"""Where the loss of the socket leads. While a first connection is being made, the attempts continue."""
+"""The states after the loss of the socket. If it is lost during a first connect, the attempts continue."""
 FIRST = ("attempt", "start-up")
-"""The caller is in connect()."""
+"""The groups in which the caller waits in connect()."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Case:
 
     @property
     def during(self) -> str:
-        """The life until the fault shows, or until it is over if it does not last."""
+        """The states until the fault shows. If the fault does not last, the states until it is over."""
         group, row = self.group, self.row
         lived, out = LIVED[group], OUT[group]
         gives_up = "F" if self.is_first else ""
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The possible lives from the cure on; more than one where timing decides."""
+        """The possible states after the cure, as words. There are several words if the result depends on timing."""
         match self.row.kind:
             case Kind.REFUSES | Kind.HALF_OPEN:
                 return ("CSR",) if self.is_first else ("SR",)
@@ -106,7 +106,7 @@ class Case:
 
     @property
     def keeps_socket(self) -> bool:
-        """Whether all happens in the session that existed when the fault came."""
+        """Whether the session that existed when the fault came continues."""
         return self.row.kind in (Kind.HARMLESS, Kind.RESYNCS, Kind.DEGRADES) and not self.drops
 
     @property
