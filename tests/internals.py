@@ -119,5 +119,5 @@ def fleet_member(connector: IBConnector) -> Member:
 
 
 def stop_serving(connector: IBConnector) -> None:
-    """End the web page of `IBConnector.serve`, and leave the connection alone."""
+    """End the web page of `IBConnector.serve`, but not the connection."""
     connector._end_page()

@@ -1,4 +1,4 @@
-"""The history in a real file: its content, its limits, and what is left after a SIGKILL."""
+"""The history in a real file: its content, its limits, and what it contains after a SIGKILL."""
 
 import sqlite3
 import subprocess

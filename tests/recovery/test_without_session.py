@@ -102,7 +102,7 @@ MAPS = [
 
 
 def left_in(connector: IBConnector) -> dict[Any, Any]:
-    """What is left in the library's maps of subscriptions."""
+    """Return the keys that are left in the library's maps of subscriptions."""
     wrapper = connector.ib.wrapper
     found: dict[Any, Any] = {name: getattr(wrapper, name) for name in MAPS if getattr(wrapper, name)}
     return found | {of_type: ids for of_type, ids in wrapper.ticker2ReqId.items() if ids}

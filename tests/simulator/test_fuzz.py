@@ -51,7 +51,7 @@ STRANGE = ("", "-1", "2147483648", "9" * 40, "1e308", "NaN", "Infinity", "\\u000
 
 
 def mutated(roll: random.Random, version: int = 200) -> bytes:
-    """Random bytes, or the body of a request with changed bytes or with fields changed, dropped, repeated or swapped."""
+    """Random bytes, or the body of a request with changed bytes or with fields changed, dropped, repeated, swapped."""
     if version >= BINARY_IDS:
         if roll.random() < 0.6:
             return mutated_protobuf(roll)
