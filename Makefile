@@ -1,8 +1,9 @@
-# Every target makes the environments that it needs, from python3 only. It changes nothing outside this folder.
-# Another interpreter: make test PYTHON=python3.13
+# Every target makes the environments that it needs. It needs only python3, and changes nothing outside this folder.
+# To use another interpreter: make test PYTHON=python3.13
 
 PYTHON ?= python3
-# The number of pytest workers. Most tests wait for a socket or a clock most of the time, so it is more than the cores.
+# WORKERS is the number of pytest workers. It can be higher than the number of cores, because most tests mostly wait for
+# a socket or a clock.
 WORKERS ?= 6
 
 export PIP_NO_CACHE_DIR := 1
@@ -10,16 +11,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The client libraries that the simulated gateway is tested with, each in its own environment.
+# CLIENTS has the client libraries that the simulated gateway is tested with, each in its own environment.
 CLIENTS := .clients
 WANTED := tests/clients/requirements
-# This package with the other client library, and with other Python versions.
+# BACKENDS has environments with the other client library and with other Python versions.
 BACKENDS := .backends
-# axe-core from npm, for the browser tests. Playwright goes into .venv.
+# BROWSER has axe-core from npm, for the browser tests. Playwright is installed in .venv.
 BROWSER := .browser
-# The packages that the examples for notebooks, web services and GUIs need.
+# WAYS has the packages that the examples for notebooks, web services and GUIs need.
 WAYS := .ways
-# Tools that only npm has: the second type checker, and the library that draws the diagram in the documentation.
+# NPM has tools that only npm offers: the second type checker, and the library that draws the documentation's diagram.
 NPM := .npm
 
 .DEFAULT_GOAL := help
@@ -41,17 +42,18 @@ test-random: $(VENV)/.developing  ## the tests of 'make test' in random order; S
 
 test-all: test rest  ## make test, then all that it leaves out; 'make test test-all' runs nothing twice
 
-# What 'make test' leaves out, one prerequisite each; a program that is missing there is a failure.
+# Each prerequisite is a part that 'make test' does not run. If a part needs a program that is missing, it fails.
 rest: environments thorough clients insync pythons browser ways qt network
 rest: docs package
 
 CLIENTS_MADE := $(patsubst $(WANTED)/%.txt,$(CLIENTS)/%/.made,$(wildcard $(WANTED)/*.txt)) $(CLIENTS)/stoqey/.made
 
-# Make the environments of the rest, three at a time. A target that runs alone makes its own.
+# Make the environments that 'rest' needs, three at a time. A target that runs alone makes its own environment.
 environments: $(VENV)/.developing
 	$(MAKE) -j3 $(BACKENDS)/nox/.made $(WAYS)/.made $(CLIENTS_MADE) $(BACKENDS)/ib_insync/.made $(NPM)/.made
 
-# Property tests with ten times the examples, different in each run; tests that are too long for every push.
+# Run the property tests with ten times the examples, which differ in each run. Also run the tests that are too long for
+# every push.
 thorough: $(VENV)/.developing
 	$(BIN)/pytest -m "(hypothesis or thorough or rest) and not (live or clients or ibapi or browser or ways or qt or package or network)" \
 	  -n $(WORKERS) --dist=worksteal \
@@ -70,7 +72,7 @@ rest: export OTHER_THAN = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % 
 pythons: $(BACKENDS)/nox/.made  ## the main tests on every Python of this machine, with both client libraries
 	WORKERS=$(WORKERS) $(BIN)/nox --envdir $(BACKENDS)/nox -R
 
-# Most of these wait for a network that is cut, so more run at a time.
+# Most of these tests wait for a network that is cut, so more of them run at the same time.
 network: $(VENV)/.developing  ## network cuts, packet loss, NATs and VPNs, in network namespaces (needs root, iproute2, iptables)
 	$(BIN)/pytest tests/network -m "network and not long" -n 8 --dist=worksteal
 
@@ -126,7 +128,7 @@ types-tests: $(VENV)/.developing
 types-%: $(VENV)/.developing
 	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$*
 
-# Branch coverage of the core, by its own tests only.
+# Measure the branch coverage of the core, only with its own tests.
 core-coverage: $(VENV)/.developing
 	$(BIN)/pytest tests/core -n 2 --dist=load --cov=ibkr.core --cov-branch --cov-fail-under=100
 
@@ -139,14 +141,14 @@ docs: $(VENV)/.documenting $(NPM)/.made  ## build the documentation in site/, ch
 links: docs  ## check external links, too
 	$(call check-links)
 
-# Check links and anchors, of the pages in the repository and of the site.
+# Check the links and anchors of the pages in the repository and of the site.
 define check-links
 	$(LYCHEE) $(1) *.md docs/*.md
 	$(LYCHEE) $(1) --root-dir $(CURDIR)/site --index-files index.html 'site/**/*.html'
 endef
 LYCHEE := $(BIN)/lychee --no-progress --include-fragments --exclude-loopback
 
-# What people install: check it, and run it from an environment without anything else.
+# Check what people install, and run it from an environment that has nothing else.
 package: $(VENV)/.documenting $(NPM)/.made  ## build, check, install and run sdist and wheel; check its types with mypy and pyright
 	rm -rf dist .package
 	$(BIN)/python -m build
@@ -161,7 +163,7 @@ clean:  ## remove every environment, such as .venv, and every cache
 	rm -rf .fresh .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Use the first of these that is new enough.
+# Make the environment with the first of these Pythons that is new enough.
 $(VENV)/.made:
 	@for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
@@ -181,7 +183,7 @@ $(VENV)/.developing: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-# With the commands of docs/backends.md.
+# These are the commands of docs/backends.md.
 $(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --editable '.[insync,test]'
@@ -189,7 +191,7 @@ $(BACKENDS)/ib_insync/.made: pyproject.toml | $(VENV)/.made
 	$(@D)/bin/python -m pip install --quiet --force-reinstall --no-deps 'aeventkit>=2.1,<3'
 	@touch $@
 
-# The downloads for the first environment serve the others.
+# The other environments use the downloads of the first environment again.
 $(BACKENDS)/nox/.made: pyproject.toml noxfile.py | $(VENV)/.developing
 	PIP_NO_CACHE_DIR= PIP_CACHE_DIR=$(CURDIR)/$(BACKENDS)/downloads $(BIN)/nox --envdir $(@D) --install-only
 	@touch $@
@@ -203,7 +205,7 @@ $(CLIENTS)/%/.made: $(WANTED)/%.txt | $(VENV)/.made
 	$(CLIENTS)/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-# This package may need a newer Python: use the first one on the PATH or in pyenv.
+# ib-gateway-mcp may need a newer Python than .venv has: use the first suitable Python on the PATH or in pyenv.
 $(CLIENTS)/ib-gateway-mcp/.made: $(WANTED)/ib-gateway-mcp.txt
 	@for python in "$(PYTHON)" python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \

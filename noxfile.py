@@ -1,7 +1,7 @@
 """Run the main tests on every Python of this machine, with both client libraries: ``make pythons``.
 
 The Pythons are those of pyenv and those on the PATH. Each must pass, and at least one must exist. ``OTHER_THAN=3.11``
-leaves out that version if there are others: 'make test-all' has run all tests with it already.
+skips that version if there are others, because 'make test-all' has already run all tests with this version.
 """
 
 import os
@@ -13,7 +13,7 @@ import nox
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
 WORKERS = os.environ.get("WORKERS", "3")
-# The main behavior over real sockets. 'make test' and 'make insync' run the other tests, with one Python.
+# The tests of the main behavior over real sockets. 'make test' and 'make insync' run the other tests, with one Python.
 TESTS = (
     "tests/connector/test_backend.py",
     "tests/connector/test_library_seam.py",
@@ -24,7 +24,7 @@ TESTS = (
 )
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 
-# pyenv's Pythons first: its commands on the PATH run only the versions that are enabled.
+# pyenv's Pythons come first, because pyenv's commands on the PATH run only the versions that are enabled.
 os.environ["PATH"] = os.pathsep.join([*map(str, sorted(PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
 
 
@@ -46,11 +46,11 @@ def connection(session: nox.Session, backend: str) -> None:
     """The connection's main tests."""
     insync = backend == "ib_insync"
     session.install("--editable", ".[insync,test]" if insync else ".[test]")
-    if insync:  # as docs/backends.md has it
+    if insync:  # these are the commands of docs/backends.md
         session.run_install("python", "-m", "pip", "uninstall", "--quiet", "--yes", "eventkit")
         session.install("--force-reinstall", "--no-deps", "aeventkit>=2.1,<3")
     environment = {"TESTED_BACKEND": backend}
-    session.run("pytest", "tests/features", env=environment)  # one after the other: all on one port
+    session.run("pytest", "tests/features", env=environment)  # in sequence, because all use the same port
     session.run(
         "pytest",
         f"--numprocesses={WORKERS}",
@@ -59,7 +59,7 @@ def connection(session: nox.Session, backend: str) -> None:
         "not (slow or thorough or rest or live or ways or qt)",
         "-p",
         "no:cacheprovider",
-        *([] if insync else ["tests/core"]),  # which knows of no client library
+        *([] if insync else ["tests/core"]),  # the core uses no client library
         *TESTS,
         *session.posargs,
         env=environment,

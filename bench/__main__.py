@@ -1,8 +1,8 @@
 """Compare this package with the bare client library: ``make bench``.
 
-``python -m bench [GROUP ...] [--runs N] [--json FILE]``. Both run in turn, in one run, and most figures are ratios. The
-gateway is a process of its own, as a real one is. Machines are noisy, so each figure is a median. The table shows the
-limit of a figure next to it.
+``python -m bench [GROUP ...] [--runs N] [--json FILE]``. One run measures this package and the bare library in turn,
+and most figures are ratios. Like a real gateway, the gateway is a separate process. The times vary from run to run, so
+each figure is a median. The table shows the limit of a figure next to it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
-    logging.disable(logging.CRITICAL)  # the two log different things; logging is not measured
+    logging.disable(logging.CRITICAL)  # the two libraries log different things, so neither logs here
     machine, began = describe(), datetime.now(UTC)
     figures = measure(arguments.groups or list(GROUPS), arguments.runs)
     if arguments.json:

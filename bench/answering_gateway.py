@@ -28,8 +28,8 @@ _RECORDED = (messages.POSITION, messages.PORTFOLIO_VALUE, order_messages.OPEN_OR
 
 
 class Rows(NamedTuple):
-    """The prepared answers. ``answers``: the complete answer to a request, by the id of its message. Executions are
-    kept as the bytes before and after the request's id."""
+    """The prepared answers. ``answers`` has the complete answer to each request, by the message id of the request. Each
+    row of ``executions`` has the bytes before and after the request's id."""
 
     answers: Mapping[str, bytes]
     executions: tuple[tuple[bytes, bytes], ...] = ()
@@ -40,7 +40,7 @@ class Rows(NamedTuple):
 
 
 async def record() -> dict[str, dict[str, object]]:
-    """The values of one row of each kind, as the simulated gateway sends it, by the name of its layout."""
+    """Return the values of one row of each kind, by the name of its layout. The simulated gateway sends these rows."""
     read, found = FrameReader(), dict[str, dict[str, object]]()
     wanted = {str(layout.message_id): layout for layout in (*_RECORDED, order_messages.EXEC_DETAILS)}
 
@@ -72,7 +72,7 @@ def large(rows: Mapping[str, Mapping[str, object]]) -> Rows:
     """The answers of a large account."""
 
     def many(layout: Layout, count: int, **ids: Callable[[int], object]) -> Iterator[bytes]:
-        """Rows with the recorded values. An id is a function of the row's number."""
+        """Return rows with the recorded values. The ids of a row follow from its number."""
         for number in range(1, count + 1):
             own = {name: make(number) for name, make in ids.items()}
             yield frame(layout.encode(_VERSION, **{**rows[layout.name], **own}))

@@ -29,8 +29,9 @@ Told = Callable[[], None]
 class Burst:
     """The result of one run.
 
-    It has ticks per second. In milliseconds, it has the longest stall of the loop, the wait for the gateway's time, and
-    the time from 1100 to its listeners on another connection. ``used`` is microseconds of processor time per tick.
+    ``rate`` is ticks per second. In milliseconds, ``stall`` is the longest stall of the loop, ``answer`` is the wait
+    for the gateway's time, and ``news`` is the time from 1100 on another connection until its listeners are called.
+    ``used`` is microseconds of processor time per tick.
     """
 
     rate: float
@@ -46,7 +47,7 @@ class Heart:
     def __init__(self) -> None:
         self.worst = 0.0
         self._loop = asyncio.get_running_loop()
-        self._due = time.monotonic()  # uvloop does not update its time during an iteration
+        self._due = time.monotonic()  # not loop.time(): uvloop does not update it during an iteration
         self._timer = self._loop.call_soon(self._beat)
 
     def _beat(self) -> None:
@@ -60,7 +61,7 @@ class Heart:
 
 
 class Consumer:
-    """A program that counts its ticks. It notes when most of them have arrived, and when the last one has."""
+    """A program that counts its ticks. It notes when 30 % of the ticks have arrived, and when the last one has."""
 
     def __init__(self, ib: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -83,7 +84,7 @@ class Consumer:
 
 
 async def play(ib: Any, other: Any, subscriptions: int, on_loss: Callable[[Told], None]) -> Burst:
-    """Run one burst on ``ib``. In the middle of it, ask for the time there, and lose upstream on ``other``."""
+    """Run one burst on ``ib``. During the burst, ask for the time on ``ib``, and lose upstream on ``other``."""
     for number in range(subscriptions):
         ib.reqMktData(Stock(f"S{number}", "SMART", "USD", conId=1 + number))
     while any(ticker.bid != 190 for ticker in ib.tickers()):

@@ -1,6 +1,6 @@
-"""Where the time of a burst goes: processor time per tick, for each stage with all stages before it.
+"""The processor time per tick of a burst, for each stage together with all stages before it.
 
-A profiler costs more than the microsecond that a tick takes, so each stage is measured without one.
+A tick takes about a microsecond. A profiler would need more time than that, so each stage is measured without one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compare the package at a revision with the package in this folder: ``make bench-compare REV=...``.
 
-``python -m bench.compare REV [--pairs N]``. Each pair runs both, each in a process of its own. The table shows the
-speed of the package now as a multiple of its speed then: the mean of all pairs, and a lower bound with 95 % confidence.
-Both connect to the same gateways, which come from this folder.
+``python -m bench.compare REV [--pairs N]``. Each pair runs both versions, each in a separate process. The table shows
+the speed of the package in this folder as a multiple of the speed at the revision: the mean of all pairs, and a lower
+bound with 95 % confidence. Both versions connect to the same gateways, which run the code of this folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _T95 = {9: 1.833, 14: 1.761, 19: 1.729, 29: 1.699, 39: 1.685}
 
 
 def speeds(port: int, control: int, firehose_port: int) -> dict[str, float]:
-    """Measure the imported package: the median of some runs of each figure, with the bare library in turn."""
+    """Measure the imported package and the bare library in turn. Return the median of some runs of each figure."""
     return {**asyncio.run(_connections(GatewayProcess(port, control))), **_bursts(firehose_port)}
 
 
@@ -75,7 +75,7 @@ def bound(ratios: list[float]) -> tuple[float, float]:
 
 
 def compare(before: Path, now: Path, pairs: int) -> None:
-    """Run the pairs, each in the opposite order of the one before, and show the result."""
+    """Run the pairs and show the result. The order of the two versions changes from pair to pair."""
     played: list[tuple[dict[str, float], dict[str, float]]] = []
     with gateway() as served, firehose() as firehose_port:
         ports = served.port, served.control, firehose_port
@@ -104,7 +104,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     if arguments.speeds:
-        logging.disable(logging.CRITICAL)  # the two log different things; logging is not measured
+        logging.disable(logging.CRITICAL)  # the two versions log different things, so neither logs here
         print(json.dumps(speeds(*arguments.speeds)))
         return 0
     if not arguments.revision or arguments.pairs < 2:

@@ -77,7 +77,7 @@ async def restart(own: Gateway, connector: IBConnector) -> float:
 
 
 async def refused() -> float:
-    """Processor time, in percent of a core, while it waits for a port that refuses connections."""
+    """Return the processor time, in percent of a core, while a connector waits for a port that refuses connections."""
     async with Gateway() as gone:
         port = gone.port
     connector = IBConnector(HOST, port, 5)
@@ -100,7 +100,7 @@ async def _pairs(port: int, count: int) -> tuple[list[float], list[float]]:
 async def _measure(runs: int) -> list[Figure]:
     with gateway() as served:
         ours, raw = await _pairs(served.port, 10 * runs)
-        # So many resets per minute would be treated as flapping, which would slow down the attempts.
+        # With the usual ``flap_limit``, these resets would be treated as flapping, which slows down the attempts.
         async with IBConnector(HOST, served.port, 3, policy=Policy(flap_limit=1000)) as connector:
             ticker = connector.ib.reqMktData(AAPL)
             resets = []

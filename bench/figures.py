@@ -35,8 +35,8 @@ class Figure:
     """One row of the table.
 
     ``value``, in ``unit``, is compared with ``limit``; ``limit`` is None if there is no requirement. ``name`` is the
-    same in every run, so that runs can be compared. ``ours`` and ``raw`` are in ``measured_in``. ``is_least``: the
-    limit is a minimum, not a maximum.
+    same in every run, so that runs can be compared. The unit of ``ours`` and ``raw`` is ``measured_in``. If
+    ``is_least`` is true, the limit is a minimum, otherwise a maximum.
     """
 
     name: str
@@ -95,6 +95,6 @@ def plain(
     *,
     is_least: bool = False,
 ) -> Figure:
-    """A figure that is judged by itself. The bare library's value can be shown next to it."""
+    """A figure that has its own limit and is not a ratio. The bare library's value can be shown next to it."""
     mine = Spread.of(values)
     return Figure(name, what, mine.median, unit, mine, Spread.of(raw) if raw else None, unit, limit, is_least)

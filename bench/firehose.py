@@ -1,10 +1,10 @@
 """A gateway that only sends bursts of ticks, prepared in advance, so that the benchmark measures the reader.
 
-It answers start-up with empty answers and accepts subscriptions to market data. ``reqMarketDataType`` starts a burst of
-ticks over them. Ticks come as TWS sends them: a price with its size, then the size, for bid, ask and last in turn. The
-last tick is ``LAST_PRICE``. It answers ``reqCurrentTime`` in the middle of a burst, behind the data that was already
-sent. The request ``LOSE_UPSTREAM``, which does not exist in the API, makes it send 1100 with the monotonic time as
-text.
+The gateway answers start-up with empty answers and accepts subscriptions to market data. ``reqMarketDataType`` starts a
+burst of ticks for these subscriptions. The ticks have the order of TWS: a price with its size, then the size, for bid,
+ask and last in turn. The price of the last tick is ``LAST_PRICE``. The gateway also answers ``reqCurrentTime`` during a
+burst, after the data that was already sent. The request ``LOSE_UPSTREAM``, which does not exist in the API, makes the
+gateway send 1100 with the monotonic time as text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ANSWERS: dict[str, list[tuple[object, ...]]] = {
 
 @functools.cache
 def burst_over(req_ids: tuple[int, ...]) -> list[bytes]:
-    """The bytes of a burst, in pieces of complete messages. An answer can be sent between two pieces."""
+    """Return the bytes of a burst, in pieces of complete messages. An answer can be sent between two pieces."""
     made = []
     for number, req_id in zip(range(TICKS - 1), itertools.cycle(req_ids), strict=False):
         step = number // len(req_ids)

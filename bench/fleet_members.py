@@ -1,4 +1,4 @@
-"""A process with many connectors, with or without a fleet, started by ``fleet.py``: it prints their cost.
+"""A process with many connectors, with or without a fleet. ``fleet.py`` starts the process, which prints their cost.
 
 ``python -m bench.fleet_members COUNT SECONDS SERVERS PORT...``. ``SERVERS`` is ``-`` for no fleet.
 """

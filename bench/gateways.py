@@ -1,4 +1,4 @@
-"""The gateways that benchmarks connect to, each in a process of its own, as a real one is."""
+"""The gateways that benchmarks connect to. Like a real gateway, each runs in a separate process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GatewayProcess:
         self.port, self.control = port, control
 
     def fault(self, name: str, *args: object) -> None:
-        """Carry out a fault. Blocks until it is done. Raises ``RuntimeError`` if the gateway refuses it."""
+        """Carry out a fault, and block until it is done. Raises ``RuntimeError`` if the gateway refuses the fault."""
         control = http.client.HTTPConnection(HOST, self.control)
         control.request("POST", f"/faults/{name}", json.dumps({"args": args}), {"Content-Type": "application/json"})
         answer = control.getresponse()

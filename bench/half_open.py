@@ -1,4 +1,4 @@
-"""A half-open socket: how soon it is suspect, and how soon it is declared dead. Default settings, in real time."""
+"""A half-open socket: the time until it is suspect and until it is declared dead, with default settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def _measure(count: int) -> list[Figure]:
             connector.on_status(partial(note, number))
         served.fault("freeze")
         began = time.monotonic()
-        while len(dead) < count and time.monotonic() < began + 20:  # noqa: ASYNC110 - ends by the clock, too
+        while len(dead) < count and time.monotonic() < began + 20:  # noqa: ASYNC110 - the loop also ends after 20 s
             await asyncio.sleep(0.05)
         for connector in connectors:
             await connector.disconnect_async()

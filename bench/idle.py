@@ -32,7 +32,7 @@ def said(process: subprocess.Popen[str]) -> Any:
 
 
 def _round() -> dict[str, float]:
-    """Measure each against a gateway of its own, so that no client id is still in use."""
+    """Measure each with a separate gateway, so that no client id is still in use."""
     with crowd("bare", 0) as process:
         bare = said(process)["memory"]
     with gateway() as served, crowd("raw", served.port) as process:

@@ -1,4 +1,4 @@
-"""A process with many idle clients, started by ``idle.py``: it prints their cost, and when all are connected.
+"""A process with many idle clients, started by ``idle.py``. It prints when all are connected, and what they cost.
 
 ``python -m bench.idle_clients ours|raw PORT COUNT SECONDS``. A line on stdin says that the gateway is about to restart.
 """

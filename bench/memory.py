@@ -21,7 +21,7 @@ _WARM_UP = 5
 
 
 async def _grow(port: int, bursts: int) -> float:
-    """Megabytes more after this many bursts than after the first few."""
+    """Return how many megabytes more the process uses after this many bursts than after the first few bursts."""
     async with IBConnector(HOST, port, 1) as connector:
         connector.ib.reqMktData(Stock("S0", "SMART", "USD", conId=1))
         at_first = 0

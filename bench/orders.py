@@ -1,7 +1,7 @@
 """The time from ``placeOrder`` to the socket: without a journal, and with a journal of each durability.
 
-In a running loop the bytes are in the socket when the call returns. A burst shows the cost of our code. A single order
-after a pause finds the processor's caches cold, for our code and the client library's.
+In a running loop, the bytes are in the socket when the call returns. A burst shows the cost of our code. A single order
+after a pause takes longer, because the processor's caches no longer hold our code and the client library's code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _place(ib: IB) -> float:
 
 
 async def _burst(clients: dict[str, IB], rounds: int) -> Taken:
-    """Place orders with each connector in turn, in another sequence each time. The first round is a warm-up."""
+    """Place orders with each connector in turn. The sequence differs in each round. The first round is a warm-up."""
     taken: Taken = {name: [] for name in clients}
     names = list(clients)
     for number in range(rounds + 1):
@@ -104,7 +104,7 @@ def _figures(taken: Taken, name: str, what: str, limits: tuple[float | None, flo
 
 
 def measure(runs: int) -> list[Figure]:
-    with tempfile.TemporaryDirectory(dir=".") as folder:  # this folder is on a real disk
+    with tempfile.TemporaryDirectory(dir=".") as folder:  # the current folder is on a real disk
         burst, alone = asyncio.run(_measure(2 * runs, Path(folder)))
     return [
         *_figures(burst, "order", "in a burst", (1.1, 0.3)),

@@ -73,7 +73,7 @@ def page(saved: dict[str, Any]) -> str:
         f"{machine['python']}; {machine['packages']}. Load average at the start: {machine['load']}. "
         "Other work on the machine changes times more than ratios."
     )
-    for each in saved.get("later", ()):  # groups that were measured again separately
+    for each in saved.get("later", ()):  # these groups were measured again separately
         groups = ", ".join(each["groups"])
         where += f" Again on {each['measured']}: {groups} ({each['runs']} runs, load average {each['load']})."
     rows = [

@@ -59,7 +59,7 @@ class Reader:
         return time.perf_counter() - began
 
     def bursts(self) -> float:
-        """Ticks per second over several bursts. A single burst could be buffered."""
+        """Return the ticks per second over several bursts. A single burst could fit into the buffers."""
         began = time.perf_counter()
         for _ in range(_BURSTS):
             self._burst()

@@ -1,7 +1,7 @@
 """After a fault, how soon does a program have prices again? ``make bench-recovery``.
 
-Three programs subscribe to one ticker of market data. Each runs in a process of its own, with a simulated gateway of
-its own:
+Three programs subscribe to one ticker of market data. Each runs in a separate process, with its own simulated
+gateway:
 - with this package;
 - with the bare client library and the usual loop, which connects and subscribes again one second after
   ``disconnectedEvent``;
@@ -37,7 +37,7 @@ from tests.network.lab import GATEWAY, Lab, missing
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 GIVEN_UP = 60.0
 RUNS = 3
-RESTARTS = (10.0, 10.4, 10.7)  # the pause of one second in the loop then falls at different times
+RESTARTS = (10.0, 10.4, 10.7)  # so the loop's pause of one second ends at different times after the gateway's return
 HOLD = 3.0  # seconds for which the gateway keeps a lost client's id
 CUT = 60.0  # seconds without a network
 FILE = Path(__file__).parents[1] / "docs" / "recovery.json"
@@ -94,7 +94,7 @@ class NoProgram:
 
 
 async def watchdog(host: str, port: int) -> None:
-    """With the client library's Watchdog. Its first start does not wait for a gateway program."""
+    """Run with the client library's Watchdog. Its first start does not wait for a gateway program."""
     ib = IB()
     dog = Watchdog(NoProgram(), ib, host=host, port=port, appStartupTime=0)  # type: ignore[arg-type]  # no IBC here
 
@@ -136,7 +136,7 @@ class Watched:
                 self._news.notify()
 
     def first(self, word: str, since: float) -> float | None:
-        """Seconds from then until the first line with this word; None if it does not come within a minute."""
+        """Return the seconds from ``since`` until the first line with this word. None if that takes over a minute."""
 
         def came() -> float | None:
             return next((moment - since for told, moment in self._told if told == word and moment > since), None)
@@ -238,7 +238,7 @@ FAULTS: dict[str, Callable[[str, int], float | None]] = {
 
 
 def median(took: Sequence[float | None]) -> float | None:
-    """The median of all runs; None if one of them was not over."""
+    """Return the median of all runs, or None if a run did not end in time."""
     times = [seconds for seconds in took if seconds is not None]
     return round(statistics.median(times), 3) if len(times) == len(took) else None
 
@@ -256,7 +256,7 @@ def main() -> None:
     results: dict[str, dict[str, float | None]] = {}
     table = Table("fault", *PROGRAMS, title=f"medians of {RUNS}")
     for what, fault in FAULTS.items():
-        with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # the threads wait nearly all the time
+        with ThreadPoolExecutor(len(PROGRAMS) * RUNS) as pool:  # the threads wait most of the time
             runs = {name: [pool.submit(fault, name, run) for run in range(RUNS)] for name in PROGRAMS}
             results[what] = {name: median([each.result() for each in of_name]) for name, of_name in runs.items()}
         table.add_row(what, *map(in_words, results[what].values()))
@@ -267,6 +267,6 @@ def main() -> None:
 if __name__ == "__main__":
     logging.disable()
     if len(sys.argv) > 1:
-        asyncio.run(PROGRAMS[sys.argv[1]](sys.argv[2], int(sys.argv[3])))  # type: ignore[arg-type]  # coroutines all
+        asyncio.run(PROGRAMS[sys.argv[1]](sys.argv[2], int(sys.argv[3])))  # type: ignore[arg-type]  # all are coroutines
     else:
         main()

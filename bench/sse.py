@@ -58,7 +58,7 @@ async def _readers(port: int) -> AsyncIterator[list[asyncio.StreamReader]]:
 
 
 async def _all(readers: list[asyncio.StreamReader], state: str) -> float:
-    """Wait until all readers have this state. Returns the longest time."""
+    """Wait until all readers have this state. Returns the time of the slowest reader."""
     async with asyncio.timeout(20):
         return max(await asyncio.gather(*(_until(reader, state) for reader in readers)))
 

@@ -1,8 +1,8 @@
-"""How many ticks per second the simulated gateway sends to one reader that is fast enough.
+"""The number of ticks per second that the simulated gateway sends to one fast reader.
 
-The reader is a separate process that only counts, so that the gateway itself is measured. The gateway sends every stock
-of its file, as fast as it can change the prices. A tick is one message tickPrice (1) or tickSize (2), as text or in
-protobuf.
+The reader is a separate process that only counts, so that only the speed of the gateway is measured. The gateway sends
+every stock of its file, as fast as it can change the prices. A tick is one message tickPrice (1) or tickSize (2), as
+text or in protobuf.
 """
 
 from __future__ import annotations

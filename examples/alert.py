@@ -1,6 +1,7 @@
 """A command for alerts: ibkr serve --on-outage "python alert.py alerts.txt".
 
-It gets the status as JSON on stdin, and writes one line. Send a text message or make a call instead.
+This command gets the status as JSON on stdin, and writes one line. Your own command could send a text message or make a
+call instead.
 """
 
 import json

@@ -28,7 +28,7 @@ class Window(QWidget):
         connector.on_status(self.show_status)
 
     def show_status(self, status: Status) -> None:
-        """Show the status. This runs in Qt's thread, which also runs the loop, so it may touch widgets."""
+        """Show the status. This function runs in Qt's thread, like the event loop, so it may change widgets."""
         self.label.setText(str(status))
 
     def reconnect(self) -> None:
@@ -44,7 +44,7 @@ class Window(QWidget):
 
 
 async def main() -> None:
-    """Show the window before the gateway is there. Keep the loop until the connection has ended."""
+    """Show the window, even if the gateway does not run yet. Keep the loop until the connection has ended."""
     QApplication.setQuitOnLastWindowClosed(False)
     connector = IBConnector.from_config(load_config())
     window = Window(connector)

@@ -58,7 +58,7 @@ def main() -> int:
     connector = IBConnector.from_config(load_config())
     window = Window(connector)
     window.show()
-    connector.start_in_thread(background=True)  # the gateway may come later
+    connector.start_in_thread(background=True)  # the gateway may start later
     app.aboutToQuit.connect(connector.stop)
     return app.exec()
 

@@ -17,7 +17,7 @@ def connector() -> IBConnector:
 
 @st.cache_resource
 def ticker(symbol: str):
-    """Subscribe once; the same object continues after every outage. None if IB knows no such stock, or several."""
+    """Subscribe once. The ticker continues after every outage. Return None if IB knows no such stock, or several."""
     connector().wait_ready(5)
     found = connector().call(lambda ib: ib.qualifyContractsAsync(Stock(symbol, "SMART", "USD")))
     return connector().call(lambda ib: ib.reqMktData(found[0])) if found and found[0] else None

@@ -1,9 +1,9 @@
 """Random faults against 20 subscriptions, for a chosen time. At the end, everything must work again: ``make soak``.
 
-``python -m soak`` injects the next fault when the last one is over; ``python -m soak overlap`` does not wait.
-``SOAK_MINUTES`` is the time (10), ``SOAK_SEED`` repeats a run. ``python -m soak crash`` kills a program that trades
-with a journal ``SOAK_KILLS`` times (300); its successor must account for every order. The exit code is 1 if a check
-failed; the report says which.
+``python -m soak`` injects a fault when the fault before it is over. ``python -m soak overlap`` does not wait for that.
+``SOAK_MINUTES`` is the time (10), and ``SOAK_SEED`` repeats a run. ``python -m soak crash`` starts and kills a program
+that trades with a journal, ``SOAK_KILLS`` times (300). Each time, the next program must account for every order. If a
+check failed, the exit code is 1 and the report names the check.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from soak.harness import SUBSCRIPTIONS, NotHeld, Rig, gateway_process
 from soak.resources import Measure, growths, measure
 
 SETTLED_AFTER = 0.25
-"""The share of the run after which growth is measured: the caches are filled by then."""
+"""Growth is measured after this share of the run, because the caches are then full."""
 LONGEST_PAUSE = 0.5
 """The longest pause between two faults, in seconds."""
 
@@ -77,7 +77,7 @@ class Soak:
         print(f"{self._elapsed:8.1f} s  {text}", flush=True)
 
     async def in_turn(self, report: Report) -> None:
-        """Inject a fault when the last one is over. Each kind is used once before one is used again."""
+        """Inject a fault when the fault before it is over. Each kind is used once before a kind is used again."""
         deck: list[int] = []
         while self._elapsed < self._seconds:
             deck = deck or self._dice.sample(range(len(EPISODES)), len(EPISODES))
@@ -95,7 +95,7 @@ class Soak:
         report.add("outages", f"the connector counts {counted}, the simulator broke {broken}", counted == broken)
 
     async def overlapping(self, report: Report) -> None:
-        """Inject faults while other faults last. At the end, end all faults that still last."""
+        """Inject faults while other faults are active. At the end, end all faults that are still active."""
         while self._elapsed < self._seconds:
             command = draw_overlapping(self._dice)
             await self._rig.fault(command)
@@ -112,7 +112,7 @@ class Soak:
 
     async def _end_all(self) -> None:
         await self._rig.fault("clear")
-        await self._rig.fault("1102")  # clear sends no message: the connector's upstream state changes only with this
+        await self._rig.fault("1102")  # "clear" sends no message, and only 1102 changes the connector's upstream state
         await self._rig.ready(0)
         await self._rig.all_tick()
         self._say("all faults ended")

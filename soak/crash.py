@@ -1,7 +1,7 @@
-"""At random moments, kill a program that trades with a journal. Its successor must account for every order.
+"""At random moments, kill a program that trades with a journal. The next program must account for every order.
 
-After each kill, the simulator's own record is compared with the journal, the successor's gap report, and the orders
-that it calls unconfirmed: each order and each execution must be in exactly one of these.
+After each kill, the simulator's own record is compared with the journal, the next program's gap report, and the orders
+that this program calls unconfirmed. Each order and each execution must be in exactly one of these three.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ BEFORE_SESSION = 0.1
 """The share of the kills that come before there is a session."""
 WITH_FAULT = 0.3
 FAULTS = (("reset",), ("1100",), ("1101",), ("1102",), ("mute", "placeOrder"), ("freeze",), ("late_executions",))
-"""What comes before some of the kills, so that a program also dies in an outage, or in the start-up after it."""
+"""Faults that come before some of the kills, so that a program also dies in an outage, or in the start-up after it."""
 AT_A_TIME = 100
-"""Kills with one gateway and one journal. Both grow, and the start-up of each successor with them."""
+"""The number of kills with one gateway and one journal. Both grow, and so each start-up takes longer."""
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 
@@ -53,7 +53,7 @@ class CrashOracle:
         """The numbers of all orders and executions that were accounted for."""
 
     async def run(self, kills: int) -> None:
-        """Run this many programs and kill them. Raises ``NotHeld``."""
+        """Run this many programs and kill each of them. Raises ``NotHeld`` if a check fails."""
         for first in range(0, kills, AT_A_TIME):
             self._journal = self._folder / f"journal-{first}.sqlite"
             await self._run_one(first, min(first + AT_A_TIME, kills))
@@ -113,7 +113,7 @@ class CrashOracle:
             gateway.cancel_order(order.order_id)
 
     def _read(self, gateway: Gateway) -> LastKnownState:
-        """Read the journal after the kill. It must have the intent of each order that arrived, each id once."""
+        """Read the journal after the kill. It must have one intent for each order that arrived at the gateway."""
         with closing(sqlite3.connect(self._journal)) as database:
             if not database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'gaps'").fetchone()[0]:
                 raise NotHeld("the journal has no tables")
@@ -141,7 +141,8 @@ class CrashOracle:
             trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0, orderRef=f"after {self._dice.random()}"))
             _hold("an id that is not above the ids of the journal", trade.order.orderId <= lost.highest_id)
             async with asyncio.timeout(10):
-                while trade.orderStatus.status == "PendingSubmit":  # otherwise it was refused: too many orders rest
+                # The order is then submitted, or refused because there are too many orders.
+                while trade.orderStatus.status == "PendingSubmit":
                     await connector.ib.updateEvent
         finally:
             await connector.disconnect_async()
@@ -165,7 +166,8 @@ class CrashOracle:
         _hold("missing at the broker, and not unconfirmed", sorted(Counter(never_came) - Counter(named)))
         if report is not None:
             _hold("vanished", report.orders_vanished)
-            _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])  # if midnight has passed
+            # EARLIER_DAY is correct if midnight has passed.
+            _hold("incomplete", [each for each in report.incomplete if each != EARLIER_DAY])
             _hold("positions unexplained", [each for each in report.positions if not each.is_explained])
         self.unconfirmed += len(named)
         self.missed += len(missed)
@@ -181,7 +183,7 @@ def _hold(what: str, found: object) -> None:
 
 
 async def crash(kills: int, seed: int) -> CrashOracle:
-    """Run it in a temporary folder. Raises ``NotHeld``."""
+    """Run this soak in a temporary folder. Raises ``NotHeld`` if a check fails."""
     with tempfile.TemporaryDirectory() as folder:
         oracle = CrashOracle(Path(folder), seed)
         await oracle.run(kills)

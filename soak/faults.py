@@ -1,4 +1,4 @@
-"""The faults of the soak. Each is complete: it breaks something and repairs it again."""
+"""The faults of the soak. Each fault is complete: it breaks something and repairs it."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def _ended(rig: Rig, dice: random.Random) -> str:
 
 
 async def _stalled(rig: Rig, dice: random.Random) -> str:
-    await asyncio.sleep(1)  # a stream with ten ticks counts as expected
+    await asyncio.sleep(1)  # the connector expects ticks only of a stream that has had ten ticks
     symbol = dice.choice(SYMBOLS)
     await rig.fault("break_farm usfarm")
     await rig.fault(f"stall_stream {symbol}")
@@ -199,7 +199,7 @@ EPISODES: tuple[Episode, ...] = (
 
 
 def draw_overlapping(dice: random.Random) -> str:
-    """Draw one command of the simulator, independent of the others. It breaks something as often as it repairs."""
+    """Draw one command of the simulator, independent of the others. Half of the commands break something."""
     breaks = (
         "reset",
         "close",

@@ -1,10 +1,10 @@
 """A fleet under random failures: leader, standby and NATS servers are killed, frozen and cut off.
 
-``python -m soak.fleet [MOMENTS] [SEED]``. The simulator's record decides: once a successor has sent its first order, no
-later order of its predecessors arrives; no order arrives twice; a killed leader is replaced within the lease time
-plus two seconds. Cutting the network needs root, iproute2 and iptables; without them this failure is skipped.
+``python -m soak.fleet [MOMENTS] [SEED]``. The simulator's record decides: after the first order of a new leader, no
+order of an earlier leader arrives; no order arrives twice; a killed leader is replaced within the lease time plus two
+seconds. Cutting the network needs root, iproute2 and iptables; without them, this failure is skipped.
 
-This file has over 300 lines because the hosts, the cluster and the programs belong to one experiment.
+This file has over 300 lines because the hosts, the cluster and the programs are one experiment.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ GATEWAY = "10.77.0.254"
 
 
 class Network:
-    """A bridge of this machine. Programs and servers are connected to it, each in a network namespace of its own."""
+    """A bridge of this machine. Programs and servers are connected to the bridge, each in its own network namespace."""
 
     def __init__(self) -> None:
         self._bridge = f"soak{os.getpid()}"
@@ -60,7 +60,7 @@ class Network:
         run("ip", "link", "del", self._bridge)
 
     def connect(self, host: Host, number: int) -> str:
-        """Connect a host. Returns its address."""
+        """Connect a host, and return its address."""
         address, port = f"10.77.0.{number}", f"{self._bridge}p{number}"
         run("ip", "link", "add", "eth0", "netns", host.name, "type", "veth", "peer", "name", port)
         run("ip", "link", "set", port, "master", self._bridge, "up")
@@ -83,7 +83,7 @@ class Place:
             yield
 
     def cut(self) -> None:
-        """Drop all packets in both directions. Neither kernel notices."""
+        """Drop all packets in both directions. The kernels on both sides do not notice this."""
         assert self._host is not None, "it needs a network"
         self._host.run("iptables", "-w", "-A", "INPUT", "!", "-i", "lo", "-j", "DROP")
         self._host.run("iptables", "-w", "-A", "OUTPUT", "!", "-o", "lo", "-j", "DROP")
@@ -205,7 +205,7 @@ class Record:
         self.reigns: list[str] = []
 
     def read(self) -> None:
-        """Read the new requests. Raises ``NotHeld``."""
+        """Read the new requests. Raises ``NotHeld`` if they break a rule."""
         requests = self._gateway.seen.requests
         while requests:
             request = requests.popleft()
@@ -242,7 +242,7 @@ class Chaos:
         self.orders = 0
 
     async def run(self, moments: int) -> None:
-        """Run this many moments. Raises ``NotHeld``."""
+        """Run this many moments. Raises ``NotHeld`` if a rule is broken."""
         with ExitStack() as ends:
             network = Network() if self._cuts else None
             if network is not None:
@@ -292,9 +292,9 @@ class Chaos:
     async def _both(
         self, gateway: Gateway, record: Record, cluster: Cluster, programs: list[Program]
     ) -> tuple[Program, Program]:
-        """The leader and the standby, once both have a session and the fleet knows both.
+        """Return the leader and the standby, as soon as both have a session and the fleet knows both.
 
-        The gateway may still hold old sessions: it does not know that a client was cut off and has ended.
+        The gateway may still have old sessions: if a client was cut off and then ended, the gateway did not notice.
         """
         found: dict[int, str] = {}
         try:
@@ -386,7 +386,7 @@ class Chaos:
 
 
 async def chaos(moments: int, seed: int) -> Chaos:
-    """Run it in a temporary folder. Raises ``NotHeld``; then the folder with the logs stays."""
+    """Run this soak in a temporary folder. If a rule is broken, raise ``NotHeld`` and keep the folder with the logs."""
     folder = Path(tempfile.mkdtemp(prefix="ibkr-fleet-"))
     run = Chaos(folder, seed, cuts=not missing())
     try:

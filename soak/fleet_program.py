@@ -1,6 +1,6 @@
 """A program of a fleet that trades whenever it may: ``soak.fleet_program SERVERS GATEWAY_HOST GATEWAY_PORT LEASE``.
 
-The reference of each order has the process, its number as leader, and the number of the order.
+The reference of an order has the process id, how often this process has become the leader, and the order's number.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def trade(servers: str, host: str, port: int, lease: float) -> None:
     of_reign = 0
     for number in itertools.count():
         if connector.may_trade:
-            if order is None or of_reign != reign:  # few orders: start-up stays short
+            if order is None or of_reign != reign:  # changing one order keeps start-up short
                 with suppress(NotReady):
                     connector.ib.reqGlobalCancel()
                 order, of_reign = LimitOrder("BUY", 1, 1.0), reign

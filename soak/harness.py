@@ -36,7 +36,7 @@ TIMEOUT = 1.0
 
 
 class NotHeld(Exception):
-    """A check has failed. The text says which."""
+    """A check has failed. The text names the check."""
 
 
 class Control:
@@ -70,7 +70,7 @@ class Control:
 
 @asynccontextmanager
 async def gateway_process() -> AsyncIterator[tuple[int, Control]]:
-    """Runs ``ibkr simulate``. Gives its API port and its control port."""
+    """Run ``ibkr simulate``. Gives its API port and its control port."""
     options = ["--port", "0", "--control", "0", "--id-hold", "0.2", "--json"]
     command = [sys.executable, "-m", "ibkr", "simulate", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
@@ -137,7 +137,7 @@ class Rig:
         return list((await self._control.seen())["faults"])
 
     async def until(self, holds: Callable[[Status], bool], what: str = "what this fault leads to") -> None:
-        """Wait for a status. Raises `NotHeld` after the limit."""
+        """Wait for a status. Raises `NotHeld` if the status does not come within the limit."""
         try:
             async with asyncio.timeout(LIMIT):
                 async for status in self.connector.changes():
@@ -147,7 +147,7 @@ class Rig:
             raise NotHeld(f"{what} was not seen within {LIMIT:g} s: {self.connector!r}") from None
 
     async def ready(self, outages: int) -> None:
-        """Wait until it is ``READY`` after this many outages. Raises `NotHeld`."""
+        """Wait until the connector is ``READY`` after this many outages. Raises `NotHeld` if that takes too long."""
 
         def is_back(status: Status) -> bool:
             return status.state is ConnectionState.READY and status.outages >= outages
@@ -155,7 +155,7 @@ class Rig:
         await self.until(is_back, f"READY after {outages} outages")
 
     async def all_tick(self) -> None:
-        """Wait until every subscription has ticked from now on, on the same object. Raises `NotHeld`."""
+        """Wait for a new tick of every subscription, on the same object. Raises `NotHeld` if a tick does not come."""
         before = self._ticks.copy()
         silent: list[str] = []
         try:

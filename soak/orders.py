@@ -1,7 +1,7 @@
 """Random orders under every fault. At the end, the program's view of its orders equals the broker's.
 
-``python -m soak.orders [OPERATIONS] [WAY] [SEED]``: the way is loop, script or thread; without it, all of them in turn.
-The simulator's own record decides: it knows each order that arrived, its terms, its status and its fills.
+``python -m soak.orders [OPERATIONS] [WAY] [SEED]``. WAY is loop, script or thread; without WAY, all three run in turn.
+The program is compared with the simulator's own record: each order that arrived, its terms, its status and its fills.
 
 This file has over 300 lines because the program, the market and the comparison belong together.
 """
@@ -28,7 +28,7 @@ WAYS = ("loop", "script", "thread")
 HOST, CLIENT_ID, ACCOUNT = "127.0.0.1", 7, "DU1234567"
 AT_A_TIME = 700
 SETTLED = 10.0
-"""Seconds in which all must agree once the last fault is over."""
+"""Seconds after the last fault within which the program and the broker must agree."""
 POLICY = Policy(
     probe_after=0.3,
     probe_apart=0.05,
@@ -60,7 +60,7 @@ class Difference(AssertionError):
 
 
 class Program:
-    """Places, changes and cancels orders at random, from each place where a program can do it."""
+    """Places, changes and cancels orders at random, in each kind of place where a program can do this."""
 
     def __init__(self, connector: IBConnector, chance: random.Random) -> None:
         self._connector, self._chance = connector, chance
@@ -83,7 +83,7 @@ class Program:
         conn.sendMsg = watched
 
     def _leaves(self, message: bytes) -> None:
-        known = repr(self._connector)  # reading the status would process pending network events in a script
+        known = repr(self._connector)  # in a script, reading .status would process network events
         if "may trade" not in known:
             self.wrong.append(f"an order was sent while {known}: {message[4:40]!r}")
 
@@ -136,7 +136,7 @@ class Program:
         if live:
             trade = self._chance.choice(live)
             before = trade.order.totalQuantity, trade.order.lmtPrice
-            trade.order.transmit = True  # one order of a bracket was refused
+            trade.order.transmit = True  # it is False if the last order of its bracket was refused
             trade.order.totalQuantity += 10
             trade.order.lmtPrice = round(float(trade.order.lmtPrice or 1.0) * 1.01, 2)
             try:
@@ -179,7 +179,7 @@ class Market:
             self._gateway.cancel_order(order.order_id)
 
     async def fault(self) -> None:
-        """Run a fault to its end. A fault that only ``clear`` ends stays active."""
+        """Run a fault and wait for its end. A fault that only ``clear`` ends stays active."""
         name = self._chance.choice(list(FAULTS))
         self.played[name] += 1
         for line in FAULTS[name]:
@@ -280,7 +280,7 @@ def _differences(trade: Trade, order: Order | None, unconfirmed: Any) -> list[st
 
 
 async def play(way: str, seed: int, operations: int) -> Counter[str]:
-    """Run this many operations, with faults between them. Raises `Difference`. Returns what was done."""
+    """Run this many operations, with faults between them. Returns what was done. Raises `Difference`."""
     chance = random.Random(seed)
 
     def connector(port: int) -> IBConnector:
@@ -331,14 +331,14 @@ def _orders_of(where: Stage) -> Callable[[], list[Order]]:
 
 
 def main() -> int:
-    """Run this many operations in each way, or in the given way. Returns 1 if the two did not agree."""
+    """Run this many operations, in all ways or in the given way. Returns 1 after a difference, otherwise 0."""
     logging.disable(logging.CRITICAL)
     operations = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     ways = sys.argv[2:3] or list(WAYS)
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(2**32)
     for way in ways:
         left = operations // len(ways)
-        while left > 0:  # each with a new gateway: thousands of orders take too long for POLICY
+        while left > 0:  # each part has a new gateway: with thousands of orders, start-up exceeds POLICY
             print(f"{min(left, AT_A_TIME)} operations in a {way}, seed {seed}", flush=True)
             try:
                 played = run(way, play(way, seed, min(left, AT_A_TIME)))

@@ -18,7 +18,7 @@ RESIDENT_TOLERANCE = 16 * MIB
 
 @dataclass(frozen=True)
 class Measure:
-    """Counts at one moment. Memory is in bytes, and None if the system does not give the value."""
+    """The counts at one moment. Memory is in bytes. It is None if the system does not give the value."""
 
     tasks: int
     timers: int
@@ -64,10 +64,10 @@ class Growth:
 
 
 def growths(before: Measure, after: Measure) -> list[Growth]:
-    """Return how much each count has grown. Counts that the system does not give are left out."""
+    """Return how much each count has grown. The result has no counts that the system does not give."""
     rows = [
         Growth("tasks", before.tasks, after.tasks, 0),
-        # The connector's own timers come and go: a probe, a watched stream.
+        # The number of the connector's own timers varies: for example, a probe or a watched stream has a timer.
         Growth("timers", before.timers, after.timers, 3),
         Growth("threads", before.threads, after.threads, 0),
         Growth("memory allocated", before.traced, after.traced, TRACED_TOLERANCE, MIB),

@@ -17,7 +17,7 @@ READY_WITHIN = 30.0
 
 
 class Stage(Protocol):
-    """A connector and its gateway, and how a program of this kind acts. All waiting goes through it."""
+    """A connector and its gateway, and the actions of a program of this kind. A test waits only with these methods."""
 
     connector: IBConnector
     gateway: Gateway
@@ -39,7 +39,7 @@ class Stage(Protocol):
 
 
 class InLoop:
-    """A coroutine. The gateway runs in the same loop."""
+    """The program is a coroutine. The gateway runs in the same loop."""
 
     def __init__(self, gateway: Gateway, connector: IBConnector) -> None:
         self.gateway, self.connector = gateway, connector
@@ -61,7 +61,7 @@ class InLoop:
 
 
 class InScript:
-    """A plain script, whose coroutines never wait. Sometimes it does something else for a while."""
+    """The program is a plain script, so the coroutines never wait. Sometimes no loop runs while time passes."""
 
     def __init__(self, threaded: ThreadedGateway, connector: IBConnector, chance: random.Random) -> None:
         self._threaded, self.connector, self._chance = threaded, connector, chance
@@ -100,7 +100,7 @@ class InThread(InScript):
 async def stage(
     way: str, connect: Callable[[int], IBConnector], chance: random.Random, **options: Any
 ) -> AsyncIterator[Stage]:
-    """A gateway with these options, and a connected connector. ``way`` is loop, script or thread."""
+    """Give a gateway with these options and a connected connector. ``way`` is loop, script or thread."""
     if way == "loop":
         async with Gateway(**options) as gateway:
             connector = connect(gateway.port)

@@ -1,4 +1,4 @@
-"""The program that the crash test kills: it trades with a journal: ``trading_program.py PORT JOURNAL SEED``."""
+"""The program that the crash test kills. It trades with a journal: ``trading_program.py PORT JOURNAL SEED``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PORT, JOURNAL, SEED = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 STOCKS = [Stock("AAPL", "SMART", "USD", conId=265598), Stock("MSFT", "SMART", "USD", conId=272093)]
 
 BURSTS = (1, 1, 2, 3, 3, 8, 8, 60)
-"""This many orders together. If there are more than the gateway accepts in a second, the others wait for their turn."""
+"""The sizes of the bursts. If a burst has more orders than the gateway accepts in a second, the other orders wait."""
 
 
 class Trader:
-    """Places, changes and cancels orders. Each has a reference of its own."""
+    """Places, changes and cancels orders. Each order has its own reference."""
 
     def __init__(self, connector: IBConnector, dice: random.Random) -> None:
         self._ib, self._dice = connector.ib, dice
@@ -26,7 +26,7 @@ class Trader:
         self._number = 0
 
     def act(self) -> None:
-        """Do one thing. Most are new orders."""
+        """Do one action. Most actions are new orders."""
         live = [trade for trade in self._trades if not trade.isDone() and trade.orderStatus.status == "Submitted"]
         way = self._dice.random()
         if live and way < 0.15:

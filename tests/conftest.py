@@ -1,8 +1,7 @@
 """Fixtures for every test. A test fails if it leaves a thread, socket, task or timer behind.
 
-``TESTED_BACKEND=ib_insync pytest ...`` runs the same tests with that client library: what a test imports from
-``ib_async`` comes from it, it is the connector's backend, and nothing can import ``ib_async`` itself while the tests
-run.
+``TESTED_BACKEND=ib_insync pytest ...`` runs the same tests with ib_insync. The connector's backend is then ib_insync,
+and a test's imports from ``ib_async`` also come from ib_insync. While the tests run, nothing can import ``ib_async``.
 """
 
 from __future__ import annotations
@@ -30,17 +29,18 @@ if TYPE_CHECKING:
     from ibkr.simulator import Gateway, ThreadedGateway
     from tests.fixture_types import NextTick, StateOf, Stopwatch
 
-_NOISY = [HealthCheck.too_slow]  # a busy machine says nothing about the code
+_NOISY = [HealthCheck.too_slow]  # on a busy machine, a slow test does not mean that the code is wrong
 settings.register_profile("default", max_examples=60, derandomize=True, deadline=None, suppress_health_check=_NOISY)
 settings.register_profile("thorough", max_examples=1000, deadline=None, suppress_health_check=_NOISY)
 settings.load_profile("default")
 
-# A background job of a shell ignores Ctrl-C. So would every program that a test starts and interrupts.
+# A background job of a shell ignores Ctrl-C. If pytest is such a job, the programs that the tests start would also
+# ignore it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKEND = os.environ.get("TESTED_BACKEND", "ib_async")
-if BACKEND != "ib_async":  # here, because conftests of folders are imported before any hook is called
+if BACKEND != "ib_async":  # not in a hook, because pytest imports the folders' conftests before it calls any hook
     sys.modules["ib_async"] = importlib.import_module(BACKEND)
     importlib.import_module("ibkr.connector").IBConnector.__init__.__kwdefaults__["backend"] = BACKEND
 
@@ -59,7 +59,7 @@ def backend() -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow tests first. Mark each test that measures time as ``timing``."""
+    """Run the slow tests first. Give each test that measures time the mark ``timing``."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if "stopwatch" in getattr(item, "fixturenames", ()):
@@ -76,7 +76,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("nothing_left_on_the_loop")
     yield
     for thread in threading.enumerate():
-        if thread.name == "ibkr-resolver":  # it has delivered its result and is about to end
+        if thread.name == "ibkr-resolver":  # this thread has delivered its result and will end soon
             thread.join(1)
     # "asyncio_" is the loop's own thread pool, which resolves names. It ends with its loop.
     left = [thread for thread in threading.enumerate() if thread not in threads and "asyncio_" not in thread.name]
@@ -96,7 +96,7 @@ def no_lines_before() -> None:
 
 @pytest.fixture
 def stopwatch() -> Stopwatch:
-    """Measures time without the time that other programs took: ``elapsed = stopwatch(); ...; assert elapsed() < 1``.
+    """Measures time without the time that other programs used: ``elapsed = stopwatch(); ...; assert elapsed() < 1``.
 
     Use it for upper limits only. A test that uses it gets the mark ``timing``.
     """
@@ -115,7 +115,7 @@ def script_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A simulated gateway, for folders without their own. It releases a client id when the client has disconnected."""
+    """A simulated gateway, for folders that have none. It releases a client id when the client has disconnected."""
     from ibkr.simulator import Gateway
 
     async with Gateway(id_hold=0) as gateway:
@@ -124,7 +124,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 def threaded_gateway() -> Iterator[ThreadedGateway]:
-    """The same in a thread of its own, for tests that block or have no event loop."""
+    """A simulated gateway in a separate thread, for tests that block or have no event loop."""
     from ibkr.simulator import ThreadedGateway
 
     with ThreadedGateway(id_hold=0) as gateway:
@@ -147,7 +147,7 @@ def state_of() -> StateOf:
 
 @pytest.fixture
 def next_tick() -> NextTick:
-    """Waits for the ticker's next update. It does not await ``ticker.updateEvent``, which the library may end."""
+    """Waits for the ticker's next update. Does not await ``ticker.updateEvent``, because the library may end that."""
 
     async def wait(ticker: Ticker) -> None:
         ticked = asyncio.Event()
@@ -187,7 +187,7 @@ async def new_ib() -> AsyncIterator[Callable[[], IB]]:
 
 @pytest.fixture
 def ib(new_ib: Callable[[], IB]) -> IB:
-    """One such client."""
+    """A client of the library without a connector."""
     return new_ib()
 
 
@@ -196,7 +196,7 @@ async def nothing_left_on_the_loop() -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     tasks, timers, sockets = asyncio.all_tasks(), _timers(loop), _sockets()
     yield
-    for _ in range(3):  # a task that is being cancelled needs some turns of the loop
+    for _ in range(3):  # a cancelled task needs some turns of the loop to end
         await asyncio.sleep(0)
     left = asyncio.all_tasks() - tasks - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
@@ -210,7 +210,7 @@ def _timers(loop: asyncio.AbstractEventLoop) -> set[asyncio.TimerHandle]:
 
 def _check_sockets(before: set[str]) -> None:
     if not _sockets() <= before:
-        gc.collect()  # closes unreferenced sockets with a ResourceWarning, which is an error here
+        gc.collect()  # this closes unreferenced sockets; each causes a ResourceWarning, which fails the test
     left = _sockets() - before
     assert not left, f"sockets left behind: {left}"
 
@@ -223,7 +223,7 @@ def _sockets() -> set[str]:
     for fd in os.listdir("/proc/self/fd"):
         try:
             link = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # the descriptor of the listing itself
+        except FileNotFoundError:  # this was the descriptor of the listing itself
             continue
         if link.startswith("socket:"):
             links.add(link)

@@ -1,6 +1,6 @@
-"""What tests may see of the inside of a connector: the only file in tests that uses its private attributes.
+"""The private parts of a connector that tests may use. Only this file uses a connector's private attributes.
 
-Use the public interface where it shows the same: ``connector.status``, ``stats``, ``subscriptions`` and ``ib``.
+Use the public interface if it shows the same facts: ``connector.status``, ``stats``, ``subscriptions`` and ``ib``.
 ``tests/package/test_source_rules.py`` refuses ``connector._name`` everywhere else.
 """
 
@@ -103,7 +103,7 @@ def journal(connector: IBConnector) -> Journal:
 
 
 def break_gap_reports(connector: IBConnector) -> None:
-    """Make the next comparison with the broker raise an internal error. Undo it with `mend_gap_reports`."""
+    """Make the next comparison with the broker raise an internal error. `mend_gap_reports` ends this."""
     connector._session.gaps.compare = None  # type: ignore[method-assign,assignment]
 
 
@@ -119,5 +119,5 @@ def fleet_member(connector: IBConnector) -> Member:
 
 
 def stop_serving(connector: IBConnector) -> None:
-    """End the web page of `IBConnector.serve`, and leave the connection alone."""
+    """End the web page of `IBConnector.serve`, but not the connection."""
     connector._end_page()

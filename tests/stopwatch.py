@@ -1,7 +1,7 @@
-"""A stopwatch for timing-sensitive tests: it does not count the time that our threads waited for a free CPU core.
+"""A stopwatch for tests that measure time. It subtracts the time in which our threads waited for a free CPU core.
 
-So a limit of a second is a second on an idle machine, and more on a busy one. Linux gives the time that a thread has
-waited; on other systems the stopwatch shows the elapsed time.
+So a limit of one second allows one second on an idle machine, and more on a busy machine. Linux gives the time that a
+thread has waited. On other systems, the stopwatch shows the elapsed time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PROC = Path("/proc")
 
 
 def start_stopwatch() -> Callable[[], float]:
-    """Start to measure. The function that this returns gives the seconds since."""
+    """Start to measure. Returns a function that returns the seconds since this start."""
     began, before = time.monotonic(), run_delays()
 
     def elapsed() -> float:

@@ -16,7 +16,8 @@ from ibkr.core.machine_state import Phase
 from ibkr.core.transitions import TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
-# Draws the state diagram in the reader's browser. The theme would fetch it from another host, so the site serves it.
+# This script draws the state diagram in the reader's browser. The site serves the script, because the theme would
+# otherwise fetch it from another host.
 MERMAID = ROOT / ".npm" / "node_modules" / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js"
 
 
@@ -34,8 +35,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_context: Any) -> str:
-    """Fill in the generated parts of a page. Examples and deploy are next to the docs in the repository, and below them
-    in the site."""
+    """Fill in the generated parts of a page, and change its links. In the repository, the folders examples and deploy
+    are next to the folder docs; in the site, they are inside it."""
     markdown = markdown.replace("<!-- the diagram of the transition table -->", diagram())
     markdown = markdown.replace("](../CHANGELOG.md", "](changelog.md")
     return markdown.replace("](../examples/", "](examples/").replace("](../deploy/", "](deploy/")
@@ -68,6 +69,6 @@ def command_line() -> str:
         cwd=ROOT,
     )
     text = re.sub(r"</?span[^>]*>", "", done.stdout)
-    # A page cannot show the lists of commands as a terminal does; each command has a section below.
+    # Remove the lists of commands: they have the layout of a terminal, and each command has a section below.
     text = re.sub(r"^(Begin here|\*\*Commands\*\*:)\n\n(.+\n)+\n", "", text, flags=re.MULTILINE)
     return text.replace("# `ibkr`\n", "# The command line\n", 1).replace(" <list[str]>", "...")

@@ -20,7 +20,7 @@ _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync"
 )
-# Short times, so that a fault shows immediately: these tests are about the page's part of the delay.
+# The times are short, so that a fault shows immediately: these tests measure only the delay of the page.
 _POLICY = {
     "IBKR_PROBE_AFTER": "0.5",
     "IBKR_SUSPECT_AFTER": "0.25",
@@ -60,7 +60,7 @@ class Watched:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _note(self, message: Any) -> None:
-        # The browser itself reports a server that is gone. The page cannot prevent this.
+        # If the server has ended, the browser itself logs an error. The page cannot prevent this.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
@@ -99,7 +99,7 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, **variables: str) -> None:
-        """Start it. Returns when it listens."""
+        """Start the server. Returns when it listens."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
         env |= {**_POLICY, "IBKR_PORT": str(self._gateway_port), "IBKR_HISTORY": str(self._folder / "history.db")}
         self._process = subprocess.Popen(

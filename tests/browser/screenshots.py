@@ -1,4 +1,4 @@
-"""Make the pictures of the page: ``make screenshots``. Pytest does not collect this file otherwise."""
+"""Make the pictures of the page: ``make screenshots``. Other runs of pytest do not collect this file."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def trading(gateway: ThreadedGateway, history: Path) -> Iterator[tuple[IBConnect
     connector.call(lambda ib: ib.placeOrder(SPY, LimitOrder("BUY", 20, 1.0)))
     gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 3)
     gateway.fill("SPY")
-    time.sleep(3)  # some probes are sent and answered
+    time.sleep(3)  # in this time, some probes are sent and answered
     yield connector, url
     connector.stop()
 

@@ -17,7 +17,7 @@ WORDS = "#process-words"
 
 @pytest.fixture
 def machine(tmp_path, gateway):
-    """The stand-in for the gateway program, supervised by ``ibkr gateway run``. Its login waits for a second factor."""
+    """A stand-in for the gateway program, supervised by ``ibkr gateway run``. Its login waits for a second factor."""
     machine = Machine(tmp_path, gateway)
     machine.plan(logins=["second factor"])
     values = "".join(f"{key} = {json.dumps(value)}\n" for key, value in machine.settings("ibc").items())
@@ -84,6 +84,6 @@ def shows(page, selector, words):
 
 
 def violations(page):
-    page.wait_for_timeout(350)  # colors fade
+    page.wait_for_timeout(350)  # in this time, the colors change gradually
     found = page.evaluate("axe.run().then(found => found.violations)")
     return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"]

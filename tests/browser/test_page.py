@@ -12,9 +12,9 @@ from ibkr.simulator import FAULTS
 
 from .conftest import AXE
 
-WITHIN = 1000  # milliseconds from the connector's change to the page's
+WITHIN = 1000  # milliseconds from the connector's change until the page shows it
 
-# Notes when the page changed, and what it showed then.
+# This script notes when the page changed, and what it showed then.
 NOTE = """() => {
   window.seen = [];
   const note = () => window.seen.push([Date.now(), document.documentElement.dataset.state, document.querySelector('#reason').textContent]);
@@ -25,7 +25,7 @@ NOTE = """() => {
 
 @pytest.fixture
 def live(server, visit):
-    """A page that is connected and READY. In the end it checks the page's errors and requests."""
+    """A page that is connected and READY. At its end, the fixture checks the page's errors and requests."""
     pages = []
 
     def live(url: str = "", **options):
@@ -43,7 +43,7 @@ def live(server, visit):
 
 
 STORY = [
-    # the fault, the state that it leads to, words of the reason, the fault that ends it
+    # In each row: a fault, the state that it causes, words of the reason, and the fault that ends it.
     ("lose_upstream", "DEGRADED", "lost its link to IB's servers", "restore_upstream"),
     ("lose_upstream", "DEGRADED", "lost its link to IB's servers", "restore_upstream_data_lost"),
     ("restart 3600", "RECONNECTING", "nothing listens at this port", "clear"),
@@ -111,7 +111,7 @@ def test_round_trips_of_any_length_are_drawn(live):
 
 CLIENT_ID = "77"
 
-# Faults that need arguments. The others run without; a new fault joins automatically.
+# The arguments of the faults that need arguments. Every other fault, also a new one, is tested without arguments.
 ARGUMENTS = {
     "clock_off": "30",
     "delay": "0.05",
@@ -173,7 +173,7 @@ def test_it_says_when_the_stream_is_lost_and_comes_back_by_itself(live, server):
     server.start()
     page.wait_for_selector('html[data-stream="live"][data-state="READY"]')
     assert page.locator("#trade-word").text_content() == "Orders may be sent"
-    # The page has read the timeline again.
+    # Wait until the page has read the timeline again.
     page.wait_for_function("() => document.querySelector('#legend').innerText.includes('not watched')")
     assert page.evaluate("window.isTheSame"), "not reloaded"
 
@@ -199,7 +199,7 @@ def test_axe_finds_nothing_serious_in_any_state(live, gateway, server, scheme):
 
     def check(name: str) -> None:
         for page in (wide, phone):
-            page.wait_for_timeout(350)  # colors fade
+            page.wait_for_timeout(350)  # in this time, the colors change gradually
             found = page.evaluate("axe.run().then(found => found.violations)")
             bad = [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"]
             assert not bad, (name, bad)

@@ -1,4 +1,4 @@
-"""The sections of the page: everything that a trader needs to see at a glance.
+"""The sections of the page: everything that a trader must be able to see quickly.
 
 This file has over 300 lines because each section is shown in each of its states.
 """
@@ -269,7 +269,7 @@ def test_it_says_when_the_program_does_not_run_its_loop(gateway, visit):
     told: SimpleQueue[str] = SimpleQueue()
     may_end = threading.Event()
 
-    def script() -> None:  # in a thread, because Playwright's loop runs in this thread
+    def script() -> None:  # this needs a separate thread, because Playwright's loop runs in the test's thread
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         with IBConnector("127.0.0.1", gateway.port, 1) as connector:

@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-P", "-m", "ibkr"]
 
 @pytest.fixture
 def surroundings(tmp_path):
-    """Directory and environment without any of our settings. No maintenance window, so tests pass at night, too."""
+    """A directory and an environment without our settings. No maintenance window is set: tests also pass at night."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
     env |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error", "IBKR_REGION": "none"}
     for key in ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
@@ -49,7 +49,7 @@ def ibkr(surroundings):
 
 @pytest.fixture
 def ibkr_here(surroundings, monkeypatch):
-    """The same in this process, for commands that only parse arguments and print: a process takes half a second."""
+    """Runs the command in this process, if it only parses arguments and prints: a new process takes half a second."""
     for key in os.environ.keys() - surroundings["env"].keys():
         monkeypatch.delenv(key)
     monkeypatch.chdir(surroundings["cwd"])
@@ -67,7 +67,7 @@ def ibkr_here(surroundings, monkeypatch):
 
 @pytest.fixture
 def start(surroundings):
-    """Starts the command, with pipes for its output. The test's end ends it, if it still runs."""
+    """Starts the command, with pipes for its output. If the command still runs after the test, the fixture ends it."""
     started = []
 
     def start(*args: object, **variables: str) -> subprocess.Popen[str]:

@@ -37,7 +37,7 @@ def test_an_outage_is_reported_in_order_and_once_also_under_sigterm(start, simul
     receiver.wait_for(lambda receiver: len(receiver.alerts) == 2)
     simulated.fault("restart 3600")
     receiver.wait_for(lambda receiver: len(receiver.alerts) == 3)
-    receiver.answers += [503]  # an alert is being sent when the signal comes
+    receiver.answers += [503]  # so an alert is still being sent when the signal comes
     simulated.fault("clear")
     receiver.wait_for(lambda receiver: not receiver.answers)
     elapsed = stopwatch()
@@ -47,7 +47,7 @@ def test_an_outage_is_reported_in_order_and_once_also_under_sigterm(start, simul
     assert (process.returncode, "Traceback" in talk) == (0, False), talk
     assert receiver.titles == ["RECONNECTING", "READY again"] * 2
     beats = len(receiver.beats)
-    time.sleep(1.2)  # nothing more must come in this time
+    time.sleep(1.2)  # no beat and no alert must come in this time
     assert (len(receiver.beats), len(receiver.alerts)) == (beats, 4)
 
 
@@ -58,7 +58,7 @@ def test_the_heartbeat_stops_with_the_program(start, simulated, receiver, settin
     receiver.wait_for(lambda receiver: len(receiver.beats) >= 2)
     process.send_signal(signal.SIGSTOP)
     beats = len(receiver.beats)
-    time.sleep(3.2)  # nothing more must come in this time, in which three beats would be due
+    time.sleep(3.2)  # a running program would send three beats in this time
     assert len(receiver.beats) <= beats + 1, "one was under way"
     process.send_signal(signal.SIGCONT)
     receiver.wait_for(lambda receiver: len(receiver.beats) > beats)

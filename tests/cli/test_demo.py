@@ -1,4 +1,4 @@
-"""``ibkr demo`` as a process, and its demo runner directly where a process cannot be made to fail."""
+"""``ibkr demo`` as a process. Failures that a process cannot show are tested with the demo runner itself."""
 
 import asyncio
 import json
@@ -132,7 +132,8 @@ async def runner(policy):
             yield runner, listener
         finally:
             await runner.tear_down()
-            # The demo runner uses these threads to call the gateway. They would live as long as the loop.
+            # The demo runner calls the gateway in the threads of this executor. Without this call, these threads would
+            # end only with the loop.
             await asyncio.get_running_loop().shutdown_default_executor()
 
 

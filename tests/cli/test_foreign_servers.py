@@ -51,7 +51,7 @@ def serve() -> Iterator[Serve]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = False  # server_close then waits for the threads
+        server.daemon_threads = False  # with this setting, server_close waits for the threads
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         servers.append((server, thread))
@@ -128,7 +128,7 @@ def test_events_of_another_form_are_no_news(start, serve):
     answer = json.dumps(json.loads(STATUS) | {"stats": STATS})
     watching = start("watch", "--attach", f"http://127.0.0.1:{serve(answer, events, streams.release)}")
     assert "CONNECTING" in watching.stdout.readline()
-    for _ in range(2):  # the second begins a second after the first was read
+    for _ in range(2):  # the command reads the events again one second after their end
         assert streams.acquire(timeout=20)
     watching.send_signal(signal.SIGINT)
     out, err = watching.communicate(timeout=20)

@@ -89,7 +89,7 @@ def test_start_restart_and_stop_in_the_background(machine, ibkr):
 
 
 def command_lines_without(secret):
-    """Whether no process has the secret in its command line. True if the system does not show command lines."""
+    """Return whether no process has the secret in its command line. True if the system does not show command lines."""
     if not os.path.isdir("/proc"):
         return True
     lines = []
@@ -154,7 +154,7 @@ def test_two_stops_at_once(machine, start, ibkr):
 
 
 def test_a_gateway_whose_script_was_killed_is_not_called_stopped(machine, start, ibkr):
-    """Nobody watched its end, so its number may be that of another process by now."""
+    """Nobody watched the end of the gateway's process, so its process id may now belong to another process."""
     configure(machine)
     supervisor = start("gateway", "run")
     wait_for_state(ibkr, "running")
@@ -234,7 +234,7 @@ def test_a_damaged_folder_names_its_file(machine, ibkr):
 @pytest.mark.parametrize("command", ["status", "run", "stop"])
 def test_a_setting_that_cannot_be_used(machine, ibkr_here, command, driver, more, words, monkeypatch):
     configure(machine, driver, **more)
-    monkeypatch.setattr("ibkr.cli.gateway_actions._log_to_stderr", lambda: None)  # its handler would outlive the test
+    monkeypatch.setattr("ibkr.cli.gateway_actions._log_to_stderr", lambda: None)  # its handler would stay
     done = ibkr_here("gateway", command)
     assert (done.returncode, words in done.stderr, "hunter2" in done.stderr) == (2, True, False)
 

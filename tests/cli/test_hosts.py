@@ -1,4 +1,4 @@
-"""Hosts and addresses that cannot be: each command says so, and what to do."""
+"""Impossible hosts and addresses: each command names the problem and its cure."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_with_market_hours_a_coin_moves_at_any_time(simulating):
         body = "".join(f"{field}\0" for field in fields).encode()
         raw.sendall(len(body).to_bytes(4, "big") + body)
         received = b""
-        while received.count(b"1\x006\x005\x001\x00") < 3:  # tickPrice of the bid
+        while received.count(b"1\x006\x005\x001\x00") < 3:  # this is tickPrice with the bid
             received += raw.recv(65536)
             assert b"\x00200\x00" not in received
 

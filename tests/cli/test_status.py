@@ -16,7 +16,7 @@ from ibkr.simulator import Gateway
 
 @pytest.fixture
 def closed_port():
-    """A port that nothing listens on, and that no other program can get meanwhile."""
+    """A port that nothing listens on. No other program can get this port during the test."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]

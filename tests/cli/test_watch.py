@@ -38,8 +38,8 @@ LABELS = [
     "Last gap",
 ]
 LEFT = b"\x1b[?25h\x1b[?1049l"
-"""The cursor is there again, and what was on the terminal before."""
-# If the client id is in use, the connector soon stops trying, so that FAILED shows.
+"""These bytes show the cursor again, and the earlier content of the terminal."""
+# With these settings, the connector soon stops its attempts if the client id is in use, so that FAILED shows.
 HASTY = {"IBKR_CLIENT_ID_GRACE": "1", "IBKR_BACKOFF_FIRST": "0.1"}
 
 
@@ -68,7 +68,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
 
     def shows(self, *words: str) -> list[str]:
-        """The lines, once all these words are on them and the screen is complete."""
+        """Wait until the screen is complete and shows all these words. Returns its lines."""
         until = time.monotonic() + PATIENCE
         while not (is_whole(self.screen.display) and all(any(w in x for x in self.screen.display) for w in words)):
             text = "\n".join(self.screen.display)
@@ -81,13 +81,13 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def ended(self) -> int:
-        """The exit code, once all its output is read."""
+        """Read all output, and return the exit code."""
         while self._read(PATIENCE):
             pass
         return self.process.wait(PATIENCE)
 
     def _read(self, seconds: float) -> bool:
-        """Read new output. False once no more can come."""
+        """Read new output. Returns False if the output has ended."""
         if not select.select([self.master], [], [], seconds)[0]:
             return True
         try:
@@ -170,7 +170,7 @@ def test_every_state_on_a_screen_of_80_by_24(simulated: Simulated, terminal):
 
 
 def test_sigterm_restores_the_terminal(simulated: Simulated, terminal):
-    """Without a keyboard, as in a recording, it says how to end it."""
+    """Without a keyboard, as in a recording, the command says how to end it."""
     with terminal("watch", "--port", simulated.port, stdin=subprocess.DEVNULL) as screen:
         screen.shows("orders may be sent", "Ctrl-C  quit")
         screen.process.send_signal(signal.SIGTERM)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def environment() -> Callable[[str], Path]:
-    """The folder of a client's environment, by its name. A missing one fails the test instead of skipping it."""
+    """The folder of a client's environment, by its name. If it is missing, the test fails and is not skipped."""
 
     def find(name: str) -> Path:
         found = ROOT / ".clients" / name

@@ -12,7 +12,7 @@ from ibkr.wire.frame import split_id
 
 
 def is_old() -> bool:
-    """Whether it is 9.81. Skips the test if none is installed."""
+    """Return whether the installed ibapi is 9.81. Skips the test if no ibapi is installed."""
     decoder = pytest.importorskip("ibapi.decoder", reason="no ibapi in this environment")
     return "msgId" not in inspect.signature(decoder.Decoder.interpret).parameters
 

@@ -66,7 +66,7 @@ def test_ibkr_cli_changes_an_order_and_cancels_it(ibkr_cli: Callable[..., Any], 
     ibkr_cli("orders", "modify", order_id, "--limit", "101.5")
     [row] = ibkr_cli("orders", "open")["rows"]
     assert (row["limit_price"], row["quantity"]) == (101.5, 10)
-    # It takes everything that it does not change from the gateway's data of the order.
+    # The command changes only the quantity, and takes every other value from the gateway's data of the order.
     ibkr_cli("orders", "modify", order_id, "--quantity", "6")
     [row] = ibkr_cli("orders", "open")["rows"]
     assert (row["limit_price"], row["quantity"]) == (101.5, 6)
@@ -117,10 +117,10 @@ def test_thetagang_writes_options_by_open_interest(
     command_of: Callable[..., subprocess.CompletedProcess[str]], gateway: ThreadedGateway, tmp_path: Path
 ) -> None:
     (tmp_path / "thetagang.toml").write_text(THETAGANG.format(port=gateway.port), encoding="utf-8")
-    gateway.on_received("placeOrder", fill_options_soon)  # it does not wait long
+    gateway.on_received("placeOrder", fill_options_soon)  # thetagang does not wait long
     done = command_of("thetagang", "thetagang", "-c", "thetagang.toml", "--without-ibc")
     assert done.returncode == 0, done.stdout + done.stderr
-    # It requests generic tick 101 (open interest) of options, which real gateways send.
+    # thetagang requests generic tick 101 (open interest) for options. Real gateways send this tick.
     asked = [request.fields for request in gateway.seen.received("reqMktData") if "OPT" in request.fields]
     assert asked
     assert all("101" in fields for fields in asked)

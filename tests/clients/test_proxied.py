@@ -64,7 +64,7 @@ def test_a_complete_session_through_the_proxy(
     assert len(before.passed) == len(behind.passed) == 1
     [inner], [outer] = behind.passed, before.passed
     assert bytes(outer.up) == bytes(inner.up) != b""
-    assert bytes(inner.down).startswith(bytes(outer.down))  # the client may leave before everything has arrived
+    assert bytes(inner.down).startswith(bytes(outer.down))  # the client may disconnect before everything has arrived
     assert len(inner.down) - len(outer.down) < 10_000
     check_recording(tmp_path, version)
 

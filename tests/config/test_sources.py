@@ -118,13 +118,11 @@ def test_every_setting_has_its_environment_variable(monkeypatch):
             ]
         )
         with monkeypatch.context() as only:
-            if key.startswith("fleet."):  # these keys need each other
+            if key.startswith("fleet."):  # each of these keys is valid only together with the others
                 only.setenv("IBKR_FLEET_NAME", "other")
                 only.setenv("IBKR_FLEET_TLS_CERT", "cert")
                 only.setenv("IBKR_FLEET_TLS_KEY", "key")
             only.setenv(f"IBKR_{key.upper().replace('.', '_')}", text)
-            # It must not be longer than probe_timeout.
-            only.setenv("IBKR_PROBE_TIMEOUT", "3.5")
             value = load_config()["ibkr"][key]
         assert type(value) is type(default)
         assert value != default

@@ -36,7 +36,7 @@ def adopted(ib: IB) -> Library:
 
 
 def reads(ib: IB, *opening: bytes) -> Callable[[bytes], None]:
-    """Adopt this object and feed it the opening, in the running loop. Returns a function that reads a packet."""
+    """Adopt this object and give it the OPENING, in the running loop. Returns a function that reads a packet."""
     library = adopted(ib)
     reader = library.reader
     reader.begin()

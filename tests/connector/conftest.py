@@ -14,7 +14,7 @@ from ibkr.simulator import Gateway
 from ibkr.simulator.connection.client_connection import ClientConnection
 from tests.fixture_types import AAPL, Back, Make, NextTick, Spoil, StateOf, States, Ticking
 
-# These compare with ib_async's own code. They are not collected with another library.
+# These tests compare with ib_async's own code. With another library, pytest does not collect them.
 _OF_IB_ASYNC = ["test_tick_decoder.py", "test_account_decoder.py", "test_trade_rows.py", "test_unreadable_status.py"]
 collect_ignore = [] if os.environ.get("TESTED_BACKEND", "ib_async") == "ib_async" else _OF_IB_ASYNC
 
@@ -25,9 +25,9 @@ ROWS = {"open orders": b"5", "statuses": b"3", "executions": b"11", "positions":
 
 @pytest.fixture
 async def make(gateway: Gateway) -> AsyncIterator[Make]:
-    """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; policy fields by name.
+    """Makes connectors to the gateway: ``make(client_id=7, timeout=1, probe_after=1)``; fields of the policy by name.
 
-    They have no maintenance window, so tests pass at night, too.
+    The connectors have no maintenance window, so the tests also pass at night.
     """
     made: list[IBConnector] = []
 
@@ -74,7 +74,7 @@ def states() -> States:
 
 @pytest.fixture
 def back(state_of: StateOf) -> Back:
-    """Waits until the connector is READY again, after its first outage or the one with this number."""
+    """Waits until the connector is READY again, after its first outage or after the outage with this number."""
 
     async def wait(connector: IBConnector, outage: int = 1) -> Status:
         return await state_of(connector, lambda status: status.outages == outage and status.state is READY)
@@ -98,7 +98,7 @@ def ticking(make: Make, next_tick: NextTick) -> Ticking:
 
 @pytest.fixture
 def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
-    """Makes the gateway send rows of this answer with numbers that cannot be parsed. ``spoil('')`` ends it."""
+    """Makes the gateway send rows of this answer with numbers that cannot be parsed. ``spoil('')`` ends this fault."""
     spoilt: list[str] = []
     send = ClientConnection.send
 

@@ -44,7 +44,7 @@ async def test_a_late_acknowledgement_confirms_the_order(gateway: Gateway, make:
     await state_of(connector, lambda status: status.unconfirmed)
     await state_of(connector, lambda status: not status.unconfirmed)
     async with asyncio.timeout(5):
-        while trade.orderStatus.status != "Submitted":  # the first message about it is sufficient evidence
+        while trade.orderStatus.status != "Submitted":  # "unconfirmed" ends with the first message about the order
             await connector.ib.updateEvent
 
 
@@ -88,7 +88,7 @@ async def test_an_order_that_is_transmitted_by_a_change_expects_one_from_then_on
     await connector.connect_async()
     await gateway.fault("mute", "placeOrder")
     trade = connector.ib.placeOrder(AAPL, LimitOrder("BUY", 100, 1.0, transmit=False))
-    await asyncio.sleep(0.4)  # longer than its deadline would have been
+    await asyncio.sleep(0.4)  # longer than the deadline of an order
     assert ids(connector) == []
     trade.order.transmit = True
     connector.ib.placeOrder(AAPL, trade.order)
@@ -180,7 +180,7 @@ async def test_clearing_a_dropped_change_leaves_the_order_awaited(
 
 
 async def test_a_change_of_an_order_that_never_left_is_not_sent(gateway: Gateway, make: Make) -> None:
-    """The order is dropped, and the change behind it is due only after the halt has ended."""
+    """The order is dropped. The change that waits after it may be sent only after the halt has ended."""
     connector = make(order_ack_after=0.0, **SLOW)
     await connector.connect_async()
     make_wait(connector)

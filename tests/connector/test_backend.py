@@ -96,7 +96,7 @@ def test_a_library_that_cannot_be_imported_in_this_thread_is_an_error_with_the_c
     packages: Callable[..., Path],
 ) -> None:
     folder = packages("aeventkit", "eventkit")
-    with (folder / "eventkit" / "util.py").open("a", encoding="utf-8") as util:  # a line of the older eventkit
+    with (folder / "eventkit" / "util.py").open("a", encoding="utf-8") as util:  # add a line of the older eventkit
         util.write("\nmain_event_loop = asyncio.get_event_loop_policy().get_event_loop()\n")
     code = (
         f"import concurrent.futures as f\nprint(repr(f.ThreadPoolExecutor().submit(lambda: {CONNECTOR}).exception()))"

@@ -71,7 +71,7 @@ async def test_each_attempt_ends_when_its_cause_shows(
 
 
 async def test_refused(make: Make, stopwatch: Stopwatch) -> None:
-    with socket.socket() as unused:  # bind it, so that no other program gets it
+    with socket.socket() as unused:  # the bind keeps other programs from using this port
         unused.bind(("127.0.0.1", 0))
         connector = make(port=unused.getsockname()[1], connect_attempts=1)
         elapsed = stopwatch()

@@ -42,7 +42,7 @@ def spoiled(body: bytes) -> bytes:
 
 
 def _is_text(kind: bytes, field: bytes) -> bool:
-    if kind == b"15":  # the list of accounts
+    if kind == b"15":  # this message is the list of accounts
         return True
     return bool(_TEXT.fullmatch(field)) or (b" " in field and not field[:1].isdigit())
 
@@ -70,7 +70,7 @@ async def test_no_control_character_of_a_gateway_reaches_anybody(
     gateway: Gateway, make: Make, evil: list[bool], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("ib_async.client").setLevel(logging.INFO)  # at level DEBUG, raw fields are wanted
+    logging.getLogger("ib_async.client").setLevel(logging.INFO)  # at level DEBUG, the log must show the raw fields
     connector = make(require_executions=False, request_timeout=0.2)
     told: list[Status | GapReport] = []
     connector.on_status(told.append)

@@ -74,7 +74,7 @@ async def test_a_caller_joins_the_probe(gateway: Gateway, make: Make, state_of: 
 
 
 async def test_the_probe_goes_before_what_is_queued(gateway: Gateway, make: Make) -> None:
-    """The library's queue delays the caller's burst by a second. A probe must not wait behind it."""
+    """The library's queue delays the caller's burst by a second. A probe must not wait for the end of this burst."""
     connector = make(probe_after=0.1, probe_timeout=5)
     await connector.connect_async()
     for _ in range(60):

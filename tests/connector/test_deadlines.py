@@ -47,13 +47,13 @@ REQUESTS: dict[str, Callable[[IB], Awaitable[Any]]] = {
     "reqWshMetaData": lambda ib: ib.getWshMetaDataAsync(),
     "reqWshEventData": lambda ib: ib.getWshEventDataAsync(WshEventData(filter="{}")),
 }
-"""By the request of the gateway that stays unanswered."""
+"""Calls of the library, by the name of the request that they send."""
 
 
 def left(connector: IBConnector) -> list[Any]:
-    """What is left in the library's maps of requests."""
+    """Return the keys that are left in the library's maps of requests."""
     wrapper = connector.ib.wrapper
-    shared = {"openOrders", "currentTime"}  # start-up and probes use these, too
+    shared = {"openOrders", "currentTime"}  # start-up and probes also use these
     maps = wrapper._futures, wrapper._results, wrapper._reqId2Contract, wrapper.reqId2Ticker, wrapper.tickers
     return [key for each in (*maps, *wrapper.ticker2ReqId.values()) for key in each if key not in shared]
 
@@ -127,7 +127,7 @@ async def test_requests_without_an_id_all_end_with_the_session(gateway: Gateway,
     assert [type(answer) for answer in answers] == [ConnectionError] * 3
 
 
-@pytest.mark.parametrize("request_name", sorted(REQUESTS.keys() - {"requestFA"}))  # it is refused without an id
+@pytest.mark.parametrize("request_name", sorted(REQUESTS.keys() - {"requestFA"}))  # its refusal has no id
 async def test_an_answered_request_leaves_no_timer(request_name: str, make: Make, gateway: Gateway) -> None:
     connector = make(deadlines=Deadlines(*[5.0] * 5))
     await connector.connect_async()

@@ -17,7 +17,7 @@ READY = ConnectionState.READY
 
 
 def test_connectors_are_collected_while_others_are_made() -> None:
-    """A finalizer once waited for a lock that another connector's constructor held. A deadlock fails by timeout."""
+    """A finalizer once waited for a lock that another connector's constructor held. A deadlock fails the test."""
     thresholds = gc.get_threshold()
     gc.set_threshold(50)
     try:
@@ -210,7 +210,7 @@ def test_reconnect_in_a_plain_script(threaded_gateway: ThreadedGateway) -> None:
 async def test_cancelled_error_from_a_handler_of_the_librarys_events(
     gateway: Gateway, make: Make, next_tick: NextTick, back: Back
 ) -> None:
-    """For example, ``future.result()`` in a handler raises it. The library catches any other exception of handlers."""
+    """For example, ``future.result()`` in a handler raises it. The library catches all other exceptions of handlers."""
     connector = make()
 
     def fails(*_told: object) -> None:
@@ -244,7 +244,7 @@ async def test_an_empty_message_while_a_first_tick_is_awaited(
     connector.ib.client.conn.data_received(b"\0\0\0\0" + b"\0\0\0\1x")
     assert connector.status.is_connected
     async with asyncio.timeout(5):
-        while caplog.text.count("Error handling fields: []") < 2:  # noqa: ASYNC110 - a turn of the loop for each slice
+        while caplog.text.count("Error handling fields: []") < 2:  # noqa: ASYNC110 - each slice needs a turn of the loop
             await asyncio.sleep(0)
 
 

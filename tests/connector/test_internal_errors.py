@@ -1,4 +1,4 @@
-"""An internal error is logged loudly, and the connection ends: no status is READY if nothing supervises the connection.
+"""An internal error is logged as CRITICAL and ends the connection, so that no status is READY without supervision.
 
 This file has over 300 lines because such an error can occur in many places.
 """
@@ -181,7 +181,7 @@ async def test_a_transport_that_cannot_be_looked_at_ends_the_session(
 async def test_a_mistake_outside_of_any_fact_ends_the_session_and_begins_no_other(
     gateway: Gateway, make: Make, states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of the session posts events. They must not be treated as the loss of a session."""
+    """The end of the session posts events. The connector must not treat these events as the loss of a session."""
     connector = make()
     await connector.connect_async()
     seen = states(connector)
@@ -302,7 +302,7 @@ async def test_a_timer_stopped_behind_a_callback_that_turns_the_loop(gateway: Ga
 async def test_a_socket_that_ends_behind_a_callback_that_turns_the_loop(
     gateway: Gateway, make: Make, next_tick: NextTick
 ) -> None:
-    """An event from before the socket's end waits in the queue. It requests an effect that is no longer possible."""
+    """An event that came before the socket's end waits in the queue. Its effect is no longer possible."""
     connector = make()
     await connector.connect_async()
     ticker = connector.ib.reqMktData(AAPL)

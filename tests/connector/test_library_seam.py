@@ -80,7 +80,7 @@ async def test_an_ib_of_the_callers_own_class_is_adopted(gateway: Gateway) -> No
     assert not placed
 
 
-# The contract.
+# --- the library's interface that the connector needs ---
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ async def test_a_field_that_is_no_number_of_a_sensible_size_ends_nothing(
     body: bytes, gateway: Gateway, ticking: Ticking, next_tick: NextTick
 ) -> None:
     connector, ticker = await ticking()
-    connector.ib.reqMktData(AAPL, "233")  # it is still waiting for its first message
+    connector.ib.reqMktData(AAPL, "233")  # this stream still waits for its first message
     (client,) = gateway._state.clients
     client.send_raw(struct.pack(">I", len(body)) + body)
     await next_tick(ticker)

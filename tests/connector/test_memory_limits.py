@@ -95,7 +95,7 @@ async def test_rows_without_end_are_limited_and_that_is_reported(
     values = [framed("6", "2", f"tag {number}", "1", "USD", "DU1234567") for number in range(22_000)]
     news = [framed("14", "1", f"{number}", "1", "text", "ISLAND") for number in range(6_000)]
     await flood(gateway, connector, b"".join(values), b"".join(news))
-    for _ in range(20):  # each row is a slice
+    for _ in range(20):  # remove old rows: the rows of each call need a slice
         await flood(gateway, connector)
     await state_of(connector, lambda status: "rows of accountValues" in status.reason and "news" in status.reason)
     assert len(connector.ib.wrapper.accountValues) <= 20_000 + 2_000

@@ -29,7 +29,7 @@ READY = ConnectionState.READY
 
 
 def bulletins(numbers: Iterable[int]) -> bytes:
-    """Messages that need no subscription. Each has its number."""
+    """Messages that need no subscription. Each message includes its number."""
     return b"".join([frame(encode_fields(14, 1, number, 1, "text", "NYSE")) for number in numbers])
 
 
@@ -84,7 +84,7 @@ HANDSHAKE = [encode_fields(15, 1, "DU1,DU2"), encode_fields(9, 1, 7)]
 def test_messages_are_cut_and_read_as_the_library_does(
     handshake: list[bytes], bodies: list[bytes], last: bytes, cuts: list[int]
 ) -> None:
-    # The library reads an empty message only when the next byte comes, so the last one is not empty.
+    # The library reads an empty message only when the next byte comes, so the last message is not empty.
     bodies = [*handshake, *bodies, last]
     data = b"".join([frame(body) for body in bodies])
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})

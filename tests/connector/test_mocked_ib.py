@@ -39,7 +39,7 @@ def clock() -> Iterator[InjectedTime]:
 class MockedIB:
     """A real ``IB`` with a scripted ``client.connectAsync`` (None for success) and scripted answers.
 
-    ``began`` has the start time of each attempt.
+    ``began`` lists the start time of each attempt.
     """
 
     def __init__(self, clock: InjectedTime, *outcomes: Exception | None) -> None:

@@ -28,7 +28,7 @@ def bracket(connector: IBConnector) -> tuple[Order, Order, Order]:
 
 
 def fill_up(connector: IBConnector, left: int) -> int:
-    """Place orders until only this many messages are left in this second. Returns how many orders."""
+    """Place orders until only this many more messages may be sent in this second. Returns the number of orders."""
     number = 0
     while internals.messages_in_window(connector) < LIMIT - left:
         connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))

@@ -69,7 +69,7 @@ async def test_after_a_1100_no_order_leaves_that_waited(gateway: Gateway, make: 
     trades = place(connector, 200)
     await gateway.fault("1100")
     await state_of(connector, lambda status: status.state is ConnectionState.DEGRADED)
-    await connector.ib.reqCurrentTimeAsync()  # what was sent before is there
+    await connector.ib.reqCurrentTimeAsync()  # everything that was sent before has arrived
     arrived = len(gateway.seen.received("placeOrder"))
     await state_of(connector, lambda _: not internals.rate_limiter(connector).has_waiting_orders)
     await connector.ib.reqCurrentTimeAsync()

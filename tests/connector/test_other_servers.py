@@ -22,7 +22,7 @@ TIMEOUT = 0.5
 
 
 class Redis(socketserver.StreamRequestHandler):
-    """Answers each line as Redis does. Closes without a word when it gets an HTTP request."""
+    """Answers each line as Redis does. Closes the connection without an answer when it gets an HTTP request."""
 
     def handle(self) -> None:
         for line in self.rfile:
@@ -55,7 +55,7 @@ class One(http.server.HTTPServer):
 
 
 class Threads(socketserver.ThreadingTCPServer):
-    daemon_threads = False  # the end of the server waits for them
+    daemon_threads = False  # so the end of the server waits for the threads
     allow_reuse_address = os.name == "posix"
 
     def handle_error(self, request: object, client_address: object) -> None:

@@ -196,7 +196,7 @@ async def test_another_threads_loop_reaches_it(make: Make) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_closed_loop_has_ended_the_connection(threaded_gateway: ThreadedGateway) -> None:
-    """A program that forgets disconnect_async() before its loop closes, and continues in another loop."""
+    """The program does not call disconnect_async() before its loop closes, and continues in another loop."""
     connector = IBConnector("127.0.0.1", threaded_gateway.port, 1)
     assert asyncio.run(connector.connect_async()) is True
     assert not connector.is_connected()

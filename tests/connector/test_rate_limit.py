@@ -70,7 +70,7 @@ async def test_nothing_that_waited_is_left_behind_by_a_disconnect(gateway: Gatew
 
 
 async def test_start_up_and_one_subscription_leave_at_once(gateway: Gateway, make: Make) -> None:
-    """As many messages as a burst; ``startApi`` is one more."""
+    """Together, they have as many messages as a burst may have, and ``startApi`` is one more message."""
     connector = make(send_rate=1)
     await connector.connect_async()
     connector.ib.reqMktData(Stock("AAPL", "SMART", "USD", conId=265598))

@@ -186,7 +186,7 @@ async def test_reconnect_drops_and_comes_back(
 
 
 async def test_no_id_is_handed_out_twice(gateway: Gateway, make: Make, back: Back) -> None:
-    """The gateway starts each session with the same nextValidId. The connector continues from its own last id."""
+    """The gateway starts each session with the same nextValidId. The connector continues after its own last id."""
     connector = make()
     await connector.connect_async()
     handed_out = [connector.ib.client.getReqId() for _ in range(5)]

@@ -152,7 +152,7 @@ async def test_a_stream_counts_as_withheld_until_its_next_tick(
 
 
 async def test_bars_that_a_bust_event_ends_are_requested_once(gateway: Gateway, make: Make, back: Back) -> None:
-    """The library would request them again by itself, too."""
+    """The library itself would also request these bars again."""
     connector = make(**QUICK | {"stream_pause": 0.3})
     await connector.connect_async()
     connector.ib.reqRealTimeBars(AAPL, 5, "TRADES", False)

@@ -25,7 +25,7 @@ def order() -> LimitOrder:
 async def test_no_status_says_ready_once_the_transport_has_ended(
     end: str, behind: str, gateway: Gateway, make: Make, back: Back, state_of: StateOf
 ) -> None:
-    """The gateway's last messages and its end come in one packet. A status about them must not look usable."""
+    """The gateway's last messages and its end come in one packet. A status about them must not allow orders."""
     connector = make()
     await connector.connect_async()
     shown: list[tuple[bool, bool]] = []
@@ -59,7 +59,7 @@ async def test_no_status_says_ready_once_the_transport_has_ended(
 
 
 async def test_without_a_transport_nothing_is_sent(gateway: Gateway, make: Make, back: Back) -> None:
-    """Between the end of the transport and the moment when the loop reports it."""
+    """The test runs between the end of the transport and the moment when the loop reports this end."""
     connector = make()
     await connector.connect_async()
     before = connector.ib.client._reqIdSeq

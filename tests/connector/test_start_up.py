@@ -90,7 +90,7 @@ async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Make) -> None
 async def test_a_missing_answer_is_named(
     request_name: str, named: str, asked: int, may_trade: bool, gateway: Gateway, make: Make
 ) -> None:
-    """A request with an id of its own is sent again; a request on a key that the library shares is not."""
+    """A request with its own id is sent again. A request with a key that the library shares is not."""
     await gateway.fault("mute", request_name)
     connector = make(request_timeout=0.1)
     assert await connector.connect_async() is True
@@ -118,7 +118,7 @@ async def test_a_late_answer_serves(
 
 @pytest.mark.parametrize("request_name", ["reqAccountUpdatesMulti", "reqExecutions"])
 async def test_the_late_answer_to_the_first_asking_serves(request_name: str, gateway: Gateway, make: Make) -> None:
-    """The second request has an id of its own, and only the first is ever answered."""
+    """The second request has another id, and the gateway answers only the first request."""
     gateway.on_received(request_name, lambda gateway: gateway.faults.call("delay", 0.3))
     gateway.on_received(request_name, lambda gateway: gateway.faults.call("mute", request_name))
     connector = make(request_timeout=0.1)
@@ -162,7 +162,7 @@ async def test_before_the_session_is_open_requests_raise_and_subscriptions_wait(
     asked: list[Ticker] = []
 
     def ask() -> None:
-        """Called as the last answer of the handshake is read, before the connector has processed it."""
+        """Make a request when the last answer of the handshake is read and the connector has not processed it yet."""
         ticker = connector.ib.reqMktData(AAPL)
         with pytest.raises(ConnectionError, match="not open yet"):
             connector.ib.reqContractDetailsAsync(ticker.contract)

@@ -1,4 +1,4 @@
-"""``connector.stats``, compared with a gateway that counts, too."""
+"""``connector.stats``, compared with the counts of a gateway."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_messages_and_bytes_are_added_up_over_sessions(
     await connector.disconnect_async()
     assert (
         connector.stats.messages_out == len(gateway.seen.requests) + gateway.seen.connects
-    )  # the handshakes are not counted
+    )  # the gateway does not list handshakes as requests, so its connects are added
     assert connector.stats.bytes_in >= now.bytes_in
 
 
@@ -91,7 +91,7 @@ async def test_a_blocked_loop_is_counted(make: Make) -> None:
     connector = make()
     await connector.connect_async()
     before = connector.stats
-    time.sleep(0.7)  # noqa: ASYNC251 - the loop is to be blocked
-    await connector.ib.reqCurrentTimeAsync()  # the loop has run
+    time.sleep(0.7)  # noqa: ASYNC251 - blocks the loop on purpose
+    await connector.ib.reqCurrentTimeAsync()  # after this answer, the loop has run again
     assert connector.stats.loop_stalls > before.loop_stalls
     assert connector.stats.loop_stall_seconds - before.loop_stall_seconds >= 0.4

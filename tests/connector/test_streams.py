@@ -1,4 +1,4 @@
-"""Single streams: ended by the gateway, withheld, or silent although upstream and farm are up again."""
+"""Single streams that the gateway has ended or withheld, or that are silent although upstream and farm work again."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_a_competing_login_is_told_until_the_ticks_go_on(
 async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_watched(
     gateway: Gateway, make: Make, states: States, next_tick: NextTick
 ) -> None:
-    """2103 and 2104 of one farm, 0.7 s apart. A stream that ticks is left alone; a dead one is requested once."""
+    """2103 and 2104 of one farm come 0.7 s apart. Only the stream that does not tick is requested again, once."""
     connector = make(**SHORT)
     await connector.connect_async()
     alive, dead = connector.ib.reqMktData(MSFT), connector.ib.reqMktData(AAPL)
@@ -140,7 +140,7 @@ async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_wa
     await connector.ib.reqCurrentTimeAsync()
     await gateway.fault("stall_stream", "AAPL")
     gateway_time = gateway.seen.received("reqCurrentTime")[-1].time
-    while connector.ib.client.conn.transport is not None:  # 0.7 s by the gateway's clock
+    while connector.ib.client.conn.transport is not None:  # until 0.7 s have passed on the gateway's clock
         await connector.ib.reqCurrentTimeAsync()
         if gateway.seen.received("reqCurrentTime")[-1].time - gateway_time > 0.7:
             break
@@ -150,7 +150,7 @@ async def test_a_farm_that_flaps_leaves_the_session_alone_and_has_its_streams_wa
     assert (asked(gateway, "AAPL"), asked(gateway, "MSFT")) == (2, 1)
     assert (gateway.seen.connects, seen) == (1, [READY])
     await gateway.fault("stall_stream", "AAPL")
-    await ticks_of_gateway(gateway, 50)  # a second: four times the allowed silence
+    await ticks_of_gateway(gateway, 50)  # this takes a second: four times the allowed silence
     assert asked(gateway, "AAPL") == 2, "once for one event"
 
 

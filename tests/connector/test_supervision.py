@@ -104,7 +104,7 @@ async def test_a_small_jump_of_the_clock_is_nothing(
     await connector.connect_async()
     monkeypatch.setattr(loop_monitor, "time", SimpleNamespace(time=lambda: time.time() + 4.0))
     connector.ib.reqMktData(AAPL)
-    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 10)  # half a second: three runs of the loop monitor
+    await gateway.wait_for(lambda gateway: gateway.seen.ticks >= 10)  # half a second, so three runs of the loop monitor
     assert gateway.seen.received("reqCurrentTime") == []
 
 

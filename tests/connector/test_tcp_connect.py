@@ -138,7 +138,7 @@ async def test_begun_and_cancelled_before_its_task_has_run(make: Make) -> None:
         server.settimeout(5)
         connector = make(port=server.getsockname()[1])
         connecting = asyncio.create_task(connector.connect_async())
-        await asyncio.sleep(0)  # the SYN was sent, and the task of the attempt has not started
+        await asyncio.sleep(0)  # the SYN has been sent, and the task of the attempt has not started
         connector.disconnect()
         assert not await connecting
         accepted, _ = server.accept()
@@ -208,7 +208,7 @@ async def test_where_it_cannot_be_had_the_ordinary_way_serves() -> None:
     with listening() as port, socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         peer = Address(socket.AF_INET, ("127.0.0.1", port))
-        for local in (other.getsockname(), ("192.0.2.1", 45678)):  # one is in use, one is on a missing network
+        for local in (other.getsockname(), ("192.0.2.1", 45678)):  # a port in use, and an address of no interface
             with await TcpConnector("127.0.0.1").connect(port, 2.0, Route(local, peer)) as sock:
                 assert sock.getsockname() != local
 

@@ -34,7 +34,7 @@ OTHERS = st.sampled_from(
     [
         ("45", "6", "1", "49", "0"),  # tickGeneric
         ("46", "6", "2", "45", "1760000000"),  # tickString
-        ("14", "1", "1", "1", "drop", ""),  # newsBulletin: the listener below reacts to it
+        ("14", "1", "1", "1", "drop", ""),  # newsBulletin: a listener in these tests reacts to its text
         ("14", "1", "2", "1", "take", ""),
         ("1x",),
         ("",),
@@ -65,12 +65,12 @@ class Observed:
         )
         self.ib.newsBulletinEvent.connect(self._act, keep_ref=True)
         self._take = take(self.ib)
-        self.log.clear()  # remove what the set-up above wrote to the log
+        self.log.clear()  # the code above also wrote to the log
 
     def feed(self, packet: list[tuple[str, ...]]) -> None:
         before = len(self.log)
         self._take(b"".join([frame("".join([field + "\0" for field in fields]).encode()) for fields in packet]))
-        self.log[before:] = sorted(self.log[before:])  # the library's set of tickers is unordered
+        self.log[before:] = sorted(self.log[before:])  # the library's set of tickers has no order
         self.log.append(str([self._values(ticker) for ticker in self.tickers]))
 
     def _subscribe(self, req_id: int) -> Ticker:

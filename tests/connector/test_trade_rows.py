@@ -108,7 +108,7 @@ class Taken(logging.Handler):
     def play(self, steps: list[tuple[Any, ...]], methods: dict[str, Callable[..., Any]]) -> list[str]:
         logger = logging.getLogger("ib_async")
         level = logger.level
-        logger.setLevel(logging.INFO)  # this also clears what loggers remember of earlier tests
+        logger.setLevel(logging.INFO)  # this also clears the levels that loggers cached in earlier tests
         logger.addHandler(self)
         try:
             for name, *arguments in copy.deepcopy(steps):

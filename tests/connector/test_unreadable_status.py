@@ -1,4 +1,4 @@
-"""An order status that cannot be decoded. Only with ib_async: ib_insync hides such an error."""
+"""An order status that cannot be decoded. These tests need ib_async, because ib_insync hides such an error."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from .rig import Rig
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A core test makes no loop, socket or thread, so it cannot leave one behind.
+    """A test of the core makes no loop, socket or thread, so it cannot leave one behind.
 
-    This replaces the check of the other tests, which takes longer than most tests here.
+    This fixture replaces the check of the other tests, because that check takes longer than most tests of the core.
     """
 
     def refuse(*_args: object, **_options: object) -> None:
@@ -33,7 +33,7 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def new_rig() -> Callable[..., Rig]:
-    """Makes a rig. Keywords are policy fields; ``roll`` is the random number."""
+    """Makes a rig. The keywords are fields of the policy. ``roll`` is the value of every random number."""
 
     def make(
         *,

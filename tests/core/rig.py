@@ -66,8 +66,8 @@ TEXTS = {
 class Rig:
     """One machine, and a model that carries out its effects.
 
-    Events that follow from an effect come immediately. Each step checks what every driver may rely on: one attempt at a
-    time, one ``Publish`` per change.
+    An event that follows from an effect comes immediately. Each step checks two rules for every driver: there is only
+    one attempt at a time, and each change is published once.
     """
 
     def __init__(self, policy: Policy, identity: Identity, roll: Callable[[], float], calendar: Calendar) -> None:
@@ -92,7 +92,7 @@ class Rig:
         self.answers_probes = False
         self.loses_ends = False
         self.answers_looks = True
-        self.peer: Failure | None = None  # the result of a look at the port
+        self.peer: Failure | None = None  # what the connector finds when it looks at the port
         self.watch: Callable[[Event, Phase, list[Effect]], None] = lambda event, phase, effects: None
         self._queue: deque[Event] = deque()
 
@@ -106,7 +106,7 @@ class Rig:
 
     @property
     def running(self) -> dict[Timer, float]:
-        """The running timers. Without the timers for the alert and for a lost end: they have their own tests."""
+        """The running timers, except those for the alert and for a lost end, which have their own tests."""
         return {timer: due for timer, due in self.timers.items() if timer not in _TESTED_APART}
 
     @property
@@ -121,7 +121,7 @@ class Rig:
 
     @property
     def asked(self) -> list[tuple[Key, ...]]:
-        """The streams that were requested again since then, by effect."""
+        """The streams that were requested again since the last ``forget``, for each effect."""
         return [order.req_ids for order in self.orders if isinstance(order, do.RequestStreams)]
 
     def forget(self) -> None:
@@ -138,7 +138,7 @@ class Rig:
         return effects
 
     def advance(self, seconds: float) -> None:
-        """Let time pass. The timers that come due fire in order, each on time."""
+        """Let time pass. Each timer that comes due fires on time."""
         end, fired = self.mono + seconds, 0
         while self.timers and min(self.timers.values()) <= end:
             timer = min(self.timers, key=lambda each: self.timers[each])
@@ -149,10 +149,10 @@ class Rig:
         self.mono = end
 
     def block(self, seconds: float) -> None:
-        """Let time pass while our own loop is blocked. Timers that came due meanwhile fire late."""
+        """Let time pass while our own loop is blocked. The timers that came due during this time fire late."""
         self.mono += seconds
         for timer, due in sorted(self.timers.items(), key=lambda item: item[1]):
-            if self.timers.get(timer) == due <= self.mono:  # it was neither stopped nor restarted meanwhile
+            if self.timers.get(timer) == due <= self.mono:  # the timers before it did not stop or restart it
                 self.fire(timer)
 
     def jump(self, seconds: float, *, noticed: bool = True) -> None:
@@ -165,7 +165,7 @@ class Rig:
         """Fire a running timer."""
         late = max(0.0, self.mono - self.timers.pop(timer))
         if timer is Timer.END_WATCH and not self.loses_ends:
-            self.end()  # the system ends it, long before this timer
+            self.end()  # the system ends the socket long before this timer would
             return
         self.event(TimerFired(timer, late, self.last_message, self.accepted))
 
@@ -210,7 +210,7 @@ class Rig:
             self.event(CodeReceived(self.attempt, code, text))
 
     def link_back(self, text: str = "") -> None:
-        """1102, and the answers to the requests after it."""
+        """Post 1102, and the answers to the requests that follow it."""
         self.code(1102, text=text)
         self.answer()
 
@@ -270,14 +270,15 @@ class Rig:
         match effect:
             case do.StartTimer(timer, delay):
                 assert delay >= 0
-                # A real clock advances between two timers. Here, a rounding error could stop it.
+                # A real clock always advances between two timers. The clock of this rig could stand still, because a
+                # very short delay can be lost in rounding. So a delay is at least TICK, unless it is 0.
                 self.timers[timer] = self.mono + (max(delay, TICK) if delay else 0.0)
                 if timer not in _TESTED_APART:
                     self.delays.append((timer, delay))
             case do.StopTimer(timer):
                 self.timers.pop(timer, None)
             case do.PublishStatus():
-                pass  # the machine has already shown it
+                pass  # the machine has already published the status
             case _:
                 self._order(effect)
 

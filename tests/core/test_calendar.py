@@ -37,8 +37,8 @@ def name_at(calendar: Calendar, moment: datetime) -> str | None:
         ("2026-11-21T02:59:59", "weekend maintenance"),
         ("2026-11-21T03:00:00", None),
         ("2026-11-22T00:30:00", "nightly reset"),  # Sunday
-        ("2026-11-22T01:30:00", "weekly login"),  # in both windows; the window that ends last is named
-        ("2026-07-07T00:30:00", "nightly reset"),  # daylight saving time
+        ("2026-11-22T01:30:00", "weekly login"),  # both windows are open; the window that ends last is named
+        ("2026-07-07T00:30:00", "nightly reset"),  # New York has daylight saving time
     ],
 )
 def test_windows_of_north_america(moment: str, name: str | None) -> None:
@@ -46,7 +46,7 @@ def test_windows_of_north_america(moment: str, name: str | None) -> None:
 
 
 def test_the_night_in_which_the_clocks_go_back() -> None:
-    """01:00-02:00 comes twice on 1 November 2026. The window ends at the first 01:45."""
+    """The hour from 01:00 to 02:00 comes twice on 1 November 2026. The window ends at the first 01:45."""
     window, until = AMERICA.window_at(new_york("2026-11-01T00:30:00"))
     assert window is not None
     assert window.end == datetime(2026, 11, 1, 5, 45, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_the_night_in_which_the_clocks_go_back() -> None:
     [("w: Sun 02:30-03:15 America/New_York", 7, 30, 45), ("w: Sun 01:30-03:10 America/New_York", 6, 30, 100)],
 )
 def test_the_night_in_which_the_clocks_go_forward(text: str, hour: int, minute: int, length: int) -> None:
-    """There is no 02:00-03:00 on 8 March 2026. A window in that hour is not lost."""
+    """The hour from 02:00 to 03:00 does not exist on 8 March 2026. A window in that hour still opens."""
     calendar = build_calendar("none", [text], "", ZoneInfo)
     start = datetime(2026, 3, 8, hour, minute, tzinfo=UTC)
     window, _ = calendar.window_at(start)

@@ -1,4 +1,4 @@
-"""The catalogue of codes, and what is read from their texts (events/traces.md, events/tws-protocol.md)."""
+"""The catalogue of codes, and what is read from their texts."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_every_code_has_a_meaning_and_stands_once():
 
 
 def test_codes_about_dates_of_requests_for_history():
-    """As in logs of ib_insync, backtrader and ibapi: 2174 for a time without a zone, 10314 for no date."""
+    """Logs of ib_insync, backtrader and ibapi show 2174 for a time without a zone, and 10314 for a missing date."""
     for code, severity in ((2174, Severity.WARNING), (10314, Severity.ERROR)):
         row = catalogue()[code]
         assert (row.scope, row.severity, row.category) == (Scope.REQUEST, severity, Category.HISTORY)
@@ -220,7 +220,7 @@ def test_a_refusal_for_now_is_a_162_while_the_historical_service_is_away():
 @pytest.mark.parametrize(
     ("text", "farm"),
     [
-        # traces 7 and 8
+        # Texts as real gateways sent them.
         ("Market data farm connection is broken:usfarm", "usfarm"),
         (OK + "usfarm", "usfarm"),
         (OK + "usfarm.nj", "usfarm.nj"),
@@ -234,13 +234,13 @@ def test_a_refusal_for_now_is_a_162_while_the_historical_service_is_away():
         ("Sec-def data farm connection is OK:secdefil", "secdefil"),
         ("Sec-def data farm connection is OK:secdefnj", "secdefnj"),
         ("Sec-def data farm connection is broken:secdefeu", "secdefeu"),
-        # trace 3: 2107 and 2108 have its name after a full stop
+        # In the texts of 2107 and 2108 that real gateways sent, the name of the farm follows a full stop.
         ("HMDS data farm connection is inactive but should be available upon demand.ushmds", "ushmds"),
         ("Market data farm connection is inactive but should be available upon demand.usfarm.nj", "usfarm.nj"),
         ("HMDS data farm connection is inactive but should be available upon demand:ushmds", "ushmds"),
         ("Market data farm is connecting:usfarm", "usfarm"),
         (OK + " usfarm ", "usfarm"),
-        # trace 2 has a shortened text
+        # This text was shortened in the log where it was found, so it names no farm.
         ("Market data farm connection is ...", ""),
         ("Market data farm connection is OK:", ""),
         ("Market data farm connection is OK", ""),
@@ -252,7 +252,7 @@ def test_the_farm_that_a_notice_names(text, farm):
 
 
 def test_the_farms_that_1102_lists():
-    # trace 6
+    # The text as a real gateway sent it, with one more farm at its end.
     text = RESTORED + " All data farms are connected: usfuture; eufarm; cashfarm; eufarmnj; usfarm; euhmds; ushmds;"
     expected = ("usfuture", "eufarm", "cashfarm", "eufarmnj", "usfarm", "euhmds", "ushmds", "secdefeu")
     assert connected_farms(text + " secdefeu.") == expected

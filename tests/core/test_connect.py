@@ -201,7 +201,7 @@ def test_a_close_in_good_order_has_its_grace_then_the_socket_is_aborted(ready):
     assert ready.orders == [
         do.EndSubscriptions(),
         do.CloseSocket(1),
-    ]  # the program's streams end before the library forgets them
+    ]  # EndSubscriptions comes first, because the library forgets the streams when the socket closes
     ready.advance(0.499)
     assert ready.orders[-1] == do.CloseSocket(1)
     ready.advance(0.002)

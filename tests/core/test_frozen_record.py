@@ -90,7 +90,7 @@ def test_copy_replace_needs_nobody_to_have_requested_the_fields():
     class Unasked(FrozenRecord):
         number: int
 
-    assert Unasked(1).__replace__(number=2) == Unasked(2)  # Python's copy.replace calls this, from 3.13 on
+    assert Unasked(1).__replace__(number=2) == Unasked(2)  # from Python 3.13 on, copy.replace calls this
 
 
 def test_help_shows_how_to_make_what_a_program_makes():

@@ -198,7 +198,7 @@ def test_what_needs_a_look():
     assert report(positions=compare(picture(), picture(HELD), START, END)["positions"]).needs_a_look
 
 
-# --- executions that come late; two orders under one id ----------------------------------------------
+# --- executions that come late; two orders with one id -----------------------------------------------
 
 FILLED = replace(ORDER, status="Filled", filled=100.0, average_price=1.0, is_live=False)
 

@@ -32,7 +32,7 @@ def may_act(tracker, link):
     if tracker.second_factor or tracker.login_failed or tracker.state is S.STOPPED:
         return Action.NOTHING
     if tracker.state is S.EXITED:
-        is_free = link in (*DOWN, PortState.UNKNOWN)  # otherwise, another gateway answers there
+        is_free = link in (*DOWN, PortState.UNKNOWN)  # otherwise, another gateway answers at the port
         return Action.START if ENDS[tracker.exit_code] and is_free else Action.NOTHING
     if link not in DOWN or not tracker.login_seen:
         return Action.NOTHING

@@ -52,7 +52,7 @@ ANYWHERE = {
     ProcessEnded(137): S.EXITED,
 }
 KEPT = {
-    # A refused login shows until a login completes, or a second factor is requested.
+    # LOGIN_FAILED stays until a login completes or a second factor is requested.
     (S.LOGIN_FAILED, LoginStarted()): S.LOGIN_FAILED,
     (S.LOGIN_FAILED, ProcessStarted(8)): S.LOGIN_FAILED,
     (S.LOGIN_FAILED, ProcessStarting()): S.LOGIN_FAILED,
@@ -241,7 +241,7 @@ def test_text_of_the_gateway_is_one_short_printable_line(text):
         ("2026-03-08T05:59:59", "2026-03-08T06:00"),
         ("2026-03-08T06:00", "2026-03-15T05:00"),  # clocks go forward on the 8th
         ("2026-10-31T12:00", "2026-11-01T05:00"),
-        ("2026-11-01T05:30", "2026-11-08T06:00"),  # and back on the first of November
+        ("2026-11-01T05:30", "2026-11-08T06:00"),  # clocks go back on the first of November
         ("2026-11-07T23:00", "2026-11-08T06:00"),
     ],
 )

@@ -186,7 +186,7 @@ def use_id(rig) -> None:
 
 
 def test_a_client_id_in_use_is_waited_for_if_the_journal_knows_a_session(rig):
-    """As after a lost session of our own, with the alert. Each other cause keeps its attempts."""
+    """The machine waits as after a lost session of its own, with an alert. Other causes limit attempts as usual."""
     rig.event(JournalOpened(("DU1234567",), had_session=True))
     rig.connect(3)
     policy = rig.policy

@@ -1,4 +1,4 @@
-"""Silence: probe, suspect, dead. An answer ends a silence; time in which our own loop was blocked is not silence."""
+"""After silence: probe, suspect, dead. An answer ends a silence. Time in which our loop was blocked is not silence."""
 
 import pytest
 from hypothesis import example, given
@@ -38,7 +38,7 @@ def test_messages_put_the_probe_off_but_not_for_longer_than_half_a_minute(ready)
 
 
 def flow(rig, seconds):
-    """Messages arrive, and no answer."""
+    """Messages arrive, but no answer arrives."""
     for _ in range(round(seconds * 10)):
         rig.last_message = rig.mono
         rig.advance(0.1)
@@ -92,7 +92,7 @@ def test_a_message_behind_the_probe_and_then_silence_is_dead_ten_seconds_later(r
 
 
 def test_what_is_left_of_a_wait_is_as_exact_as_the_whole(ready):
-    """If it were not exact, each of many connectors would wake its loop at a different moment."""
+    """If the rest of the wait were not exact, each of many connectors would wake its loop at a different moment."""
     ready.advance(4.9)
     left = do.StartTimer(Timer.LIVENESS, pytest.approx(0.1), 5.0)
     assert ready.event(TimerFired(Timer.LIVENESS, 0.0, ready.last_message, has_socket=True)) == [left]
@@ -170,7 +170,7 @@ def test_with_short_times_it_is_dead_within_two_seconds(new_rig):
 
 
 def test_probes_are_a_second_apart_however_short_the_silence(new_rig):
-    """The second of two requests that are closer may stay unanswered (ib_insync issue 604)."""
+    """If two requests are closer, the gateway may not answer the second request (ib_insync issue 604)."""
     rig = new_rig(probe_after=0.1)
     rig.answers_probes = True
     rig.connect()
@@ -271,7 +271,7 @@ def test_ready_is_true_whatever_comes_and_whatever_stays_away(spells):
         seconds = min(seconds, 5.0) if "pause" in spell or "blocked" in spell else seconds
         if "blocked" in spell:
             rig.block(seconds)
-            if rig.machine.phase is not P.UP:  # it was dead already; the loop was blocked between two checks
+            if rig.machine.phase is not P.UP:  # the session was dead already when the loop was blocked
                 assert rig.mono - answered >= 10.0 - 0.2, "dead too early"
                 return
             rig.last_message = answered = spoken = rig.mono  # messages from this time are read now

@@ -13,7 +13,7 @@ from ibkr.core.maintenance_calendar import Calendar, Recurrence
 from ibkr.core.states import ConnectionState as S
 from ibkr.core.status import MaintenanceWindow
 
-# The rig's clock starts on a Monday at 14:30 UTC.
+# The rig's clock starts on Monday, 2 March 2026, at 14:30 UTC, so this window starts ten minutes later.
 RESET = MaintenanceWindow("reset", datetime(2026, 3, 2, 14, 40, tzinfo=UTC), datetime(2026, 3, 2, 15, 0, tzinfo=UTC))
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -160,7 +160,7 @@ def test_a_window_that_began_while_our_loop_was_blocked_counts(dated):
 
 
 def test_an_outage_of_days_is_reported_once_and_not_cured_by_reconnecting(new_rig):
-    rig = new_rig(probe_after=600.0)  # a probe every five seconds would slow down the test
+    rig = new_rig(probe_after=600.0)  # with a probe every five seconds, the test would be slow
     rig.answers_probes = True
     rig.connect()
     rig.come_up()

@@ -15,7 +15,7 @@ OTHERS = {
     b"\x16\x03\x03\x00\x7a\x02": ("tls", "wants TLS"),
     b"-ERR wrong number of arguments for 'get' command\r\n": ("unknown", "does not speak the API"),
     b"220 mail.example ESMTP\r\n": ("unknown", "b'220 mail.example'"),
-    b"\x00\x00\x12\x04\x00\x00\x00\x00\x00": ("unknown", "does not speak the API"),  # HTTP/2
+    b"\x00\x00\x12\x04\x00\x00\x00\x00\x00": ("unknown", "does not speak the API"),  # an HTTP/2 server
 }
 
 

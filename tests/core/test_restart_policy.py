@@ -173,7 +173,7 @@ def test_an_end_that_no_restart_mends(code, words):
         ({"second_factor": True}, True),
         ({"exit_code": 0}, False),
         ({"exit_code": 1111, "external_restart_on_exit": True}, False),
-        ({"state": S.NEEDS_SECOND_FACTOR, "second_factor": True}, False),  # this state has its own alert
+        ({"state": S.NEEDS_SECOND_FACTOR, "second_factor": True}, False),  # this state has a separate alert
     ],
 )
 def test_an_end_that_needs_a_person_rings(changes, rings):
@@ -244,7 +244,7 @@ def test_a_restart_without_a_login_is_free_in_the_night():
     ("act", "logged_in_at", "login"),
     [
         (Action.RESTART, NOON, False),
-        (Action.RESTART, NOON - timedelta(days=6), True),  # before Sunday 01:00 New York
+        (Action.RESTART, NOON - timedelta(days=6), True),  # before Sunday, 01:00 in New York
         (Action.RESTART, None, True),
         (Action.KILL, NOON, True),
         (Action.START, NOON, True),

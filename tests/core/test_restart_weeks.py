@@ -23,13 +23,13 @@ STEPS = st.lists(
 STARTS = (
     datetime(2026, 3, 4, 18, 0, tzinfo=UTC),  # New York's clocks go forward on the 8th, Berlin's on the 29th
     datetime(2026, 3, 27, 18, 0, tzinfo=UTC),
-    datetime(2026, 10, 23, 18, 0, tzinfo=UTC),  # and back on 25 October and 1 November
+    datetime(2026, 10, 23, 18, 0, tzinfo=UTC),  # Berlin's clocks go back on 25 October, New York's on 1 November
     datetime(2026, 10, 30, 18, 0, tzinfo=UTC),
 )
 
 
 class World:
-    """A gateway in weeks of problems. It carries out and records what the policy decides."""
+    """A gateway during weeks with many problems. It carries out and records what the policy decides."""
 
     def __init__(self, start, settings):
         self.start, self.mono = start, 0.0

@@ -34,7 +34,7 @@ def starting(rig):
 
 @pytest.fixture
 def restoring(rig):
-    """The same, with two subscriptions that are restored at the same time."""
+    """A session that has started in the same way, with two subscriptions that are being restored."""
     rig.subscriptions = 2
     rig.connect()
     rig.open_session()
@@ -443,7 +443,7 @@ def test_orders_may_be_sent_as_soon_as_orders_executions_and_positions_are_known
     assert starting.orders[1:] == [do.EmitConnectedEvent(1), do.ReportGap(1)]
 
 
-# --- read-only in mid-session, and executions that never come ----------------------------------------
+# --- read-only during a session, and executions that never come --------------------------------------
 
 READ_ONLY = "Error validating request.-'bH' : cause - The API interface is currently in Read-Only mode."
 

@@ -198,7 +198,7 @@ def test_the_codes_behind_a_reason(ready):
         ),
         "ended": (LostStream(4, Feed.MARKET, "ES (10182)", 10182),),
     }
-    ready.code(2103, "usfarm")  # an ended stream is not requested again meanwhile
+    ready.code(2103, "usfarm")  # while the farm is broken, an ended stream is not requested again
     ready.event(replace(withheld, **lost))
     assert (ready.state, ready.status.codes) == (S.DEGRADED, (354, 10182))
     ready.advance(5)

@@ -1,4 +1,4 @@
-"""The transition table, and examples of the transitions that random events seldom reach (see stateful/).
+"""The transition table, and examples of the transitions that the random events in stateful/ rarely reach.
 
 This file has over 300 lines because each event has a sample.
 """

@@ -26,7 +26,7 @@ def opened(rig) -> list[bool]:
 
 
 def pass_unanswered(rig, seconds: float):
-    """Let time pass without an answer. Each attempt ends by itself, and its socket with it."""
+    """Let time pass without an answer. Each attempt ends by itself, together with its socket."""
     end = rig.mono + seconds
     while rig.mono < end:
         rig.advance(min(end, *rig.timers.values()) - rig.mono)
@@ -100,7 +100,7 @@ def test_an_answer_of_the_peer_ends_that(ready, answer):
 
 
 def test_an_unreachable_network_is_no_answer(ready):
-    """A VPN that is down reports it itself; the peer has received nothing."""
+    """If a VPN is down, the VPN itself reports the error, and the peer has received nothing."""
     die(ready)
     ready.event(AttemptFailed(ready.attempt, Failure(K.UNREACHABLE, "Network is unreachable", unanswered=True)))
     ready.end()
@@ -110,7 +110,7 @@ def test_an_unreachable_network_is_no_answer(ready):
 
 @pytest.mark.parametrize("unanswered", [False, True])
 def test_what_our_own_system_gave_up_counts_as_dead(ready, unanswered):
-    """TCP's keepalive may notice it first. If the peer itself ended or reset it, the peer knows."""
+    """TCP's keepalive may notice a dead connection first. If the peer ends a connection, the peer knows about it."""
     ready.event(SocketClosed(ready.attempt, "Connection timed out", unanswered=unanswered))
     assert opened(ready) == [unanswered]
 
@@ -144,7 +144,7 @@ def test_connect_begins_again(ready):
 
 @pytest.fixture
 def silent(rig):
-    """A first attempt was accepted, and nothing came within its time."""
+    """The peer has accepted a first attempt, but sent nothing before the timeout."""
     rig.answers_looks = False
     rig.connect()
     rig.accept()

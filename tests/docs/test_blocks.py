@@ -19,7 +19,7 @@ from ibkr.simulator import ThreadedGateway
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Seconds after its first line of output in which a program without an end gets Ctrl-C.
+# A program without an end gets Ctrl-C this many seconds after its first line of output.
 AFTER_THE_FIRST_LINE = 2.0
 # Pages whose blocks need more than a gateway, and the tests that run them.
 ELSEWHERE = {
@@ -27,14 +27,14 @@ ELSEWHERE = {
     "qt.md": "tests/qt/test_documentation.py",
     "fleet.md": "tests/fleet/test_command.py",
 }
-# Put before a fragment that uses a connector and makes none.
+# This text comes before a fragment that uses ``connector`` and does not make one.
 CONNECTED = """
 from ibkr import IBConnector
 connector = IBConnector("127.0.0.1", 7497, client_id=1)
 connector.connect()
 ib = connector.ib
 """
-# Runs the cells of a notebook, which may await at the top level.
+# This code runs a cell of a notebook, because a cell may use await at the top level.
 NOTEBOOK = """
 import ast, asyncio
 code = compile({code!r}, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -55,15 +55,15 @@ def blocks(language: str) -> list[ParameterSet]:
 
 @pytest.mark.parametrize(("page", "code"), [block for block in blocks("python") if block.values[0] not in ELSEWHERE])
 def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> None:
-    """The block ends without an error. One that handles Ctrl-C has no end, and gets it after its first line of output.
+    """The block ends without an error. If it handles Ctrl-C, it gets Ctrl-C soon after its first line of output.
 
-    A fragment that uses ``connector`` and makes none gets one that is connected.
+    A fragment that uses ``connector`` and does not make one gets a connector that is connected.
     """
     if "IBConnector" not in code and "connector" in code:
         code = f"{CONNECTED}{code}\nconnector.disconnect()"
     with ThreadedGateway(id_hold=0) as gateway:
         code = code.replace("7497", str(gateway.port)).replace("4002", str(gateway.port))
-        code = code.replace("from ib_insync", "from ib_async")  # this environment has its successor
+        code = code.replace("from ib_insync", "from ib_async")  # ib_async is the successor of ib_insync
         if awaits_at_top_level(code):
             code = NOTEBOOK.format(code=code)
         process = subprocess.Popen(

@@ -13,13 +13,13 @@ from ibkr.simulator import ThreadedGateway
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-# Without a maintenance window, in which an outage would be expected and reported to nobody.
+# IBKR_REGION is "none", because an outage in a maintenance window is expected and not reported.
 SURROUNDINGS = os.environ | {"PYTHONUNBUFFERED": "1", "IBKR_REGION": "none"}
 
 
 @contextmanager
 def running(name: str, *ports: int, is_endless: bool = True) -> Iterator[Callable[[str], str]]:
-    """Runs an example, and gives a function that waits for a line with these words. An endless one gets Ctrl-C."""
+    """Runs an example, and gives a function that waits for a line with these words. An endless example gets Ctrl-C."""
     process = subprocess.Popen(
         [sys.executable, "-P", str(EXAMPLES / name), *map(str, ports)],
         stdout=subprocess.PIPE,

@@ -93,7 +93,7 @@ def doctor(tmp_path_factory) -> Run:
 
 
 def _waited_for_a_core(process: subprocess.Popen[bytes]) -> float:
-    """Wait for its end. Returns the seconds that it waited for a CPU core, or 0 if the system does not give them."""
+    """Wait for the end of the process. Returns the seconds that it waited for a CPU core, or 0 if they are unknown."""
     if not hasattr(os, "waitid"):
         process.wait()
         return 0.0
@@ -103,7 +103,7 @@ def _waited_for_a_core(process: subprocess.Popen[bytes]) -> float:
 
 @contextlib.contextmanager
 def nobody() -> Iterator[int]:
-    """A port that nothing listens on, and that no other program can get meanwhile."""
+    """A port that nothing listens on. No other program can get this port during the test."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -157,7 +157,7 @@ def _serving(handle: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def web_server() -> contextlib.AbstractContextManager[int]:
-    """An HTTP server. It sends nothing before it has a complete request head."""
+    """An HTTP server. It sends nothing until it has a complete request head."""
 
     def handle(connection: socket.socket) -> None:
         data = b""

@@ -181,7 +181,7 @@ async def test_a_gateway_that_closes_the_connection_is_a_failure(make_context):
 
 async def test_a_connection_whose_close_is_cancelled_is_closed(make_context):
     async with Gateway(id_hold=0) as gateway:
-        await gateway.fault("freeze")  # nothing arrives, not even the end
+        await gateway.fault("freeze")  # nothing arrives, and the end of the connection does not arrive either
         async with open_connection("127.0.0.1", gateway.port, 1) as connection:
             closing = asyncio.create_task(connection.close())
             await asyncio.sleep(0)

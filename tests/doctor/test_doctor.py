@@ -18,7 +18,8 @@ HARMLESS = {
 def healthy(doctor):
     """A gateway without problems: what it saw of a run, and the output of the run."""
     with ThreadedGateway(id_hold=3) as gateway:
-        # The simulated gateway may have to wait for a core, too: one run may be slow, but hardly three.
+        # On a busy machine, the simulated gateway may have to wait for a CPU. One run may be slow, but three slow runs
+        # are very unlikely.
         reports = [doctor("--json", "--port", gateway.port)]
         while len(reports) < 3 and reports[-1].seconds >= 4:
             reports.append(doctor("--json", "--port", gateway.port))

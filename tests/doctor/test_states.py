@@ -1,4 +1,4 @@
-"""Every state of a gateway, or of another server: the first finding names it, with its cure.
+"""Every state of a gateway or of another server: the first finding names the state and its cure.
 
 A few processes run at a time, because most of them wait most of the time.
 """
@@ -93,7 +93,7 @@ def reports(doctor, peers):
         name, state = item
         with peers.get(state.peer, partial(peers["gateway"], state.peer))() as port:
             report = doctor("--json", "--port", port)
-            # On a busy machine one run may be slow, but hardly two.
+            # On a busy machine, one run may be slow, but two slow runs are very unlikely.
             return name, report if report.seconds < WORST else doctor("--json", "--port", port)
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:

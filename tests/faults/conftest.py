@@ -120,7 +120,8 @@ class Drill:
             assert raised is None or raised.attempts == 2
             assert self.row.says in self.connector.status.reason
             assert self.life == self.case.during
-        # Counted by the connector: for the gateway, a look at the port is a connection, too.
+        # The times of the connector's attempts are compared, not the gateway's connections: each look at the port also
+        # makes a connection.
         begun = self.begun.values()
         assert all(later - one >= 0.99 * self.policy.connect_pause for one, later in pairwise(begun))
 
@@ -134,7 +135,7 @@ class Drill:
         async with self._allowed(self._felt_within):
             await self._until(lambda status: self.struck and self._is_felt(status))
             if self.connector.status.state is ConnectionState.READY and self.row.is_known:
-                await self.connector.ib.reqCurrentTimeAsync()  # nothing else was on its way
+                await self.connector.ib.reqCurrentTimeAsync()  # no other change was still to come
         if self.row.is_known:
             assert self.life == self.case.during
 
@@ -227,7 +228,7 @@ class Drill:
 
     @property
     def _felt_within(self) -> float:
-        """Seconds until the fault shows or is over. Only numbers that the row sets are used."""
+        """Seconds until the fault shows or is over. Of the row's policy, only the values that the row sets are used."""
         policy, numbers = self.policy, self.row.policy
         attempt = policy.connect_pause + numbers.get("timeout", 0)
         probe = numbers.get("probe_after", 0) + numbers.get("probe_timeout", 0)
@@ -235,9 +236,9 @@ class Drill:
 
     @property
     def _back_within(self) -> float:
-        """Seconds from the cure to READY: a wait, and an attempt that was under way at the cure.
+        """Seconds from the cure to READY: the wait before an attempt, and the attempt that was running at the cure.
 
-        After a start-up without upstream, start-up runs again, at the allowed rate.
+        After a start-up without upstream, start-up runs again. Its requests are sent at the allowed rate.
         """
         numbers = self.row.policy
         again = 10 / self.policy.send_rate if "upstream" in self.case.fault.name else 0.0

@@ -15,7 +15,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from ibkr import GatewayUnreachable, IBConnector
 from ibkr.simulator import ThreadedGateway
 
-# Everything that needs port 7497 is in this file: with --dist=loadfile, two such tests never run together.
+# All tests that need port 7497 are in this file. With --dist=loadfile, two tests of one file never run together.
 pytestmark = pytest.mark.usefixtures("script_loop")
 
 scenarios("connection.feature")
@@ -122,7 +122,7 @@ def test_section_5_raises_when_nothing_listens(tmp_path: Path) -> None:
 
 
 def run_script(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run section 5 with its import line, in a separate process and folder, without settings from outside."""
+    """Run the program of section 5, with its import line, in a separate process and folder, without other settings."""
     (folder / "section_5.py").write_text(SECTION_5)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("IBKR_")}
     return subprocess.run(

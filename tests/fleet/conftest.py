@@ -42,7 +42,7 @@ async def new_member(server: NatsServer, gateway: Gateway) -> AsyncIterator[NewM
 
 @pytest.fixture
 def start_gateway() -> Iterator[Callable[[], int]]:
-    """Starts gateways in threads of their own. Each call gives a port."""
+    """Starts gateways, each in a separate thread. Each call gives a port."""
     from ibkr.simulator.threaded_gateway import ThreadedGateway
 
     made: list[ThreadedGateway] = []

@@ -118,7 +118,7 @@ async def test_an_alert_is_reported_once(server: NatsServer) -> None:
         changed = asyncio.Event()
         board._on_alert = lambda alert: (told.append(alert), changed.set())  # type: ignore[assignment,func-returns-value]
         await changed.wait()
-    await asyncio.sleep(1.2)  # it checks once per second
+    await asyncio.sleep(1.2)  # the board checks once per second
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [alert["key"] for alert in told] == ["lost beta"]
@@ -206,7 +206,7 @@ async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(
 async def test_a_halt_that_cannot_be_read_counts_as_a_halt(
     new_member: NewMember, state_of: StateOf, server: NatsServer
 ) -> None:
-    """As a halt file that cannot be read: somebody has written ``nats kv put ibkr_halt halt stop``."""
+    """Somebody has run ``nats kv put ibkr_halt halt stop``. It is treated like a halt file that cannot be read."""
 
     async def put(store: FleetStore) -> None:
         await store.halt.put(HALT_KEY, b"stop")

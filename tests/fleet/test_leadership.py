@@ -28,7 +28,7 @@ def stands_by(status: Status) -> bool:
 
 
 async def hand_over_with_order(first: IBConnector, second: IBConnector, state_of: StateOf) -> tuple[Trade, GapReport]:
-    """The first program leads, places an order and disconnects.
+    """Let the first program lead, place an order and disconnect.
 
     Returns its trade and the gap report of the second program.
     """
@@ -154,7 +154,7 @@ def test_a_plain_script_leads_while_its_loop_rests(
     assert connector.connect()
     connector.wait_ready(5)
     for _ in range(3):
-        internals.fleet_member(connector).wait_ended(0.5)  # the loop does not run meanwhile
+        internals.fleet_member(connector).wait_ended(0.5)  # the loop does not run during this wait
         import time
 
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""A member without permission for a name can neither take nor end its lease. A real server enforces this."""
+"""Without permission for a name, a member can neither take nor end its lease. A real server enforces this."""
 
 from __future__ import annotations
 

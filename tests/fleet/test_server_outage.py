@@ -53,7 +53,7 @@ async def test_after_a_sleep_the_lease_is_not_trusted_from_the_first_moment_on(
     assert not connector.may_trade
     with pytest.raises(NotReady, match="lease ran out"):
         connector.ib.placeOrder(AAPL, LimitOrder("BUY", 1, 1.0))
-    await state_of(connector, leads)  # the lease is renewed
+    await state_of(connector, leads)  # now the lease has been renewed
 
 
 @pytest.mark.parametrize("seconds", [60.0, 3600.0])
@@ -79,7 +79,8 @@ async def test_servers_away_for_long(
     since, began = stopwatch(), time.monotonic()
     assert connector.may_trade, "the lease still holds"
     status = await state_of(connector, lambda status: not status.may_trade)
-    # 0.7 of the lifetime after the last renewal, which was at most a fifth of it ago.
+    # The leader trusts the lease until TRUSTED of its lifetime has passed since the last renewal. When the server was
+    # killed, at most a fifth of the lifetime had passed since then.
     assert time.monotonic() - began >= LEASE * (TRUSTED - 0.2) - 0.1
     assert since() <= LEASE * TRUSTED + 0.3
     assert "lease ran out at" in status.may_trade_reason
@@ -106,7 +107,7 @@ async def test_servers_away_for_long(
 async def test_a_leader_that_is_cut_off_and_one_that_is_not(
     new_member: NewMember, state_of: StateOf, server: NatsServer
 ) -> None:
-    """While both are cut off, nobody trades on an untrusted lease. Afterwards one of them trades."""
+    """While both are cut off, neither trades with a lease that it cannot trust. Afterwards, one of them trades."""
     first, second = new_member(), new_member()
     for connector in (first, second):
         await connector.connect_async()

@@ -208,7 +208,7 @@ async def test_rows_that_nobody_can_read(make: Make, look: Look) -> None:
 
 
 def fill_disk(connector: IBConnector) -> Callable[[], None]:
-    """Makes SQLite report a full disk. Returns a function that makes room again."""
+    """Makes SQLite report a full disk. Returns a function that ends this fault."""
     journal = internals.journal(connector)
     databases = (journal._foreground, journal._background)
     for database in databases:
@@ -223,7 +223,7 @@ def fill_disk(connector: IBConnector) -> Callable[[], None]:
 
 
 def lock(connector: IBConnector) -> Callable[[], None]:
-    """Locks it as a backup or a database browser does. Returns a function that ends the lock."""
+    """Locks the journal as a backup or a database browser does. Returns a function that ends the lock."""
     database = sqlite3.connect(internals.journal(connector).path, isolation_level=None, check_same_thread=False)
     database.execute("BEGIN IMMEDIATE")
     return database.close
@@ -240,7 +240,7 @@ async def test_orders_wait_until_it_can_be_written_again(
             order_id = trading.ib.placeOrder(AAPL, limit(orderRef="a long reference" * 20)).order.orderId
             trading.ib.cancelOrder(trading.ib.trades()[-1].order)
         except NotReady as error:
-            assert words in str(error)  # noqa: PT017 - which of them raises is not known before
+            assert words in str(error)  # noqa: PT017 - either of the two calls can raise
             break
         await gateway.wait_for(lambda gateway, order_id=order_id: gateway.orders[-1].order_id == order_id)
     assert not trading.status.may_trade
@@ -272,7 +272,7 @@ async def test_damage_while_it_is_in_use_is_reported(
 
 
 async def test_a_lock_that_ends_at_once_is_noticed(trading: IBConnector, state_of: StateOf) -> None:
-    """The journal's thread already waits for the order's commit when that fails."""
+    """The journal's thread already waits for the order's commit when this commit fails."""
     end = lock(trading)
     with pytest.raises(NotReady, match="locked"):
         trading.ib.placeOrder(AAPL, limit())

@@ -120,7 +120,7 @@ async def test_all_is_cancelled_as_soon_as_there_is_a_session(
 
 
 async def test_a_cancel_that_was_lost_is_sent_again(gateway: Gateway, trading: IBConnector, path: Path) -> None:
-    """The first cancel goes into a half-open socket."""
+    """The first cancel is written to a half-open socket."""
     await resting(trading, AAPL)
     await gateway.fault("freeze")
     trading.halt("risk", cancel_all=True)
@@ -181,7 +181,7 @@ async def test_what_was_refused_is_not_in_the_journal(trading: IBConnector, look
 async def test_a_read_only_gateway_has_not_cancelled(
     gateway: Gateway, trading: IBConnector, path: Path, state_of: StateOf, is_asked_before: bool
 ) -> None:
-    """It refuses the cancel with 321. The answer to a request before the cancel proves nothing."""
+    """The gateway refuses the cancel with 321. The answer to a request from before the cancel proves nothing."""
     await resting(trading, AAPL)
     await gateway.fault("read_only")
     if is_asked_before:

@@ -69,7 +69,7 @@ async def test_an_order_that_the_journal_refused_is_checked_again(
 async def test_an_order_that_was_dropped_and_placed_again_may_have_left(
     gateway: Gateway, make: Make, look: Look, is_old_file: bool
 ) -> None:
-    """Earlier versions wrote the second sending as a change."""
+    """Earlier versions recorded the second sending of an order as a change."""
     first = await started(make, **SLOW)
     trade = await dropped(first)
     await gateway.fault("mute", "placeOrder")

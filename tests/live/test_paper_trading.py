@@ -1,6 +1,6 @@
-"""Section 3 of the specification with a real paper-trading TWS: ``is_connected()`` flips. Read-only, opt-in.
+"""Section 3 of the specification with a real paper-trading TWS: ``is_connected()`` changes.
 
-``IBKR_LIVE_PORT=7497 pytest -m live``
+The connector is read-only. The test runs only with ``IBKR_LIVE_PORT=7497 pytest -m live``.
 """
 
 from __future__ import annotations

@@ -19,14 +19,14 @@ NewGateway = Callable[..., ThreadedGateway]
 
 @pytest.fixture(scope="session", autouse=True)
 def able() -> None:
-    """These tests fail where they cannot run."""
+    """These tests fail, and are not skipped, on a machine that cannot run them."""
     if lacks := missing():
         pytest.fail(f"the network tests cannot run here: {lacks}", pytrace=False)
 
 
 @pytest.fixture
 def lab(able: None) -> Iterator[Lab]:
-    """The network. The test itself is on the client's host."""
+    """The network. The test itself runs on the client's host."""
     lab = Lab()
     try:
         with lab.client.entered():
@@ -37,7 +37,7 @@ def lab(able: None) -> Iterator[Lab]:
 
 @pytest.fixture
 def new_gateway(lab: Lab) -> Iterator[NewGateway]:
-    """Makes gateways on their host. Each releases a client id when the client has disconnected."""
+    """Makes gateways on the gateway's host. Each gateway releases a client id when the client has disconnected."""
     made: list[ThreadedGateway] = []
 
     def make(host: str = "0.0.0.0") -> ThreadedGateway:

@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 def missing() -> str:
-    """What this machine lacks for it, as text; empty if nothing."""
+    """Return what this machine lacks for this network, as text. The text is empty if nothing is missing."""
     programs = [program for program in ("ip", "iptables") if shutil.which(program) is None]
     if programs:
         return f"{' and '.join(programs)} not found (Debian: apt install iproute2 iptables)"
@@ -36,7 +36,7 @@ def missing() -> str:
 
 
 def run(*command: object) -> str:
-    """Run a command. Raises ``RuntimeError`` with its output."""
+    """Run a command. If the command fails, raise ``RuntimeError`` with its output."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -67,7 +67,7 @@ class Host:
             os.close(here)
 
     def remove(self) -> None:
-        """Remove it. It ends with the last socket in it."""
+        """Remove the host. Its network namespace ends when the last socket in it is closed."""
         run("ip", "netns", "del", self.name)
 
 
@@ -91,12 +91,12 @@ class Lab:
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
 
     def remove(self) -> None:
-        """Take it down."""
+        """Remove the network."""
         for host in (self.client, self.router, self.gateway):
             host.remove()
 
     def drop(self, *match: object) -> None:
-        """The router drops matching packets from now on, or all of them. No host is informed."""
+        """From now on, the router drops the matching packets, or all packets. No host is informed."""
         self.router.run("iptables", "-w", "-I", "FORWARD", *match, "-j", "DROP")
 
     def mend(self) -> None:
@@ -108,7 +108,7 @@ class Lab:
         self.router.run("iptables", "-w", "-t", "nat", "-F", "POSTROUTING")
         masquerade = ("-p", "tcp", "-j", "MASQUERADE", "--to-ports", ports)
         self.router.run("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-o", "to2", *masquerade)
-        # It drops packets of connections without an entry.
+        # The router drops each packet that belongs to no entry of its NAT table.
         self.router.run("iptables", "-w", "-F", "INPUT")
         self.router.run("iptables", "-w", "-A", "INPUT", "-i", "to2", "-j", "DROP")
 

@@ -78,7 +78,7 @@ async def test_a_nat_that_forgets(
 async def test_a_nat_that_forgets_and_says_so(
     lab: Lab, gateway: ThreadedGateway, watch: Watch, stopwatch: Stopwatch, state_of: StateOf
 ) -> None:
-    """It resets connections without an entry, as some NATs do. No packet is dropped."""
+    """Like some NATs, this NAT resets connections that it has no entry for. It drops no packets."""
     lab.translate("20000-29999")
     lab.router.run("iptables", "-w", "-F", "INPUT")
     watched = watch()

@@ -75,7 +75,7 @@ async def test_an_order_placed_into_a_cut_never_arrives_late(
     await asyncio.sleep(15 - placed_after)
     lab.mend()
     await watched.back()
-    await asyncio.sleep(3)  # nothing more must arrive in this time
+    await asyncio.sleep(3)  # no order must arrive in this time
     assert gateway.seen.received("placeOrder") == []
     unconfirmed = watched.connector.status.unconfirmed
     assert [order.order_id for order in unconfirmed] == [trade.order.orderId]

@@ -42,7 +42,7 @@ def at() -> Callable[..., Status]:
 
 
 class Story:
-    """Statuses in order. Adds to each what the machine would say about outages."""
+    """Statuses in order. Adds to each status what the machine would say about outages."""
 
     def __init__(self) -> None:
         self._last = Status(ConnectionState.DISCONNECTED, "", T0, T0, False, "", False, "", 0)

@@ -11,9 +11,9 @@ from typing import Any
 
 
 class Receiver:
-    """What arrived: ``alerts`` from JSON, ``beats`` from GET.
+    """A receiver of requests: ``alerts`` has the JSON of each POST, and ``beats`` has each GET.
 
-    ``answers``: the codes of the next answers; after that, 200.
+    ``answers`` has the codes of the next answers. After these, every answer is 200.
     """
 
     def __init__(self, port: int) -> None:
@@ -34,7 +34,7 @@ class Receiver:
         return [alert["title"].partition(": ")[2] for alert in self.alerts]
 
     def took(self, kind: list[Any], what: Any) -> int:
-        """Record it if the answer is 200. Returns the answer's code."""
+        """Return the code of the answer. Record the request if the code is 200."""
         with self._changed:
             code = self.answers.pop(0) if self.answers else 200
             if code == 200:
@@ -69,7 +69,7 @@ def receiving() -> Iterator[Receiver]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False  # server_close then waits for the threads
+    server.daemon_threads = False  # with this setting, server_close waits for the threads
     receiver = Receiver(server.server_address[1])
     serving = threading.Thread(target=server.serve_forever, args=(0.02,))
     serving.start()

@@ -47,7 +47,7 @@ def test_the_text_of_an_exception(mask, lines, caplog):
     assert "ValueError: no such account: DU***67" in text
     assert "Traceback" in text
     assert "DU1234567" not in text
-    # A handler that formats exceptions itself finds none.
+    # A handler that formats exceptions itself must find no exception, because its text could show the account.
     assert caplog.records[0].exc_info is None
 
 
@@ -133,7 +133,7 @@ def test_a_mask_goes_with_its_owner(lines):
 
 
 def test_the_loggers_that_the_client_library_has():
-    """The names are the library's own. The test fails when the library renames one."""
+    """The names of the loggers are the library's own. The test fails if the library renames a logger."""
     import eventkit.event
     import ib_async
 

@@ -167,7 +167,7 @@ def test_alerts_that_wait_for_too_long_are_left_out_and_counted(at, receiver, no
 
 
 def test_no_secret_of_an_url_is_reported():
-    # The host of an ntfy:// URL is its topic: everybody who knows it can read and write there.
+    # The host of an ntfy:// URL is its topic. The topic is a secret, because everybody who knows it can read and write.
     urls = ("json://user:a-secret@127.0.0.1:9/a-secret/path?token=a-secret", "ntfy://a-secret", "ntfy://b-secret")
     assert [sink.name for sink in alert_sinks(AlertSettings(urls=urls))] == ["json", "ntfy", "ntfy 2"]
     for wrong in ("nobody://a-secret", "mailto://", "tgram://a-secret"):
@@ -179,7 +179,7 @@ def test_no_secret_of_an_url_is_reported():
 def test_each_service_has_a_thread_of_its_own_and_a_slow_one_delays_no_other(at, receiver):
     with receiving() as other:
         relays = [Relay(sink) for sink in alert_sinks(AlertSettings(urls=(other.url, receiver.url)))]
-        with other._changed:  # it accepts the request and does not answer
+        with other._changed:  # the server accepts the request and cannot answer
             for relay in relays:
                 relay(at(0, S.FAILED))
             receiver.wait_for(lambda receiver: receiver.titles == ["FAILED"])

@@ -67,7 +67,7 @@ def test_a_blip_is_not_told_and_the_next_outage_waits_for_the_rate(at, sink, eve
         now[0] = second + 5
         tell(sink, at(second + 1, S.RECONNECTING))
     tell(sink, at(26, S.READY))
-    assert events() == ["outage", "recovery"]  # the one at 5 s; the others come within a minute
+    assert events() == ["outage", "recovery"]  # of the outage at 5 s; the next ones begin within a minute
     tell(sink, out := at(27, S.RECONNECTING))
     now[0] = 64.9
     tell(sink, out)
@@ -168,7 +168,7 @@ def test_a_command_that_runs_when_the_program_ends_is_ended_with_all_it_started(
     with server.accept()[0] as theirs:
         assert relay.close(0.05)
         assert is_gone(theirs)
-    sink.handle(at(2, S.FAILED))  # nothing new is started
+    sink.handle(at(2, S.FAILED))  # this starts no command
 
 
 def test_no_command_gets_our_secrets(outage, tmp_path, monkeypatch):

@@ -160,7 +160,7 @@ def test_nobody_else_may_read_it(path):
         files = [each for each in path.parent.iterdir()]
         assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}, files
         history.close()
-        path.chmod(0o644)  # an earlier version made it like this
+        path.chmod(0o644)  # an earlier version made the file with these rights
         History(path).close()
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
     finally:

@@ -26,7 +26,7 @@ async def beats(receiver, count):
 
 
 async def ended(heart):
-    """No more beats, and the last request is over."""
+    """Wait until no more beats come and the last request is over."""
     heart.close()
     for thread in threading.enumerate():
         if thread.name == "ibkr heartbeat":

@@ -1,4 +1,4 @@
-"""The history in a real file: its content, its limits, and what is left after a SIGKILL."""
+"""The history in a real file: its content, its limits, and what it contains after a SIGKILL."""
 
 import sqlite3
 import subprocess
@@ -60,7 +60,7 @@ def test_outages_and_changes_are_there_after_a_restart(at, path, now, tell):
     since = at(6, S.READY).since
     assert [change.state for change in history.changes(since)] == ["RECONNECTING", "READY", NOT_WATCHED]
     history.close()
-    assert len(history_states(path)) == 5  # there was no status since then, so there is no second end
+    assert len(history_states(path)) == 5  # no status came after NOT_WATCHED, so it is not written again
 
 
 def history_states(path):
@@ -86,7 +86,7 @@ def test_a_gap_report_goes_to_its_own_outage_though_the_next_has_begun(at, tell)
     history = History()
     history.add_gap_report(
         report := GapReport(at(4.99, S.READY).since, at(6, S.READY).since, "reset", outage=1)
-    )  # it belongs to no outage
+    )  # the history has no outage for this report yet
     for seconds, state in ((0, S.READY), (5, S.RECONNECTING), (6, S.READY), (6.1, S.RECONNECTING)):
         tell(history, at(seconds, state))
     history.add_gap_report(report)
@@ -167,7 +167,7 @@ def test_killed_in_the_middle_of_writing_nothing_before_the_last_change_is_lost(
     assert end.state == NOT_WATCHED
     written = [int(change.reason) for change in changes]
     assert written == list(range(1, len(written) + 1))
-    assert len(written) in (last, last + 1)  # the change that was being written may be there
+    assert len(written) in (last, last + 1)  # the kill may come when a change is written and not yet printed
     outages = history.outages(limit=1000)
     assert len(outages) == len(written) // 2
     assert all(outage["outcome"] for outage in outages), "one left open by the dead has no end"

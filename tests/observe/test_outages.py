@@ -11,7 +11,7 @@ from ibkr.observe.outage_tracker import OutageTracker
 
 @pytest.fixture
 def hear(tell):
-    """What a tracker makes of a status."""
+    """Return what a tracker reports for a status."""
     tracker = OutageTracker()
 
     def one(status):

@@ -1,4 +1,4 @@
-"""A sink that is slow, stuck or broken loses statuses of its own, and delays nobody."""
+"""A sink that is slow, stuck or broken loses only its own statuses, and delays no other sink."""
 
 import logging
 import threading
@@ -32,10 +32,10 @@ def test_a_stuck_sink_delays_nobody_and_keeps_the_latest(at, caplog, stopwatch):
         relay(at(second, S.READY))
     assert elapsed() < 1
     assert relay.dropped == 997
-    assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1  # one line, not 997
+    assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1  # not 997 lines
     sink.leave.set()
     assert relay.close(10)
-    assert [status.since.second for status in sink.told] == [0, 38, 39, 40]  # seconds 998, 999 and 1000
+    assert [status.since.second for status in sink.told] == [0, 38, 39, 40]  # 0 and 998, 999, 1000
     assert sink.closed
 
 
@@ -71,7 +71,7 @@ def test_the_last_status_comes_again_until_there_is_news(at):
     relay(at(0, S.READY))
     for _ in range(4):
         assert times.acquire(timeout=10)
-    relay.submit(lambda gap: sink.told.append(gap), "a gap")  # it comes once, because it is not a status
+    relay.submit(lambda gap: sink.told.append(gap), "a gap")  # the report comes only once, because it is not a status
     for _ in range(4):
         assert times.acquire(timeout=10)
     assert relay.close(10)

@@ -43,7 +43,7 @@ def at(seconds: float, state: S, reason: str, *, error: str = "", **more) -> Sta
 
 @pytest.fixture
 def story(caplog):
-    """Takes statuses. Returns the lines as (level, text)."""
+    """Logs statuses. Returns the lines as (level, text)."""
     caplog.set_level(logging.DEBUG, "ibkr.connector")
     sink, add_outage = StatusLog(), Story()
 

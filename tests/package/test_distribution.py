@@ -17,7 +17,7 @@ from ibkr.observe.history import History
 from ibkr.observe.sink import Relay
 
 ROOT = Path(__file__).parents[2]
-# An environment with the wheel and its dependencies only.
+# This environment has only the wheel and its dependencies.
 INSTALLED = ROOT / ".package" / "bin"
 PYRIGHT = ROOT / ".npm" / "node_modules" / "pyright" / "index.js"
 

@@ -15,7 +15,7 @@ from ibkr.core import errors
 def fresh(code: str) -> object:
     """The value that the code leaves in ``answer``, in a new interpreter."""
     script = f"import sys; before = set(sys.modules)\n{code}\nimport json; print(json.dumps(answer))"
-    # -P: the current directory must not be used as an installed package.
+    # With -P, Python does not import from the current directory.
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=30)
     assert done.stderr == ""
     return json.loads(done.stdout)

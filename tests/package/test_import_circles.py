@@ -13,7 +13,7 @@ PACKAGES = ("ibkr.core", "ibkr.runtime", "ibkr.observe", "ibkr.simulator", "ibkr
 
 
 def circle_in(package: str) -> list[str]:
-    """The files of an import cycle in this package, each imported by the one before. Empty if there is no cycle."""
+    """Return the files of an import cycle in this package: each file imports the next. Empty if there is no cycle."""
     graph = grimp.build_graph(package.partition(".")[0], cache_dir=None)
     files = {package, *graph.find_descendants(package)}
     imports = {file: graph.find_modules_directly_imported_by(file) & files for file in sorted(files)}

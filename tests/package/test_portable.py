@@ -1,7 +1,7 @@
-"""POSIX-only code is inside a check of the platform.
+"""Code that needs POSIX is inside a check of the platform.
 
-mypy enforces this for everything in its stubs (``make lint`` checks for Windows and macOS, too). This test is for the
-rest.
+mypy enforces this for everything in its stubs, because ``make lint`` also checks for Windows and macOS. This test
+checks the rest.
 """
 
 import ast

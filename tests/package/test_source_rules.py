@@ -1,6 +1,7 @@
-"""Rules for the source code: lengths, tests and private attributes, tests and clocks, installation advice.
+"""Rules for the source code: lengths, private attributes and clocks in tests, and installation advice.
 
-A longer file or function states its reason, for example "This file has over 300 lines because ...".
+A file or function that is longer than allowed states its reason: for example, "This file has over 300 lines because
+...".
 """
 
 import ast
@@ -76,7 +77,7 @@ def private_uses(source: str) -> Iterator[str]:
 
 
 def upper_limits(source: str) -> Iterator[str]:
-    """Assertions that a time read from a clock is below a limit. A busy machine breaks those."""
+    """Yield assertions that a time read from a clock is below a limit. On a busy machine, such assertions fail."""
     for node in nodes(source):
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare):
             first, *_ = node.test.ops

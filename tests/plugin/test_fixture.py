@@ -1,4 +1,4 @@
-"""The fixture itself: this test suite is a user of the plugin, too."""
+"""The fixture itself: this test suite also uses the plugin, as a user does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
 
 @pytest.fixture
 def raw(ib_gateway):
-    """A session of a client without a library. Gives its socket."""
+    """A session of a client that uses no library. Gives the socket."""
     with socket.create_connection(("127.0.0.1", ib_gateway.port), 2) as client:
         client.sendall(hello_bytes(ClientHello(100, 157)) + frame(encode_fields(71, 2, 7, "")))
         ib_gateway.wait_for(lambda gateway: gateway.client_ids == [7])

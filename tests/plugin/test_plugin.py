@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import ib_async  # noqa: F401 - pytester forgets what its files import, and numpy cannot be imported twice
+import ib_async  # noqa: F401 - import numpy here: it cannot be imported twice, and pytester forgets imports
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ DOCS = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 
 pytest_plugins = ["pytester"]
 
-# A user's pytest has neither plugin. The order of these tests is the order in the file.
+# A user's pytest has neither pytest-asyncio nor pytest-randomly. The tests run in the order of the file.
 AS_A_USERS = ["-p", "no:asyncio", "-p", "no:randomly", "-p", "no:cacheprovider"]
 
 
@@ -190,7 +190,7 @@ def test_the_example_in_a_fresh_environment(tmp_path: Path) -> None:
     (tmp_path / EXAMPLE.name).write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
     env = {
         name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"
-    }  # a user does not have our option
+    }  # a user does not set this option of our tests
     command = [python, "-P", "-m", "pytest", EXAMPLE.name]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

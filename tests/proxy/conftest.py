@@ -27,7 +27,7 @@ class Stream:
             return await self.reader.readexactly(count)
 
     async def read_to_end(self) -> bytes:
-        """All bytes until the end (FIN). Raises ``ConnectionResetError`` on a reset."""
+        """Return all bytes until the end (FIN). Raises ``ConnectionResetError`` on a reset."""
         async with asyncio.timeout(TIMEOUT):
             return await self.reader.read()
 
@@ -39,7 +39,7 @@ class Stream:
 
 @dataclass
 class PlainGateway:
-    """Accepts connections and does nothing else. ``accepted`` has them in order."""
+    """Accepts connections and does nothing else. ``accepted`` lists the connections in order."""
 
     port: int = 0
     accepted: asyncio.Queue[Stream] = field(default_factory=asyncio.Queue)

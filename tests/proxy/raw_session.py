@@ -46,7 +46,7 @@ def market_order(account: str, reference: str, quantity: float = 10) -> dict[str
 
 
 async def raw_session(connect: Any, proxy: Any, version: int, accounts: tuple[str, ...], reference: str) -> bytes:
-    """Trade at a simulated gateway behind the proxy. Returns what was received, once the proxy has processed it."""
+    """Trade at a simulated gateway through the proxy. Returns what was received when the proxy has processed it."""
     client = await connect(proxy.port)
 
     async def send(name: str, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""A forwarder that records every byte: it shows what passes in front of the proxy and behind it."""
+"""A forwarder that records every byte: it shows what passes on both sides of the proxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Passed:
 
 
 class Tee:
-    """Listens on a free port, and forwards every connection to another port. For any thread; use it in a with block."""
+    """Listens on a free port, and forwards every connection to another port. Works in any thread, in a with block."""
 
     def __init__(self, port: int) -> None:
         self._target = port

@@ -40,7 +40,7 @@ def test_every_text_is_either_public_or_private() -> None:
 
 
 class _Filled:
-    """Values for all fields of a layout. Each private text is a different secret; the others are harmless."""
+    """Values for all fields of a layout. Each private text is a different secret. The other values are harmless."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner

@@ -172,7 +172,7 @@ def test_killed_at_any_moment_it_leaves_what_can_be_read(recorded, moment):
     )
     try:
         assert subscriber.stdout is not None
-        for _ in range(3 + 7 * moment):  # read ticks; each round reads more before the kill
+        for _ in range(3 + 7 * moment):  # each moment reads more ticks before the kill
             assert subscriber.stdout.readline()
         process.kill()
         process.wait(10)

@@ -18,7 +18,7 @@ from tests.fixture_types import AAPL, NextTick
 from tests.proxy.fault_arguments import ARGUMENTS
 
 THE_SAME = {"error": "lose_upstream"}
-"""The simulator's fault that the proxy's is compared with, where its name is another."""
+"""The names of the simulator's faults that differ from the name of the same fault of the proxy."""
 _CURE = {"error": "restore_upstream", "mute": "restore_upstream", "drop_message": "restore_upstream"}
 
 

@@ -81,7 +81,7 @@ async def test_a_frame_that_has_begun_to_pass_is_left_alone(session, cut):
     await peer.write(TIME[cut : cut + 1])
     await peer.write(TIME[cut + 1 :] + TIME + SIZE)
     assert await client.read(len(TIME) - cut + len(SIZE)) == TIME[cut:] + SIZE
-    await peer.write(TIME + SIZE[:cut])  # now only complete frames pass
+    await peer.write(TIME + SIZE[:cut])  # from here on, the proxy forwards only complete frames
     await peer.write(SIZE[cut:])
     assert await client.read(len(SIZE)) == SIZE
 
@@ -181,9 +181,9 @@ async def test_frozen_the_memory_is_bounded(session):
 
     writing = asyncio.create_task(write())
     async with asyncio.timeout(10):
-        while waiting() <= 1 << 20:  # noqa: ASYNC110 - there is no event for this
+        while waiting() <= 1 << 20:  # noqa: ASYNC110 - no event shows this
             await asyncio.sleep(0.01)
-    await asyncio.sleep(0.3)  # it must not grow in this time
+    await asyncio.sleep(0.3)  # the queue must not grow in this time
     writing.cancel()
     assert 1 << 20 < waiting() < 3 << 20
     assert written < 40  # the rest waits in the kernel
@@ -207,7 +207,7 @@ async def test_a_muted_request_gets_no_answer_and_reaches_the_gateway(gateway, n
 async def test_what_the_client_has_sent_reaches_the_gateway_whatever_happens_to_the_client(session, fault):
     proxy, client, peer = session
     orders = frame(encode_fields(3, "x" * 1000)) * 20
-    client.writer.write(orders)  # it is in the kernel by then, and the proxy has not read it
+    client.writer.write(orders)  # the kernel now has the orders, and the proxy has not read them
     proxy.faults.call(fault)
     if fault == "close":
         assert await client.read_to_end() == b""

@@ -1,4 +1,4 @@
-"""Arbitrary bytes: nothing raises an error, and no secret in an unknown field stays."""
+"""Arbitrary bytes cause no error, and secrets in unknown fields are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue for observers is limited, and a failing observer stops alone."""
+"""The queue for observers is limited. If an observer fails, only this observer stops."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ async def test_who_does_not_read_makes_the_other_wait(pair, slow):
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(write(), 0.5)
-    assert written < 40 << 20  # no more than the buffers of the kernel and the proxy hold
+    assert written < 40 << 20  # only what the buffers of the kernel and the proxy can take
     reader = client if slow == "client" else gateway
     async with asyncio.timeout(10):
         assert await reader.reader.readexactly(1 << 20) == block

@@ -177,7 +177,7 @@ async def test_garbage_requests_are_survived(replay_of, connect):
         await client.write(frame(encode_fields(chance.randrange(110), chance.randrange(9), "x")))
     await client.write(frame(encode_fields(49, 1)))
     seen = b""
-    while b"49\0" not in seen:  # the answer to the last request
+    while b"49\0" not in seen:  # 49 is the answer to the last request
         seen += await client.reader.read(65536)
 
 
@@ -206,6 +206,6 @@ async def test_any_version_plays_as_it_was(new_proxy, connect, tmp_path, version
 
 
 def told(recording):
-    """What the gateway has sent without streams, in any order."""
+    """Return what the gateway has sent, except streams, in any order."""
     bodies = [entry.body for entry in recording.entries if not entry.is_request and entry.name not in STREAM_MESSAGES]
     return sorted(bodies)

@@ -55,7 +55,7 @@ def gateway(threaded_gateway: ThreadedGateway) -> ThreadedGateway:
 
 @pytest.fixture
 def connector(gateway: ThreadedGateway) -> Iterator[IBConnector]:
-    """Not connected. It is disconnected after its test."""
+    """A connector that is not connected. It is disconnected after the test."""
     connector = IBConnector("127.0.0.1", gateway.port, 7, policy=Policy(region="none", refused_every=0.05))
     yield connector
     connector.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 from ibkr.simulator import ThreadedGateway
 
 PAGE = Path(__file__).parents[2] / "docs" / "qt.md"
-# In place of a user who closes the window.
+# This code closes the window, as a user would.
 QUIT = """
 signals.status_changed.connect(lambda status: app.quit() if buy.isEnabled() else None)
 app.exec()

@@ -121,7 +121,7 @@ def _recorded(connector: IBConnector) -> set[tuple[str, int]]:
 
 @pytest.fixture
 def in_step(gateway: Gateway) -> InStep:
-    """Waits until the gateway streams exactly what the connector has subscribed to. Returns that."""
+    """Waits until the gateway streams exactly what the connector has subscribed to. Returns these subscriptions."""
 
     async def wait(connector: IBConnector, gateway: Gateway = gateway) -> set[tuple[str, int]]:
         def holds(gateway: Gateway) -> bool:
@@ -162,7 +162,7 @@ def cases() -> dict[str, Case]:
 
 @pytest.fixture
 def ask() -> Ask:
-    """Subscribes to one of a kind. Returns its object."""
+    """Makes one subscription of a kind. Returns its object."""
 
     async def ask(case: Case, connector: IBConnector) -> Any:
         thing = case.ask(connector.ib)

@@ -93,7 +93,7 @@ async def all_left(connector: IBConnector) -> None:
 
 
 async def dropped(connector: IBConnector, **fields: Any) -> Trade:
-    """Place an order that has to wait, and is dropped because of a halt. The halt is over then."""
+    """Place an order that must wait and is dropped because of a halt. Then end the halt."""
     make_wait(connector)
     trade = connector.ib.placeOrder(AAPL, limit(**fields))
     connector.halt("meanwhile")

@@ -41,7 +41,7 @@ async def test_the_gap_is_filled_and_nothing_is_doubled(
     bars = await ask(connector)
     news = counter(bars.updateEvent)
     await news.beyond(1)
-    before: list[BarData] = []  # the bars at the start of the outage: on a busy machine, live bars have holes, too
+    before: list[BarData] = []  # the bars at the start of the outage: on a busy machine, live bars also have holes
     connector.on_status(lambda status: before.extend(bars if not before else ()))
     filled: list[BarData] = []  # the bars when the gap is filled: their first update after its start
     bars.updateEvent.connect(lambda *_: filled.extend(bars if before and not filled else ()), keep_ref=True)
@@ -87,7 +87,7 @@ def seconds_since(earlier: Any, later: Any) -> float:
 
 
 async def test_they_are_watched_over_the_historical_farm(gateway: Gateway, make: Make, counter: Counter) -> None:
-    """Their farm broke and works again, but they stay silent. They are requested again, into the same list."""
+    """After a fault, the farm of the bars works again, but the bars stay silent. They continue in the same list."""
     connector = make(stream_silence=0.2, stream_silence_factor=1, stream_ticks=3)
     await connector.connect_async()
     bars = await ask(connector)
@@ -110,7 +110,7 @@ async def test_a_gap_longer_than_what_was_requested_is_filled_too(gateway: Gatew
 
 
 async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway, make: Make, outage: Outage) -> None:
-    """The library cancels by the id of its first request; the connector has requested them again under another id."""
+    """The library cancels the id of its first request. The connector has requested the bars again with another id."""
     connector = make()
     await connector.connect_async()
     await gateway.fault("mute", "reqHistoricalData")
@@ -134,7 +134,7 @@ async def test_who_waits_for_the_first_bars_at_1101_may_give_up(gateway: Gateway
 async def test_ended_by_the_gateway_they_are_requested_once(
     code: int, gateway: Gateway, make: Make, counter: Counter
 ) -> None:
-    """At 10225 the library would request them itself, too, under an id that is in use."""
+    """After 10225, the library itself would also request the bars, with an id that is in use."""
     connector = make(stream_pause=0.05)
     await connector.connect_async()
     bars = await ask(connector)
@@ -155,7 +155,7 @@ async def test_ended_by_the_gateway_they_are_requested_once(
 async def test_restored_into_an_outage_they_run_again_when_it_is_over(
     gateway: Gateway, make: Make, counter: Counter, state_of: StateOf
 ) -> None:
-    """The historical service refuses while its own connection is down, and does not remember the request."""
+    """While its own connection is down, the historical service refuses the request and does not remember it."""
     connector = make(stream_pause=0.05)
     await connector.connect_async()
     bars = await ask(connector)

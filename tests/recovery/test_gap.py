@@ -58,7 +58,7 @@ async def test_five_orders_that_change_in_an_outage(
 
 
 def check_changes(report: GapReport, trades: list[Trade]) -> None:
-    """What the report says about the orders; and no account id without a mask."""
+    """Check what the report says about the orders, and that it shows no account id without a mask."""
     fills, part, cancelled, rejected, _untouched = (trade.order.orderId for trade in trades)
     changes = {change.before.order_id: change.after.status for change in report.orders_changed}
     assert changes == {fills: "Filled", part: "Submitted", cancelled: "Cancelled", rejected: "Inactive"}
@@ -72,7 +72,7 @@ def check_changes(report: GapReport, trades: list[Trade]) -> None:
 
 
 def check_trades(trades: list[Trade]) -> None:
-    """The program's trades say the same."""
+    """Check that the program's trades say the same as the report."""
     assert [trade.orderStatus.status for trade in trades] == [
         "Filled", "Submitted", "Cancelled", "Inactive", "Submitted",
     ]  # fmt: skip
@@ -83,7 +83,7 @@ def check_trades(trades: list[Trade]) -> None:
 
 
 async def play(fault: str, gateway: Gateway, trades: list[Trade]) -> None:
-    """An outage, and what happens at the broker during it."""
+    """Cause an outage, and the changes at the broker during the outage."""
     if fault == "reset":
         gateway.on_received("connection", lambda gateway: meanwhile(gateway, trades))
         await gateway.fault("reset")
@@ -204,7 +204,7 @@ async def test_an_order_that_had_not_left_and_is_sent_again_by_the_caller_may_be
     connector = make()
     await connector.connect_async()
     for _ in range(60):
-        connector.ib.client.cancelOrder(999, "")  # the order then has to wait for the rate limit
+        connector.ib.client.cancelOrder(999, "")  # after these messages, the order must wait for the rate limit
     trade = connector.ib.placeOrder(AAPL, limit())
     await outage(connector, "reset")
     (unconfirmed,) = connector.status.unconfirmed

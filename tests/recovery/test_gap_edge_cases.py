@@ -130,7 +130,7 @@ async def test_what_1101_has_cost_is_reported_although_the_link_breaks_again_bef
 async def test_a_gateway_that_is_blind_itself_makes_no_report(
     gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade, state_of: StateOf
 ) -> None:
-    """Lost while upstream was down: the gateway of the new session does not know the fills yet."""
+    """The session is lost while upstream is down. When the new session begins, the gateway does not know the fills."""
     await gateway.fault("1100")
     await gateway.fault("reset")
     await state_of(

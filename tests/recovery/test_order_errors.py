@@ -156,7 +156,7 @@ async def test_it_is_asked_at_most_once_a_second(gateway: Gateway, connector: IB
 
 
 async def test_a_code_of_unknown_meaning_is_a_reason_to_look(gateway: Gateway, connector: IBConnector) -> None:
-    """10052: other sources list it as harmless, the simulator refuses with it."""
+    """The code is 10052. Other sources call it harmless, but the simulator refuses an order with this code."""
     await gateway.fault("mute", "placeOrder")
     trade = connector.ib.placeOrder(AAPL, limit())
     await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))

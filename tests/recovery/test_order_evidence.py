@@ -96,7 +96,7 @@ async def test_an_earlier_order_with_the_same_id_before_a_rollback_is_no_evidenc
 
 
 async def test_a_completed_order_that_is_new_and_fits_is_evidence(gateway: Gateway, connector: IBConnector) -> None:
-    """By its reference, if no other order has the same."""
+    """The order fits by its reference, if no other order has the same reference."""
     for message in ("openOrder", "orderStatus"):
         await gateway.fault("drop_message", message)
     trade = connector.ib.placeOrder(AAPL, limit(orderRef="only one"))

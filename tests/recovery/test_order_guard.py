@@ -101,7 +101,7 @@ async def test_ids_rolled_back_at_a_restart_are_not_given_again(gateway: Gateway
 async def test_an_id_of_the_callers_own_choice_is_used_too(gateway: Gateway, make: Make) -> None:
     connector = make()
     await connector.connect_async()
-    await gateway.fault("mute", "placeOrder")  # no answer must mention the order
+    await gateway.fault("mute", "placeOrder")  # so no answer mentions the order
     connector.ib.placeOrder(AAPL, limit(orderId=500))
     assert connector.ib.placeOrder(AAPL, limit()).order.orderId == 501
 

@@ -82,7 +82,7 @@ async def test_a_change_that_was_lost_has_changed_nothing(
 
 
 async def under_one_id(gateway: Gateway, trade: Trade) -> int:
-    """Place a second order at the broker with the id of this trade. Returns its permanent id."""
+    """Place a second order at the broker with the id of this trade. Returns the permanent id of the second order."""
     other = gateway.place_order("AAPL", "BUY", 30, limit_price=1.5)
     renumber(gateway, other, 7, trade.order.orderId)
     return int(other.perm_id)
@@ -106,7 +106,7 @@ async def test_two_live_orders_under_one_id_are_both_reported(
 
 
 async def test_an_order_whose_change_was_under_way(gateway: Gateway, connector: IBConnector) -> None:
-    """The gateway treats the change as a new order, because it does not know the old one."""
+    """The gateway treats the change as a new order, because it does not know the old order."""
     (trade,) = await resting(connector, AAPL)
     told = Reports(connector)
     await gateway.fault("mute", "placeOrder")

@@ -14,7 +14,7 @@ from .subscription_kinds import OTHER
 
 @pytest.fixture
 async def connector(gateway: Gateway, make: Make) -> IBConnector:
-    """Connected. The account holds some MSFT, too."""
+    """A connector that is connected. Its account also holds some MSFT."""
     gateway.place_order("MSFT", "BUY", 50, account=ACCOUNT)
     connector = make()
     await connector.connect_async()
@@ -104,7 +104,7 @@ async def test_after_disconnect_there_are_none(connector: IBConnector) -> None:
 async def test_a_late_end_of_the_answer_is_no_flat_account(
     missing_every: float, gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
-    """The request is repeated when it is overdue; its rows had arrived already."""
+    """The request is repeated because its end is overdue, although its rows have already arrived."""
     connector = make(request_timeout=0.2, missing_every=missing_every)
     await connector.connect_async()
     for message in ("positionEnd", "accountDownloadEnd"):
@@ -120,7 +120,7 @@ async def test_a_late_end_of_the_answer_is_no_flat_account(
 async def test_the_portfolio_of_an_account_that_the_program_has_requested(
     gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
-    """Start-up does not request it; the restore does, later."""
+    """Start-up does not request this portfolio. The restore requests it later."""
     gateway.place_order("MSFT", "BUY", 50, account=OTHER)
     connector = make()
     await connector.connect_async()

@@ -70,7 +70,7 @@ class Program:
 
     def profit(self) -> None:
         account = self.chance.choice(ACCOUNTS)
-        if ("PnL", account) not in self.held:  # the library refuses a second one
+        if ("PnL", account) not in self.held:  # the library refuses a second subscription
             self.ib.reqPnL(account)
             self.held["PnL", account] = lambda: self.ib.cancelPnL(account)
 
@@ -152,7 +152,7 @@ def check(connector: IBConnector, gateway: Gateway, program: Program) -> None:
 async def test_the_books_agree_in_the_end(
     batch: int, is_thorough: bool, in_step: InStep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PACES, "tick-by-tick", Pace())  # no pause of 15 s in this test
+    monkeypatch.setitem(PACES, "tick-by-tick", Pace())  # without the pause of 15 s
     for number in range(100 if is_thorough else 5):
         seed = random.SystemRandom().randrange(2**32) if is_thorough else 1000 * batch + number
         print("seed", seed)

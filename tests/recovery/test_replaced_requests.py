@@ -61,7 +61,7 @@ async def test_what_start_up_asks_for_is_not_requested_twice(gateway: Gateway, m
 async def test_what_was_requested_in_start_up_and_forgotten_at_1101_is_requested_again(
     gateway: Gateway, make: Make, in_step: InStep, counter: Counter
 ) -> None:
-    """This session had no restore yet, and needed none."""
+    """This session has had no restore yet, because it did not need one."""
     connector = make()
     await gateway.fault("mute", "reqExecutions")
     connecting = asyncio.create_task(connector.connect_async())
@@ -88,7 +88,7 @@ async def test_who_awaits_what_is_replaced_is_served_by_what_replaces_it(gateway
     waiting = ib.reqAccountUpdatesMultiAsync(ACCOUNT)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqAccountUpdatesMulti")) == 3)
     await gateway.fault("clear")
-    await gateway.fault("1101")  # start-up requests the same
+    await gateway.fault("1101")  # after 1101, start-up requests the same data
     await asyncio.wait_for(waiting, 5)
     await connector.wait_ready_async(5)
 
@@ -136,7 +136,7 @@ async def test_a_snapshot_on_a_streams_ticker_leaves_the_stream_alone(
 async def test_who_subscribes_whenever_he_is_connected_has_each_stream_once(
     make: Make, outage: Outage, in_step: InStep, counter: Counter, as_task: bool
 ) -> None:
-    """As programs for the bare library do. Two handlers that want the same get a list each."""
+    """Programs for the bare library subscribe in connectedEvent. Two handlers with the same request get a list each."""
     connector = make()
     ib, lists, bars = connector.ib, [], []
     connector.ib.connectedEvent += lambda: lists.append(ib.reqRealTimeBars(AAPL, 5, "TRADES", False))

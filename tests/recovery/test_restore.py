@@ -58,7 +58,7 @@ async def test_in_a_closed_market_it_is_ready_all_the_same(
     cases: dict[str, Any], gateway: Gateway, make: Make, ask: Ask, outage: Outage, in_step: InStep
 ) -> None:
     gateway.market_is_open = False
-    await gateway.fault("break_farm")  # not even the first message of a subscription comes
+    await gateway.fault("break_farm")  # so even the first message of a subscription does not come
     connector = make()
     await connector.connect_async()
     for name in ("market data", "tick-by-tick", "depth", "real-time bars", "PnL"):
@@ -133,7 +133,7 @@ async def test_auto_open_orders_stay_as_the_program_has_set_them(gateway: Gatewa
 
 
 def plant(ticker: Any, side: str) -> DOMLevel:
-    """Add a row that the next book lacks. ib_async keeps rows by position, too, and makes the list from those."""
+    """Add a row that the next book does not have. ib_async makes the list from the rows that it keeps by position."""
     row = DOMLevel(1.0, 1, "planted")
     getattr(ticker, side).append(row)
     getattr(ticker, f"{side}Dict", {})[77] = row
@@ -170,7 +170,7 @@ async def test_age_is_of_this_session(
     await connector.connect_async()
     assert connector.age(object()) is None
     thing = await ask(case, connector)
-    has_none = thing is None or case.name == "display group"  # the library has no object for these
+    has_none = thing is None or case.name == "display group"  # the library has no object for these kinds
     if has_none or (isinstance(thing, list) and not hasattr(thing, "reqId")):
         assert connector.age(thing) is None
         return
@@ -220,7 +220,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
     await outage(connector, "reset")
     assert [thing.updateEvent.done() for thing in things] == [False] * 4
     if end == "failed":
-        internals.break_gap_reports(connector)  # this is an error of our own code
+        internals.break_gap_reports(connector)  # this causes an error in our own code
         await gateway.fault("1101")
         await state_of(connector, lambda status: status.state is ConnectionState.FAILED)
     elif end == "disconnect in an outage":
@@ -240,7 +240,7 @@ async def test_events_are_done_with_the_callers_own_end_and_no_sooner(
 async def test_each_is_requested_again_with_its_own_type_of_market_data(
     gateway: Gateway, make: Make, outage: Outage, counter: Counter, fault: str
 ) -> None:
-    """One ticker has only delayed data, and was requested as such before the program went back to live data."""
+    """One ticker has only delayed data. It was requested with this type before the program changed to live data."""
     connector = make()
     await connector.connect_async()
     ib = connector.ib

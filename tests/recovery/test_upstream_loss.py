@@ -1,4 +1,4 @@
-"""The gateway loses its link to IB (1100) and gets it back (1101, 1102): what the program knows about its orders."""
+"""The gateway's link to IB is lost (1100) and returns (1101, 1102): what the program knows about its orders."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ async def test_executions_that_come_late_amend_the_report(
     await gateway.fault("1102")
     first = await told.next()
     assert (first.executions, first.is_amended, [each.is_explained for each in first.positions]) == ((), False, [False])
-    await gateway.fault("drop_message", "execDetails", 1)  # drop the one that the gateway would push
+    await gateway.fault("drop_message", "execDetails", 1)  # drop the message that the gateway sends without a request
     amended = await told.next()
     assert [(each.symbol, each.shares) for each in amended.executions] == [("AAPL", 100)]
     assert (amended.is_amended, amended.start, amended.outage) == (True, first.start, first.outage)
@@ -189,7 +189,8 @@ async def test_a_combination_that_was_filled_has_its_own_price_and_its_legs_expl
     told = Reports(connector)
     trade = await filled_combo(gateway, connector, fault, state_of)
     report = await told.next()
-    changed = {("AAPL", 20, True), ("MSFT", -10, True)} if fault == "1102" else set()  # otherwise, it was known before
+    # After a reset, start-up of the new session has already brought the changes.
+    changed = {("AAPL", 20, True), ("MSFT", -10, True)} if fault == "1102" else set()
     assert {(change.symbol, change.executed, change.is_explained) for change in report.positions} == changed
     assert (trade.orderStatus.status, trade.filled()) == ("Filled", 10)
     assert trade.orderStatus.avgFillPrice == pytest.approx(-90.5)

@@ -70,7 +70,7 @@ async def test_a_subscription_before_the_first_session_is_recorded(
 
 
 async def test_ids_given_before_the_first_session_are_exchanged_for_free_ones() -> None:
-    """An open order of yesterday may have the same number, and an error about one would hit the other."""
+    """An open order of yesterday may have the same id. Then, an error about one order would change the other order."""
     async with Gateway(next_order_id=500, id_hold=0) as gateway:
         await gateway.fault("silent")
         connector = IBConnector("127.0.0.1", gateway.port, 7, 0.2, policy=Policy(backoff_first=0.05))
@@ -102,7 +102,7 @@ MAPS = [
 
 
 def left_in(connector: IBConnector) -> dict[Any, Any]:
-    """What is left in the library's maps of subscriptions."""
+    """Return the keys that are left in the library's maps of subscriptions."""
     wrapper = connector.ib.wrapper
     found: dict[Any, Any] = {name: getattr(wrapper, name) for name in MAPS if getattr(wrapper, name)}
     return found | {of_type: ids for of_type, ids in wrapper.ticker2ReqId.items() if ids}

@@ -69,7 +69,7 @@ async def test_it_beats_only_while_somebody_listens() -> None:
     assert beat._timer is not None
     beat.remove(other)
     assert beat._timer is None
-    beat.remove(other)  # a second call changes nothing
+    beat.remove(other)  # this second call changes nothing
 
 
 def test_a_loop_is_not_kept_alive() -> None:

@@ -111,4 +111,4 @@ async def test_a_write_that_sends_something_itself(limiter: RateLimiter) -> None
     limiter.send(write, Priority.OTHER)
     await gone.last(5)
     assert gone[:3] == [0, 1, 2]
-    assert sorted(map(str, gone[3:])) == ["first", "last"]  # in either order: it depends on the time that has passed
+    assert sorted(map(str, gone[3:])) == ["first", "last"]  # their order depends on the time that has passed

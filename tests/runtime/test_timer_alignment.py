@@ -1,4 +1,4 @@
-"""Timers of many connectors fire align_due, so that their loop wakes up once for all."""
+"""align_due lets the timers of many connectors fire at the same time, so that their loop wakes up only once."""
 
 from __future__ import annotations
 

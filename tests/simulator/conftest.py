@@ -38,7 +38,7 @@ SILENCE = 0.15  # thirty tick intervals of the fixture gateway
 
 @dataclass
 class RawClient:
-    """A client that knows only the protocol. It receives exactly what was sent."""
+    """A client that knows only the protocol. It returns exactly what the gateway sent."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -56,7 +56,7 @@ class RawClient:
         self.send(71, 2, client_id, "")
 
     def send(self, *values: object) -> None:
-        """Send a request in text. Its id comes first, as the version requires."""
+        """Send a request in text. The id of the message comes first, as the version requires."""
         message_id, *fields = values
         is_binary = self.version >= BINARY_IDS
         head = binary_id(int(str(message_id))) if is_binary else encode_fields(message_id)
@@ -81,11 +81,11 @@ class RawClient:
         self.writer.write(data)
 
     async def read(self) -> bytes:
-        """The next bytes; b"" at the end (FIN). Raises ConnectionResetError on RST."""
+        """Return the next bytes, or b"" at the end (FIN). Raises ConnectionResetError on RST."""
         return await asyncio.wait_for(self.reader.read(65536), TIMEOUT)
 
     async def receive(self) -> list[str]:
-        """The fields of the next message. Raises EOFError at the end."""
+        """Return the fields of the next message. Raises EOFError at the end."""
         while not self._received:
             data = await self.read()
             if not data:
@@ -135,7 +135,7 @@ class RawClient:
             self._received.clear()
 
     async def ended(self) -> str:
-        """How the connection ends: closed or reset. Discards what comes before."""
+        """Return how the connection ends: closed or reset. Discards all bytes before the end."""
         try:
             while await self.read():
                 pass
@@ -167,7 +167,7 @@ class RawClient:
 
     async def close(self) -> None:
         self.writer.close()
-        # In many of these tests, the gateway has reset the connection.
+        # ConnectionError: in many of these tests, the gateway has reset the connection.
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
 
@@ -183,9 +183,9 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Connects raw clients: ``connect(port)`` a socket, ``connect(port, client_id)`` a session.
+    """Connects raw clients: ``connect(port)`` gives a socket, ``connect(port, client_id)`` gives a session.
 
-    With ``welcomed=False``, the messages after startApi are not read.
+    With ``welcomed=False``, the client does not read the messages after startApi.
     """
     clients: list[RawClient] = []
 

@@ -45,7 +45,7 @@ def refusals(ib: IB) -> list[tuple[int, int, str]]:
 
 
 def order_request(order_id: int, version: int = 178, **terms: object) -> bytes:
-    """A placeOrder frame for Apple at this version: buy 100 shares. Fields that are not named are unset."""
+    """Return a placeOrder frame for Apple at this version: buy 100 shares. Fields that are not given are unset."""
     items = flatten(PLACE_ORDER.fields)
     unset: dict[str, object] = {item.name: () if isinstance(item, Repeat) else None for item in items}
     apple = {"con_id": 265598, "symbol": "AAPL", "sec_type": "STK", "exchange": "SMART", "currency": "USD"}

@@ -28,7 +28,7 @@ APPLE, BITCOIN, MINI, EURO = (BY_SYMBOL[symbol] for symbol in ("AAPL", "BTC", "E
 APPLE_CONTRACT = Contract(conId=265598)
 LABOR_DAY = dt.datetime(2024, 9, 2, 11, tzinfo=NEW_YORK).timestamp()
 
-# nyse.com, "Holidays and Trading Hours" of those years; month and day.
+# The month and day of each holiday of these years, from "Holidays and Trading Hours" on nyse.com.
 NYSE = {
     2019: "0101 0121 0218 0419 0527 0704 0902 1128 1225",
     2020: "0101 0120 0217 0410 0525 0703 0907 1126 1225",
@@ -84,7 +84,7 @@ class TestSessions:
     def test_a_holiday_of_stocks_is_a_short_day_of_futures(self) -> None:
         memorial = dt.date(2025, 5, 26)
         assert self.session(APPLE, memorial) == []
-        # As rust-ibapi recorded it for ESM5: 20250525:1700-20250526:1200
+        # rust-ibapi recorded this session for ESM5: 20250525:1700-20250526:1200
         assert self.session(MINI, memorial) == ["0525:1700", "0526:1200"]
         assert self.session(MINI, dt.date(2025, 4, 18)) == []
 
@@ -159,7 +159,7 @@ class TestMarketThatNeverCloses:
         assert len(bars) == 10
 
     def test_sessions_follow_one_another_without_a_gap(self) -> None:
-        later = dt.datetime(2024, 11, 6, tzinfo=NEW_YORK).timestamp()  # across the day with 25 hours
+        later = dt.datetime(2024, 11, 6, tzinfo=NEW_YORK).timestamp()  # this is after the day with 25 hours
         found = list(itertools.islice(PriceHistory(1, LABOR_DAY, never_closes=True).sessions(MINI, later, False), 5))
         assert all(earlier.end == later.start for later, earlier in itertools.pairwise(found))
 

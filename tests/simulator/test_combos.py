@@ -71,7 +71,8 @@ class TestReports:
         ]
         assert first["price"] - 2 * second["price"] == pytest.approx(combo["price"])
         assert [item["cum_qty"] for item in (combo, first, second)] == [10.0, 10.0, 20.0]
-        # The ids of a fill differ in their third part (nautilus_trader issue 3712: the first leg's is 02.01).
+        # The execution ids of one fill differ only in their third part. In nautilus_trader issue 3712, the id of the
+        # first leg ends with 02.01.
         base = combo["exec_id"].removesuffix(".01.01")
         assert [item["exec_id"] for item in (first, second)] == [f"{base}.02.01", f"{base}.03.01"]
         assert {item["order_id"] for item in (combo, first, second)} == {1}

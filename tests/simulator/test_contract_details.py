@@ -4,7 +4,7 @@ import pytest
 
 from ibkr.simulator import Gateway
 
-# Recorded by rust-ibapi: `src/contracts`, TSLA of 2022-12 and ESM5 of 2025-05. The ids and dates are ours.
+# rust-ibapi recorded these answers (`src/contracts`): TSLA of 2022-12 and ESM5 of 2025-05. The ids and dates are ours.
 TESLA = "10|5|TSLA|STK||0||SMART|USD|TSLA|NMS|NMS|76792991|0.01||{orders}|{exchanges}|1|0|TESLA INC|NASDAQ||"
 TESLA += "Consumer, Cyclical|Auto Manufacturers|Auto-Cars/Light Trucks|US/Eastern|{hours}|{liquid}|||1|ISIN|"
 TESLA += "US88160R1014|1|||{rules}||COMMON|1|1|100"
@@ -18,7 +18,7 @@ STOCK_ORDERS += " PEGBENCH PEGMID REL SCALE SNAPMID SNAPMKT SNAPREL STP STPLMT S
 
 
 def filled(recorded: str, line: list[str], **at: int) -> list[str]:
-    """The recorded fields. Those that differ from day to day are taken from the answer."""
+    """Return the recorded fields. The values that differ from day to day come from the answer."""
     return recorded.format(**{name: line[index] for name, index in at.items()}).split("|")
 
 

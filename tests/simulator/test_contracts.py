@@ -92,7 +92,7 @@ class TestRules:
     async def test_those_that_contracts_name_are_known(self, gateway, connected) -> None:
         for item in gateway._state.instruments.listed:
             if not item.coupon.is_integer():
-                continue  # ib_async 2.1.0 cannot read such a bond, not from a real gateway either
+                continue  # ib_async 2.1.0 cannot read such a bond, even from a real gateway
             (details,) = await connected.reqContractDetailsAsync(Stock(conId=item.con_id))
             ids = details.marketRuleIds.split(",")
             assert len(ids) == len(details.validExchanges.split(","))

@@ -12,7 +12,7 @@ from ibkr.simulator.control_port import MAX_CONNECTIONS
 
 @dataclass
 class Control:
-    """Sends requests to a gateway's control port. ``ask`` gives status and answer."""
+    """Sends requests to a gateway's control port. ``ask`` returns the status and the answer."""
 
     gateway: Gateway
     connect: object
@@ -174,13 +174,13 @@ class TestVisitors:
 
     async def test_one_that_does_not_read_its_answer_is_ended(self, control, connect) -> None:
         control.gateway._control.timeout = 0.2
-        for number in range(9000):  # an answer that no socket buffer takes
+        for number in range(9000):  # the answer becomes too long for any socket buffer
             control.gateway.seen.request(1, f"{number}" * 500, ["1"], 0.0)
         client = await connect(control.gateway.control_port)
         client.writer.transport.pause_reading()
         host = f"127.0.0.1:{control.gateway.control_port}"
         client.send_raw(f"GET /seen HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        await asyncio.sleep(0.4)  # longer than a connection may stay without progress
+        await asyncio.sleep(0.4)  # this is longer than a connection may stay without progress
         client.writer.transport.resume_reading()
         head, _, body = (await asyncio.wait_for(client.reader.read(), 10)).partition(b"\r\n\r\n")
         assert b"200 OK" in head

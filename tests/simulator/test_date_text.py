@@ -1,4 +1,4 @@
-"""Times without a time zone in requests for history: a warning, as reported for TWS since 2024, and the answer."""
+"""Times without a time zone in requests for history: a warning (users report it for TWS since 2024), and the answer."""
 
 import pytest
 

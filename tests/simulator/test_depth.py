@@ -64,7 +64,7 @@ class TestDepth:
 
 
 def replay(book: list[Row], found: list[Change]) -> list[Row]:
-    """Applies inserts and deletes to a list, as a client does. A position beyond its end fails."""
+    """Apply inserts and deletes to a list, as a client does. A position after the end of the list fails."""
     result = list(book)
     for operation, position, row in found:
         if operation == 0:

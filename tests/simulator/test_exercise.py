@@ -19,7 +19,7 @@ def option(gateway: Gateway, strike: float, right: str) -> Instrument:
 
 
 async def held_option(gateway: Gateway, client: RawClient, strike: float, right: str = "C") -> Instrument:
-    """Buy two contracts of an option. Returns it."""
+    """Buy two contracts of an option. Returns the option."""
     item = option(gateway, strike, right)
     client.send_raw(order_request(1, con_id=item.con_id, sec_type="OPT", order_type="MKT", total_quantity=2.0))
     await client.until(59)
@@ -48,7 +48,7 @@ def quantities(gateway: Gateway) -> dict[tuple[str, str], float]:
 
 
 async def test_it_waits_as_an_order_under_the_request_id(gateway: Gateway, connect: Connect) -> None:
-    """As ibkr-go recorded it from a paper gateway, 2026-06-11."""
+    """ibkr-go recorded these messages from a paper gateway on 2026-06-11."""
     client = await connect(gateway.port, 1)
     item = await held_option(gateway, client, 200.0)
     exercise(client, 5, item, EXERCISE)
@@ -87,7 +87,7 @@ async def test_lapsed_it_goes_for_nothing(gateway: Gateway, connect: Connect) ->
 
 
 async def test_a_cancel_is_reported_as_a_failure(gateway: Gateway, connect: Connect) -> None:
-    """As ibkr-go recorded it: 322, Cancelled, 202."""
+    """ibkr-go recorded this sequence: 322, Cancelled, 202."""
     client = await connect(gateway.port, 1)
     item = await held_option(gateway, client, 200.0)
     exercise(client, 5, item, EXERCISE)

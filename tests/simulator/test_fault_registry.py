@@ -7,7 +7,7 @@ import pytest
 from ibkr.simulator import FAULTS, FaultError, Gateway
 
 ALLOWED = {("seconds", 10**12), ("interval", 10**12), ("times", 10**12), ("name", "no-such"), ("text", "no-such")}
-"""Values that are right: time can be long, and a time zone can have any name, a code any text."""
+"""Values that are correct: a time can be long, a time zone can have any name, and a code can have any text."""
 
 
 class TestRegistry:

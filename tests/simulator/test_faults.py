@@ -142,7 +142,7 @@ class TestFreeze:
         assert client.version == 178
 
     async def test_bytes_that_were_being_read_wait_too(self, gateway, connect) -> None:
-        # As on Windows, where a read in progress cannot be paused.
+        # On Windows, a read in progress cannot be paused, so bytes can arrive after the freeze.
         client = await connect(gateway.port, 1)
         await gateway.fault("freeze")
         (connection,) = gateway._state.clients

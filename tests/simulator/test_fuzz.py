@@ -1,4 +1,4 @@
-"""Hostile clients: random and mutated frames. The gateway continues, forgets them, and serves others meanwhile."""
+"""Hostile clients: random and mutated frames. The gateway continues, forgets these clients, and still serves others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ibkr.wire import encode_fields, frame, protobuf_schema
 from ibkr.wire.frame import BINARY_IDS, PROTOBUF_IDS, binary_id
 
 FRAMES = 100 * settings().max_examples
-"""10,000; 100,000 in `make thorough`."""
+"""The number of frames: 10,000, or 100,000 in `make thorough`."""
 HOSTILE = 4
 BATCH = 50
 
@@ -51,7 +51,7 @@ STRANGE = ("", "-1", "2147483648", "9" * 40, "1e308", "NaN", "Infinity", "\\u000
 
 
 def mutated(roll: random.Random, version: int = 200) -> bytes:
-    """The body of a request with some fields changed, dropped, repeated or swapped, or with changed bytes; or noise."""
+    """Random bytes, or the body of a request with changed bytes or with fields changed, dropped, repeated, swapped."""
     if version >= BINARY_IDS:
         if roll.random() < 0.6:
             return mutated_protobuf(roll)
@@ -78,7 +78,7 @@ def mutated(roll: random.Random, version: int = 200) -> bytes:
 
 
 def mutated_protobuf(roll: random.Random) -> bytes:
-    """A request in protobuf with some of its fields, some of them unusual, and sometimes a changed byte."""
+    """A request in protobuf with some of its fields. Some values are unusual, and sometimes a byte is changed."""
     request = roll.choice(list(REQUESTS.values()))
     body = bytearray(
         protobuf_schema.message_class(request.protobuf)(**some_of(roll, request.protobuf)).SerializeToString()
@@ -143,7 +143,7 @@ class Hostile:
 
 
 async def watch_over(bystander: Any, is_over: Callable[[], bool]) -> int:
-    """Ask for the time until it is over. Returns how often. The client must receive nothing that is not its own."""
+    """Ask for the time until ``is_over``. Returns how often. The client must receive only its own messages."""
     count = 0
     while not is_over():
         bystander.send(49, 1)

@@ -52,7 +52,7 @@ class TestBars:
         dates = [bar.date for bar in bars]
         assert dates == sorted(set(dates))
         if seconds < 86_400:
-            # The simulated market does not close after its first day; a day starts at 4:00.
+            # The simulated market stays open after its first day, also at a weekend. A day starts at 4:00.
             began = (dt.datetime.now(ZoneInfo("US/Eastern")) - dt.timedelta(hours=4)).date()
             assert all(bar.date.weekday() < 5 or bar.date.date() >= began for bar in bars)
             assert dt.timedelta(seconds=seconds) in {b - a for a, b in itertools.pairwise(dates)}
@@ -77,7 +77,7 @@ class TestBars:
         assert len({bar.date.date() for bar in first}) == 5
 
     async def test_hours_of_a_pair_as_they_were_recorded(self, connected) -> None:
-        # Public transcripts of GBP.USD: 20250303 17:15:00, 18:00:00, 19:00:00 US/Eastern
+        # Public transcripts of GBP.USD have these times: 20250303 17:15:00, 18:00:00, 19:00:00 US/Eastern.
         end = "20250303 20:30:00 US/Eastern"
         bars = await connected.reqHistoricalDataAsync(EURO, end, "1 D", "1 hour", "MIDPOINT", True)
         assert [f"{bar.date:%H%M}" for bar in bars] == ["1715", "1800", "1900", "2000"]

@@ -23,7 +23,8 @@ from ibkr.simulator import Gateway
 
 APPLE, MICROSOFT, INTERACTIVE, MCDONALDS = 265598, 272093, 43645865, 9408
 
-# From the official Testbed (ContractSamples), ib_async's notebooks, tests of stoqey, nautilus and rust-ibapi.
+# These contracts come from the official Testbed (ContractSamples), the notebooks of ib_async, and the tests of stoqey,
+# nautilus and rust-ibapi.
 SAMPLES = [
     (Forex("EURGBP"), "EUR"),
     (Index("DAX", "EUREX", "EUR"), "DAX"),

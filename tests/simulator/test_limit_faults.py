@@ -79,7 +79,7 @@ class TestRate:
                 ]
                 seen = len(gateway.seen.requests)
                 if breach < 3:
-                    client.send(49, 1)  # part of the same burst: rejected, and not counted
+                    client.send(49, 1)  # this message is in the same burst: it is rejected and not counted
                     await self.a_second_after(gateway, asked)
                     assert len(gateway.seen.requests) == seen
             assert await client.ended() == "closed"
@@ -168,7 +168,7 @@ class TestSequences:
         client = await connect(gateway.port, 1)
         await gateway.fault("nightly_reset", 0.2)
         codes = [(await client.error())[1] for _ in range(3)]
-        time.sleep(0.3)  # noqa: ASYNC251 - all that is left of the night is overdue
+        time.sleep(0.3)  # noqa: ASYNC251 - the rest of the night is then overdue
         codes += [(await client.error())[1] for _ in range(9)]
         assert codes == [2103, 2104, *[1100] * 5, 2103, 2103, 1102, 2104, 2104]
 

@@ -14,7 +14,7 @@ APPLE = Stock("AAPL", "SMART", "USD", conId=265598, localSymbol="AAPL", tradingC
 
 
 def far_away(number: int) -> LimitOrder:
-    """An order that rests. Half of them are on each side, of which 20 may be active."""
+    """Return an order that rests. Every second order is a sale, because only 20 orders of one side may be active."""
     return LimitOrder("BUY", number, 100.0) if number % 2 else LimitOrder("SELL", number, 400.0)
 
 
@@ -46,7 +46,7 @@ async def test_each_has_its_own_session_ticks_and_orders(gateway: Gateway, clien
     await gateway.wait_for(lambda gateway: len(gateway.executions) == CLIENTS, TIMEOUT)
     for number, client in enumerate(clients, 1):
         await asyncio.wait_for(client.reqOpenOrdersAsync(), TIMEOUT)
-        # Not its result: rows that come at the same time for another reason are in it, too.
+        # The result of the request is not compared, because it can include rows that come for another reason.
         assert [trade.order.totalQuantity for trade in client.openTrades()] == [number]
         assert [trade.orderStatus.status for trade in (resting[number - 1], bought[number - 1])] == [
             "Submitted",

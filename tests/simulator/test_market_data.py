@@ -11,7 +11,7 @@ from ibkr.simulator.streams.generic_ticks import find_generic_tick
 
 BMW, VODAFONE, APPLE, SPY, MINI = 14094, 29612249, 265598, 756733, 495512563
 ALL = "100,101,105,106,165,221,225,232,233,236,258,292,293,294,295,318,375,411,456,460,577,586,587,588,595,614,619,623"
-REFUSAL = (  # recorded from a gateway of 2026-10 by the project ibx, issue 450
+REFUSAL = (  # the project ibx recorded this text from a gateway of 2026-10 (issue 450)
     "Incorrect generic tick list of mdoff,292:.  Legal ones for (STK) are: 100(Option Volume),101(Option Open Interest)"
     ",105(Average Opt Volume),106(impvolat),165(Misc. Stats),221/220(Creditman Mark Price),225(Auction),"
     "232/221(Pl Price),233(RTVolume),236(inventory),258/47(Fundamentals),292(Wide_news),293(TradeCount),294(TradeRate),"

@@ -127,7 +127,7 @@ class TestRefusedChanges:
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0))
         client.send_raw(order_request(1, lmt_price=101.0, parent_id=20))
-        # The text of ib_insync issue 647.
+        # This text is from ib_insync issue 647.
         assert await client.error() == (1, 135, "Can't find order with id = 20")
         assert await open_prices(client) == {1: 100.0}
 
@@ -164,7 +164,7 @@ class TestRefusedCancels:
         assert await client.error() == (1, 161, f"{text}{gateway.orders[0].perm_id}")
 
     async def test_161_for_what_a_global_cancel_finds_ended(self, gateway: Gateway, connect: Connect) -> None:
-        """As ibkr-go recorded it: every ended order of the client, the newest first."""
+        """ibkr-go recorded this: 161 for every ended order of the client, the newest order first."""
         client = await connect(gateway.port, 1)
         for order_id in (1, 2, 3):
             client.send_raw(order_request(order_id, lmt_price=100.0))

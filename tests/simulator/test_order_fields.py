@@ -163,7 +163,7 @@ async def test_the_terms_of_an_adjustable_hedged_order_come_back_over_the_socket
 
 
 class TestTrailStopOfLimitOrders:
-    """One above the limit of a buy, one below the limit of a sale (ib_insync issues 189, 509, 559; rust-ibapi's ES)."""
+    """One above the limit of a buy, one below that of a sale (ib_insync issues 189, 509, 559; ES of rust-ibapi)."""
 
     @pytest.mark.parametrize(("action", "limit", "told"), [("BUY", 100.0, 101.0), ("SELL", 472.33, 471.33)])
     async def test_it_is_a_number(
@@ -185,7 +185,7 @@ class TestTrailStopOfLimitOrders:
 
 
 class TestCompletedOrder:
-    """As rust-ibapi recorded an ES order that the trader cancelled, at version 173."""
+    """rust-ibapi recorded this ES order, which the trader cancelled, at version 173."""
 
     @pytest.mark.parametrize(("version", "zone"), [(173, "America/New_York"), (174, "UTC"), (178, "UTC")])
     async def test_fields_of_an_order_without_a_parent(self, connect: Connect, version: int, zone: str) -> None:

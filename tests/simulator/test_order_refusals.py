@@ -32,8 +32,8 @@ class TestRefusals:
             (321, MarketOrder("HOLD", 100)),
             (321, MarketOrder("BUY", 100, account="DU999")),
             (321, StopOrder("BUY", 100, 0.0)),
-            (321, Order(action="BUY", totalQuantity=1, orderType="FEELINGS")),  # as recorded by ibkr-go
-            (391, LimitOrder("BUY", 100, 100.0, tif="GTD")),  # as reported for ib_insync
+            (321, Order(action="BUY", totalQuantity=1, orderType="FEELINGS")),  # recorded by ibkr-go
+            (391, LimitOrder("BUY", 100, 100.0, tif="GTD")),  # reported for ib_insync
             (391, LimitOrder("BUY", 100, 100.0, tif="GTD", goodTillDate="20240230 10:00:00 US/Eastern")),
             (434, MarketOrder("BUY", 0)),
             (10006, LimitOrder("BUY", 100, 100.0, parentId=4711)),
@@ -58,7 +58,7 @@ class TestRefusals:
             (Contract(secType="NEWS", symbol="BRFG:BRFG_ALL", exchange="BRFG"), "MKT"),
             (ContFuture("ES", "CME"), "MKT"),
             (Forex("EURUSD"), "MOC"),
-            (Option("AAPL", "", 230.0, "C", "SMART"), "MOC"),  # as reported for Lean
+            (Option("AAPL", "", 230.0, "C", "SMART"), "MOC"),  # reported for Lean
             (Option("AAPL", "", 230.0, "C", "SMART"), "LOC"),
         ],
     )

@@ -17,7 +17,7 @@ HELD_BACK, TRIGGERED, RESTS, FILLED = (
     ("Submitted", ""),
     ("Filled", ""),
 )
-"""Status and why it is held."""
+"""The status of an order, and the reason why it is held."""
 
 TYPES = [
     ("MOC", {}, HELD_BACK),
@@ -55,7 +55,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 async def status_of(client: RawClient, order_id: int) -> tuple[str, str]:
-    """The status of an open order, or of one that was just filled, and why it is held."""
+    """Return the status of an open or just filled order, and the reason why it is held."""
     client.send(5, 1)
     lines = [read(ORDER_STATUS, line) for line in await client.until(53) if line[0] == "3"]
     last = [line for line in lines if line["order_id"] == order_id][-1]
@@ -80,7 +80,7 @@ class TestTypes:
             await client.until(3, "Filled")
 
     async def test_a_relative_order_without_an_offset_gets_one(self, gateway: Gateway, connect: Connect) -> None:
-        """As ibkr-go recorded it, with its other records of order types: no trigger holds back MIT."""
+        """ibkr-go recorded this. Its other records of order types show that no trigger holds back an MIT order."""
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, order_type="REL", lmt_price=100.0))
         assert read(OPEN_ORDER, await client.receive())["aux_price"] == 0.01
@@ -208,7 +208,7 @@ class TestTransmit:
     async def test_a_staged_order_is_not_told_before_it_is_transmitted(
         self, gateway: Gateway, connect: Connect
     ) -> None:
-        """As ibkr-go recorded it."""
+        """ibkr-go recorded this behavior."""
         client = await connect(gateway.port, 1)
         client.send_raw(order_request(1, lmt_price=100.0, transmit=False))
         client.send(5, 1)

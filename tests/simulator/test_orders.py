@@ -42,7 +42,7 @@ class TestLimit:
         assert (order.quantity, order.status) == (50, "Submitted")
         await connected.reqOpenOrdersAsync()
         assert trade.orderStatus.remaining == 50
-        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # the next change sends these
+        assert (trade.order.lmtPrice, trade.order.totalQuantity) == (101.5, 50)  # the next change sends these values
 
     async def test_an_order_that_crosses_the_market_is_filled_at_the_better_price(self, connected: IB) -> None:
         trade = connected.placeOrder(APPLE, LimitOrder("BUY", 100, 300.0))
@@ -96,7 +96,7 @@ class TestMarket:
         client = await connect(gateway.port, 5)
         gateway.place_order("AAPL", "BUY", 100, client_id=5)
         messages = [(line[0], line[2]) for line in await client.until(59)]
-        # 5 openOrder, 3 orderStatus, 11 execDetails, 59 commissionReport: as recorded by rust-ibapi
+        # rust-ibapi recorded this sequence: 5 openOrder, 3 orderStatus, 11 execDetails, 59 commissionReport.
         assert [kind for kind, _ in messages] == ["5", "3", "11", "5", "3", "5", "59"]
         assert [status for kind, status in messages if kind == "3"] == ["PreSubmitted", "Filled"]
 
@@ -238,7 +238,7 @@ class TestRealTraces:
         async with Gateway(server_version=173, next_order_id=5) as gateway:
             client = await connect(gateway.port, 100, highest=173)
             fields = plain_order("MKT", "")
-            client.send(3, 5, *fields[:37], "", *fields[37:])  # versions before 177 have a faProfile
+            client.send(3, 5, *fields[:37], "", *fields[37:])  # versions before 177 have a field faProfile
             lines = await client.until(59)
             (order,) = gateway.orders
             price = f"{order.average_price}"

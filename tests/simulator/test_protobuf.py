@@ -19,7 +19,7 @@ VERSIONS = (201, 206, 213, 226)
 
 @pytest.fixture
 async def session(gateway, connect):
-    """A session at the newest version, with client id 7. The session remains, also after every message of the test."""
+    """A session at the newest version, with client id 7. It must still work after every message of the test."""
     client = await connect(gateway.port, 7, highest=226)
     yield client
     await client.caught_up()
@@ -261,7 +261,7 @@ def filled(message: str) -> dict[str, object]:
     "request_", [item for item in REQUESTS.values() if item.name != "startApi"], ids=lambda item: item.name
 )
 async def test_every_name_that_an_answer_reads_is_a_field_of_its_request(gateway, session, request_) -> None:
-    # A wrong name would end the connection.
+    # If a name were wrong, the gateway would end the connection.
     session.send_protobuf(request_.message_id, request_.protobuf, **filled(request_.protobuf))
     await session.caught_up()
     assert gateway.client_ids == [7]

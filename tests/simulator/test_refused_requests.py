@@ -16,7 +16,7 @@ APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 async def session(gateway, connect):
     client = await connect(gateway.port, 7)
     yield client
-    # After every refusal, the session still works.
+    # The session must still work after every refusal.
     await client.caught_up()
 
 
@@ -269,7 +269,7 @@ TAILS: dict[int, tuple[tuple[object, ...], ...]] = {
 
 
 def random_body(roll: random.Random) -> bytes:
-    """A request with some fields changed, dropped or repeated; or noise."""
+    """A request with some fields changed, dropped or repeated, or random bytes."""
     if roll.random() < 0.2:
         return roll.randbytes(roll.randint(0, 60))
     name = roll.choice((*range(1, 26), *range(50, 60), *range(61, 106)))

@@ -112,7 +112,7 @@ class TestClientIds:
             await gateway.fault("freeze")
             first.send(61, 1)
             first.reset()
-            await asyncio.sleep(0.3)  # longer than the id is held; there is no event for its release
+            await asyncio.sleep(0.3)  # longer than the gateway holds the id; no event shows the release
             await gateway.fault("thaw")
             assert [request.client_id for request in gateway.seen.received("reqPositions")] == [7]
             assert gateway.client_ids == []
@@ -125,7 +125,7 @@ class TestClientIds:
             first = await connect(gateway.port, 7)
             await gateway.fault("freeze")
             first.reset()
-            await asyncio.sleep(0.05)  # there is no event for the moment when the kernel has seen it
+            await asyncio.sleep(0.05)  # no event shows when the kernel has seen the end
             assert gateway.client_ids == [7]
             await gateway.fault(fault)
             await gateway.wait_for(lambda gateway: gateway.client_ids == [])
@@ -214,7 +214,7 @@ class TestIbAsync:
         await gateway.wait_for(lambda gateway: gateway.seen.live_subscriptions(7) == {})
 
     async def test_its_requests_are_those_recorded(self, ib: IB) -> None:
-        """``traces.md`` 11: what ib_async 2.1.0 sends during a connect and a few calls."""
+        """The messages that ib_async 2.1.0 sends during a connect and a few calls, as they were recorded."""
         async with Gateway(accounts=("DU111",), next_order_id=5) as gateway:
             await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)
             await ib.reqCurrentTimeAsync()
@@ -238,7 +238,7 @@ class TestIbAsync:
             ["20", "8", *apple, "0", "", "1 day", "1 D", "1", "TRADES", "1", "0", ""],
             ["1", "11", "9", *apple, "0", "", "1", "0", ""],
         ]
-        # A snapshot ends by itself, but ib_async cancels it; then comes the summary.
+        # A snapshot ends by itself, but ib_async also sends a cancel. The next message requests the account summary.
         assert seen[-1][:4] == ["62", "1", "10", "All"]
         assert seen[-1][4].startswith("AccountType,NetLiquidation,TotalCashValue,SettledCash,AccruedCash,BuyingPower,")
 

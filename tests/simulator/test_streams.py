@@ -9,7 +9,7 @@ from ibkr.simulator import Gateway
 APPLE = (265598, "AAPL", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 SPY = (756733, "SPY", "STK", "", 0.0, "", "", "SMART", "", "USD", "", "")
 
-# The request, its cancel, the id of its messages, the error for a cancel of an unknown one.
+# Each row has the request, its cancel, the id of its messages, and the error for the cancel of an unknown request.
 STREAMS = {
     "reqMktData": ((1, 11, 5, *APPLE, 0, "", 0, 0, ""), (2, 2, 5), "1", 300),
     "reqRealTimeBars": ((50, 3, 5, *APPLE, 5, "TRADES", 0, ""), (51, 1, 5), "50", 300),
@@ -201,7 +201,7 @@ class TestLimits:
             client.send(51, 1, 2)
             client.subscribe(3, 272093, "MSFT")
             await client.until(58, "3")
-            client.subscribe(4)  # the same instrument again needs no other line
+            client.subscribe(4)  # a second stream of the same instrument needs no other market data line
             await client.until(58, "4")
 
     @pytest.mark.parametrize(("kind", "code"), [("reqMktDepth", 309), ("reqTickByTickData", 10190)])
@@ -255,7 +255,7 @@ class TestRealTimeBars:
         session.send(*STREAMS["reqRealTimeBars"][0])
         bars = [(await session.until(50, "5"))[-1] for _ in range(4)]
         times = [int(bar[3]) for bar in bars]
-        # Five seconds take 50 ms here: a machine that stops for longer skips a bar.
+        # Here, five seconds of the market take 50 ms. If the machine stops for longer, a bar is skipped.
         assert all(earlier < later and later % 5 == 0 for earlier, later in itertools.pairwise(times))
         for bar in bars:
             opened, high, low, close = map(float, bar[4:8])

@@ -1,6 +1,6 @@
-"""A gateway that answers start-up, and otherwise sends anything: ``hostile_gateway.py SEED``. Prints its port.
+"""A gateway that answers start-up, and otherwise sends bad messages: ``hostile_gateway.py SEED``. Prints its port.
 
-Each connection gets random bytes in frames, mutated messages, floods of notices, names of a megabyte.
+Each connection gets random bytes in frames, mutated messages, floods of notices, and names of a megabyte.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def nasty(chance: random.Random) -> bytes:
     if kind < 0.1005:
         return framed(*chance.choice(TEMPLATES)[:4], "y" * 1_000_000, "")
     fields = list(chance.choice(TEMPLATES))
-    # Keep almost no 1101: with more of them, the connector would restore its streams all the time and do nothing else.
+    # Replace almost every 1101. Otherwise, the connector would restore its streams all the time and do nothing else.
     if fields[3:4] == ["1101"] and chance.random() > 0.001:
         fields[3] = "1102"
     for _ in range(chance.randrange(3)):

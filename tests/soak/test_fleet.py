@@ -1,4 +1,4 @@
-"""A fleet under thirty random failures. ``python -m soak.fleet`` does 300."""
+"""A fleet with thirty random failures. ``python -m soak.fleet`` causes 300 failures."""
 
 import os
 import subprocess

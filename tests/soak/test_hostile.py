@@ -28,7 +28,7 @@ def resident() -> int:
 
 
 async def stalls(seconds: float) -> float:
-    """The longest time that this event loop has kept a callback waiting."""
+    """Return the longest time that a callback of this event loop has waited."""
     longest, loop = 0.0, asyncio.get_running_loop()
     until = loop.time() + seconds
     while (before := loop.time()) < until:
@@ -92,7 +92,7 @@ async def test_a_hostile_gateway(port: int) -> None:
     control: list[float] = []
     connecting: asyncio.Task[bool] | None = None
     try:
-        connecting = asyncio.create_task(connector.connect_async(wait=True))  # with repeated 1101, this may never end
+        connecting = asyncio.create_task(connector.connect_async(wait=True))  # if 1101 repeats, this may never end
         await asyncio.sleep(WARM_UP)
         connector.ib.reqMktData(AAPL)
         assert connector.status.server_version == 178

@@ -1,4 +1,4 @@
-"""Random orders under every fault, in every kind of program. At the end, the program knows what the broker has."""
+"""Random orders during every fault, in every kind of program. At the end, the program knows what the broker has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's program, for type checkers only: what the public API promises them. It never runs."""
+"""A user's program, only for type checkers: it checks the types of the public API. The program never runs."""
 
 # pyright: strict
 

@@ -114,9 +114,9 @@ class Served:
 
 @pytest.fixture
 async def served(gateway: Gateway) -> AsyncIterator[Callable[..., Awaitable[Served]]]:
-    """Starts a server: ``await served(token=..., request_time=...)``; READY, unless ``ready=False``.
+    """Starts a server: ``await served(token=..., request_time=...)``. Its connector is READY, unless ``ready=False``.
 
-    With ``held=False``, the connector belongs to a program, not to the server.
+    With ``held=False``, the connector belongs to a program, and not to the server.
     """
     ends = []
 

@@ -1,6 +1,6 @@
 """Many kinds of visitors together, in a separate process: ``python load.py PORT SECONDS VISITORS``.
 
-Prints one line of JSON: how long health checks took, how many got no answer, and the errors of the others.
+Prints one line of JSON: how long health checks took, how many had no answer, and the errors of the other visitors.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Load:
             await asyncio.sleep(0.2 + random.random())
 
     async def checks(self) -> None:
-        """A health check, as a service manager does it: a connection of its own, and a timeout of 5 s."""
+        """Check health as a service manager does: each check has its own connection, and a timeout of 5 s."""
         while self.goes_on:
             began = time.monotonic()
             try:
@@ -82,7 +82,7 @@ class Load:
             writer.close()
 
     async def slow(self) -> None:
-        """A head, byte by byte."""
+        """Sends the head of a request, byte by byte."""
         _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             for byte in f"GET /api/status HTTP/1.1\r\n{HOST}\r\n":
@@ -93,7 +93,7 @@ class Load:
             writer.close()
 
     async def deaf(self) -> None:
-        """Requests events and never reads one."""
+        """Requests events and never reads an event."""
         loop = asyncio.get_running_loop()
         with socket.socket() as connection:
             connection.setblocking(False)
@@ -133,7 +133,7 @@ class Load:
         )
 
     async def half(self) -> None:
-        """A body that never ends."""
+        """Sends a body that never ends."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(f"POST /api/token HTTP/1.1\r\n{HOST}Content-Length: 50\r\n\r\n{{".encode())

@@ -25,7 +25,7 @@ async def test_a_foreign_host_is_refused(served):
         )
         assert answer[9:12] in (b"421", b"400"), host
         assert b"READY" not in answer
-    assert b" 421 " in await one.visitor.raw(b"GET /healthz HTTP/1.0\r\n\r\n")  # no host header
+    assert b" 421 " in await one.visitor.raw(b"GET /healthz HTTP/1.0\r\n\r\n")  # this request has no host header
 
 
 async def test_no_token_no_answer_but_for_the_page_itself(served, caplog):
@@ -152,7 +152,7 @@ async def test_two_sites_on_one_host_do_not_log_each_other_out(served):
 
 
 async def test_wrong_tokens_are_logged_and_limited(served, caplog, monkeypatch):
-    # With this limit, the test also passes on a slow machine.
+    # This rate is so low that no further wrong token is allowed during the test, even on a slow machine.
     monkeypatch.setattr(access_control, "_WRONG_TOKENS_PER_SECOND", 1 / 600)
     one = await served(token=TOKEN)
     ask = one.visitor.ask

@@ -14,7 +14,7 @@ from tests import internals
 
 
 async def test_before_the_gateway_it_serves_and_becomes_ready_when_the_gateway_comes(gateway, served, state_of):
-    await gateway.fault("restart", 3600)  # its port refuses connections
+    await gateway.fault("restart", 3600)  # from here on, the gateway's port refuses connections
     one = await served(ready=False)
     ask = one.visitor.ask
     assert (await ask("/healthz")).body == b"ok\n"
@@ -173,7 +173,7 @@ async def test_a_site_for_a_connector_that_lives_already_knows_its_state(gateway
         view.open()
         await connector.disconnect_async()
         with pytest.raises(NotReady):
-            await view.reconnect()  # the connection belongs to the program
+            await view.reconnect()  # the page may not do this: the connection belongs to the program
         await connector.connect_async()
         await view.close()
         assert b'ibkr_state{state="READY"} 1.0' in view.metrics.render()[1]

@@ -10,7 +10,7 @@ EVENTS = b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @contextlib.asynccontextmanager
 async def crowd(one, size, request):
-    """This many connections that send a request and never read. Gives their writers."""
+    """Open this many connections that send a request and never read. Gives their writers."""
     async with contextlib.AsyncExitStack() as stack:
         pairs = await asyncio.gather(
             *(stack.enter_async_context(one.visitor.connection()) for _ in range(size)), return_exceptions=True
@@ -27,7 +27,7 @@ async def test_kept_alive_connections_leave_room_for_health_checks(served):
         for _ in range(5):
             assert (await one.visitor.ask("/healthz")).status == 200
             for writer in writers:
-                writer.write(HEALTH)  # they may do this as often as they want
+                writer.write(HEALTH)  # a connection may send this as often as it wants
 
 
 async def test_requests_that_never_end_leave_room_for_health_checks(served):
@@ -39,7 +39,7 @@ async def test_requests_that_never_end_leave_room_for_health_checks(served):
 
 
 async def test_readers_that_never_read_lose_their_places(served):
-    """Each one's system accepts what fits into its buffers; the server notices that a larger piece is not accepted."""
+    """A reader's system accepts what fits into its buffers. The server notices that a larger piece is not accepted."""
     one = await served(readers=32, request_time=0.5)
     async with crowd(one, 32, EVENTS):
         async with asyncio.timeout(10):
@@ -75,4 +75,4 @@ async def test_an_answer_on_a_kept_connection_comes_at_once(served):
             writer.write(HEALTH)
             await reader.readuntil(b"ok\n")
             took.append(time.perf_counter() - began)
-    assert sorted(took)[20] < 0.035, took  # two writes and Nagle's algorithm would take 40 ms each time
+    assert sorted(took)[20] < 0.035, took  # with two writes and Nagle's algorithm, each answer would take 40 ms

@@ -26,7 +26,7 @@ async def test_replay_is_of_what_was_missed_or_else_of_everything():
         f"{run}-2": kept,
         f"{run}-4": kept[2:],
         f"{run}-5": [],
-        f"{run}-1": [now],  # this was too long ago
+        f"{run}-1": [now],  # event 1 is too old: the server no longer has event 2
         f"{run}-6": [now],
         f"{run}-{'9' * 30}": [now],
         f"{run}-x": [now],

@@ -74,7 +74,8 @@ async def test_hostile_requests_get_no_500_and_leave_nothing(served, caplog):
     told = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert not [record for record in told if "event loop was blocked" not in record.message], "an error of ours"
     grown = [after - before for before, after in itertools.pairwise(kept)]
-    assert min(grown) < 5_000, grown  # a round sends 350 kB; a leak grows in every round, a cache in one
+    # A round sends 350 kB. A leak makes the memory grow in every round, a cache only in one round.
+    assert min(grown) < 5_000, grown
     assert (await one.visitor.ask("/readyz")).status == 200
 
 
@@ -127,7 +128,7 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_delays_nobody(
                         assert event["data"][0] == number
                         break
             assert one.view.publisher.readers == 1, "who is too far behind is let go"
-            async with one.visitor.events():  # now all allowed connections are in use
+            async with one.visitor.events():  # with this connection, all allowed connections are in use
                 ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
                 while not await one.visitor.raw(ask):
                     pass  # wait until the connection that does not read is closed

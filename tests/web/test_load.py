@@ -1,6 +1,6 @@
-"""Many visitors of every kind on a served connector: readers and the trading program hardly notice them.
+"""Many visitors of every kind on a served connector: they delay other readers and the trading program only a little.
 
-``IBKR_QUIET=1`` says that the machine does nothing else: then the limits are the promised ones.
+``IBKR_QUIET=1`` says that the machine does nothing else. Then the promised limits apply, and otherwise wider limits.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from ibkr.observe.history import History
 
 IS_QUIET = bool(os.environ.get("IBKR_QUIET"))
 
-# How late the event loop is, measured every 5 ms: the delay of a connector's callbacks.
+# LOOK measures every 5 ms how late the event loop is. This is also the delay of a connector's callbacks.
 LOOK = """
 import asyncio, json, signal, sys, time
 
@@ -36,8 +36,8 @@ def stopping():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     return stop
 """
-# A program that trades, and shows its connector with connector.serve(). It freezes what it has loaded, as docs/serve.md
-# says: otherwise garbage collections that hundreds of visitors cause stop the whole program for up to 60 ms.
+# PROGRAM trades, and shows its connector with connector.serve(). It calls gc.freeze(), as in docs/serve.md. Otherwise,
+# the garbage collections that hundreds of visitors cause would stop the whole program for up to 60 ms.
 PROGRAM = f"""{LOOK}
 import gc
 
@@ -63,7 +63,7 @@ async def main(port):
 with ThreadedGateway(tick_interval=0.1) as gateway:
     asyncio.run(main(gateway.port))
 """
-# `ibkr serve`, whose connector starts to measure the loop that it runs in.
+# COMMAND is `ibkr serve`. When its connector starts, the measurement of its loop also starts.
 COMMAND = f"""{LOOK}
 import contextlib, threading
 from ibkr.cli import main
@@ -115,7 +115,7 @@ def running(program, *args):
 
 
 def ended(process):
-    """The last line that it prints, after the request to end."""
+    """Request the end of the process. Returns the last line that it prints."""
     process.send_signal(signal.SIGTERM)
     return process.communicate(timeout=20)[0].splitlines()[-1]
 
@@ -134,7 +134,7 @@ def resident(pid):
 
 @pytest.fixture
 def history(tmp_path):
-    """One with a thousand outages and large gap reports."""
+    """A history with a thousand outages and large gap reports."""
     file = tmp_path / "history.db"
     History(file).close()
     with contextlib.closing(sqlite3.connect(file)) as db, db:

@@ -108,7 +108,7 @@ async def test_who_asks_for_the_same_shares_one_reading(served):
         asking = [asyncio.create_task(one.visitor.ask("/api/outages")) for _ in range(100)]
         while not one.view.worker._running:
             await one.visitor.ask("/healthz")
-        asking[0].cancel()  # one visitor leaves
+        asking[0].cancel()  # one visitor closes the connection
         await asyncio.wait(asking[:1])
     assert {(await task).status for task in asking[1:]} == {200}
 

@@ -1,6 +1,6 @@
-"""Any history, gateway text or request gives no status 500, valid JSON, and no control character.
+"""For any history, gateway text or request, the answer is valid JSON without control characters, and not status 500.
 
-Each property runs with a few examples in every run, and with 34,000 random ones in ``make thorough``.
+Every run tests each property with a few examples. ``make thorough`` uses 34,000 random examples.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Asked:
         await self.view.close()
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """The answer; on a new connection if a request has ended this one."""
+        """Return the answer. Opens a new connection if a request has ended the old connection."""
         try:
             self._connection.request(
                 "GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()}
@@ -95,7 +95,7 @@ def asked() -> Iterator[Asked]:
 
 
 def check(text: str) -> Any:
-    """It is valid JSON by the standard, without control characters."""
+    """Check that the answer is valid standard JSON without control characters."""
     found = json.loads(text, parse_constant=pytest.fail)
     assert text.isprintable()
     assert_clean(found)
@@ -139,7 +139,7 @@ def histories(asked: Asked, rows: Any) -> None:
     with asked.view.history._transaction() as db:
         db.execute("DELETE FROM outages")
         db.execute("DELETE FROM changes")
-        # NaN and infinity are NULL to SQLite, where that is not allowed.
+        # IntegrityError: SQLite stores NaN and infinity as NULL, and these columns do not allow NULL.
         with contextlib.suppress(sqlite3.IntegrityError):
             db.executemany(
                 "INSERT INTO outages (began_at, ended_at, outcome, cause, reason, last_error, gap)"

@@ -1,4 +1,4 @@
-"""``connector.serve()``: one line in every way to use a connector, and it ends with the connector."""
+"""``connector.serve()`` needs one line in every way to use a connector, and ends with the connector."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_what_was_watched_for_a_short_time_is_shown_as_finely_as_it_can_be():
 
 
 def test_a_clock_that_was_set_back_leaves_a_timeline():
-    """What was stored before that moment is in the future, and later in the middle of what was stored after it."""
+    """Changes that were stored before this moment are first in the future, and later between the newer changes."""
 
     def change(hours: float, state: str) -> StateChange:
         return StateChange(UNTIL - timedelta(hours=hours), state, "")

@@ -1,4 +1,4 @@
-"""The layouts: they round-trip, real traces fit them, and ib_async's decoder agrees."""
+"""The layouts: a decoded message equals the encoded one, bytes of real gateways fit, and ib_async's decoder agrees."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.recording_wrapper import RecordingWrapper
 
 
 class TestRealTraces:
-    """Bytes recorded from real gateways. The NUL is written as |."""
+    """Bytes that were recorded from real gateways. A NUL is written as |."""
 
     @pytest.mark.parametrize(
         ("layout", "version", "line", "values"),

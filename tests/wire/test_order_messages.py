@@ -46,15 +46,15 @@ def test_what_is_encoded_is_decoded(layout: Layout, data: st.DataObject) -> None
     version = data.draw(st.sampled_from(VERSIONS))
     decoded = layout.decode(version, layout.encode(version, **values))
     for name, value in decoded.items():
-        if not isinstance(value, list):  # rows have fewer fields than were drawn
+        if not isinstance(value, list):  # a row has fewer fields than were drawn
             assert value == values[name], name
         else:
             assert len(value) == len(values[name])
 
 
 class TestRealTraces:
-    """Recorded by rust-ibapi (``src/orders``) and in ib_insync issue 523, with masked accounts. The NUL is written as
-    |."""
+    """Messages that were recorded by rust-ibapi (``src/orders``) and in ib_insync issue 523, with masked accounts. A
+    NUL is written as |."""
 
     CONTRACT = "76792991|TSLA|STK||0|?||SMART|USD|TSLA|NMS"
     ORDER = (
@@ -124,7 +124,7 @@ def _nothing(layout: Layout) -> dict[str, object]:
 
 
 class TestGiven:
-    """Fields that depend on the value of another."""
+    """Fields that depend on the value of another field."""
 
     def test_they_follow_only_if_it_is_so(self) -> None:
         values = {**_nothing(order_request_layouts.CANCEL_ORDER), "order_id": 7}

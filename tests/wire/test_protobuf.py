@@ -81,7 +81,7 @@ def nowhere(layout: Layout, version: int) -> set[str]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # reducing an order needs a minute
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])  # shrinking an order takes a minute
 @given(draw=st.data())
 def test_what_is_encoded_is_decoded(layout: Layout, draw: st.DataObject) -> None:
     assert layout.protobuf
@@ -111,7 +111,7 @@ def test_before_its_version_it_is_text_behind_an_id_of_four_bytes(layout: Layout
         assert layout.encode(200, **values) == b"%d\0" % layout.message_id + rest
         layout.decode(version, layout.encode(version, **values))
     for item in fields_of(layout, 226):
-        protobuf_codec._places(message, item)  # each field has a place, or states that it has none
+        protobuf_codec._places(message, item)  # each field has a place, or its layout says that it has none
 
 
 _EMPTY: dict[str, object] = {"int": 0, "float": 0.0, "size": 0.0, "bool": False, "text": "x", "name": "x"}

@@ -48,7 +48,7 @@ def test_what_is_encoded_is_decoded(layout: Layout, draw: st.DataObject) -> None
 
 
 def at_version(owner: Layout | Repeat, name: str, value: Any, version: int) -> Any:
-    """A value without what its rows do not have at a version."""
+    """Return the value without the fields that its rows do not have at this version."""
     item = next(item for item in owner.fields if not isinstance(item, Conditional) and item.name == name)
     if isinstance(item, Field):
         return value

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from ibkr.wire import data_messages
 from ibkr.wire.layout import Field, Layout, Repeat
 
-if importlib.util.find_spec("ibapi") is None:  # these tests run in the environments of the official clients
+if importlib.util.find_spec("ibapi") is None:  # ibapi exists only in the environments of the official clients
     collect_ignore = ["test_ibapi_decoder.py", "test_ibapi_session.py"]
 
-# No letters that could form a number, and no backslash, which some clients read as an escape.
+# These letters cannot form a number. There is no backslash, because some clients read it as an escape.
 TEXT = st.text("bcgXYZ -:;", max_size=8)
 
 _VALUES: dict[str, st.SearchStrategy[object]] = {
@@ -28,14 +28,14 @@ _VALUES: dict[str, st.SearchStrategy[object]] = {
     "name": TEXT,
 }
 _SPECIAL: dict[str, st.SearchStrategy[object]] = {
-    "attributes": st.sampled_from((0, 3)),  # the bits of a mask have another order in message 97 than in 99
+    "attributes": st.sampled_from((0, 3)),  # no bit or both bits: their order differs in messages 97 and 99
     "tick_type": st.sampled_from((1, 2)),
-    "letter": st.text("ABC", min_size=1, max_size=1),  # with protobuf, ibapi replaces None by a blank
+    "letter": st.text("ABC", min_size=1, max_size=1),  # not empty: in protobuf, ibapi replaces None by a blank
 }
 
 
 def values_of(fields: Iterable[Field | Repeat]) -> st.SearchStrategy[dict[str, Any]]:
-    """Values for these fields. The rows of a repeat differ and are sorted, since some clients keep them as a set."""
+    """Values for these fields. The rows of a repeat differ and are sorted, because some clients use a set."""
 
     def strategy(item: Field | Repeat) -> st.SearchStrategy[Any]:
         if isinstance(item, Repeat):
@@ -82,7 +82,7 @@ def leaves(value: Any) -> Iterator[object]:
     elif isinstance(value, set):
         yield from leaves(sorted(value, key=str))
     elif isinstance(value, dict):
-        # From protobuf, ibapi makes plain tuples without the key.
+        # When ibapi reads protobuf, it makes plain tuples without the key. So the key is added here.
         yield from leaves([(key, *item) if type(item) is tuple else item for key, item in value.items()])
     elif isinstance(value, dt.datetime):
         yield value.timestamp()

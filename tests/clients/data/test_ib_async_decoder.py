@@ -11,7 +11,7 @@ from ibkr.wire.layout import Layout
 
 decoder = pytest.importorskip("ib_async.decoder")
 
-# It offers versions 157 to 178. It decodes any version of a message that did not change since.
+# ib_async offers versions 157 to 178. It decodes newer versions of a message if the message has not changed since 178.
 CHANGED_LATER = {data_messages.HISTORICAL_DATA.name: 196}
 VERSIONS = (157, 176, 178, 187, 193, 200)
 UNKNOWN_TO_IT = {data_messages.HISTORICAL_DATA_END.name}

@@ -1,6 +1,6 @@
 """The official client's decoder reads what our data layouts encode, with the same values.
 
-It uses the installed ibapi: 9.81 (up to version 157), or 10.46 as nautilus-ibapi.
+The test uses the installed ibapi: 9.81 (up to version 157), or nautilus-ibapi, which is 10.46.
 """
 
 from typing import Any

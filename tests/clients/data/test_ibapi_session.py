@@ -42,7 +42,7 @@ class App(wrapper_module.EWrapper, client_module.EClient):  # type: ignore[name-
         return call if callable(found) else found
 
     def run(self) -> None:
-        """As the library's ``run``, whose thread fails on a version that ``disconnect`` has already cleared."""
+        """Do what the library's ``run`` does. That method fails if ``disconnect`` has already cleared the version."""
         try:
             super().run()
         except TypeError:

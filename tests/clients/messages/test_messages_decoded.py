@@ -37,7 +37,7 @@ DETAILS = {
     "id": "id_",
     "last_trade_date": "lastTradeDate",
 }
-# No letters that could form a number, and no blanks or dashes, which separate a date from its time.
+# These letters cannot form a number. There are no blanks and no dashes, because they separate a date from its time.
 TEXT = st.text("bcgXYZ:;", min_size=1, max_size=8)
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(0, 2**31 - 2),
@@ -59,7 +59,7 @@ def with_ib_async() -> tuple[Sequence[int], Decode]:
         AsyncDecoder(heard, version).interpret(body.decode().split("\0")[:-1])  # type: ignore[arg-type]
         return heard.calls
 
-    return range(157, 179), decode  # it offers no newer version
+    return range(157, 179), decode  # ib_async offers no newer version
 
 
 def with_ibapi() -> tuple[Sequence[int], Decode]:
@@ -92,7 +92,7 @@ def values_of(owner: Layout | Repeat) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def there(layout: Layout, version: int) -> list[str]:
-    """The names of the values that a message has at this version, in the order of the wire."""
+    """Return the names of a message's values at this version, in the order of the wire."""
     items = (item for item in layout.fields if item.since <= version < item.before)
     return [
         item.name for item in items if isinstance(item, Repeat) or (isinstance(item, Field) and item.constant is None)
@@ -121,7 +121,7 @@ SPECIAL = {
     messages.ERROR.name,
     messages.TICK_PRICE.name,
     messages.CURRENT_TIME_IN_MILLIS.name,
-    messages.CONFIG_RESPONSE.name,  # this exists only in protobuf
+    messages.CONFIG_RESPONSE.name,  # this message exists only in protobuf
     *(layout.name for layout in DETAILS_LAYOUTS),
 }
 
@@ -222,5 +222,5 @@ def check(found: Any, wanted: Any) -> None:
         return
     assert len(found or []) == len(wanted)
     rows = [{key: getattr(row, attribute(key)) for key in wanted[0]} for row in found or []]
-    in_order = functools.partial(sorted, key=lambda row: sorted(row.items()))  # a protobuf map has no order
+    in_order = functools.partial(sorted, key=lambda row: sorted(row.items()))  # a map of protobuf has no order
     assert in_order(rows) == in_order(wanted)

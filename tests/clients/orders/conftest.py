@@ -23,8 +23,8 @@ VERSIONS = (*range(157, 201), 201, 203, 204, 206, 211, 213, 217, 225, 226)
 
 @dataclass(frozen=True, repr=False)
 class Library:
-    """``decode(layout, version, body)`` gives the calls of the wrapper, ``sent(version, action)`` the body that it
-    writes."""
+    """A client library. ``decode(layout, version, body)`` returns the arguments of the wrapper's call. ``sent(version,
+    action)`` returns the body that the library writes."""
 
     versions: tuple[int, ...]
     decode: Callable[[Layout, int, bytes], tuple[Any, ...]]
@@ -35,7 +35,7 @@ class Library:
 
     @property
     def spoken(self) -> tuple[int, ...]:
-        """The versions that it negotiates. ib_async decodes newer ones, but does not write them."""
+        """The versions that the library negotiates. ib_async also decodes newer versions, but does not write them."""
         return tuple(version for version in self.versions if version <= self.newest)
 
 

@@ -60,7 +60,7 @@ _RENAMED = {
     "exchange": "exchange",
 }
 _COMPARED_ELSEWHERE = {
-    "trail_stop_price",  # in both decoders, ``stop_price`` overwrites it
+    "trail_stop_price",  # both decoders replace this value by ``stop_price``
     "has_delta_neutral_contract",
     *(f"soft_dollar_tier_{name}" for name in ("name", "value", "display_name")),
     *(f"delta_neutral_contract_{name}" for name in ("con_id", "delta", "price")),
@@ -101,7 +101,7 @@ def _strategy(item: Field | Repeat, within: str) -> st.SearchStrategy[Any]:
 def drawn(data: st.DataObject, library: Any, layout: Layout) -> tuple[int, dict[str, Any]]:
     """A version that the library speaks, and values for the layout."""
     version, values = data.draw(st.sampled_from(library.versions)), data.draw(values_of(layout.fields))
-    if "combo_legs" in values:  # with protobuf, a leg has its price, and parameters are a map
+    if "combo_legs" in values:  # in protobuf, a leg includes its price, and the parameters are a map
         values["order_combo_legs"] = [{"price": 1.5 + at} for at in range(len(values["combo_legs"]))]
         for name in ("algo_params", "smart_combo_routing_params"):
             values[name] = values[name][:1]
@@ -122,7 +122,7 @@ def same(found: Any, wanted: Any) -> bool:
         return found == wanted or wanted == ""
     return (
         isinstance(wanted, str) and wanted.isdigit() and float(found) == float(wanted)
-    )  # a margin is "383.0" or "383"
+    )  # the libraries write a margin as "383.0" or "383"
 
 
 examples = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -83,13 +83,13 @@ _SINCE = {
     "whatIfType": 217,
     "hedgeMaxSize": 223,
 }
-"""What a client refuses to send to an older gateway."""
+"""A client refuses to send these fields to a gateway that is older than this version."""
 
 examples = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read(body: bytes, layout: Layout, version: int) -> dict[str, Any]:
-    """What the gateway reads. Raises an error if a field was left over."""
+    """Return what the gateway reads. Raises an error if the gateway did not read all fields."""
     request = parse_request(body, version)
     assert request.name == layout.name
     return read_layout(request.fields, layout, version)

@@ -107,7 +107,7 @@ REQUESTS: dict[str, tuple[Callable[[Any, Any], object], tuple[str, ...]]] = {
 
 
 def read(fields: FieldReader, words: tuple[str, ...]) -> list[object]:
-    """What the gateway reads. The version of a text message is not part of it."""
+    """Return what the gateway reads. The result does not include the version field of a text message."""
     found: list[object] = []
     for word in words:
         kind, _, name = word.partition(" ")
@@ -121,7 +121,7 @@ def read(fields: FieldReader, words: tuple[str, ...]) -> list[object]:
 @given(values=st.fixed_dictionaries({}, optional=CONTRACT))
 def test_it_reads_the_same_in_both_encodings(library, name: str, values: dict[str, Any]) -> None:
     action, words = REQUESTS[name]
-    if 213 not in library.spoken:  # there is nothing to compare
+    if 213 not in library.spoken:  # the library has no protobuf messages to compare with
         return
     contract = library.classes.Contract()
     for field, value in values.items():

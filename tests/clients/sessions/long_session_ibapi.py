@@ -1,7 +1,7 @@
 """A long session of a recent official client: ``long_session_ibapi.py PORT``.
 
-It sends every kind of request, and its cancel. Prints one JSON document: what the client received, by step, and all
-that it logged.
+The session sends every kind of request and its cancel. It prints one JSON document: what the client received in each
+step, and everything that the client logged.
 """
 
 import json

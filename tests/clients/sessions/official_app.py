@@ -34,7 +34,7 @@ class App(EWrapper, EClient):
 
     def error(self, *args: Any) -> None:
         super().error(*args)
-        # (id, code, text), and from 10.33 on (id, time, code, text, json).
+        # The arguments are (id, code, text), and from 10.33 on (id, time, code, text, json).
         self.keep("error", args if len(args) == 3 else (args[0], *args[2:4]))
 
     def until(self, name: str, *start: Any) -> tuple[Any, ...]:
@@ -87,7 +87,7 @@ def order(kind: str, quantity: int, price: float = 0.0, **more: Any) -> Order:
 def connected(port: int) -> tuple[App, threading.Thread, Kept]:
     """A client with a session, its reader thread, and its log."""
     kept = Kept()
-    # At level INFO it logs every message in both directions.
+    # At level INFO, ibapi logs every message in both directions.
     logging.basicConfig(level=logging.WARNING, handlers=[kept])
     logging.captureWarnings(True)
     app = App()

@@ -1,6 +1,6 @@
 """A complete session of ib_async or ib_insync, as in a user's script: ``session_ib.py MODULE PORT``.
 
-Prints one JSON document: what the client received, by step, and all that it logged.
+Prints one JSON document: what the client received in each step, and everything that it logged.
 """
 
 import importlib
@@ -23,7 +23,7 @@ def until(ib: Any, holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline, f"still waiting; {ib.trades()}"
-        ib.waitOnUpdate(0.05)  # an update between two calls wakes neither of them
+        ib.waitOnUpdate(0.05)  # the timeout is short, because an update between two calls wakes neither call
 
 
 def account(ib: Any) -> dict[str, Any]:

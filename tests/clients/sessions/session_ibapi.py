@@ -1,6 +1,6 @@
 """A complete session of the official client, 9.81 or 10.46 as nautilus-ibapi: ``session_ibapi.py PORT``.
 
-Prints one JSON document: what the client received, by step, and all that it logged.
+Prints one JSON document: what the client received in each step, and everything that it logged.
 """
 
 import json

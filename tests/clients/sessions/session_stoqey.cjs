@@ -1,5 +1,5 @@
 // One whole session of @stoqey/ib: `node session_stoqey.cjs PORT`.
-// Prints one JSON document: what the client has got, step by step, and all that it has logged.
+// Prints one JSON document: what the client received in each step, and everything that it logged.
 
 const { EventName, IBApi, OrderAction, OrderType, SecType, TimeInForce } = require("@stoqey/ib");
 
@@ -26,7 +26,7 @@ for (const name of Object.values(EventName).filter((name) => KEPT.test(name))) {
 
 const all = (name) => heard.get(name) ?? [];
 
-/** What the first event of this name brings that begins with these arguments. */
+/** Wait for the first event of this name whose arguments begin with these. Resolves with its arguments. */
 function until(name, ...start) {
   const find = () => all(name).find((args) => start.every((value, i) => args[i] === value));
   return new Promise((resolve, reject) => {

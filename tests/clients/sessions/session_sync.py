@@ -9,7 +9,7 @@ from ibapi.sync_wrapper import TWSSyncWrapper
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.CRITICAL)  # it logs notices as errors
+    logging.basicConfig(level=logging.CRITICAL)  # the wrapper logs notices as errors
     apple = Contract()
     apple.symbol, apple.secType, apple.exchange, apple.currency = "AAPL", "STK", "SMART", "USD"
     app = TWSSyncWrapper(timeout=10)

@@ -23,7 +23,7 @@ Observation = tuple[str, datetime, datetime]
 class AlertOracle:
     """Checks the calendar and the alert of one rig.
 
-    ``windows``: name, first start and end. Each repeats daily.
+    Each of ``windows`` has a name, and its first start and end. A window repeats daily.
     """
 
     def __init__(self, rig: Any, windows: list[Observation]) -> None:
@@ -82,7 +82,7 @@ class AlertOracle:
                     assert abs(delay - min(left, LONGEST_LOOK)) < EPSILON
 
     def _alert(self) -> str:
-        """The alert of a lasting problem, without those about the client id or the journal."""
+        """Return the alert of a lasting problem, except an alert about the client id or the journal."""
         alert = self._of_connection()
         return "" if ID_ALERT in alert else alert
 

@@ -61,7 +61,7 @@ class AttemptOracle:
                 self.retry_at = self.rig.now.wall + timedelta(seconds=delay)
 
     def check(self, event: Event, phase: P, effects: list[Effect], *, had_session: bool, has_one: bool) -> None:
-        """Check after one step. ``had_session`` and ``has_one``: whether a start-up had ended before and after it."""
+        """Check after one step. ``had_session``: a start-up had ended before the step. ``has_one``: after the step."""
         now = self.rig.machine.phase
         assert self.rig.status.endpoint == f"127.0.0.1:{self.port}"
         flaps = False
@@ -110,7 +110,7 @@ class AttemptOracle:
         return max(0.0, low * (1 - policy.jitter) - gone), max(0.0, high - gone)
 
     def _check_end(self, phase: P, had_session: bool) -> None:
-        """``FAILED`` only for a cause that no retry cures, or after the last attempt."""
+        """Check that ``FAILED`` comes only after the last attempt, or for a cause that a retry cannot cure."""
         machine = self.rig.machine
         kind = machine.failure.kind if machine.failure else None
         if ID_ALERT in self.rig.status.alert:

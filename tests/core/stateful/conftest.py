@@ -1,4 +1,4 @@
-"""The design's rules for the machine, written a second time, from events and effects only.
+"""The design's rules for the machine, written a second time. They use only the machine's events and effects.
 
 This file has over 300 lines because each step is checked against all rules.
 """
@@ -138,7 +138,7 @@ class Oracle:
                 link.declined.clear()
 
     def _begin_books(self) -> None:
-        """Orders, executions and positions must be answered again."""
+        """Note that the requests for orders, executions and positions must be answered again."""
         self.link.answered -= BOOKS
         self.link.told_while_down.clear()
         self.has_compared = False
@@ -172,7 +172,7 @@ class Oracle:
             case do.ResendStartupRequests(_, names):
                 assert link.upstream != "down"
                 overdue = self.event is TimerFired and self.rig.machine.phase is P.STARTUP
-                left_out = link.unreadable | link.declined if overdue else set()  # during start-up: when it has ended
+                left_out = link.unreadable | link.declined if overdue else set()  # during start-up, this waits
                 assert names == tuple(sorted(link.asked - link.answered - left_out)) != ()
                 link.unreadable &= left_out
             case do.RequestBrokerState() | do.AmendGapReport():
@@ -184,7 +184,7 @@ class Oracle:
                 link.probe(self.rig.mono, self.rig.policy.probe_apart)
 
     def _unanswered(self) -> float:
-        """How long a probe is unanswered. Time in which our own loop was blocked is not included."""
+        """Return how long a probe is unanswered. The time in which our own loop was blocked is not included."""
         return 0.0 if self.link.probed is None else self.rig.mono - self.link.probed - self.link.blocked
 
     def _is_suspect(self) -> bool:
@@ -194,7 +194,7 @@ class Oracle:
         if said:
             assert link.probed is not None
             assert counted >= policy.suspect_after - EPSILON
-        elif self.rig.timers.get(Timer.LIVENESS, 0.0) >= self.rig.mono:  # an overdue check has not run yet
+        elif self.rig.timers.get(Timer.LIVENESS, 0.0) >= self.rig.mono:  # no check is overdue
             assert not link.up or counted <= policy.suspect_after + 2 * policy.lateness_tolerance + EPSILON
         return said
 
@@ -223,7 +223,7 @@ class Oracle:
         suspect = self._is_suspect()
         assert status.state is self._state(suspect)
         assert status.is_connected == (link.up and link.announced)
-        known = link.answered | (link.declined - link.unreadable)  # a row that nobody can read is more than a refusal
+        known = link.answered | (link.declined - link.unreadable)  # unreadable rows are not a refusal
         orders_known = link.compared and {"open orders", "executions", "positions"} <= known
         if link.told_while_down:
             orders_known &= self.has_compared

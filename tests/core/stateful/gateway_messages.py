@@ -1,4 +1,4 @@
-"""The messages of a gateway: every known code, and some unknown ones, with real texts (events/traces.md)."""
+"""The messages of a gateway: every known code and some unknown codes, with texts as real gateways sent them."""
 
 BACK = "Connectivity between IB and Trader Workstation has been restored - data "
 PORT = "Socket port has been reset and this connection is being dropped. Please reconnect on the new port -"
@@ -28,7 +28,7 @@ PORTS = [(1300, f"{PORT}4001"), (1300, f"{PORT}7497"), (1300, "Socket port has b
 PACE = (100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")
 IN_USE = (326, "Unable to connect as the client id is already in use. Retry with a unique client id.")
 READ_ONLY = (321, "Error validating request.-'bH' : cause - The API interface is currently in Read-Only mode.")
-# About a single request, or not about us: only the caller gets it.
+# These codes are about a single request, or not about the connection. Only the caller gets them.
 NO_MATTER = [
     (-1, ""),
     (0, "Warning: Approaching max rate of 50 messages per second (48)"),

@@ -104,7 +104,7 @@ class Link:
                 self.blocked += late
 
     def probe(self, now: float, apart: float) -> None:
-        """A probe is wanted. The session sends it this long after the one before, or later."""
+        """Note that a probe is due. The session sends it at least ``apart`` seconds after the probe before it."""
         last = self.probed_last
         self.probed = self.probed_last = last if last > now else max(now, last + apart)
         self.blocked = 0.0

@@ -11,7 +11,7 @@ from .gateway_model import Link
 
 
 class HaltOracle:
-    """Checks them over all sessions of one rig."""
+    """Checks these rules during all sessions of one rig."""
 
     def __init__(self) -> None:
         self._is_halted = self._cancel_due = self._journal_fails = False
@@ -22,7 +22,7 @@ class HaltOracle:
         return self._is_halted or self._journal_fails
 
     def take(self, event: Event, link: Link) -> None:
-        """Process an event. ``link`` is the link before it."""
+        """Process an event. ``link`` is the link before the event."""
         if link.upstream == "down" or link.read_only:
             link.cancel_sent = False  # the cancel was lost or refused
         match event:

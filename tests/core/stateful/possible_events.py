@@ -1,4 +1,4 @@
-"""The events that can happen to a rig: each with a description and a function.
+"""The events that can happen to a rig. Each event has a description and a function.
 
 This file has over 300 lines because it is the list of all events.
 """
@@ -45,7 +45,7 @@ from ibkr.core.states import Feed
 from .gateway_messages import FARMS, IN_USE, NO_MATTER, PACE, PORTS, READ_ONLY, UPSTREAM
 from .gateway_model import JOURNAL_FAILS
 
-# Start of the maintenance windows, soon after the start of the rig's clock.
+# WINDOWS is when the maintenance windows start, soon after the start of the rig's clock.
 WINDOWS = datetime(2026, 3, 2, 14, 30, 3, tzinfo=UTC)
 SESSION = (P.STARTUP, P.RESTORING, P.UP)
 TICKER = LostStream(1, Feed.MARKET, "AAPL (10182: Failed to request live updates)")
@@ -195,7 +195,7 @@ def say(rig, told: tuple[int, str]) -> None:
 
 
 def resume(rig) -> None:
-    """After the global cancel has arrived, if there was one."""
+    """Resume trading after the global cancel, if there was one, has arrived."""
     if rig.opened:
         rig.event(GlobalCancelDelivered(rig.attempt))
     rig.event(Resumed())
@@ -230,7 +230,7 @@ def open_session(
 
 
 def watch(rig, farm: str) -> None:
-    """The session reports the watched streams later than it was asked."""
+    """The session reports the watched streams some time after the request for them."""
     rig.event(ActiveStreamsFound(rig.attempt, farm, rig.tickers))
 
 
@@ -291,11 +291,11 @@ def news(attempt: int) -> list:
 
 
 def possible(rig) -> list:
-    """What can happen now: descriptions and functions. Events that make progress are in the list more than once."""
+    """Return descriptions and functions of what can happen now. Events that make progress are listed several times."""
     phase = rig.machine.phase
     if phase in SESSION:
         own = [*TOLD.items(), *STREAMS.items(), *ANSWERS.items()]
-        # a restore ends soon
+        # During a restore, a command takes the place of a passage of time, because a restore ends soon.
         own += [*COMMANDS.items()] * 2 if phase is P.RESTORING else [*TIMES.items()] * 2
     elif phase is P.OPENING:
         own = [*ATTEMPT.items(), *OPENED.items(), *OPENED.items()]

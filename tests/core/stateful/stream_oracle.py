@@ -28,7 +28,7 @@ class StreamOracle:
         self.broken_since: dict[str, float] = {}
 
     def take(self, event: Event, in_session: bool) -> list[do.FindActiveStreams]:
-        """Process an event, after the link has. Notes the watches that must follow."""
+        """Process an event that the link has already processed. Notes the watches that must follow."""
         match event:
             case event_of.FarmStatusReceived(_, notices):
                 told = [(FARM[code], named(text)) for code, text in notices]
@@ -76,7 +76,7 @@ class StreamOracle:
         return [do.FindActiveStreams(self.rig.attempt, FEEDS[farm], since, farm)]
 
     def follow(self, effect: Effect) -> None:
-        """Process an effect. Streams may be requested only for a reason, and only while that can help."""
+        """Process an effect. Streams may be requested only if there is a reason and if the request can succeed."""
         if not isinstance(effect, do.RequestStreams):
             return
         now, policy = self.rig.mono, self.rig.policy

@@ -41,8 +41,8 @@ from ibkr.core.transitions import TRANSITIONS, ignore_event
 from .gateway_messages import ALL
 from .possible_events import COMMANDS, WINDOWS, news, possible, tell
 
-# Transitions that random events reach too seldom. test_transition_table.py, test_halt.py or test_lease.py has an
-# example of each.
+# RARE lists the transitions that random events do not reach often enough. test_transition_table.py, test_halt.py or
+# test_lease.py has an example of each.
 RARE = {
     *((phase, LeaseChanged, to) for phase in P for to in (phase, P.OPENING, P.CLOSING)),
     *((P.OPENING, how, to) for how in (SocketClosed, CodeReceived, Timer.ATTEMPT) for to in (P.WAITING, P.FAILED)),
@@ -113,7 +113,7 @@ POLICIES = {
         "stream_pause": 0.1,
     },
 }
-# Maintenance windows: name, start and end in seconds from ``WINDOWS``. They repeat daily.
+# The maintenance windows of each calendar: name, start and end in seconds from ``WINDOWS``. The windows repeat daily.
 CALENDARS = {
     "none": [],
     "one": [("reset", 0, 30)],
@@ -154,7 +154,7 @@ class Driven:
         self.bring(self.rig, phase, attempts)
 
     def happens(self, picks, alive, patience):
-        """Carry out events. Each byte of ``picks`` selects one of the events that are then possible."""
+        """Carry out events. Each byte of ``picks`` selects one of the events that are possible at that moment."""
         self.rig.answers_probes = alive
         self.rig.tickers = tuple(ActiveStream(number, each) for number, each in enumerate(patience, 1))
         for pick in picks:
@@ -238,7 +238,7 @@ def play(driven, chance):
 
 @pytest.mark.timeout(300)
 def test_random_events_reach_every_transition(new_rig, bring, oracle):
-    """The sequence continues until each transition was seen. A change elsewhere can only make it longer."""
+    """The sequence continues until each transition was seen. A change of other code can only make it longer."""
     missing = MOVES - RARE
     for seed in range(600):
         story = [f"seed {seed}"]

@@ -13,7 +13,7 @@ from ibkr.simulator import Gateway
 
 @pytest.fixture
 async def connector(gateway: Gateway) -> AsyncIterator[IBConnector]:
-    """Connected."""
+    """A connector that is connected."""
     async with IBConnector("127.0.0.1", gateway.port, 7) as connector:
         yield connector
 
@@ -28,7 +28,7 @@ async def forwarder(gateway: Gateway) -> AsyncIterator[int]:
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:
-            pass  # this side is gone; the other side is closed below
+            pass  # this side has ended; the other side is closed below
         finally:
             writer.close()
 

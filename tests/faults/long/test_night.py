@@ -25,7 +25,7 @@ async def other_gateway() -> AsyncIterator[Gateway]:
 async def restart(
     gateway: Gateway, connector: IBConnector, behind: IBConnector, state_of: StateOf, stopwatch: Stopwatch
 ) -> None:
-    """65 s without a port: both connectors are back immediately when it opens."""
+    """The port is closed for 65 s. When it opens, both connectors are immediately ready again."""
     elapsed = stopwatch()
     back: dict[IBConnector, float] = {}
     attempts = {connector: [0], behind: [0]}
@@ -97,5 +97,6 @@ async def test_a_minute_of_each(
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     lines = {each: [text for text in told if f":{each.port} " in text] for each in (connector, behind, other)}
     assert any("the gateway said 30 times that its link to IB was lost" in text for text in lines[other])
-    # Expected lines: connecting, outage, new cause with its cure, still out after a minute, back, disconnected.
+    # The expected lines say: connecting, the outage, a new cause with its cure, still out after a minute, connected
+    # again, and disconnected.
     assert all(len(each) <= 7 for each in lines.values()), lines

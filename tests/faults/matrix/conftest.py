@@ -1,9 +1,10 @@
 """Every fault of the simulator in every phase of a connection, with its expectation. ``drill`` runs it.
 
-The faults come from the simulator's registry. A new fault joins automatically with the expectation of ``Kind.UNKNOWN``;
-one that needs arguments fails until it has a row in ``ROWS``.
+The faults come from the simulator's registry. A new fault is tested automatically, with the expectation of
+``Kind.UNKNOWN``. If the fault needs arguments, its tests fail until it has a row in ``ROWS``.
 
-States are written as letters, and a life as a word: ``DCSR`` is a connect, ``DCSRBSR`` a connect and a recovery.
+A state is written as a letter, and a sequence of states as a word: ``DCSR`` is a connect, and ``DCSRBSR`` is a connect
+and a recovery.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from .rows import GROUPS, IMPOSSIBLE, LIVED, ROWS, STARTUP, Kind, Row
 UNHURT = {"attempt": "SR", "start-up": "R", "ready": "", "recovery": "R"}
 """The rest of the states if the fault does nothing."""
 OUT = {"attempt": "", "start-up": "C", "ready": "B", "recovery": "B"}
-"""Where the loss of the socket leads. While a first connection is being made, the attempts continue."""
+"""The states after the loss of the socket. If it is lost during a first connect, the attempts continue."""
 FIRST = ("attempt", "start-up")
-"""The caller is in connect()."""
+"""The groups in which the caller waits in connect()."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Case:
 
     @property
     def during(self) -> str:
-        """The life until the fault shows, or until it is over if it does not last."""
+        """The states until the fault shows. If the fault does not last, the states until it is over."""
         group, row = self.group, self.row
         lived, out = LIVED[group], OUT[group]
         gives_up = "F" if self.is_first else ""
@@ -89,7 +90,7 @@ class Case:
 
     @property
     def after(self) -> tuple[str, ...]:
-        """The possible lives from the cure on; more than one where timing decides."""
+        """The possible states after the cure, as words. There are several words if the result depends on timing."""
         match self.row.kind:
             case Kind.REFUSES | Kind.HALF_OPEN:
                 return ("CSR",) if self.is_first else ("SR",)
@@ -98,14 +99,14 @@ class Case:
             case Kind.DEGRADES if "upstream" in self.fault.name and (self.is_first or self.during == "DCSRG"):
                 return ("SR",)  # orders, executions and positions are requested again
             case Kind.DEGRADES if not self.is_first and self.during != "DCSRG":
-                return ("R", "SR")  # the cure may come during start-up or restore, or just after
+                return ("R", "SR")  # the cure may come during start-up or restore, or shortly after
             case Kind.DEGRADES:
                 return ("R",)
         return ("",)
 
     @property
     def keeps_socket(self) -> bool:
-        """Whether all happens in the session that existed when the fault came."""
+        """Whether the session that existed when the fault came continues."""
         return self.row.kind in (Kind.HARMLESS, Kind.RESYNCS, Kind.DEGRADES) and not self.drops
 
     @property

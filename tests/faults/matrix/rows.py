@@ -27,7 +27,7 @@ GROUPS = {
     "recovery": "recovery",
     "disconnect": "disconnect",
 }
-"""Every phase. Except for READY, it is the moment when the gateway has received this, and has not answered it."""
+"""Every phase. Except for READY, a phase is the moment when the gateway has received this and has not answered."""
 
 LIVED = {"attempt": "DC", "start-up": "DCS", "ready": "DCSR", "recovery": "DCSRBS"}
 """The life until the fault, by group."""
@@ -49,9 +49,9 @@ class Kind(StrEnum):
 class Row:
     """The expectation for one fault.
 
-    ``arguments``: the fault's arguments, or a function of the phase that gives them. ``drops``: the groups in which
-    existing connections are closed with the fault, so that a new one meets it. ``says``: the reason of a degraded
-    status. ``cure``: what is done after ``clear``, and the state that follows.
+    ``arguments`` are the fault's arguments, or a function that returns them for a phase. ``drops`` names the groups in
+    which the fault also closes the existing connections, so that a new connection meets the fault. ``says`` is part of
+    the reason of a degraded status. ``cure`` is what is done after ``clear``, and the state that follows.
     """
 
     kind: Kind
@@ -62,7 +62,7 @@ class Row:
     says: str = ""
     cure: str = ""
     lasts: float = 0.0
-    """Seconds for which the port is shut."""
+    """Seconds for which the port is closed."""
     error_later: type[ConnectError] | None = None
     """The error after a session, if it differs. The type of a silent server is checked only before a first session."""
 
@@ -185,4 +185,4 @@ IMPOSSIBLE = {
     ("restore_upstream", "attempt"): _NOBODY,
     ("mend_farm", "attempt"): _NOBODY,
 }
-"""Fault and group of phases that cannot meet, and why."""
+"""Pairs of a fault and a group of phases that are impossible, with the reason."""

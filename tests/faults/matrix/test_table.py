@@ -1,4 +1,4 @@
-"""The fault matrix itself: new faults join automatically, and rows name only existing faults."""
+"""The fault matrix itself: new faults are tested automatically, and rows name only existing faults."""
 
 from __future__ import annotations
 

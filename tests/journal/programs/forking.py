@@ -1,4 +1,4 @@
-"""A program with a journal that forks. The child exits as a program does: ``forking.py PORT JOURNAL``."""
+"""A program that has a journal and forks: ``forking.py PORT JOURNAL``. The child process exits as any program does."""
 
 import os
 import sys

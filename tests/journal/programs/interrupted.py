@@ -1,4 +1,4 @@
-"""A program with a journal that sends more orders than the rate limit allows, and then fails: ``... PORT JOURNAL``."""
+"""A program with a journal: it sends more orders than the rate limit allows, and then fails: ``... PORT JOURNAL``."""
 
 import asyncio
 import sys

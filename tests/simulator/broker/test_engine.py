@@ -121,7 +121,7 @@ class TestTriggers:
         order, _ = world.place(action, 100, kind)
         world.move(230.0)
         assert world.order(order).limit_price == limit
-        other, _ = world.place(action, 100, kind, aux_price=0.1)  # this offset is away from the market
+        other, _ = world.place(action, 100, kind, aux_price=0.1)  # with this offset, the price is away from the market
         away = -0.1 if action == "BUY" else 0.1
         world.move(230.0 + 3 * away)
         assert world.order(other).limit_price == pytest.approx(limit + away)
@@ -244,7 +244,7 @@ class TestBook:
         held = portfolio.position("DU1", APPLE.con_id)
         assert held is not None
         assert portfolio.net_liquidation("DU1") - start == pytest.approx(portfolio.daily_pnl("DU1"))
-        # What is held is worth what it cost, and what it has gained or lost since.
+        # The value of a position is its cost, plus what it has gained or lost since it was bought.
         gained = portfolio.realized_pnl("DU1") + portfolio.unrealized_pnl("DU1")
         assert gained - (100 * (230.0 - 201.88) - 500) == pytest.approx(portfolio.daily_pnl("DU1"))
         assert held.quantity == 100 + sum(quantity if action == "BUY" else -quantity for action, quantity, _ in trades)
@@ -252,7 +252,7 @@ class TestBook:
     def test_futures_settle_into_cash_and_count_no_market_value(self) -> None:
         portfolio = Portfolio(("DU1",), {}, BY_SYMBOL)
         assert (portfolio.cash("DU1"), portfolio.stock_value("DU1")) == (1_000_000, 23_000)
-        portfolio.prices[BY_SYMBOL["ES"].con_id] = 5610.0  # one contract is short
+        portfolio.prices[BY_SYMBOL["ES"].con_id] = 5610.0  # the account is short one contract
         assert (portfolio.cash("DU1"), portfolio.net_liquidation("DU1")) == (1_000_000 - 500, 1_023_000 - 500)
 
     @given(st.lists(st.integers(1, 99), min_size=1, max_size=6))
