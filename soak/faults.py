@@ -111,7 +111,7 @@ async def _mute(rig: Rig, dice: random.Random) -> str:
     request = dice.choice(REQUESTS)
     await rig.fault(f"mute {request}")
     await rig.fault("reset")
-    await rig.until(lambda status: "unanswered" in status.reason)
+    await rig.until(lambda status: "without an answer" in status.reason)
     await rig.fault("clear")
     await rig.fault("1102")
     return f"reset, {request} unanswered until 1102"
