@@ -21,7 +21,7 @@ from typing import TypeVar
 from ib_async import LimitOrder, Stock
 
 from ibkr import GapReport, IBConnector, NotReady, Policy
-from ibkr.core.gap_report import EARLIER_DAY
+from ibkr.core.gap_report import EARLIER_DAY, BrokerSnapshot
 from ibkr.core.journal_records import LastKnownState
 from ibkr.core.order_records import SentOrder
 from ibkr.journal.rows import read_known
@@ -116,12 +116,18 @@ class CrashOracle:
         """Read the journal after the kill. It must have one intent for each order that arrived at the gateway."""
         with closing(sqlite3.connect(self._journal)) as database:
             if not database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'gaps'").fetchone()[0]:
-                raise NotHeld("the journal has no tables")
+                # The program was killed before it had opened its journal for the first time.
+                _hold("orders that have arrived without a journal", self._own_orders(gateway))
+                return LastKnownState(BrokerSnapshot({}, {}, {}))
             ids = Counter(each for (each,) in database.execute("SELECT order_id FROM intents WHERE kind = 'order'"))
-            there = [order.order_id for order in gateway.orders if order.client_id == CLIENT_ID]
+            there = self._own_orders(gateway)
             _hold("orders that have arrived without an intent", [each for each in there if not ids[each]])
             _hold("order ids used twice", [order_id for order_id, times in ids.items() if times > 1])
             return read_known(database, datetime.min.replace(tzinfo=UTC))
+
+    @staticmethod
+    def _own_orders(gateway: Gateway) -> list[int]:
+        return [order.order_id for order in gateway.orders if order.client_id == CLIENT_ID]
 
     async def _succeed(self, gateway: Gateway, lost: LastKnownState) -> None:
         """Open the journal as the next program does, compare, and use one more id."""
