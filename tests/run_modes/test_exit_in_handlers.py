@@ -34,14 +34,21 @@ def ticking(connector: IBConnector, ticker: Any) -> bool:
     return True
 
 
+def watched(connector: IBConnector, apple: Any, error: type[BaseException]) -> tuple[Leave, Any]:
+    """Connect, subscribe, and raise the error in a handler when the session ends."""
+    connector.connect()
+    leave = Leave(error)
+    connector.ib.disconnectedEvent += leave
+    ticker = connector.ib.reqMktData(apple)
+    assert ticking(connector, ticker)
+    return leave, ticker
+
+
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_at_disconnect(make: Make, gateway: ThreadedGateway, apple: Any, error: type[BaseException]) -> None:
     connector = make()
-    connector.connect()
-    ib, leave = connector.ib, Leave(error)
-    ib.disconnectedEvent += leave
-    ticker = ib.reqMktData(apple)
-    assert ticking(connector, ticker)
+    leave, _ = watched(connector, apple, error)
+    ib = connector.ib
     with pytest.raises(error):
         connector.disconnect()
     connector.disconnect()
@@ -63,11 +70,8 @@ def test_at_reconnect(
     again: Callable[[IBConnector], object],
 ) -> None:
     connector = make()
-    connector.connect()
-    ib, leave = connector.ib, Leave(error)
-    ib.disconnectedEvent += leave
-    ticker = ib.reqMktData(apple)
-    assert ticking(connector, ticker)
+    leave, ticker = watched(connector, apple, error)
+    ib = connector.ib
     with pytest.raises(error):
         connector.reconnect()
     assert again(connector)
