@@ -100,7 +100,8 @@ async def test_an_order_that_arrived_before_its_acknowledgement_was_cut_is_found
 async def test_loss_of_15_percent_is_no_outage(lab: Lab, gateway: ThreadedGateway, watch: Watch) -> None:
     watched = watch()
     await watched.connect()
-    lab.drop("-m", "statistic", "--mode", "random", "--probability", "0.15")
+    # Every sixth packet. Random losses sometimes hit one packet five times in a row, and that is an outage.
+    lab.drop("-m", "statistic", "--mode", "nth", "--every", "6", "--packet", "0")
     await asyncio.sleep(40)
     assert watched.connector.status.outages == 0
     lab.mend()
