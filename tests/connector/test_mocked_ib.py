@@ -20,7 +20,7 @@ class InjectedTime(selectors.DefaultSelector):
     now = 1000.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "the loop would wait for ever: nothing is under way"
+        assert timeout is not None, "the loop would wait forever: nothing is under way"
         self.now += timeout
         return super().select(0)
 

@@ -159,8 +159,8 @@ async def test_without_a_free_descriptor_the_error_is_that_of_the_attempt(monkey
 
 
 async def test_cancelled_it_leaves_nothing() -> None:
-    with listening("127.0.0.2") as port, dropping("127.0.0.1", port):
-        connecting = asyncio.create_task(TcpConnector("127.0.0.1").connect(port, 2.0))
+    with listening("127.0.0.2") as port, dropping("127.0.0.9", port):  # no other test uses this address
+        connecting = asyncio.create_task(TcpConnector("127.0.0.9").connect(port, 2.0))
         await asyncio.sleep(0)
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,7 +1,7 @@
-"""A helper thread whose call meets the moment at which a script's loop stops: nothing waits for ever.
+"""Calls of a helper thread at the moment at which the event loop of a plain script stops: none waits forever.
 
-Each test puts the two threads into that moment: the loop's thread waits inside a callback until the helper has handed
-over its call, and lets the loop make only so many turns afterwards.
+Each test brings about that moment. The thread of the loop waits inside a callback until the helper thread has submitted
+its call. Then the loop makes a limited number of turns.
 """
 
 from __future__ import annotations

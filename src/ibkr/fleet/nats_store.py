@@ -244,7 +244,7 @@ def error_text(error: BaseException) -> str:
 
 
 def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
-    """Return the JSON object in an entry; ``None`` if there is none, or it cannot be read."""
+    """Return the JSON object in an entry. Return ``None`` if the entry has no object that can be read."""
     if entry is None or entry.operation is not None or not entry.value:
         return None
     try:

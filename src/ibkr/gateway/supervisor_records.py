@@ -87,7 +87,7 @@ class SupervisorRecords:
         self._save_if_due()
 
     def next_request(self) -> tuple[str, SupervisorRequest] | None:
-        """Return the next request and its id; ``None`` if there is none. Writes what could not be written before."""
+        """Return the next request and its id, or ``None``. Also write what could not be written before."""
         if not self._is_due():
             return None
         try:

@@ -47,7 +47,7 @@ class CrossThreadCall(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
         self._permit = [True]
-        """One item, for whoever is first: the loop, which begins the work, or the caller, who withdraws it."""
+        """Has one item until the loop takes it to begin the work, or the caller takes it to withdraw the work."""
         self._may_rest = False
         self._ran_at = 0.0
 

@@ -32,7 +32,7 @@ class SubscriptionRegistry:
         self.tracker = SubscriptionTracker()
         self.active: dict[Key, Subscription] = {}
         self._slots: dict[Hashable, Key] = {}
-        # By the id() of the object. They are looked up for each slice of messages, and a Ticker's own hash is slow.
+        # Subscriptions by the id() of their object. A Ticker's own hash is slow, and each slice of messages needs them.
         self._of_object: dict[int, list[Subscription]] = {}
         self._market_data: dict[int, Subscription] = {}
         self._first_keys: dict[Key | None, Key] = {}
@@ -82,10 +82,9 @@ class SubscriptionRegistry:
             sub.kind.library_map.forget_object(self._wrapper, key, sub)
 
     def _forget_object(self, sub: Subscription) -> None:
-        others = [other for other in self._of_object[id(sub.obj)] if other is not sub]
-        if others:
-            self._of_object[id(sub.obj)] = others
-        else:
+        of_object = self._of_object[id(sub.obj)]
+        of_object.remove(sub)
+        if not of_object:
             del self._of_object[id(sub.obj)]
         if self._market_data.get(id(sub.obj)) is sub:
             del self._market_data[id(sub.obj)]
