@@ -162,6 +162,14 @@ def wait_for(page, state: str, words: str) -> None:
     )
 
 
+def test_before_it_has_data_it_does_not_say_that_there_is_nothing(server, visit):
+    server.start()
+    page = visit(server.url, java_script_enabled=False).page
+    text = page.locator("body").inner_text()
+    assert "Outages" in text
+    assert "None" not in text
+
+
 def test_it_says_when_the_stream_is_lost_and_comes_back_by_itself(live, server):
     page = live()
     page.evaluate("window.isTheSame = true")
