@@ -121,14 +121,22 @@ async def test_a_member_that_is_frozen_out_stands_by(
     client = await nats.connect(server.url)
     bucket = await client.jetstream().key_value("ibkr_leases")
     key = f"{internals.fleet_member(first).gateway}.alpha.0"
-    await bucket.put(
-        key, b'{"instance": "another", "host": "elsewhere", "pid": 1, "since": "2026-03-02T14:30:00+00:00"}'
-    )
+    value = b'{"instance": "another", "host": "elsewhere", "pid": 1, "since": "2026-03-02T14:30:00+00:00"}'
+    await bucket.put(key, value)
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(LEASE / 5)
+            await bucket.put(key, value)
+
+    renewals = asyncio.create_task(renew())
     status = await state_of(first, stands_by)
     assert "elsewhere" in status.may_trade_reason
     assert status.client_id == 101
+    renewals.cancel()
+    await asyncio.wait([renewals])
     await client.close()
-    assert (await state_of(first, leads, 10)).client_id == 100, "the other has never renewed it"
+    assert (await state_of(first, leads, 10)).client_id == 100, "the other no longer renews it"
 
 
 async def test_servers_that_are_not_there(gateway: Gateway) -> None:

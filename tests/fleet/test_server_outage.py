@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from ib_async import LimitOrder, Stock
 
-from ibkr import ConnectionState, IBConnector, NotReady
+from ibkr import ConnectionState, Fleet, IBConnector, NotReady
 from ibkr.core.lease import TRUSTED, Clocks
 from ibkr.fleet.election import read_clocks
 from ibkr.fleet.nats_server import NatsServer
@@ -17,7 +19,7 @@ from ibkr.simulator import Gateway
 from tests import internals
 from tests.fixture_types import NextTick, StateOf, Stopwatch
 
-from .conftest import LEASE, NewMember
+from .conftest import LEASE, POLICY, NewMember
 from .test_leadership import leads
 
 AAPL = Stock("AAPL", "SMART", "USD", conId=265598)
@@ -121,3 +123,52 @@ async def test_a_leader_that_is_cut_off_and_one_that_is_not(
         task.cancel()
     await asyncio.gather(*either, return_exceptions=True)
     assert not (first.may_trade and second.may_trade)
+
+
+@asynccontextmanager
+async def relay_that_loses_one_answer(server: NatsServer, message: bytes) -> AsyncIterator[str]:
+    """Relay to the server, and give the relay's URL. The first answer to this message is lost with its connection."""
+    lost = asyncio.Event()
+
+    async def serve(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        loses = False
+
+        async def forward_requests() -> None:
+            nonlocal loses
+            while data := await from_client.read(65536):
+                loses = loses or (message in data and not lost.is_set())
+                to_server.write(data)
+
+        async def forward_answers() -> None:
+            while (data := await from_server.read(65536)) and not loses:
+                to_client.write(data)
+            if loses:
+                lost.set()
+
+        both = {asyncio.ensure_future(forward_requests()), asyncio.ensure_future(forward_answers())}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        to_client.close()
+        to_server.close()
+        await asyncio.wait(both)
+
+    relay = await asyncio.start_server(serve, "127.0.0.1")
+    try:
+        yield f"nats://127.0.0.1:{relay.sockets[0].getsockname()[1]}"
+    finally:
+        relay.close()
+    assert lost.is_set()
+
+
+async def test_a_claim_whose_answer_is_lost_is_claimed_again(
+    server: NatsServer, gateway: Gateway, state_of: StateOf
+) -> None:
+    """The program does not stand by for the rest of the lifetime of a lease that is its own."""
+    async with relay_that_loses_one_answer(server, b"PUB $KV.ibkr_leases.") as url:
+        fleet = Fleet(url, name="alpha", lease=30.0)
+        connector = IBConnector("127.0.0.1", gateway.port, None, policy=POLICY, fleet=fleet)
+        try:
+            await connector.connect_async()
+            assert (await state_of(connector, leads, 10)).client_id == 100
+        finally:
+            await connector.disconnect_async()

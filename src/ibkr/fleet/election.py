@@ -230,7 +230,11 @@ class Election:
 
     def _may_lead(self) -> bool:
         now = asyncio.get_running_loop().time()
-        return now >= self._yields_until and (self._leader is None or now >= self._leader_until)
+        leader = self._leader
+        if leader is None or leader.get("instance") == self._instance_info["instance"]:
+            # The lease can be this member's own: the servers received its claim, but their answer was lost.
+            return now >= self._yields_until
+        return now >= max(self._leader_until, self._yields_until)
 
     async def _lead(self) -> None:
         """Lead until the lease is lost or handed over. If it raises one of ``NATS_FAILURES``, nothing was published."""
