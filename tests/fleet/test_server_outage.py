@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 import pytest
 from ib_async import LimitOrder, Stock
 
-from ibkr import ConnectionState, Fleet, IBConnector, NotReady
+from ibkr import ConnectionState, Fleet, FleetError, IBConnector, NotReady
 from ibkr.core.lease import TRUSTED, Clocks
+from ibkr.fleet import nats_store
 from ibkr.fleet.election import read_clocks
 from ibkr.fleet.nats_server import NatsServer
 from ibkr.simulator import Gateway
@@ -123,6 +124,57 @@ async def test_a_leader_that_is_cut_off_and_one_that_is_not(
         task.cancel()
     await asyncio.gather(*either, return_exceptions=True)
     assert not (first.may_trade and second.may_trade)
+
+
+class SilentServer:
+    """Accepts connections and never answers, like a server that is frozen."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.open = 0
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self.open += 1
+        await reader.read()
+        self.open -= 1
+        writer.close()
+
+
+@asynccontextmanager
+async def silent_server(port: int = 0) -> AsyncIterator[tuple[SilentServer, str]]:
+    silent = SilentServer()
+    listening = await asyncio.start_server(silent.handle, "127.0.0.1", port)
+    yield silent, f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    listening.close()
+
+
+async def test_each_failed_attempt_closes_its_socket(
+    new_member: NewMember, state_of: StateOf, server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a night with a frozen server, the program would have no file descriptors left."""
+    monkeypatch.setattr(nats_store, "REQUEST_TIMEOUT", 0.1)
+    connector = new_member()
+    await connector.connect_async()
+    await state_of(connector, leads)
+    await asyncio.to_thread(server.kill)
+    async with silent_server(int(server.url.rpartition(":")[2])) as (silent, _), asyncio.timeout(10):
+        while silent.accepted < 5:
+            await asyncio.sleep(0.05)
+        assert silent.open <= 1
+        await connector.disconnect_async()
+        while silent.open:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_program_that_gives_up_closes_its_socket(gateway: Gateway) -> None:
+    async with silent_server() as (silent, url), asyncio.timeout(10):
+        connector = IBConnector("127.0.0.1", gateway.port, None, 0.3, fleet=Fleet(url, name="alpha"))
+        with pytest.raises(FleetError):
+            await connector.connect_async()
+        assert silent.accepted
+        while silent.open:
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

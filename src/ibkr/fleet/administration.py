@@ -38,11 +38,8 @@ async def with_store(fleet: Fleet, work: Callable[[FleetStore], Awaitable[T]]) -
     trouble = ["no answer"]
     try:
         async with asyncio.timeout(_TIMEOUT):
-            client = await connect(fleet, fleet.name, lambda words: trouble.append(words), lambda: None)
-            try:
+            async with connect(fleet, fleet.name, lambda words: trouble.append(words), lambda: None) as client:
                 return await work(await open_store(client, fleet))
-            finally:
-                await client.close()
     except IbkrError:
         raise
     except NATS_FAILURES as error:

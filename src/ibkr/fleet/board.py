@@ -98,8 +98,7 @@ class Board:
             raise
 
     async def _follow(self) -> None:
-        client = await connect(self._fleet, self._fleet.name, self._connection_failed, self._connection_restored)
-        try:
+        async with connect(self._fleet, self._fleet.name, self._connection_failed, self._connection_restored) as client:
             self.store = store = await self._open_store(client)
             self._last_heartbeat_at = time.monotonic()
             self._server_ahead = await read_server_ahead(store)
@@ -109,8 +108,6 @@ class Board:
                 self._follow_outages(store),
                 self._check_members(),
             )
-        finally:
-            await client.close()
 
     async def _open_store(self, client: Any) -> FleetStore:
         while True:

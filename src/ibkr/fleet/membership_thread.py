@@ -147,11 +147,10 @@ class MembershipThread:
 
     async def _run_membership(self) -> None:
         try:
-            client = await connect(self._fleet, self._fleet.name, self._connection_failed, self._connection_restored)
-            try:
+            async with connect(
+                self._fleet, self._fleet.name, self._connection_failed, self._connection_restored
+            ) as client:
                 await self._run_tasks(await self._open_store(client))
-            finally:
-                await client.close()
         except asyncio.CancelledError:
             raise
         except BaseException as error:

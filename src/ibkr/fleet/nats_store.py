@@ -8,6 +8,7 @@ import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ try:
     import nats
     import nats.errors
     import nats.js.errors
-    from nats.aio.client import Client
+    from nats.aio.client import Client, Srv
     from nats.js import JetStreamContext
     from nats.js.api import KeyValueConfig, StreamConfig
     from nats.js.kv import KeyValue
@@ -37,6 +38,7 @@ REQUEST_TIMEOUT = 2.0
 RETRY_AFTER = 0.25
 """Seconds from a failure to the next try."""
 _PING_EVERY = 2.0
+_CLOSE_TIMEOUT = 1.0
 _CANCEL_EVERY = 0.05
 
 
@@ -53,8 +55,38 @@ class FleetStore:
     lifetime: float
 
 
-async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_back: Callable[[], None]) -> Client:
-    """Connect, and try until it works. The client connects again by itself when the connection is lost.
+class _Client(Client):
+    """A client of NATS that leaves no socket open.
+
+    When an attempt to reconnect fails, nats-py 2.16.0 forgets its socket without closing it.
+    """
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        self._abort_connection()
+        await super()._connect_to_server(s)
+
+    def _abort_connection(self) -> None:
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    async def end(self) -> None:
+        """Close the connection. After a second, or if this is cancelled, do not wait until the server has read all."""
+        closing = asyncio.ensure_future(ignore_failures(self.close))
+        try:
+            await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT)
+        finally:
+            closing.cancel()
+            self._abort_connection()
+
+
+@asynccontextmanager
+async def connect(
+    fleet: Fleet, name: str, on_error: Callable[[str], None], on_back: Callable[[], None]
+) -> AsyncIterator[Client]:
+    """Connect, and try until it works. Ends the connection when the block ends.
+
+    The client connects again by itself when the connection is lost.
 
     ``on_error`` gets the text of every failure. ``on_back`` is called when a lost connection is restored.
     """
@@ -66,7 +98,7 @@ async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_b
     async def back() -> None:
         on_back()
 
-    client = Client()
+    client = _Client()
     options: dict[str, Any] = {
         "reconnect_time_wait": RETRY_AFTER,
         "connect_timeout": REQUEST_TIMEOUT,
@@ -76,18 +108,21 @@ async def connect(fleet: Fleet, name: str, on_error: Callable[[str], None], on_b
         options["tls"] = _tls(fleet)
     if fleet.credentials:
         options["user_credentials"] = _credentials(fleet)
-    await client.connect(
-        fleet.urls,
-        name=f"ibkr {name}",
-        error_cb=_failure_callback(on_error),
-        disconnected_cb=lost,
-        reconnected_cb=back,
-        max_reconnect_attempts=-1,
-        max_outstanding_pings=2,
-        inbox_prefix=f"_INBOX_{name}",
-        **options,
-    )
-    return client
+    try:
+        await client.connect(
+            fleet.urls,
+            name=f"ibkr {name}",
+            error_cb=_failure_callback(on_error),
+            disconnected_cb=lost,
+            reconnected_cb=back,
+            max_reconnect_attempts=-1,
+            max_outstanding_pings=2,
+            inbox_prefix=f"_INBOX_{name}",
+            **options,
+        )
+        yield client
+    finally:
+        await client.end()
 
 
 def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], Awaitable[None]]:
@@ -231,11 +266,11 @@ async def run_until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
 
 
 async def ignore_failures(end: Callable[[], Awaitable[object]]) -> None:
-    """Await ``end()``, which ends something at the server. Ignore a failure."""
+    """Await ``end()``, which ends a watch, a subscription or the connection. Ignore a failure of NATS."""
     try:
         await end()
     except NATS_FAILURES as error:
-        logger.debug("Could not ask the server to end the watch or the subscription: %s", error)
+        logger.debug("Could not end a watch, a subscription or the connection: %s", error)
 
 
 def error_text(error: BaseException) -> str:
