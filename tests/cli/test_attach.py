@@ -63,6 +63,35 @@ def test_attach_survives_a_restart_of_the_page(connector, start):
     assert "may not trade" in watching.stdout.readline()
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_attach_prints_gap_reports(connector, gateway, start, as_json):
+    url = connector.serve(0)
+    watching = start("watch", "--attach", url, *(["--json"] if as_json else []))
+    watching.stdout.readline()
+    gateway.faults.reset()
+    for line in watching.stdout:
+        if as_json and "gap" in (told := json.loads(line)):
+            assert told["gap"]["seconds"] > 0
+            return
+        if "gap report: " in line:
+            assert line.rstrip().endswith("no change")
+            return
+    raise AssertionError("no gap report")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_attach_says_in_a_pipe_that_there_is_no_news(connector, start, as_json):
+    url = connector.serve(0)
+    port = int(url.rstrip("/").rpartition(":")[2])
+    watching = start("watch", "--attach", url, *(["--json"] if as_json else []))
+    first = watching.stdout.readline()
+    assert "READY" in first
+    internals.stop_serving(connector)
+    assert f"No news from {url}" in watching.stderr.readline()
+    assert connector.serve(port) == url
+    assert "READY" in watching.stdout.readline(), "the news is back, and the state is the same"
+
+
 def test_a_token(connector, ibkr, start, tmp_path):
     url = connector.serve(0, token=TOKEN)
     done = ibkr("watch", "--attach", url)

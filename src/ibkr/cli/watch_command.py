@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -29,7 +29,7 @@ from ibkr.cli.keyboard import Keyboard
 from ibkr.cli.status_command import last_connect_error, print_connect_error
 from ibkr.cli.status_text import masked_text
 from ibkr.cli.watch_screen import StateChange, WatchScreen, add_state_change
-from ibkr.cli.watch_sources import AttachedProgram, OwnConnection, Update, WatchSource
+from ibkr.cli.watch_sources import AttachedProgram, GapText, OwnConnection, Update, WatchSource
 from ibkr.cli.web_client import WebApiError, WebClient
 from ibkr.config import Config
 from ibkr.core.gap_report import GapReport
@@ -75,8 +75,8 @@ def watch(
     connection of a program that has called connector.serve(), or of ibkr serve,
     with its orders, positions and subscriptions.
 
-    Exit code 1 if the connection is FAILED, or if there is nothing to attach
-    to, otherwise 0.
+    Exit code 1 if its own connection is FAILED, or if there is nothing to
+    attach to, otherwise 0.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if attach is not None:
@@ -127,12 +127,16 @@ async def _show(source: WatchSource, *, as_json: bool) -> None:
 
 async def _print_lines(source: WatchSource, *, as_json: bool) -> None:
     """Print each change, or each update if as JSON. End when the user stops it, or an own connection has failed."""
-    last_texts: dict[type[Status | GapReport], str] = {}
+    last_texts: dict[type, str] = {}
     while (update := await source.updates.get()) is not None:
         value = update.value
+        if isinstance(value, str):
+            typer.echo(f"ibkr watch: {value}", err=True)
+            last_texts.clear()  # print the next status, even if it is the same as before
+            continue
         at, text = _in_words(value, source.show_accounts)
         if as_json:
-            print(to_json(_in_json(value, source) if isinstance(source, OwnConnection) else update.json), flush=True)
+            print(to_json(update.json), flush=True)
         elif text != last_texts.get(type(value)):
             print(f"{at.astimezone().isoformat(' ', 'seconds')}  {text}", flush=True)
         last_texts[type(value)] = text
@@ -141,21 +145,13 @@ async def _print_lines(source: WatchSource, *, as_json: bool) -> None:
             return
 
 
-def _in_words(value: Status | GapReport, show_accounts: bool) -> tuple[datetime, str]:
+def _in_words(value: Status | GapReport | GapText, show_accounts: bool) -> tuple[datetime, str]:
+    if isinstance(value, GapText):
+        return value.end, f"gap report: {value.text}"
     if isinstance(value, GapReport):
         return value.end, f"gap report: {masked_text(str(value), value, show_accounts)}"
     trading = "may trade" if value.may_trade else "may not trade"
     return value.as_of, f"{value.state} ({masked_text(value.reason, value, show_accounts)}); {trading}"
-
-
-def _in_json(value: Status | GapReport, own: OwnConnection) -> dict[str, Any]:
-    data = value.to_dict(show_accounts=own.show_accounts)
-    if isinstance(value, GapReport):
-        return {"gap": data}
-    subscriptions = [
-        each.to_dict(value.accounts, show_accounts=own.show_accounts) for each in own.connector.subscriptions
-    ]
-    return {**data, "stats": own.stats.to_dict(), "subscriptions": subscriptions}
 
 
 async def _next_updates(queue: asyncio.Queue[Update | None], seconds: float) -> list[Update | None]:

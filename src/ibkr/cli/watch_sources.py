@@ -27,13 +27,22 @@ from ibkr.core.status import Status
 _RETRY_AFTER = 1.0
 _DETAILS_EVERY = 2.0
 _NO_CONNECTION = (OSError, http.client.HTTPException, WebApiError)
+_BLOCKED = "The program's event loop is blocked: this may be out of date"
+
+
+@dataclass(frozen=True, slots=True)
+class GapText:
+    """A gap report that came in JSON: its end, and its content in words."""
+
+    end: datetime
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A new status or gap report, with its JSON types if it came in JSON."""
+    """What is new, also in JSON types. A text says why there is no news now."""
 
-    value: Status | GapReport
+    value: Status | GapReport | GapText | str
     json: dict[str, Any] | None = None
 
 
@@ -79,8 +88,8 @@ class OwnConnection:
 
     async def __aenter__(self) -> Self:
         call_on_stop(lambda: self.updates.put_nowait(None))
-        self.connector.on_status(lambda status: self.updates.put_nowait(Update(status)))
-        self.connector.on_gap(lambda gap: self.updates.put_nowait(Update(gap)))
+        self.connector.on_status(self._put)
+        self.connector.on_gap(self._put)
         self._connecting = asyncio.create_task(self._connect())
         return self
 
@@ -92,6 +101,16 @@ class OwnConnection:
             await self._connecting
         await self.connector.disconnect_async()
 
+    def _put(self, value: Status | GapReport) -> None:
+        data = value.to_dict(show_accounts=self.show_accounts)
+        if isinstance(value, GapReport):
+            data = {"gap": data}
+        else:
+            rows = self.connector.subscriptions
+            data["stats"] = self.stats.to_dict()
+            data["subscriptions"] = [each.to_dict(value.accounts, show_accounts=self.show_accounts) for each in rows]
+        self.updates.put_nowait(Update(value, data))
+
     async def _connect(self) -> None:
         with suppress(ConnectError):  # the status contains the error, too
             await self.connector.connect_async(wait=True)
@@ -100,8 +119,8 @@ class OwnConnection:
 class AttachedProgram:
     """The connection of another program, read through its web API in threads.
 
-    ``updates`` holds each status, and ``None`` when it is time to stop. ``trouble`` says why there is no
-    news now. ``async with`` raises ``WebApiError`` or ``OSError`` if the program cannot be reached at the start.
+    ``updates`` holds each status, gap report and ``trouble``, and ``None`` when it is time to stop. ``trouble`` says
+    why there is no news now. ``async with`` raises ``WebApiError`` or ``OSError`` if the program cannot be reached.
     """
 
     show_accounts = True  # the program itself has masked the ids, unless its page shows them
@@ -166,16 +185,20 @@ class AttachedProgram:
         self.details = details
 
     def _set_trouble(self, reason: str) -> None:
-        if not self._stopping.is_set():
+        if not self._stopping.is_set() and not self.trouble:
             since = datetime.now().astimezone()
-            self.trouble = (
-                self.trouble or f"No news from {self.client.url} since {since:%H:%M:%S}: {sanitize_text(reason)}"
-            )
+            self.trouble = f"No news from {self.client.url} since {since:%H:%M:%S}: {sanitize_text(reason)}"
+            self.updates.put_nowait(Update(self.trouble))
 
     def _on_event(self, name: str, data: Any) -> None:
-        self.trouble = ""
+        if name == "quiet":
+            if self.trouble != _BLOCKED:
+                self.trouble = _BLOCKED
+                self.updates.put_nowait(Update(_BLOCKED))
+            return
         try:
             self._take_event(name, data)
+            self.trouble = ""
         except WebApiError as error:
             self._set_trouble(str(error))
 
@@ -187,9 +210,9 @@ class AttachedProgram:
                 new_round_trips = [float(seconds) for _, seconds in data["new_round_trips"]]
             self.stats = stats_from_json(data, self.stats.round_trips, new_round_trips)
         elif name == "gap":
-            self.gap_text = _gap_text(data)
-        elif name == "quiet":
-            self.trouble = "The program's event loop is blocked: this may be out of date"
+            gap = _gap_text(data)
+            self.gap_text = f"{gap.end.astimezone():%H:%M:%S}, {gap.text}"
+            self.updates.put_nowait(Update(gap, {"gap": data}))
 
     def _set_status(self, data: dict[str, Any]) -> None:
         self.status = status_from_json(data)
@@ -265,11 +288,11 @@ def stats_from_json(data: dict[str, Any], before: tuple[float, ...] = (), new: l
         )
 
 
-def _gap_text(data: dict[str, Any]) -> str:
+def _gap_text(data: dict[str, Any]) -> GapText:
     with _as_expected():
         lists = {name: rows for name, rows in data.items() if isinstance(rows, list) and rows}
         found = ", ".join(f"{len(rows)} {name.replace('_', ' ')}" for name, rows in lists.items())
-        return f"{_time(data['end']).astimezone():%H:%M:%S}, of {data['seconds']:.1f} s: {found or 'no change'}"
+        return GapText(_time(data["end"]), f"of {data['seconds']:.1f} s: {found or 'no change'}")
 
 
 def _time(text: str) -> datetime:
