@@ -64,7 +64,8 @@ def retry_wait(stream: LostStream, policy: Policy) -> float:
     if not stream.tries:
         return 0.0
     wait = policy.stream_retry * 2.0 ** min(stream.tries - 1, 30)
-    return wait if wait < 2 * policy.stream_retry_cap else policy.stream_retry_later
+    cap = policy.stream_retry_cap
+    return min(wait, cap) if wait < 2 * cap else policy.stream_retry_later
 
 
 def retry_soon(step: Step, feed: Feed | None) -> None:
