@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from ib_async import LimitOrder, Stock, Trade
@@ -122,19 +123,20 @@ async def test_a_member_that_is_frozen_out_stands_by(
     bucket = await client.jetstream().key_value("ibkr_leases")
     key = f"{internals.fleet_member(first).gateway}.alpha.0"
     value = b'{"instance": "another", "host": "elsewhere", "pid": 1, "since": "2026-03-02T14:30:00+00:00"}'
-    await bucket.put(key, value)
+    has_stood_by = asyncio.Event()
 
     async def renew() -> None:
-        while True:
-            await asyncio.sleep(LEASE / 5)
+        while not has_stood_by.is_set():
             await bucket.put(key, value)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(has_stood_by.wait(), LEASE / 5)
 
     renewals = asyncio.create_task(renew())
     status = await state_of(first, stands_by)
     assert "elsewhere" in status.may_trade_reason
     assert status.client_id == 101
-    renewals.cancel()
-    await asyncio.wait([renewals])
+    has_stood_by.set()
+    await renewals
     await client.close()
     assert (await state_of(first, leads, 10)).client_id == 100, "the other no longer renews it"
 

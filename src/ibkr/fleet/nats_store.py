@@ -98,16 +98,7 @@ async def connect(
     async def back() -> None:
         on_back()
 
-    client = _Client()
-    options: dict[str, Any] = {
-        "reconnect_time_wait": RETRY_AFTER,
-        "connect_timeout": REQUEST_TIMEOUT,
-        "ping_interval": min(_PING_EVERY, fleet.lease / 5),
-    }
-    if fleet.tls_ca or fleet.tls_cert:
-        options["tls"] = _tls(fleet)
-    if fleet.credentials:
-        options["user_credentials"] = _credentials(fleet)
+    client, login = _Client(), _login(fleet)
     try:
         await client.connect(
             fleet.urls,
@@ -116,9 +107,12 @@ async def connect(
             disconnected_cb=lost,
             reconnected_cb=back,
             max_reconnect_attempts=-1,
+            reconnect_time_wait=RETRY_AFTER,  # type: ignore[arg-type]  # a fraction of a second works, too
+            connect_timeout=REQUEST_TIMEOUT,  # type: ignore[arg-type]
+            ping_interval=min(_PING_EVERY, fleet.lease / 5),  # type: ignore[arg-type]
             max_outstanding_pings=2,
             inbox_prefix=f"_INBOX_{name}",
-            **options,
+            **login,
         )
         yield client
     finally:
@@ -139,6 +133,15 @@ def _failure_callback(on_error: Callable[[str], None]) -> Callable[[Exception], 
         on_error(text)
 
     return failed
+
+
+def _login(fleet: Fleet) -> dict[str, Any]:
+    login: dict[str, Any] = {}
+    if fleet.tls_ca or fleet.tls_cert:
+        login["tls"] = _tls(fleet)
+    if fleet.credentials:
+        login["user_credentials"] = _credentials(fleet)
+    return login
 
 
 def _credentials(fleet: Fleet) -> str:
