@@ -62,7 +62,7 @@ def test_every_block_of_python_runs(page: str, code: str, tmp_path: Path) -> Non
     if "IBConnector" not in code and "connector" in code:
         code = f"{CONNECTED}{code}\nconnector.disconnect()"
     with ThreadedGateway(id_hold=0) as gateway:
-        code = code.replace("7497", str(gateway.port)).replace("4002", str(gateway.port))
+        code = re.sub("7497|4002", str(gateway.port), code)
         code = code.replace("from ib_insync", "from ib_async")  # ib_async is the successor of ib_insync
         if awaits_at_top_level(code):
             code = NOTEBOOK.format(code=code)
