@@ -31,7 +31,7 @@ NPM := .npm
 help:  ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed  ## run a simulated gateway and a connector through every fault (about 50 s)
+demo: $(VENV)/.installed  ## run a simulated gateway and a connector through 28 faults (about 50 s)
 	$(BIN)/ibkr demo
 
 test: lint core-coverage  ## what every change must pass: lint, types, layers, core coverage, all tests

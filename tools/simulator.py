@@ -67,7 +67,7 @@ def _knows() -> Iterator[str]:
         kinds[", ".join(re.findall(r"(\d+)\(", legal_generics(kind)))].append(kind)
     yield from _table("kinds", "generic ticks", {_names(same): found for found, same in kinds.items() if found})
     yield "### Orders\n"
-    yield f"Types: {_names(sorted(ORDER_TYPES))}. Others get error 387.\n"
+    yield f"Types: {_names(sorted(ORDER_TYPES))}. Others get error 321.\n"
     yield f"Times in force: {_names(TIMES_IN_FORCE)}. Others get error 10052.\n"
     yield "### Historical bars\n"
     yield f"Sizes: {_names(BAR_SIZES)}.\n"

@@ -64,8 +64,8 @@ class ConnectorSignals(QObject):
     def __init__(self, connector: IBConnector, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._outages = OutageTracker()
-        # The connection is always queued, so that every slot of the public signals, even a plain function, runs in this
-        # thread.
+        # These two signals are queued. So the public signals are emitted in this object's thread, and each slot runs
+        # there, even a plain function.
         self._status_received.connect(self._handle_status, Qt.ConnectionType.QueuedConnection)
         self._gap_received.connect(self._handle_gap, Qt.ConnectionType.QueuedConnection)
         unsubscribes = (connector.on_status(self._status_received.emit), connector.on_gap(self._gap_received.emit))

@@ -11,7 +11,7 @@ def test_1101_time_and_again_is_one_restore_a_second(ready):
         ready.code(1101)
     assert ready.orders.count(do.SendStartupRequests(1)) == 1
     ready.answer()
-    assert (ready.state, ready.status.reason[:19]) == (S.SYNCING, "the gateway reports")
+    assert (ready.state, ready.status.reason[:46]) == (S.SYNCING, "the gateway has lost all subscriptions again (")
     ready.advance(1.1)
     assert ready.orders.count(do.SendStartupRequests(1)) == 2
     ready.answer()

@@ -18,7 +18,7 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that recovers.
 
 [bold]Begin here[/bold]
 
-  [cyan]ibkr demo[/cyan]       Watch it recover from every fault. Needs no account.
+  [cyan]ibkr demo[/cyan]       Watch it recover from 28 faults. Needs no account.
   [cyan]ibkr status[/cyan]     Is your TWS or IB Gateway ready, and may a program trade?
   [cyan]ibkr watch[/cyan]      The same, live on a screen.
   [cyan]ibkr serve[/cyan]      The same on a web page, as JSON, health checks and metrics.

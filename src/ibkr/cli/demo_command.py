@@ -1,4 +1,4 @@
-"""``ibkr demo``: causes every fault on a simulated gateway, and shows how the connection recovers."""
+"""``ibkr demo``: causes faults on a simulated gateway, and shows how the connection recovers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a connection recover from every fault. Takes about 50 seconds.
+    """Watch a connection recover from 28 faults. Takes about 50 seconds.
 
     Starts a simulated gateway and a connector on this machine, causes one
     fault after another, and measures how fast the connection notices each
     and recovers. Needs no TWS and no account.
 
-    Exit code 0 if it recovered from every fault, 1 if it did not, 130 after
+    Exit code 0 if it recovered from every one, 1 if it did not, 130 after
     Ctrl-C, which shows the results so far.
     """
     cases = _select_cases(only or [])

@@ -54,7 +54,8 @@ def halt(
     global cancel as soon as it has a session.
 
     Exit code 0 if the halt is in force and, if requested, all orders are
-    cancelled. 1 if the cancel is still to be sent, or nothing is halted.
+    cancelled. 1 if the cancel is still to be sent, or the program cannot be
+    reached. 2 if no journal is known.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if fleet:

@@ -84,10 +84,11 @@ def stats(file: FileArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def compare(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Send a recording's requests to the simulated gateway, and compare.
+    """Send a recording's requests to the simulated gateway. Compare answers.
 
-    Lists the differences between the answers: messages, order, fields and
-    formats, not values. The list contains nothing personal.
+    Lists the differences: which messages come, in which sequence, with
+    which fields and formats. Values are not compared. The list contains
+    nothing personal.
 
     Exit code 1 if anything differs except market data and what the account
     holds.

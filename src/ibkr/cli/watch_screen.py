@@ -53,8 +53,8 @@ _LARGE_LETTERS = {
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_LENGTH = 24
 _OUTLIER = 4
-"""A bar has its full height at this many times the median. Without this limit, one slow answer would flatten all other
-bars."""
+"""A probe that took longer than this many medians is drawn as if it had taken this many. Without this limit, one slow
+answer would flatten all other bars."""
 _BANNER_COLUMNS = 72
 """Columns that the longest state needs in large letters, with its age next to it."""
 _STATUS_COLUMNS, _SIDE_FROM = 80, 120

@@ -58,7 +58,7 @@ class SendStartupRequests(FrozenRecord):
 
 
 class ResendStartupRequests(FrozenRecord):
-    """Send these start-up requests again. ``shared``: also those that wait on a shared key."""
+    """Send these start-up requests again. ``shared``: also those without an id that still wait for an answer."""
 
     attempt: int
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ class ResendStartupRequests(FrozenRecord):
 
 
 class RequestBrokerState(FrozenRecord):
-    """Request orders, executions and positions again. Only the new answers are used.
+    """Request orders, executions and positions again. Only the new answers are used; if ``is_late``, the first ones.
 
     ``CompareBrokerState`` follows the answers. If the gap was already reported and this ``is_late``, ``AmendGapReport``
     follows.

@@ -13,7 +13,7 @@ from ibkr.core.states import UpstreamState
 from ibkr.core.step import Step
 
 RESYNC_INTERVAL = 1.0
-"""The least seconds from one restore or request on a live socket to the next, even if 1101 or 1102 comes more often."""
+"""Minimum seconds between two restores (1101), and between two comparisons with the broker (1102), of one session."""
 LINK_LOST = "the gateway had lost its link to IB's servers (1102)"
 
 

@@ -1,8 +1,8 @@
 """Decides when the gateway is restarted. Pure: no clock, no process, no file.
 
-Call ``RestartPolicy.decide`` every second with an ``Observation``. A restart helps if the process has ended, or if it
-is logged in and its port refuses or stays silent for ``restart_after``. ``_veto`` and ``_hold`` forbid restarts. The
-mildest step comes first: ``RECONNECTDATA``, ``RECONNECTACCOUNT``, ``RESTART``, then a restart of the process.
+Call ``RestartPolicy.decide`` every second with an ``Observation``. A restart helps if the process has ended, or if the
+driver has seen a login and the port refuses or stays silent for ``restart_after``. ``_veto`` and ``_hold`` forbid it.
+The mildest step comes first: ``RECONNECTDATA``, ``RECONNECTACCOUNT``, ``RESTART``, then a restart of the process.
 """
 
 from __future__ import annotations

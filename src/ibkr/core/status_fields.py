@@ -61,7 +61,7 @@ def _sync_progress(s: MachineState) -> str:
     if s.phase is Phase.STARTUP:
         return "start-up: orders, positions and account values are being received"
     if s.session.resync_due:
-        return "the gateway reports repeatedly that it has lost all subscriptions (1101)"
+        return "the gateway has lost all subscriptions again (1101): they are requested again soon"
     if s.phase is Phase.RESTORING:
         return "restore: subscriptions are being requested again"
     if s.session.upstream is UpstreamState.UNKNOWN:

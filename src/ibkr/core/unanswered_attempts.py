@@ -16,8 +16,8 @@ _LOOK = 1.0
 def attempt_timed_out(step: Step, event: TimerFired) -> None:
     """Fail the attempt: the SYN was not answered in time, or the port accepted and sent nothing for the timeout.
 
-    If our own loop was blocked, the gateway's answer may still be unread. Then extend the limit once by that time. For
-    an answer to the SYN, one turn of the loop is enough.
+    If our own loop was blocked, the gateway's answer may have come but not been read. Then wait once more: as long as
+    this timer was late, at most the timeout. For an answer to the SYN, ``lateness_tolerance`` is enough.
     """
     s = step.state
     left = s.attempt_started + step.identity.timeout - step.now.mono

@@ -70,7 +70,7 @@ class LoopContext:
             RuntimeError: The connector lives in another loop, or in this thread, which is ending.
         """
 
-        from ibkr.runtime.loop_thread import LoopThread  # imported here, because most programs have a loop
+        from ibkr.runtime.loop_thread import LoopThread  # most programs have a loop and never need this
 
         def thread_closed() -> None:
             on_closed()

@@ -40,7 +40,7 @@ def script_loop() -> asyncio.AbstractEventLoop:
 
 
 def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-    """Run the loop until the work is done. On Ctrl-C, cancel the work first, so that no work stops halfway."""
+    """Run the loop until the work is done. On Ctrl-C, cancel it, and raise ``KeyboardInterrupt`` when it has ended."""
     task = loop.create_task(work)
     with _ctrl_c_cancels(task, loop) as pressed:
         try:

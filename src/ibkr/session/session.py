@@ -380,7 +380,7 @@ class Session:
                 startup.request_again(known, shared=shared)
 
     def request_broker_state(self, names: tuple[str, ...], *, is_late: bool) -> None:
-        """Request orders, executions and positions again. Only the new answers are used."""
+        """Request orders, executions and positions again. Only the new answers are used; if ``is_late``, the first."""
         if not self._has_no_session():
             if is_late:
                 self.gaps.trades.collect_fills()

@@ -118,8 +118,8 @@ class TcpConnector:
         Args:
             port: The TCP port.
             seconds: The time for trying all addresses.
-            lost_route: The ends of a lost session. The same two ends are tried first: if the peer's system still holds
-                the session, this makes that system end it (RFC 5961, section 4).
+            lost_route: The two addresses of a lost session. They are tried first: if the peer's system still holds the
+                session, a new SYN between the same addresses makes that system end it (RFC 5961, section 4).
 
         Raises:
             OSError: No address accepts. This is the error of the first address. ``socket.gaierror`` if the host has no

@@ -56,7 +56,7 @@ class Hooks:
         self._listeners: list[tuple[Callable[[str], object], Callable[[str, float], object]]] = []
 
     def add(self, name: str, action: Callable[[], object]) -> None:
-        """Run an action once, the next time that this point is reached. Each time, one action runs, in order.
+        """Run an action once, when this point is reached. If several actions wait, each time the oldest one runs.
 
         Raises `ValueError` for an unknown name.
         """

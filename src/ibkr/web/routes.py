@@ -184,7 +184,7 @@ class _Api:
         limit = parse_number(request.query_params.get("limit", "100"), _MAX_OUTAGES, 1)
         before = parse_number(request.query_params.get("before", str(_MAX_ID)), _MAX_ID)
         if limit is None or before is None:
-            text = f"limit must be from 1 to {_MAX_OUTAGES}, and before the number next of the last answer\n"
+            text = f"'limit' must be from 1 to {_MAX_OUTAGES}, and 'before' must be the 'next' of the last answer\n"
             return PlainTextResponse(text, 400)
         view = self._view(request)
         return await _read(view, f"outages {limit} {before}", lambda: _outage_page(view.history, limit, before))

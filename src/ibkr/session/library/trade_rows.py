@@ -1,9 +1,9 @@
 """Processes orders and executions as ib_async 2.1.0 does, without its log texts.
 
-The library spends more than a third of its time for a new order, and for a row about an order or an execution, on a log
-text that nobody reads. Here, the text is made only if it is logged. Written after ib_async 2.1.0: ``IB.placeOrder``,
-``Wrapper.openOrder``, ``orderStatus`` and ``execDetails``, and ``Decoder.parse``. If one of them was replaced, or the
-version is not 2.1.0, the library's own method is called. See ``is_library_method``.
+When the library processes a new order, or a message about an order or an execution, it spends more than a third of the
+time on a log text that nobody reads. Here, the text is made only if it is logged. The models are these methods of
+ib_async 2.1.0: ``IB.placeOrder``, ``Wrapper.openOrder``, ``orderStatus`` and ``execDetails``, and ``Decoder.parse``. If
+one of them was replaced, or the version is not 2.1.0, the library's own method is called. See ``is_library_method``.
 """
 
 from __future__ import annotations

@@ -286,7 +286,7 @@ class SubscriptionManager:
         if is_refused:
             self._silent.discard(req_id)
             self._changed()
-        pass_on()  # a listener may cancel it or request it again
+        pass_on()  # a listener may cancel the subscription or request it again
         if is_refused:
             self._forget_dropped(req_id)
 

@@ -81,8 +81,7 @@ class IncomingRateLimiter:
             return
         self._breached_at = now
         self._breaches += 1
-        # The text is from Lean pull request 913. That the third breach ends the connection is from ib_insync pull
-        # request 35.
+        # Sources: Lean pull request 913 for the text, and ib_insync pull request 35 for the end at the third breach.
         text = f"Max rate of messages per second has been exceeded:max={rate} rec={rate + 1} ({self._breaches})"
         self._client.send_error(-1, 100, text)
         if self._breaches == BREACHES:
