@@ -96,8 +96,8 @@ def load_config(path: str | os.PathLike[str] | None = None, **overrides: object)
 
     Args:
         path: The TOML file, which must exist. Without it, ``ibkr.toml`` in the current directory is read if it exists.
-            ``.env`` is read in the same way.
-        overrides: Settings by name. ``None`` means not set.
+            ``.env`` in the current directory, if it exists, wins over the file. The environment wins over both.
+        overrides: Settings by name, which win over all of these. ``None`` means not set.
     """
     return config_of(read_settings(path, **overrides))
 

@@ -67,9 +67,9 @@ class IBConnector(ConnectorCallbacks):
         ib: Your own ``IB`` object, not connected. Without it, an object of the ``backend`` is created.
         backend: The client library: ``ib_async`` or ``ib_insync``.
         account: The account to follow if the login has several. If the login does not have it, orders are refused.
-        readonly: Do not request orders.
+        readonly: Do not request orders, and send none.
         policy: All other settings.
-        show_accounts: Do not mask account ids in logs.
+        show_accounts: Do not mask account ids in logs and on the page of ``serve``.
         journal: A SQLite file that records orders and what was received, and survives a crash.
         journal_sync: ``normal`` survives a kill of the process, ``full`` also a power failure.
         record: A folder in which every session is recorded, without account ids and names.
@@ -269,6 +269,7 @@ class IBConnector(ConnectorCallbacks):
         Raises:
             ConnectError: The cause of the last attempt.
             JournalError: The journal belongs to another program, client id or connector.
+            FleetError: The fleet's servers do not answer within ``timeout`` seconds. With ``wait``, it waits for them.
             RuntimeError: The call would block a running event loop.
         """
         return self._context.run("connect()", "'await connector.connect_async()'", lambda: self._connect(wait=wait))
@@ -280,8 +281,8 @@ class IBConnector(ConnectorCallbacks):
     def disconnect(self) -> bool:
         """End the connection, and return True when it has ended.
 
-        It waits for the end of the socket, except in the thread of a running event loop. There it ends the socket
-        immediately. Use ``disconnect_async`` there if the last messages must arrive.
+        It waits for the end of the socket, except in the thread of the connector's running event loop. There it ends
+        the socket immediately. Use ``disconnect_async`` there if the last messages must arrive.
         """
         is_over = self._supervision.disconnect()
         if self._fleet is not None and running_loop() is None:
@@ -301,9 +302,7 @@ class IBConnector(ConnectorCallbacks):
     def start_in_thread(self, *, background: bool = False) -> Self:
         """Connect as ``connect`` does, with the event loop in a daemon thread.
 
-        For GUIs, notebooks and programs that block.
-
-        ``stop`` ends the thread. If connecting fails, the thread ends and the cause is raised.
+        For GUIs, notebooks and programs that block. ``stop`` ends the thread. So does a failure, which is raised.
 
         Args:
             background: Return immediately, and try until it works. Wait with ``wait_ready``.
@@ -330,7 +329,7 @@ class IBConnector(ConnectorCallbacks):
     def call(self, fn: Callable[[IB], T], timeout: float | None = None) -> T: ...
 
     def call(self, fn: Callable[[IB], Awaitable[T] | T], timeout: float | None = None) -> T:
-        """Run ``fn(ib)`` in the event loop's thread, and return its result. If it is a coroutine, it is awaited.
+        """Run ``fn(ib)`` in the event loop's thread, and return its result. A coroutine or future is awaited first.
 
         Raises:
             TimeoutError: ``fn`` did not finish within ``timeout`` seconds. It is cancelled, as on Ctrl-C.
@@ -350,7 +349,7 @@ class IBConnector(ConnectorCallbacks):
     def call_soon(self, command: Callable[[], object]) -> None:
         """Schedule a short function in the loop's thread.
 
-        If called in that thread, the function runs immediately. It also runs if there is no connection.
+        It runs immediately, in this thread, if that loop runs here, or if no loop runs and no connection is requested.
         """
         self._context.call_soon(command)
 
@@ -405,14 +404,14 @@ class IBConnector(ConnectorCallbacks):
         not enough, because the gateway may send but not read.
 
         Raises:
-            NotReady: There is no session, or no answer within ``policy.suspect_after`` seconds. While messages arrive,
-                the limit is ``policy.probe_timeout``.
+            NotReady: There is no session, or no answer within ``probe_apart`` + ``suspect_after`` s (see ``Policy``).
+                While messages arrive, the limit is ``probe_apart`` + ``probe_timeout``.
         """
         await self._context.run_async(lambda: self._ensure_fresh(max_age))
 
     @property
     def last_gap(self) -> GapReport | None:
-        """What changed at the broker during the last outage. ``None`` before the first outage has ended."""
+        """The last gap report, as ``on_gap`` callbacks get it. ``None`` before the first."""
         self._context.run_pending()
         return self._session.gaps.last
 
@@ -439,7 +438,7 @@ class IBConnector(ConnectorCallbacks):
         self._context.run_in_loop(lambda: self._session.halt.halt(reason, cancel_all=cancel_all))
 
     def resume(self) -> None:
-        """End a halt. Raises ``OSError`` if its file cannot be removed. The halt then continues."""
+        """End a halt, but not one of the whole fleet. Raises ``OSError`` if its file stays: the halt continues."""
         self._context.run_in_loop(self._session.halt.resume)
 
     def tell_gateway(self, gateway: GatewayStatus | None) -> None:
@@ -474,6 +473,7 @@ class IBConnector(ConnectorCallbacks):
 
         Raises:
             ConfigError: An argument is wrong.
+            RuntimeError: This connector is already served.
             OSError: The server cannot listen on the address.
             ModuleNotFoundError: The extra ``serve`` is not installed.
         """
@@ -496,7 +496,7 @@ class IBConnector(ConnectorCallbacks):
             page.close(wait=loop is None or loop is not self._context.loop)
 
     def on_lead(self, callback: Callable[[Status], object]) -> Callable[[], None]:
-        """Call a function with the status when this program leads its fleet with the lease's client id.
+        """Call a function with the status when this program leads and has a session with the lease's client id.
 
         Returns a function that unsubscribes. Raises ``ConfigError`` without a fleet.
         """

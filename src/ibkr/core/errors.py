@@ -1,4 +1,4 @@
-"""Exceptions: every error that this package raises.
+"""Exceptions: the errors of a connector and its settings.
 
 ::
 
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class IbkrError(Exception):
-    """The base class of all errors of this package. The text of each is on one line, without control characters."""
+    """The base class of the errors below. The text of each is on one line, without control characters.
+
+    The errors that ``ibkr.simulator`` and ``ibkr.proxy`` define are ``ValueError``, without this base class.
+    """
 
     def __str__(self) -> str:
         return to_printable(super().__str__())
@@ -47,7 +50,10 @@ class ConfigError(IbkrError, ValueError):
 
 
 class ConnectError(IbkrError, ConnectionError):
-    """``connect()`` failed. ``advice`` is one line that says what to do."""
+    """``connect()`` failed: ``kind`` says why, ``advice`` what to do, in one line.
+
+    ``endpoint`` and ``client_id`` are those of the last attempt, and ``attempts`` is the number of attempts.
+    """
 
     kind: FailureKind
     advice: str = ""

@@ -74,9 +74,9 @@ class GapReport(FrozenRecord):
     completed nor executed. ``orders_confirmed``: orders that were unconfirmed and have been found.
     ``orders_unconfirmed``: orders that are still unconfirmed. ``incomplete``: what could not be checked, in words.
     ``accounts``: the accounts of the login, so that they can be masked. ``outage``: the number of the outage, as in
-    ``status.outages``; 0 after a disconnect. ``orders_under_one_id``: live orders of this client id with the same order
-    id, so that a change or cancel reaches only one of them. ``is_amended``: this gap was reported before; late
-    executions are added.
+    ``status.outages``; 0 without an outage, as after a disconnect. ``orders_under_one_id``: live orders of this client
+    id with the same order id, so that a change or cancel reaches only one of them. ``is_amended``: this gap was
+    reported before; late answers or executions are added.
     """
 
     start: datetime

@@ -39,10 +39,10 @@ class Outcome(StrEnum):
 class Outage(FrozenRecord):
     """The time from the loss of ``READY`` until ``READY`` again. Times are aware UTC datetimes.
 
-    An outage also ends when the program disconnects. It continues while the state changes between ``RECONNECTING``,
-    ``SYNCING``, ``DEGRADED`` and ``FAILED``. ``ended_at`` minus ``began_at`` is its true duration, even if the wall
-    clock jumped. ``number`` counts the outages of one connector from 1. ``reason`` is the status' reason at its
-    beginning, ``last_error`` the last failed attempt. Both may contain account ids: mask them before you show them.
+    An outage also ends when the program disconnects. It continues in every other state. ``ended_at`` minus ``began_at``
+    is its true duration, even if the wall clock jumped. ``number`` counts the outages of one connector from 1.
+    ``reason`` is the status' reason at its beginning, ``last_error`` the last failed attempt. Both may contain account
+    ids: mask them before you show them.
     """
 
     number: int

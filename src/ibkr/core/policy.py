@@ -18,10 +18,14 @@ from ibkr.core.maintenance_calendar import REGIONS, Calendar, Zone, build_calend
 
 
 class Policy(ValidatedRecord):
-    """The settings of a connection that are numbers: speeds, times and limits. Raises ``ConfigError``."""
+    """Times, limits and switches of a connection. Times are in seconds. Raises ``ConfigError``."""
 
     connect_attempts: int = 3
-    """Attempts that ``connect()`` makes before it raises the last cause."""
+    """Attempts that ``connect()`` makes before it raises the last cause.
+
+    A cause that no retry can cure is raised at once. In a fleet, or with a journal of an earlier session, attempts that
+    fail because the client id is in use (326) do not count.
+    """
     connect_pause: float = 1.0
     """The time from the end of one attempt of ``connect()`` to the start of the next attempt."""
     close_grace: float = 0.05
@@ -125,13 +129,16 @@ class Policy(ValidatedRecord):
     ``degrade``: the state becomes ``DEGRADED``. ``report``: only the reason names it.
     """
     outage_alert_after: float = 300.0
-    """An outage outside every maintenance window raises the alert after this."""
+    """An outage, or a first connection that fails, raises the alert after this. A maintenance window delays it."""
     required_farms: tuple[str, ...] = ()
     """Data farms without which the connection is degraded."""
     region: str = "america"
     """IB's data centre, for its maintenance windows: america, europe, asia, or none."""
     maintenance: tuple[str, ...] = ()
-    """Your own maintenance windows, such as 'backup: Sat-Sun 02:00-03:30 Europe/London'. They raise no alert."""
+    """Your own maintenance windows, such as 'backup: Sat-Sun 02:00-03:30 Europe/London'.
+
+    An outage raises no alert until its window ends.
+    """
     order_codes: tuple[str, ...] = ()
     """Your own meanings of codes for an order, for example '10999=note'.
 

@@ -9,13 +9,16 @@ class ConnectionState(StrEnum):
     DISCONNECTED = "DISCONNECTED"
     """No connection is requested: before ``connect()`` or after ``disconnect()``."""
     FAILED = "FAILED"
-    """``connect()`` stopped trying: no retry can help, or its attempts are used up."""
+    """The connector stopped trying.
+
+    No retry can help, the attempts of ``connect()`` are used up, or an internal error occurred.
+    """
     CONNECTING = "CONNECTING"
     """A connection is requested; there is no session yet."""
     RECONNECTING = "RECONNECTING"
     """A connection is requested; the session is lost, and attempts are made."""
     SYNCING = "SYNCING"
-    """A session is up; start-up or restore is running."""
+    """A session is up; start-up or restore is running, or the gateway has not reported its link to IB yet."""
     DEGRADED = "DEGRADED"
     """A session is up, but something required is missing. The reason names it."""
     READY = "READY"

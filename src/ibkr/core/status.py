@@ -82,15 +82,18 @@ class Status(FrozenRecord):
     They may be at the broker. Only an entry whose ``has_left`` is false was certainly never sent.
     """
     halted: str = ""
-    """Why new orders are refused until ``resume()``. Empty if there is no halt."""
+    """Why new orders are refused: ``halt()``, ``ibkr halt`` or a halt of the fleet. Empty if there is no halt."""
     journal_trouble: str = ""
     """Why the journal cannot be written. Empty if the journal works, or if there is no journal."""
     upstream_notices: int = 0
     """How often the gateway reported its current loss of upstream."""
     maintenance: MaintenanceWindow | None = None
-    """The current maintenance window: outages are expected."""
+    """The current maintenance window: outages are expected. Always ``None`` while no connection is requested."""
     alert: str = ""
-    """Why a person should look at a problem that lasts. Raised once for each problem."""
+    """Why a person should look: an outage that lasts, or trouble with client id, gateway process or journal.
+
+    The text stays until the problem is over. Empty: no problem.
+    """
     trouble: str = ""
     """The reason without the maintenance window. The same text means the same problem."""
     codes: tuple[int, ...] = ()

@@ -103,7 +103,10 @@ class GatewayFollower:
 async def follow_gateway(settings: GatewaySettings, connector: IBConnector) -> AsyncIterator[None]:
     """Show the gateway process in the status of a connector while the context lasts, in the running event loop.
 
-    Does nothing if the configuration names no driver.
+    Does nothing if the configuration names no driver. After the context, ``status.gateway`` keeps the last state.
+
+    Raises:
+        ConfigError: A path in the settings cannot be used.
     """
     follower = GatewayFollower(settings, connector.tell_gateway)
     following = asyncio.create_task(follower.run()) if settings.driver else None

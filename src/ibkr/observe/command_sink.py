@@ -25,7 +25,7 @@ _SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBE
 class CommandSink:
     """Runs a command when an outage has lasted a while, when an alert is raised, and when both are over.
 
-    In a maintenance window only an alert runs it. A connection in the state ``FAILED`` is treated as an outage.
+    In a maintenance window an outage does not run it. A connection in the state ``FAILED`` is treated as an outage.
 
     The command gets the status as JSON on stdin, with the key ``event``: outage, alert or recovery. The event is also
     in the environment variable ``IBKR_EVENT``. No shell runs. Processes that the command has not ended are killed when

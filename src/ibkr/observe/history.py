@@ -45,7 +45,7 @@ class History:
     watched: the monotonic clock decides how long a state lasted.
 
     Args:
-        path: The database file. ``None`` keeps everything in memory until the program ends.
+        path: The database file. ``None`` keeps everything in memory until ``close()``.
         keep_changes: How many state changes to keep.
         keep_outages: How many outages to keep.
         show_accounts: Do not mask account ids.
@@ -109,7 +109,7 @@ class History:
         self._row_ids = dict(list(row_ids.items())[-_RECENT_ROWS:])
 
     def add_gap_report(self, report: GapReport) -> None:
-        """Store a gap report with its outage, even if the next outage has begun."""
+        """Store a gap report with its outage, even if the next outage has begun. Ignore a report without an outage."""
         text = to_json(_bounded_gap(report.to_dict(show_accounts=self._show_accounts)))
         with self._transaction() as db:
             db.execute("UPDATE outages SET gap = ? WHERE id = ?", (text, self._row_ids.get(report.outage)))

@@ -31,13 +31,23 @@ class ConnectorCallbacks:
         self._watches_states = self._watches_outages = False
 
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
-        """Call a function with every new status. Returns a function that unsubscribes."""
+        """Call a function with every new status.
+
+        Like every callback of a connector, it is a plain function that runs in the event loop's thread.
+
+        Returns:
+            A function that unsubscribes.
+
+        Raises:
+            TypeError: This is a coroutine function, or no function.
+        """
         return self._listeners.add(callback)
 
     def on_state_change(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a function with the status when ``state`` or ``may_trade`` has changed.
 
-        Not called if only texts change, nor for a ``SYNCING`` that is over within a second.
+        Not called if only texts change, nor for a ``SYNCING`` that is over within a second if ``may_trade`` is false
+        before and during it.
 
         Returns:
             A function that unsubscribes.
@@ -55,7 +65,11 @@ class ConnectorCallbacks:
         return self._outage_listeners.add(callback)
 
     def on_gap(self, callback: Callable[[GapReport], object]) -> Callable[[], None]:
-        """Call a function with the gap report of each outage, once everything is restored.
+        """Call a function with the gap report of each outage, once everything is restored or the next outage begins.
+
+        A time without a connection between ``disconnect()`` and ``connect()`` is reported, too. With a journal, so is
+        the time in which the program did not run. If late answers change a report, the function gets it again, with
+        ``is_amended``.
 
         Returns:
             A function that unsubscribes.

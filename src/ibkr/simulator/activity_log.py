@@ -33,7 +33,7 @@ class SeenRequest:
 
 @dataclass
 class Seen:
-    """The activity of a gateway since its start or last `reset`. Each list keeps the newest 10,000 entries.
+    """The activity of a gateway since it was created or last `reset`. Each list keeps the newest 10,000 entries.
 
     `connects` counts the accepted TCP connections, and `attempts` holds their times (monotonic clock of the event loop,
     in seconds). Connections that were refused because the port was closed are not counted.

@@ -12,7 +12,7 @@ _TIMEOUT = 2.0
 
 
 class FixtureGateway(ThreadedGateway):
-    """The fixture `ib_gateway`. Its assertions wait up to `timeout` seconds to become true.
+    """The fixture `ib_gateway`. Its assertions with a `timeout` wait that many seconds to become true.
 
     They block the calling thread. In a coroutine, first `await ib_gateway.wait_for_async(...)`, so that your event loop
     can send what it still holds.
@@ -45,7 +45,7 @@ class FixtureGateway(ThreadedGateway):
             The requests, oldest first.
 
         Raises:
-            AssertionError: The request has not arrived. The text says what has.
+            AssertionError: The request has not arrived, or not exactly `times` times. The text says what has arrived.
             ValueError: There is no request of this name.
         """
         least = 1 if times is None else times
@@ -61,7 +61,7 @@ class FixtureGateway(ThreadedGateway):
         return found
 
     def assert_not_received(self, request: str, *values: object) -> None:
-        """Assert that no such request has arrived so far. It has the same arguments as `assert_received`."""
+        """Assert that no such request has arrived so far, without waiting. The arguments are those of `received`."""
         found = self.received(request, *values)
         assert not found, f"{request} was received: {_text(found)}"
 

@@ -319,6 +319,7 @@ class Gateway:
 
         Raises:
             ValueError: An argument is unknown or invalid, or the broker refuses the order.
+            RuntimeError: The gateway was never started.
         """
         return self._broker_actions.place(
             symbol,
@@ -342,7 +343,7 @@ class Gateway:
             The execution.
 
         Raises:
-            ValueError: There is no such live order, or less remains.
+            ValueError: There is no such live order, it is not at the exchange, or less remains.
         """
         return self._broker_actions.fill(order, quantity, price)
 

@@ -35,10 +35,10 @@ class ThreadedFaults:
 
 
 class ThreadedGateway:
-    """A simulated gateway in its own thread. It has the same arguments as `Gateway`.
+    """A simulated gateway in its own thread. It has the arguments of `Gateway`, by name only.
 
     You can call its methods from any thread. Each returns when its work is done. Functions that you pass to it run in
-    the gateway's thread.
+    the gateway's thread, and must use the `Gateway` that they get: a method of this object would wait forever there.
     """
 
     def __init__(self, **options: Any) -> None:
