@@ -39,7 +39,7 @@ _DEADLINES, _GATEWAY, _ALERTS, _FLEET = (
     {f"{table}.{f.name}": getattr(settings, f.name) for f in fields(settings)} for table, settings in _TABLES.items()
 )
 _DEFAULTS: dict[str, Any] = {**_CONNECTION, **_POLICY, **_DEADLINES, **_GATEWAY, **_ALERTS, **_FLEET}
-_SECRET = frozenset(f"alerts.{name}" for name in SECRETS)
+_SECRET = frozenset(("fleet.servers", *(f"alerts.{name}" for name in SECRETS)))
 _VARIABLES = {f"IBKR_{name.upper().replace('.', '_')}": name for name in _DEFAULTS}
 _BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 

@@ -51,6 +51,14 @@ def test_what_cannot_work_is_refused_without_a_secret(cwd, line, key):
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [f"['{SECRET}']", f"{{url = '{SECRET}'}}"])
+def test_the_servers_of_a_fleet_can_have_a_password(cwd, value):
+    (cwd / "ibkr.toml").write_text(f"[ibkr.fleet]\nservers = {value}\n")
+    with pytest.raises(ConfigError, match="servers") as caught:
+        load_config()
+    assert SECRET not in str(caught.value)
+
+
 def test_a_secret_in_a_variable_is_not_shown_either(cwd, monkeypatch):
     monkeypatch.setenv("IBKR_ALERTS_URLS", SECRET)
     with pytest.raises(ConfigError) as caught:

@@ -172,7 +172,7 @@ def test_a_command_that_runs_when_the_program_ends_is_ended_with_all_it_started(
 
 
 def test_no_command_gets_our_secrets(outage, tmp_path, monkeypatch):
-    for name in ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL"):
+    for name in ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL", "IBKR_FLEET_SERVERS"):
         monkeypatch.setenv(name, "a-secret-of-good-length")
     monkeypatch.setenv("IBKR_HOST", "desk")
     file = tmp_path / "environment"

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ibkr.core.alert_settings import SECRETS
 from ibkr.core.serialization import to_json
 from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
 
-_SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL")
+_SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", "IBKR_FLEET_SERVERS", *(f"IBKR_ALERTS_{name.upper()}" for name in SECRETS))
 """Environment variables that a command does not get."""
 
 
