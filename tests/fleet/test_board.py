@@ -191,6 +191,7 @@ async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(
     await with_store(fleet, lambda store: halt(store, "the risk limit", "me", cancel_all=True))
     status = await state_of(first, lambda status: not status.may_trade)
     assert "the risk limit (all of the fleet, by me" in status.may_trade_reason
+    assert status.may_trade_reason.endswith("'ibkr resume --fleet' ends it)")
     await gateway.wait_for(lambda gateway: gateway.seen.received("reqGlobalCancel"))
     second = new_member("beta")
     await second.connect_async()

@@ -104,7 +104,7 @@ def status_fields(s: MachineState, identity: Identity, policy: Policy) -> dict[s
     in_session = _in_session(s)
     no_trade = no_trade_reason(s, identity, policy, reason)
     if s.halted:
-        no_trade = f"halted: {s.halted}; connector.resume() or 'ibkr resume' ends the halt"
+        no_trade = _halt_text(s.halted)
     session = s.session
     return {
         "state": state,
@@ -135,6 +135,12 @@ def status_fields(s: MachineState, identity: Identity, policy: Policy) -> dict[s
         "gateway": s.gateway,
         "lease": s.lease,
     }
+
+
+def _halt_text(reason: str) -> str:
+    if "'ibkr resume --fleet'" in reason:  # a halt of the fleet: its reason already says how to end it
+        return f"halted: {reason}"
+    return f"halted: {reason}; connector.resume() or 'ibkr resume' ends the halt"
 
 
 def _codes(session: SessionInfo, state: ConnectionState, policy: Policy) -> tuple[int, ...]:
