@@ -135,6 +135,7 @@ async def test_the_status_of_any_program(machine, supervised, state_is, state_of
             await connecting
             await state_of(connector, ready)
             await connector.disconnect_async()
+    assert connector.status.gateway is None, "nothing watches the process any more"
 
 
 CHECKS = [CONFIGURATION, GATEWAY_PROCESS]

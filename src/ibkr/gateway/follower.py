@@ -103,17 +103,21 @@ class GatewayFollower:
 async def follow_gateway(settings: GatewaySettings, connector: IBConnector) -> AsyncIterator[None]:
     """Show the gateway process in the status of a connector while the context lasts, in the running event loop.
 
-    Does nothing if the configuration names no driver. After the context, ``status.gateway`` keeps the last state.
+    Does nothing if the configuration names no driver. After the context, ``status.gateway`` is ``None``.
 
     Raises:
         ConfigError: A path in the settings cannot be used.
     """
+    if not settings.driver:
+        yield
+        return
     follower = GatewayFollower(settings, connector.tell_gateway)
-    following = asyncio.create_task(follower.run()) if settings.driver else None
+    following = asyncio.create_task(follower.run())
     try:
         yield
     finally:
         await cancel_tasks(following)
+        connector.tell_gateway(None)
 
 
 async def ask_supervisor(
