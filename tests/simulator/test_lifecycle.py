@@ -233,6 +233,12 @@ class TestThreaded:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", gateway.port), 2)
 
+    def test_in_its_own_thread_it_does_not_wait_for_itself(self) -> None:
+        with ThreadedGateway() as gateway:
+            assert gateway.call(lambda _: gateway.client_ids) == []
+            with pytest.raises(RuntimeError, match="would wait for itself"):
+                gateway.call(lambda _: gateway.fault("reset"))
+
     async def test_with_a_client_in_another_loop(self, ib: IB) -> None:
         with ThreadedGateway() as gateway:
             await ib.connectAsync("127.0.0.1", gateway.port, clientId=7, timeout=10)

@@ -61,7 +61,12 @@ class FixtureGateway(ThreadedGateway):
         return found
 
     def assert_not_received(self, request: str, *values: object) -> None:
-        """Assert that no such request has arrived so far, without waiting. The arguments are those of `received`."""
+        """Assert that no such request has arrived so far, without waiting.
+
+        Args:
+            request: The name of the request.
+            values: Values that the request must contain, as for `assert_received`.
+        """
         found = self.received(request, *values)
         assert not found, f"{request} was received: {_text(found)}"
 

@@ -38,7 +38,8 @@ class ThreadedGateway:
     """A simulated gateway in its own thread. It has the arguments of `Gateway`, by name only.
 
     You can call its methods from any thread. Each returns when its work is done. Functions that you pass to it run in
-    the gateway's thread, and must use the `Gateway` that they get: a method of this object would wait forever there.
+    the gateway's thread, and should use the `Gateway` that they get: methods of this object that wait raise
+    `RuntimeError` there.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -49,7 +50,7 @@ class ThreadedGateway:
         self._stopping: asyncio.Event | None = None
 
     def __repr__(self) -> str:
-        return repr(self._gateway).replace("Gateway", "ThreadedGateway", 1)
+        return repr(self._gateway).replace("Gateway", type(self).__name__, 1)
 
     @property
     def host(self) -> str:
@@ -190,9 +191,13 @@ class ThreadedGateway:
             return function(self._gateway)
 
         # If the gateway does not run, it has no thread, so only the caller's thread uses it.
-        return function(self._gateway) if self._loop is None else self._run(run())
+        is_direct = self._loop is None or threading.current_thread() is self._thread
+        return function(self._gateway) if is_direct else self._run(run())
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("in the gateway's thread, this would wait for itself: use the Gateway that you got")
         return self._submit(coroutine).result()
 
     def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
