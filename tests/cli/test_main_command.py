@@ -18,7 +18,7 @@ def test_without_arguments_it_shows_where_to_begin(ibkr):
     beginning, _, rest = done.stdout.partition("Options")
     for command in ("ibkr demo", "ibkr status", "ibkr watch", "ibkr doctor", "ibkr explain", "ibkr simulate"):
         assert command in beginning
-    assert "Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage." in beginning
+    assert "Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage or" in beginning
     assert "Commands" in rest
     assert "\x1b" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80

@@ -98,8 +98,8 @@ def look_at(file):
         (["recording", "stats", __file__], "is not a recording"),
         (["recording", "compare", __file__], "is not a recording"),
         (["replay", "missing"], "No such file"),
-        (["proxy", "--listen", "nowhere"], "write 127.0.0.1:4002"),
-        (["proxy", "--gateway", "127.0.0.1:99999"], "write 127.0.0.1:4002"),
+        (["proxy", "--listen", "nowhere"], "write 127.0.0.1:PORT"),
+        (["proxy", "--gateway", "127.0.0.1:99999"], "write 127.0.0.1:PORT"),
         (["proxy", "--show", "prices"], "there is no category prices"),
     ],
 )

@@ -32,7 +32,7 @@ def send_test(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Send a test message to every URL, and one heartbeat.
 
     Exit code 0 if all were accepted, 1 if one was not, 2 if none is
-    configured.
+    configured, or for wrong usage or configuration.
     """
     from ibkr.config import load_config
     from ibkr.core.errors import ConfigError

@@ -34,7 +34,8 @@ _HELP = """A connection to Interactive Brokers' TWS or IB Gateway that recovers.
   [cyan]ibkr replay[/cyan]     Play a recording to any client. [cyan]ibkr recording[/cyan] shows it.
 
 Settings: ibkr.toml, .env, IBKR_... variables, options. The later one wins.
-Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage.
+Exit codes: 0 ready or ok, 1 not ready or a problem found, 2 wrong usage or
+configuration.
 """
 
 _COMMANDS = {

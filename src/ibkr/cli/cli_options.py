@@ -59,7 +59,7 @@ def parse_address(text: str, option: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     is_port = port.isascii() and port.isdecimal() and int(port[:6]) <= _LARGEST_PORT
     if not is_port or not host.isprintable() or " " in host or "/" in host:
-        message = f"{text!r} is not an address: write 127.0.0.1:4002, [::1]:4002 or 4002"
+        message = f"{text!r} is not an address: write 127.0.0.1:PORT, [::1]:PORT or PORT, with a port from 0 to 65535"
         raise typer.BadParameter(message, param_hint=option)
     return host, int(port)
 

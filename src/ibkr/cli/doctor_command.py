@@ -30,7 +30,11 @@ _ID_COUNT = 5
 def doctor(
     as_json: JsonOption = False,
     for_issue: Annotated[
-        bool, typer.Option("--for-issue", help="Print text for a bug report, without accounts, hosts and addresses.")
+        bool,
+        typer.Option(
+            "--for-issue",
+            help="Print text for a bug report, without account ids, host names and addresses. Loopback stays.",
+        ),
     ] = False,
     symbol: Annotated[str, typer.Option("--symbol", help="US stock to request market data for.")] = "AAPL",
     host: HostOption = None,

@@ -44,6 +44,9 @@ def fault(
     """Apply a fault to a running gateway or proxy.
 
     Start it with a control port: [cyan]--control 7498[/cyan]
+
+    Exit code 0 if it is done, 1 if no control port answers, 2 if the fault is
+    unknown, its arguments are wrong, or it is refused.
     """
     command = context.parent.command_path if context.parent else "ibkr simulate"
     given_before = reject_other_options(context, but="control")
@@ -54,7 +57,7 @@ def fault(
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
         reason = error if isinstance(error, OSError) else "another program answers there"
         typer.echo(f"{command} fault: no control port at {_HOST}:{port}: {reason}", err=True)
-        typer.echo(f"Start it with a control port, or name another port: {command} --control {port}", err=True)
+        typer.echo(f"Start it with '{command} --control {port}', or name its port: --control PORT.", err=True)
         raise typer.Exit(1) from error
     if not answer["ok"]:
         typer.echo(f"{command} fault: {sanitize_text(text)}", err=True)

@@ -156,7 +156,10 @@ def forget(
     servers: ServersOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Release the client ids of a program, so that other programs may use them."""
+    """Release the client ids of a program, so that other programs may use them.
+
+    Refused while a program with this name runs.
+    """
     from ibkr.fleet import administration
 
     taken = _with_store(config, servers, lambda store: administration.release_client_ids(store, name))

@@ -33,7 +33,7 @@ def run(
     on_alert: Annotated[
         str | None,
         typer.Option(
-            "--on-alert", metavar="COMMAND", help="Run this on alert, outage and recovery, with the status on stdin."
+            "--on-alert", metavar="COMMAND", help="Run this on alert, outage and recovery, with JSON on stdin."
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -95,7 +95,7 @@ def status(
 ) -> None:
     """Show the state of the gateway's process and of its login.
 
-    Exit code 0 if it is running, otherwise 1.
+    Exit code 0 if it is running, 1 if not, 2 for wrong usage or configuration.
     """
     from ibkr.cli import gateway_actions as actions
 

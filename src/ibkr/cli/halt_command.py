@@ -51,11 +51,15 @@ def halt(
     """Stop new orders of a program until 'ibkr resume', also over restarts.
 
     A running program notices within a second. With --cancel-all it sends a
-    global cancel as soon as it has a session.
+    global cancel as soon as its session allows that.
 
-    Exit code 0 if the halt is in force and, if requested, all orders are
-    cancelled. 1 if the cancel is still to be sent, or the program cannot be
-    reached. 2 if no journal is known.
+    Exit code 0 if the halt is in force. 1 if not: the journal cannot be
+    read, or the page or fleet does not answer. 2 if no journal is known, or
+    for wrong usage or configuration.
+
+    With --cancel-all and a journal, 0 means that the gateway has received the
+    cancel, and 1 also that it must still be sent. With --url or --fleet the
+    command does not wait for the cancel: look at the orders.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if fleet:
@@ -73,7 +77,7 @@ def halt(
     if holder is None:
         text = "Halted. No program is running with this journal: the next one starts halted."
     else:
-        text = f"Halted. {holder} uses the journal: it sends no new orders."
+        text = f"Halted. The journal is in use by {holder}: it sends no new orders."
     if cancel_all:
         when = "as soon as it has a session in which the gateway has its link to IB and is not read-only"
         text += f" All orders are cancelled {when}." if is_due else " The global cancel is sent."
@@ -90,7 +94,12 @@ def resume(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """End a halt: the program may send new orders again."""
+    """End a halt: the program may send new orders again.
+
+    Exit code 0, also if there was no halt. 1 if the journal cannot be read, or
+    the page or fleet does not answer. 2 if no journal is known, or for wrong
+    usage or configuration.
+    """
     if fleet:
         from ibkr.cli.fleet_command import resume_fleet
 

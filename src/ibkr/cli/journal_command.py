@@ -26,8 +26,8 @@ def journal(
 ) -> None:
     """Show orders, fills and gaps in a program's journal, also while it runs.
 
-    Exit code 1 if orders are unconfirmed or the journal cannot be read,
-    otherwise 0.
+    Exit code 0 if no order is unconfirmed; 1 if one is, or the journal cannot
+    be read; 2 if no journal is known, or for wrong usage or configuration.
     """
     from ibkr.core.errors import JournalError
     from ibkr.core.serialization import mask_json, to_json

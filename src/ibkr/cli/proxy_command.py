@@ -68,7 +68,10 @@ def proxy(
     With [cyan]--control 7499[/cyan] it accepts faults from another terminal:
     [cyan]ibkr proxy fault reset --control 7499[/cyan]
     They never change what goes to the gateway, and it refuses them on a live
-    account.
+    account, unless you add --live.
+
+    Exit code 0 after Ctrl-C or SIGTERM, 1 if it cannot start, 2 for wrong
+    usage.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:

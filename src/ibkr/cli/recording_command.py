@@ -90,8 +90,8 @@ def compare(file: FileArgument, as_json: JsonOption = False) -> None:
     which fields and formats. Values are not compared. The list contains
     nothing personal.
 
-    Exit code 1 if anything differs except market data and what the account
-    holds.
+    Exit code 0 if nothing differs except market data and what the account
+    holds; 1 if more differs; 2 if the file is not a recording.
     """
     from ibkr.proxy.compare import compare as compare_with_simulator
 
@@ -128,6 +128,9 @@ def replay(
     """Answer any client as the recorded gateway did, until Ctrl-C.
 
     A request that is not in the recording gets an error that reports this.
+
+    Exit code 0 after Ctrl-C or SIGTERM, 1 if it cannot listen, 2 for wrong
+    usage, or if the file is not a recording.
     """
     from ibkr.proxy import ReplayGateway
 
@@ -155,7 +158,8 @@ def _read(file: Path) -> Recording:
     try:
         return Recording.read(file)
     except (RecordingError, OSError) as error:
-        _echo(f"ibkr: {error}", err=True)
+        words = f"{file}: cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+        _echo(f"ibkr: {words}", err=True)
         raise typer.Exit(2) from error
 
 

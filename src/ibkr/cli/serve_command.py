@@ -111,6 +111,9 @@ def serve(
 
     You can start it before the gateway. It runs until Ctrl-C or SIGTERM. See
     docs/serve.md for every path, the metrics and how to run it as a service.
+
+    Exit code 0 after Ctrl-C or SIGTERM, 1 if it cannot listen, 2 for wrong
+    usage or configuration, or if the extra 'serve' is not installed.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     loaded = load_cli_config(config, host, port, client_id, timeout)

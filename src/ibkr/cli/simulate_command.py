@@ -78,7 +78,11 @@ def simulate(
     ] = 50,
     on_rate: Annotated[
         str,
-        typer.Option("--on-rate", rich_help_panel=_LIMITS, help="Above that: pace, reject (100, then cut) or off."),
+        typer.Option(
+            "--on-rate",
+            rich_help_panel=_LIMITS,
+            help="Above that: pace (wait), reject (error 100, then cut) or off (no limit).",
+        ),
     ] = "pace",
     id_hold: Annotated[
         float,
@@ -113,6 +117,9 @@ def simulate(
 
     With [cyan]--control 7498[/cyan] it accepts faults from another terminal:
     [cyan]ibkr simulate fault restart 10[/cyan]
+
+    Exit code 0 after Ctrl-C or SIGTERM, 1 if it cannot listen, 2 for wrong
+    usage.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:

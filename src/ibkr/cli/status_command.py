@@ -42,7 +42,8 @@ def status(
     Connects, sends the start-up requests of every program, prints the status
     and disconnects.
 
-    Exit code 0 if the connection is READY, otherwise 1.
+    Exit code 0 if the connection is READY, 1 if not, 2 for wrong usage or
+    configuration.
     """
     loaded = load_cli_config(config, host, port, client_id, timeout)
     found, error = asyncio.run(_read_status(loaded, wait))

@@ -75,8 +75,8 @@ def watch(
     connection of a program that has called connector.serve(), or of ibkr serve,
     with its orders, positions and subscriptions.
 
-    Exit code 1 if its own connection is FAILED, or if there is nothing to
-    attach to, otherwise 0.
+    Exit code 0 after q or Ctrl-C, 1 if its own connection is FAILED or there
+    is nothing to attach to, 2 for wrong usage or configuration.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if attach is not None:
