@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ib_async import IB, Contract, Execution, LimitOrder, MarketOrder, Order, OrderState, Stock, Trade
 from ib_async.wrapper import Wrapper
 
+from ibkr.observe import log_filter
 from ibkr.observe.log_filter import log_rate_limit
 from ibkr.session.library import trade_rows
 from ibkr.session.library.hooks import StatusRow
@@ -142,6 +143,12 @@ def without_time(text: str) -> str:
 @pytest.fixture(autouse=True)
 async def loop() -> None:
     """The library's requests make futures."""
+
+
+@pytest.fixture(autouse=True)
+def whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long lines are not cut: the place of the cut would depend on the number of digits in a time."""
+    monkeypatch.setattr(log_filter, "_MAX_LINE_LENGTH", 10**6)
 
 
 @given(STEPS)
