@@ -72,6 +72,7 @@ def halt(
     command does not wait for the cancel: look at the orders.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
+    _check_one_target(file, url, token_file, fleet=fleet)
     if fleet:
         _halt_fleet(config, reason, cancel_all=cancel_all, as_json=as_json)
         return
@@ -107,6 +108,7 @@ def resume(
     the page or fleet does not answer. 2 if no journal is known, or for wrong
     usage or configuration.
     """
+    _check_one_target(file, url, token_file, fleet=fleet)
     if fleet:
         was_halted = _resume_fleet(config)
         text = "Resumed: all programs of the fleet." if was_halted else "There was no halt."
@@ -126,6 +128,14 @@ def resume(
         HaltFile(path).remove()
     text = "Resumed." if was_halted else "There was no halt."
     _print_result(text, {"halted": False, "was_halted": was_halted}, as_json=as_json)
+
+
+def _check_one_target(file: Path | None, url: str | None, token_file: Path | None, *, fleet: bool) -> None:
+    """Refuse options of which one would be ignored. Raises ``typer.BadParameter``."""
+    if [fleet, url is not None, file is not None].count(True) > 1:
+        raise typer.BadParameter("use only one of --fleet, --url, --journal")
+    if token_file is not None and url is None:
+        raise typer.BadParameter("use --token-file only with --url", param_hint="--token-file")
 
 
 def _halt_fleet(config: Path | None, reason: str, *, cancel_all: bool, as_json: bool) -> None:
