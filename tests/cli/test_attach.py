@@ -125,6 +125,20 @@ def test_halt_and_resume_through_the_page(connector, ibkr):
     assert not connector.status.halted
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_cancel_through_the_page_is_not_confirmed(connector, ibkr, as_json):
+    url = connector.serve(0)
+    done = ibkr("halt", "--cancel-all", "--url", url, *(["--json"] if as_json else []))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert connector.status.halted
+    if as_json:
+        told = json.loads(done.stdout)
+        assert (told["ok"], told["cancel_confirmed"]) == (True, False)
+    else:
+        words = f"It is not confirmed that the orders are cancelled: look at them on the page {url}"
+        assert done.stdout.startswith(f"Halted: no new orders. {words}")
+
+
 def test_nothing_to_attach_to_exits_with_1(ibkr, gateway):
     done = ibkr("watch", "--attach", "http://127.0.0.1:1/")
     assert (done.returncode, done.stdout) == (1, "")

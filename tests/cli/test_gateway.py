@@ -170,7 +170,9 @@ def test_a_gateway_whose_script_was_killed_is_not_called_stopped(machine, start,
 def test_following_a_log_leaves_nothing_behind(machine, start):
     configure(machine, "docker")
     program = machine.bin / "docker"
-    program.write_text(f'#!/bin/sh\necho $$ > "{machine.folder}/pid"; echo "A line."; exec sleep 1000\n')
+    program.write_text(
+        f'#!/bin/sh\n[ "$3" = 0 ] || {{ echo $$ > "{machine.folder}/pid"; echo "A line."; exec sleep 1000; }}\n'
+    )
     program.chmod(0o755)
     process = start("gateway", "logs", "-f")
     assert process.stdout.readline() == "A line.\n"
@@ -178,6 +180,36 @@ def test_following_a_log_leaves_nothing_behind(machine, start):
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (0, "")
     assert process_identity(int((machine.folder / "pid").read_text())) == ""
+
+
+FAILURES = {
+    "no daemon": ("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "*"),
+    "no such container": ("Error response from daemon: No such container: ib-gateway", "*"),
+    "no log to read": ("Error response from daemon: configured logging driver does not support reading", "*logs*"),
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("-f",)], ids=str)
+@pytest.mark.parametrize(("words", "failing"), FAILURES.values(), ids=FAILURES)
+def test_a_docker_that_fails_shows_no_log(machine, ibkr, words, failing, options):
+    configure(machine, "docker")
+    program = machine.bin / "docker"
+    program.write_text(f'#!/bin/sh\ncase "$*" in {failing}) echo "{words}" >&2; exit 1;; esac\n')
+    program.chmod(0o755)
+    done = ibkr("gateway", "logs", *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"ibkr gateway: '{program} logs' failed: {words}\n"
+
+
+@pytest.mark.parametrize("options", [(), ("-f",)], ids=str)
+def test_a_docker_that_fails_while_it_shows_the_log(machine, ibkr, options):
+    configure(machine, "docker")
+    program = machine.bin / "docker"
+    program.write_text('#!/bin/sh\ncase "$*" in *"--tail 0"*) exit 0;; esac\necho "A line."\nexit 3\n')
+    program.chmod(0o755)
+    done = ibkr("gateway", "logs", *options)
+    assert (done.returncode, done.stdout) == (1, "A line.\n")
+    assert done.stderr == "ibkr gateway: docker has failed with exit code 3: the log above may be incomplete\n"
 
 
 def test_following_the_log_of_the_supervisor(machine, start):

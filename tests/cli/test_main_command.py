@@ -53,6 +53,51 @@ def test_wrong_usage_exits_with_2_and_a_message(ibkr_here, args, word):
     assert word in done.stderr
 
 
+URL = "http://127.0.0.1:1/"
+TARGETS = {"--fleet": (), "--url": (URL,), "--journal": ("journal.sqlite",)}
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+@pytest.mark.parametrize(
+    "names", [("--fleet", "--url"), ("--fleet", "--journal"), ("--url", "--journal"), tuple(TARGETS)], ids=" ".join
+)
+def test_a_halt_has_one_target(ibkr_here, command, names):
+    done = ibkr_here(command, *(word for name in names for word in (name, *TARGETS[name])), COLUMNS="200")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "use only one of --fleet, --url, --journal" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+@pytest.mark.parametrize("target", [(), ("--fleet",), ("--journal", "journal.sqlite")])
+def test_a_token_without_a_url_is_refused(ibkr_here, command, target):
+    done = ibkr_here(command, "--token-file", "token", *target, COLUMNS="200")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "use --token-file only with --url" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+def test_an_empty_url_is_refused(ibkr_here, command):
+    """As of an unset variable of a script: it must not halt the program of the journal instead."""
+    done = ibkr_here(command, "--url", "", IBKR_JOURNAL="journal.sqlite")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ibkr: --url = '': must be the URL of the page" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "option", [("--host", "h"), ("--port", "0"), ("--client-id", "0"), ("--timeout", "1"), ("--config", "f")]
+)
+def test_watch_attach_makes_no_connection_of_its_own(ibkr_here, option):
+    done = ibkr_here("watch", "--attach", URL, *option, COLUMNS="200")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"use --attach or {option[0]}, not both" in done.stderr
+
+
+def test_watch_uses_a_token_only_to_attach(ibkr_here):
+    done = ibkr_here("watch", "--token-file", "token", COLUMNS="200")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "use --token-file only with --attach" in done.stderr
+
+
 def test_ctrl_c_during_imports_shows_no_traceback():
     program = """
 import sys

@@ -94,6 +94,52 @@ def test_servers_that_are_not_there(ibkr: Ibkr) -> None:
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("halt", "Nothing is halted by this command: check servers in [ibkr.fleet], or halt each program by itself"),
+        ("resume", "A halt of the fleet continues: check servers in [ibkr.fleet], then run ibkr resume --fleet again"),
+    ],
+)
+def test_a_fleet_that_cannot_be_reached_is_not_halted_or_resumed(ibkr: Ibkr, command: str, words: str) -> None:
+    done = ibkr(command, "--fleet", "--json", IBKR_FLEET_SERVERS="nats://127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"ibkr {command}: the fleet's servers (nats://127.0.0.1:9) cannot be reached: ")
+    assert second.startswith(words)
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+def test_servers_that_do_not_confirm_a_change(ibkr: Ibkr, tmp_path: Path, command: str) -> None:
+    config = tmp_path / "nats.conf"
+    user = '{user: "operator", password: "o", permissions: {publish: {allow: ">", deny: "$KV.ibkr_halt.>"}}}'
+    config.write_text(f"authorization {{ users = [{user}] }}", encoding="utf-8")
+    server = NatsServer(tmp_path / "nats", arguments=["-c", str(config)])
+    url = server.start().replace("//", "//operator:o@")
+    try:
+        done = ibkr(command, "--fleet", IBKR_FLEET_SERVERS=url)
+    finally:
+        server.stop()
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"ibkr {command}: the fleet's servers (")
+    assert second == "It is not confirmed: 'ibkr fleet status' shows whether the fleet is halted."
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_fleet_whose_cancel_is_not_confirmed(ibkr: Ibkr, server: NatsServer, as_json: bool) -> None:
+    words = ("halt", "--fleet", *(["--json"] if as_json else []))
+    plain = ibkr(*words, IBKR_FLEET_SERVERS=server.url)
+    done = ibkr(*words, "--cancel-all", IBKR_FLEET_SERVERS=server.url)
+    assert (plain.returncode, done.returncode) == (0, 0), done.stderr
+    assert "cancel" not in plain.stdout
+    if as_json:
+        assert json.loads(done.stdout) == {"halted": True, "fleet": True, "cancel_confirmed": False}
+    else:
+        assert "It is not confirmed that the orders are cancelled: look at them in TWS" in done.stdout
+        assert "'ibkr fleet status'" in done.stdout
+
+
 @pytest.mark.rest
 def test_what_a_name_may_do_is_printed(ibkr: Ibkr) -> None:
     allowed = json.loads(ibkr("fleet", "permissions", "alpha").stdout)

@@ -5,6 +5,7 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,21 @@ def test_without_qt_the_cure_is_reported():
             answer = str(error)
     """
     assert "pip install '/path/to/the/checkout[qt]'" in fresh(inspect.cleandoc(code))
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (Path(ibkr.__file__).parent / "fleet").glob("[!_]*.py")))
+def test_each_module_of_the_fleet_may_be_the_first_without_its_extra(name):
+    """Whichever module a program imports first, the cure is reported."""
+    code = f"""
+        import sys
+        sys.modules["nats"] = None
+        from ibkr import ConfigError
+        try:
+            import ibkr.fleet.{name}
+            answer = "imported"
+        except ConfigError as error:
+            answer = str(error)
+    """
+    answer = fresh(inspect.cleandoc(code))
+    expected = "imported" if name in ("nats_server", "subjects") else "pip install '/path/to/the/checkout[fleet]'"
+    assert expected in answer

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -188,21 +186,6 @@ def load_fleet(config: Path | None, servers: str | None) -> Fleet:
     table["name"] = "operator"
     configured = load_config(config, fleet=table).ibkr.fleet
     return configured if configured.servers else Fleet(_LOCAL_SERVER, name="operator")
-
-
-def halt_fleet(config: Path | None, servers: str | None, reason: str, *, cancel_all: bool) -> None:
-    """Halt every program of the fleet."""
-    from ibkr.fleet import administration
-
-    by = f"{getpass.getuser()} on {socket.gethostname()}"
-    _with_store(config, servers, lambda store: administration.halt(store, reason, by, cancel_all=cancel_all))
-
-
-def resume_fleet(config: Path | None, servers: str | None) -> bool:
-    """End the halt of the fleet. Returns whether there was one."""
-    from ibkr.fleet import administration
-
-    return _with_store(config, servers, administration.resume)
 
 
 def all_is_well(found: dict[str, Any]) -> bool:

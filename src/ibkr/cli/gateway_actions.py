@@ -134,7 +134,10 @@ async def _still_runs(target: Target, store: GatewayStore, answer: SupervisorAns
     if status is None or status.state is not GatewayState.EXITED:
         return answer
     log = make_driver(target.config.ibkr.gateway, store).log(3, follow=False)
-    last = "; ".join([_masked_line(line, show_accounts=False) async for line in log])
+    try:
+        last = "; ".join([_masked_line(line, show_accounts=False) async for line in log])
+    except DriverError as error:
+        last = str(error)
     return SupervisorAnswer(is_done=False, message=f"{status.reason}: {last}" if last else status.reason)
 
 

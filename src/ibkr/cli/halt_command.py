@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,13 +18,22 @@ from ibkr.cli.journal_command import JournalOption, find_journal
 from ibkr.core.serialization import sanitize_text, to_json
 
 if TYPE_CHECKING:
+    from ibkr.fleet.nats_store import FleetStore
     from ibkr.journal.halt_file import HaltFile
     from ibkr.journal.journal_lock import LockHolder
 
+T = TypeVar("T")
+
 _CANCEL_TIMEOUT = 5.0
 """Seconds to wait for a running program to cancel all orders."""
+_NOT_REACHED = {
+    "halt": "Nothing is halted by this command: check servers in [ibkr.fleet], or halt each program by itself:"
+    " ibkr halt --journal FILE, or ibkr halt --url URL",
+    "resume": "A halt of the fleet continues: check servers in [ibkr.fleet], then run ibkr resume --fleet again",
+}
+"""What is in force, and what to do, if the servers of the fleet cannot be reached."""
 UrlOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--url", metavar="URL", help="Use the program's page, such as http://127.0.0.1:8080, not its journal."
     ),
@@ -42,7 +52,7 @@ def halt(
         bool, typer.Option("--cancel-all", help="Cancel all orders, also the orders of other clients and of TWS.")
     ] = False,
     file: JournalOption = None,
-    url: UrlOption = "",
+    url: UrlOption = None,
     token_file: TokenOption = None,
     fleet: FleetOption = False,
     as_json: JsonOption = False,
@@ -62,13 +72,11 @@ def halt(
     command does not wait for the cancel: look at the orders.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
+    _check_one_target(file, url, token_file, fleet=fleet)
     if fleet:
-        from ibkr.cli.fleet_command import halt_fleet
-
-        halt_fleet(config, None, reason, cancel_all=cancel_all)
-        _print_result("Halted: all programs of the fleet.", {"halted": True, "fleet": True}, as_json=as_json)
+        _halt_fleet(config, reason, cancel_all=cancel_all, as_json=as_json)
         return
-    if url:
+    if url is not None:
         _call_page(url, "halt", token_file, {"reason": reason, "cancel_all": cancel_all}, as_json=as_json)
         return
     path, _ = find_journal(file, config)
@@ -88,7 +96,7 @@ def halt(
 
 def resume(
     file: JournalOption = None,
-    url: UrlOption = "",
+    url: UrlOption = None,
     token_file: TokenOption = None,
     fleet: FleetOption = False,
     as_json: JsonOption = False,
@@ -100,14 +108,13 @@ def resume(
     the page or fleet does not answer. 2 if no journal is known, or for wrong
     usage or configuration.
     """
+    _check_one_target(file, url, token_file, fleet=fleet)
     if fleet:
-        from ibkr.cli.fleet_command import resume_fleet
-
-        was_halted = resume_fleet(config, None)
+        was_halted = _resume_fleet(config)
         text = "Resumed: all programs of the fleet." if was_halted else "There was no halt."
         _print_result(text, {"halted": False, "was_halted": was_halted, "fleet": True}, as_json=as_json)
         return
-    if url:
+    if url is not None:
         _call_page(url, "resume", token_file, {}, as_json=as_json)
         return
     from ibkr.journal.halt_file import HaltFile
@@ -121,6 +128,59 @@ def resume(
         HaltFile(path).remove()
     text = "Resumed." if was_halted else "There was no halt."
     _print_result(text, {"halted": False, "was_halted": was_halted}, as_json=as_json)
+
+
+def _check_one_target(file: Path | None, url: str | None, token_file: Path | None, *, fleet: bool) -> None:
+    """Refuse options of which one would be ignored. Raises ``typer.BadParameter``."""
+    if [fleet, url is not None, file is not None].count(True) > 1:
+        raise typer.BadParameter("use only one of --fleet, --url, --journal")
+    if token_file is not None and url is None:
+        raise typer.BadParameter("use --token-file only with --url", param_hint="--token-file")
+
+
+def _halt_fleet(config: Path | None, reason: str, *, cancel_all: bool, as_json: bool) -> None:
+    from ibkr.fleet import administration
+
+    by = f"{getpass.getuser()} on {socket.gethostname()}"
+    _change_fleet("halt", config, lambda store: administration.halt(store, reason, by, cancel_all=cancel_all))
+    text, told = "Halted: all programs of the fleet.", {"halted": True, "fleet": True}
+    if cancel_all:
+        where = "in TWS or IBKR Mobile. 'ibkr fleet status' shows which programs are connected and can send the cancel"
+        text, told["cancel_confirmed"] = f"{text} {_unconfirmed_cancel(where)}", False
+    _print_result(text, told, as_json=as_json)
+
+
+def _resume_fleet(config: Path | None) -> bool:
+    """End the halt of the fleet. Returns whether there was one."""
+    from ibkr.fleet import administration
+
+    return _change_fleet("resume", config, administration.resume)
+
+
+def _change_fleet(command: str, config: Path | None, change: Callable[[FleetStore], Awaitable[T]]) -> T:
+    """Change the halt of the fleet. If this fails, print what is in force, and exit with code 1."""
+    from ibkr.cli.fleet_command import load_fleet
+    from ibkr.core.errors import FleetError
+    from ibkr.fleet.administration import with_store
+
+    is_reached = False
+
+    async def work(store: FleetStore) -> T:
+        nonlocal is_reached
+        is_reached = True
+        return await change(store)
+
+    try:
+        return asyncio.run(with_store(load_fleet(config, None), work))
+    except FleetError as error:
+        doubt = "It is not confirmed: 'ibkr fleet status' shows whether the fleet is halted."
+        typer.echo(f"ibkr {command}: {error}", err=True)
+        typer.echo(doubt if is_reached else _NOT_REACHED[command], err=True)
+        raise typer.Exit(1) from error
+
+
+def _unconfirmed_cancel(where: str) -> str:
+    return f"It is not confirmed that the orders are cancelled: look at them {where}."
 
 
 def _halt(path: Path, reason: str, *, cancel_all: bool) -> tuple[LockHolder | None, bool]:
@@ -176,7 +236,11 @@ def _call_page(url: str, name: str, token_file: Path | None, body: dict[str, Any
         typer.echo(f"ibkr {name}: {text}", err=True)
         typer.echo(f"It is not confirmed. Check the URL, or use the journal: ibkr {name} --journal FILE", err=True)
         raise typer.Exit(1) from error
-    _print_result(sanitize_text(str(answer.get("message", "done"))), answer, as_json=as_json)
+    text = sanitize_text(str(answer.get("message", "done")))
+    if body.get("cancel_all"):
+        text += f" {_unconfirmed_cancel(f'on the page {client.url} or in TWS')}"
+        answer["cancel_confirmed"] = False
+    _print_result(text, answer, as_json=as_json)
 
 
 def _print_result(text: str, data: dict[str, Any], *, as_json: bool) -> None:

@@ -80,14 +80,26 @@ def watch(
     """
     # This function has over 40 lines because typer makes the command line from the signature.
     if attach is not None:
+        _check_attach_alone(
+            {"--host": host, "--port": port, "--client-id": client_id, "--timeout": timeout, "--config": config}
+        )
         _watch_program(WebClient(attach, read_token(token_file)), as_json=as_json)
         return
+    if token_file is not None:
+        raise typer.BadParameter("use --token-file only with --attach", param_hint="--token-file")
     loaded = load_cli_config(config, host, port, client_id, timeout)
     last = asyncio.run(_watch_own_connection(loaded, as_json=as_json))
     if last.state is ConnectionState.FAILED:
         if error := last_connect_error(last):
             print_connect_error(error, last)
         raise typer.Exit(1)
+
+
+def _check_attach_alone(others: dict[str, object]) -> None:
+    """Refuse options of a connection of its own, which would be ignored. Raises ``typer.BadParameter``."""
+    for name, value in others.items():
+        if value is not None:
+            raise typer.BadParameter(f"use --attach or {name}, not both", param_hint=name)
 
 
 def _watch_program(client: WebClient, *, as_json: bool) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import nats.errors
-
 from ibkr.core.errors import FleetError, IbkrError
 from ibkr.core.fleet_settings import Fleet, check_name
 from ibkr.fleet.board import Board
+from ibkr.fleet.nats_package import nats
 from ibkr.fleet.nats_store import (
     NATS_FAILURES,
     REQUEST_TIMEOUT,

@@ -10,13 +10,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.kv import KeyValue
-
 from ibkr.core.fleet_settings import Fleet
 from ibkr.core.serialization import sanitize_text
 from ibkr.fleet.membership_thread import HEARTBEAT
+from ibkr.fleet.nats_package import ConsumerConfig, DeliverPolicy, KeyValue, Msg
 from ibkr.fleet.nats_store import (
     NATS_FAILURES,
     RETRY_AFTER,

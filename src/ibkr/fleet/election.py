@@ -14,13 +14,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError
-from nats.js.kv import KeyValue
-
 from ibkr.core.fleet_settings import Fleet
 from ibkr.core.frozen_record import replace
 from ibkr.core.lease import Clocks, LeaseRole, LeaseStatus, LeaseTerm
 from ibkr.core.serialization import sanitize_text
+from ibkr.fleet.nats_package import KeyDeletedError, KeyNotFoundError, KeyValue, KeyWrongLastSequenceError
 from ibkr.fleet.nats_store import (
     NATS_FAILURES,
     REQUEST_TIMEOUT,

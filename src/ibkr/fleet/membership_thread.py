@@ -18,12 +18,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from nats.aio.msg import Msg
-from nats.js.kv import KV_DEL, KV_OP, KeyValue
-
 from ibkr.core.fleet_settings import Fleet
 from ibkr.core.lease import Clocks, LeaseStatus
 from ibkr.fleet.election import Election
+from ibkr.fleet.nats_package import KV_DEL, KV_OP, KeyValue, Msg
 from ibkr.fleet.nats_store import (
     NATS_FAILURES,
     RETRY_AFTER,

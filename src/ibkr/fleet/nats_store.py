@@ -16,18 +16,8 @@ from typing import Any
 from ibkr.core.errors import ConfigError
 from ibkr.core.extras import install_hint
 from ibkr.core.fleet_settings import Fleet
+from ibkr.fleet.nats_package import Client, JetStreamContext, KeyValue, KeyValueConfig, Srv, StreamConfig, nats
 from ibkr.fleet.subjects import EVENT_MAX_AGE, EVENTS, HALT, IDS, LEASES, MEMBER_TTL, MEMBERS
-
-try:
-    import nats
-    import nats.errors
-    import nats.js.errors
-    from nats.aio.client import Client, Srv
-    from nats.js import JetStreamContext
-    from nats.js.api import KeyValueConfig, StreamConfig
-    from nats.js.kv import KeyValue
-except ModuleNotFoundError as error:
-    raise ConfigError("ibkr.fleet.servers", "...", install_hint("a fleet", "fleet", "nats-py")) from error
 
 logger = logging.getLogger("ibkr.fleet")
 

@@ -105,11 +105,11 @@ async def run_command(command: Command, timeout: float, **variables: str) -> Com
     return CommandResult(process.returncode or 0, _text(out), _text(err))
 
 
-async def stream_lines(command: Sequence[str]) -> AsyncGenerator[str]:
+async def stream_lines(command: Sequence[str], *, check_exit: bool = False) -> AsyncGenerator[str]:
     """Yield the lines that a command prints, until it ends or the generator is closed.
 
     Raises:
-        DriverError: The command cannot be started.
+        DriverError: The command cannot be started, or with ``check_exit`` it has ended with another code than 0.
     """
     pipe = asyncio.subprocess.PIPE
     try:
@@ -133,8 +133,11 @@ async def stream_lines(command: Sequence[str]) -> AsyncGenerator[str]:
             except ValueError:  # the line is too long: drop it
                 continue
             if not raw:
-                return
+                break
             yield raw.decode(errors="replace").rstrip("\r\n")
+        if check_exit and (code := await process.wait()):
+            name = program_name(command)
+            raise DriverError(f"{name} has failed with exit code {code}: the log above may be incomplete")
     finally:
         if process.returncode is None:
             kill_group(process.pid)

@@ -103,8 +103,11 @@ class DockerDriver(GatewayDriver):
             await cancel_tasks(watching)
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
+        # The container's own stderr is part of its log, so it cannot be distinguished from an error of Docker itself.
+        # Without any lines, Docker reports only its error.
+        await self._run_checked("logs", "--tail", "0", self._name)
         words = [self.settings.docker, "logs", "--tail", str(lines), *(["--follow"] if follow else []), self._name]
-        async with aclosing(stream_lines(words)) as output:
+        async with aclosing(stream_lines(words, check_exit=True)) as output:
             async for line in output:
                 yield line
 
