@@ -53,6 +53,16 @@ def test_it_forbids_orders_until_somebody_resumes(ready):
     assert not cancels(ready)
 
 
+def test_the_reason_says_once_how_to_end_it(ready):
+    ready.event(Halted("the risk limit"))
+    assert ready.status.may_trade_reason == (
+        "halted: the risk limit; connector.resume() or 'ibkr resume' ends the halt"
+    )
+    of_the_fleet = "the risk limit (all of the fleet, by me; 'ibkr resume --fleet' ends it)"
+    ready.event(Halted(of_the_fleet))
+    assert ready.status.may_trade_reason == f"halted: {of_the_fleet}"
+
+
 def test_it_holds_over_outages_and_disconnects(ready):
     ready.event(Halted("the risk limit"))
     ready.end()
