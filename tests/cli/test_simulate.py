@@ -209,3 +209,26 @@ def test_only_the_control_option_may_come_before_the_command(ibkr, simulated):
         assert "has no effect before" in " ".join(done.stderr.replace("│", " ").split())
     done = ibkr("proxy", "--control", simulated.control_port, "fault", "reset")
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["simulate", "proxy"])
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["reset", "--contrl", 1], "'--contrl' is not an option of ibkr {} fault; perhaps: --control"),
+        (["reset", "--contrl=1"], "'--contrl' is not an option of ibkr {} fault; perhaps: --control"),
+        (["--contrl", 1, "reset"], "'--contrl' is not an option of ibkr {} fault; perhaps: --control"),
+        (["clock_off", "-30", "--seconds"], "'--seconds' is not an option of ibkr {} fault; its options: --control, "),
+    ],
+)
+def test_a_misspelt_option_of_a_fault_is_refused(ibkr, command, words, refused):
+    done = ibkr(command, "fault", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert refused.format(command) in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("words", [["clock_off", "-30"], ["clock_off", "seconds=-30"], ["clock_off", "--", "-30"]])
+def test_negative_numbers_and_named_arguments_are_no_options(ibkr, simulated, words):
+    done = ibkr("simulate", "fault", "--control", simulated.control_port, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done: clock_off\n", "")
+    assert simulated.seen()["faults"] == ["clock_off"]
