@@ -117,6 +117,15 @@ def test_it_logs_connections_and_requests(ibkr, simulating):
     assert not [line for line in lines if "<-" in line]
 
 
+def test_spaces_around_account_ids_are_ignored(simulating):
+    _, port = simulating("--accounts", " DU1111111, DU2222222 ")
+    with hello(port, 7) as raw:
+        received = b""
+        while b"DU1111111" not in received:
+            received += raw.recv(1000)
+    assert b"DU1111111,DU2222222\0" in received
+
+
 def test_verbose_logs_every_message(ibkr, simulating):
     process, port = simulating("-v")
     ibkr("status", "--port", port, "--client-id", 77)
@@ -141,7 +150,9 @@ def test_a_scenario_is_played(simulating, tmp_path):
         (["--lines", "0"], "at least 1 market data line is needed"),
         (["--instruments", "nowhere.toml"], "nowhere.toml"),
         (["--answers", "nowhere.toml"], "nowhere.toml"),
-        (["--accounts", ","], "accounts"),
+        (["--accounts", ","], "--accounts: ',' has an empty account id"),
+        (["--accounts", ""], "--accounts: '' has an empty account id"),
+        (["--accounts", "DU1, ,DU2"], "--accounts: 'DU1, ,DU2' has an empty account id"),
         (["--on-rate", "drop"], "choose pace"),
         (["--server-version", "227"], "choose 100 to 226"),
         (["--latency", "quick"], "latency: 'quick'"),

@@ -130,7 +130,7 @@ def simulate(
             host,
             port,
             control_port=control,
-            accounts=tuple(filter(None, accounts.split(","))),
+            accounts=_account_ids(accounts),
             seed=seed,
             speed=speed,
             lines=lines,
@@ -174,6 +174,15 @@ def scenarios(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the scenarios that come with the package."""
     reject_other_options(context)
     print_rows([{"name": item.name, "about": item.about} for item in shipped_scenarios()], as_json=as_json)
+
+
+def _account_ids(text: str) -> list[str]:
+    """Return the account ids of ``--accounts``. Raises ``typer.BadParameter``."""
+    ids = [part.strip() for part in text.split(",")]
+    if not all(ids):
+        message = f"{text!r} has an empty account id: write DU1234567, or DU1234567,DU7654321"
+        raise typer.BadParameter(message, param_hint="--accounts")
+    return ids
 
 
 def _print_address(gateway: Gateway, *, as_json: bool) -> None:
