@@ -39,6 +39,14 @@ def test_a_port_that_is_taken(ibkr, option):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("command", "option"), [("simulate", "--port"), ("proxy", "--listen")])
+def test_the_control_port_must_differ(ibkr, command, option):
+    done = ibkr(command, option, 20812, "--control", 20812)
+    assert (done.returncode, done.stdout) == (2, "")
+    words = " ".join(done.stderr.replace("│", " ").split())
+    assert f"{option} and --control must differ: both are 20812" in words
+
+
 def test_a_fault_from_another_terminal(ibkr, simulated):
     done = ibkr("simulate", "fault", "mute", "reqPositions", "--control", simulated.control_port)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done: mute\n", "")

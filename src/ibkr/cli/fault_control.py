@@ -117,6 +117,12 @@ def reject_other_options(context: typer.Context, *, but: str = "") -> Any:
     return parent.params[but] if but in given else None
 
 
+def check_control_port(control: int | None, port: int, option: str) -> None:
+    """Raise ``typer.BadParameter`` if the control port is the port that ``option`` sets."""
+    if control and control == port:
+        raise typer.BadParameter(f"{option} and --control must differ: both are {port}; choose another for one of them")
+
+
 def print_faults(faults: Mapping[str, Fault], *, as_json: bool) -> None:
     """Print the faults, each with its arguments and what it does."""
     print_rows([{"usage": item.usage, "doc": item.doc} for _, item in sorted(faults.items())], as_json=as_json)

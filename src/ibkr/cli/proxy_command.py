@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ibkr.cli.cli_options import JsonOption, parse_address
-from ibkr.cli.fault_control import ControlPortOption, fault, print_faults, reject_other_options
+from ibkr.cli.fault_control import ControlPortOption, check_control_port, fault, print_faults, reject_other_options
 from ibkr.cli.long_running import log_to_stderr, run_server
 
 if TYPE_CHECKING:
@@ -78,10 +78,13 @@ def proxy(
         return
     from ibkr.proxy import Proxy
 
+    host, port = parse_address(listen, "--listen")
+    check_control_port(control, port, "--listen")
     try:
         server = Proxy(
             *parse_address(gateway, "--gateway"),
-            *parse_address(listen, "--listen"),
+            host,
+            port,
             control_port=control,
             record=record,
             keeps_private=keep_private,

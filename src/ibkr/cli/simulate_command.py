@@ -10,7 +10,14 @@ from typing import Annotated
 import typer
 
 from ibkr.cli.cli_options import JsonOption
-from ibkr.cli.fault_control import ControlPortOption, fault, print_faults, print_rows, reject_other_options
+from ibkr.cli.fault_control import (
+    ControlPortOption,
+    check_control_port,
+    fault,
+    print_faults,
+    print_rows,
+    reject_other_options,
+)
 from ibkr.cli.long_running import log_to_stderr, run_server
 from ibkr.simulator import FAULTS, Gateway, ScenarioError, load_scenario, shipped_scenarios
 from ibkr.simulator.gateway_state import ID_HOLD
@@ -124,6 +131,7 @@ def simulate(
     # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:
         return
+    check_control_port(control, port, "--port")
     try:
         played = None if scenario is None else load_scenario(scenario)
         gateway = Gateway(
