@@ -26,6 +26,7 @@ CASES = {
     "gateway, own home": (("gateway", "status"), IBC2 | {"IBC2_HOME": "h"}, 2, "IBC2_HOME = 'h'"),
     "simulate, instruments": (("simulate", "--port", 0, "--instruments", "i.toml"), {}, 2, "i.toml"),
     "simulate, scenario": (("simulate", "--port", 0, "--scenario", "s.toml"), {}, 2, "--scenario"),
+    "proxy": (("proxy", "--listen", "127.0.0.1:0", "--record", "recordings"), {}, 2, "--record"),
     "recording": (("recording", "show", "r.jsonl"), {}, 2, "r.jsonl"),
     "replay": (("replay", "r.jsonl"), {}, 2, "r.jsonl"),
 }
