@@ -20,6 +20,7 @@ from ibkr.cli.fault_control import (
 )
 from ibkr.cli.long_running import log_to_stderr, run_server
 from ibkr.simulator import FAULTS, Gateway, ScenarioError, load_scenario, shipped_scenarios
+from ibkr.simulator.data_files import DataError
 from ibkr.simulator.gateway_state import ID_HOLD
 from ibkr.simulator.market.instrument_loader import SHIPPED as SHIPPED_INSTRUMENTS
 from ibkr.simulator.requests.answer_file import SHIPPED as SHIPPED_ANSWERS
@@ -153,9 +154,8 @@ def simulate(
             time_zone=time_zone,
             time_zone_encoding=time_zone_encoding,
         )
-    except ValueError as error:  # ScenarioError is a subclass
-        hint = "--scenario" if isinstance(error, ScenarioError) else None
-        raise typer.BadParameter(str(error), context, param_hint=hint) from None
+    except ValueError as error:
+        raise _wrong_value(error, context) from None
     log_to_stderr("ibkr.simulator", logging.DEBUG if verbose else logging.INFO)
 
     def on_started() -> None:
@@ -191,6 +191,20 @@ def _account_ids(text: str) -> list[str]:
         message = f"{text!r} has an empty account id: write DU1234567, or DU1234567,DU7654321"
         raise typer.BadParameter(message, param_hint="--accounts")
     return ids
+
+
+def _wrong_value(error: ValueError, context: typer.Context) -> typer.BadParameter:
+    """Return the error to raise. It names the option instead of the argument of ``Gateway`` or the file."""
+    text, hint = str(error), None
+    name, _, why = text.partition(": ")
+    if isinstance(error, ScenarioError):
+        hint = "--scenario"
+    elif isinstance(error, DataError):
+        files = ("instruments", "answers")
+        hint = next((f"--{each}" for each in files if text.startswith(f"{context.params[each]}: ")), None)
+    elif name in context.params:
+        text, hint = why, f"--{name.replace('_', '-')}"
+    return typer.BadParameter(text, context, param_hint=hint)
 
 
 def _print_address(gateway: Gateway, *, as_json: bool) -> None:
