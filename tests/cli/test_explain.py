@@ -54,6 +54,13 @@ def test_words_without_a_match_exit_with_1(ibkr_here, args):
     assert "no code contains all of these words: nonsuch" in done.stderr
 
 
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_words_without_a_match_exit_with_1_also_beside_a_code(ibkr, option):
+    done = ibkr("explain", 1100, "nonsuch", *option)
+    assert (done.returncode, "1100" in done.stdout) == (1, True)
+    assert "no code contains all of these words: nonsuch" in done.stderr
+
+
 @pytest.mark.parametrize(("args", "word"), [([], "words"), ([" "], "words"), (["--search", " "], "words")])
 def test_no_question_exits_with_2(ibkr_here, args, word):
     done = ibkr_here("explain", *args)

@@ -161,6 +161,15 @@ def test_what_cannot_work_is_reported(ibkr, tmp_path):
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "", "desk.example:8080", "https://desk.example", "*.example", "b\u00fccher.example", "a..b"]
+)
+def test_a_name_that_no_visitor_can_use_is_refused(ibkr, name):
+    refused = ibkr("serve", "--http", "0", "--port", 1, "--allow-host", "desk.example", "--allow-host", name)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"serve.allow_host = {name!r}: must be a host name" in refused.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a program of Windows is found in the command line as a whole")
 @pytest.mark.parametrize(("command", "words"), [("no-such-program --now", "no such program"), ("'unbalanced", "quot")])
 def test_an_outage_command_that_cannot_run_is_refused_at_start(ibkr, command, words):

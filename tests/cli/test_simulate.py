@@ -39,6 +39,14 @@ def test_a_port_that_is_taken(ibkr, option):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("command", "option"), [("simulate", "--port"), ("proxy", "--listen")])
+def test_the_control_port_must_differ(ibkr, command, option):
+    done = ibkr(command, option, 20812, "--control", 20812)
+    assert (done.returncode, done.stdout) == (2, "")
+    words = " ".join(done.stderr.replace("│", " ").split())
+    assert f"{option} and --control must differ: both are 20812" in words
+
+
 def test_a_fault_from_another_terminal(ibkr, simulated):
     done = ibkr("simulate", "fault", "mute", "reqPositions", "--control", simulated.control_port)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done: mute\n", "")
@@ -117,6 +125,15 @@ def test_it_logs_connections_and_requests(ibkr, simulating):
     assert not [line for line in lines if "<-" in line]
 
 
+def test_spaces_around_account_ids_are_ignored(simulating):
+    _, port = simulating("--accounts", " DU1111111, DU2222222 ")
+    with hello(port, 7) as raw:
+        received = b""
+        while b"DU1111111" not in received:
+            received += raw.recv(1000)
+    assert b"DU1111111,DU2222222\0" in received
+
+
 def test_verbose_logs_every_message(ibkr, simulating):
     process, port = simulating("-v")
     ibkr("status", "--port", port, "--client-id", 77)
@@ -136,16 +153,20 @@ def test_a_scenario_is_played(simulating, tmp_path):
     ("options", "words"),
     [
         (["--scenario", "wekend"], "perhaps: weekend"),
-        (["--speed", "0"], "more than 0 is needed"),
-        (["--rate", "0"], "1 message a second"),
-        (["--lines", "0"], "at least 1 market data line is needed"),
-        (["--instruments", "nowhere.toml"], "nowhere.toml"),
-        (["--answers", "nowhere.toml"], "nowhere.toml"),
-        (["--accounts", ","], "accounts"),
-        (["--on-rate", "drop"], "choose pace"),
-        (["--server-version", "227"], "choose 100 to 226"),
-        (["--latency", "quick"], "latency: 'quick'"),
-        (["--time-zone", "UTC", "--time-zone-encoding", "klingon"], "unknown encoding 'klingon'"),
+        (["--speed", "0"], "--speed: more than 0 is needed"),
+        (["--rate", "0"], "--rate: at least 1 message a second"),
+        (["--lines", "0"], "--lines: at least 1 market data line is needed"),
+        (["--id-hold", "-1"], "--id-hold: 0 or more is needed"),
+        (["--instruments", "nowhere.toml"], "--instruments: nowhere.toml: cannot be read"),
+        (["--answers", "nowhere.toml"], "--answers: nowhere.toml: cannot be read"),
+        (["--accounts", ","], "--accounts: ',' has an empty account id"),
+        (["--accounts", ""], "--accounts: '' has an empty account id"),
+        (["--accounts", "DU1, ,DU2"], "--accounts: 'DU1, ,DU2' has an empty account id"),
+        (["--on-rate", "drop"], "--on-rate: unknown value 'drop', choose pace"),
+        (["--server-version", "227"], "--server-version: 227 is not known, choose 100 to 226"),
+        (["--latency", "quick"], "--latency: 'quick'"),
+        (["--time-zone-encoding", "klingon"], "--time-zone-encoding: unknown encoding 'klingon'"),
+        (["--time-zone", "\u4e2d", "--time-zone-encoding", "ascii"], "--time-zone-encoding: ascii has no code for"),
     ],
 )
 def test_wrong_options_exit_with_2_and_the_reason(ibkr_here, options, words):
@@ -209,3 +230,26 @@ def test_only_the_control_option_may_come_before_the_command(ibkr, simulated):
         assert "has no effect before" in " ".join(done.stderr.replace("│", " ").split())
     done = ibkr("proxy", "--control", simulated.control_port, "fault", "reset")
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["simulate", "proxy"])
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["reset", "--contrl", 1], "'--contrl' is not an option of ibkr {} fault; perhaps: --control"),
+        (["reset", "--contrl=1"], "'--contrl' is not an option of ibkr {} fault; perhaps: --control"),
+        (["--contrl", 1, "reset"], "'--contrl' is not an option of ibkr {} fault; perhaps: --control"),
+        (["clock_off", "-30", "--seconds"], "'--seconds' is not an option of ibkr {} fault; its options: --control, "),
+    ],
+)
+def test_a_misspelt_option_of_a_fault_is_refused(ibkr, command, words, refused):
+    done = ibkr(command, "fault", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert refused.format(command) in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("words", [["clock_off", "-30"], ["clock_off", "seconds=-30"], ["clock_off", "--", "-30"]])
+def test_negative_numbers_and_named_arguments_are_no_options(ibkr, simulated, words):
+    done = ibkr("simulate", "fault", "--control", simulated.control_port, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done: clock_off\n", "")
+    assert simulated.seen()["faults"] == ["clock_off"]

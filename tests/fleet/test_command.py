@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import pytest
 
 from ibkr import Fleet
 from ibkr.fleet.administration import with_store
-from ibkr.fleet.nats_server import NatsServer
+from ibkr.fleet.nats_server import NatsServer, NatsServerError
 from ibkr.fleet.nats_store import FleetStore
 from ibkr.fleet.subjects import HALT_KEY
 from tests.cli.conftest import ibkr_here  # noqa: F401 - a fixture
@@ -166,6 +167,24 @@ def test_a_folder_that_cannot_be_used(ibkr_here: Ibkr, tmp_path: Path) -> None: 
         done = ibkr_here("fleet", "up", "--listen", 0, "--data", folder)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("ibkr fleet up: ")
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_an_address_that_cannot_be_used(ibkr: Ibkr, is_taken: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ibkr("fleet", "up", "--listen", f"{'127.0.0.1' if is_taken else '203.0.113.1'}:{port}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("ibkr fleet up: nats-server did not start: Error listening on port: ")
+    assert "[INF]" not in done.stderr
+    cure = "choose another port" if is_taken else "use one of its own, such as 127.0.0.1"
+    assert cure in done.stderr
+
+
+def test_the_log_of_an_earlier_start_is_not_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "nats-server.log").write_text("[1] 2026/11/30 12:00:00.000000 [FTL] an old reason\n")
+    with pytest.raises(NatsServerError, match="did not start: it printed nothing"):
+        NatsServer(tmp_path, arguments=["--no-such-option"]).start()
 
 
 @pytest.fixture

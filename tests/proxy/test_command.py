@@ -155,11 +155,14 @@ def test_a_port_that_is_taken(ibkr, option):  # noqa: F811
     assert "Traceback" not in done.stderr
 
 
-def test_a_directory_that_cannot_be_made(ibkr, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(("folder", "why"), [("file", "it is a file"), ("file/in", "Not a directory")])
+def test_a_directory_that_cannot_be_made(ibkr, tmp_path, folder, why):  # noqa: F811
     (tmp_path / "file").write_text("")
-    done = ibkr("proxy", "--listen", "127.0.0.1:0", "--record", tmp_path / "file" / "in")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    done = ibkr("proxy", "--listen", "127.0.0.1:0", "--record", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    words = " ".join(done.stderr.replace("│", " ").split())
+    assert f"--record: '{folder}' cannot be used: {why}; name a folder" in words
+    assert "port" not in words
 
 
 @pytest.mark.rest

@@ -64,9 +64,9 @@ async def test_ib_async_connects_whatever_the_zone(gateway: Gateway, ib: IB) -> 
 
 
 async def test_what_cannot_be_sent_is_refused(gateway: Gateway) -> None:
-    with pytest.raises(ValueError, match="time_zone: unknown encoding 'klingon'; write utf-8"):
+    with pytest.raises(ValueError, match="time_zone_encoding: unknown encoding 'klingon'; write utf-8"):
         Gateway(time_zone="UTC", time_zone_encoding="klingon")
-    with pytest.raises(ValueError, match="time_zone: ascii has no code for"):
+    with pytest.raises(ValueError, match="time_zone_encoding: ascii has no code for"):
         Gateway(time_zone=CHINA, time_zone_encoding="ascii")
     with pytest.raises(FaultError, match="time_zone: a name without NUL is needed"):
         await gateway.fault("time_zone", "a\0b")

@@ -114,7 +114,8 @@ def test_settings_that_would_be_open_to_all_are_refused():
 
 
 def test_names_that_the_site_may_be_called_by():
-    beyond = WebSettings("0.0.0.0", token=TOKEN, names=("Desk.Example",))
+    beyond = WebSettings("0.0.0.0", token=TOKEN, names=("Desk.Example", "full.example.", "10.0.0.5", "[::1]"))
+    assert beyond.is_own_name("full.example")
     for name, here in {"192.168.1.5": False, "::1": True, "desk.example": False, "localhost": True}.items():
         assert beyond.is_own_name(name)
         assert WebSettings().is_own_name(name) is here

@@ -39,8 +39,8 @@ def explain(
 
     Words instead of codes find the codes whose text contains all of them.
 
-    Exit code 0 if there is an answer, 1 if a code is unknown or nothing was
-    found, 2 if there is no question.
+    Exit code 0 if there is an answer, 1 if a code is unknown or no code has the
+    words, 2 if there is no question.
     """
     codes = [int(each) for each in question or [] if _is_code(each)]
     words = " ".join([*(each for each in question or [] if not _is_code(each)), words or ""]).strip()
@@ -58,7 +58,7 @@ def explain(
         typer.echo(f"ibkr explain: {code} is not in the catalogue{_similar_codes(code)}", err=True)
     if words and not matches:
         typer.echo(f"ibkr explain: no code contains all of these words: {words}", err=True)
-    if unknown or not rows:
+    if unknown or (words and not matches):
         raise typer.Exit(1)
 
 

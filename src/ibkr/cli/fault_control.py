@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import http.client
 import json
 from collections.abc import Mapping
@@ -50,6 +51,7 @@ def fault(
     """
     command = context.parent.command_path if context.parent else "ibkr simulate"
     given_before = reject_other_options(context, but="control")
+    _reject_unknown_options(context, [name, *(args or [])])
     port = control or given_before or _DEFAULT_PORT
     try:
         answer = _post(port, f"/faults/{name}", {"args": _parse_arguments(context, args or [])})
@@ -63,6 +65,18 @@ def fault(
         typer.echo(f"{command} fault: {sanitize_text(text)}", err=True)
         raise typer.Exit(2)
     typer.echo(sanitize_text(text))
+
+
+def _reject_unknown_options(context: typer.Context, words: list[str]) -> None:
+    """Raise ``typer.BadParameter`` for a misspelt option, which the parser accepts because of negative numbers."""
+    options = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
+    options += [option for option in context.help_option_names if option.startswith("--")]
+    for word in words:
+        given = word.partition("=")[0]
+        if given.startswith("--"):
+            near = difflib.get_close_matches(given, options, n=1)
+            cure = f"perhaps: {near[0]}" if near else f"its options: {', '.join(options)}"
+            raise typer.BadParameter(f"{given!r} is not an option of {context.command_path}; {cure}", context)
 
 
 def _parse_arguments(context: typer.Context, words: list[str]) -> list[str] | dict[str, str]:
@@ -101,6 +115,12 @@ def reject_other_options(context: typer.Context, *, but: str = "") -> Any:
             message = f"only for {parent.command_path} without a command; it has no effect before {context.info_name!r}"
             raise typer.BadParameter(message, context, param_hint=f"--{name.replace('_', '-')}")
     return parent.params[but] if but in given else None
+
+
+def check_control_port(control: int | None, port: int, option: str) -> None:
+    """Raise ``typer.BadParameter`` if the control port is the port that ``option`` sets."""
+    if control and control == port:
+        raise typer.BadParameter(f"{option} and --control must differ: both are {port}; choose another for one of them")
 
 
 def print_faults(faults: Mapping[str, Fault], *, as_json: bool) -> None:

@@ -60,9 +60,9 @@ def up(
     from ibkr.fleet.nats_server import NatsServer, NatsServerError
 
     try:
-        server = NatsServer(folder.expanduser().absolute(), *parse_address(listen, "--listen"))
+        server = NatsServer(_data_folder(folder), *parse_address(listen, "--listen"))
         url = server.start()
-    except (NatsServerError, RuntimeError) as error:  # RuntimeError: the user in "~name" does not exist
+    except (NatsServerError, RuntimeError) as error:
         typer.echo(f"ibkr fleet up: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -76,6 +76,16 @@ def up(
     if code:
         typer.echo("ibkr fleet up: the server has stopped by itself", err=True)
         raise typer.Exit(code)
+
+
+def _data_folder(folder: Path) -> Path:
+    """Return the absolute path. Raises ``RuntimeError``, also for the user in "~name" who does not exist."""
+    from ibkr.core.errors import NO_WORKING_FOLDER
+
+    try:
+        return folder.expanduser().absolute()
+    except FileNotFoundError as error:
+        raise RuntimeError(f"--data {str(folder)!r}: {NO_WORKING_FOLDER}") from error
 
 
 async def _wait_until_stopped(server: NatsServer) -> int:

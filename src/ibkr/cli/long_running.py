@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import shlex
@@ -49,18 +50,18 @@ def run_server(
     async def run() -> None:
         stopping = asyncio.Event()
         call_on_stop(stopping.set)
-        async with server:
+        async with contextlib.AsyncExitStack() as running:
+            try:
+                await running.enter_async_context(server)
+            except CANNOT_LISTEN as error:
+                typer.echo(f"{to_printable(failure)}: {why_not_listening(error, cure)}", err=True)
+                raise typer.Exit(1) from error
             on_started()
             typer.echo("Press Ctrl-C to stop.", err=True)
             await stopping.wait()
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run())
-    except KeyboardInterrupt:
-        pass
-    except CANNOT_LISTEN as error:
-        typer.echo(f"{to_printable(failure)}: {why_not_listening(error, cure)}", err=True)
-        raise typer.Exit(1) from error
 
 
 CANNOT_LISTEN = (OSError, UnicodeError)

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ibkr.cli.cli_options import JsonOption, parse_address
-from ibkr.cli.fault_control import ControlPortOption, fault, print_faults, reject_other_options
+from ibkr.cli.fault_control import ControlPortOption, check_control_port, fault, print_faults, reject_other_options
 from ibkr.cli.long_running import log_to_stderr, run_server
 
 if TYPE_CHECKING:
     from ibkr.proxy import Proxy
 
 _RECORDING = "Recordings"
-_PORT_CURE = (
-    "Another program uses that port, or you may not use the port or the directory: choose others (--listen, --control,"
-    " --record)."
-)
+_PORT_CURE = "Another program uses that port, or you may not use it: choose others (--listen, --control)."
 
 app = typer.Typer(add_completion=False)
 
@@ -70,7 +67,7 @@ def proxy(
     They never change what goes to the gateway, and it refuses them on a live
     account, unless you add --live.
 
-    Exit code 0 after Ctrl-C or SIGTERM, 1 if it cannot start, 2 for wrong
+    Exit code 0 after Ctrl-C or SIGTERM, 1 if it cannot listen, 2 for wrong
     usage.
     """
     # This function has over 40 lines because typer makes the command line from the signature.
@@ -78,10 +75,13 @@ def proxy(
         return
     from ibkr.proxy import Proxy
 
+    host, port = parse_address(listen, "--listen")
+    check_control_port(control, port, "--listen")
     try:
         server = Proxy(
             *parse_address(gateway, "--gateway"),
-            *parse_address(listen, "--listen"),
+            host,
+            port,
             control_port=control,
             record=record,
             keeps_private=keep_private,
@@ -94,8 +94,11 @@ def proxy(
     except ValueError as error:
         raise typer.BadParameter(str(error), context, param_hint="--show") from None
     log_to_stderr("ibkr.proxy")
+    if record is not None:
+        _make_folder(record)
     show_address = partial(_print_address, server, as_json=as_json)
-    run_server(server, show_address, f"ibkr proxy: cannot start ({server!r})", _PORT_CURE)
+    ports = f"{host}:{port}" + ("" if control is None else f" and {control}")
+    run_server(server, show_address, f"ibkr proxy: cannot listen on {ports}", _PORT_CURE)
 
 
 app.command(context_settings={"ignore_unknown_options": True})(fault)
@@ -108,6 +111,16 @@ def faults(context: typer.Context, as_json: JsonOption = False) -> None:
     from ibkr.proxy.proxy_faults import PROXY_FAULTS
 
     print_faults(PROXY_FAULTS, as_json=as_json)
+
+
+def _make_folder(record: Path) -> None:
+    """Make the folder for recordings, if necessary. Raises ``typer.BadParameter``."""
+    try:
+        record.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
+        message = f"{str(record)!r} cannot be used: {why}; name a folder that you may make or use"
+        raise typer.BadParameter(message, param_hint="--record") from error
 
 
 def _print_address(server: Proxy, *, as_json: bool) -> None:

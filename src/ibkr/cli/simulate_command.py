@@ -10,9 +10,17 @@ from typing import Annotated
 import typer
 
 from ibkr.cli.cli_options import JsonOption
-from ibkr.cli.fault_control import ControlPortOption, fault, print_faults, print_rows, reject_other_options
+from ibkr.cli.fault_control import (
+    ControlPortOption,
+    check_control_port,
+    fault,
+    print_faults,
+    print_rows,
+    reject_other_options,
+)
 from ibkr.cli.long_running import log_to_stderr, run_server
 from ibkr.simulator import FAULTS, Gateway, ScenarioError, load_scenario, shipped_scenarios
+from ibkr.simulator.data_files import DataError
 from ibkr.simulator.gateway_state import ID_HOLD
 from ibkr.simulator.market.instrument_loader import SHIPPED as SHIPPED_INSTRUMENTS
 from ibkr.simulator.requests.answer_file import SHIPPED as SHIPPED_ANSWERS
@@ -124,13 +132,14 @@ def simulate(
     # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:
         return
+    check_control_port(control, port, "--port")
     try:
         played = None if scenario is None else load_scenario(scenario)
         gateway = Gateway(
             host,
             port,
             control_port=control,
-            accounts=tuple(filter(None, accounts.split(","))),
+            accounts=_account_ids(accounts),
             seed=seed,
             speed=speed,
             lines=lines,
@@ -145,9 +154,8 @@ def simulate(
             time_zone=time_zone,
             time_zone_encoding=time_zone_encoding,
         )
-    except ValueError as error:  # ScenarioError is a subclass
-        hint = "--scenario" if isinstance(error, ScenarioError) else None
-        raise typer.BadParameter(str(error), context, param_hint=hint) from None
+    except ValueError as error:
+        raise _wrong_value(error, context) from None
     log_to_stderr("ibkr.simulator", logging.DEBUG if verbose else logging.INFO)
 
     def on_started() -> None:
@@ -174,6 +182,29 @@ def scenarios(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the scenarios that come with the package."""
     reject_other_options(context)
     print_rows([{"name": item.name, "about": item.about} for item in shipped_scenarios()], as_json=as_json)
+
+
+def _account_ids(text: str) -> list[str]:
+    """Return the account ids of ``--accounts``. Raises ``typer.BadParameter``."""
+    ids = [part.strip() for part in text.split(",")]
+    if not all(ids):
+        message = f"{text!r} has an empty account id: write DU1234567, or DU1234567,DU7654321"
+        raise typer.BadParameter(message, param_hint="--accounts")
+    return ids
+
+
+def _wrong_value(error: ValueError, context: typer.Context) -> typer.BadParameter:
+    """Return the error to raise. It names the option instead of the argument of ``Gateway`` or the file."""
+    text, hint = str(error), None
+    name, _, why = text.partition(": ")
+    if isinstance(error, ScenarioError):
+        hint = "--scenario"
+    elif isinstance(error, DataError):
+        files = ("instruments", "answers")
+        hint = next((f"--{each}" for each in files if text.startswith(f"{context.params[each]}: ")), None)
+    elif name in context.params:
+        text, hint = why, f"--{name.replace('_', '-')}"
+    return typer.BadParameter(text, context, param_hint=hint)
 
 
 def _print_address(gateway: Gateway, *, as_json: bool) -> None:

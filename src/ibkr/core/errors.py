@@ -39,6 +39,10 @@ class IbkrError(Exception):
         return to_printable(super().__str__())
 
 
+NO_WORKING_FOLDER = "the working folder does not exist any more: change to one that exists, or give the full path"
+"""Why a relative path leads nowhere, and what to do."""
+
+
 class ConfigError(IbkrError, ValueError):
     """A setting cannot be used. The message names the key, the value and what to do."""
 

@@ -12,6 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _START_TIMEOUT = 10.0
+_FATAL = " [FTL] "
+"""What is before the reason in the line of the log that is the last."""
+_NOT_OWN = ". This machine does not have that address: use one of its own, such as 127.0.0.1"
+_CURES = {
+    "cannot assign requested address": _NOT_OWN,
+    "can't assign requested address": _NOT_OWN,
+    "address is not valid in its context": _NOT_OWN,
+    "no such host": _NOT_OWN,
+    "address already in use": ". Another program uses that port: choose another port",
+    "Only one usage of each socket address": ". Another program uses that port: choose another port",
+}
+"""What to do, by words of the system (Linux, macOS, Windows) in the reason."""
 
 
 class NatsServerError(Exception):
@@ -68,12 +80,13 @@ class NatsServer:
                 str(self._port or -1),
             ]
             command += ["-l", str(log), "--ports_file_dir", ports, *self._arguments]
+            begin = log.stat().st_size if log.exists() else 0  # the server continues the log of an earlier start
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-            self.url = self._await_ready(Path(ports), log)
+            self.url = self._await_ready(Path(ports), log, begin)
         self._port = int(self.url.rpartition(":")[2])  # the port stays the same after a restart
         return self.url
 
-    def _await_ready(self, ports: Path, log: Path) -> str:
+    def _await_ready(self, ports: Path, log: Path, begin: int) -> str:
         """Wait for the file with its URLs, which the server writes when it accepts connections."""
         assert self._process is not None
         until = time.monotonic() + _START_TIMEOUT
@@ -84,8 +97,7 @@ class NatsServer:
                     return str(json.loads(text)["nats"][0])
             time.sleep(0.01)
         self.stop()
-        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:] if log.exists() else []
-        raise NatsServerError(f"nats-server did not start: {' '.join(last) or 'it printed nothing'} (its log: {log})")
+        raise NatsServerError(f"nats-server did not start: {_reason(_read_from(log, begin))} (its log: {log})")
 
     def kill(self) -> None:
         """Kill the server."""
@@ -108,3 +120,17 @@ class NatsServer:
     def wait(self) -> int:
         """Wait until the server has ended by itself, and return its exit code."""
         return self._process.wait() if self._process is not None else 0
+
+
+def _read_from(log: Path, begin: int) -> list[str]:
+    """Return the lines of a log from this byte on."""
+    return log.read_bytes()[begin:].decode(errors="replace").splitlines() if log.exists() else []
+
+
+def _reason(lines: list[str]) -> str:
+    """Return why the server did not start, from its log, and what to do."""
+    fatal = [text for line in lines for _, is_fatal, text in [line.partition(_FATAL)] if is_fatal]
+    if not fatal:
+        return lines[-1] if lines else "it printed nothing"
+    cure = next((cure for words, cure in _CURES.items() if words in fatal[-1]), "")
+    return fatal[-1] + cure

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from ibkr.core.errors import ConfigError
+from ibkr.core.errors import NO_WORKING_FOLDER, ConfigError
 from ibkr.core.gateway_settings import GatewaySettings
 
 
@@ -26,6 +26,8 @@ def expand_path(settings: GatewaySettings, name: str) -> Path:
     except RuntimeError as error:
         cure = "begins with the home folder of a user who does not exist; give the full path"
         raise ConfigError(f"ibkr.gateway.{name}", text, cure) from error
+    except FileNotFoundError as error:
+        raise ConfigError(f"ibkr.gateway.{name}", text, NO_WORKING_FOLDER) from error
 
 
 def _folder_name(settings: GatewaySettings) -> str:

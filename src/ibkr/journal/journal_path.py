@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ibkr.core.errors import ConfigError
+from ibkr.core.errors import NO_WORKING_FOLDER, ConfigError
 
 
 def journal_path(text: str | Path) -> Path:
@@ -21,4 +21,7 @@ def journal_path(text: str | Path) -> Path:
         raise ConfigError("ibkr.journal", str(text), f"{cure}: {error}") from error
     if not path.name or "\0" in str(path):
         raise ConfigError("ibkr.journal", str(text), cure)
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError as error:
+        raise ConfigError("ibkr.journal", str(text), NO_WORKING_FOLDER) from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass, field
 
 from ibkr.core.errors import ConfigError
 
 _MIN_TOKEN_LENGTH = 16
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class WebSettings:
             raise ConfigError("serve.token", "***", f"must have at least {_MIN_TOKEN_LENGTH} characters")
         if self.token and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
             raise ConfigError("serve.token", "***", "must be of printable ASCII characters, without spaces")
+        for name in self.names:
+            if not _HOST_NAME.fullmatch(name) and _parse_address(name) is None:
+                cure = "must be a host name as in the URL, without scheme, port or *, like desk.example"
+                raise ConfigError("serve.allow_host", name, f"{cure} (letters beyond ASCII: as xn--...)")
         for proxy in self.proxies:
             if _parse_network(proxy) is None:
                 raise ConfigError("serve.trust_proxy", proxy, "must be an IP address or a network, like 10.0.0.0/24")
@@ -74,7 +80,7 @@ class WebSettings:
         splits IPv6 addresses at the colon.
         """
         name = name.lower().rstrip(".")
-        if name == "localhost" or name in (known.lower() for known in self.names):
+        if name == "localhost" or name in (known.lower().rstrip(".") for known in self.names):
             return True
         address = _parse_address(name)
         if address is not None:  # DNS rebinding needs a name: an address always leads to the same machine

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ibkr.core.errors import NO_WORKING_FOLDER, ConfigError
 from ibkr.core.gateway_settings import GatewaySettings
 from ibkr.core.gateway_status import clean_text
 from ibkr.core.gateway_tracker import (
@@ -49,8 +50,7 @@ class Ibc2Driver(GatewayDriver):
     def __init__(self, settings: GatewaySettings, store: GatewayStore) -> None:
         super().__init__(settings, store)
         self.external_restart_on_exit = self.external_restart_on_hang = True
-        home = os.path.expanduser(os.environ.get("IBC2_HOME") or "~/.ibc2")
-        self._home = expand_path(settings, "ibc2_home") if settings.ibc2_home else Path(home).absolute()
+        self._home = expand_path(settings, "ibc2_home") if settings.ibc2_home else _default_home()
 
     @property
     def has_command_server(self) -> bool:
@@ -210,3 +210,12 @@ def _initial_login(phase: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
     if kind in ("LOGIN_FAILED", "UNKNOWN_WINDOW") and (event := _parse_event(kind, detail)):
         yield event
     yield from _phase_events("", phase, state)
+
+
+def _default_home() -> Path:
+    """Return the folder that ibc2 uses by itself. Raises ``ConfigError``."""
+    home = os.path.expanduser(os.environ.get("IBC2_HOME") or "~/.ibc2")
+    try:
+        return Path(home).absolute()
+    except FileNotFoundError as error:
+        raise ConfigError("IBC2_HOME", home, NO_WORKING_FOLDER) from error

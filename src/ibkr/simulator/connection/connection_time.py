@@ -53,9 +53,11 @@ class TimeZone:
         try:
             (self.name or "").encode(self.encoding)
         except LookupError:
-            raise ValueError(f"time_zone: unknown encoding {self.encoding!r}; write utf-8 or gb2312") from None
+            raise ValueError(f"time_zone_encoding: unknown encoding {self.encoding!r}; write utf-8 or gb2312") from None
         except UnicodeEncodeError:
-            raise ValueError(f"time_zone: {self.encoding} has no code for {self.name!r}; write utf-8") from None
+            raise ValueError(
+                f"time_zone_encoding: {self.encoding} has no code for {self.name!r}; write utf-8"
+            ) from None
 
     def text(self, now: float) -> str:
         """Return `yyyymmdd HH:MM:SS ZONE` for a time in seconds since the epoch."""
