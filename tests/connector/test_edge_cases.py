@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from typing import Any
 
 import pytest
 from ib_async import Stock, Ticker
 
-from ibkr import ConnectionState, GatewayUnreachable, IBConnector, NotReady, Policy, SessionState, Status
+from ibkr import (
+    ConfigError,
+    ConnectionState,
+    Fleet,
+    GatewayUnreachable,
+    IBConnector,
+    NotReady,
+    Policy,
+    SessionState,
+    Status,
+)
 from ibkr.simulator import Gateway, ThreadedGateway
 from tests.fixture_types import AAPL, Back, Make, NextTick, Ticking
 
@@ -25,6 +36,26 @@ def test_connectors_are_collected_while_others_are_made() -> None:
             IBConnector("127.0.0.1", 7497, 1)
     finally:
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"journal": "/"},
+        {"journal": "a\0b"},
+        {"record": "a\0b"},
+        {"client_id": -1},
+        {"client_id": None},
+        {"fleet": Fleet("nats://127.0.0.1:9", name="a"), "client_id": None, "journal": "/"},
+        {"policy": Policy(region="none"), "journal_sync": "often"},
+        {"timeout": -1},
+    ],
+)
+def test_a_connector_that_cannot_be_made_leaves_nothing_to_complain_about(wrong: dict[str, Any]) -> None:
+    """The library's finalizer also runs for an object whose constructor has failed. A failing finalizer fails here."""
+    with pytest.raises(ConfigError):
+        IBConnector(**{"host": "127.0.0.1", "port": 7497, "client_id": 1, **wrong})
+    gc.collect()
 
 
 async def test_a_contract_that_the_caller_alters_later(

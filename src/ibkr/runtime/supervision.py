@@ -73,6 +73,7 @@ class Supervision(Generic[S]):
         make_session: Callable[[Supervision[S]], S],
         make_fleet: Callable[[Supervision[S]], FleetMembership] | None = None,
     ) -> None:
+        self._fleet: FleetMembership | None = None  # used even if this fails: the library's finalizer disconnects
         self._machine, self._listeners, self._gap_listeners = machine, listeners, gap_listeners
         self._subscription_listeners = subscription_listeners
         self._context = context
@@ -83,7 +84,8 @@ class Supervision(Generic[S]):
             context, limiter, machine.policy.disconnect_grace, session.refuse_orders, self.driver.wait_quiet, self._end
         )
         self._is_exiting = False
-        self._fleet = None if make_fleet is None else make_fleet(self)
+        if make_fleet is not None:
+            self._fleet = make_fleet(self)
 
     # Called by the session.
 

@@ -587,8 +587,8 @@ def _recorder_in(directory: str) -> FrameRecorder | None:
 
     try:
         return FrameRecorder(directory)
-    except OSError as error:
-        cure = f"the folder cannot be created: {error.strerror or error}; name another folder"
+    except (OSError, ValueError) as error:
+        cure = f"the folder cannot be created: {getattr(error, 'strerror', None) or error}; name another folder"
         raise ConfigError("ibkr.record", directory, cure) from error
 
 
