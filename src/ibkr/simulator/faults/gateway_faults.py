@@ -205,7 +205,8 @@ class Faults(FaultContext):
         try:
             self.state.conditions.time_zone = TimeZone(name, encoding)
         except ValueError as error:
-            raise FaultError(f"{error}; write: {FAULTS['time_zone'].usage}") from None
+            why = str(error).partition(": ")[2]  # without the name of the argument of `Gateway`
+            raise FaultError(f"time_zone: {why}; write: {FAULTS['time_zone'].usage}") from None
 
     @fault()
     def clock_off(self, seconds: Annotated[float, number_from(-1e9, "seconds", 1e9)]) -> None:
