@@ -113,16 +113,15 @@ class AlertRules:
 
     def _lasting_alerts(self, status: Status) -> Iterator[Alert]:
         """Yield one alert when a lasting problem begins, one when its text changes, and one when it ends."""
-        gateway = status.gateway.alert if status.gateway else ""
-        advice = status.gateway.advice if status.gateway else ""
         was, self._halted = self._halted, status.halted
         yield from self._change(AlertKind.HALT, was, status.halted, ("halted: no new orders", "resumed"), status)
         was, self._journal = self._journal, status.journal_trouble
         words = ("the journal cannot be written", "the journal is written again")
         yield from self._change(AlertKind.JOURNAL, was, status.journal_trouble, words, status)
-        was, self._gateway = self._gateway, gateway
-        words = ("look at the gateway", "the gateway works again")
-        yield from self._change(AlertKind.GATEWAY, was, gateway, words, status, advice)
+        if status.gateway is not None:  # otherwise nothing watches the gateway now, so the problem may continue
+            was, self._gateway = self._gateway, status.gateway.alert
+            words = ("look at the gateway", "the gateway works again")
+            yield from self._change(AlertKind.GATEWAY, was, self._gateway, words, status, status.gateway.advice)
 
     def _change(
         self, kind: AlertKind, was: str, now: str, titles: tuple[str, str], status: Status, advice: str = ""
