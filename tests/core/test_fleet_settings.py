@@ -31,6 +31,7 @@ def test_the_range_has_its_last_id():
     [
         {"servers": "http://me:secret@host", "name": "a"},
         {"servers": 4222},
+        {"servers": " , ", "name": "a"},
         {"servers": SERVERS},
         {"servers": SERVERS, "name": "two words"},
         {"servers": SERVERS, "name": "a.b"},

@@ -172,11 +172,13 @@ def test_a_command_that_runs_when_the_program_ends_is_ended_with_all_it_started(
 
 
 def test_no_command_gets_our_secrets(outage, tmp_path, monkeypatch):
-    for name in ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL", "IBKR_FLEET_SERVERS"):
+    for name in ("IBKR_HTTP_TOKEN", "IBKR_ALERTS_URLS", "IBKR_ALERTS_HEARTBEAT_URL"):
         monkeypatch.setenv(name, "a-secret-of-good-length")
     monkeypatch.setenv("IBKR_HOST", "desk")
+    monkeypatch.setenv("IBKR_FLEET_SERVERS", "nats://me:password@desk")  # the command may run 'ibkr halt --fleet'
     file = tmp_path / "environment"
     code = "import os, sys; open(sys.argv[1], 'w').write(repr(dict(os.environ)))"
     outage(CommandSink([sys.executable, "-ISc", code, str(file)], after=0))
     assert "a-secret" not in file.read_text()
     assert "'IBKR_HOST': 'desk'" in file.read_text()
+    assert "nats://me:password@desk" in file.read_text()

@@ -64,11 +64,9 @@ class Fleet(ValidatedRecord):
         _ = self.client_id_range
 
     def _check_names(self) -> None:
-        for url in self.urls:
-            if not url.startswith(("nats://", "tls://")):
-                # A URL may contain a password.
-                cure = "must be URLs that begin with nats:// or tls://, separated by commas"
-                raise ConfigError("ibkr.fleet.servers", "***", cure)
+        if not self.urls or not all(url.startswith(("nats://", "tls://")) for url in self.urls):
+            cure = "must be URLs that begin with nats:// or tls://, separated by commas"
+            raise ConfigError("ibkr.fleet.servers", "***", cure)  # a URL may contain a password
         check_name(self.name)
         if self.gateway and not _WORD.fullmatch(self.gateway):
             raise ConfigError("ibkr.fleet.gateway", self.gateway, "must be one word of letters, digits, - and _")

@@ -19,8 +19,8 @@ from ibkr.core.serialization import to_json
 from ibkr.core.states import ConnectionState
 from ibkr.core.status import Status
 
-_SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", "IBKR_FLEET_SERVERS", *(f"IBKR_ALERTS_{name.upper()}" for name in SECRETS))
-"""Environment variables that a command does not get."""
+_SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", *(f"IBKR_ALERTS_{name.upper()}" for name in SECRETS))
+"""Environment variables that a command does not get. ``IBKR_FLEET_SERVERS`` is needed for ``ibkr halt --fleet``."""
 
 
 class CommandSink:
