@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -90,6 +91,23 @@ def test_attach_says_in_a_pipe_that_there_is_no_news(connector, start, as_json):
     assert f"No news from {url}" in watching.stderr.readline()
     assert connector.serve(port) == url
     assert "READY" in watching.stdout.readline(), "the news is back, and the state is the same"
+
+
+def test_attach_says_in_a_pipe_that_the_program_is_blocked_and_when_it_is_not(connector, start):
+    url = connector.serve(0)
+    watching = start("watch", "--attach", url)
+    assert "READY" in watching.stdout.readline()
+    for _ in range(2):
+        release = threading.Event()
+        connector.call_soon(release.wait)
+        assert "event loop is blocked" in watching.stderr.readline()
+        release.set()
+        assert "READY" in watching.stdout.readline()
+    connector.call_soon((release := threading.Event()).wait)
+    assert "event loop is blocked" in watching.stderr.readline()
+    internals.stop_serving(connector)
+    assert f"No news from {url}" in watching.stderr.readline()
+    release.set()
 
 
 def test_a_token(connector, ibkr, start, tmp_path):

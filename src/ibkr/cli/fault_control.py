@@ -117,9 +117,9 @@ def reject_other_options(context: typer.Context, *, but: str = "") -> Any:
     return parent.params[but] if but in given else None
 
 
-def check_control_port(control: int | None, port: int, option: str) -> None:
-    """Raise ``typer.BadParameter`` if the control port is the port that ``option`` sets."""
-    if control and control == port:
+def check_control_port(control: int | None, host: str, port: int, option: str) -> None:
+    """Raise ``typer.BadParameter`` if the control port, on 127.0.0.1, is the port that ``option`` sets."""
+    if control and control == port and host in ("", "0.0.0.0", "127.0.0.1", "localhost"):
         raise typer.BadParameter(f"{option} and --control must differ: both are {port}; choose another for one of them")
 
 

@@ -133,9 +133,9 @@ def resume(
 def _check_one_target(file: Path | None, url: str | None, token_file: Path | None, *, fleet: bool) -> None:
     """Refuse options of which one would be ignored. Raises ``typer.BadParameter``."""
     if [fleet, url is not None, file is not None].count(True) > 1:
-        raise typer.BadParameter("use only one of --fleet, --url, --journal")
+        raise typer.BadParameter("use only one of --fleet, --url, --journal. Nothing is changed")
     if token_file is not None and url is None:
-        raise typer.BadParameter("use --token-file only with --url", param_hint="--token-file")
+        raise typer.BadParameter("use --token-file only with --url. Nothing is changed", param_hint="--token-file")
 
 
 def _halt_fleet(config: Path | None, reason: str, *, cancel_all: bool, as_json: bool) -> None:

@@ -76,7 +76,7 @@ def proxy(
     from ibkr.proxy import Proxy
 
     host, port = parse_address(listen, "--listen")
-    check_control_port(control, port, "--listen")
+    check_control_port(control, host, port, "--listen")
     try:
         server = Proxy(
             *parse_address(gateway, "--gateway"),

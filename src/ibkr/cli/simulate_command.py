@@ -132,7 +132,7 @@ def simulate(
     # This function has over 40 lines because typer makes the command line from the signature.
     if context.invoked_subcommand is not None:
         return
-    check_control_port(control, port, "--port")
+    check_control_port(control, host, port, "--port")
     try:
         played = None if scenario is None else load_scenario(scenario)
         gateway = Gateway(
@@ -186,9 +186,9 @@ def scenarios(context: typer.Context, as_json: JsonOption = False) -> None:
 
 def _account_ids(text: str) -> list[str]:
     """Return the account ids of ``--accounts``. Raises ``typer.BadParameter``."""
-    ids = [part.strip() for part in text.split(",")]
-    if not all(ids):
-        message = f"{text!r} has an empty account id: write DU1234567, or DU1234567,DU7654321"
+    ids = [part.strip() for part in text.split(",") if part.strip()]
+    if not ids:
+        message = f"{text!r} has no account id: write DU1234567, or DU1234567,DU7654321"
         raise typer.BadParameter(message, param_hint="--accounts")
     return ids
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from ibkr.cli.long_running import call_on_stop
@@ -93,9 +92,7 @@ class OwnConnection:
         self._connecting = asyncio.create_task(self._connect())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._connecting.cancel()
         with suppress(asyncio.CancelledError):
             await self._connecting
@@ -106,9 +103,9 @@ class OwnConnection:
         if isinstance(value, GapReport):
             data = {"gap": data}
         else:
-            rows = self.connector.subscriptions
+            rows, shown = self.connector.subscriptions, self.show_accounts
             data["stats"] = self.stats.to_dict()
-            data["subscriptions"] = [each.to_dict(value.accounts, show_accounts=self.show_accounts) for each in rows]
+            data["subscriptions"] = [each.to_dict(value.accounts, show_accounts=shown) for each in rows]
         self.updates.put_nowait(Update(value, data))
 
     async def _connect(self) -> None:
@@ -119,8 +116,8 @@ class OwnConnection:
 class AttachedProgram:
     """The connection of another program, read through its web API in threads.
 
-    ``updates`` holds each status, gap report and ``trouble``, and ``None`` when it is time to stop. ``trouble`` says
-    why there is no news now. ``async with`` raises ``WebApiError`` or ``OSError`` if the program cannot be reached.
+    ``updates`` also holds each ``trouble``, which says why there is no news now. ``async with`` raises ``WebApiError``
+    or ``OSError`` if the program cannot be reached.
     """
 
     show_accounts = True  # the program itself has masked the ids, unless its page shows them
@@ -140,18 +137,16 @@ class AttachedProgram:
         with _as_expected():
             self.stats = stats_from_json(first["stats"])
         call_on_stop(lambda: self.updates.put_nowait(None))
-        for work in (self._follow_events, self._poll_details):
-            threading.Thread(target=work, name="ibkr watch", daemon=True).start()
+        _start_thread(self._follow_events)
+        _start_thread(self._poll_details)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._stopping.set()  # do not wait for the threads, because one may be reading: they are daemons
 
     def reconnect(self) -> None:
         """Tell the program to reconnect."""
-        threading.Thread(target=self._send_reconnect, name="ibkr watch", daemon=True).start()
+        _start_thread(self._send_reconnect)
 
     def _send_reconnect(self) -> None:
         try:
@@ -174,30 +169,31 @@ class AttachedProgram:
             # Ignore a failure here, because the event stream also reports it, with the reason.
             with suppress(*_NO_CONNECTION):
                 details = details_from_json(self.client.call("details"), self.client.call("messages"))
-                self._call_in_loop(self._set_details, details)
+                self._call_in_loop(setattr, self, "details", details)
             self._stopping.wait(_DETAILS_EVERY)
 
     def _call_in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _set_details(self, details: Details) -> None:
-        self.details = details
-
     def _set_trouble(self, reason: str) -> None:
-        if not self._stopping.is_set() and not self.trouble:
+        if not self._stopping.is_set() and self.trouble in ("", _BLOCKED):
             since = datetime.now().astimezone()
-            self.trouble = f"No news from {self.client.url} since {since:%H:%M:%S}: {sanitize_text(reason)}"
-            self.updates.put_nowait(Update(self.trouble))
+            self._report(f"No news from {self.client.url} since {since:%H:%M:%S}: {sanitize_text(reason)}")
+
+    def _report(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self.updates.put_nowait(Update(trouble))
 
     def _on_event(self, name: str, data: Any) -> None:
         if name == "quiet":
-            if self.trouble != _BLOCKED:
-                self.trouble = _BLOCKED
-                self.updates.put_nowait(Update(_BLOCKED))
+            self._report(_BLOCKED)
             return
         try:
             self._take_event(name, data)
+            if self.trouble and name != "status":
+                self.updates.put_nowait(self._last)  # the news is back, and the status is still the same
             self.trouble = ""
         except WebApiError as error:
             self._set_trouble(str(error))
@@ -216,7 +212,8 @@ class AttachedProgram:
 
     def _set_status(self, data: dict[str, Any]) -> None:
         self.status = status_from_json(data)
-        self.updates.put_nowait(Update(self.status, data))
+        self._last = Update(self.status, data)
+        self.updates.put_nowait(self._last)
 
 
 WatchSource: TypeAlias = OwnConnection | AttachedProgram
@@ -293,6 +290,10 @@ def _gap_text(data: dict[str, Any]) -> GapText:
         lists = {name: rows for name, rows in data.items() if isinstance(rows, list) and rows}
         found = ", ".join(f"{len(rows)} {name.replace('_', ' ')}" for name, rows in lists.items())
         return GapText(_time(data["end"]), f"of {data['seconds']:.1f} s: {found or 'no change'}")
+
+
+def _start_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="ibkr watch", daemon=True).start()
 
 
 def _time(text: str) -> datetime:
