@@ -304,11 +304,11 @@ class Driver:
         self._queue.clear()
         for timer in list(self._timers):
             self._stop_timer(timer)
-        socket_gone = self._end_session()
+        socket_gone = self._end_broken_session()
         self._machine.break_off(f"internal error: {error!r}", now(), socket_gone=socket_gone)
         self._on_status(self._machine.status)
 
-    def _end_session(self) -> bool:
+    def _end_broken_session(self) -> bool:
         """End the session as far as possible. Returns whether no further event of its socket will come."""
         socket_gone = True
         try:
