@@ -76,7 +76,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("nothing_left_on_the_loop")
     yield
     for thread in threading.enumerate():
-        if thread.name == "ibkr-resolver":  # this thread has delivered its result and will end soon
+        if thread.name.startswith(("ibkr-resolver", "asyncio-waitpid")):  # has delivered its result, and will end soon
             thread.join(1)
     # "asyncio_" is the loop's own thread pool, which resolves names. It ends with its loop.
     left = [thread for thread in threading.enumerate() if thread not in threads and "asyncio_" not in thread.name]
