@@ -39,7 +39,7 @@ class GapText:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What is new, also in JSON types. A text says why there is no news now."""
+    """Something new, also in JSON types. If ``value`` is a text, it is the reason why nothing new arrives."""
 
     value: Status | GapReport | GapText | str
     json: dict[str, Any] | None = None
@@ -116,7 +116,7 @@ class OwnConnection:
 class AttachedProgram:
     """The connection of another program, read through its web API in threads.
 
-    ``updates`` also holds each ``trouble``, which says why there is no news now. ``async with`` raises ``WebApiError``
+    ``updates`` also holds each ``trouble``: the reason why nothing new arrives. ``async with`` raises ``WebApiError``
     or ``OSError`` if the program cannot be reached.
     """
 

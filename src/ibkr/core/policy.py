@@ -59,7 +59,7 @@ class Policy(ValidatedRecord):
     """More lost sessions than this within ``flap_window`` slow down the next attempts."""
     flap_window: float = 60.0
     flap_pause: float = 1.0
-    """In this case, the time between a lost session and the next attempt."""
+    """The time between a lost session and the next attempt, while sessions are lost this often."""
     probe_after: float = 5.0
     """The session is probed after this time without a decoded message."""
     probe_apart: float = 1.0

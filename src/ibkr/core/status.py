@@ -77,7 +77,7 @@ class Status(FrozenRecord):
     outages: int = 0
     last_error: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
-    """Orders and changes that the gateway does not confirm, such as those whose session ended too early.
+    """Orders and changes that the gateway does not confirm, for example because their session ended first.
 
     They may be at the broker. Only an entry whose ``has_left`` is false was certainly never sent.
     """
