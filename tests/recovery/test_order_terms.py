@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +12,18 @@ from ibkr import IBConnector
 from ibkr.simulator import Gateway
 from tests.fixture_types import AAPL, Make
 
-from .order_helpers import ACCOUNT, Reports, limit, renumber, resting, wait_until
+from .order_helpers import (
+    ACCOUNT,
+    SLOW,
+    Reports,
+    all_left,
+    knows_the_others_orders,
+    limit,
+    make_wait,
+    renumber,
+    resting,
+    wait_until,
+)
 
 CHANGES: dict[str, Any] = {
     "lmtPrice": 2.0,
@@ -79,6 +91,96 @@ async def test_a_change_that_was_lost_has_changed_nothing(
     report = await told.next()
     assert report.orders_changed == ()
     assert (trade.order.lmtPrice, trade.orderStatus.status) == (1.0, "Submitted")
+
+
+async def test_several_changes_that_never_leave_change_nothing(gateway: Gateway, make: Make) -> None:
+    connector = make(**SLOW)
+    await connector.connect_async()
+    await knows_the_others_orders(gateway, connector)  # no later answer corrects the terms
+    (trade,) = await resting(connector, AAPL)
+    make_wait(connector)
+    for quantity, price in ((110, 1.0), (120, 2.0), (120, 3.0)):
+        trade.order.totalQuantity, trade.order.lmtPrice = quantity, price
+        connector.ib.placeOrder(AAPL, trade.order)
+    connector.halt("meanwhile")
+    await all_left(connector)
+    assert len(gateway.seen.received("placeOrder")) == 1
+    assert (trade.order.totalQuantity, trade.order.lmtPrice) == (100, 1.0)
+
+
+@pytest.mark.parametrize("is_second_sent", [True, False])
+async def test_a_change_that_never_leaves_does_not_revert_a_later_one(
+    is_second_sent: bool, gateway: Gateway, make: Make
+) -> None:
+    """The first change is dropped because of a halt, which ends before the second change is due."""
+    connector = make(**SLOW)
+    await connector.connect_async()
+    await knows_the_others_orders(gateway, connector)  # no later answer corrects the terms
+    (trade,) = await resting(connector, AAPL)
+    make_wait(connector)
+    trade.order.tif = "GTC"
+    connector.ib.placeOrder(AAPL, trade.order)
+    trade.order.lmtPrice = 2.0
+    connector.ib.placeOrder(AAPL, trade.order)
+    if is_second_sent:
+        connector.on_status(lambda status: connector.resume() if status.unconfirmed else None)
+    connector.halt("meanwhile")
+    await all_left(connector)
+    (at_broker,) = (each for each in gateway.orders if each.perm_id == trade.order.permId)
+    assert at_broker.terms.limit_price == (2.0 if is_second_sent else 1.0)
+    assert (trade.order.tif, trade.order.lmtPrice) == (("GTC", 2.0) if is_second_sent else ("", 1.0))
+
+
+async def test_a_dropped_change_after_a_refused_one_reverts_to_what_the_broker_has(
+    gateway: Gateway, make: Make
+) -> None:
+    connector = make(request_timeout=1, **SLOW)
+    await connector.connect_async()
+    await knows_the_others_orders(gateway, connector)
+    (trade,) = await resting(connector, AAPL)
+    await gateway.fault("refuse_changes")
+    trade.order.tif = "GTC"
+    connector.ib.placeOrder(AAPL, trade.order)
+    await wait_until(connector, lambda: trade.order.tif == "DAY")
+    make_wait(connector)
+    trade.order.tif = "OPG"
+    connector.ib.placeOrder(AAPL, trade.order)
+    connector.halt("meanwhile")
+    await all_left(connector)
+    assert trade.order.tif == "DAY"
+
+
+async def test_an_answer_from_before_a_change_does_not_hide_the_change(
+    gateway: Gateway, connector: IBConnector
+) -> None:
+    (trade,) = await resting(connector, AAPL)
+    for tif in ("GTC", "DAY"):  # the answer reports a term only if the program has changed it
+        trade.order.tif = tif
+        connector.ib.placeOrder(AAPL, trade.order)
+    await connector.ib.reqOpenOrdersAsync()
+    answer = asyncio.ensure_future(connector.ib.reqOpenOrdersAsync())
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqOpenOrders")) == 3)
+    trade.order.tif = "GTC"
+    connector.ib.placeOrder(AAPL, trade.order)
+    await answer
+    await connector.ib.reqCurrentTimeAsync()
+    assert trade.order.tif == "GTC"
+
+
+async def test_an_answer_does_not_hide_a_change_that_waits(gateway: Gateway, make: Make) -> None:
+    connector = make(**SLOW)
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    answer = asyncio.ensure_future(connector.ib.reqOpenOrdersAsync())
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqOpenOrders")) == 2)
+    make_wait(connector)
+    trade.order.tif = "GTC"
+    connector.ib.placeOrder(AAPL, trade.order)
+    await answer
+    assert trade.order.tif == "GTC"
+    await all_left(connector)
+    await connector.ib.reqOpenOrdersAsync()
+    assert trade.order.tif == "GTC"
 
 
 async def under_one_id(gateway: Gateway, trade: Trade) -> int:

@@ -72,7 +72,9 @@ class GapTracker:
         self._knows_others, self._on_unconfirmed, self._on_gap = knows_others, on_unconfirmed, on_gap
         self.last: GapReport | None = None
         self._sent = sent
-        self.trades = TradeTracker(library, sent, self._order_found, hides_others)
+        self.trades = TradeTracker(
+            library, sent, self._order_found, lambda *order: self.errors.look_up(*order), hides_others
+        )
         self.errors = OrderErrorHandler(
             library, sent, self.trades, request_again, policy, on_unconfirmed=self._post_unconfirmed
         )

@@ -114,7 +114,14 @@ class OrderErrorHandler:
         """Look up all live orders, because a message about one of them was missed."""
         for key, trade in list(self._wrapper.trades.items()):
             if trade.order.clientId == self._client.clientId and not trade.isDone():
-                self._look_up(key, trade)
+                self.look_up(key, trade)
+
+    def look_up(self, key: OrderKey, trade: Trade) -> None:
+        """Look up an order at the broker, soon, unless its trade ends before."""
+        self._lookups[key] = _ATTEMPTS
+        self._trades.look_up(key, trade)
+        if self._timer is None:
+            self._schedule_lookup()
 
     def session_ended(self) -> None:
         """Stop all lookups. The next start-up will report what happened to orders."""
@@ -132,7 +139,7 @@ class OrderErrorHandler:
             return
         self._log(trade, code, words)
         if word is not OrderMeaning.NOTE and not is_read_only(code, words):  # a read-only API would not answer, either
-            self._look_up(key, trade)
+            self.look_up(key, trade)
 
     def _end(self, order_id: int, trade: Trade, code: int, words: str) -> None:
         """End the order, because the broker has not accepted it."""
@@ -147,12 +154,6 @@ class OrderErrorHandler:
     def _log(self, trade: Trade, code: int, words: str) -> None:
         trade.log.append(self._log_entry(self._wrapper.lastTime, trade.orderStatus.status, words, code))
         self._wrapper.logger.warning("%s, %s", words, trade.order)
-
-    def _look_up(self, key: OrderKey, trade: Trade) -> None:
-        self._lookups[key] = _ATTEMPTS
-        self._trades.look_up(key, trade)
-        if self._timer is None:
-            self._schedule_lookup()
 
     def _schedule_lookup(self) -> None:
         """Request the lists soon, but not within a second of the last request.

@@ -22,7 +22,7 @@ from ibkr.session.orders.convert import exercise_of, sent_order
 from ibkr.session.orders.intents import IntentLog
 from ibkr.session.orders.order_error_handler import OrderErrorHandler
 from ibkr.session.orders.order_halt import HaltSwitch
-from ibkr.session.orders.trades import TradeTracker
+from ibkr.session.orders.trades import TermsChange, TradeTracker
 from ibkr.session.sender import Sender, SendOptions
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class OrderSender:
         is_new, was_unconfirmed = self._is_new(order_id), False
         sent = sent_order(order_id, contract, order)
         number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
-        revert = self._trades.terms_sent((self._client.clientId, order_id), order)
+        change = self._trades.terms_sent((self._client.clientId, order_id), order)
         if is_new:
             self._refused.discard(order_id)
             was_unconfirmed = self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)
@@ -176,7 +176,7 @@ class OrderSender:
             self._sent.changed(sent, transmits=order.transmit)
             self._errors.change_sent(order_id)
         try:
-            self._send("placeOrder", arguments, sent, number, order, None if is_new else revert)
+            self._send("placeOrder", arguments, sent, number, order, None if is_new else change)
         finally:
             if was_unconfirmed:
                 self._on_unconfirmed(self._sent.unconfirmed)
@@ -188,13 +188,13 @@ class OrderSender:
         sent: SentOrder,
         number: int,
         order: Order | None = None,
-        revert: Callable[[], None] | None = None,
+        change: TermsChange | None = None,
     ) -> None:
-        """Send an order or the exercise of an option. ``revert`` undoes a change that is never sent."""
+        """Send an order or the exercise of an option. A ``change`` that is never sent is reverted."""
         sending = SendOptions(
-            partial(self._message_sent, sent.order_id, number, is_exercise=order is None),
-            refusal=partial(self._send_refusal, sent.order_id, number, order, is_change=revert is not None),
-            on_dropped=partial(self._message_dropped, sent, number, revert),
+            partial(self._message_sent, sent.order_id, number, change, is_exercise=order is None),
+            refusal=partial(self._send_refusal, sent.order_id, number, order, is_change=change is not None),
+            on_dropped=partial(self._message_dropped, sent, number, change),
             label=lambda: f"order {sent.order_id} ({sent.words})",
             group=None if order is None else _group_of(sent.order_id, order),
         )
@@ -202,11 +202,11 @@ class OrderSender:
             with self._sender.sending_as(sending):
                 self._client.call_library(method, arguments)
         except Exception:  # the caller gets the error, and nothing was sent
-            if revert is None:
+            if change is None:
                 self._sent.acknowledged(sent.order_id)
                 self._refused.add(sent.order_id)
             else:
-                revert()
+                change.revert()
             self._intents.mark_refused(number)
             raise
         self._intents.mark_waiting(number)
@@ -228,21 +228,23 @@ class OrderSender:
         is_checked = order is not None and order is self._checked
         return ("" if is_checked else self._trade_refusal()) or self._intents.commit_before_send(number)
 
-    def _message_sent(self, order_id: int, number: int, *, is_exercise: bool) -> None:
+    def _message_sent(self, order_id: int, number: int, change: TermsChange | None, *, is_exercise: bool) -> None:
         self._intents.mark_sent(number)
+        if change is not None:
+            change.sent()
         if not is_exercise:
             for each in self._sent.on_the_way_with(order_id):
                 self._ack_timer.expect(each)
         if self._sent.left(order_id):
             self._on_unconfirmed(self._sent.unconfirmed)
 
-    def _message_dropped(self, sent: SentOrder, number: int, revert: Callable[[], None] | None) -> None:
+    def _message_dropped(self, sent: SentOrder, number: int, change: TermsChange | None) -> None:
         """Handle an order or change that will never be sent. The broker keeps the terms from before a change."""
-        self._intents.mark_dropped(number, sent, is_change=revert is not None)
-        if revert is None:
+        self._intents.mark_dropped(number, sent, is_change=change is not None)
+        if change is None:
             self._sent.dropped(sent.order_id)
         else:
-            revert()
+            change.revert()
             self._sent.change_dropped(sent)
         self._on_unconfirmed(self._sent.unconfirmed)
 

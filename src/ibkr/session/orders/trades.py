@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ibkr.session")
 
+_Terms: TypeAlias = dict[str, object]
 OrderKey: TypeAlias = int | tuple[int, int]
 """The library's key of a trade: client id and order id, or the permanent id of an order placed by hand."""
 
@@ -59,6 +60,36 @@ _NOT_REPORTED = frozenset(
 _LIST_FIELDS = ("orderComboLegs", "algoParams", "smartComboRoutingParams", "conditions", "orderMiscOptions")
 
 
+class TermsChange:
+    """The terms in one message about an order.
+
+    Args:
+        order: The program's order.
+        versions: The terms in the messages about it, oldest first. The last of them are those of this change.
+    """
+
+    def __init__(self, order: LibraryOrder, versions: list[_Terms]) -> None:
+        self._order, self._versions, self._terms = order, versions, versions[-1]
+
+    def sent(self) -> None:
+        """The message was sent, so earlier terms are obsolete."""
+        del self._versions[: self._index]
+
+    def revert(self) -> None:
+        """The message will never be sent. If no later message waits, the order has the earlier terms again."""
+        index = self._index
+        if index and self._terms is self._versions[-1]:
+            before = self._versions[index - 1]
+            for name in _changes(before, self._terms):
+                if getattr(self._order, name) == self._terms[name]:  # the program has not changed it again
+                    setattr(self._order, name, before[name])
+        self._versions[:] = [each for each in self._versions if each is not self._terms]
+
+    @property
+    def _index(self) -> int:
+        return next((index for index, each in enumerate(self._versions) if each is self._terms), 0)
+
+
 class TradeTracker:
     """Reads rows about orders before the library does.
 
@@ -66,6 +97,7 @@ class TradeTracker:
         library: The client library's objects.
         sent: Orders that the gateway has not acknowledged.
         on_found: Called with the permanent id when an unconfirmed order is found at the broker.
+        on_ended: Called with an own order that has ended, as a row says, but whose status has not come yet.
         hides_others: Whether rows about other clients' orders arrive only because we have requested them. They are then
             hidden from the program's list of trades.
 
@@ -78,10 +110,12 @@ class TradeTracker:
         library: Library,
         sent: UnacknowledgedOrders,
         on_found: Callable[[int], None],
+        on_ended: Callable[[OrderKey, Trade], None],
         hides_others: Callable[[], bool],
     ) -> None:
         self._client, self._wrapper, self._ib = library.client, library.wrapper, library.ib
-        self._sent, self._on_found, self._hides_others = sent, on_found, hides_others
+        self._sent, self._hides_others = sent, hides_others
+        self._on_found, self._on_ended = on_found, on_ended
         self._is_saving = False
         self._saved: tuple[dict[OrderKey, Trade], dict[int, Trade], dict[str, Fill]] | None = None
         self._reported: set[OrderKey] = set()
@@ -91,8 +125,8 @@ class TradeTracker:
         self._completed: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
         self._reported_orders: dict[OrderKey, Order] = {}
-        self._sent_terms: dict[OrderKey, dict[str, object]] = {}
-        self._changed_terms: dict[OrderKey, set[str]] = {}
+        self._sent_terms: dict[OrderKey, list[_Terms]] = {}
+        self._changed_terms: dict[OrderKey, _Terms] = {}
         self._unreported_fills: list[tuple[Trade, Fill]] | None = None
         self._commissions: dict[str, CommissionReport] = {}
         self._recent_executions: list[tuple[Execution, bool]] = []
@@ -130,22 +164,14 @@ class TradeTracker:
         late, self._recent_executions = self._recent_executions, []
         return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
 
-    def terms_sent(self, key: OrderKey, order: LibraryOrder) -> Callable[[], None]:
-        """Note which of these terms, which go to the gateway, are new. Returns a function that reverts them."""
-        terms, before = _terms_of(order), self._sent_terms.get(key)
-        self._sent_terms[key] = terms
-        if before is None:
-            return lambda: None
-        changed = {name: value for name, value in terms.items() if value != before.get(name) and name not in _ID_FIELDS}
-        self._changed_terms.setdefault(key, set()).update(changed.keys() - _NOT_REPORTED)
-
-        def revert() -> None:
-            self._sent_terms[key] = before
-            for name, value in changed.items():
-                if getattr(order, name) == value:  # the program has not changed it again
-                    setattr(order, name, before[name])
-
-        return revert
+    def terms_sent(self, key: OrderKey, order: LibraryOrder) -> TermsChange:
+        """Note the terms in a message that goes to the gateway."""
+        versions, terms = self._sent_terms.setdefault(key, []), _terms_of(order)
+        if versions:
+            names = _changes(versions[-1], terms) - _NOT_REPORTED
+            self._changed_terms.setdefault(key, {}).update((name, terms[name]) for name in names)
+        versions.append(terms)
+        return TermsChange(order, versions)
 
     def start_up(self) -> None:
         """Prepare for the reports of all open and completed orders."""
@@ -237,9 +263,10 @@ class TradeTracker:
         return is_seen or key in self._seen_working
 
     def look_up(self, key: OrderKey, trade: Trade) -> None:
-        """For this order, use only new answers. Open and completed orders are requested again."""
+        """For this order, use only new answers, unless it has ended. Open and completed orders are requested again."""
         self._reported.discard(key)
-        self._completed.pop(perm_id_of(trade), None)
+        if not self._is_over(trade):
+            self._completed.pop(perm_id_of(trade), None)
         self.collect_fills()
 
     def is_resolved(self, key: OrderKey, trade: Trade) -> bool:
@@ -248,7 +275,7 @@ class TradeTracker:
 
     def _resolve(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the outcome of the order is known. If it ended during the outage, its trade is updated here."""
-        if trade.isDone() or key in self._reported:
+        if trade.isDone() or (key in self._reported and not self._is_over(trade)):
             return True
         ended = self._completed.get(perm_id_of(trade))
         if trade.order.clientId == self._client.clientId and self._sent.is_pending(trade.order.orderId):
@@ -280,6 +307,11 @@ class TradeTracker:
             key, None
         )  # its terms as an open order are obsolete, even if the library does not see this as its end
         return True
+
+    def _is_over(self, trade: Trade) -> bool:
+        """Whether the completed orders contain this order with a status after which none follows."""
+        row = self._completed.get(perm_id_of(trade))
+        return row is not None and row.status in _FINAL
 
     def _match_by_reference(self) -> None:
         """Match completed orders, which have no order id, to unconfirmed ones by the program's reference.
@@ -349,7 +381,8 @@ class TradeTracker:
             logger.warning("The gateway reports another order with id %s: %s", order_id, row)
             self._others[order.permId] = row
             return
-        self._reported.add(key)
+        if state.status not in _FINAL:
+            self._reported.add(key)
         self._reported_orders[key] = row
         self._unresolved.discard(key)
         self._others.pop(order.permId, None)
@@ -360,21 +393,40 @@ class TradeTracker:
             self._wrapper.read_open_order(order_id, contract, order, state)
         if is_own:
             self._apply_reported_terms(key, order)
+            if state.status in _FINAL:
+                self._expect_status(key)
+
+    def _expect_status(self, key: OrderKey) -> None:
+        """The order has ended. Its status may come now, may have come, or may never come.
+
+        IB does not send a status for each change, for example if a market order is filled at once:
+        https://interactivebrokers.github.io/tws-api/order_submission.html
+        """
+        trade = self._wrapper.trades.get(key)
+        if trade is not None and not trade.isDone():
+            self._on_ended(key, trade)
 
     def _apply_reported_terms(self, key: OrderKey, row: LibraryOrder) -> None:
         """Replace the terms that the program has changed by the broker's terms.
 
-        The library takes over only six of them. This is done only for answers, because an unrequested row may be older
-        than a change.
+        The library takes over only six of them. An unrequested row may be older than a change, so it only confirms a
+        change: an answer from before the change may have hidden it. No row hides a change in a message that waits.
         """
-        order = self._wrapper.trades[key].order
-        if key not in self._sent_terms:
-            self._sent_terms[key] = _terms_of(order)
-        if "openOrders" in self._wrapper.results:
-            for name in self._changed_terms.get(key, ()):
-                value = getattr(row, name)
-                if value != "?":  # "?" means: the gateway does not report this term
-                    setattr(order, name, value)
+        order, versions = self._wrapper.trades[key].order, self._sent_terms.setdefault(key, [])
+        if not versions:
+            versions.append(_terms_of(order))
+        if not (changed := self._changed_terms.get(key)):
+            return
+        sent, *waiting = versions
+        current, reported, is_answer = _terms_of(order), _terms_of(row), "openOrders" in self._wrapper.results
+        for name, wanted in changed.items():
+            value = reported[name]
+            if value == "?":  # the gateway does not report this term
+                continue
+            if is_answer or (value == wanted and current[name] == sent[name]):
+                if all(terms[name] == sent[name] for terms in waiting):
+                    setattr(order, name, getattr(row, name))
+                sent[name] = value
 
     def order_status(self, row: StatusRow) -> None:
         """Read a row about an order's status."""
@@ -431,6 +483,9 @@ class TradeTracker:
                 self._acknowledge(execution.clientId, execution.orderId, perm_id)
         if not is_new:
             return
+        is_leg = own is not None and own.contract.secType != contract.secType
+        if own is not None and not is_leg and execution.cumQty >= own.order.totalQuantity > 0:
+            self._expect_status(key)
         self._executions[exec_id] = row
         self._recent_executions.append((row, is_replayed))
         fill, trade = wrapper.fills[exec_id], wrapper.permId2Trade.get(perm_id) or own
@@ -476,11 +531,15 @@ class TradeTracker:
             self._wrapper.read_commission(report)
 
 
-def _terms_of(order: LibraryOrder) -> dict[str, object]:
+def _terms_of(order: LibraryOrder) -> _Terms:
     terms = vars(order).copy()
     for name in _LIST_FIELDS:
         terms[name] = list(terms[name] or ())  # a program may fill it in place
     return terms
+
+
+def _changes(before: _Terms, terms: _Terms) -> set[str]:
+    return {name for name, value in terms.items() if value != before[name]} - _ID_FIELDS
 
 
 def _apply_correction(fills: list[Fill], fill: Fill) -> bool:
