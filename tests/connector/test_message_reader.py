@@ -257,16 +257,16 @@ async def test_a_long_pause_is_reported_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(message_reader, "LONG_PAUSE", 0.2)
+    monkeypatch.setattr(message_reader, "LONG_PAUSE", 0.5)
     connector = make()
     await connector.connect_async()
-    connector.ib.newsBulletinEvent.connect(lambda _: time.sleep(0.005), keep_ref=True)
+    connector.ib.newsBulletinEvent.connect(lambda _: time.sleep(0.01), keep_ref=True)
     seen = Seen(connector)
     for count, told in ((2, 0), (60, 1), (20, 1)):
         before = len(seen)
         receive(connector, bulletins(range(count)))
         await seen.are(before + count)
-        assert caplog.text.count("Nothing was read from the gateway for 0.") == told
+        assert caplog.text.count("Nothing was read from the gateway for ") == told
 
 
 async def test_an_unknown_version_of_the_library_reads_for_itself(

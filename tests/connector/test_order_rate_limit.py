@@ -89,7 +89,8 @@ async def test_after_a_1100_no_order_leaves_that_waited(gateway: Gateway, make: 
 async def test_waiting_orders_are_not_sent_in_a_suspect_session_but_cancels_are(
     gateway: Gateway, make: Make, state_of: StateOf
 ) -> None:
-    connector = make(send_limit=30, send_rate=20, send_burst=10, probe_after=0.1, suspect_after=0.1, probe_timeout=5)
+    probes = {"probe_after": 0.1, "suspect_after": 0.1, "probe_timeout": 30.0}
+    connector = make(send_limit=30, send_rate=20, send_burst=10, order_ack_after=0.0, **probes)
     await connector.connect_async()
     resting = place(connector, 5)
     await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 5)
