@@ -71,6 +71,24 @@ async def test_an_accepted_change_stays(gateway: Gateway, connector: IBConnector
     assert (trade.order.tif, trade.order.lmtPrice) == ("GTC", 2.0)
 
 
+async def test_the_programs_own_attributes_of_an_order_are_no_terms(gateway: Gateway, make: Make) -> None:
+    connector = make(**SLOW)
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    order: Any = trade.order
+    for price in (2.0, 3.0):
+        order.note, order.lmtPrice = f"at {price}", price
+        connector.ib.placeOrder(AAPL, order)
+    await connector.ib.reqOpenOrdersAsync()
+    assert (order.note, order.lmtPrice) == ("at 3.0", 3.0)
+    make_wait(connector)
+    order.note, order.seen, order.lmtPrice = "at 4.0", True, 4.0
+    connector.ib.placeOrder(AAPL, order)
+    connector.halt("meanwhile")
+    await all_left(connector)
+    assert (order.seen, order.lmtPrice) == (True, 3.0)
+
+
 @pytest.mark.parametrize("change", ["price", "cancel"])
 async def test_a_change_that_was_lost_has_changed_nothing(
     change: str, gateway: Gateway, connector: IBConnector

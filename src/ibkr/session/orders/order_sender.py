@@ -168,7 +168,7 @@ class OrderSender:
         is_new, was_unconfirmed = self._is_new(order_id), False
         sent = sent_order(order_id, contract, order)
         number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
-        change = self._trades.terms_sent((self._client.clientId, order_id), order)
+        change = self._trades.terms_sent((self._client.clientId, order_id), order, is_new=is_new)
         if is_new:
             self._refused.discard(order_id)
             was_unconfirmed = self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)

@@ -164,8 +164,10 @@ class TradeTracker:
         late, self._recent_executions = self._recent_executions, []
         return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
 
-    def terms_sent(self, key: OrderKey, order: LibraryOrder) -> TermsChange:
+    def terms_sent(self, key: OrderKey, order: LibraryOrder, *, is_new: bool) -> TermsChange:
         """Note the terms in a message that goes to the gateway."""
+        if is_new:  # an order with this id may have been dropped before
+            self._sent_terms.pop(key, None)
         versions, terms = self._sent_terms.setdefault(key, []), _terms_of(order)
         if versions:
             names = _changes(versions[-1], terms) - _NOT_REPORTED
@@ -420,8 +422,8 @@ class TradeTracker:
         sent, *waiting = versions
         current, reported, is_answer = _terms_of(order), _terms_of(row), "openOrders" in self._wrapper.results
         for name, wanted in changed.items():
-            value = reported[name]
-            if value == "?":  # the gateway does not report this term
+            value = reported.get(name, "?")
+            if value == "?":  # the gateway does not report this term, or the program's own attribute is no term
                 continue
             if is_answer or (value == wanted and current[name] == sent[name]):
                 if all(terms[name] == sent[name] for terms in waiting):
@@ -539,7 +541,7 @@ def _terms_of(order: LibraryOrder) -> _Terms:
 
 
 def _changes(before: _Terms, terms: _Terms) -> set[str]:
-    return {name for name, value in terms.items() if value != before[name]} - _ID_FIELDS
+    return {name for name, value in terms.items() if name in before and value != before[name]} - _ID_FIELDS
 
 
 def _apply_correction(fills: list[Fill], fill: Fill) -> bool:
