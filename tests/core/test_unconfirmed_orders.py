@@ -141,6 +141,23 @@ def test_an_order_that_was_dropped_is_a_new_one_when_it_is_placed_again(orders):
     assert orders.unconfirmed == (replace(SENT, has_left=True), replace(again, has_left=True))
 
 
+def test_an_order_has_the_terms_that_left_after_a_change_was_dropped(orders):
+    """An order that never left keeps the newest terms: those are what the program wants to place."""
+    orders.left(5)
+    new = replace(SENT, order_id=6)
+    orders.sent(new)
+    for order in (SENT, new):
+        first, second = replace(order, quantity=120.0), replace(order, quantity=150.0)
+        for change in (first, second):
+            orders.changed(change)
+        for change in (first, second):
+            orders.change_dropped(change)
+    orders.dropped(6)
+    orders.session_ended()
+    shown = {(order.order_id, order.quantity, order.is_change) for order in orders.unconfirmed}
+    assert shown == {(5, 100.0, False), (5, 150.0, True), (6, 150.0, False), (6, 150.0, True)}
+
+
 def test_to_clear_a_dropped_change_leaves_the_order_pending(orders):
     orders.change_dropped(SENT)
     assert orders.clear([5])

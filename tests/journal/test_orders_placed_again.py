@@ -114,6 +114,23 @@ async def test_a_dropped_change_is_unconfirmed_though_the_order_is_reported(
     assert [(order.is_change, order.has_left) for order in second.status.unconfirmed] == [(True, False)]
 
 
+async def test_an_unconfirmed_order_is_shown_with_the_terms_that_left(gateway: Gateway, make: Make) -> None:
+    first = await started(make, order_ack_after=0.0, **SLOW)
+    await gateway.fault("mute", "placeOrder")
+    trade = first.ib.placeOrder(AAPL, limit())
+    make_wait(first)
+    trade.order.totalQuantity = 70
+    first.ib.placeOrder(AAPL, trade.order)
+    first.halt("risk")
+    await all_left(first)
+    first.resume()
+    await first.disconnect_async()
+    expected = [(100, False), (70, True)]
+    assert [(order.quantity, order.is_change) for order in first.status.unconfirmed] == expected
+    second = await started(make)
+    assert [(order.quantity, order.is_change) for order in second.status.unconfirmed] == expected
+
+
 async def test_a_change_that_cannot_be_encoded_is_never_acknowledged(make: Make, look: Look) -> None:
     connector = await started(make)
     (trade,) = await resting(connector, AAPL)

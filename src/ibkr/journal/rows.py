@@ -128,8 +128,8 @@ def read_lost(database: sqlite3.Connection) -> dict[int, LostOrder]:
             dropped[order_id] = intent
     for first in orders:
         later = [change for change in changes.get(first.order.order_id, ()) if change.number > first.number]
-        has_left = any(map(_may_have_left, (first, *later)))
-        terms = tuple(replace(each.order, has_left=has_left) for each in (first, *later))
+        left = [each for each in (first, *later) if _may_have_left(each)]
+        terms = tuple(replace(each.order, has_left=bool(left)) for each in left or (first, *later))
         found[first.number] = LostOrder(terms, first.perm_id, first.knew_ended)
     for intent in dropped.values():
         found[intent.number] = LostOrder((replace(intent.order, has_left=False, is_change=True),))
