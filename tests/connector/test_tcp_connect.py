@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import random
 import socket
 import struct
 import sys
@@ -64,6 +65,14 @@ def dropping(address: str, port: int) -> Iterator[None]:
 def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def unused_port() -> int:
+    """A port below those that the system gives to outgoing connections."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("100 ports are in use")
 
 
 @only_linux
@@ -192,16 +201,15 @@ async def test_a_resolver_that_hangs_does_not_hold_up_what_is_known(
 
 
 async def test_a_lost_sessions_address_is_used_again() -> None:
+    """Its port is none of those that the system gives to any connection, which another test may have meanwhile."""
     dialler = TcpConnector("127.0.0.1")
     with listening() as port:
-        first = await dialler.connect(port, 2.0)
-        lost = route_of(first)
-        assert lost is not None
-        reset(first)
-        for _ in range(3):
-            again = await dialler.connect(port, 2.0, lost)
-            assert route_of(again) == lost
-            reset(again)
+        lost: Route | None = Route(("127.0.0.1", unused_port()), Address(socket.AF_INET, ("127.0.0.1", port)))
+        for _ in range(4):
+            sock, expected = await dialler.connect(port, 2.0, lost), lost
+            lost = route_of(sock)
+            reset(sock)
+            assert lost == expected
 
 
 async def test_where_it_cannot_be_had_the_ordinary_way_serves() -> None:
