@@ -20,9 +20,10 @@ from .subscription_kinds import CASES, OTHER, Case
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    """The market runs ten times as fast: a bar of five seconds every half second."""
-    async with Gateway(accounts=(ACCOUNT, OTHER), tick_interval=0.05, speed=10, id_hold=0) as gateway:
+async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
+    """The market runs ten times as fast: a bar of five seconds every half second. Parameters are more options."""
+    options: dict[str, Any] = getattr(request, "param", {})
+    async with Gateway(accounts=(ACCOUNT, OTHER), tick_interval=0.05, speed=10, id_hold=0, **options) as gateway:
         gateway.place_order("AAPL", "BUY", 100)
         yield gateway
 

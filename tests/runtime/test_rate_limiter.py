@@ -112,3 +112,24 @@ async def test_a_write_that_sends_something_itself(limiter: RateLimiter) -> None
     await gone.last(5)
     assert gone[:3] == [0, 1, 2]
     assert sorted(map(str, gone[3:])) == ["first", "last"]  # their order depends on the time that has passed
+
+
+async def test_a_write_that_fails_does_not_keep_the_others(
+    limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter.begin()
+    gone, errors = Gone(), list[object]()
+    monkeypatch.setattr(
+        asyncio.get_running_loop(), "call_exception_handler", lambda context: errors.append(context["exception"])
+    )
+
+    def fail() -> bool:
+        raise ValueError("bad")
+
+    for number in range(3):
+        limiter.send(gone.writer(number), Priority.OTHER)
+    for write in (fail, gone.writer("next"), gone.writer("last")):
+        limiter.send(write, Priority.OTHER, group="one")
+    await gone.last(5)
+    assert gone[3:] == ["next", "last"]
+    assert [str(error) for error in errors] == ["bad"]

@@ -143,7 +143,7 @@ class UnacknowledgedOrders:
         """Store that a change will never be written: the broker has the order on other terms, or not at all."""
         sent = self._get(order.order_id)
         if sent is not None and sent.order.has_left:
-            sent.terms = [each for each in sent.terms if each is not order]
+            sent.terms[1:] = [each for each in sent.terms[1:] if each is not order]
             sent.order = replace(sent.terms[-1], has_left=True)
         self._lost_changes[order.order_id] = replace(order, has_left=False, is_change=True)
 

@@ -165,20 +165,25 @@ class RateLimiter:
 
     def _send_due(self) -> None:
         self._timer = None
+        try:
+            self._write_due()
+        finally:  # also if one message cannot be written
+            if self._waiting and self._timer is None:
+                self._start_timer()
+            self._wake_waiters()
+
+    def _write_due(self) -> None:
         while self._waiting:
             batch, now = self._next_group(), self._now()
             if self._delay(self._waiting[0].urgency, now, len(batch)) > 0:
                 break
-            if len(batch) == 1:
-                heapq.heappop(self._waiting)
-            else:
-                self._waiting = [each for each in self._waiting if each not in batch]
-                heapq.heapify(self._waiting)
             for message in batch:
+                if self._waiting[0] is message:
+                    heapq.heappop(self._waiting)
+                else:
+                    self._waiting.remove(message)
+                    heapq.heapify(self._waiting)
                 self._write(message.write, message.urgency, now)
-        if self._waiting and self._timer is None:
-            self._start_timer()
-        self._wake_waiters()
 
     def _next_group(self) -> list[_Waiting]:
         """The messages that are sent next: the first waiting message, and the others of its group."""

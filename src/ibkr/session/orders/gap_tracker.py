@@ -73,7 +73,7 @@ class GapTracker:
         self.last: GapReport | None = None
         self._sent = sent
         self.trades = TradeTracker(
-            library, sent, self._order_found, lambda *order: self.errors.look_up(*order), hides_others
+            library, sent, self._order_found, lambda *order: self.errors.expect_end(*order), hides_others
         )
         self.errors = OrderErrorHandler(
             library, sent, self.trades, request_again, policy, on_unconfirmed=self._post_unconfirmed

@@ -19,7 +19,8 @@ from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.error_log import call_shielded
 from ibkr.session.library import Library
 from ibkr.session.orders.convert import perm_id_of, sent_order
-from ibkr.session.orders.trades import OrderKey, TradeTracker
+from ibkr.session.orders.order_terms import OrderKey
+from ibkr.session.orders.trades import TradeTracker
 
 if TYPE_CHECKING:
     from ib_async import Trade
@@ -123,6 +124,11 @@ class OrderErrorHandler:
         if self._timer is None:
             self._schedule_lookup()
 
+    def expect_end(self, key: OrderKey, trade: Trade) -> None:
+        """Look up an order that has ended, unless this is done already. Its status may still come, or never."""
+        if key not in self._lookups:
+            self.look_up(key, trade)
+
     def session_ended(self) -> None:
         """Stop all lookups. The next start-up will report what happened to orders."""
         self._stop_timer()
@@ -199,7 +205,7 @@ class OrderErrorHandler:
                 continue
             if left > 1 and is_answered:
                 self._lookups[key] = left - 1
-            elif not self._sent.is_pending(trade.order.orderId):
+            elif trade.order.clientId == self._client.clientId and not self._sent.is_pending(trade.order.orderId):
                 order = sent_order(trade.order.orderId, trade.contract, trade.order, has_left=True)
                 self._sent.mark_lost(order, perm_id_of(trade))
                 self._on_unconfirmed()

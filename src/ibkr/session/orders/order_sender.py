@@ -22,7 +22,8 @@ from ibkr.session.orders.convert import exercise_of, sent_order
 from ibkr.session.orders.intents import IntentLog
 from ibkr.session.orders.order_error_handler import OrderErrorHandler
 from ibkr.session.orders.order_halt import HaltSwitch
-from ibkr.session.orders.trades import TermsChange, TradeTracker
+from ibkr.session.orders.order_terms import TermsChange
+from ibkr.session.orders.trades import TradeTracker
 from ibkr.session.sender import Sender, SendOptions
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class OrderSender:
         is_new, was_unconfirmed = self._is_new(order_id), False
         sent = sent_order(order_id, contract, order)
         number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
-        change = self._trades.terms_sent((self._client.clientId, order_id), order, is_new=is_new)
+        change = self._trades.terms.placed((self._client.clientId, order_id), order, is_new=is_new)
         if is_new:
             self._refused.discard(order_id)
             was_unconfirmed = self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)
@@ -196,7 +197,7 @@ class OrderSender:
             refusal=partial(self._send_refusal, sent.order_id, number, order, is_change=change is not None),
             on_dropped=partial(self._message_dropped, sent, number, change),
             label=lambda: f"order {sent.order_id} ({sent.words})",
-            group=None if order is None else _group_of(sent.order_id, order),
+            group=None if order is None or change is not None else _group_of(sent.order_id, order),
         )
         try:
             with self._sender.sending_as(sending):
@@ -250,7 +251,10 @@ class OrderSender:
 
 
 def _group_of(order_id: int, order: Order) -> Hashable:
-    """The group with which an order is sent if it has to wait: its bracket or chain, or its OCA group."""
+    """The group with which a new order is sent if it has to wait: its bracket or chain, or its OCA group.
+
+    A change is in no group: it must not overtake an earlier change of the same order.
+    """
     if order.parentId or not order.transmit:
         return order.parentId or order_id
     return order.ocaGroup or None

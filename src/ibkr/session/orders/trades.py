@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ibkr.core.frozen_record import replace
 from ibkr.core.gap_report import BrokerSnapshot, revision
@@ -28,6 +28,7 @@ from ibkr.session.orders.convert import (
     perm_id_of,
     position_of,
 )
+from ibkr.session.orders.order_terms import OrderKey, OrderTerms
 
 if TYPE_CHECKING:
     from ib_async import CommissionReport, Contract, Fill, OrderState, Trade
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ibkr.session")
 
-_Terms: TypeAlias = dict[str, object]
-OrderKey: TypeAlias = int | tuple[int, int]
-"""The library's key of a trade: client id and order id, or the permanent id of an order placed by hand."""
-
 _UNSET = 1.7976931348623157e308
 _ONE_SECOND = timedelta(seconds=1)
 _NO_ORDER_ID = 2**31 - 1
@@ -47,47 +44,6 @@ _NO_ORDER_ID = 2**31 - 1
 _WORKING_STATUSES = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
 _ENDED_STATUSES = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
 _FINAL = frozenset({"Filled", "Cancelled", "ApiCancelled"})
-_ID_FIELDS = frozenset({"orderId", "clientId", "permId", "parentPermId", "filledQuantity"})
-_NOT_REPORTED = frozenset(
-    {"whatIf", "transmit", "softDollarTier"}
-    | {"activeStartTime", "activeStopTime", "advancedErrorOverride", "algoId", "autoCancelDate", "extOperator"}
-    | {"imbalanceOnly", "manualOrderTime", "mifid2DecisionAlgo", "mifid2DecisionMaker", "mifid2ExecutionAlgo"}
-    | {"mifid2ExecutionTrader", "orderMiscOptions", "overridePercentageConstraints", "refFuturesConId"}
-    | {"routeMarketableToBbo", "scaleTable", "shareholder"}
-)
-"""Fields that openOrder does not contain (ib_async 2.1.0, ``Decoder.openOrder``), or that are not terms of an order."""
-
-_LIST_FIELDS = ("orderComboLegs", "algoParams", "smartComboRoutingParams", "conditions", "orderMiscOptions")
-
-
-class TermsChange:
-    """The terms in one message about an order.
-
-    Args:
-        order: The program's order.
-        versions: The terms in the messages about it, oldest first. The last of them are those of this change.
-    """
-
-    def __init__(self, order: LibraryOrder, versions: list[_Terms]) -> None:
-        self._order, self._versions, self._terms = order, versions, versions[-1]
-
-    def sent(self) -> None:
-        """The message was sent, so earlier terms are obsolete."""
-        del self._versions[: self._index]
-
-    def revert(self) -> None:
-        """The message will never be sent. If no later message waits, the order has the earlier terms again."""
-        index = self._index
-        if index and self._terms is self._versions[-1]:
-            before = self._versions[index - 1]
-            for name in _changes(before, self._terms):
-                if getattr(self._order, name) == self._terms[name]:  # the program has not changed it again
-                    setattr(self._order, name, before[name])
-        self._versions[:] = [each for each in self._versions if each is not self._terms]
-
-    @property
-    def _index(self) -> int:
-        return next((index for index, each in enumerate(self._versions) if each is self._terms), 0)
 
 
 class TradeTracker:
@@ -97,11 +53,12 @@ class TradeTracker:
         library: The client library's objects.
         sent: Orders that the gateway has not acknowledged.
         on_found: Called with the permanent id when an unconfirmed order is found at the broker.
-        on_ended: Called with an own order that has ended, as a row says, but whose status has not come yet.
+        on_ended: Called with an order that has ended, as a row says, but whose status has not come yet.
         hides_others: Whether rows about other clients' orders arrive only because we have requested them. They are then
             hidden from the program's list of trades.
 
     Attributes:
+        terms: The terms of own orders.
         in_outage: Whether an outage has begun and start-up is not finished yet.
     """
 
@@ -125,11 +82,11 @@ class TradeTracker:
         self._completed: dict[int, Order] = {}
         self._executions: dict[str, Execution] = {}
         self._reported_orders: dict[OrderKey, Order] = {}
-        self._sent_terms: dict[OrderKey, list[_Terms]] = {}
-        self._changed_terms: dict[OrderKey, _Terms] = {}
+        self._ended: set[OrderKey] = set()
         self._unreported_fills: list[tuple[Trade, Fill]] | None = None
         self._commissions: dict[str, CommissionReport] = {}
         self._recent_executions: list[tuple[Execution, bool]] = []
+        self.terms = OrderTerms()
         self.in_outage = False
 
     def begin(self) -> None:
@@ -164,20 +121,10 @@ class TradeTracker:
         late, self._recent_executions = self._recent_executions, []
         return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
 
-    def terms_sent(self, key: OrderKey, order: LibraryOrder, *, is_new: bool) -> TermsChange:
-        """Note the terms in a message that goes to the gateway."""
-        if is_new:  # an order with this id may have been dropped before
-            self._sent_terms.pop(key, None)
-        versions, terms = self._sent_terms.setdefault(key, []), _terms_of(order)
-        if versions:
-            names = _changes(versions[-1], terms) - _NOT_REPORTED
-            self._changed_terms.setdefault(key, {}).update((name, terms[name]) for name in names)
-        versions.append(terms)
-        return TermsChange(order, versions)
-
     def start_up(self) -> None:
         """Prepare for the reports of all open and completed orders."""
         self._reported.clear()
+        self._ended.clear()
         self._others.clear()
         self._completed.clear()
 
@@ -186,8 +133,9 @@ class TradeTracker:
         self._is_saving = self.in_outage = False
         self._unreported_fills = None
         self._commissions.clear()
-        for each in (self._reported_orders, self._sent_terms, self._changed_terms):
-            each.clear()
+        self._reported_orders.clear()
+        self._ended.clear()
+        self.terms.clear()
         if not self._client.isReady():
             wrapper = self._wrapper
             wrapper.trades, wrapper.permId2Trade, wrapper.fills = {}, {}, {}
@@ -267,8 +215,8 @@ class TradeTracker:
     def look_up(self, key: OrderKey, trade: Trade) -> None:
         """For this order, use only new answers, unless it has ended. Open and completed orders are requested again."""
         self._reported.discard(key)
-        if not self._is_over(trade):
-            self._completed.pop(perm_id_of(trade), None)
+        if (row := self._completed.get(perm_id_of(trade))) is not None and row.status not in _FINAL:
+            del self._completed[row.perm_id]
         self.collect_fills()
 
     def is_resolved(self, key: OrderKey, trade: Trade) -> bool:
@@ -277,9 +225,9 @@ class TradeTracker:
 
     def _resolve(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the outcome of the order is known. If it ended during the outage, its trade is updated here."""
-        if trade.isDone() or (key in self._reported and not self._is_over(trade)):
+        ended = self._ending(key, trade)
+        if trade.isDone() or (key in self._reported and (ended is None or ended.status not in _FINAL)):
             return True
-        ended = self._completed.get(perm_id_of(trade))
         if trade.order.clientId == self._client.clientId and self._sent.is_pending(trade.order.orderId):
             if ended is None:
                 return True
@@ -288,14 +236,15 @@ class TradeTracker:
         total = trade.orderStatus.filled + trade.orderStatus.remaining  # the terms may be new, and not the broker's
         if ended is None and not shares >= max(total, trade.order.totalQuantity) > 0:
             return False
-        own = (fill.execution for fill in trade.fills if fill.contract.secType == trade.contract.secType)
+        own = (fill.execution for fill in trade.fills if not _is_leg(trade, fill.contract))
         last = max(own, key=lambda each: each.cumQty, default=None)  # without executions of a combination's legs
         status, order = trade.orderStatus, trade.order
+        word = "Filled" if ended is None else ended.status
         row = StatusRow(
             order_id=order.orderId,
-            status="Filled" if ended is None else ended.status,
+            status=word,
             filled=shares,
-            remaining=order.totalQuantity - shares,
+            remaining=0.0 if word == "Filled" else order.totalQuantity - shares,
             average_price=status.avgFillPrice if last is None else last.avgPrice,
             perm_id=perm_id_of(trade),
             parent_id=status.parentId,
@@ -305,15 +254,22 @@ class TradeTracker:
             cap_price=status.mktCapPrice,
         )
         call_shielded(self._wrapper.read_order_status, row)
-        self._reported_orders.pop(
-            key, None
-        )  # its terms as an open order are obsolete, even if the library does not see this as its end
+        if word in _FINAL:
+            self._ended.add(key)
+        self._forget_terms(key)  # even if the library does not see this as its end
         return True
 
-    def _is_over(self, trade: Trade) -> bool:
-        """Whether the completed orders contain this order with a status after which none follows."""
-        row = self._completed.get(perm_id_of(trade))
-        return row is not None and row.status in _FINAL
+    def _forget_terms(self, key: OrderKey) -> None:
+        self._reported_orders.pop(key, None)
+        self.terms.forget(key)
+
+    def _ending(self, key: OrderKey, trade: Trade) -> Order | None:
+        """The row that says how the order has ended: a completed order, or an open order with its last status."""
+        completed, row = self._completed.get(perm_id_of(trade)), self._reported_orders.get(key)
+        if completed is not None or row is None or row.status not in _FINAL:
+            return completed
+        known = max(trade.filled(), trade.orderStatus.filled, row.quantity if row.status == "Filled" else 0.0)
+        return replace(row, filled=float(known))
 
     def _match_by_reference(self) -> None:
         """Match completed orders, which have no order id, to unconfirmed ones by the program's reference.
@@ -383,20 +339,24 @@ class TradeTracker:
             logger.warning("The gateway reports another order with id %s: %s", order_id, row)
             self._others[order.permId] = row
             return
-        if state.status not in _FINAL:
-            self._reported.add(key)
+        (self._reported.discard if state.status in _FINAL else self._reported.add)(key)
         self._reported_orders[key] = row
         self._unresolved.discard(key)
         self._others.pop(order.permId, None)
         if state.status in _WORKING_STATUSES:
             self._seen_working.add(key)
         self._acknowledge(order.clientId, order.orderId, order.permId)
+        if is_own and trade is not None:
+            self._take_terms(key, trade, order)
         with nullcontext() if is_own else self._client.ignoring_ids():
             self._wrapper.read_open_order(order_id, contract, order, state)
-        if is_own:
-            self._apply_reported_terms(key, order)
-            if state.status in _FINAL:
-                self._expect_status(key)
+        if is_own and trade is None:
+            self._take_terms(key, self._wrapper.trades[key], order)
+        if state.status in _FINAL:
+            self._expect_status(key)
+
+    def _take_terms(self, key: OrderKey, trade: Trade, row: LibraryOrder) -> None:
+        self.terms.row_arrived(key, trade.order, row, is_answer="openOrders" in self._wrapper.results)
 
     def _expect_status(self, key: OrderKey) -> None:
         """The order has ended. Its status may come now, may have come, or may never come.
@@ -407,28 +367,6 @@ class TradeTracker:
         trade = self._wrapper.trades.get(key)
         if trade is not None and not trade.isDone():
             self._on_ended(key, trade)
-
-    def _apply_reported_terms(self, key: OrderKey, row: LibraryOrder) -> None:
-        """Replace the terms that the program has changed by the broker's terms.
-
-        The library takes over only six of them. An unrequested row may be older than a change, so it only confirms a
-        change: an answer from before the change may have hidden it. No row hides a change in a message that waits.
-        """
-        order, versions = self._wrapper.trades[key].order, self._sent_terms.setdefault(key, [])
-        if not versions:
-            versions.append(_terms_of(order))
-        if not (changed := self._changed_terms.get(key)):
-            return
-        sent, *waiting = versions
-        current, reported, is_answer = _terms_of(order), _terms_of(row), "openOrders" in self._wrapper.results
-        for name, wanted in changed.items():
-            value = reported.get(name, "?")
-            if value == "?":  # the gateway does not report this term, or the program's own attribute is no term
-                continue
-            if is_answer or (value == wanted and current[name] == sent[name]):
-                if all(terms[name] == sent[name] for terms in waiting):
-                    setattr(order, name, getattr(row, name))
-                sent[name] = value
 
     def order_status(self, row: StatusRow) -> None:
         """Read a row about an order's status."""
@@ -441,6 +379,9 @@ class TradeTracker:
             self._others[perm_id] = replace(known, status=status, filled=row.filled, average_price=row.average_price)
             return
         key = self._wrapper.orderKey(client_id, order_id, perm_id)
+        if key in self._ended and status not in _FINAL:
+            logger.info("A late status of order %s is ignored, because the order has ended: %s", order_id, status)
+            return
         if client_id == self._client.clientId:
             is_over = status in _ENDED_STATUSES and not row.remaining
             fits = self._sent.fits_status(order_id, perm_id, row.filled + row.remaining, is_over=is_over)
@@ -454,8 +395,7 @@ class TradeTracker:
         if (reported := self._reported_orders.get(key)) is not None:
             self._reported_orders[key] = replace(reported, status=status)
         if status in _FINAL:
-            for each in (self._reported_orders, self._sent_terms, self._changed_terms):
-                each.pop(key, None)
+            self._forget_terms(key)
         self._wrapper.read_order_status(row)
 
     def completed_order(self, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
@@ -485,9 +425,6 @@ class TradeTracker:
                 self._acknowledge(execution.clientId, execution.orderId, perm_id)
         if not is_new:
             return
-        is_leg = own is not None and own.contract.secType != contract.secType
-        if own is not None and not is_leg and execution.cumQty >= own.order.totalQuantity > 0:
-            self._expect_status(key)
         self._executions[exec_id] = row
         self._recent_executions.append((row, is_replayed))
         fill, trade = wrapper.fills[exec_id], wrapper.permId2Trade.get(perm_id) or own
@@ -498,6 +435,10 @@ class TradeTracker:
             and self._unreported_fills is not None
         ):
             self._unreported_fills.append((trade, fill))
+        if trade is not None and not _is_leg(trade, contract):
+            total = trade.orderStatus.filled + trade.orderStatus.remaining or trade.order.totalQuantity
+            if execution.cumQty >= total > 0:
+                self._expect_status(wrapper.orderKey(execution.clientId, execution.orderId, perm_id))
 
     @contextmanager
     def _trade_for(self, key: tuple[int, int], perm_id: int, *, fits: bool) -> Iterator[Trade | None]:
@@ -533,15 +474,9 @@ class TradeTracker:
             self._wrapper.read_commission(report)
 
 
-def _terms_of(order: LibraryOrder) -> _Terms:
-    terms = vars(order).copy()
-    for name in _LIST_FIELDS:
-        terms[name] = list(terms[name] or ())  # a program may fill it in place
-    return terms
-
-
-def _changes(before: _Terms, terms: _Terms) -> set[str]:
-    return {name for name, value in terms.items() if name in before and value != before[name]} - _ID_FIELDS
+def _is_leg(trade: Trade, contract: Contract) -> bool:
+    """Whether an execution in this contract is that of one leg of a combination."""
+    return trade.contract.secType == "BAG" != contract.secType
 
 
 def _apply_correction(fills: list[Fill], fill: Fill) -> bool:
