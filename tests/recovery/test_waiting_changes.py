@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from ib_async import PriceCondition, TagValue, Trade
+from ib_async import Order, PriceCondition, TagValue, Trade
 
 from ibkr import IBConnector
 from ibkr.simulator import Gateway
 from tests.fixture_types import AAPL, Make
 
-from .order_helpers import SLOW, all_left, knows_the_others_orders, limit, make_wait, resting, wait_until
+from .order_helpers import (
+    ACCOUNT,
+    SLOW,
+    all_left,
+    knows_the_others_orders,
+    limit,
+    make_wait,
+    resting,
+    session_of,
+    wait_until,
+)
 
 
 class NoTruth:
@@ -44,9 +55,20 @@ async def slow(gateway: Gateway, make: Make) -> IBConnector:
     return connector
 
 
-async def test_the_programs_own_attributes_of_an_order_are_no_terms(slow: IBConnector) -> None:
-    trade, other = await resting(slow, AAPL, AAPL)
-    order: Any = trade.order
+@dataclass
+class OwnOrder(Order):
+    """An order with a field of the program."""
+
+    note: str = ""
+    signal: Any = None
+
+
+@pytest.mark.parametrize("kind", [Order, OwnOrder])
+async def test_the_programs_own_attributes_of_an_order_are_no_terms(kind: type[Order], slow: IBConnector) -> None:
+    (other,) = await resting(slow, AAPL)
+    order: Any = kind(action="BUY", totalQuantity=100, lmtPrice=1.0, orderType="LMT", account=ACCOUNT)
+    trade = slow.ib.placeOrder(AAPL, order)
+    await wait_until(slow, lambda: trade.orderStatus.status == "Submitted")
     order.note, order.deleted, order.signal = "a", "a", NoTruth()
     slow.ib.placeOrder(AAPL, order)
     await slow.ib.reqOpenOrdersAsync()
@@ -132,6 +154,44 @@ async def test_what_a_program_changes_in_place_is_reverted_each_time(slow: IBCon
         slow.ib.placeOrder(AAPL, order)
         await drop_all(slow)
         assert (order.algoStrategy, order.algoParams, order.conditions[0].price) == ("", [], 0.5)
+
+
+async def test_changes_with_copies_of_the_order_object(gateway: Gateway, slow: IBConnector) -> None:
+    """The acknowledgement of the first change comes while the second one waits, which is then dropped."""
+    (trade,) = await resting(slow, AAPL)
+    first, second = copy.copy(trade.order), copy.copy(trade.order)
+    first.lmtPrice, second.lmtPrice = 2.0, 3.0
+    slow.ib.placeOrder(AAPL, first)
+    make_wait(slow)
+    slow.ib.placeOrder(AAPL, second)
+    await wait_until(slow, lambda: trade.log[-1].message == "Modified")
+    await drop_all(slow)
+    assert price_at_broker(gateway, trade) == 2.0
+    assert (trade.order.lmtPrice, second.lmtPrice) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("is_placed", [True, False])
+async def test_an_order_that_vanishes_is_shown_with_the_terms_that_left(
+    is_placed: bool, gateway: Gateway, make: Make
+) -> None:
+    """Its object has a quantity that the program has not placed, or that waits and is dropped."""
+    connector = make(request_timeout=0.5, **SLOW)
+    await connector.connect_async()
+    await knows_the_others_orders(gateway, connector)
+    (trade,) = await resting(connector, AAPL)
+    for message in ("openOrder", "orderStatus", "completedOrder"):
+        await gateway.fault("drop_message", message)
+    trade.order.totalQuantity = 500
+    if is_placed:
+        make_wait(connector)
+        connector.ib.placeOrder(AAPL, trade.order)
+    session_of(gateway).send_error(trade.order.orderId, 10147, "OrderId that needs to be cancelled is not found")
+    if is_placed:
+        await drop_all(connector)
+    async with asyncio.timeout(10):
+        while not (shown := [order for order in connector.status.unconfirmed if not order.is_change]):
+            await connector.ib.reqCurrentTimeAsync()
+    assert [order.quantity for order in shown] == [100]
 
 
 async def test_no_row_hides_a_change_that_waits(gateway: Gateway, slow: IBConnector) -> None:

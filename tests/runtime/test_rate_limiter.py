@@ -114,6 +114,28 @@ async def test_a_write_that_sends_something_itself(limiter: RateLimiter) -> None
     assert sorted(map(str, gone[3:])) == ["first", "last"]  # their order depends on the time that has passed
 
 
+async def test_a_write_that_ends_the_session_within_a_group(
+    limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter.begin()
+    gone, errors, dropped = Gone(), list[object](), asyncio.Event()
+    monkeypatch.setattr(
+        asyncio.get_running_loop(), "call_exception_handler", lambda context: errors.append(context["exception"])
+    )
+
+    def end() -> bool:
+        limiter.end()
+        return True
+
+    for number in range(3):
+        limiter.send(gone.writer(number), Priority.OTHER)
+    for write in (end, gone.writer("last")):
+        limiter.send(write, Priority.OTHER, dropped.set, group="one")
+    await asyncio.wait_for(dropped.wait(), 5)
+    await asyncio.sleep(0)
+    assert (gone, errors) == ([0, 1, 2], [])
+
+
 async def test_a_write_that_fails_does_not_keep_the_others(
     limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,11 +178,10 @@ class RateLimiter:
             if self._delay(self._waiting[0].urgency, now, len(batch)) > 0:
                 break
             for message in batch:
-                if self._waiting[0] is message:
-                    heapq.heappop(self._waiting)
-                else:
-                    self._waiting.remove(message)
-                    heapq.heapify(self._waiting)
+                if message not in self._waiting:  # a listener of the last write has ended the session
+                    return
+                self._waiting.remove(message)
+                heapq.heapify(self._waiting)
                 self._write(message.write, message.urgency, now)
 
     def _next_group(self) -> list[_Waiting]:

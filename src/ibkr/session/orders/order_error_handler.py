@@ -125,8 +125,10 @@ class OrderErrorHandler:
             self._schedule_lookup()
 
     def expect_end(self, key: OrderKey, trade: Trade) -> None:
-        """Look up an order that has ended, unless this is done already. Its status may still come, or never."""
-        if key not in self._lookups:
+        """Look up an order that has ended. Its status may still come, or never."""
+        if key in self._lookups:
+            self._trades.look_up(key, trade)  # answers from before the end do not count
+        else:
             self.look_up(key, trade)
 
     def session_ended(self) -> None:
@@ -197,17 +199,18 @@ class OrderErrorHandler:
         self._timer = None
         self._trades.report_fills()
         lookups, self._lookups = self._lookups, {}
-        is_answered = not self._awaited
+        is_answered, knows_open = not self._awaited, OPEN_ORDERS not in self._awaited
         self._awaited.clear()
         for key, left in lookups.items():
             trade = self._wrapper.trades.get(key)
-            if trade is None or self._trades.is_resolved(key, trade):
+            if trade is None or trade.isDone() or (knows_open and self._trades.is_resolved(key, trade)):
                 continue
             if left > 1 and is_answered:
                 self._lookups[key] = left - 1
             elif trade.order.clientId == self._client.clientId and not self._sent.is_pending(trade.order.orderId):
-                order = sent_order(trade.order.orderId, trade.contract, trade.order, has_left=True)
-                self._sent.mark_lost(order, perm_id_of(trade))
+                order = self._trades.terms.with_sent_terms(key, trade.order)
+                sent = sent_order(trade.order.orderId, trade.contract, order, has_left=True)
+                self._sent.mark_lost(sent, perm_id_of(trade))
                 self._on_unconfirmed()
         if self._lookups:
             self._schedule_lookup()

@@ -69,6 +69,7 @@ class OrderTerms:
         self._versions: dict[OrderKey, list[_Terms]] = {}
         self._changed: dict[OrderKey, dict[str, bool]] = {}
         """The terms that the program has changed, and whether an answer has reported them since."""
+        self._placed: dict[OrderKey, LibraryOrder] = {}
 
     def placed(self, key: OrderKey, order: LibraryOrder, *, is_new: bool) -> TermsChange:
         """Note the terms in a message that goes to the gateway."""
@@ -79,18 +80,28 @@ class OrderTerms:
             names = _changes(versions[-1], terms) - _NOT_REPORTED
             self._changed.setdefault(key, {}).update(dict.fromkeys(names, False))
         versions.append(terms)
+        self._placed[key] = order
         return TermsChange(order, versions)
+
+    def with_sent_terms(self, key: OrderKey, order: LibraryOrder) -> LibraryOrder:
+        """A copy of the order with the terms that were sent last."""
+        found = copy.copy(order)
+        for name, value in (self._versions.get(key) or [{}])[0].items():
+            setattr(found, name, value)
+        return found
 
     def row_arrived(self, key: OrderKey, order: LibraryOrder, row: LibraryOrder, *, is_answer: bool) -> None:
         """Take the broker's terms from a row, before the library reads it.
 
-        While a change waits, the order keeps all its terms. So the row is changed where the library would take them.
+        While a change waits, the order keeps all its terms. So the row is changed where the library would take them. If
+        the program has placed the change with another object, ``order`` gets the broker's terms.
         """
         versions, changed = self._versions.setdefault(key, []), self._changed.get(key, {})
         current, reported = _terms_of(order), _terms_of(row)
         if not versions:
             versions.append(current)
         sent, *waiting = versions
+        is_kept = bool(waiting) and self._placed.get(key) is order
         for name in _LIBRARY_FIELDS | changed.keys():
             if reported.get(name, "?") == "?":  # the gateway does not report this term
                 continue
@@ -100,25 +111,26 @@ class OrderTerms:
             if is_answer and name in changed and all(terms[name] == sent[name] for terms in waiting):
                 changed[name] = True
             sent[name] = reported[name]
-            if not waiting:
+            if not is_kept:
                 setattr(order, name, getattr(row, name))
-        for name in _LIBRARY_FIELDS if waiting else ():
+        for name in _LIBRARY_FIELDS if is_kept else ():
             setattr(row, name, getattr(order, name))
 
     def forget(self, key: OrderKey) -> None:
         """Forget an order that has ended."""
-        self._versions.pop(key, None)
-        self._changed.pop(key, None)
+        for each in (self._versions, self._changed, self._placed):
+            each.pop(key, None)
 
     def clear(self) -> None:
         """Forget all orders."""
-        self._versions.clear()
-        self._changed.clear()
+        for each in (self._versions, self._changed, self._placed):
+            each.clear()
 
 
 def _terms_of(order: LibraryOrder) -> _Terms:
-    """The fields of an order. Other attributes are the program's own."""
-    terms = {name: getattr(order, name) for name in order.__dataclass_fields__}
+    """The fields of the library's own class of orders. Other fields and attributes are the program's."""
+    fields = [vars(each).get("__dataclass_fields__") for each in type(order).__mro__]
+    terms = {name: getattr(order, name) for name in [each for each in fields if each][-1]}
     for name in _LIST_FIELDS:
         terms[name] = copy.deepcopy(list(terms[name] or ()))  # a program may change it in place
     return terms

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ibkr.core.frozen_record import replace
 from ibkr.core.gap_report import BrokerSnapshot, revision
-from ibkr.core.order_records import Execution, Order, Position, SentOrder
+from ibkr.core.order_records import ROUNDING, Execution, Order, Position, SentOrder
 from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.error_log import call_shielded
 from ibkr.session.library import Library, StatusRow
@@ -96,6 +96,7 @@ class TradeTracker:
     def before_reset(self) -> None:
         """Save the trades: the library is about to clear them."""
         wrapper = self._wrapper
+        self._ended.clear()
         self._saved = (wrapper.trades, wrapper.permId2Trade, wrapper.fills)
 
     def after_reset(self) -> None:
@@ -124,7 +125,6 @@ class TradeTracker:
     def start_up(self) -> None:
         """Prepare for the reports of all open and completed orders."""
         self._reported.clear()
-        self._ended.clear()
         self._others.clear()
         self._completed.clear()
 
@@ -221,7 +221,7 @@ class TradeTracker:
 
     def is_resolved(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the gateway has reported what happened to a looked-up order, and its trade is up to date."""
-        return trade.isDone() or self._resolve(key, trade)
+        return self._resolve(key, trade)
 
     def _resolve(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the outcome of the order is known. If it ended during the outage, its trade is updated here."""
@@ -234,7 +234,7 @@ class TradeTracker:
             self._acknowledge(trade.order.clientId, trade.order.orderId, perm_id_of(trade))
         shares = trade.filled() if ended is None else ended.filled
         total = trade.orderStatus.filled + trade.orderStatus.remaining  # the terms may be new, and not the broker's
-        if ended is None and not shares >= max(total, trade.order.totalQuantity) > 0:
+        if ended is None and not shares >= max(total, trade.order.totalQuantity) - ROUNDING > 0:
             return False
         own = (fill.execution for fill in trade.fills if not _is_leg(trade, fill.contract))
         last = max(own, key=lambda each: each.cumQty, default=None)  # without executions of a combination's legs
@@ -379,7 +379,7 @@ class TradeTracker:
             self._others[perm_id] = replace(known, status=status, filled=row.filled, average_price=row.average_price)
             return
         key = self._wrapper.orderKey(client_id, order_id, perm_id)
-        if key in self._ended and status not in _FINAL:
+        if key in self._ended and self._is_late(self._wrapper.trades.get(key), row):
             logger.info("A late status of order %s is ignored, because the order has ended: %s", order_id, status)
             return
         if client_id == self._client.clientId:
@@ -397,6 +397,12 @@ class TradeTracker:
         if status in _FINAL:
             self._forget_terms(key)
         self._wrapper.read_order_status(row)
+
+    def _is_late(self, trade: Trade | None, row: StatusRow) -> bool:
+        """Whether a status is from before the end of an order, which a lookup has found."""
+        if trade is None or row.status == trade.orderStatus.status:
+            return False
+        return row.filled + row.remaining <= trade.orderStatus.filled + trade.orderStatus.remaining + ROUNDING
 
     def completed_order(self, contract: Contract, order: LibraryOrder, state: OrderState) -> None:
         """Read a row about a completed order."""
@@ -437,7 +443,7 @@ class TradeTracker:
             self._unreported_fills.append((trade, fill))
         if trade is not None and not _is_leg(trade, contract):
             total = trade.orderStatus.filled + trade.orderStatus.remaining or trade.order.totalQuantity
-            if execution.cumQty >= total > 0:
+            if execution.cumQty >= total - ROUNDING > 0:
                 self._expect_status(wrapper.orderKey(execution.clientId, execution.orderId, perm_id))
 
     @contextmanager
