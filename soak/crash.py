@@ -92,6 +92,7 @@ class CrashOracle:
         live = sum(order.is_live for order in gateway.orders)
         for _ in range(self._dice.randint(0, live)):
             self._trade(gateway)
+        await gateway.wait_for(_has_reported_fills)  # the next program would get late executions after its report
 
     async def _live(self, gateway: Gateway) -> None:
         for _ in range(self._dice.randint(0, 3)):
@@ -177,6 +178,14 @@ class CrashOracle:
             _hold("positions unexplained", [each for each in report.positions if not each.is_explained])
         self.unconfirmed += len(named)
         self.missed += len(missed)
+
+
+def _has_reported_fills(gateway: Gateway) -> bool:
+    """Whether the gateway has reported each fill: with ``late_executions``, some come 2 s after an outage."""
+    reported = Counter[int]()
+    for each in gateway.executions:
+        reported[each.order.perm_id] += int(each.shares)
+    return all(reported[order.perm_id] == order.filled for order in gateway.orders)
 
 
 def _not_once(wanted: Iterable[T], counted: Counter[T]) -> list[tuple[T, int]]:
