@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import random
 import socket
 import struct
 import sys
@@ -17,6 +16,7 @@ import pytest
 from ibkr.session.tcp_connect import Address, Route, TcpConnector, is_unanswered, route_of
 from ibkr.simulator import Gateway
 from tests.fixture_types import Make, Stopwatch
+from tests.unused_port import unused_port
 
 Names = Callable[..., None]
 
@@ -65,14 +65,6 @@ def dropping(address: str, port: int) -> Iterator[None]:
 def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
-
-
-def unused_port() -> int:
-    """A port below those that the system gives to outgoing connections."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("100 ports are in use")
 
 
 @only_linux

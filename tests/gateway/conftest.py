@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +26,7 @@ from ibkr.gateway.gateway_store import GatewayStore
 from ibkr.gateway.processes import process_identity
 from ibkr.gateway.supervisor import Supervisor
 from ibkr.simulator import ThreadedGateway
+from tests.unused_port import unused_port
 
 STAND_IN = Path(__file__).parent / "stand_in"
 SECRET = "hunter2-secret"  # the password; it must be only in the files that a user wrote it into
@@ -35,19 +35,14 @@ SECRET = "hunter2-secret"  # the password; it must be only in the files that a u
 collect_ignore_glob = ["test_*.py"] if sys.platform == "win32" else []
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 class Machine:
     """A folder with the stand-in program, its configuration, and what each driver needs."""
 
     def __init__(self, folder: Path, broker: ThreadedGateway, start_script: Path = STAND_IN / "ibcstart.sh") -> None:
         self.folder = folder
         self.broker = broker
-        self.api_port = free_port()
-        self.command_port = free_port()
+        self.api_port = unused_port()
+        self.command_port = unused_port()
         self.jts = folder / "Jts"
         program = self.jts / "ibgateway" / "1045"
         (program / "jars").mkdir(parents=True)

@@ -15,8 +15,9 @@ import pytest
 
 from ibkr.core.gateway_status import GatewayState as S
 from ibkr.gateway.driver_interface import DriverError
+from tests.unused_port import unused_port
 
-from .conftest import SECRET, Machine, free_port
+from .conftest import SECRET, Machine
 from .test_supervisor import FAST, QUICK, ready
 
 pytestmark = [
@@ -55,7 +56,7 @@ def home(tmp_path, broker, monkeypatch):
         monkeypatch.setenv(name, str(value))
     home = tmp_path / "ibc2-home"
     home.mkdir()
-    machine.command_port = free_port()
+    machine.command_port = unused_port()
     (home / "ibc2.toml").write_text(
         f'[gateway]\nusername = "edemo"\ntws_path = "{machine.jts}"\napi_port = {machine.api_port}\n'
         f"[supervisor]\ncommand_port = {machine.command_port}\nbackoff = [1]\n"
