@@ -193,7 +193,7 @@ async def test_a_resolver_that_hangs_does_not_hold_up_what_is_known(
 
 
 async def test_a_lost_sessions_address_is_used_again() -> None:
-    """Its port is none of those that the system gives to any connection, which another test may have meanwhile."""
+    """The test chooses the port itself: the system could give its own choice to another test meanwhile."""
     dialler = TcpConnector("127.0.0.1")
     with listening() as port:
         lost: Route | None = Route(("127.0.0.1", unused_port()), Address(socket.AF_INET, ("127.0.0.1", port)))

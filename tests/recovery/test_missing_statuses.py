@@ -90,44 +90,27 @@ async def test_so_is_one_of_another_client_and_it_is_never_unconfirmed(gateway: 
     assert (connector.status.unconfirmed, lost.orderStatus.status) == ((), "Submitted")
 
 
+@pytest.mark.parametrize("outage", [(), ("1100", "1102")])
 async def test_a_status_from_before_the_end_changes_nothing(
-    gateway: Gateway, make: Make, caplog: pytest.LogCaptureFixture
+    outage: tuple[str, ...], gateway: Gateway, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It comes after the order was looked up."""
+    """It comes after the order was looked up, or even after a later outage."""
     connector = make(request_timeout=1)
     await connector.connect_async()
     (trade,) = await resting(connector, AAPL)
     events: list[object] = []
     trade.filledEvent.connect(events.append, keep_ref=True)
-    await gateway.fault("delay_message", "orderStatus", 0.5)
+    await gateway.fault("delay_message", "orderStatus", 1.5 if outage else 0.5)
     for quantity in (40, 60):
         gateway.fill(trade.order.orderId, quantity, price=1.0)
     with caplog.at_level(logging.INFO, "ibkr.session"):
-        await wait_until(connector, lambda: "A late status of order" in caplog.text)
-    for _ in range(2):
-        await connector.ib.reqCurrentTimeAsync()
-    assert (trade.orderStatus.status, trade.orderStatus.filled, events) == ("Filled", 100, [trade])
-
-
-async def test_a_status_from_before_the_end_that_crosses_1102_changes_nothing(
-    gateway: Gateway, make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    connector = make(request_timeout=1)
-    await connector.connect_async()
-    (trade,) = await resting(connector, AAPL)
-    events: list[object] = []
-    trade.filledEvent.connect(events.append, keep_ref=True)
-    await gateway.fault("delay_message", "orderStatus", 1.5)
-    for quantity in (40, 60):
-        gateway.fill(trade.order.orderId, quantity, price=1.0)
-    await wait_until(connector, trade.isDone)
-    with caplog.at_level(logging.INFO, "ibkr.session"):
-        for fault in ("1100", "1102"):
+        await wait_until(connector, trade.isDone)
+        for fault in outage:
             await gateway.fault(fault)
         await wait_until(connector, lambda: "A late status of order" in caplog.text)
     for _ in range(2):
         await connector.ib.reqCurrentTimeAsync()
-    assert (trade.orderStatus.status, events) == ("Filled", [trade])
+    assert (trade.orderStatus.status, trade.orderStatus.filled, events) == ("Filled", 100, [trade])
 
 
 async def test_a_cancelled_order_that_was_looked_up_is_cancelled_once(gateway: Gateway, make: Make) -> None:
@@ -173,18 +156,19 @@ async def test_executions_alone_do_not_end_an_order_that_may_have_grown(gateway:
 
 async def test_an_order_that_ends_while_it_is_looked_up(gateway: Gateway, make: Make) -> None:
     """The answer lists it as open. Then it is filled, before the look-up has all answers."""
-    connector = make(request_timeout=2)
+    connector = make(request_timeout=3)
     await connector.connect_async()
-    await knows_the_others_orders(gateway, connector)
     (trade,) = await resting(connector, AAPL)
+    requests = len(gateway.seen.received("reqExecutions"))
     await gateway.fault("delay_message", "execDetailsEnd", 0.6)
     session_of(gateway).send_error(trade.order.orderId, 161, "Order is not cancellable")
-    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqExecutions")) == 2)
-    await connector.ib.reqCurrentTimeAsync()
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqExecutions")) > requests)
+    await connector.ib.reqCurrentTimeAsync()  # the order was listed as open
     for message in ("openOrder", "orderStatus", "commissionReport"):
         await gateway.fault("drop_message", message)
     gateway.fill(trade.order.orderId, price=1.0)
-    await wait_until(connector, lambda: trade.fills)
+    await connector.ib.reqCurrentTimeAsync()
+    assert trade.filled() == 100
     await gateway.fault("clear")
     await wait_until(connector, trade.isDone)
     assert trade.orderStatus.status == "Filled"
