@@ -203,7 +203,7 @@ class OrderErrorHandler:
         self._awaited.clear()
         for key, left in lookups.items():
             trade = self._wrapper.trades.get(key)
-            if trade is None or trade.isDone() or (knows_open and self._trades.is_resolved(key, trade)):
+            if trade is None or trade.isDone() or (knows_open and self._trades.resolve(key, trade)):
                 continue
             if left > 1 and is_answered:
                 self._lookups[key] = left - 1

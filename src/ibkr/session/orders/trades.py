@@ -184,7 +184,7 @@ class TradeTracker:
         """Use the reports of all open and completed orders: the outcome of each order is now known."""
         self._match_by_reference()
         trades = list(self._wrapper.trades.items())
-        self._unresolved = {key for key, trade in trades if not self._resolve(key, trade)}
+        self._unresolved = {key for key, trade in trades if not self.resolve(key, trade)}
 
     def report_fills(self) -> None:
         """Notify listeners of requested executions. During an outage, they wait until orders may be placed."""
@@ -219,12 +219,8 @@ class TradeTracker:
             del self._completed[row.perm_id]
         self.collect_fills()
 
-    def is_resolved(self, key: OrderKey, trade: Trade) -> bool:
-        """Whether the gateway has reported what happened to a looked-up order, and its trade is up to date."""
-        return self._resolve(key, trade)
-
-    def _resolve(self, key: OrderKey, trade: Trade) -> bool:
-        """Whether the outcome of the order is known. If it ended during the outage, its trade is updated here."""
+    def resolve(self, key: OrderKey, trade: Trade) -> bool:
+        """Whether the outcome of the order is known. If it has ended without a status, its trade is updated here."""
         ended = self._ending(key, trade)
         if trade.isDone() or (key in self._reported and (ended is None or ended.status not in _FINAL)):
             return True
