@@ -169,7 +169,8 @@ class CrashOracle:
         never_came = [each.terms[0].order_id for each in lost.lost.values()]
         never_came = [order_id for order_id in never_came if order_id not in own.values()]
         named = [order.order_id for order in unconfirmed if not order.is_change]
-        _hold("unconfirmed, and not what is missing at the broker", sorted(Counter(named) - Counter(never_came)))
+        not_missing = Counter(named) - Counter(never_came) - Counter(_without_evidence(gateway, lost))
+        _hold("unconfirmed, and not what is missing at the broker", sorted(not_missing))
         _hold("missing at the broker, and not unconfirmed", sorted(Counter(never_came) - Counter(named)))
         if report is not None:
             _hold("vanished", report.orders_vanished)
@@ -186,6 +187,17 @@ def _has_reported_fills(gateway: Gateway) -> bool:
     for each in gateway.executions:
         reported[each.order.perm_id] += int(each.shares)
     return all(reported[order.perm_id] == order.filled for order in gateway.orders)
+
+
+def _without_evidence(gateway: Gateway, lost: LastKnownState) -> list[int]:
+    """The lost orders that may stay unconfirmed although they reached the broker.
+
+    They were sent before the gap report of their session, and were cancelled before they were filled. Only completed
+    orders show that, and the journal does not know which of these are older than the lost order.
+    """
+    cancelled = {order.order_id for order in gateway.orders if not order.is_live and not order.filled}
+    found = (each.terms[0].order_id for each in lost.lost.values() if not each.knew_ended)
+    return [order_id for order_id in found if order_id in cancelled]
 
 
 def _not_once(wanted: Iterable[T], counted: Counter[T]) -> list[tuple[T, int]]:
