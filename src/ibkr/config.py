@@ -1,4 +1,4 @@
-"""Loads the settings from defaults, ``ibkr.toml``, ``.env``, the environment and arguments. Later ones win.
+"""Loads the settings from defaults, ``ibkr.toml``, ``.env``, the environment and arguments. Later sources win.
 
 The settings are the fields of ``ConnectionSettings``, ``Policy`` and, in the inner tables, ``GatewaySettings``,
 ``Deadlines``, ``AlertSettings`` and ``Fleet``. Files are read as UTF-8. An empty value in ``.env`` or the environment
@@ -97,7 +97,7 @@ def load_config(path: str | os.PathLike[str] | None = None, **overrides: object)
     Args:
         path: The TOML file, which must exist. Without it, ``ibkr.toml`` in the current directory is read if it exists.
             ``.env`` in the current directory, if it exists, wins over the file. The environment wins over both.
-        overrides: Settings by name, which win over all of these. ``None`` means not set.
+        overrides: Settings by name, which win over all other sources. ``None`` means not set.
     """
     return config_of(read_settings(path, **overrides))
 
@@ -165,7 +165,7 @@ def _shown(value: object) -> object:
 
 
 def _meant(key: str, value: object) -> str:
-    """Suggest which table an unknown one was meant to be: one with a similar name, or one that has its keys."""
+    """Suggest what is meant by an unknown key: a table with a similar name, or a table that has the same keys."""
     tables = {"ibkr": "[ibkr]"} | {name: f"[ibkr.{name}]" for name in _TABLES}
     if close := difflib.get_close_matches(key.lower(), tables, n=1):
         return f"did you mean {tables[close[0]]}?"
@@ -178,7 +178,7 @@ def _meant(key: str, value: object) -> str:
 
 
 def _from_table(table: Mapping[str, Any], source: str) -> dict[str, Setting]:
-    """Typed values from TOML or arguments. Keys of an inner table get its name: ``gateway.driver``."""
+    """Typed values from TOML or arguments. Keys of an inner table begin with the table's name: ``gateway.driver``."""
     for name in _TABLES:
         inner = table.get(name)
         if isinstance(inner, Mapping):

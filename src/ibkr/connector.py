@@ -179,7 +179,7 @@ class IBConnector(ConnectorCallbacks):
 
     @property
     def status(self) -> Status:
-        """The state of the connection, and its reason. ``as_of`` is when the event loop last ran.
+        """The state of the connection, and its reason. ``as_of`` is the time when the event loop last ran.
 
         In a plain script, this first processes pending network events, without waiting. The properties below do the
         same. ``repr(connector)`` does not: it shows the last known status.
@@ -261,13 +261,13 @@ class IBConnector(ConnectorCallbacks):
         Makes up to three attempts (``policy.connect_attempts``).
 
         Args:
-            wait: Try until it works.
+            wait: Try without limit until the connection works.
 
         Returns:
-            True when start-up is finished, False if ``disconnect()`` was called first.
+            True when start-up is finished, False if ``disconnect()`` was called before that.
 
         Raises:
-            ConnectError: The cause of the last attempt.
+            ConnectError: Connecting failed. The error says why the last attempt failed.
             JournalError: The journal belongs to another program, client id or connector.
             FleetError: The fleet's servers do not answer within ``timeout`` seconds. With ``wait``, it waits for them.
             RuntimeError: The call would block a running event loop.
@@ -281,8 +281,8 @@ class IBConnector(ConnectorCallbacks):
     def disconnect(self) -> bool:
         """End the connection, and return True when it has ended.
 
-        It waits for the end of the socket, except in the thread of the connector's running event loop. There it ends
-        the socket immediately. Use ``disconnect_async`` there if the last messages must arrive.
+        The call waits for the end of the socket, except in the thread of the connector's running event loop. In that
+        thread it ends the socket immediately. Use ``disconnect_async`` there if the last messages must arrive.
         """
         is_over = self._supervision.disconnect()
         if self._fleet is not None and running_loop() is None:
@@ -302,7 +302,7 @@ class IBConnector(ConnectorCallbacks):
     def start_in_thread(self, *, background: bool = False) -> Self:
         """Connect as ``connect`` does, with the event loop in a daemon thread.
 
-        For GUIs, notebooks and programs that block. ``stop`` ends the thread. So does a failure, which is raised.
+        For GUIs, notebooks and programs that block. ``stop`` ends the thread. A failure ends it, too, and is raised.
 
         Args:
             background: Return immediately, and try until it works. Wait with ``wait_ready``.
@@ -332,9 +332,9 @@ class IBConnector(ConnectorCallbacks):
         """Run ``fn(ib)`` in the event loop's thread, and return its result. A coroutine or future is awaited first.
 
         Raises:
-            TimeoutError: ``fn`` did not finish within ``timeout`` seconds. It is cancelled, as on Ctrl-C.
-            NotReady: There is no event loop to run it in.
-            ConnectionError: The event loop ended meanwhile.
+            TimeoutError: ``fn`` did not finish within ``timeout`` seconds. It is cancelled. Ctrl-C cancels it, too.
+            NotReady: There is no event loop in which ``fn`` can run.
+            ConnectionError: The event loop ended before ``fn`` was done.
             RuntimeError: The call was made in the running loop's thread, where it would wait for itself.
         """
         if self._context.loop is None:
@@ -349,7 +349,7 @@ class IBConnector(ConnectorCallbacks):
     def call_soon(self, command: Callable[[], object]) -> None:
         """Schedule a short function in the loop's thread.
 
-        It runs immediately, in this thread, if that loop runs here, or if no loop runs and no connection is requested.
+        If the loop runs in this thread, or if no loop runs and no connection is requested, it is called immediately.
         """
         self._context.call_soon(command)
 
@@ -400,8 +400,8 @@ class IBConnector(ConnectorCallbacks):
         """Make sure that the session is alive before you send an order: a half-open socket loses orders silently.
 
         Returns immediately if the gateway has answered a request within ``max_age`` seconds. Otherwise, requests the
-        gateway's time, at most once in ``policy.probe_apart`` seconds, and waits for the answer. Other messages are
-        not enough, because the gateway may send but not read.
+        gateway's time (at most one request in ``policy.probe_apart`` seconds), and waits for the answer. Other messages
+        do not prove enough, because a gateway that sends messages may no longer read ours.
 
         Raises:
             NotReady: There is no session, or no answer within ``probe_apart`` + ``suspect_after`` s (see ``Policy``).
@@ -411,7 +411,7 @@ class IBConnector(ConnectorCallbacks):
 
     @property
     def last_gap(self) -> GapReport | None:
-        """The last gap report, as ``on_gap`` callbacks get it. ``None`` before the first."""
+        """The last gap report, as ``on_gap`` callbacks get it. ``None`` before the first report."""
         self._context.run_pending()
         return self._session.gaps.last
 
@@ -425,20 +425,20 @@ class IBConnector(ConnectorCallbacks):
     def halt(self, reason: str, *, cancel_all: bool = False) -> None:
         """Refuse new and changed orders until ``resume()``.
 
-        With a journal, the halt survives restarts of the program, and ``ibkr halt`` can start one from outside. Without
-        a journal, it is limited to this process.
+        With a journal, the halt survives restarts of the program, and ``ibkr halt`` can also halt the program from
+        outside. Without a journal, the halt is limited to this process.
 
         Args:
             reason: Shown in ``status.may_trade_reason`` and ``status.halted``.
             cancel_all: Send ``reqGlobalCancel``. It also cancels orders of other clients and of TWS itself.
 
         Raises:
-            OSError: The halt could not be written to its file. The halt is active anyway.
+            OSError: The halt could not be written to its file. The halt is still active.
         """
         self._context.run_in_loop(lambda: self._session.halt.halt(reason, cancel_all=cancel_all))
 
     def resume(self) -> None:
-        """End a halt, but not one of the whole fleet. Raises ``OSError`` if its file stays: the halt continues."""
+        """End a halt, but not a fleet's halt. Raises ``OSError`` if its file cannot be removed: the halt continues."""
         self._context.run_in_loop(self._session.halt.resume)
 
     def tell_gateway(self, gateway: GatewayStatus | None) -> None:
@@ -465,7 +465,7 @@ class IBConnector(ConnectorCallbacks):
             port: The port. 0 chooses a free port.
             host: The address to listen on. Outside of loopback, a ``token`` is required.
             token: The password of visitors, at least 16 characters.
-            names: Host names of the page, in addition to IP addresses and this machine's own name.
+            names: Host names of the page, in addition to IP addresses and this computer's own name.
             history: A SQLite file for outages and state changes. Without it, they are kept in memory.
 
         Returns:
@@ -491,7 +491,7 @@ class IBConnector(ConnectorCallbacks):
 
     def _end_page(self) -> None:
         page, self._page = self._page, None
-        if page is not None:  # do not wait in our own loop: the page may be calling it
+        if page is not None:  # do not block our own loop: the page may wait for this loop
             loop = running_loop()
             page.close(wait=loop is None or loop is not self._context.loop)
 

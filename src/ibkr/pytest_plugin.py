@@ -1,7 +1,7 @@
 """The pytest plugin, with the fixtures ``ib_gateway``, ``ib_connector`` and ``ib_recording``.
 
 They are a simulated TWS or IB Gateway, an ``IBConnector`` to it, and a recording of a real gateway. They are available
-once the package is installed. Nothing is imported until a test uses a fixture.
+when the package is installed. Nothing is imported until a test uses a fixture.
 """
 
 from __future__ import annotations

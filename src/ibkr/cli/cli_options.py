@@ -67,7 +67,7 @@ def parse_address(text: str, option: str) -> tuple[str, int]:
 def read_token(file: Path | None) -> str:
     """Return the token of a web page: from the file, otherwise from ``IBKR_HTTP_TOKEN``. Raises ``ConfigError``.
 
-    There is no option for the token itself: every user of the machine can read the arguments of a process.
+    There is no option for the token itself: every user of the computer can read the arguments of a process.
     """
     # Remove the token from the environment, because programs that we start must not inherit it.
     from_environment = os.environ.pop("IBKR_HTTP_TOKEN", "").strip()

@@ -69,9 +69,9 @@ def has_code(code: int) -> Condition:
 class DemoCase:
     """One fault, from its start to its end.
 
-    The fault lasts until ``lasts_until`` holds (by default, until it is noticed) and ``hold`` seconds more. Then the
-    ``end_calls`` are made. Without ``end_calls`` the fault is momentary, unless it ``ends_itself``: such a fault ends
-    when the port is open again.
+    The fault lasts until ``lasts_until`` is true (by default, until it is noticed), and ``hold`` seconds more. Then the
+    ``end_calls`` are made. A fault without ``end_calls`` is momentary: it ends when it starts. But if it
+    ``ends_itself``, it ends when the port is open again.
     """
 
     key: str

@@ -25,7 +25,7 @@ _PAUSE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """The measured times of a case in seconds; ``None`` if it did not happen.
+    """The measured times of a case in seconds; ``None`` if that event did not happen.
 
     ``noticed_after`` is measured from the start of the fault. ``ready_after`` and ``ticking_after`` are measured from
     the end of the fault. A momentary fault ends when it starts.

@@ -68,7 +68,7 @@ def fault(
 
 
 def _reject_unknown_options(context: typer.Context, words: list[str]) -> None:
-    """Raise ``typer.BadParameter`` for a misspelt option, which the parser accepts because of negative numbers."""
+    """Raise ``typer.BadParameter`` for a misspelt option. The parser accepts it, as it accepts negative numbers."""
     options = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
     options += [option for option in context.help_option_names if option.startswith("--")]
     for word in words:

@@ -79,7 +79,7 @@ def up(
 
 
 def _data_folder(folder: Path) -> Path:
-    """Return the absolute path. Raises ``RuntimeError``, also for the user in "~name" who does not exist."""
+    """Return the absolute path. Raises ``RuntimeError``, for example for "~name" if there is no user "name"."""
     from ibkr.core.errors import NO_WORKING_FOLDER
 
     try:
@@ -235,7 +235,7 @@ async def _follow_board(fleet: Fleet, *, as_json: bool) -> None:
             await changed.wait()
             changed.clear()
             _print_board(board.to_dict(), as_json=as_json)
-            await asyncio.sleep(0.2)  # print changes that come together only once
+            await asyncio.sleep(0.2)  # print changes that come together as one change
         await running
     finally:
         running.cancel()

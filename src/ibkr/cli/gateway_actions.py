@@ -55,7 +55,7 @@ class Target:
 
     @property
     def store(self) -> GatewayStore:
-        """A new store. Close it."""
+        """A new store. The caller must close it."""
         return GatewayStore(self.config.ibkr.gateway)
 
 

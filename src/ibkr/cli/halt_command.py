@@ -131,7 +131,7 @@ def resume(
 
 
 def _check_one_target(file: Path | None, url: str | None, token_file: Path | None, *, fleet: bool) -> None:
-    """Refuse options of which one would be ignored. Raises ``typer.BadParameter``."""
+    """Raise ``typer.BadParameter`` for options that exclude each other: one of them would be ignored."""
     if [fleet, url is not None, file is not None].count(True) > 1:
         raise typer.BadParameter("use only one of --fleet, --url, --journal. Nothing is changed")
     if token_file is not None and url is None:
@@ -184,7 +184,7 @@ def _unconfirmed_cancel(where: str) -> str:
 
 
 def _halt(path: Path, reason: str, *, cancel_all: bool) -> tuple[LockHolder | None, bool]:
-    """Return the program that uses the journal, and whether the global cancel is still to be sent."""
+    """Return the program that uses the journal, and whether the global cancel must still be sent."""
     from ibkr.journal.halt_file import HaltFile, new_halt
     from ibkr.journal.journal_lock import holder_of
     from ibkr.journal.journal_reader import check_in_use_or_valid
@@ -198,7 +198,7 @@ def _halt(path: Path, reason: str, *, cancel_all: bool) -> tuple[LockHolder | No
 
 
 def _wait_for_cancel(file: HaltFile) -> bool:
-    """Wait until the program reports that the global cancel is sent. Returns whether it did in time."""
+    """Wait until the program reports that the global cancel is sent. Returns False if the time is over before that."""
     until = time.monotonic() + _CANCEL_TIMEOUT
     while time.monotonic() < until:
         halt = file.read()

@@ -42,7 +42,7 @@ def run_server(
 
     Args:
         server: Listens inside its ``async with`` block.
-        on_started: Called in the event loop once the server listens.
+        on_started: Called in the event loop when the server listens.
         failure: What to print if the server cannot start. The exit code is then 1.
         cure: What to do if it cannot use the port.
     """
@@ -71,7 +71,7 @@ CANNOT_LISTEN = (OSError, UnicodeError)
 def why_not_listening(error: Exception, cure: str) -> str:
     """Return why a server cannot listen, and what to do: ``cure``, unless the address is wrong."""
     number = getattr(error, "errno", None)
-    # Since Python 3.14, asyncio skips addresses that this machine does not have, and then raises an error of its own.
+    # Since Python 3.14, asyncio skips addresses that this computer does not have, and then raises an error of its own.
     is_foreign = number == errno.EADDRNOTAVAIL or (number is None and isinstance(error, OSError))
     if is_foreign or isinstance(error, (socket.gaierror, UnicodeError)):
         cure = "This machine does not have that address: use one of its own, such as 127.0.0.1."

@@ -158,7 +158,7 @@ def serve(
 
 
 async def _run(connector: IBConnector, page: ServedPage, config: Config, *, as_json: bool) -> None:
-    """Keep the connection in the running event loop until Ctrl-C or SIGTERM, then close it and the page."""
+    """Keep the connection in the running event loop until Ctrl-C or SIGTERM, then close the connection and page."""
     from ibkr.gateway.follower import follow_gateway
     from ibkr.observe.heartbeat import LivenessReporter
 

@@ -96,7 +96,7 @@ def watch(
 
 
 def _check_attach_alone(others: dict[str, object]) -> None:
-    """Refuse options of a connection of its own, which would be ignored. Raises ``typer.BadParameter``."""
+    """Raise ``typer.BadParameter`` for options that are only for an own connection: they would be ignored."""
     for name, value in others.items():
         if value is not None:
             raise typer.BadParameter(f"use --attach or {name}, not both", param_hint=name)
@@ -138,7 +138,7 @@ async def _show(source: WatchSource, *, as_json: bool) -> None:
 
 
 async def _print_lines(source: WatchSource, *, as_json: bool) -> None:
-    """Print each change, or each update if as JSON. End when the user stops it, or an own connection has failed."""
+    """Print each change, or as JSON each update. End when the user stops it, or an own connection has failed."""
     last_texts: dict[type, str] = {}
     while (update := await source.updates.get()) is not None:
         value = update.value

@@ -85,7 +85,7 @@ class StateChange:
 
 
 def add_state_change(status: Status, changes: deque[StateChange], *, show_accounts: bool) -> None:
-    """Add a status to the changes, if it is new. One of ``_PASSING_STATES`` keeps one line, with its latest reason."""
+    """Add a status to the changes, if it is new. Each of ``_PASSING_STATES`` has one line, with its latest reason."""
     last = changes[-1] if changes else None
     text = masked_text(status.reason, status, show_accounts)
     if last is not None and last.state is status.state:

@@ -48,7 +48,7 @@ class Update:
 class OwnConnection:
     """A connection of this process, which tries until it succeeds.
 
-    ``updates`` holds each status and gap report, and ``None`` when it is time to stop.
+    ``updates`` gets each status and gap report, and ``None`` when it is time to stop.
     """
 
     trouble = gap_text = ""
@@ -116,7 +116,7 @@ class OwnConnection:
 class AttachedProgram:
     """The connection of another program, read through its web API in threads.
 
-    ``updates`` also holds each ``trouble``: the reason why nothing new arrives. ``async with`` raises ``WebApiError``
+    ``updates`` also gets each ``trouble``: the reason why nothing new arrives. ``async with`` raises ``WebApiError``
     or ``OSError`` if the program cannot be reached.
     """
 
@@ -142,7 +142,7 @@ class AttachedProgram:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stopping.set()  # do not wait for the threads, because one may be reading: they are daemons
+        self._stopping.set()  # do not wait for the threads: one may be reading, and all are daemons
 
     def reconnect(self) -> None:
         """Tell the program to reconnect."""
@@ -193,7 +193,7 @@ class AttachedProgram:
         try:
             self._take_event(name, data)
             if self.trouble and name != "status":
-                self.updates.put_nowait(self._last)  # the news is back, and the status is still the same
+                self.updates.put_nowait(self._last)  # events come again, and the status is still the same
             self.trouble = ""
         except WebApiError as error:
             self._set_trouble(str(error))

@@ -70,7 +70,7 @@ class WebClient:
     def command(self, name: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a command to the program, and return its answer.
 
-        Raises as ``call`` does, and ``WebApiError`` if the answer does not confirm it.
+        Raises as ``call`` does, and ``WebApiError`` if the answer does not confirm the command.
         """
         answer = self.call(name, "POST", body)
         if not isinstance(answer, dict) or answer.get("ok") is not True:

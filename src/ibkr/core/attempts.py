@@ -42,7 +42,7 @@ _NO_CURE = (FailureKind.NOT_A_GATEWAY, FailureKind.UNSUPPORTED_VERSION)
 
 
 def connect_requested(step: Step, event: ConnectRequested) -> None:
-    """Idle or failed: begin the first attempt."""
+    """Begin the first attempt. The phase is ``IDLE`` or ``FAILED``."""
     s = step.state
     s.ever_wanted = True
     s.budget = event.attempts
@@ -81,7 +81,7 @@ def reconnect_from_session(step: Step, _event: ReconnectRequested) -> None:
 def change_client_id(step: Step, cause: str) -> None:
     """Begin an attempt with the client id that the fleet has assigned.
 
-    In ``IDLE``, ``FAILED`` and ``CLOSING`` the next attempt uses it.
+    In ``IDLE``, ``FAILED`` and ``CLOSING`` nothing is done now: the next attempt uses the new id.
     """
     s = step.state
     if s.phase in IN_SESSION:
@@ -103,7 +103,7 @@ def _drop_session(step: Step, cause: str) -> None:
 
 
 def retry_now(step: Step, _event: ReconnectRequested | RetryRequested | TimerFired) -> None:
-    """Between attempts: begin the next one immediately."""
+    """Begin the next attempt immediately, without the rest of the wait."""
     step.do(StopTimer(Timer.RETRY))
     step.open()
 
@@ -123,13 +123,13 @@ def session_opened(step: Step, event: SessionOpened) -> None:
     s.half_open = False
     _clear_client_id_trouble(step)
     s.session.lateness_forgiven = False
-    step.do(  # the requests come first: the gateway works on them during our own work
+    step.do(  # the requests come first, so that the gateway answers them while we do the rest
         SendStartupRequests(s.attempt),
         StartTimer(Timer.REQUEST, step.policy.request_timeout),
         StopTimer(Timer.ATTEMPT),
         StartTimer(Timer.LIVENESS, step.policy.probe_after),
     )
-    s.session.last_probe_at = step.now.mono - step.policy.probe_apart  # no probe is due while messages come
+    s.session.last_probe_at = step.now.mono - step.policy.probe_apart  # so a probe is due only when no messages come
     if s.session.upstream is UpstreamState.UNKNOWN:
         step.do(StartTimer(Timer.UPSTREAM, step.policy.upstream_grace))
     if event.to_restore:
@@ -144,7 +144,7 @@ def _wrong_login(step: Step, accounts: set[str]) -> str:
     of_journal = {*step.state.journal_accounts}
     if accounts and of_journal and not of_journal & accounts:
         return _NOT_THE_JOURNALS
-    # An advisor's account followed by A means all accounts of the advisor.
+    # An advisor's account with an A at its end means all accounts of the advisor.
     meant = {configured, configured.removesuffix("A")} if configured else {*step.state.accounts}
     if not accounts or meant & accounts:
         return ""
@@ -159,7 +159,7 @@ def attempt_failed(step: Step, event: AttemptFailed) -> None:
 def transport_closed(step: Step, event: TransportClosed) -> None:
     """Show the loss of the session immediately.
 
-    The last messages of the session are still unread. ``SocketClosed`` follows them.
+    The last messages of the session are still unread. ``SocketClosed`` follows after these messages.
     """
     step.state.session.transport_closed = event.detail
 
@@ -178,7 +178,7 @@ def old_socket_closed(step: Step, _event: SocketClosed) -> None:
 
 
 def old_socket_closed_late(step: Step, _event: SocketClosed) -> None:
-    """Store that the socket of an earlier attempt has closed. Nothing waits for this."""
+    """Store that the socket of an earlier attempt has closed. Nothing is waiting for this close."""
     step.state.socket_open = False
     step.do(StopTimer(Timer.SOCKET_END), StopTimer(Timer.END_WATCH))
 
@@ -189,8 +189,8 @@ def socket_close_overdue(step: Step, _event: TimerFired) -> None:
 
 
 def socket_close_lost(step: Step, event: TimerFired) -> None:
-    """Raise ``SocketCloseLost``: the close of the socket was never reported. From now on it is treated as closed."""
-    if event.late > step.policy.lateness_tolerance:  # our own loop was blocked: the close may not be reported yet
+    """Raise ``SocketCloseLost``: the close of the socket was never reported. Treat the socket as closed from now on."""
+    if event.late > step.policy.lateness_tolerance:  # our own loop was blocked, so the close may still be reported
         step.watch_socket_close()
         return
     step.state.socket_open = False
@@ -200,7 +200,7 @@ def socket_close_lost(step: Step, event: TimerFired) -> None:
 
 
 def session_dead(step: Step) -> None:
-    """End a session whose peer answers no probe. Orders that the peer has not received must not reach it later."""
+    """End a session whose peer answers no probe. If an order has not reached the peer, it must not reach it later."""
     if not step.state.session.suspect:
         step.do(DiscardUnsent(step.state.attempt, True))
     detail = "the gateway answered no probe: the socket was half-open"
@@ -216,7 +216,7 @@ def port_changed(step: Step, port: int | None) -> None:
         fail_attempt(step, failure)
     else:
         _fail_session(step, failure)
-    if port is not None:  # after fail_attempt, which may switch ports: the next attempt uses the new port
+    if port is not None:  # after fail_attempt, which may set another port
         configured = step.identity.port
         s.port, s.other_port = port, configured if port != configured else None
 
@@ -256,7 +256,7 @@ def _is_final(step: Step, failure: Failure) -> bool:
 
 
 def _is_own_session(step: Step, failure: Failure) -> bool:
-    """Whether an earlier session of ours holds the client id: the journal has one, or the fleet assigned the id."""
+    """Whether our own earlier session uses the client id: the journal has a session, or the fleet assigned the id."""
     s = step.state
     return failure.kind is FailureKind.CLIENT_ID_IN_USE and (s.journal_session or s.lease is not None)
 
@@ -264,8 +264,8 @@ def _is_own_session(step: Step, failure: Failure) -> bool:
 def _check_client_id(step: Step, failure: Failure) -> None:
     """Raise the alert if the gateway refuses the client id (326) for too long.
 
-    After a lost session, the gateway usually still holds the client id. The same is true after a restart of a program
-    that waits (``connect(wait=True)``).
+    For some time after a lost session, the client id is usually still in use at the gateway. It is also in use after a
+    restart of a program that waits (``connect(wait=True)``).
     """
     s, now = step.state, step.now.mono
     tries_on = s.had_session or s.budget is None or s.journal_session or s.lease is not None
@@ -291,7 +291,7 @@ def _clear_client_id_trouble(step: Step) -> None:
 
 
 def _fail_session(step: Step, failure: Failure) -> None:
-    """Reconnect immediately after the end of a session, unless sessions are lost too often or start-up never ended."""
+    """Reconnect immediately after the end of a session. Wait if sessions are lost too often or no start-up ended."""
     s, policy = step.state, step.policy
     step.leave_session()
     s.half_open = failure.unanswered
@@ -311,7 +311,7 @@ def _fail_session(step: Step, failure: Failure) -> None:
 def _session_ended(step: Step, cause: str) -> None:
     s = step.state
     s.lost_because = cause
-    if s.attempts_made == 0:  # the connection was complete until now
+    if s.attempts_made == 0:  # recovery was complete until now
         s.out_since = step.now.mono
 
 

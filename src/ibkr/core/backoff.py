@@ -1,8 +1,8 @@
 """Decides when the next attempt begins, by the kind and number of failures and the time without a session.
 
 There are two other waits. The attempts of a first ``connect()`` are ``connect_pause`` apart, unless it uses
-``wait=True``, or an earlier session of ours holds the client id (see ``attempts.fail_attempt``). If sessions are lost
-too often, the next attempt waits ``flap_pause`` (see ``attempts._fail_session``).
+``wait=True``, or our earlier session still uses the client id (see ``attempts.fail_attempt``). If sessions are lost too
+often, the next attempt waits ``flap_pause`` (see ``attempts._fail_session``).
 """
 
 from __future__ import annotations

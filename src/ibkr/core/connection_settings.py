@@ -7,7 +7,7 @@ import math
 from ibkr.core.errors import ConfigError
 from ibkr.core.frozen_record import ValidatedRecord
 
-# The protocol carries the client id as a signed 32-bit number.
+# In the protocol, the client id is a signed 32-bit number.
 LARGEST_CLIENT_ID = 2**31 - 1
 _BACKENDS = ("ib_async", "ib_insync")
 
@@ -24,7 +24,7 @@ class ConnectionSettings(ValidatedRecord):
     timeout: float = 5.0
     """Seconds that the gateway may stay silent in one attempt to connect."""
     account: str = ""
-    """The account to use if a login has several. Empty: its only one."""
+    """The account to use if a login has several. Empty: the login's only account."""
     readonly: bool = False
     """Request no orders at start-up, and send none."""
     backend: str = "ib_async"

@@ -1,4 +1,4 @@
-"""Effects: what the machine tells the driver to do. The driver carries them out in order."""
+"""Effects: what the state machine decides to do. ``runtime/effect_runner.py`` carries them out in order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ibkr.core.status import Status
 class StartAttempt(FrozenRecord):
     """Begin an attempt at this port: TCP, handshake, ``startApi``.
 
-    ``from_lost_address``: connect from the local address and port of the lost session, if possible. If the peer still
-    holds that session, the peer then ends it. ``client_id`` is the id that a fleet has assigned. If it is ``None``, the
-    configured id is used. ``is_standby``: another program leads and writes the journal.
+    ``from_lost_address``: connect from the local address and port of the lost session, if possible. A peer for
+    which that session is still open then ends the session. ``client_id`` is the id that a fleet has assigned; if it is
+    ``None``, the configured id is used. ``is_standby``: another program leads and writes the journal.
     """
 
     attempt: int
@@ -39,7 +39,7 @@ class CloseSocket(FrozenRecord):
 
 
 class AbortSocket(FrozenRecord):
-    """Close the attempt's socket now and drop what it still holds. ``SocketClosed`` follows."""
+    """Close the attempt's socket now and drop the bytes that are not sent yet. ``SocketClosed`` follows."""
 
     attempt: int
 
@@ -52,13 +52,16 @@ class DiscardUnsent(FrozenRecord):
 
 
 class SendStartupRequests(FrozenRecord):
-    """Send the start-up requests. ``StartupAnswered`` follows; after 1101, ``StartupRequested`` first."""
+    """Send the start-up requests. ``StartupAnswered`` follows. After 1101, ``StartupRequested`` comes before it."""
 
     attempt: int
 
 
 class ResendStartupRequests(FrozenRecord):
-    """Send these start-up requests again. ``shared``: also those without an id that still wait for an answer."""
+    """Send these start-up requests again.
+
+    If ``shared`` is true, requests without an id are also sent again while they still wait for an answer.
+    """
 
     attempt: int
     names: tuple[str, ...]
@@ -66,10 +69,11 @@ class ResendStartupRequests(FrozenRecord):
 
 
 class RequestBrokerState(FrozenRecord):
-    """Request orders, executions and positions again. Only the new answers are used; if ``is_late``, the first ones.
+    """Request orders, executions and positions again.
 
-    ``CompareBrokerState`` follows the answers. If the gap was already reported and this ``is_late``, ``AmendGapReport``
-    follows.
+    If ``is_late`` is true, the first answers that come are used; otherwise only the answers to the new requests.
+    ``CompareBrokerState`` follows the answers. If the gap was already reported and ``is_late`` is true,
+    ``AmendGapReport`` follows.
     """
 
     attempt: int
@@ -78,7 +82,7 @@ class RequestBrokerState(FrozenRecord):
 
 
 class AmendGapReport(FrozenRecord):
-    """Late executions were requested after the gap report: report the new ones."""
+    """Late executions were requested after the gap report: report the executions that are new."""
 
     attempt: int
 
@@ -87,7 +91,7 @@ class CompareBrokerState(FrozenRecord):
     """Compare the start-up answers with the last known state.
 
     ``cause``: why there is a gap. ``unknown``: start-up requests that were refused or not answered. ``outage``: the
-    number of the outage that the gap is part of; 0 for none.
+    number of the outage that the gap is part of, or 0 if there is none.
     """
 
     attempt: int
@@ -97,7 +101,7 @@ class CompareBrokerState(FrozenRecord):
 
 
 class ReportGap(FrozenRecord):
-    """The outage is over: report its changes, if they are not reported yet."""
+    """The outage is over: report the changes at the broker, if they are not reported yet."""
 
     attempt: int
 
@@ -125,7 +129,7 @@ class FindActiveStreams(FrozenRecord):
 
     ``ActiveStreamsFound`` follows.
 
-    ``since``: when that loss began, in monotonic seconds. ``farm`` is copied to the answer.
+    ``since``: when the loss began, in monotonic seconds. ``farm`` is copied to ``ActiveStreamsFound``.
     """
 
     attempt: int
@@ -137,8 +141,8 @@ class FindActiveStreams(FrozenRecord):
 class RequestStreams(FrozenRecord):
     """Request these streams again on the live socket. ``SubscriptionsChanged`` follows.
 
-    ``unless_since``: skip a stream that has ticked after this time; every other stream is silent. ``anew``: the farm or
-    upstream of the streams is back, so the count of their tries starts at 0 again.
+    ``unless_since``: skip each stream that has ticked after this time. Every other stream is treated as silent.
+    ``anew``: the farm or upstream of the streams is back, so the tries of each stream are counted from 0 again.
     """
 
     attempt: int
@@ -166,11 +170,11 @@ class SendGlobalCancel(FrozenRecord):
 
 
 class RecordGlobalCancel(FrozenRecord):
-    """Record that the gateway has accepted the global cancel, so that it is no longer due."""
+    """Record that the gateway has accepted the global cancel, so the cancel is no longer due."""
 
 
 class EndSubscriptions(FrozenRecord):
-    """End the streams that the program holds. They are not restored later."""
+    """End all streams that the program has. They are not restored later."""
 
 
 class StartTimer(FrozenRecord):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class IbkrError(Exception):
-    """The base class of the errors below. The text of each is on one line, without control characters.
+    """The base class of the errors below. The text of each error is on one line, without control characters.
 
     The errors that ``ibkr.simulator`` and ``ibkr.proxy`` define are ``ValueError``, without this base class.
     """
@@ -40,7 +40,7 @@ class IbkrError(Exception):
 
 
 NO_WORKING_FOLDER = "the working folder does not exist any more: change to one that exists, or give the full path"
-"""Why a relative path leads nowhere, and what to do."""
+"""Why a relative path cannot be used, and what to do."""
 
 
 class ConfigError(IbkrError, ValueError):
@@ -108,7 +108,7 @@ class NotAGateway(ConnectError):
 
 
 class ClientIdInUse(ConnectError):
-    """Another API session holds this client id (IB code 326)."""
+    """Another API session uses this client id (IB code 326)."""
 
     advice = (
         "Another program is connected with client id {client_id}: close it, or give this one its own id"
@@ -133,7 +133,7 @@ class JournalError(IbkrError):
 
 
 class JournalInUse(JournalError):
-    """Another process, or another connector of this one, uses the journal. ``holder`` names it."""
+    """The journal is in use by ``holder``: another process, or another connector in this process."""
 
     def __init__(self, path: str, holder: str) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
-"""Events: everything that can happen to the machine. Commands of the caller, and messages about the connection.
+"""Events: everything that can happen to the state machine. Commands of the caller, and messages about the connection.
 
-Events are frozen, and named in the past tense. Most carry the number of the attempt that they are about; the machine
-ignores events of an older attempt.
+Events are frozen, and named in the past tense. Most have the number of the attempt that they are about. The state
+machine ignores events of an older attempt.
 
 This file has over 300 lines because there are many kinds of events.
 """
@@ -28,13 +28,13 @@ class Now(FrozenRecord):
 
 
 class Timer(StrEnum):
-    """The machine's timers. Each runs at most once at a time."""
+    """The timers of the state machine. Only one timer of each kind runs: a second start replaces the first."""
 
     RETRY = "retry"
     ATTEMPT = "attempt"
     SOCKET_END = "socket end"
     END_WATCH = "end watch"
-    """The next attempt waits for the old socket to close. If this timer fires, our own code lost that event."""
+    """The next attempt waits for the old socket to close. If this timer fires, our own code lost ``SocketClosed``."""
     REQUEST = "request"
     UPSTREAM = "upstream"
     RESTORE = "restore"
@@ -45,7 +45,7 @@ class Timer(StrEnum):
     ALERT = "alert"
     CALENDAR = "calendar"
     LATE_LOOK = "late look"
-    """The gateway's upstream was restored some time ago: request executions that came late."""
+    """Fires some time after upstream was restored: request executions that came late."""
     READ_ONLY = "read-only"
     """Ask whether the gateway's API is still read-only."""
 
@@ -83,7 +83,7 @@ class ActiveStream(FrozenRecord):
 
 
 class ConnectRequested(FrozenRecord):
-    """The caller wants a session. The machine stops trying after ``attempts`` failures. ``None``: it never stops."""
+    """The caller wants a session. The state machine stops trying after ``attempts`` failures (``None``: never)."""
 
     attempts: int | None
 
@@ -95,11 +95,11 @@ class DisconnectRequested(FrozenRecord):
 
 
 class ReconnectRequested(FrozenRecord):
-    """The caller wants to drop any session and make the next attempt immediately."""
+    """The caller wants the next attempt immediately. If a session is up, it is dropped."""
 
 
 class RetryRequested(FrozenRecord):
-    """The caller wants the next attempt immediately, if the machine is waiting."""
+    """The caller wants the next attempt immediately, if the connector waits between two attempts."""
 
 
 class ProbeRequested(FrozenRecord):
@@ -107,7 +107,7 @@ class ProbeRequested(FrozenRecord):
 
 
 class ClockJumped(FrozenRecord):
-    """The wall clock jumped ahead of the monotonic one by ``seconds``: the machine slept, or the clock was set."""
+    """The wall clock jumped ahead of the monotonic clock by ``seconds``: the computer slept, or the clock was set."""
 
     seconds: float
 
@@ -115,7 +115,7 @@ class ClockJumped(FrozenRecord):
 class TimerFired(FrozenRecord):
     """A timer fired, ``late`` seconds after its due time.
 
-    ``last_message`` is when a message was last decoded. ``has_socket``: the port has accepted the connection.
+    ``last_message``: when the last message was decoded. ``has_socket``: the port has accepted the connection.
     """
 
     timer: Timer
@@ -132,7 +132,7 @@ class AttemptFailed(FrozenRecord):
 
 
 class PeerIdentified(FrozenRecord):
-    """What the port speaks, after a silent attempt. ``failure`` is ``None`` if that is unknown."""
+    """What the port speaks, after a silent attempt. ``failure`` is ``None`` if we do not know what it speaks."""
 
     attempt: int
     failure: Failure | None
@@ -142,8 +142,8 @@ class SessionOpened(FrozenRecord):
     """Handshake and ``startApi`` are done: managed accounts and the next valid id have arrived.
 
     ``requests`` names the start-up requests. ``to_restore``: there are subscriptions from before this session; later
-    subscriptions are requested directly. ``to_restore_later``: handlers of ``connectedEvent`` requested some of them,
-    and may request them again.
+    subscriptions are requested directly. ``to_restore_later``: handlers of ``connectedEvent`` requested some of these
+    subscriptions, and may request them again.
     """
 
     attempt: int
@@ -155,7 +155,7 @@ class SessionOpened(FrozenRecord):
 
 
 class TransportClosed(FrozenRecord):
-    """Messages can no longer be sent. Earlier messages may still be unread; ``SocketClosed`` follows them."""
+    """Messages can no longer be sent. Earlier messages may still be unread; ``SocketClosed`` comes after them."""
 
     attempt: int
     detail: str
@@ -164,7 +164,7 @@ class TransportClosed(FrozenRecord):
 class SocketClosed(FrozenRecord):
     """The socket is closed; ``detail`` gives the cause in words.
 
-    ``unanswered``: our system abandoned it because nothing came back, so the peer may still hold it.
+    ``unanswered``: our system gave up the connection because no answer came, so the peer may still have it open.
     """
 
     attempt: int
@@ -189,14 +189,14 @@ class FarmStatusReceived(FrozenRecord):
 
 
 class StartupRequested(FrozenRecord):
-    """Start-up requests were sent again, by name. There may be more of them than before."""
+    """These start-up requests were sent again. There may be more requests than before."""
 
     attempt: int
     names: tuple[str, ...]
 
 
 class StartupAnswered(FrozenRecord):
-    """These start-up requests are completely answered. ``read_only``: an answer said that the API is read-only."""
+    """These start-up requests are completely answered. ``read_only``: an answer showed that the API is read-only."""
 
     attempt: int
     names: tuple[str, ...]
@@ -223,7 +223,7 @@ class SubscriptionsChanged(FrozenRecord):
     """The state of the subscriptions: how many wait for a first message, and which do not run.
 
     Of the ``pending`` subscriptions, ``held_back`` wait in the rate limiter. The gateway has ``refused``, ``ended`` or
-    ``withheld`` (10197) others. ``silent`` subscriptions delivered data before, and do not now.
+    ``withheld`` (10197) others. ``silent`` subscriptions delivered data before, and deliver none now.
     """
 
     attempt: int
@@ -244,7 +244,7 @@ class ActiveStreamsFound(FrozenRecord):
 
 
 class UnconfirmedOrdersChanged(FrozenRecord):
-    """The orders of ended sessions whose result at the broker is unknown."""
+    """The new value of ``status.unconfirmed``: orders that nobody knows to be at the broker, and changes never sent."""
 
     orders: tuple[SentOrder, ...]
 
@@ -252,7 +252,7 @@ class UnconfirmedOrdersChanged(FrozenRecord):
 class JournalOpened(FrozenRecord):
     """The journal was opened.
 
-    ``accounts``: the accounts that it belongs to. ``had_session``: whether it has records of an earlier session.
+    ``accounts``: the accounts that the journal belongs to. ``had_session``: it has records of an earlier session.
     """
 
     accounts: tuple[str, ...] = ()
@@ -266,7 +266,7 @@ class JournalTroubleChanged(FrozenRecord):
 
 
 class Halted(FrozenRecord):
-    """New orders are refused until ``Resumed``. ``cancel_all``: all orders are to be cancelled, too."""
+    """New orders are refused until ``Resumed``. ``cancel_all``: all orders must be cancelled, too."""
 
     reason: str
     cancel_all: bool = False
@@ -286,7 +286,7 @@ class GlobalCancelDelivered(FrozenRecord):
 
 
 class GatewayStatusChanged(FrozenRecord):
-    """The state of the gateway's process changed. ``None``: nobody watches it."""
+    """The state of the gateway's process changed. ``None``: no driver watches the process."""
 
     gateway: GatewayStatus | None
 
@@ -298,7 +298,7 @@ class LeaseChanged(FrozenRecord):
 
 
 class LimitReached(FrozenRecord):
-    """The gateway sends more of something than we accept; ``words`` name it."""
+    """The gateway sends more of something than we accept. ``words`` say what this is."""
 
     attempt: int
     words: str

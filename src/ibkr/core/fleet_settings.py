@@ -8,7 +8,7 @@ from ibkr.core.connection_settings import LARGEST_CLIENT_ID
 from ibkr.core.errors import ConfigError
 from ibkr.core.frozen_record import ValidatedRecord
 
-# These become one token of a NATS subject.
+# The values that match become one token of a NATS subject.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 _SHORTEST_LEASE = 1.0
@@ -33,7 +33,7 @@ class Fleet(ValidatedRecord):
     client_ids: str = "100-199"
     """Client ids that the fleet may use, first and last; the same for all its programs."""
     lease: float = 10.0
-    """Seconds after which a dead leader is replaced; the same for all programs of the fleet."""
+    """Seconds after which a leader that no longer runs is replaced; the same for all programs of the fleet."""
     credentials: str = ""
     """File with NATS credentials (.creds) of this program. Empty: none, or those in the URLs."""
     tls_ca: str = ""
@@ -96,7 +96,7 @@ class Fleet(ValidatedRecord):
 
 
 def check_name(name: str) -> None:
-    """Raise ``ConfigError`` if a program cannot have this name. In a NATS subject, ``*`` would be all programs."""
+    """Raise ``ConfigError`` if a program cannot have this name. For example, ``*`` means all programs in NATS."""
     if not _WORD.fullmatch(name):
         cure = "must be set, one word of letters, digits, - and _, such as mean-reversion"
         raise ConfigError("ibkr.fleet.name", name, cure)
@@ -109,7 +109,7 @@ def gateway_token(fleet: Fleet, host: str, port: int, this_machine: str) -> str:
         fleet: The settings of the fleet.
         host: The gateway's host.
         port: The gateway's port.
-        this_machine: The name of this machine, for a gateway with a loopback address.
+        this_machine: The name of this computer, for a gateway with a loopback address.
     """
     if fleet.gateway:
         return fleet.gateway
@@ -118,7 +118,7 @@ def gateway_token(fleet: Fleet, host: str, port: int, this_machine: str) -> str:
 
 
 def _escaped(host: str) -> str:
-    """The host as part of a token: dots become underscores, other forbidden characters their number."""
+    """The host as part of a token: dots become underscores, other forbidden characters become their number."""
     letters = (letter if re.fullmatch(r"[A-Za-z0-9-]", letter) else _ESCAPES.get(letter) for letter in host)
     return "".join(f"={ord(raw):x}=" if letter is None else letter for raw, letter in zip(host, letters, strict=True))
 

@@ -2,7 +2,7 @@
 
 ``compare`` compares the last known state with the new one; ``amend_report`` adds late executions.
 
-This file has over 300 lines because both use the same snapshots.
+This file has over 300 lines because both functions use the same snapshots.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ibkr.core.order_records import ROUNDING, Execution, Order, Position, SentOr
 from ibkr.core.serialization import mask_json, to_jsonable
 
 _CLOCKS_DIFFER = timedelta(seconds=60)
-"""How far the broker's clock may be behind ours. An order too many in the report is better than a wrong alarm."""
+"""How far the broker's clock may be behind ours. An order too many in the report is less bad than a wrong alarm."""
 EARLIER_DAY = (
     "executions and orders that ended on an earlier day: the gateway reports only the current day;"
     " IB's statements have the others"
@@ -40,14 +40,14 @@ class BrokerSnapshot(FrozenRecord):
 
 
 class OrderChange(FrozenRecord):
-    """An order that was live before the outage, before and after."""
+    """An order that was live before the outage: as it was before and after the outage."""
 
     before: Order
     after: Order
 
 
 class PositionChange(FrozenRecord):
-    """A position that changed. ``executed``: the change by executions of the gap, signed."""
+    """A position that changed. ``executed``: the change by executions of the gap, negative for sales."""
 
     account: str
     con_id: int
@@ -68,15 +68,15 @@ class Backfill(FrozenRecord):
 class GapReport(FrozenRecord):
     """What changed at the broker during an outage. Times are aware datetimes.
 
-    ``executions``: the new executions, each once. A correction replaces the execution that it corrects.
+    ``executions``: each new execution, one time. A correction replaces the execution that it corrects.
     ``orders_changed``: orders that were live before and now have another state or other terms. ``orders_appeared``:
     orders that were not known before. ``orders_vanished``: orders that were live before and now are neither open nor
     completed nor executed. ``orders_confirmed``: orders that were unconfirmed and have been found.
     ``orders_unconfirmed``: orders that are still unconfirmed. ``incomplete``: what could not be checked, in words.
     ``accounts``: the accounts of the login, so that they can be masked. ``outage``: the number of the outage, as in
-    ``status.outages``; 0 without an outage, as after a disconnect. ``orders_under_one_id``: live orders of this client
-    id with the same order id, so that a change or cancel reaches only one of them. ``is_amended``: this gap was
-    reported before; late answers or executions are added.
+    ``status.outages``; 0 if there was no outage, for example after a disconnect. ``orders_under_one_id``: live orders
+    of this client id that have the same order id. A change or cancel reaches only one of these orders. ``is_amended``:
+    this gap was reported before, and late answers or executions are added now.
     """
 
     start: datetime
@@ -105,7 +105,7 @@ class GapReport(FrozenRecord):
 
     @property
     def needs_a_look(self) -> bool:
-        """Whether a person should look at it."""
+        """Whether a person should look at the report."""
         unexplained = any(not change.is_explained for change in self.positions)
         doubtful = self.orders_vanished or self.orders_unconfirmed or self.orders_under_one_id
         return bool(doubtful or unexplained or not self.complete)
@@ -151,8 +151,8 @@ class GapReport(FrozenRecord):
 def compare(before: BrokerSnapshot, after: BrokerSnapshot, start: datetime, end: datetime) -> dict[str, Any]:
     """Fields of the report that follow from the two snapshots, by name.
 
-    An order that ended before ``start`` is not part of the gap, even if nobody reported its end. Positions follow their
-    executions with a delay, so either snapshot may lack the effect of the latest executions.
+    An order that ended before ``start`` is not part of the gap, even if nobody reported its end. The broker updates a
+    position some time after the executions. So in both snapshots, the effect of the latest executions may be missing.
     """
     executions = _missed(before.executions, after.executions)
     was_live = [order for order in before.orders.values() if order.is_live]
@@ -216,9 +216,9 @@ def amend_report(report: GapReport, before: BrokerSnapshot, after: BrokerSnapsho
 
 
 def add_late_endings(report: GapReport, before: BrokerSnapshot, after: BrokerSnapshot) -> dict[str, Any]:
-    """Fields of the report that change because the broker reports only later which orders have ended.
+    """Fields of the report that change, because the broker reported later which orders have ended.
 
-    Orders that ended after the report are not included: the program receives those events itself.
+    Orders that ended after the report are not included, because the program receives the events of these orders.
     """
     changed = {change.before.perm_id: change for change in report.orders_changed}
     was_live = [order for order in before.orders.values() if order.is_live]
@@ -239,7 +239,7 @@ def _explained(
     after: BrokerSnapshot,
     executed: dict[tuple[str, int], float],
 ) -> Iterator[PositionChange]:
-    """The changes of positions, including changes that late executions explain."""
+    """The changes of positions, with the late executions included."""
     left = dict(executed)
     for change in changes:
         by_fills = change.executed + left.pop((change.account, change.con_id), 0.0)
@@ -262,14 +262,14 @@ def _sums(executions: Iterable[tuple[Execution | None, Execution]]) -> dict[tupl
 
 
 def orders_sharing_id(orders: Iterable[Order], client_id: int) -> tuple[Order, ...]:
-    """Live orders of this client whose order id is used more than once."""
+    """Live orders of this client whose order id another live order has, too."""
     own = [each for each in orders if each.is_live and each.client_id == client_id and each.order_id]
     times = Counter(each.order_id for each in own)
     return tuple(sorted((each for each in own if times[each.order_id] > 1), key=lambda each: each.order_id))
 
 
 def spans_a_day(start: datetime, end: datetime, zones: Iterable[tzinfo | None]) -> bool:
-    """Whether a day ended between these times in one of the time zones. ``None``: this machine's zone."""
+    """Whether a day ended between these times in one of the time zones. ``None``: this computer's zone."""
     return any(start.astimezone(zone).date() != end.astimezone(zone).date() for zone in zones)
 
 
@@ -284,7 +284,7 @@ def latest(executions: Iterable[Execution]) -> dict[str, Execution]:
 
 
 def revision(exec_id: str) -> tuple[str, int]:
-    """The part of the id that corrections share, and the correction's number: IB counts after the last dot."""
+    """The part of the id that corrections share, and the correction's number, which is after the last dot."""
     root, _, number = exec_id.rpartition(".")
     return (root, int(number)) if root and number.isdecimal() else (exec_id, 0)
 
@@ -292,7 +292,7 @@ def revision(exec_id: str) -> tuple[str, int]:
 def _missed(
     before: Mapping[str, Execution], after: Mapping[str, Execution]
 ) -> list[tuple[Execution | None, Execution]]:
-    """Return each new execution, with the known execution that it corrects."""
+    """Return each new execution, with the known execution that it corrects, or ``None``."""
     known = latest(before.values())
     return [
         (known.get(root), now)
@@ -323,10 +323,10 @@ def _positions_changed(
 
 
 def _not_counted(executions: Iterable[Execution], moment: datetime) -> dict[tuple[str, int], list[float]]:
-    """Return the sums of the executions that a position may not include yet: of none, the last one, the last two ..."""
+    """Return the sums that a position may not include yet: of no execution, of the last one, of the last two ..."""
     found: dict[tuple[str, int], list[float]] = {}
     recent = [each for each in executions if each.time >= moment - _CLOCKS_DIFFER]
-    # Times have whole seconds. Of executions in the same second, the later one in the list comes first.
+    # Times have whole seconds. If executions have the same second, the execution that is later in the list comes first.
     for each in sorted(reversed(recent), key=lambda each: each.time, reverse=True):
         sums = found.setdefault((each.account, each.con_id), [0.0])
         sums.append(sums[-1] + each.signed)

@@ -16,7 +16,7 @@ _NEEDED = {
     "systemd": ("unit",),
     "command": ("start",),
 }
-# These become one word of a command line, and must not be read as an option.
+# The values of ``_WORDS`` become one word of a command line, and must not look like an option.
 _WORD = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@_.:\\-]*")
 _LARGEST = 366 * 86400
 """A year in seconds."""
@@ -35,7 +35,7 @@ class GatewaySettings(ValidatedRecord):
     driver: str = ""
     """What runs the process: ibc2, ibc, docker, systemd or command. Empty: we do not run it."""
     auto_restart: bool = False
-    """Restart it when nothing else helps. Off: watch and report."""
+    """Restart the gateway when nothing else helps. Off: only watch and report."""
     dry_run: bool = False
     """Log what would be done, and do nothing."""
     restart_after: float = 600.0
@@ -49,7 +49,7 @@ class GatewaySettings(ValidatedRecord):
     restart_with_orders: bool = False
     """Allow a manual restart while the session is up and orders are working."""
     night: str = "20:00-08:00"
-    """Hours in which nobody can approve a login, in this machine's time: at most one restart with a full login."""
+    """Hours in which nobody can approve a login, in this computer's time. At most one full login is made then."""
     stop_grace: float = 30.0
     """How long the process may take to end before it is killed."""
     state_dir: str = ""
@@ -57,13 +57,13 @@ class GatewaySettings(ValidatedRecord):
     program: str = "gateway"
     """What IBC starts: gateway or tws."""
     version: str = ""
-    """The program's major version, as IBC names its folder: 1045."""
+    """The program's major version, as in the name of its folder: 1045."""
     mode: str = ""
     """Trading mode: live or paper. Empty: as in IBC's config.ini."""
     tws_path: str = ""
     """Folder in which TWS or IB Gateway is installed."""
     settings_path: str = ""
-    """Folder of its settings. Empty: tws_path."""
+    """Folder of the settings of TWS or IB Gateway. Empty: tws_path."""
     ibc_path: str = ""
     """Folder of IBC, with its subfolder scripts."""
     ibc_ini: str = ""
@@ -71,11 +71,11 @@ class GatewaySettings(ValidatedRecord):
     java_path: str = ""
     """Folder of the java to use. Empty: the one of TWS or IB Gateway."""
     command_port: int = 0
-    """Port of IBC's command server on this machine. 0: as in config.ini or ibc2."""
+    """Port of IBC's command server on this computer. 0: as in config.ini or ibc2."""
     ibc2: str = "ibc2"
     """The command ibc2."""
     ibc2_home: str = ""
-    """Its folder. Empty: IBC2_HOME, or .ibc2 in the home folder."""
+    """The folder of ibc2. Empty: IBC2_HOME, or .ibc2 in the home folder."""
     container: str = ""
     """Name of the container."""
     docker: str = "docker"
@@ -142,4 +142,4 @@ def _check_type(name: str, value: object, default: object) -> None:
 
 
 COMMANDS = ("start", "stop", "restart")
-"""Settings that may contain a secret if somebody put one on a command line. Never shown."""
+"""Settings that are never shown, because a command line may contain a secret."""

@@ -35,10 +35,10 @@ _IBC_CODES = {
     LOGIN_DIALOG_MISSING: "the login window never appeared",
 }
 NOT_STARTED = 127
-"""As a shell reports a program that it cannot start. We use it for a process that we ended and could not start."""
+"""A shell's exit code for a program that cannot be started. We use it if we ended a process and could not start it."""
 CONFIGURATION_CODES = range(1102, 1110)
 """Exit codes of a wrong setting: the same start fails again."""
-# A shell sees an exit code modulo 256, so it sees these codes as 76 to 88.
+# A shell gets an exit code modulo 256, so it gets 76 to 88 instead of 1100 to 1112.
 _LOST_BY_SHELL = 1024
 _SIGTERM = 15
 ENDED_IN_ORDER = (0, 128 + _SIGTERM, -_SIGTERM)
@@ -56,7 +56,7 @@ class GatewayState(StrEnum):
     """The login waits for an approval in IBKR Mobile, or for a code."""
     LOGIN_FAILED = "login_failed"
     RUNNING = "running"
-    """Logged in. If the driver cannot see the login: the process runs."""
+    """The gateway is logged in. If the driver cannot see logins: the process runs."""
     RESTARTING = "restarting"
     UNKNOWN_WINDOW = "unknown_window"
     """The gateway shows a window that IBC does not handle."""
@@ -67,8 +67,8 @@ class GatewayState(StrEnum):
 class GatewayStatus(FrozenRecord):
     """The gateway's process in the status. Times are aware UTC datetimes.
 
-    ``detail``: why the login failed, the title of the unknown window, or why it restarts. ``restarts``: our restarts in
-    the last 24 hours. ``next_login``: when IB next requires a complete login with the second factor.
+    ``detail``: why the login failed, the title of the unknown window, or why the gateway restarts. ``restarts``:
+    our restarts in the last 24 hours. ``next_login``: when IB next requires a complete login with the second factor.
     """
 
     state: GatewayState
@@ -81,7 +81,7 @@ class GatewayStatus(FrozenRecord):
     alert: str = ""
     """Why a person should look at the gateway now. Empty: no need."""
     supervised: bool = False
-    """Our supervisor runs, and can be asked to restart it."""
+    """Our supervisor runs, and can restart the gateway when you request it."""
 
     @property
     def reason(self) -> str:
@@ -93,7 +93,7 @@ class GatewayStatus(FrozenRecord):
 
     @property
     def advice(self) -> str:
-        """What to do about it, in sentences. Empty: nothing."""
+        """What a person should do, in sentences. Empty: nothing."""
         return _ADVICE.get(self.state, "")
 
 

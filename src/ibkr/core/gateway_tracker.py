@@ -21,7 +21,7 @@ class ProcessStarted(FrozenRecord):
 
 
 class ProcessStarting(FrozenRecord):
-    """Its own supervisor starts the gateway, and it is not ready yet. Its process may not run yet."""
+    """The gateway's own supervisor starts it. The gateway is not ready yet, and its process may not run yet."""
 
 
 class ProcessEnded(FrozenRecord):
@@ -40,7 +40,7 @@ class SecondFactorWanted(FrozenRecord):
 
 
 class LoggedIn(FrozenRecord):
-    """The login is complete. ``at``: when it was completed, if that was earlier."""
+    """The login is complete. ``at``: when it was completed, if this was before now."""
 
     at: datetime | None = None
 
@@ -58,13 +58,13 @@ class UnknownWindow(FrozenRecord):
 
 
 class RestartStarted(FrozenRecord):
-    """A restart begins, by us, the gateway or its supervisor. ``why``: in words."""
+    """A restart begins. We, the gateway or its supervisor started it. ``why``: the reason in words."""
 
     why: str = ""
 
 
 class PastEvents(FrozenRecord):
-    """What happened before the driver looked, the oldest event first. Only the state after the last one is shown."""
+    """What happened before the driver looked, the oldest event first. Only the state after the last event is shown."""
 
     events: tuple[GatewayEvent, ...]
 
@@ -98,9 +98,9 @@ class GatewayTracker:
         self.started_at: datetime | None = None
         """When the process, or the current restart, began."""
         self.logged_in_at: datetime | None = None
-        """When the last login was complete. ``None``: none was seen."""
+        """When the last login was complete. ``None`` if no login was seen."""
         self.login_failed = False
-        """The last login was refused, and none has succeeded since."""
+        """The last login was refused, and no login has succeeded after it."""
         self.login_error = ""
         """Why the last login was refused."""
         self.is_logged_in = False
@@ -186,7 +186,7 @@ class GatewayTracker:
                 self._set(GatewayState.LOGIN_FAILED, now, why)
             case UnknownWindow(title):
                 self._set(GatewayState.UNKNOWN_WINDOW, now, title)
-            case _:  # a login begins; a refusal stays visible until a login succeeds
+            case _:  # a login begins; a refused login stays visible until a login succeeds
                 if self.state is not GatewayState.LOGIN_FAILED and not self.is_logged_in:
                     self._set(GatewayState.STARTING, now)
 

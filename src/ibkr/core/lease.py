@@ -1,4 +1,4 @@
-"""The lease of a name in a fleet: who holds it, and for how long its holder may trust it.
+"""The lease of a name in a fleet: who has it, and for how long its holder may trust it.
 
 A lease is a key on a server that expires unless its holder renews it. The holder must stop trusting it before the
 server can give it to somebody else. So the holder trusts it only for ``TRUSTED`` of its lifetime, from the moment
@@ -17,7 +17,7 @@ TRUSTED = 0.7
 
 
 class Clocks(FrozenRecord):
-    """One moment by two clocks, in seconds. ``boot`` also runs while the machine sleeps; ``wall`` since the epoch."""
+    """One moment by two clocks, in seconds. ``boot`` also runs while the computer sleeps. ``wall``: since 1970."""
 
     boot: float
     wall: float
@@ -34,7 +34,7 @@ class LeaseTerm(FrozenRecord):
     lifetime: float
 
     def left(self, now: Clocks) -> float:
-        """Seconds for which the lease may still be trusted, by the clock that leaves less time. Negative after that."""
+        """Seconds for which the lease may still be trusted, by the clock with less time left. Negative after that."""
         gone = max(now.boot - self.sent.boot, now.wall - self.sent.wall)
         return TRUSTED * self.lifetime - gone
 

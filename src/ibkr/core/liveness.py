@@ -29,7 +29,7 @@ def probe_answered(step: Step, _event: ProbeAnswered) -> None:
 
 
 def clock_jumped(step: Step, event: ClockJumped) -> None:
-    """Send a probe immediately, because the machine slept and the socket may have died."""
+    """Send a probe immediately, because the computer slept and the connection may be lost."""
     outage_alert.clock_jumped(step, event)
     probe_now(step)
 
@@ -54,9 +54,9 @@ def check_liveness(step: Step, event: TimerFired) -> None:
         step.is_status_unchanged = True
         return
     if event.late > policy.lateness_tolerance:
-        # Our own loop was blocked, so the gateway gets the time of the blockage in addition.
+        # Our own loop was blocked, so the gateway gets this time in addition.
         session.probe_sent_at += event.late
-        if not session.lateness_forgiven:  # messages that came meanwhile may be unread
+        if not session.lateness_forgiven:  # messages that came while the loop was blocked may be unread
             session.lateness_forgiven = True
             _schedule_check(step, policy.lateness_tolerance)
             return

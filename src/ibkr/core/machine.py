@@ -1,4 +1,4 @@
-"""The state machine: takes an event and the time, and returns effects. It alone changes the connection's state."""
+"""The state machine: takes an event and the time, and returns effects. No other code changes the connection's state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class IllegalEvent(Exception):
 class Machine:
     """Decides what the connection does next. Pure: no I/O and no clock.
 
-    Call ``step`` with each event in order, then carry out the effects that it returns in order. ``roll`` returns a
+    Call ``step`` with each event in order, then carry out the returned effects in order. ``roll`` returns a
     random number from 0 to below 1.
     """
 
@@ -81,12 +81,12 @@ class Machine:
 
     @property
     def is_in_session(self) -> bool:
-        """Whether messages can be sent in a session, as far as the machine knows."""
+        """Whether messages can be sent in a session, as far as the state machine knows."""
         return self._state.phase in IN_SESSION and self._state.session.is_usable
 
     @property
     def is_identifying_peer(self) -> bool:
-        """Whether the machine waits until it knows what the port speaks."""
+        """Whether the state machine waits until it knows what the port speaks."""
         return self._state.phase is Phase.IDENTIFYING
 
     @property
@@ -96,7 +96,7 @@ class Machine:
 
     @property
     def attempts(self) -> int:
-        """Attempts since the machine was made."""
+        """Attempts since the state machine was made."""
         return self._state.attempt
 
     @property
@@ -115,7 +115,7 @@ class Machine:
         s = self._state
         if getattr(event, "attempt", s.attempt) != s.attempt:
             return []
-        event = sanitize(event)  # the only entry for text from the gateway
+        event = sanitize(event)  # text from the gateway enters the state machine only here
         trigger = event.timer if isinstance(event, TimerFired) else type(event)
         row = TRANSITIONS.get((s.phase, trigger))
         if row is None:
@@ -165,10 +165,10 @@ class Machine:
         return True
 
     def break_off(self, detail: str, now: Now, *, socket_gone: bool = False) -> None:
-        """Stop without the transition table, because it can no longer be trusted. The state becomes ``FAILED``.
+        """Stop without the transition table, because of an internal error. The state becomes ``FAILED``.
 
-        The machine still waits for an open socket to close, unless ``socket_gone`` or its transport has closed: nothing
-        more can come from it then.
+        The state machine still waits for an open socket to close. It does not wait with ``socket_gone``, or if the
+        socket's transport has closed, because nothing more can come from the socket then.
         """
         self._state.phase = Phase.FAILED
         self._state.failure = None

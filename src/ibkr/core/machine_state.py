@@ -1,4 +1,4 @@
-"""``MachineState``: everything that the machine knows. Only reactions change it."""
+"""``MachineState``: everything that the state machine knows. Only reactions change it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ibkr.core.status import MaintenanceWindow
 
 
 class Phase(StrEnum):
-    """Where the connection is in its life cycle. The public state is derived from this and the other fields."""
+    """Where the connection is in its life cycle. The public state is derived from the phase and the other fields."""
 
     IDLE = "idle"
     """No connection is requested. The last socket may still be closing."""
     OPENING = "opening"
     """An attempt is running."""
     IDENTIFYING = "identifying the peer"
-    """The attempt was silent. It fails after we know what the port speaks."""
+    """The peer was silent. First we find out what the port speaks, then the attempt fails."""
     CLOSING = "closing"
     """A connection is requested. First the old socket must close."""
     WAITING = "waiting"
@@ -55,15 +55,15 @@ class RestoreState(StrEnum):
     """Progress of the restore of a session's subscriptions."""
 
     DUE = "due"
-    """They must be requested."""
+    """The subscriptions must be requested."""
     SENT = "sent"
-    """They were requested; first messages are pending."""
+    """The subscriptions were requested, and first messages are pending."""
     DONE = "done"
     """Each request was answered or timed out, or there was no request."""
 
 
 IN_SESSION = (Phase.STARTUP, Phase.RESTORING, Phase.UP)
-"""The phases in which a session is up, except between the close of its transport and of its socket."""
+"""The phases in which a session is up. Exception: its transport may have closed before its socket."""
 
 
 class Identity(FrozenRecord):
@@ -96,9 +96,9 @@ class RefusedRequest(FrozenRecord):
 
 
 class SessionInfo:
-    """What is known about one session. A new session starts with nothing.
+    """What is known about one session. A new session starts with these defaults.
 
-    Each field changes independently of most others. Only ``status_fields`` combines them.
+    Most fields are independent of each other. Only ``status_fields`` combines them.
     """
 
     server_version: int | None = None
@@ -122,7 +122,7 @@ class SessionInfo:
     is_requesting_late_executions: bool = False
     """A request for late executions is pending."""
     restore_later: bool = False
-    """Subscriptions that handlers of ``connectedEvent`` had requested are restored after that event."""
+    """Subscriptions that handlers of ``connectedEvent`` had requested are restored after the new event."""
     resync_due: bool = False
     """Another 1101 came while start-up after the previous 1101 was running."""
     resynced_at: float = -inf
@@ -139,7 +139,7 @@ class SessionInfo:
     too_fast: int = 0
     """How often the gateway reported that messages come too fast (100)."""
     transport_closed: str | None = None
-    """Why messages can no longer be sent, in words. Set when the transport closes, before the socket does."""
+    """Why messages can no longer be sent, in words. Set when the transport closes, before the socket closes."""
     probe_sent_at: float | None = None
     """When the first unanswered probe was sent."""
     probes_unanswered: int = 0
@@ -157,21 +157,21 @@ class SessionInfo:
         self.answered: set[str] = set()
         self.missing: set[str] = set()
         self.unreadable: set[str] = set()
-        """The missing requests of which a row could not be decoded."""
+        """The missing requests with an answer of which a row could not be decoded."""
         self.startup_refused: dict[str, RefusedRequest] = {}
         """The requests that the gateway has refused. A refusal is an answer."""
         self.answered_while_down: set[str] = set()
-        """Requests last answered while upstream was down: the gateway did not know the current state."""
+        """Requests whose last answer came while upstream was down, when the gateway did not know the current state."""
         self.watched: dict[tuple[Key, str], StreamWatch] = {}
         """Watches by request id and by the farm that is back."""
         self.broken_since: dict[str, float] = {}
-        """Since when each broken farm is broken."""
+        """For each broken farm, the time when it broke."""
         self.limited: dict[str, None] = {}
         """What the gateway sends too much of, in words."""
         self.retry_at: dict[tuple[Key, int, bool], float] = {}
         """When each stream that does not run is requested again; see ``stream_failures.py``."""
         self.prioritized: set[Key] = set()
-        """The streams among these that are requested immediately, because their farm or upstream is back."""
+        """The streams of ``retry_at`` that are requested immediately, because their farm or upstream is back."""
 
     @property
     def is_usable(self) -> bool:
@@ -206,28 +206,28 @@ class MachineState:
     """The accounts of the first session since ``connect()``."""
     failure: Failure | None = None
     broken_off: str = ""
-    """Why the driver stopped trying outside the transition table."""
+    """Why the connector stopped without the transition table: an internal error."""
     failures_in_a_row: int = 0
     id_in_use_since: float | None = None
     id_alert: str = ""
     """The alert about a client id that stays in use."""
     lost_because: str = ""
     half_open: bool = False
-    """The peer may still hold the lost session: nothing has come from it since."""
+    """For the peer, the lost session may still be open: nothing has come from the peer since the loss."""
     silent_failure: Failure | None = None
-    """The failure after which the peer was identified; at most one since ``connect()``."""
+    """The failure after which we identified the peer. This is done at most one time after ``connect()``."""
     next_retry_at: datetime | None = None
     outage: Outage | None = None
     """The current outage, or the last one."""
     gap_outage: int = 0
-    """The number of the outage since the last ``READY``. 0: none, as after ``disconnect()``."""
+    """The number of the outage since the last ``READY``. 0: no outage, for example after ``disconnect()``."""
     other_port: int | None = None
-    """The other port to try, after 1300 named a new port. Attempts alternate between the two."""
+    """The other port to try, after 1300 named a new port. The attempts use the two ports in turn."""
     upstream_notices: int = 0
     maintenance: MaintenanceWindow | None = None
     calendar_holds_until: datetime | None = None
     trouble_since: float | None = None
-    """Since when a requested connection is not ``READY``: an outage, or a first connection that fails."""
+    """The time from which a requested connection is not ``READY``: an outage, or a first connection that fails."""
     trouble_in: MaintenanceWindow | None = None
     """The last maintenance window during that time."""
     alert: str = ""
@@ -243,13 +243,13 @@ class MachineState:
     journal_trouble: str = ""
     """Why the journal cannot be written."""
     gateway: GatewayStatus | None = None
-    """The gateway's process, if somebody watches it."""
+    """The gateway's process. ``None`` if no driver watches it."""
     lease: LeaseStatus | None = None
     """This program's role and lease in its fleet. ``None``: no fleet."""
     client_id: int | None = None
-    """The newest attempt's client id if a fleet assigned it. ``None``: the configured one."""
+    """The newest attempt's client id if a fleet assigned it. ``None``: the configured id is used."""
     has_taken_over: bool = False
-    """This program leads since its last session, so only the broker knows what the former leader did."""
+    """This program became leader after its last session, so only the broker knows what the former leader did."""
 
     def __init__(self, port: int) -> None:
         self.port = port

@@ -65,7 +65,7 @@ class Recurrence(FrozenRecord):
             if day.weekday() in self.days:
                 last = day if self.end > self.start else day + timedelta(days=1)
                 start = self._utc(day, self.start)
-                # When the clocks go forward, the local end may come before the start, or not exist.
+                # When summer time begins, the local end may be before the start, or may not exist.
                 length = datetime.combine(last, self.end) - datetime.combine(day, self.start)
                 yield MaintenanceWindow(self.name, start, max(self._utc(last, self.end), start + length))
 

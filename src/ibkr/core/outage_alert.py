@@ -24,7 +24,7 @@ def update_maintenance(step: Step, _event: Event | None = None) -> None:
 
 
 def clock_jumped(step: Step, event: Event) -> None:
-    """Update the window and the timers after the machine slept: timers do not run while it sleeps."""
+    """Update the window and the timers after the computer slept, because timers do not run during that time."""
     update_maintenance(step, event)
     s = step.state
     if s.trouble_since is not None and not s.alert:
@@ -32,7 +32,7 @@ def clock_jumped(step: Step, event: Event) -> None:
 
 
 def start_calendar(step: Step) -> None:
-    """Begin to watch the calendar. Its last answer is used while it is valid, because time zones are slow."""
+    """Begin to watch the calendar. Use its last answer while it is valid, because time zones are slow."""
     until = step.state.calendar_holds_until
     if until is not None and until <= step.now.wall:
         update_maintenance(step)

@@ -18,33 +18,33 @@ from ibkr.core.maintenance_calendar import REGIONS, Calendar, Zone, build_calend
 
 
 class Policy(ValidatedRecord):
-    """Times, limits and switches of a connection. Times are in seconds. Raises ``ConfigError``."""
+    """Times, limits and switches of a connection. Times are in seconds. Raises ``ConfigError`` for an invalid value."""
 
     connect_attempts: int = 3
-    """Attempts that ``connect()`` makes before it raises the last cause.
+    """Attempts that ``connect()`` makes before it raises an error with the last cause.
 
-    A cause that no retry can cure is raised at once. In a fleet, or with a journal of an earlier session, attempts that
-    fail because the client id is in use (326) do not count.
+    If no retry can help, the error is raised immediately. In a fleet, or with a journal of an earlier session,
+    attempts that fail because the client id is in use (326) do not count.
     """
     connect_pause: float = 1.0
     """The time from the end of one attempt of ``connect()`` to the start of the next attempt."""
     close_grace: float = 0.05
     """How long the old socket may take to close before it is aborted, if the next attempt waits for it."""
     disconnect_grace: float = 0.5
-    """The same limit after ``disconnect()``: a busy gateway needs time to read the last messages."""
+    """The same limit after ``disconnect()``. A busy gateway needs this time to read the last messages."""
     syn_timeout: float = 2.0
-    """An attempt without an answer to its SYN ends after this, or after ``timeout`` if that is shorter."""
+    """An attempt without an answer to its SYN ends after this time, or after ``timeout`` if ``timeout`` is shorter."""
     refused_every: float = 0.25
     refused_every_later: float = 1.0
     closed_every: float = 0.5
     closed_every_later: float = 2.0
     later_after: float = 600.0
-    """When the slower attempts at a refused or closed port begin."""
+    """After this time without a session, attempts at a refused or closed port are less frequent."""
     backoff_first: float = 1.0
     """The first wait after a silent attempt, or after a close without a code. It doubles with each failure."""
     backoff_cap: float = 10.0
     jitter: float = 0.1
-    """A wait is shortened at random by up to this share, so that many clients do not retry at the same time."""
+    """Each wait is shorter by a random part, at most this share. So many clients do not retry at the same time."""
     client_id_every: float = 0.25
     """The time from one attempt to the next while the gateway refuses the client id as in use (326)."""
     client_id_every_later: float = 1.0
@@ -54,32 +54,32 @@ class Policy(ValidatedRecord):
     """The same time, after the id has been refused for ``client_id_last_after``."""
     client_id_last_after: float = 65.0
     client_id_grace: float = 60.0
-    """After a lost session, the client id may be refused as in use (326) for this long. Then an alert is raised."""
+    """If the client id is refused as in use (326) for longer than this after a lost session, an alert is raised."""
     flap_limit: int = 20
     """More lost sessions than this within ``flap_window`` slow down the next attempts."""
     flap_window: float = 60.0
     flap_pause: float = 1.0
-    """The time between a lost session and the next attempt, while sessions are lost this often."""
+    """The time between a lost session and the next attempt, if more than ``flap_limit`` sessions were lost."""
     probe_after: float = 5.0
     """The session is probed after this time without a decoded message."""
     probe_apart: float = 1.0
     """The time from one probe to the next: a gateway may not answer a second probe that comes sooner."""
     suspect_after: float = 1.0
-    """An unanswered probe makes the session suspect after this; after ``probe_timeout`` while messages come."""
+    """An unanswered probe makes the session suspect after this, or after ``probe_timeout`` if messages still come."""
     probe_timeout: float = 5.0
     """If no message comes for this long after a probe, the session is dead."""
     probe_every: float = 30.0
-    """A probe is sent at least this often, also while messages come: our own direction may be dead."""
+    """A probe is sent at least this often, also while messages come, because our messages may not reach the gateway."""
     lateness_tolerance: float = 0.25
     """If a timer fires later than this, the event loop was blocked. The blocked time is not treated as silence."""
     send_rate: float = 40.0
     """Messages that are sent per second. A gateway allows 50 by default."""
     send_burst: int = 8
-    """Messages that may be sent together after a pause. No more than this plus ``send_rate`` are sent in any second."""
+    """Messages that may be sent together after a pause. At most this plus ``send_rate`` are sent in any second."""
     send_limit: int = 50
     """Messages that the gateway accepts in any second. Orders and cancels are sent immediately up to this limit."""
     request_timeout: float = 10.0
-    """A start-up request that is unanswered for this long is repeated once, then reported as missing."""
+    """A start-up request that is unanswered for this long is repeated one time, and then reported as missing."""
     require_positions: bool = True
     """Whether orders must wait until the positions of a new session are known."""
     require_executions: bool = True
@@ -87,12 +87,12 @@ class Policy(ValidatedRecord):
     read_only_every: float = 0.0
     """How often a gateway with a read-only API is asked whether the API still is read-only. 0: never automatically.
 
-    In TWS a request may open a dialog.
+    In TWS, this request may open a dialog.
     """
     late_look: float = 10.0
-    """Executions may come late after 1102: request them again after this."""
+    """Executions may come late after 1102, so they are requested again after this time."""
     late_look_last: float = 60.0
-    """Request late executions a second time when this has passed since 1102."""
+    """Late executions are requested a second time when this time has passed since 1102."""
     order_ack_after: float = 5.0
     """After this time, an order that is not acknowledged is unconfirmed, and a probe is sent. 0: never."""
     require_journal: bool = True
@@ -102,13 +102,13 @@ class Policy(ValidatedRecord):
     restore_grace: float = 0.25
     """How long ``READY`` waits for first messages after the last subscription was requested again."""
     suspend_jump: float = 5.0
-    """If the wall clock jumps ahead by this, the machine has slept: the session is probed immediately."""
+    """If the wall clock jumps ahead by this, the computer has slept, and the session is probed immediately."""
     loop_block_warning: float = 1.0
-    """If the event loop is blocked for longer than this, it is logged."""
+    """If the event loop is blocked for longer than this, the blockage is logged."""
     missing_every: float = 60.0
     """How often an unanswered start-up request is repeated."""
     stream_silence: float = 5.0
-    """A watched stream (upstream or its farm is back) may be silent this long before it is requested again."""
+    """When upstream or a farm is back, streams are watched: each that is silent this long is requested again."""
     stream_silence_factor: float = 5.0
     """A watched stream may also be silent for this many times its median interval, if that is longer."""
     stream_history: float = 300.0
@@ -120,7 +120,7 @@ class Policy(ValidatedRecord):
     stream_retry: float = 1.0
     """The time from a refusal of a stream to the next request. It doubles each time, up to ``stream_retry_cap``."""
     stream_retry_cap: float = 60.0
-    """The longest of these waits."""
+    """The longest wait that is reached by doubling."""
     stream_retry_later: float = 300.0
     """All later waits, until the program cancels the stream."""
     missing_subscriptions: str = "degrade"
@@ -129,7 +129,7 @@ class Policy(ValidatedRecord):
     ``degrade``: the state becomes ``DEGRADED``. ``report``: only the reason names it.
     """
     outage_alert_after: float = 300.0
-    """An outage, or a first connection that fails, raises the alert after this. A maintenance window delays it."""
+    """An outage, or a first connection that fails, raises the alert after this. Maintenance windows delay it."""
     required_farms: tuple[str, ...] = ()
     """Data farms without which the connection is degraded."""
     region: str = "america"
@@ -192,11 +192,11 @@ class Policy(ValidatedRecord):
         return OFF if self.deadlines is None else self.deadlines
 
     def calendar(self, zone: Zone) -> Calendar:
-        """The maintenance windows in these time zones. Raises ``ConfigError``."""
+        """The maintenance windows; ``zone`` finds time zones. Raises ``ConfigError`` if one is not valid."""
         return _calendar_of(self.region, self.maintenance, self.daily_restart, zone)
 
     def _refuse_late_suspicion(self) -> NoReturn:
-        """Two numbers do not fit: name the number that was set."""
+        """Raise ``ConfigError`` with the name of the number that the user has set: the two numbers do not fit."""
         if self.suspect_after == self._defaults["suspect_after"]:
             cure = f"must not be shorter than suspect_after ({self.suspect_after})"
             raise ConfigError("ibkr.probe_timeout", self.probe_timeout, cure)
@@ -204,7 +204,7 @@ class Policy(ValidatedRecord):
 
 
 _ORDER_CODES = f"texts such as '10999=note', with one of {', '.join(OrderMeaning)}"
-_calendar_of = functools.cache(build_calendar)  # it has no state, and many connectors share it
+_calendar_of = functools.cache(build_calendar)  # a calendar has no state, so connectors share it
 
 
 def _check_texts(name: str, value: object, what: str) -> None:

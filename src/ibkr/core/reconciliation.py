@@ -13,12 +13,12 @@ from ibkr.core.states import UpstreamState
 from ibkr.core.step import Step
 
 RESYNC_INTERVAL = 1.0
-"""Minimum seconds between two restores (1101), and between two comparisons with the broker (1102), of one session."""
+"""Minimum seconds, in one session, between two restores (1101) and between two comparisons with the broker (1102)."""
 LINK_LOST = "the gateway had lost its link to IB's servers (1102)"
 
 
 def request_broker_state(step: Step) -> None:
-    """Request orders, executions, positions and missing start-up answers again; then compare (1102)."""
+    """Request orders, executions, positions and missing start-up answers again, to compare them (1102)."""
     s = step.state
     session = s.session
     if session.upstream is UpstreamState.DOWN:
@@ -34,7 +34,7 @@ def request_broker_state(step: Step) -> None:
 
 
 def request_missing(step: Step) -> None:
-    """Send the unanswered requests again, at most once a second, because a gateway may repeat 1102."""
+    """Send the unanswered requests again. Do it at most once a second, because a gateway may repeat 1102."""
     s = step.state
     session = s.session
     left = session.missing_requested_at + RESYNC_INTERVAL - step.now.mono
@@ -58,7 +58,7 @@ def request_missing(step: Step) -> None:
 
 
 def upstream_restored(step: Step) -> None:
-    """Handle 1102: the gateway has kept its subscriptions. Request executions two more times, as they may come late."""
+    """Handle 1102: the gateway has kept its subscriptions. Executions may come late, so request them two more times."""
     session = step.state.session
     if session.is_compared:
         session.gap_cause = LINK_LOST
@@ -71,7 +71,7 @@ def upstream_restored(step: Step) -> None:
 def request_late_executions(step: Step, _event: object) -> None:
     """Request executions that came late.
 
-    Send nothing if other requests are pending: their answers contain these executions.
+    Send nothing if other requests are pending, because the answers to those contain these executions.
     """
     s = step.state
     s.session.late_requests_left -= 1
@@ -83,7 +83,7 @@ def request_late_executions(step: Step, _event: object) -> None:
 
 
 def update_read_only(step: Step, event: StartupAnswered) -> None:
-    """Store whether the API is read-only. The answer about open orders shows this."""
+    """Store whether the API is read-only. The answer to the request for open orders shows whether it is read-only."""
     session = step.state.session
     session.read_only = event.read_only or (session.read_only and OPEN_ORDERS not in event.names)
     if session.read_only:
@@ -93,13 +93,13 @@ def update_read_only(step: Step, event: StartupAnswered) -> None:
 
 
 def schedule_read_only_check(step: Step) -> None:
-    """Check at intervals whether the API is still read-only, if the policy requires it."""
+    """Start the timer for the next check whether the API is still read-only, if the policy has such checks."""
     if step.policy.read_only_every:
         step.do(StartTimer(Timer.READ_ONLY, step.policy.read_only_every))
 
 
 def recheck_read_only(step: Step, _event: object) -> None:
-    """Request and compare orders, as the API may no longer be read-only. The user or the policy asks for this."""
+    """Request and compare orders, because the API may no longer be read-only. The user or the timer starts this."""
     if step.state.session.read_only:
         schedule_read_only_check(step)
         request_broker_state(step)

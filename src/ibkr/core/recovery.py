@@ -45,7 +45,7 @@ NOT_CONNECTED = "the program had disconnected, or connect() had stopped trying"
 
 
 def startup_requested(step: Step, event: StartupRequested) -> None:
-    """Store with which requests start-up began again."""
+    """Store the requests with which start-up began again."""
     step.state.session.asked = set(event.names)
 
 
@@ -77,7 +77,7 @@ def startup_answered(step: Step, event: StartupAnswered) -> None:
 
 
 def startup_refused(step: Step, event: StartupRefused) -> None:
-    """Treat a refusal as an answer. Repeat the request with growing delays, and name it in the status."""
+    """Treat a refusal as an answer. Repeat the refused request with growing delays, and name it in the status."""
     session = step.state.session
     if event.name not in session.asked:
         return
@@ -94,7 +94,7 @@ def startup_refused(step: Step, event: StartupRefused) -> None:
 def rows_not_decoded(step: Step, event: RowsNotDecoded) -> None:
     """Treat an answer with a row that was not decoded as missing.
 
-    Request it again at most once a second. During start-up, treat it like any unanswered request.
+    Request the answer again at most once a second. During start-up, treat its request like any unanswered request.
     """
     session = step.state.session
     names = session.asked.intersection(event.names)
@@ -110,9 +110,9 @@ def rows_not_decoded(step: Step, event: RowsNotDecoded) -> None:
 
 
 def startup_overdue(step: Step, _event: TimerFired) -> None:
-    """Repeat unanswered requests once.
+    """Repeat unanswered requests one time.
 
-    Then continue without them, name them in the status, and repeat them at intervals.
+    After that, continue without their answers, name them in the status, and repeat them at intervals.
     """
     session = step.state.session
     names = tuple(sorted(session.pending))
@@ -128,7 +128,7 @@ def startup_overdue(step: Step, _event: TimerFired) -> None:
 
 
 def request_missing_again(step: Step, _event: TimerFired) -> None:
-    """Repeat start-up requests that are still unanswered. While upstream is down, wait: 1102 repeats them anyway."""
+    """Repeat start-up requests that are still unanswered. While upstream is down, wait for 1102."""
     session = step.state.session
     names = session.missing | session.startup_refused.keys()
     if not names:
@@ -140,7 +140,7 @@ def request_missing_again(step: Step, _event: TimerFired) -> None:
 
 
 def _wait_for_missing(step: Step) -> None:
-    """Schedule the next repetition: soon and then less often for refused requests, at intervals for others."""
+    """Set the timer for the next repetition: after growing delays for refused requests, at intervals for others."""
     session, policy = step.state.session, step.policy
     if session.startup_refused:
         wait = policy.stream_retry * 2.0 ** min(session.refused_tries, 30)
@@ -150,7 +150,7 @@ def _wait_for_missing(step: Step) -> None:
 
 
 def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
-    """Store the new state of the subscriptions. The restore ends when none is pending."""
+    """Store the new state of the subscriptions. The restore ends when no subscription is pending."""
     s = step.state
     was_held_back, s.session.held_back = s.session.held_back, event.held_back
     s.session.refused = event.refused
@@ -169,7 +169,7 @@ def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
 
 
 def restore_finished(step: Step, _event: TimerFired | None = None) -> None:
-    """End the restore: all are live, or the time is over. Ticks are not awaited, as the market may be closed."""
+    """End the restore: all are live, or the time is over. The market may be closed, so do not wait for ticks."""
     step.do(StopTimer(Timer.RESTORE))
     step.state.session.restore = RestoreState.DONE
     watch_all_streams(step)
@@ -206,7 +206,7 @@ def subscriptions_lost(step: Step, _event: TimerFired | None = None) -> None:
 
 
 def unconfirmed_orders_changed(step: Step, event: UnconfirmedOrdersChanged) -> None:
-    """Show these orders until there is evidence, or the caller clears them."""
+    """Show these orders in the status, until there is evidence about them or the caller clears them."""
     step.state.unconfirmed = event.orders
 
 
@@ -251,9 +251,9 @@ def _end_startup(step: Step) -> None:
 
 
 def _compare(step: Step) -> None:
-    """Compare with the last known state, once, as soon as orders, executions and positions are known.
+    """Compare with the last known state when orders, executions and positions are known. Do it one time.
 
-    A gateway without upstream does not know the current state: it has not received recent fills.
+    While upstream is down, do not compare: the gateway does not know the current state, such as recent fills.
     """
     s = step.state
     session = s.session

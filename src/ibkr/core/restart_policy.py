@@ -1,8 +1,8 @@
 """Decides when the gateway is restarted. Pure: no clock, no process, no file.
 
 Call ``RestartPolicy.decide`` every second with an ``Observation``. A restart helps if the process has ended, or if the
-driver has seen a login and the port refuses or stays silent for ``restart_after``. ``_veto`` and ``_hold`` forbid it.
-The mildest step comes first: ``RECONNECTDATA``, ``RECONNECTACCOUNT``, ``RESTART``, then a restart of the process.
+driver has seen a login and the port refuses or stays silent for ``restart_after``. ``_veto`` and ``_hold`` forbid some
+restarts. The first step is the mildest: ``RECONNECTDATA``, ``RECONNECTACCOUNT``, ``RESTART``, a restart of the process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PortState(StrEnum):
     UP = "up"
     """A session is up."""
     UPSTREAM_DOWN = "upstream down"
-    """A session is up, and the gateway has lost upstream (1100). It recovers without help."""
+    """A session is up, and the gateway has lost upstream (1100). The gateway recovers without help."""
     ANSWERS = "answers"
     """No session, but the gateway answers: for example, it refuses our client id."""
     REFUSED = "refuses"
@@ -44,17 +44,17 @@ class PortState(StrEnum):
 
 
 class Action(StrEnum):
-    """What to do with the gateway, mildest first."""
+    """What to do with the gateway. The mildest action is first."""
 
     NOTHING = "nothing"
     RECONNECT_DATA = "RECONNECTDATA"
     RECONNECT_ACCOUNT = "RECONNECTACCOUNT"
     RESTART = "RESTART"
-    """By IBC's command server: no login, unless IB's weekly login is due."""
+    """A restart by IBC's command server. It needs no login, unless IB's weekly login is due."""
     KILL = "kill"
-    """End the process and start it: a full login."""
+    """End the process and start it again. This needs a full login."""
     START = "start"
-    """Start the process that has ended: a full login."""
+    """Start the process that has ended. This needs a full login."""
 
 
 _ANSWERING = (PortState.UP, PortState.UPSTREAM_DOWN, PortState.ANSWERS)
@@ -62,7 +62,7 @@ RESTARTS = (Action.RESTART, Action.KILL, Action.START)
 
 
 class Restart(FrozenRecord):
-    """One restart by us, as stored on disk. ``full_login``: it needed user, password and second factor."""
+    """One restart by us, as stored on disk. ``full_login``: the restart needed user, password and second factor."""
 
     at: datetime
     full_login: bool
@@ -94,7 +94,7 @@ class Observation(FrozenRecord):
 
 
 class Decision(FrozenRecord):
-    """What to do now and why. ``alert``: a person must act, because nothing more is done."""
+    """What to do now and why. ``alert``: why a person must act; we do nothing more."""
 
     act: Action
     reason: str
@@ -168,7 +168,7 @@ class RestartPolicy:
         self._tried.add(act)
 
     def needs_login(self, act: Action, seen: Observation, now: Now) -> bool:
-        """Whether this needs a full login, and so a person with a second factor."""
+        """Whether this action needs a full login, and therefore a person with a second factor."""
         if act is not Action.RESTART or seen.logged_in_at is None:
             return True
         return seen.logged_in_at < next_forced_login(now.wall, self._new_york) - _WEEK
@@ -181,7 +181,7 @@ class RestartPolicy:
         return tuple(restart for restart in self.restarts if restart.at > wall - _DAY)
 
     def _veto(self, seen: Observation, now: Now) -> str:
-        """Return why a restart cannot help or is forbidden, at any time. Empty if a restart is allowed."""
+        """Return why a restart cannot help or is forbidden now. Empty if a restart is allowed."""
         window, _ = self._calendar.window_at(now.wall)
         vetoes = (
             (seen.second_factor, "a second factor is pending, a restart would ask again"),
@@ -196,7 +196,7 @@ class RestartPolicy:
         return next((words for holds, words in vetoes if holds and words), "")
 
     def _next(self, seen: Observation, now: Now) -> tuple[Action, str]:
-        """The next step, and why it is not due yet."""
+        """The next step, and why this step is not due yet (empty if it is due)."""
         left = self.settings.start_grace - (now.mono - seen.started)
         if left > 0:
             return Action.NOTHING, f"it started less than {self.settings.start_grace:.0f} s ago"
@@ -231,7 +231,7 @@ class RestartPolicy:
         return "", ""
 
     def _night_of(self, moment: datetime) -> date | None:
-        """The date on which this unattended night began. ``None`` by day."""
+        """The date on which this unattended night began. ``None`` if it is not night."""
         begin, end = self._night
         local = self._local(moment)
         if begin <= end:
@@ -249,7 +249,7 @@ def restart_delay(restarts: int, settings: GatewaySettings) -> float:
 def restart_refusal(state: GatewayState, orders: int, *, second_factor: bool, with_orders: bool) -> str:
     """Why a manual restart is refused. Empty if it is allowed.
 
-    ``orders``: how many are active at the broker while the session is up. ``with_orders``: allow a restart with orders.
+    ``orders``: the number of active orders at the broker while the session is up. ``with_orders``: allow them.
     ``second_factor``: as in ``Observation``.
     """
     if second_factor and state not in (GatewayState.EXITED, GatewayState.STOPPED):
@@ -281,14 +281,14 @@ def _no_trouble(seen: Observation) -> str:
 
 
 def _needs_person(seen: Observation) -> bool:
-    """Whether the process has ended and only a person can start it: approve a login, correct a setting, see why."""
+    """Whether the process has ended and needs a person to approve a login, correct a setting, or find the cause."""
     if seen.state is not GatewayState.EXITED or seen.external_restart_on_exit:
         return False
     return seen.second_factor or seen.exit_code in (None, SECOND_FACTOR_TIMED_OUT, *CONFIGURATION_CODES)
 
 
 def _final(code: int | None) -> str:
-    """Why a process that ended with this code is not started again automatically. Empty if it may start."""
+    """Why a process that ended with this code is not started again automatically. Empty if it is."""
     if code in ENDED_IN_ORDER:
         return "somebody ended it, without an error"
     if code == SECOND_FACTOR_TIMED_OUT:

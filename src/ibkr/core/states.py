@@ -4,7 +4,11 @@ from enum import StrEnum
 
 
 class ConnectionState(StrEnum):
-    """What a program may rely on now. Only the machine writes it; ``core/transitions.py`` has every change."""
+    """What a program may rely on now.
+
+    Only the state machine sets the state. ``core/transitions.py`` lists all changes of the phase, from which the state
+    is derived.
+    """
 
     DISCONNECTED = "DISCONNECTED"
     """No connection is requested: before ``connect()`` or after ``disconnect()``."""
@@ -14,9 +18,9 @@ class ConnectionState(StrEnum):
     No retry can help, the attempts of ``connect()`` are used up, or an internal error occurred.
     """
     CONNECTING = "CONNECTING"
-    """A connection is requested; there is no session yet."""
+    """A connection is requested, and there is no session yet."""
     RECONNECTING = "RECONNECTING"
-    """A connection is requested; the session is lost, and attempts are made."""
+    """A connection is requested. The session was lost, and attempts are made."""
     SYNCING = "SYNCING"
     """A session is up; start-up or restore is running, or the gateway has not reported its link to IB yet."""
     DEGRADED = "DEGRADED"
@@ -26,7 +30,7 @@ class ConnectionState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is running: no connection is requested, or ``connect()`` stopped trying."""
+        """Whether nothing is running, because no connection is requested or the connector stopped trying."""
         return self in (ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
@@ -46,7 +50,7 @@ class UpstreamState(StrEnum):
     UNKNOWN = "unknown"
     UP = "up"
     ASSUMED = "assumed"
-    """The gateway has not reported it within ``upstream_grace``; assumed to be up."""
+    """The gateway has not reported upstream within ``upstream_grace``, so we assume that upstream is up."""
     DOWN = "down"
 
 

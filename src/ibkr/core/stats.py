@@ -31,8 +31,8 @@ class Stats(FrozenRecord):
     """Counters since the connector was made, over all its sessions, and the last measurements. Times are in seconds.
 
     Bytes and messages are counted if the client library has read or written them, and the peer is a gateway.
-    ``probes``: answers to ``reqCurrentTime``, for our requests and the program's. ``round_trips``: the last of their
-    durations, oldest first, at most 120. ``loop_stalls``: how often the event loop was blocked for
+    ``probes``: answers to ``reqCurrentTime``, for our requests and the program's. ``round_trips``: the durations of the
+    last 120 such requests, oldest first. ``loop_stalls``: how often the event loop was blocked for
     0.5 s or more (some shorter stalls are included); ``loop_stall_seconds``: their total duration.
     """
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NOT_COMPARED = {"as_of": None, "upstream_notices": None}
 _NOT_IN_JSON = ("trouble", "codes", "failure", "outage")
-"""The JSON object does not have these fields: ``reason``, ``last_error`` and ``outages`` have what it needs."""
+"""The JSON object does not have these fields, because ``reason``, ``last_error`` and ``outages`` are enough there."""
 _WITH_ACCOUNTS = (
     "reason",
     "may_trade_reason",
@@ -52,8 +52,8 @@ class Status(FrozenRecord):
     """The state of the connection. Times are aware UTC datetimes.
 
     A status is published when a field changes, except ``as_of`` and ``upstream_notices``, which comparison ignores.
-    ``as_of`` is when the event loop last ran. ``attempt`` counts the attempts since the connection was last complete; 0
-    while it is.
+    ``as_of`` is when the event loop last ran. ``attempt`` counts the attempts since the last good session; it is 0
+    while a session is good.
     """
 
     state: ConnectionState
@@ -77,7 +77,7 @@ class Status(FrozenRecord):
     outages: int = 0
     last_error: str = ""
     unconfirmed: tuple[SentOrder, ...] = ()
-    """Orders and changes that the gateway does not confirm, for example because their session ended first.
+    """Orders and changes that the gateway has not confirmed, for example because their session ended before that.
 
     They may be at the broker. Only an entry whose ``has_left`` is false was certainly never sent.
     """

@@ -1,6 +1,6 @@
 """Computes every field of the status: the state, ``may_trade``, and their reasons.
 
-The first condition that applies wins. Only a halt replaces every other reason for ``may_trade``.
+The first condition that is true decides. But a halt replaces every other reason why ``may_trade`` is false.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ibkr.core.status import Status
 
 _OF_THE_PORT = (FailureKind.UNREACHABLE, FailureKind.CLOSED, FailureKind.SILENT)
-"""Failures that the state of the gateway's process explains better."""
+"""For these failures, the state of the gateway's process is a better explanation."""
 _TROUBLE = (ConnectionState.CONNECTING, ConnectionState.RECONNECTING, ConnectionState.DEGRADED)
 
 
@@ -57,7 +57,7 @@ def derive_state(s: MachineState, policy: Policy) -> tuple[ConnectionState, str]
 
 
 def _sync_progress(s: MachineState) -> str:
-    """Return in words what keeps a session in ``SYNCING``. Empty: nothing."""
+    """Return in words why the session is in ``SYNCING``. Empty if it is not."""
     if s.phase is Phase.STARTUP:
         return "start-up: orders, positions and account values are being received"
     if s.session.resync_due:
@@ -70,7 +70,7 @@ def _sync_progress(s: MachineState) -> str:
 
 
 def no_trade_reason(s: MachineState, identity: Identity, policy: Policy, reason: str) -> str | None:
-    """Why ``may_trade`` is false, in words. ``None``: it is true."""
+    """Why ``may_trade`` is false, in words. ``None`` if ``may_trade`` is true."""
     session = s.session
     if not _in_session(s) or session.suspect or session.upstream is UpstreamState.DOWN:
         return reason
@@ -96,7 +96,7 @@ def no_trade_reason(s: MachineState, identity: Identity, policy: Policy, reason:
 
 
 def status_fields(s: MachineState, identity: Identity, policy: Policy) -> dict[str, Any]:
-    """Every field of the status except its times. Cheap: computed and compared at each step."""
+    """Every field of the status except its times. This must be fast: it runs at each step."""
     state, trouble = derive_state(s, policy)
     reason = trouble
     if s.maintenance is not None and state in _TROUBLE:
@@ -144,7 +144,7 @@ def _halt_text(reason: str) -> str:
 
 
 def _codes(session: SessionInfo, state: ConnectionState, policy: Policy) -> tuple[int, ...]:
-    """IB's codes behind the reason: in ``DEGRADED`` for the missing parts, in ``READY`` for the problems in it."""
+    """IB's codes behind the reason: in ``DEGRADED`` those of the missing parts, in ``READY`` those of the problems."""
     if state is ConnectionState.DEGRADED:
         if session.upstream is UpstreamState.DOWN:
             return (UPSTREAM_LOST,)
@@ -240,7 +240,7 @@ def _session_state(s: MachineState) -> SessionState:
 
 
 def _disconnected_reason(s: MachineState) -> str:
-    # The end of an attempt is not the loss of a session. ``failure`` below describes the end of an attempt.
+    # ``lost_because`` says why a session was lost. ``failure`` says why an attempt ended.
     lost_because = (s.phase in IN_SESSION and s.session.transport_closed) or s.lost_because
     parts = [f"session lost: {lost_because}"] if lost_because else []
     failure = _last_failure(s)
@@ -250,7 +250,7 @@ def _disconnected_reason(s: MachineState) -> str:
 
 
 def _last_failure(s: MachineState) -> str:
-    """Why the last attempt failed, in words. Empty: none did."""
+    """Why the last attempt failed, in words. Empty if no attempt has failed."""
     if s.failure is None:
         return ""
     if s.failure.kind is FailureKind.CLIENT_ID_IN_USE and s.lease is not None:

@@ -1,4 +1,4 @@
-"""One step of the machine: what a reaction reads and changes, and the effects that it adds."""
+"""One step of the state machine: what a reaction reads and changes, and the effects that it adds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ END_WITHIN = 30.0
 
 
 _LONGEST_WAIT = 1e9
-"""Seconds, about 30 years: a date has to hold the end of every wait."""
+"""Seconds, about 30 years. The end of a longer wait would not fit into a date."""
 
 
 class SocketCloseLost(Exception):
@@ -39,7 +39,7 @@ class SocketCloseLost(Exception):
 
 
 class Step:
-    """The machine's state, the time, the policy, and the effects so far.
+    """The ``MachineState``, the time, the policy, and the effects so far.
 
     A reaction sets ``is_status_unchanged`` if it changed nothing that the status shows. The status is not computed
     then, which saves most of the time of a step.
@@ -66,7 +66,7 @@ class Step:
         self.effects.extend(effects)
 
     def open(self) -> None:
-        """Begin the next attempt. If the old socket is open, close it first and wait for that."""
+        """Begin the next attempt. If the old socket is open, first close it and wait until it is closed."""
         s = self.state
         s.next_retry_at = None
         if s.socket_open:
@@ -118,7 +118,7 @@ class Step:
             self.do(CloseSocket(s.attempt), StartTimer(Timer.SOCKET_END, grace))
 
     def watch_socket_close(self) -> None:
-        """Limit the time for which the machine waits for the socket to close."""
+        """Limit the time for which the state machine waits for the socket to close."""
         if self.state.socket_open:
             self.do(StartTimer(Timer.END_WATCH, END_WITHIN))
 

@@ -1,4 +1,4 @@
-"""Reactions to streams that do not run: refused, ended or withheld by the gateway, or silent although their farm is up.
+"""Reactions to streams that do not run: refused, ended or withheld by the gateway, or silent while their farm is up.
 
 Each stream is requested again with growing delays, until the program cancels it.
 """
@@ -19,11 +19,11 @@ EVERY_FARM = ""
 _TAKEN_AFTER = 1.0
 """Seconds without a refusal after which a previously refused stream is treated as accepted."""
 _TAKEN_FACTOR = 2.0
-"""It is treated as accepted only after this many times the time that its last refusal took."""
+"""The stream is treated as accepted only after the time that its last refusal took, multiplied by this factor."""
 
 
 def schedule_retries(step: Step) -> None:
-    """Store when each stream that does not run is requested again. Request the due ones now."""
+    """Store when each stream that does not run is requested again. Request the streams that are due now."""
     session = step.state.session
     now, known = step.now.mono, session.retry_at
     session.retry_at = {
@@ -33,11 +33,11 @@ def schedule_retries(step: Step) -> None:
 
 
 def retry_lost_streams(step: Step, _event: Event | None = None) -> None:
-    """Request the due streams again, and set the timer for the next one."""
+    """Request the due streams again, and set the timer for the next due stream."""
     s = step.state
     session, now = s.session, step.now.mono
     if session.upstream is UpstreamState.DOWN or session.restore is not RestoreState.DONE:
-        return  # when upstream is back, or start-up and restore are done, all are requested anyway
+        return  # this function runs again when upstream is back or the restore is done
     due = [stream.req_id for stream in _lost(session) if max(_due(step, stream), _next_round(step)) <= now]
     if due:
         session.streams_requested_at = now
@@ -46,7 +46,7 @@ def retry_lost_streams(step: Step, _event: Event | None = None) -> None:
             if req_ids:
                 step.do(RequestStreams(s.attempt, req_ids, anew=is_anew))
         session.prioritized.difference_update(due)
-        # The result of these requests is reported soon. If it is not, the streams are requested again much later.
+        # Soon there are results of these requests. If there are none, the streams are requested again much later.
         session.ended = tuple(stream for stream in session.ended if stream.req_id not in due)
         for key in [key for key in session.retry_at if key[0] in due]:
             session.retry_at[key] = now + step.policy.stream_retry_later
@@ -69,7 +69,7 @@ def retry_wait(stream: LostStream, policy: Policy) -> float:
 
 
 def retry_soon(step: Step, feed: Feed | None) -> None:
-    """Request the silent streams of this feed (``None``: every feed), which is back, and all refused streams."""
+    """This feed (``None``: every feed) is back: its silent and withheld streams, and all refused streams, are due."""
     session = step.state.session
     over = [stream for stream in (*session.silent, *session.withheld) if feed in (None, stream.feed)]
     session.prioritized.update(stream.req_id for stream in (*session.refused, *over) if not stream.is_asked)
@@ -97,7 +97,7 @@ def _due(step: Step, stream: LostStream) -> float:
     if stream in session.withheld:  # the gateway reports that it withholds the data, but not when the data returns
         due += policy.stream_retry_cap
     elif stream in session.ended and _is_broken(session, stream.feed):
-        due += policy.stream_retry_cap  # another farm may serve this stream, so it is still requested
+        due += policy.stream_retry_cap  # another farm may deliver this stream, so it is still requested
     return max(due, stream.earliest)
 
 
@@ -111,14 +111,14 @@ def _is_broken(session: SessionInfo, feed: Feed | None) -> bool:
 
 
 def farm_lost(step: Step, farm: str) -> None:
-    """Store since when the farm is broken. Do not watch its streams, which may be silent now."""
+    """Store when the farm broke. Do not watch its streams, because they may be silent now."""
     session = step.state.session
     session.broken_since.setdefault(farm, step.now.mono)
     _stop_watching(step, farm)
 
 
 def farm_restored(step: Step, farm: str) -> None:
-    """Request the lost streams of the farm, which is back, and find its streams that should tick again."""
+    """The farm is back: request its lost streams, and find its streams that should tick again."""
     session = step.state.session
     since = session.broken_since.pop(farm, None)
     if since is None:
@@ -129,7 +129,7 @@ def farm_restored(step: Step, farm: str) -> None:
 
 
 def upstream_lost(step: Step) -> None:
-    """Store since when upstream is down. Do not watch or request streams, which may be silent now."""
+    """Store when upstream was lost. Do not watch or request streams, because they may be silent now."""
     session = step.state.session
     if session.upstream_down_since is None:
         session.upstream_down_since = step.now.mono
@@ -138,9 +138,9 @@ def upstream_lost(step: Step) -> None:
 
 
 def upstream_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool) -> None:
-    """Find the streams that should tick again, as upstream is back. Include those of broken farms that are back.
+    """Upstream is back: find the streams that should tick again, also those of broken farms that are back.
 
-    Without ``streams_kept`` every stream is requested again anyway.
+    If not ``streams_kept``, nothing is searched, because every stream is requested again.
     """
     session = step.state.session
     since, session.upstream_down_since = session.upstream_down_since, None
@@ -159,12 +159,12 @@ def upstream_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool) -> 
 
 
 def watch_all_streams(step: Step) -> None:
-    """All streams were requested again: streams that ticked before should tick again."""
+    """All streams were requested again: find those that ticked before, which should tick again."""
     step.do(FindActiveStreams(step.state.attempt, None, step.now.mono, EVERY_FARM))
 
 
 def active_streams_found(step: Step, event: ActiveStreamsFound) -> None:
-    """Watch each stream, unless upstream or the farm was lost again or everything is requested again anyway."""
+    """Watch each stream. Do nothing if upstream or the farm was lost again, or if a restore requests all streams."""
     now, session = step.now.mono, step.state.session
     is_broken = session.upstream is UpstreamState.DOWN or session.farms.get(event.farm) is FarmState.BROKEN
     if is_broken or session.restore is not RestoreState.DONE:
@@ -176,7 +176,7 @@ def active_streams_found(step: Step, event: ActiveStreamsFound) -> None:
 
 
 def check_watched_streams(step: Step, _event: Event) -> None:
-    """Request streams again that are still silent when their time is over."""
+    """Request the watched streams again that are still silent when their time is over."""
     s = step.state
     watched = s.session.watched
     due = {req_id: each.since for (req_id, _), each in watched.items() if each.due <= step.now.mono}

@@ -10,7 +10,7 @@ from ibkr.core.serialization import mask_json, to_jsonable
 from ibkr.core.states import Feed
 
 SILENT_AFTER = 2
-"""A stream that ticked once is called silent after this many requests without data."""
+"""A stream that ticked before is called silent after this many requests without data."""
 
 
 class SubscriptionStage(StrEnum):
@@ -34,7 +34,7 @@ class SubscriptionState(StrEnum):
     """Requested; no message yet."""
     LIVE = "live"
     SILENT = "silent"
-    """It ticked once, was requested again, and is still silent."""
+    """It ticked before, was requested again, and is still silent."""
     WITHHELD = "withheld"
     """The gateway withholds its data while this user is logged in elsewhere (10197)."""
     REFUSED = "refused"
@@ -44,8 +44,8 @@ class SubscriptionStatus(FrozenRecord):
     """One subscription for the program.
 
     ``kind``: market data, depth, ...; ``label`` names it. ``age``: seconds since the last message for its object in
-    this session; ``None`` before the first, or if the library keeps no object. ``last_error``: the gateway's last
-    refusal with IB's ``code``; empty and ``None`` if there was none.
+    this session; ``None`` before the first message, or if the library keeps no object. ``last_error``: the gateway's
+    last refusal, with IB's ``code``; empty and ``None`` if nothing was refused.
     """
 
     kind: str
@@ -81,10 +81,10 @@ class TrackedSubscription:
     """One subscription on the list. ``ran``: it has been live in any session.
 
     ``cause`` and ``code``: the last error in IB's words, and IB's code. ``was_asked``: it was requested before the
-    gateway last lost its subscriptions. ``tries``: requests since it last delivered data; ``asked_at``: the last one.
-    ``is_doubtful``: it was refused and is requested again. ``patience``: how long it may stay silent, if known.
-    ``short_runs``: how often in a row it was ended soon after its request. ``refused_in``: how long its last refusal
-    took, in seconds.
+    gateway last lost its subscriptions. ``tries``: requests since it last delivered data.
+    ``asked_at``: when it was last requested. ``is_doubtful``: it was refused and is requested again. ``patience``: how
+    long it may stay silent, if known. ``short_runs``: how often in a row it was ended soon after its request.
+    ``refused_in``: how long its last refusal took, in seconds.
     """
 
     stage: SubscriptionStage = SubscriptionStage.WANTED

@@ -26,7 +26,7 @@ __all__ = ["SubscriptionStage", "SubscriptionTracker", "TrackedSubscription"]
 class SubscriptionTracker:
     """The state of every subscription. A message about an unknown key changes nothing.
 
-    ``changed``: keys of the subscriptions whose state or error has changed since it was last cleared.
+    ``changed``: keys of the subscriptions whose state or error has changed since ``changed`` was last cleared.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class SubscriptionTracker:
         )
 
     def sent(self, key: Key) -> bool:
-        """Store that the request was sent. Returns whether it was waiting to be sent."""
+        """Store that the request was sent. Returns whether the request was waiting to be sent."""
         entry = self._entries.get(key)
         if entry is None or entry.stage is not SubscriptionStage.QUEUED:
             return False
@@ -82,7 +82,7 @@ class SubscriptionTracker:
         return True
 
     def live(self, key: Key) -> bool:
-        """Store that the first message of the subscription came. Returns whether it was expected."""
+        """Store that the first message of the subscription came. Returns whether this message was expected."""
         entry = self._entries.get(key)
         if entry is None or entry.stage is not SubscriptionStage.SENT:
             return False
@@ -98,8 +98,8 @@ class SubscriptionTracker:
     def refuse(self, key: Key, why: str, code: int | None = None, *, for_now: bool = False, now: float = 0.0) -> bool:
         """Handle a subscription that is refused or cannot be requested. Returns whether it was pending.
 
-        A stream that was requested before the gateway lost its subscriptions, or is refused ``for_now``, stays on the
-        list as refused. Any other stream is dropped.
+        A stream stays on the list as refused if it has been live, if it was requested before the gateway lost its
+        subscriptions, if an earlier request was refused, or with ``for_now``. Any other stream is dropped.
         """
         entry = self._entries.get(key)
         if entry is None or entry.stage not in PENDING:
@@ -114,7 +114,7 @@ class SubscriptionTracker:
         return True
 
     def accept(self, key: Key) -> bool:
-        """Treat a subscription that was refused before as accepted from now on. Returns whether that is new."""
+        """Treat a subscription that was refused before as accepted from now on. Returns whether this changed it."""
         entry = self._entries.get(key)
         if entry is None or not entry.is_doubtful or entry.stage is SubscriptionStage.REFUSED:
             return False
@@ -122,7 +122,7 @@ class SubscriptionTracker:
         return True
 
     def end(self, key: Key, why: str, code: int | None = None, *, has_ticked: bool = True, now: float = 0.0) -> bool:
-        """Store that the gateway ended the stream, which ``has_ticked`` or not. Returns whether it was sent or live."""
+        """Store that the gateway ended the stream. ``has_ticked``: it had data. Returns whether it was sent or live."""
         entry = self._entries.get(key)
         if entry is None or entry.stage not in (SubscriptionStage.SENT, SubscriptionStage.LIVE):
             return False
@@ -134,7 +134,7 @@ class SubscriptionTracker:
         return True
 
     def withhold(self, key: Key, why: str = "", code: int | None = None) -> bool:
-        """Store that the gateway withholds the stream for a while (10197). Returns whether that is new."""
+        """Store that the gateway withholds the stream for a while (10197). Returns whether it did not do so before."""
         entry = self._entries.get(key)
         if entry is None or entry.is_withheld:
             return False
@@ -142,7 +142,7 @@ class SubscriptionTracker:
         return True
 
     def silence(self, key: Key, patience: float) -> None:
-        """Store that the stream no longer ticks, although it may be silent only for ``patience`` seconds."""
+        """Store that the stream has been silent for longer than the allowed ``patience`` seconds."""
         self._set(key, self._entries[key], is_silent=True, patience=patience)
 
     def ticked(self, key: Key) -> bool:
@@ -173,7 +173,7 @@ class SubscriptionTracker:
             )
 
     def is_pending(self, key: Key) -> bool:
-        """Whether the request waits to be sent, or the first message is pending."""
+        """Whether the request waits to be sent, or was sent and has no message yet."""
         entry = self._entries.get(key)
         return entry is not None and entry.stage in PENDING
 
@@ -192,7 +192,7 @@ class SubscriptionTracker:
         return self._entries[key].label
 
     def is_asked(self, key: Key) -> bool:
-        """Whether the subscription is requested in this session or about to be requested, and not refused."""
+        """Whether the subscription has been requested in this session or waits to be sent, and is not refused."""
         entry = self._entries.get(key)
         return entry is not None and entry.stage not in (SubscriptionStage.WANTED, SubscriptionStage.REFUSED)
 
@@ -217,12 +217,12 @@ class SubscriptionTracker:
 
     @property
     def pending(self) -> int:
-        """How many subscriptions wait to be sent, or for their first message."""
+        """How many subscriptions wait to be sent, or wait for their first message."""
         return self._count[SubscriptionStage.QUEUED] + self._count[SubscriptionStage.SENT]
 
     @property
     def awaited(self) -> list[str]:
-        """Kinds of the subscriptions that wait for a message: the first, or one after they were withheld."""
+        """Kinds of the subscriptions that wait for their first message, or that are withheld and wait for the next."""
         return [kind for kind, number in self._awaited.items() if number]
 
     @property
@@ -238,12 +238,12 @@ class SubscriptionTracker:
 
     @property
     def refused(self) -> tuple[LostStream, ...]:
-        """The refused subscriptions: they ran before, or may be accepted later."""
+        """The refused subscriptions that ran before or may be accepted later."""
         return self._find(lambda entry: entry.is_refused)
 
     @property
     def ended(self) -> tuple[LostStream, ...]:
-        """The subscriptions that the gateway has ended, not requested again yet."""
+        """The subscriptions that the gateway has ended and that are not requested again yet."""
         return self._find(lambda entry: entry.stage is SubscriptionStage.ENDED)
 
     @property
@@ -253,7 +253,7 @@ class SubscriptionTracker:
 
     @property
     def silent(self) -> tuple[LostStream, ...]:
-        """The subscriptions that ticked once, and are silent although they were requested again."""
+        """The subscriptions that had ticks before, were requested again, and still have no tick."""
         return self._find(lambda entry: entry.is_silent and not entry.is_withheld)
 
     def _find(self, holds: Callable[[TrackedSubscription], bool]) -> tuple[LostStream, ...]:

@@ -9,7 +9,7 @@ _HAIR = 1e-9
 
 
 class TokenBucket:
-    """Holds up to ``burst`` tokens and gains ``rate`` per second. In any second, at most the sum of both is taken.
+    """Has up to ``burst`` tokens, and gets ``rate`` new ones per second. In any second, at most their sum is taken.
 
     Times are monotonic seconds and never decrease.
     """

@@ -1,7 +1,7 @@
-"""The transition table: for each phase and event, the reaction and the phases that it may lead to.
+"""The transition table: for each phase and event, the reaction and the allowed next phases.
 
-An event without a row is illegal and raises ``IllegalEvent``. So does a reaction that leads to another phase. The
-diagram in the docs is drawn from this table.
+An event without a row is illegal and raises ``IllegalEvent``. A reaction that leads to a phase that its row does not
+allow raises it, too. The diagram in the docs is drawn from this table.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Reaction: TypeAlias = Callable[[Step, Any], None]
 
 
 class Transition(FrozenRecord):
-    """A reaction, and the phases that it may lead to."""
+    """A reaction, and the phases in which the state machine may be after it."""
 
     react: Reaction
     to: frozenset[Phase]
@@ -124,7 +124,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Transition] = {
     (P.OPENING, CodeReceived): _row(code_handling.code_in_attempt, P.OPENING, *_TRY_AGAIN),
     (P.OPENING, FarmStatusReceived): _row(code_handling.farm_status_received, P.OPENING),
     (P.OPENING, SessionOpened): _row(attempts.session_opened, P.STARTUP),
-    # the caller may cancel a subscription that waits for its session
+    # the caller may cancel a subscription while it waits for the session
     (P.OPENING, SubscriptionsChanged): _row(ignore_event, P.OPENING),
     (P.OPENING, TransportClosed): _row(attempts.transport_closed, P.OPENING),
     (P.OPENING, RowsNotDecoded): _row(ignore_event, P.OPENING),
@@ -134,7 +134,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Transition] = {
     (P.IDENTIFYING, PeerIdentified): _row(unanswered_attempts.peer_identified, *_TRY_AGAIN),
     (P.IDENTIFYING, Timer.ATTEMPT): _row(unanswered_attempts.identification_overdue, *_TRY_AGAIN),
     (P.IDENTIFYING, SocketClosed): _row(attempts.old_socket_closed_late, P.IDENTIFYING),
-    # the peer may be identified only after the end of the attempt that needed this
+    # sometimes the peer is identified too late: the attempt that needed the result has already ended
     **{(phase, PeerIdentified): _row(ignore_event, phase) for phase in P if phase is not P.IDENTIFYING},
     # between attempts, events of a closing socket do not matter
     **{

@@ -1,4 +1,4 @@
-"""``UnacknowledgedOrders``: orders that no gateway has acknowledged, and what proves that the broker has one."""
+"""``UnacknowledgedOrders``: orders that no gateway has acknowledged, and what proves that the broker has an order."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ibkr.core.order_records import ROUNDING, Execution, LostOrder, Order, SentO
 class _Sent:
     """One order without acknowledgement.
 
-    ``number`` is the number of its sending. Rows that were first reported before this sending prove nothing. ``terms``:
-    the first terms and all later ones; the broker may have any of them. ``perm_id``: 0 until the gateway has reported
-    it. ``knew_ended``: the completed orders were known when it was sent. ``chain``: the id of the parent order. All
-    orders of this parent are transmitted together. 0 if the order is alone. ``is_held``: it waits in the gateway to be
-    transmitted.
+    All sent orders are counted; ``number`` is the order's number. Rows that were reported before the order was sent
+    prove nothing. ``terms``: the first terms and all later ones; the broker may have any of them. ``perm_id``: 0 until
+    the gateway has reported it. ``knew_ended``: the completed orders were known when the order was sent. ``chain``: the
+    id of the parent order, whose orders are all transmitted together; 0 if the order is alone. ``is_held``: the order
+    waits in the gateway to be transmitted.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class UnacknowledgedOrders:
     Orders of this session become unconfirmed when upstream is lost, because the gateway may not have forwarded
     them. They also become unconfirmed when their acknowledgement is overdue.
 
-    A row from the gateway proves that the broker has an order if the row is newer than the sending and matches the
-    order. So ``record_row`` stores each permanent id and execution id when it first arrives. For rows
-    about other orders, the ``fits`` methods return True.
+    A row from the gateway proves that the broker has an order if the row matches the order and was first reported after
+    the order was sent. So ``record_row`` stores when each permanent id and execution id first arrived. If the order of
+    a row is not unacknowledged, the ``fits`` methods return True.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class UnacknowledgedOrders:
         return tuple(sent.order for order_id, sent in self._pending.items() if order_id not in self._overdue)
 
     def load_lost_orders(self, lost: Iterable[LostOrder], known_rows: Iterable[int | str]) -> None:
-        """Take over the orders of a program that has ended, and the ids of the rows that it knew."""
+        """Add the orders of a program that has ended, and the ids of the rows that this program knew."""
         self._first_rows = dict.fromkeys(known_rows, 0) | self._first_rows
         self._sendings += 1
         for each in lost:
@@ -79,10 +79,10 @@ class UnacknowledgedOrders:
             self._unconfirmed[order.order_id] = sent
 
     def sent(self, order: SentOrder, *, parent_id: int = 0, transmits: bool = True) -> bool:
-        """Add an order that goes to the gateway. Returns whether it was dropped before, which changes ``unconfirmed``.
+        """Add an order that goes to the gateway. Returns whether ``unconfirmed`` changes: a dropped entry is removed.
 
-        If it does not transmit, the gateway keeps it until another order of its chain ``transmits`` it. Before that,
-        the order cannot be at the broker, and is not unconfirmed.
+        Without ``transmits``, the gateway keeps the order until another order of its chain transmits the chain. Before
+        that, the order cannot be at the broker, and is not unconfirmed.
         """
         self._sendings += 1
         was_dropped = self.never_left(order.order_id)
@@ -103,7 +103,7 @@ class UnacknowledgedOrders:
                 sent.is_held = False
 
     def on_the_way_with(self, order_id: int) -> tuple[int, ...]:
-        """The orders whose acknowledgement is expected now that this order was sent: the orders of its chain."""
+        """The orders whose acknowledgement is expected after this order was sent: all orders of its chain."""
         sent = self._pending.get(order_id)
         if sent is None or sent.is_held:
             return ()
@@ -140,7 +140,7 @@ class UnacknowledgedOrders:
             self._unconfirmed[order_id] = sent
 
     def change_dropped(self, order: SentOrder) -> None:
-        """Store that a change will never be written: the broker has the order on other terms, or not at all."""
+        """Store that a change will never be written: the broker has the order with other terms, or does not have it."""
         sent = self._get(order.order_id)
         if sent is not None and sent.order.has_left:
             sent.terms[1:] = [each for each in sent.terms[1:] if each is not order]
@@ -156,7 +156,7 @@ class UnacknowledgedOrders:
         return self._get(order_id) is not None
 
     def is_of_ended_session(self, order_id: int) -> bool:
-        """Whether the order is unconfirmed, and is not one that this session has just sent."""
+        """Whether the order is unconfirmed, and was not sent in this session."""
         return order_id in self._unconfirmed
 
     def is_unconfirmed(self, order_id: int) -> bool:
@@ -164,7 +164,7 @@ class UnacknowledgedOrders:
         return order_id in self._unconfirmed or order_id in self._overdue
 
     def record_row(self, row_id: int | str) -> bool:
-        """Store that the gateway reports an order or execution with this id. Returns whether it is the first time."""
+        """Store that the gateway reports an order or execution with this id. Returns whether this id is new."""
         if not row_id or row_id in self._first_rows:
             return False
         self._first_rows[row_id] = self._sendings
@@ -173,8 +173,8 @@ class UnacknowledgedOrders:
     def fits_order(self, row: Order) -> bool:
         """Whether an open order with the id of an unacknowledged order is that order.
 
-        In the session in which it was sent, nobody else can have our client id. The size may differ then, because TWS
-        may round it.
+        If it was sent in this session, the size is not compared: TWS may round it, and nobody else can have our
+        client id. If it was sent in an earlier session, the size or the order reference must also be the same.
         """
         sent, is_buy = self._get(row.order_id), row.action == "BUY"
         if sent is None:
@@ -192,7 +192,7 @@ class UnacknowledgedOrders:
             order_id: The order id in the status.
             perm_id: The permanent id in the status.
             total: Filled plus remaining quantity.
-            is_over: The order has ended: the remaining quantity may be missing.
+            is_over: The order has ended, so the remaining quantity may be missing.
         """
         if order_id in self._unconfirmed:
             return self._unconfirmed[order_id].perm_id == perm_id != 0
@@ -246,7 +246,7 @@ class UnacknowledgedOrders:
         return self.mark_overdue(list(self._pending))
 
     def mark_overdue(self, order_ids: Iterable[int]) -> bool:
-        """Mark orders whose acknowledgements are overdue as unconfirmed. Returns whether one becomes unconfirmed.
+        """Mark orders whose acknowledgements are overdue as unconfirmed. Returns whether an order becomes unconfirmed.
 
         Orders that wait to be sent are not affected.
         """
@@ -258,7 +258,7 @@ class UnacknowledgedOrders:
         return len(self._overdue) > before
 
     def session_ended(self) -> bool:
-        """Mark pending orders as unconfirmed at the end of a session. Returns whether there are any."""
+        """Mark pending orders as unconfirmed at the end of a session. Returns whether there are such orders."""
         over = {order_id: sent for order_id, sent in self._pending.items() if not sent.is_held}
         self._unconfirmed.update(over)
         self._pending = {order_id: sent for order_id, sent in self._pending.items() if sent.is_held}
@@ -268,7 +268,7 @@ class UnacknowledgedOrders:
     def clear(self, order_ids: Iterable[int]) -> bool:
         """Forget orders that the caller has checked itself. Returns whether any of them was unconfirmed.
 
-        If an order with the same id was sent after that, its acknowledgement is still expected.
+        If a newer order with the same id is pending, its acknowledgement is still expected.
         """
         had = set(order_ids) & (self._unconfirmed.keys() | self._lost_changes.keys() | self._overdue)
         for order_id in had:
@@ -283,7 +283,7 @@ class UnacknowledgedOrders:
         return self._pending.get(order_id) or self._unconfirmed.get(order_id)
 
     def _is_newer(self, perm_id: int, sent: _Sent) -> bool:
-        """Whether this permanent id was first reported after the order was sent. True for 0, which means no id."""
+        """Whether this permanent id was first reported after the order was sent. True for 0, because 0 means no id."""
         if sent.perm_id and perm_id:
             return perm_id == sent.perm_id
         return self._first_rows.get(perm_id, self._sendings) >= sent.number

@@ -16,8 +16,8 @@ _LOOK = 1.0
 def attempt_timed_out(step: Step, event: TimerFired) -> None:
     """Fail the attempt: the SYN was not answered in time, or the port accepted and sent nothing for the timeout.
 
-    If our own loop was blocked, the gateway's answer may have come but not been read. Then wait once more: as long as
-    this timer was late, at most the timeout. For an answer to the SYN, ``lateness_tolerance`` is enough.
+    If our own loop was blocked, the gateway's answer may be unread. Then wait one more time: as long as this timer was
+    late, at most the timeout. For an answer to the SYN, ``lateness_tolerance`` is enough.
     """
     s = step.state
     left = s.attempt_started + step.identity.timeout - step.now.mono
@@ -42,14 +42,14 @@ def socket_closed_in_attempt(step: Step, event: SocketClosed) -> None:
     failure = Failure(FailureKind.CLOSED, event.detail or NO_DETAIL, before_any_byte=event.before_any_byte)
     s = step.state
     is_last = s.budget is not None and s.attempts_made >= s.budget
-    if event.before_any_byte and is_last:  # a close takes no time, so connect() makes its other attempts first
+    if event.before_any_byte and is_last:  # a close costs no waiting time, so connect() makes its other attempts first
         _identify_peer_first(step, failure)
     else:
         fail_attempt(step, failure)
 
 
 def _identify_peer_first(step: Step, failure: Failure) -> None:
-    """Before this failure may end ``connect()``, find out once what the port speaks."""
+    """Find out what the port speaks before this failure ends ``connect()``. Do this only one time."""
     s = step.state
     if s.had_session or s.silent_failure is not None:
         fail_attempt(step, failure)
@@ -61,7 +61,7 @@ def _identify_peer_first(step: Step, failure: Failure) -> None:
 
 
 def peer_identified(step: Step, event: PeerIdentified) -> None:
-    """Fail the attempt. The port speaks something else, or nothing that we know."""
+    """Fail the attempt: the port speaks something else, or we do not know what it speaks."""
     failure = event.failure or step.state.silent_failure
     assert failure is not None, "the peer is identified only after a failure"
     fail_attempt(step, failure)

@@ -57,7 +57,7 @@ class NotAGatewayError(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class HandshakeReply:
-    """The gateway's answer to the hello: its protocol version, and its time with the zone, as it writes it."""
+    """The gateway's answer to the hello: its protocol version, and its time with the zone, as the gateway writes it."""
 
     version: int
     time: str

@@ -1,4 +1,4 @@
-"""Runs many programs on many machines as one fleet, on NATS JetStream: leases of client ids, hot standbys, one board.
+"""Runs many programs on many computers as one fleet, on NATS JetStream: leases of client ids, hot standbys, one board.
 
 - ``election`` takes, renews and loses a lease. ``Election.watch_expiry`` reports when a lease may no longer be
   trusted; ``Member.why_not_held`` checks the same for each order. ``core.halt_and_lease`` stores the lease, and

@@ -31,8 +31,8 @@ _TIMEOUT = 5.0
 
 
 async def with_store(fleet: Fleet, work: Callable[[FleetStore], Awaitable[T]]) -> T:
-    """Run ``work`` on the fleet's data and return its result. Raises ``FleetError`` if no server answers, and what
-    ``work`` raises.
+    """Run ``work`` on the fleet's data and return its result. Raises ``FleetError`` if no server answers, and every
+    error that ``work`` raises.
     """
     trouble = ["no answer"]
     try:
@@ -115,7 +115,7 @@ async def _request_hand_over(store: FleetStore, gateway: str, name: str) -> str:
 async def release_client_ids(store: FleetStore, name: str) -> int:
     """Release the client ids of a name and return how many.
 
-    Raises ``FleetError`` while such a program runs, and ``ConfigError`` if no program can have this name.
+    Raises ``FleetError`` if a program of this name still runs, and ``ConfigError`` if no program can have this name.
     """
     check_name(name)
     if any(decode_entry(entry) is not None for entry in (await read_entries(store.leases, f"*.{name}.*")).values()):

@@ -47,7 +47,7 @@ class Board:
     Args:
         fleet: The servers to read from.
         on_change: Called after every change.
-        on_alert: Called once with each new alert.
+        on_alert: Called one time with each new alert.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ def read_clocks() -> Clocks:
 
 
 def _seconds_since_boot() -> float:
-    """Return the time of a clock that also runs while the machine sleeps."""
+    """Return the time of a clock that also runs while the computer sleeps."""
     if sys.platform == "win32":
         return time.monotonic()  # on Windows it runs during sleep
     else:
@@ -135,7 +135,7 @@ class Election:
             await self._release(slot)
 
     async def hand_over(self) -> str:
-        """Let another member lead. Returns why none will lead, or an empty text. Raises one of ``NATS_FAILURES``."""
+        """Let another member lead. Returns why no other will, or an empty text. Raises one of ``NATS_FAILURES``."""
         if not self.is_leader:
             return "this program does not lead"
         others = await read_entries(self._store.leases, f"{self._gateway}.{self._fleet.name}.*")
@@ -146,7 +146,7 @@ class Election:
         return ""
 
     def client_id_changed(self, client_id: int) -> None:
-        """Record that the program has ended its session and starts one with this client id."""
+        """Record that the program has ended its session and starts a session with this client id."""
         self.client_id_in_use = client_id
         self._changed.set()
 
@@ -235,7 +235,10 @@ class Election:
         return now >= max(self._leader_until, self._yields_until)
 
     async def _lead(self) -> None:
-        """Lead until the lease is lost or handed over. If it raises one of ``NATS_FAILURES``, nothing was published."""
+        """Lead until the lease is lost or handed over. Raises one of ``NATS_FAILURES`` if a hand-over fails.
+
+        It also raises one of these if the start fails. Then nothing was published.
+        """
         client_id, knows_former = await self._assign_client_id(_LEADER_SLOT)
         for slot in [slot for slot in self._held_slots if slot != _LEADER_SLOT]:
             await self._release(slot)
@@ -367,7 +370,7 @@ class Election:
             self._on_lease(lease)
 
     async def _wait(self, seconds: float, enough: Callable[[], bool]) -> None:
-        """Wait for a change, or, if this member leads, until ``enough`` is true; at most this many seconds."""
+        """Wait at most this many seconds: a leader until ``enough`` is true, a standby only until the next change."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not enough() and (left := end - loop.time()) > 0:
@@ -389,7 +392,7 @@ class Election:
 
         Raises:
             NoFreeClientId: All client ids are assigned.
-            NATS_FAILURES: One of these.
+            NATS_FAILURES: One of these errors, if a request to the servers fails.
         """
         owner, prefix = f"{self._fleet.name}.{slot}", f"{self._gateway}."
         mine = {"owner": owner, "journal": self._journal, "host": self._instance_info["host"]}

@@ -111,7 +111,7 @@ class Member:
             self._thread.run_in_thread(lambda thread: thread.status_changed(status))
 
     def all_cancelled(self, at: str) -> None:
-        """Record that the gateway has received the global cancel of the halt of this time."""
+        """Record that the gateway has received the global cancel of the halt that began at this time."""
         if self._thread is not None:
             self._thread.run_in_thread(lambda thread: thread.all_cancelled(at))
 

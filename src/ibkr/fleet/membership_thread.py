@@ -103,7 +103,7 @@ class MembershipThread:
         )
 
     def run_in_thread(self, act: Callable[[MembershipThread], object]) -> None:
-        """Call this in the thread, if it still runs."""
+        """Call ``act`` in the thread, if the thread still runs."""
         loop = self._loop
         if loop is not None and self.thread.is_alive():
             try:
@@ -199,7 +199,7 @@ class MembershipThread:
             await self._leave_fleet(store, election)
 
     async def _run_election(self, election: Election, halt_known: asyncio.Event) -> None:
-        await halt_known.wait()  # a halted program must not trade before it knows of the halt
+        await halt_known.wait()  # a program must not trade before it knows whether the fleet is halted
         await election.run()
 
     async def _leave_fleet(self, store: FleetStore, election: Election) -> None:
@@ -268,7 +268,7 @@ class MembershipThread:
                 logger.warning("The fleet did not receive the message that all orders are cancelled: %s", error)
 
     def all_cancelled(self, at: str) -> None:
-        """Record that the gateway has received the global cancel of the halt of this time."""
+        """Record that the gateway has received the global cancel of the halt that began at this time."""
         self._cancelled_write = asyncio.get_running_loop().create_task(self._write_cancelled(at))
 
     async def _handle_command(self, message: Msg) -> None:
@@ -298,7 +298,7 @@ class MembershipThread:
             self.publish("status", status.to_dict())
 
     def publish(self, kind: str, data: dict[str, Any]) -> None:
-        """Send an event as soon as the servers take it."""
+        """Send an event as soon as the servers accept it."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         event = {
             "at": at,

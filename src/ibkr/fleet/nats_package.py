@@ -1,5 +1,5 @@
-"""What the fleet uses of the package nats-py. The other modules import it from here, because an import that fails must
-name the extra, whichever of them is imported first.
+"""The names that the fleet uses from the package nats-py. The other modules import these names from here. So an import
+that fails always names the extra, no matter which module is imported first.
 """
 
 from __future__ import annotations

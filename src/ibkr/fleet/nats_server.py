@@ -1,4 +1,4 @@
-"""Runs a NATS server with JetStream as a process of this machine."""
+"""Runs a NATS server with JetStream as a process of this computer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _START_TIMEOUT = 10.0
 _FATAL = " [FTL] "
-"""What is before the reason in the line of the log that is the last."""
+"""In the last line of the log, the text before the reason."""
 _NOT_OWN = ". This machine does not have that address: use one of its own, such as 127.0.0.1"
 _CURES = {
     "cannot assign requested address": _NOT_OWN,

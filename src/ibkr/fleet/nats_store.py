@@ -180,7 +180,7 @@ async def _bucket(js: JetStreamContext, bucket: str, replicas: int, ttl: float |
 
 
 async def read_server_ahead(store: FleetStore) -> timedelta:
-    """Return by how much the servers' clock is ahead of this machine's; 0 if they do not report their time."""
+    """Return by how much the servers' clock is ahead of this computer's; 0 if they do not report their time."""
     try:
         answer = await store.nc.request(f"$JS.API.STREAM.INFO.KV_{MEMBERS}", b"", REQUEST_TIMEOUT)
         return datetime.fromisoformat(json.loads(answer.data)["ts"]) - datetime.now(UTC)
@@ -244,7 +244,7 @@ async def _next(watcher: KeyValue.KeyWatcher) -> KeyValue.Entry | None:
 
 
 async def run_until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all of these until one ends, or until this is cancelled. Raises the error of the one that ended."""
+    """Run these coroutines until one ends, or until this is cancelled. Raises the error of the coroutine that ended."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

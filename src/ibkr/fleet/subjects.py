@@ -79,6 +79,6 @@ def member_permissions(name: str) -> dict[str, object]:
 
 
 def server_user(name: str, password: str) -> str:
-    """Return one user with these permissions, as in the server's configuration."""
+    """Return one user with the permissions of a member, as in the server's configuration."""
     permissions = json.dumps(member_permissions(name), indent=2)
     return f'{{user: "{name}", password: "{password}", permissions: {permissions}}}'

@@ -59,7 +59,7 @@ class ChildProcessDriver(GatewayDriver):
         return ()
 
     def translate_exit_code(self, code: int | None) -> int | None:
-        """Translate the exit code of the process into the gateway's own exit code. ``None`` if it is not known."""
+        """Translate the exit code of the process into the gateway's own exit code. ``None`` is an unknown code."""
         return code
 
     async def start(self) -> None:
@@ -75,7 +75,7 @@ class ChildProcessDriver(GatewayDriver):
         self._started_at, self._should_run = datetime.now(UTC), True
         try:
             self.save_process()
-        except OSError as error:  # it runs, and has to be watched; the supervisor tries this again
+        except OSError as error:  # the process must be watched anyway; the supervisor tries to save again
             _log.debug("%s", error)
 
     def _prepare_log(self) -> Path:
@@ -95,7 +95,7 @@ class ChildProcessDriver(GatewayDriver):
         await self._end_process()
         try:
             self.store.process_file.unlink(missing_ok=True)
-        except OSError as error:  # the next supervisor would say that the gateway has ended
+        except OSError as error:  # because of this file, the next supervisor would report an unwanted end
             words = f"({error.strerror}): remove it"
             _log.error("the gateway is stopped, but %s cannot be removed %s", self.store.process_file, words)
 
@@ -109,7 +109,7 @@ class ChildProcessDriver(GatewayDriver):
                 self._child = self._pid = None  # do not report the end of the process: the caller has ended it
 
     async def restart_process(self) -> None:
-        """End the process and start it again. Raises ``DriverError``."""
+        """End the process and start it again. Raises ``DriverError`` if the start fails."""
         await self._end_process()
         await self.start()
 
@@ -127,7 +127,7 @@ class ChildProcessDriver(GatewayDriver):
         """Ask the gateway to end itself, before its process is ended. Returns whether it was asked.
 
         Raises:
-            DriverError: It could not be asked.
+            DriverError: The gateway could not be asked.
         """
         return False
 
@@ -189,7 +189,7 @@ class ChildProcessDriver(GatewayDriver):
             self._child.poll()
 
     def save_process(self) -> None:
-        """Save which process is ours and where its output begins, unless that is saved. Raises ``OSError``."""
+        """Save our process and where its output begins, if they are not saved yet. Raises ``OSError`` if this fails."""
         if self._pid is None or not self._should_run or (self._child is None and not self._identity):
             return
         assert self._started_at is not None, "it has been started"
@@ -212,7 +212,7 @@ class ChildProcessDriver(GatewayDriver):
             return False
 
     def _adopt_process(self) -> None:
-        """Adopt the process of an earlier supervisor, even if it has ended since: nobody has stopped it."""
+        """Adopt the process of an earlier supervisor, even if it has ended: then nobody has stopped it on purpose."""
         self._log.skip_to_end()
         try:
             values = json.loads(self.store.process_file.read_text(encoding="utf-8"))
@@ -227,7 +227,7 @@ class ChildProcessDriver(GatewayDriver):
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DriverError(f"{self.store.process_file} cannot be read ({error}): remove it") from error
         self._pid, self._started_at, self._should_run = pid, started_at, True
-        # Without an identity we end nothing: the process id may now belong to another process.
+        # If the identity is empty, no process is ended: the process id may now belong to another process.
         self._identity = began if process_identity(pid) == began else ""
         self._log.path = Path(str(values.get("log") or self.store.log))
         self._log.offset = self._log_start = offset
@@ -235,7 +235,7 @@ class ChildProcessDriver(GatewayDriver):
 
 
 def _temporary_log() -> Path:
-    """Return a new file that only this user may read. Raises ``DriverError``."""
+    """Return a new file that only this user may read. Raises ``DriverError`` if it cannot be created."""
     try:
         handle, name = tempfile.mkstemp(prefix="ibkr-gateway-", suffix=".log")
     except OSError as error:

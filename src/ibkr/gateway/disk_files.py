@@ -10,7 +10,7 @@ FileId = tuple[int, int]
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file so that it always has the old text or the new one. Raises ``OSError``."""
+    """Write a file so that it always has the old text or the new text. Raises ``OSError`` if it cannot be written."""
     fresh = path.with_name(f"{path.name}.new")
     try:
         with fresh.open("w", encoding="utf-8") as file:
@@ -23,7 +23,7 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def file_id(path: Path) -> FileId | None:
-    """Return what distinguishes a file from a later one with the same path; ``None`` if there is no file."""
+    """Return what distinguishes a file from a later file with the same path; ``None`` if there is no file."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):

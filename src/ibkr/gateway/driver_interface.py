@@ -49,9 +49,9 @@ class GatewayDriver(ABC):
         self.settings = settings
         self.store = store
         self.external_restart_on_exit = False
-        """Something else restarts the process after it has ended. Known after the first event."""
+        """Whether something else restarts the process after it has ended. Only known after the first event."""
         self.external_restart_on_hang = False
-        """Something else restarts a gateway that hangs."""
+        """Whether something else restarts a gateway that hangs."""
 
     @property
     def has_command_server(self) -> bool:
@@ -60,17 +60,17 @@ class GatewayDriver(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Start the gateway, and return as soon as its process runs. Raises ``DriverError``."""
+        """Start the gateway, and return as soon as its process runs. Raises ``DriverError`` if this fails."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Stop the gateway, and return when it has ended. Raises ``DriverError``."""
+        """Stop the gateway, and return when it has ended. Raises ``DriverError`` if this fails."""
 
     async def restart(self) -> None:
-        """Stop the gateway and start it again. Its end is not an event.
+        """Stop the gateway and start it again. The driver reports no event for this end.
 
         Raises:
-            DriverError: It could not be stopped or not be started again.
+            DriverError: The gateway could not be stopped, or could not be started again.
         """
         await self.stop()
         await self.start()
@@ -107,7 +107,7 @@ class GatewayDriver(ABC):
         return None
 
     def save_process(self) -> None:  # noqa: B027 - most drivers have no process
-        """Write the file that names our own process, if it is not as it should be. Raises ``OSError``."""
+        """Write the file that names our own process, if it is missing or wrong. Raises ``OSError`` if this fails."""
 
     async def close(self) -> None:  # noqa: B027 - most drivers have nothing to close
         """Close files and helper processes. The gateway itself is not touched."""

@@ -57,12 +57,12 @@ class GatewayFollower:
                         if store.is_supervised():
                             await cancel_tasks(watching)
                             watching = None
-                            if (status := store.read_status()) is not None:  # the supervisor has looked at the gateway
+                            if (status := store.read_status()) is not None:  # the supervisor has stored a state
                                 self._show(status)
                         elif watching is None or watching.done():
                             ended, watching = watching, None
                             if ended is not None:
-                                ended.result()  # this raises an error of our own code
+                                ended.result()  # if our own code has failed, this raises its error
                             watching = asyncio.create_task(self._watch(store))
                     except (OSError, sqlite3.Error) as error:
                         self._warn_once(f"{store.folder} cannot be read: {error}")
@@ -101,7 +101,7 @@ class GatewayFollower:
 
 @asynccontextmanager
 async def follow_gateway(settings: GatewaySettings, connector: IBConnector) -> AsyncIterator[None]:
-    """Show the gateway process in the status of a connector while the context lasts, in the running event loop.
+    """Show the gateway process in the status of a connector while the context lasts. Uses the running event loop.
 
     Does nothing if the configuration names no driver. After the context, ``status.gateway`` is ``None``.
 

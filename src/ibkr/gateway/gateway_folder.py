@@ -1,4 +1,4 @@
-"""The folder that belongs to a gateway: the same for every configuration of the same gateway."""
+"""The folder of a gateway. All configurations of the same gateway have the same folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from ibkr.core.gateway_settings import GatewaySettings
 
 
 def gateway_folder(settings: GatewaySettings) -> Path:
-    """Return the path of the folder for this gateway. Raises ``ConfigError``."""
+    """Return the path of the folder in which the state of this gateway is kept.
+
+    Raises ``ConfigError`` if a path in the settings cannot be used.
+    """
     base = expand_path(settings, "state_dir") if settings.state_dir else _default_folder()
     return base / _folder_name(settings)
 
 
 def expand_path(settings: GatewaySettings, name: str) -> Path:
-    """Return the absolute path that a setting names. Raises ``ConfigError``."""
+    """Return the absolute path that a setting names. Raises ``ConfigError`` if the path cannot be made absolute."""
     text: str = getattr(settings, name)
     try:
         return Path(text).expanduser().absolute()
@@ -31,7 +34,7 @@ def expand_path(settings: GatewaySettings, name: str) -> Path:
 
 
 def _folder_name(settings: GatewaySettings) -> str:
-    """Return the name of the gateway's folder: the same for every configuration of the same gateway."""
+    """Return the name of the gateway's folder. All configurations of the same gateway get the same name."""
     target = {
         "ibc2": settings.ibc2_home,
         "ibc": settings.ibc_ini and str(expand_path(settings, "ibc_ini").resolve()),

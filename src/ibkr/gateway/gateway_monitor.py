@@ -55,7 +55,7 @@ class GatewayMonitor:
                 self.handle_event(event)
 
     def handle_event(self, event: GatewayEvent) -> None:
-        """Update the state from one event, of the driver or of our own."""
+        """Update the state with one event. The event comes from the driver or from our own code."""
         now = self._now()
         started_at = self.tracker.started_at
         changed = self.tracker.take(event, now.wall)
@@ -68,7 +68,7 @@ class GatewayMonitor:
             self._on_change()
 
     def mark_stopped(self) -> None:
-        """Record that the driver has stopped the gateway, even if nobody follows its events now."""
+        """Record that the driver has stopped the gateway. Works even if nobody follows the driver's events now."""
         self.handle_event(ProcessEnded(wanted=True))
 
     def mark_session_up(self) -> None:

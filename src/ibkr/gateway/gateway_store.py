@@ -1,7 +1,7 @@
 """What is kept on disk for one gateway: the supervisor's lock, its status, its restarts, and requests to it.
 
 Everything except the lock is in one SQLite file, so that several programs can read and write it on any system. The
-lock is on a second file next to it. The system releases it when the process ends, for any reason.
+lock is on a second file next to it. The system releases the lock whenever the process ends, for any reason.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class GatewayStore:
         return self.folder / "process.json"
 
     def acquire_lock(self) -> sqlite3.Connection:
-        """Become the only supervisor until the returned lock is closed. Raises ``SupervisorRunning``."""
+        """Become the only supervisor until the returned lock is closed. Raises ``SupervisorRunning`` if one runs."""
         with ExitStack() as opened, self._reading("supervisor-lock"):
             lock = self._connect("supervisor-lock", timeout=0.5)
             opened.enter_context(closing(lock))
@@ -99,7 +99,7 @@ class GatewayStore:
         return lock
 
     def lock_id(self) -> FileId | None:
-        """Return which file the path of the lock names now. ``None``: none."""
+        """Return the id of the file that is now at the path of the lock; ``None`` if there is no file."""
         return file_id(self.folder / "supervisor-lock")
 
     def is_supervised(self) -> bool:
@@ -108,7 +108,7 @@ class GatewayStore:
             return False
         with self._reading("supervisor-lock"), closing(self._connect("supervisor-lock", timeout=0)) as lock:
             try:
-                lock.execute("SELECT 1 FROM sqlite_master").fetchone()  # this fails only if a supervisor holds the lock
+                lock.execute("SELECT 1 FROM sqlite_master").fetchone()  # this fails only if a supervisor has the lock
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
@@ -121,7 +121,7 @@ class GatewayStore:
         self._write("INSERT OR REPLACE INTO state VALUES (1, ?)", text)
 
     def read_status(self) -> GatewayStatus | None:
-        """Return the state that a supervisor last published; ``None`` before the first one."""
+        """Return the state that a supervisor last published; ``None`` if none was published."""
         row = next(iter(self._read("SELECT status FROM state")), None)
         with self._reading("gateway.sqlite"):
             return None if row is None else _parse_status(json.loads(row[0]))
@@ -170,7 +170,7 @@ class GatewayStore:
         return None
 
     def save_answer(self, name: str, answer: SupervisorAnswer) -> None:
-        """Store the answer to a request. The program that made the request deletes both."""
+        """Store the answer to a request. The program that made the request deletes request and answer."""
         text = json.dumps({"is_done": answer.is_done, "words": answer.message})
         self._write("UPDATE requests SET answer = ? WHERE id = ?", text, name)
 
@@ -203,7 +203,7 @@ class GatewayStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def database_number(self) -> int:
-        """Return how many times the database was opened: a new one lacks what was in the one before."""
+        """Return how often the database was opened. After a change, the file is new and lacks the earlier content."""
         with self._reading("gateway.sqlite"):
             self._open()
         return self._databases_opened
@@ -216,7 +216,7 @@ class GatewayStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._database is not None and file_id(self.folder / "gateway.sqlite") != self._database_id:
-            self.close()  # it was removed: what we write there would be lost, and nobody else would see it
+            self.close()  # the old file was removed: nobody else would see what we write to it
         if self._database is None:
             with ExitStack() as opened:
                 database = opened.enter_context(closing(self._connect("gateway.sqlite", timeout=_BUSY_TIMEOUT)))

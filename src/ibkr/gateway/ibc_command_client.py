@@ -12,7 +12,7 @@ _LINE_LIMIT = 4096
 
 
 async def send_command(host: str, port: int, command: str, seconds: float = _TIMEOUT) -> str:
-    """Send one command, and return the text after ``OK``. Raises ``DriverError`` without an answer in time."""
+    """Send one command, and return the text after ``OK``. Raises ``DriverError`` if there is no such answer in time."""
     where = f"IBC's command server at {host}:{port}"
     try:
         async with asyncio.timeout(seconds):
@@ -30,7 +30,7 @@ async def send_command(host: str, port: int, command: str, seconds: float = _TIM
 
 
 async def _read_answer(reader: asyncio.StreamReader, command: str, where: str) -> str:
-    """Return the text after ``OK``. A prompt may precede it in the line, and lines of information may come first."""
+    """Return the text after ``OK``. The line can begin with a prompt, and lines of information can come before it."""
     async for raw in reader:
         line = raw.decode(errors="replace").strip()
         for verdict in ("OK", "ERROR"):

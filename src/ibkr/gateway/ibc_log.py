@@ -57,7 +57,7 @@ class IbcLogParser:
     reported by the script that starts IBC.
 
     Args:
-        logs_unknown_windows: IBC logs the structure of unknown windows only (``LogStructureScope=unknown``).
+        logs_unknown_windows: Whether IBC logs the structure of unknown windows only (``LogStructureScope=unknown``).
     """
 
     def __init__(self, *, logs_unknown_windows: bool = False) -> None:
@@ -101,7 +101,7 @@ class IbcLogParser:
 
 
 def _local_time(text: str) -> datetime | None:
-    """Parse a time in IBC's log, which is in the time zone of this machine; ``None`` if there is no such time."""
+    """Parse a time in IBC's log, which is in the time zone of this computer; ``None`` if there is no such time."""
     try:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").astimezone()
     except (ValueError, OverflowError, OSError):

@@ -23,8 +23,8 @@ class LogTail:
 
     Args:
         path: The file.
-        keeps_open: Keep the file open until ``close``: what is written to a file that somebody has removed is still
-            read. A new file with its path is read from its beginning.
+        keeps_open: Whether the file stays open until ``close``. Then new lines are read even if somebody has removed
+            the file. A new file with the same path is read from its beginning.
     """
 
     def __init__(self, path: Path, *, keeps_open: bool = False) -> None:
@@ -102,7 +102,7 @@ def last_lines(path: Path, number: int) -> list[str]:
 
 
 async def follow_file(path: Path, number: int, poll: float | None) -> AsyncIterator[str]:
-    """Yield the last lines of a file. Unless ``poll`` is ``None``, then look for new lines every ``poll`` seconds."""
+    """Yield the last lines of a file. After this, look for new lines every ``poll`` seconds; ``None``: stop."""
     tail = LogTail(path)
     tail.skip_to_end()
     for line in last_lines(path, number):
@@ -114,6 +114,6 @@ async def follow_file(path: Path, number: int, poll: float | None) -> AsyncItera
 
 
 def rotate_log(path: Path) -> None:
-    """Rename a long log, and replace the log that was renamed before."""
+    """Rename a log if it is long. This replaces the log that was renamed before."""
     if path.exists() and path.stat().st_size > _LOG_LIMIT:
         os.replace(path, path.with_suffix(".log.1"))

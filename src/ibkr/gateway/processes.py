@@ -50,7 +50,7 @@ def split_command(text: str) -> Command:
 
 
 def spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
-    """Start a process in its own group, and append its output to the log. Raises ``DriverError``."""
+    """Start a process in its own group, and append its output to the log. Raises ``DriverError`` if this fails."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
         output = os.open(log, flags, 0o600)
@@ -109,7 +109,7 @@ async def stream_lines(command: Sequence[str], *, check_exit: bool = False) -> A
     """Yield the lines that a command prints, until it ends or the generator is closed.
 
     Raises:
-        DriverError: The command cannot be started, or with ``check_exit`` it has ended with another code than 0.
+        DriverError: The command cannot be started. With ``check_exit``, also if its exit code is not 0.
     """
     pipe = asyncio.subprocess.PIPE
     try:
@@ -159,7 +159,7 @@ def program_name(command: Command) -> str:
 
 
 async def terminate_process(pid: int, identity: str, grace: float) -> None:
-    """End a process and its group: SIGTERM, then after ``grace`` seconds SIGKILL. The group may outlive the process."""
+    """End a process and its group: SIGTERM, then after ``grace`` seconds SIGKILL. Its children can end later."""
     if not identity or process_identity(pid) not in (identity, ""):
         return
     terminate_group(pid)

@@ -20,7 +20,7 @@ class StoreUnusable(sqlite3.OperationalError):
 
 
 STORE_ERRORS = (OSError, sqlite3.Error)
-"""What an operation on the folder raises."""
+"""The exceptions that an operation on the folder can raise."""
 
 _OTHER_FOLDER = "or set gateway.state_dir to another folder"
 _NO_SPACE = "free space on its disk"

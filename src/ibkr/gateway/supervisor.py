@@ -83,7 +83,7 @@ class Supervisor:
         Raises:
             SupervisorRunning: Another process supervises this gateway.
             DriverError: The gateway cannot be started.
-            OSError, sqlite3.Error: Its folder cannot be used. Later, this does not end the supervision.
+            OSError, sqlite3.Error: The gateway's folder cannot be used. After the start, this does not raise.
         """
         with self.records.opened():
             self.store.forget_last_supervisor()
@@ -96,7 +96,7 @@ class Supervisor:
                 await self._end()
 
     async def restart_once(self, request: SupervisorRequest) -> SupervisorAnswer:
-        """Restart a gateway that nobody supervises, by the same rules. Raises as ``run`` does."""
+        """Restart a gateway that nobody supervises, by the same rules. Raises the same exceptions as ``run``."""
         with self.records.opened():
             forget = self.connector.on_status(self._handle_status)
             tasks = {asyncio.ensure_future(work) for work in (self.monitor.run(), keep_session(self.connector))}
@@ -126,7 +126,7 @@ class Supervisor:
             await cancel_tasks(*tasks)
 
     async def _start(self) -> None:
-        """Start the gateway if it does not run. Raises ``DriverError``."""
+        """Start the gateway if it does not run. Raises ``DriverError`` if the start fails."""
         if await self.driver.is_running():
             return
         if self.driver.owns_process and await is_port_open(*self._address):
@@ -196,7 +196,7 @@ class Supervisor:
             self._unlogged_since = now.mono
         elif self._unlogged_since is not None and now.mono - self._unlogged_since >= _LOG_DECISION_AFTER:
             self._unlogged_since = None
-            # While the gateway starts, a closed port is not worth a log line.
+            # While the gateway starts, a closed port is normal, so it is only logged at DEBUG.
             is_news = self.decision.trouble and observation.state not in (
                 GatewayState.STARTING,
                 GatewayState.RESTARTING,
@@ -223,7 +223,7 @@ class Supervisor:
             _log.error("%s failed: %s", act, error)
 
     async def _execute(self, act: Action, reason: str, *, full_login: bool) -> None:
-        """Perform the action. A restart is recorded first: a failed one counts, too. Raises ``DriverError``."""
+        """Perform the action. Record a restart first, because a failed one counts, too. Raises ``DriverError``."""
         if act in (Action.KILL, Action.START):
             self._record_restart(act, reason, full_login=full_login)
             if act is Action.KILL:

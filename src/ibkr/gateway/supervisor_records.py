@@ -1,7 +1,7 @@
 """What a running supervisor keeps on disk. An error of the disk does not end the supervision.
 
-Everything is also in memory. What could not be written is written as soon as that is possible again, and so is what
-somebody has removed.
+Everything is also in memory. If a file cannot be written, or somebody has removed it, it is written again as soon as
+this is possible.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from ibkr.gateway.store_errors import STORE_ERRORS, SupervisorRunning, store_err
 _log = logging.getLogger("ibkr.gateway")
 
 _RETRY_AFTER = 5.0
-"""Seconds between two attempts while the files cannot be used. A locked database holds each one up for 2 s."""
+"""Seconds between two attempts while the files cannot be used. A locked database delays each attempt by 2 s."""
 _RESTARTS_KEPT = timedelta(days=8)
 
 
 class SupervisorRecords:
-    """The files of one supervisor. Only ``opened`` raises.
+    """The files of one supervisor. Only ``opened`` raises an exception if they cannot be used.
 
     Args:
         store: The folder.
-        driver: Its files are looked after, too.
-        restarts: The restarts that are stored.
+        driver: The file that names its process is written again, too.
+        restarts: The restarts that are already stored.
     """
 
     def __init__(self, store: GatewayStore, driver: GatewayDriver, restarts: Iterable[Restart]) -> None:
         self.trouble = ""
-        """Why the files cannot be used at the moment, with the cure. Empty: they can."""
+        """Why the files cannot be used at the moment, with the cure. Empty if they can be used."""
         self._store = store
         self._driver = driver
         self._restarts = dict.fromkeys(restarts, "")
@@ -53,7 +53,7 @@ class SupervisorRecords:
 
     @property
     def alert(self) -> str:
-        """The trouble as an alert. Empty: none."""
+        """The trouble as an alert. Empty if there is none."""
         return f"the supervision goes on, but its files cannot be written: {self.trouble}" if self.trouble else ""
 
     @contextmanager
@@ -104,7 +104,7 @@ class SupervisorRecords:
         self._save_if_due()
 
     def add_trouble(self, answer: SupervisorAnswer) -> SupervisorAnswer:
-        """Return the answer of a program that ends after it, with the trouble if there is any."""
+        """Return the last answer before the program ends. If there is trouble with the files, the answer says so."""
         self._save_at_end()
         if not self.trouble:
             return answer
@@ -141,7 +141,7 @@ class SupervisorRecords:
             self._end_trouble()
 
     def _take_lock(self) -> None:
-        """Take the lock. If its file was removed, another process may have it by now."""
+        """Take the lock. If the file of the lock was removed, another process may have taken a new lock already."""
         lock = self._store.acquire_lock()
         if self._lock is not None:
             self._lock.close()

@@ -1,4 +1,4 @@
-"""The halt file next to a journal. It survives the program, and anyone on the machine can create it."""
+"""The halt file next to a journal. It survives the program, and everybody on this computer can create it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Halt:
     """Why new orders are refused, by whom, and since when (ISO time).
 
     Attributes:
-        cancel_all: All orders are to be cancelled, too.
+        cancel_all: All orders must be cancelled, too.
         cancelled_at: When the gateway received that cancel. Empty until then.
     """
 
@@ -32,7 +32,7 @@ class Halt:
 
     @property
     def is_cancel_due(self) -> bool:
-        """Whether the global cancel is still to be sent."""
+        """Whether the global cancel must still be sent."""
         return self.cancel_all and not self.cancelled_at
 
 
@@ -45,7 +45,7 @@ class HaltFile:
         self._last_halt: Halt | None = None
 
     def read(self) -> Halt | None:
-        """The current halt, or ``None``. A file that cannot be read is treated as a halt: trading could be wrong.
+        """The current halt, or ``None``. If the file cannot be read, this is a halt: trading could be wrong.
 
         This is called before each order, so it is cheap while the file does not change.
         """
@@ -78,7 +78,7 @@ class HaltFile:
             return Halt(f"the halt file {self.path} cannot be read: {error!r}"), False
 
     def write(self, halt: Halt) -> None:
-        """Start a halt. It replaces an earlier one."""
+        """Start a halt. It replaces an earlier halt."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

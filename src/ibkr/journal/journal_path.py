@@ -9,15 +9,15 @@ from ibkr.core.errors import NO_WORKING_FOLDER, ConfigError
 
 
 def journal_path(text: str | Path) -> Path:
-    """Return the file that this name of a journal leads to, with ``~`` replaced.
+    """Return the path of the journal's file, with ``~`` replaced and links followed.
 
-    Each link to a journal leads to the same files next to it: lock and halt. Raises ``ConfigError`` if it cannot be the
+    So all links to a journal have the same lock file and halt file. Raises ``ConfigError`` if the text cannot be the
     path of a file.
     """
     cure = "must be the path of a file"
     try:
         path = Path(text).expanduser()
-    except RuntimeError as error:  # "~" and a user that does not exist
+    except RuntimeError as error:  # for example ``~nobody``, if there is no user "nobody"
         raise ConfigError("ibkr.journal", str(text), f"{cure}: {error}") from error
     if not path.name or "\0" in str(path):
         raise ConfigError("ibkr.journal", str(text), cure)

@@ -64,7 +64,7 @@ def migrate(database: sqlite3.Connection, steps: Sequence[Sequence[str]] = MIGRA
 
 
 def check_version(database: sqlite3.Connection, steps: Sequence[Sequence[str]] = MIGRATIONS) -> int:
-    """The version of the file, 0 for an empty one. Raises ``NotAJournal``."""
+    """The version of the file, 0 if it is empty. Raises ``NotAJournal`` if it is no journal, or a newer version."""
     names = ("application_id", "user_version")
     application, version = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     if application != APPLICATION:

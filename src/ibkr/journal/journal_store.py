@@ -1,8 +1,8 @@
 """Writes the journal. Intents are committed before orders are sent; a thread commits everything else.
 
 There are two connections. The event loop's connection commits intents, as safely as ``sync`` requires. The thread's
-connection commits the rest. It also copies the write-ahead log into the file, which waits for the disk. One lock orders
-the commits, so the journal has everything in the order in which the program learned it.
+connection commits the rest. It also copies the write-ahead log into the file, and waits for the disk. One lock keeps
+the commits in order, so the journal has everything in the order in which the program learned it.
 
 This file has over 300 lines because what one of the two threads may touch depends on what the other thread does.
 """
@@ -45,7 +45,7 @@ _HALT_INTERVAL = 0.5
 _RETRY_INTERVAL = 1.0
 """Seconds from a failed commit to the next attempt."""
 _HISTORY = timedelta(days=30)
-"""For this long, a gateway may still report executions and completed orders."""
+"""A gateway may still report executions and completed orders of this time."""
 _WAL_SIZE = 4 * 2**20
 """The write-ahead log is copied into the file when it has this many bytes."""
 _CHECKED_SIZE = 64 * 2**20
@@ -82,7 +82,7 @@ class Journal:
         self.heard_at = 0.0
         self.trouble = ""
         self._troubles = 0
-        """How often ``trouble`` has changed. It may begin and end between two checks of the thread."""
+        """How often ``trouble`` has changed. A trouble may begin and end between two checks of the thread."""
 
     def open(self, on_change: Callable[[], None]) -> LastKnownState:
         """Lock and read the file. Returns what the last program knew.
@@ -112,9 +112,9 @@ class Journal:
         return values
 
     def commit_now(self, entry: Intent | IntentOutcome) -> None:
-        """Commit an intent, or that a waiting order is sent now. All noted entries are committed before it.
+        """Commit an intent, or the fact that a waiting order is sent now. All noted entries are committed before it.
 
-        Raises ``JournalError`` if that fails. Then nothing may be sent.
+        Raises ``JournalError`` if the commit fails. Then nothing may be sent.
         """
         if not self._lock.acquire(timeout=_COMMIT_WAIT):
             raise JournalError(self._trouble_text("the disk does not answer"))

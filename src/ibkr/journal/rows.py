@@ -40,7 +40,7 @@ def terms_to_json(intent: Intent) -> str:
 
 
 def from_json(kind: type[V], text: str) -> V:
-    """The record that ``to_json`` has written. Raises ``ValueError`` if the text is not one."""
+    """The record that ``to_json`` has written. Raises ``ValueError`` for any other text."""
     values: dict[str, Any] = json.loads(text)
     fields = {name: values[name] for name in kind.__match_args__ if name in values}
     for name in _TIMES:
@@ -108,8 +108,8 @@ def read_known(database: sqlite3.Connection, since: datetime) -> LastKnownState:
 def read_lost(database: sqlite3.Connection) -> dict[int, LostOrder]:
     """The unconfirmed orders of the last program, by the numbers of their intents.
 
-    An order that was about to be sent may have been sent. An order or change that was not sent is included until the
-    order was placed again, or a later change was sent.
+    An order that was about to be sent is included, because it may have been sent. An order or change that was not sent
+    is included until the order was placed again, or a later change was sent.
     """
     changes: dict[int, list[Intent]] = {}
     orders: list[Intent] = []

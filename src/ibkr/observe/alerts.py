@@ -1,4 +1,4 @@
-"""Alerts for people, sent through apprise (extra ``alerts``): to each URL, each alert once and in order.
+"""Alerts for people, sent through apprise (extra ``alerts``): each URL gets each alert only one time, and in order.
 
 Programs use ``Alerts``. ``ibkr serve`` and ``ibkr gateway run`` send alerts by themselves.
 """
@@ -59,7 +59,7 @@ class Alert:
 
 
 class AlertRules:
-    """Decides which alerts a status causes, each once. An order must be unconfirmed for ``order_after`` seconds."""
+    """Decides which new alerts a status causes. An order must be unconfirmed for ``order_after`` seconds."""
 
     def __init__(
         self, order_after: float, *, show_accounts: bool = False, clock: Callable[[], float] = time.monotonic
@@ -78,7 +78,7 @@ class AlertRules:
         return [*self._outage_alerts(status), *self._order_alerts(status), *self._lasting_alerts(status)]
 
     def finish(self) -> list[Alert]:
-        """Return the alerts for the end of the program: each unconfirmed order, also after a short time."""
+        """Return the alerts for the end of the program: each unconfirmed order, without waiting for ``order_after``."""
         self._order_after = 0.0
         return [] if self._last_status is None else list(self._order_alerts(self._last_status))
 
@@ -140,8 +140,8 @@ class AlertRules:
 class AlertSink:
     """Sends alerts to one URL. Give each sink its own ``Relay``, so that a slow service does not delay the others.
 
-    An alert that cannot be sent is sent again after 5 s, then after doubled waits of up to 5 minutes. Later alerts wait
-    behind it. Raises ``ConfigError`` if apprise does not know the URL.
+    An alert that cannot be sent is sent again after 5 s. Then the waiting time doubles after each failure, up to 5
+    minutes. Later alerts wait until this alert is sent. Raises ``ConfigError`` if apprise does not know the URL.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class AlertSink:
         """The kind of the service. The rest of the URL can be secret, even the host: for ntfy, it is the topic."""
 
     def handle(self, status: Status) -> None:
-        """Send the alerts that this status causes, and those in the queue."""
+        """Send the alerts that this status causes, and the alerts in the queue."""
         for alert in self._rules.evaluate(status):
             self.enqueue(alert)
         if self._queue and self._clock() >= self._retry_at:
@@ -175,7 +175,7 @@ class AlertSink:
         self.enqueue(Alert(AlertKind.FLEET, "IBKR: the fleet", sanitize_text(str(alert["words"]))))
 
     def enqueue(self, alert: Alert) -> None:
-        """Queue an alert, unless there were too many in the last hour. In a full queue, it replaces the oldest."""
+        """Queue an alert, unless there were too many in the last hour. If the queue is full, drop the oldest."""
         is_accepted = self._rate.take(self._clock())
         if not is_accepted or len(self._queue) == _MAX_QUEUED:
             self._left_out_count += 1
@@ -263,7 +263,7 @@ class Alerts:
 
 
 def alert_sinks(settings: AlertSettings, *, show_accounts: bool = False) -> list[AlertSink]:
-    """Make a sink for each URL. Raises ``ConfigError``, also if apprise is not installed."""
+    """Make a sink for each URL. Raises ``ConfigError`` if apprise does not know a URL or is not installed."""
     sinks = [AlertSink(url, settings, show_accounts=show_accounts) for url in settings.urls]
     kinds: Counter[str] = Counter()
     for sink in sinks:

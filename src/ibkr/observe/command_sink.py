@@ -24,16 +24,16 @@ _SECRET_VARIABLES = ("IBKR_HTTP_TOKEN", *(f"IBKR_ALERTS_{name.upper()}" for name
 
 
 class CommandSink:
-    """Runs a command when an outage has lasted a while, when an alert is raised, and when both are over.
+    """Runs a command when an outage has lasted for a while, when there is an alert, and when both are over.
 
-    In a maintenance window an outage does not run it. A connection in the state ``FAILED`` is treated as an outage.
+    An outage in a maintenance window does not run the command. The state ``FAILED`` is treated as an outage.
 
     The command gets the status as JSON on stdin, with the key ``event``: outage, alert or recovery. The event is also
     in the environment variable ``IBKR_EVENT``. No shell runs. Processes that the command has not ended are killed when
-    the sink closes. Give the sink to a ``Relay``: it counts the errors that the sink raises.
+    the sink closes. Give the sink to a ``Relay``, which counts the errors of the sink.
 
     Args:
-        command: Its arguments; a single string is split as the system's shell would.
+        command: The program and its arguments. A single string is split as the system's shell would split it.
         after: Seconds that an outage must last.
         apart: Seconds between two outages that run the command. If an outage begins sooner, the command runs at the
             end of that time, if the outage still lasts.
@@ -108,7 +108,7 @@ class CommandSink:
         return has_lasted and now - self._last_outage_run >= self._apart
 
     def stop(self) -> None:
-        """Kill the command that runs, from another thread, and start no other command."""
+        """Kill the running command, and start no other command. Another thread may call this."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:
@@ -167,7 +167,7 @@ def _split_command(command: Sequence[str] | str) -> Sequence[str] | str:
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process and its children. Call it before anybody waits for the process: then its id can be used again."""
+    """Kill a process and its children. Call this before you wait for the process: then its id can be used again."""
     if sys.platform == "win32":
         process.kill()
     elif process.returncode is None:

@@ -21,7 +21,7 @@ _logger = logging.getLogger("ibkr.connector")
 _gap_logger = logging.getLogger("ibkr.gap")
 
 _REPEAT_EVERY = timedelta(hours=1)
-"""A long outage logs a line this often, to show that the program still runs. The alert comes sooner."""
+"""A long outage is logged again at this interval, to show that the program still runs. The alert comes earlier."""
 _OUTAGE_BURST, _OUTAGE_INTERVAL = 10, 60.0
 """The first outages with one cause, up to this number, are logged immediately. After that, one outage is logged in each
 interval (in seconds). Without the limit, a connection that breaks all night would fill the log."""
@@ -32,12 +32,12 @@ _QUIET = (ConnectionState.DISCONNECTED, ConnectionState.SYNCING)
 class StatusLog:
     """Logs each status change that matters. Call it with each status.
 
-    - WARNING: an outage begins or gets a new cause, with the cure if there is one. In a maintenance window, and
+    - WARNING: an outage begins or gets a new cause, with what to do about it. In a maintenance window, and
       while the gateway starts, this line is INFO. An alert is always a WARNING.
     - INFO: the connection is ready again, with the length of the outage; once an hour, that the outage still lasts.
     - DEBUG: everything that says nothing new.
 
-    If a link flaps all the time, not every outage is logged. The next line says how many were not logged.
+    If a connection breaks very often, not every outage is logged. The next line says how many outages were not logged.
     """
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class StatusLog:
         self._left_out_count += self._is_left_out
 
     def _is_expected_326(self, status: Status) -> bool:
-        """Whether 326 is expected: after a lost session, the gateway holds the client id for a while.
+        """Whether code 326 is expected: after a lost session, the gateway holds the client id for a while.
 
         If this lasts too long, there is an alert.
         """
@@ -197,7 +197,7 @@ def log_gap(report: GapReport) -> None:
 
 
 class StallLog:
-    """Logs how long an event loop was blocked: one WARNING a minute, and one for each longer time."""
+    """Logs how long an event loop was blocked: one WARNING a minute, and another for each longer blockage."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -227,5 +227,5 @@ _stall_logs: weakref.WeakKeyDictionary[object, StallLog] = weakref.WeakKeyDictio
 
 
 def log_stall(loop: object, seconds: float) -> None:
-    """Log that this event loop was blocked: once, also if many connectors run in it."""
+    """Log that this event loop was blocked. If many connectors run in it, they share one ``StallLog``."""
     _stall_logs.setdefault(loop, StallLog())(seconds)

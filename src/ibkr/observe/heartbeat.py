@@ -1,6 +1,6 @@
 """Heartbeats that another system watches: an HTTP request at intervals, and systemd's watchdog.
 
-Both are sent from the event loop. When the loop hangs or the process is gone, they stop.
+Both are sent from the event loop. So they stop if the loop hangs or the process has ended.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _REQUEST_TIMEOUT = 10.0
 
 
 class Heartbeat:
-    """Requests a URL every ``every`` seconds, as services for dead man's switches expect it.
+    """Requests a URL every ``every`` seconds, for a service that raises an alarm if the requests stop.
 
-    Use it in one event loop. Each request runs in a thread. While one is still running, the next is skipped.
+    Use it in one event loop. Each request runs in a thread. While a request still runs, the next request is skipped.
     """
 
     def __init__(self, url: str, every: float) -> None:
@@ -63,7 +63,7 @@ class Heartbeat:
 
 
 def ping(url: str, timeout: float = _REQUEST_TIMEOUT) -> None:
-    """Request the URL once (GET). Raises ``OSError``, also if the answer is an HTTP error or is not HTTP."""
+    """Send one GET request to the URL. Raises ``OSError``, also if the answer is an HTTP error or is not HTTP."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
@@ -86,7 +86,7 @@ def _host_of(url: str) -> str:
 class SystemdNotifier:
     """Tells systemd that the service is ready, that it stops, and that its event loop runs (``sd_notify``).
 
-    Does nothing if systemd has not asked for it (``Type=notify``, ``WatchdogSec=``).
+    Does nothing if systemd has not asked for these messages (``Type=notify``, ``WatchdogSec=``).
     """
 
     def __init__(self) -> None:
@@ -133,13 +133,13 @@ class LivenessReporter:
         self._systemd = SystemdNotifier()
 
     def open(self) -> None:
-        """Start both."""
+        """Start the heartbeat and the notifier."""
         self._systemd.open()
         if self._heartbeat is not None:
             self._heartbeat.open()
 
     def close(self) -> None:
-        """Stop both."""
+        """Stop the heartbeat and the notifier."""
         if self._heartbeat is not None:
             self._heartbeat.close()
         self._systemd.close()

@@ -41,8 +41,8 @@ class History:
 
     A file belongs to one connector. Until ``close()`` only this object may write it; others may read it with SQLite.
     Every ten seconds the history records that the program runs. So after a crash, the time in which nobody watched is
-    known to within ten seconds. When somebody sets the wall clock, or the machine sleeps, that time is stored as not
-    watched: the monotonic clock decides how long a state lasted.
+    known with an error of at most ten seconds. If somebody sets the wall clock, or the computer sleeps, the skipped
+    time is stored as not watched, because the monotonic clock decides how long a state lasted.
 
     Args:
         path: The database file. ``None`` keeps everything in memory until ``close()``.
@@ -104,7 +104,7 @@ class History:
             if self._pending_outage:
                 row_ids[self._pending_outage.number] = self._store_outage(db, self._pending_outage, status)
             _record_alive(db, now)
-        # Set these only after the commit: if it fails, the next status tries again.
+        # Set these only after the commit: if the commit fails, the next status tries again.
         self._state, self._pending_outage, self._alive_at = status.state, None, now
         self._row_ids = dict(list(row_ids.items())[-_RECENT_ROWS:])
 
@@ -146,7 +146,7 @@ class History:
             yield self._row_reader.outage(row, as_text=as_text)
 
     def changes(self, since: datetime | None = None) -> list[StateChange]:
-        """Return the state changes since then, oldest first. The first one is the state that held at that moment."""
+        """Return the state changes from ``since`` on, oldest first. The first change is the state at that moment."""
         query = f"""SELECT {CHANGE_COLUMNS} FROM changes WHERE id >= coalesce(
             (SELECT max(id) FROM changes WHERE at <= ?), 0) ORDER BY id"""
         if self._clock_jump:  # no status may have come since somebody set the clock
@@ -171,7 +171,7 @@ class History:
     def _clock_jump(self) -> float:
         """How many seconds the wall clock was set forward since the last call.
 
-        Negative if it was set back, 0 if nobody changed it.
+        Negative if the clock was set back, 0 if nobody set it.
         """
         ahead = self._clock() - self._monotonic() - self._wall_ahead
         return ahead if abs(ahead) > _CLOCK_JUMP else 0.0

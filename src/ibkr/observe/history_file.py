@@ -28,7 +28,7 @@ _TABLES = {"changes", "outages", "alive"}
 
 
 def open_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
-    """Open and check the database, and create its tables. Raises ``ConfigError``."""
+    """Open and check the database, and create its tables. Raises ``ConfigError`` if the file cannot be used."""
     name = ":memory:" if path is None else os.fspath(path)
     try:
         if path is not None:
@@ -65,7 +65,7 @@ def _check_owner(db: sqlite3.Connection, name: str) -> None:
     """Raise ``ConfigError`` if another program or a newer version has written the file. Changes nothing in it."""
     application, version = (db.execute(f"PRAGMA {key}").fetchone()[0] for key in ("application_id", "user_version"))
     tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if application or (not version and tables - _TABLES):  # version 0: the file is new or incomplete
+    if application or (not version and tables - _TABLES):  # our own new or incomplete file has version 0, too
         raise ConfigError("history", name, "is the SQLite file of another program; name another file")
     if version > _VERSION:
         raise ConfigError("history", name, "was written by a newer version of ibkr: update, or name another file")
@@ -79,7 +79,7 @@ def damaged(path: str | os.PathLike[str] | None, error: Exception) -> ConfigErro
 
 
 def _keep_private(name: str) -> None:
-    """Let only our own user read the file, if files have owners. On the page, a token may protect the same data."""
+    """Let only our own user read the file, if files have owners: on the page, a token may protect the same data."""
     if sys.platform != "win32" and name != ":memory:":
         os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         mode = stat.S_IMODE(os.stat(name).st_mode)
@@ -91,10 +91,10 @@ def _keep_private(name: str) -> None:
 
 
 def lock_history(path: str | os.PathLike[str] | None) -> sqlite3.Connection:
-    """Lock a file next to the history. Raises ``ConfigError`` if another program holds that lock.
+    """Lock a file next to the history. Raises ``ConfigError`` if another program has that lock.
 
-    This is SQLite's lock on an empty database. The operating system releases it when its holder ends, also after a
-    crash. A lock on the history itself would also lock out programs that only read.
+    The lock is SQLite's lock on an empty database. The operating system releases the lock when the program that has it
+    ends, also after a crash. A lock on the history itself would also lock out programs that only read.
     """
     name = ":memory:" if path in (None, ":memory:") else f"{os.path.realpath(path)}-owner"
     with ExitStack() as files:

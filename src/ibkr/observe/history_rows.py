@@ -1,4 +1,4 @@
-"""Converts rows of the history file. A row that cannot be read is shown as unreadable, and logged once."""
+"""Converts rows of the history file. A row that cannot be read is shown as unreadable, and logged one time."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class StateChange:
 
 
 class RowReader:
-    """Reads rows of one file, and logs each bad one once."""
+    """Reads rows of one file, and logs each unreadable row only one time."""
 
     def __init__(self) -> None:
         self._warned: set[tuple[str, object]] = set()
 
     def outage(self, row: sqlite3.Row, *, as_text: bool = False) -> dict[str, Any]:
-        """Return what can be read of the outage, with its ``gap``. With ``as_text``, that is a JSON text."""
+        """Return what can be read of the outage, with its ``gap``. With ``as_text``, ``gap`` is a JSON text."""
         result = self._read(row, "outages", _outage)
         if result is None:
             return {

@@ -65,7 +65,7 @@ _CODE = r"(?:Error|Warning) (\d{1,5}), reqId "
 class AccountMask(logging.Filter):
     """Masks account ids in every record: the ids that it knows, and everything that looks like an id.
 
-    Set ``show_accounts`` to switch it off, also later.
+    Set ``show_accounts`` to switch the mask off. You can do this at any time.
     """
 
     def __init__(self, *, show_accounts: bool = False) -> None:
@@ -130,9 +130,9 @@ class _MaskGroup(logging.Filter):
 class LogRateLimit:
     """Limits the lines that each place in the code may log, because a gateway can cause a line with each message.
 
-    After ``_LINE_BURST`` lines, one line is logged every ``1 / _LINES_PER_SECOND`` seconds. It says how many were not
-    logged. Lines over ``_MAX_LINE_LENGTH`` are cut. Not limited: DEBUG, records with ``is_unlimited``, and lines about
-    states and outages (``connection_log``), which have their own limit.
+    After ``_LINE_BURST`` lines, one line is logged every ``1 / _LINES_PER_SECOND`` seconds. This line says how many
+    were not logged. Lines over ``_MAX_LINE_LENGTH`` are cut. Not limited: DEBUG, records with ``is_unlimited``, and
+    lines about states and outages (``connection_log``), which have their own limit.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -103,7 +103,7 @@ class Metrics:
         self.sample()  # do this first: the histograms are read before `collect` is called
         try:
             encoder, content_type = choose_encoder(accept)
-        except (ValueError, TypeError):  # its parser raises them for a version that is not a number
+        except (ValueError, TypeError):  # the parser of the header raises them for a version that is not a number
             encoder, content_type = choose_encoder("")
         return content_type, encoder(self._registry)
 

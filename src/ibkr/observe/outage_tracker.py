@@ -1,4 +1,4 @@
-"""Distinguishes a new outage from one that was already reported. ``core/outage.py`` decides what an outage is."""
+"""Distinguishes a new outage from an outage that was already reported. ``core/outage.py`` decides what an outage is."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _Item = TypeVar("_Item")
 
 
 class Sink(Protocol):
-    """Takes each status, one after the other, in its own thread. It may be slow, and it may fail."""
+    """Takes each status, one after the other, in its own thread. A sink may be slow, and it may fail."""
 
     def handle(self, status: Status) -> None:
         """Take a new status, or the last status again after a while, so that a sink can wait until something lasts."""
@@ -52,8 +52,8 @@ class Relay:
     """Passes each status to one sink, in a thread. Give it to ``connector.on_status``.
 
     If the sink is too slow and more than ``limit`` statuses wait, the oldest is dropped. If the sink raises, that
-    status is lost. Both are counted (``dropped``, ``failed``) and logged at most once a minute. The thread starts with
-    the first status and ends with ``close()``.
+    status is lost. Both cases are counted (``dropped``, ``failed``) and logged at most once a minute. The thread starts
+    with the first status and ends with ``close()``.
 
     Args:
         sink: Gets the statuses.

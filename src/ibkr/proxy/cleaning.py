@@ -1,9 +1,9 @@
 """Cleans recordings: replaces everything personal in a message by placeholders, in text and in protobuf.
 
-A text passes only if its field is known to hold nothing personal (`PUBLIC_FIELDS`). Account ids, names, references and
+A text stays unchanged only if its field never has personal data (`PUBLIC_FIELDS`). Account ids, names, references and
 texts of the user are replaced, each by the same placeholder throughout a recording. In IB's own sentences
 (`SENTENCE`), two things are replaced: values that were replaced elsewhere, and everything that looks like an account
-id or an e-mail address. A field that is in no list is replaced, so that a new field cannot leak. Numbers stay: prices,
+id or an e-mail address. Texts of fields that are in no list are replaced, too. Numbers stay: prices,
 quantities, balances.
 
 If a message does not fit its layout, numbers stay and every other text is replaced. Unknown protobuf messages are
@@ -44,17 +44,17 @@ _IMPERSONAL = frozenset({"All", "None", "Default", "N/A"})
 """Names and references that are not replaced, because they say nothing about a person."""
 
 _FLAGS = frozenset({"", "true", "false"})
-"""Texts of flags that are not numbers."""
+"""The texts that a flag can have, apart from numbers."""
 
 _SHORTEST_SECRET, _LONG_SECRET = 3, 6
-"""Lengths in characters. References below the first are not searched in sentences. From the second on, they are also
-found inside words."""
+"""Two lengths in characters. References that are shorter than the first are not searched in sentences. References that
+have at least the second length are also found inside words."""
 
 
 class CleanedMessage(NamedTuple):
     """A message without personal data.
 
-    `fields` is None if the layout is not known or does not fit. `body` is None if it was omitted.
+    `fields` is None if the layout is not known or does not fit. `body` is None if the body was omitted.
     """
 
     name: str
@@ -140,7 +140,7 @@ class Cleaner:
     def _clean_fields(
         self, layout: Layout, server_version: int, texts: list[str]
     ) -> tuple[Mapping[str, object], list[str]] | None:
-        """Return the values of a text message and its cleaned texts; None if it does not fit its layout."""
+        """Return the values of a text message and its cleaned texts; None if the message does not fit its layout."""
         source, out = iter(texts), list[str]()
         replace = self._replacer(layout.name)
 
@@ -257,7 +257,7 @@ class Cleaner:
         return found if found in self._used else self.placeholder(CleaningPolicy.ACCOUNT, found)
 
     def _account_placeholder(self, value: str) -> str:
-        """Return another account id of the same kind: the id of a paper account begins with D, as programs expect."""
+        """Return another account id of the same kind, because programs know a paper account by its first letter, D."""
         match = re.match("[A-Z]{1,3}(?=[0-9])", value)
         prefix, size = (match[0], len(value) - match.end()) if match else ("DU", 7)
         while True:

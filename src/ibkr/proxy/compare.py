@@ -51,9 +51,9 @@ _KEY_FIELDS = {
 class Difference:
     """One difference between the recorded and the simulated answers.
 
-    `kind` is message, order, count, fields, format or text. `excuse` says why the simulated gateway is perhaps right:
-    market data, or what the account holds. It is empty if there is no such reason. `times` is how often the difference
-    was found.
+    `kind` is message, order, count, fields, format or text. `excuse` says why the difference is perhaps not an error
+    of the simulator: market data, or the positions of the account. It is empty if there is no such reason. `times` is
+    how often the difference was found.
     """
 
     request: str
@@ -237,7 +237,7 @@ def _listed(formats: set[str]) -> str:
 
 
 def _collect_formats(entries: list[Entry], version: int) -> tuple[dict[str, set[str]], set[str]]:
-    """Return the formats of all fields in some messages of one name, and how messages do not fit their layout."""
+    """Return the formats of all fields in some messages of one name, and why messages do not fit their layout."""
     found: dict[str, set[str]] = defaultdict(set)
     misfits: set[str] = set()
     for entry in entries:
@@ -253,7 +253,7 @@ def _collect_formats(entries: list[Entry], version: int) -> tuple[dict[str, set[
 
 
 def _row_prefix(entry: Entry) -> str:
-    """Return a prefix that keeps apart rows of different meaning: account values by key, ticks by type."""
+    """Return a prefix that distinguishes rows of different meaning: account values by key, ticks by type."""
     if entry.name in ("position", "positionMulti", "contractDetails", "updatePortfolio") or not entry.fields:
         return ""
     by = _KEY_FIELDS.get(entry.name, ())

@@ -1,7 +1,7 @@
 """Parses both directions of one connection into messages.
 
-Nothing here raises for bytes that are not the API's or have invalid frames. Instead, `failure` is set, and the parser
-returns nothing more; the bytes themselves can still be forwarded.
+Bytes that do not belong to the API or have invalid frames do not raise an exception. Instead, `failure` is set, and the
+parser returns nothing more; the bytes themselves can still be forwarded.
 """
 
 from ibkr.wire import MAX_FRAME, BadHello, ClientHello, FrameReader, FrameTooLong, decode_fields, parse_hello
@@ -12,8 +12,8 @@ _LONGEST_VERSION = 3
 class ConnectionParser:
     """Parses what a client and a gateway send to each other.
 
-    `hello` is the client's, `server_version` the gateway's (0 before the gateway has sent it). `failure` says why
-    nothing more can be parsed; it is empty while everything can.
+    `hello` is the client's hello. `server_version` is the gateway's version, or 0 before the gateway has sent it.
+    `failure` says why nothing more can be parsed. It is empty as long as everything can be parsed.
     """
 
     def __init__(self) -> None:

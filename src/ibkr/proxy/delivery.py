@@ -64,7 +64,7 @@ class Delivery:
             self.connection.gateway.set_paused(_FULL, False)
 
     def close(self) -> None:
-        """Send the end of the stream: everything else has been sent."""
+        """Send the end of the stream. Called when everything else has been sent."""
         self.connection.send_eof_to_client()
 
     def is_closing(self) -> bool:
@@ -73,7 +73,7 @@ class Delivery:
     # --- input ------------------------------------------------------------------------------------
 
     def forward(self, data: bytes, bodies: list[bytes]) -> None:
-        """Take bytes of the gateway, which complete these frames.
+        """Take bytes of the gateway, and the bodies of the frames that these bytes complete.
 
         While faults act on messages, only complete messages are sent. A frame that is already partly sent is not
         changed.
@@ -115,7 +115,7 @@ class Delivery:
     # --- output -----------------------------------------------------------------------------------
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes as the faults of rate, delay and splitting require."""
+        """Send bytes. The active faults can limit the rate, delay the bytes, or split them."""
         if not data:
             return
         self._send_queue.put(data, self._active.flow)
@@ -191,7 +191,7 @@ class Delivery:
 
 
 class _FaultTarget:
-    """A delivery for `send_with_faults`, where `close` closes the client's connection."""
+    """The delivery in the form that `send_with_faults` needs: `close` closes the client's connection."""
 
     def __init__(self, delivery: Delivery) -> None:
         self.timers = delivery.timers

@@ -1,4 +1,4 @@
-"""The messages of the API: their names and layouts, how to identify one, and which messages answer which request."""
+"""The messages of the API: their names and layouts, how to identify them, and which messages answer which request."""
 
 from typing import NamedTuple
 

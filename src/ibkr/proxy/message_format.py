@@ -131,7 +131,7 @@ def skeleton(text: str) -> str:
 
 
 def missing_formats(recorded: set[str], simulated: set[str]) -> Iterator[str]:
-    """Yield the formats of a recorded field that the simulated field lacks, except formats that differ by chance."""
+    """Yield the formats of a recorded field that the simulated field lacks. 0 counts as a number."""
     for found in sorted(recorded - simulated):
         if found == ZERO and "a number" in simulated:
             continue

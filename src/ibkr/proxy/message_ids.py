@@ -68,7 +68,7 @@ def _in_protobuf(info: MessageInfo, layout: Layout, changes: dict[str, int]) -> 
 
 @functools.lru_cache(maxsize=4096)
 def _text_place(layout: Layout, server_version: int, name: str) -> int | None:
-    """Return a field's index after the message id; None if it is missing, or follows fields that may be missing."""
+    """Return a field's index after the message id; None if the field or a field before it can be missing."""
     for at, item in enumerate(items_at(layout, server_version)):
         if not isinstance(item, Field):
             return None

@@ -82,7 +82,7 @@ class MessageLogger:
 
     @classmethod
     def template(cls, show: Collection[str], *, shows_streams: bool) -> Self:
-        """Return an object whose `of` creates the loggers of the connections. Raises `ValueError`."""
+        """Return an object whose `of` creates each connection's logger. Raises `ValueError` for an unknown category."""
         return cls(0, check_categories(show), wants_streams=shows_streams)
 
     def of(self, number: int) -> "MessageLogger":

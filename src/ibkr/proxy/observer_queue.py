@@ -31,7 +31,7 @@ _OVERHEAD = 64
 
 
 class Observer(Protocol):
-    """Observes one connection. If it raises, only its own observation ends."""
+    """Observes one connection. If it raises an exception, only this observer gets no more messages."""
 
     wants_streams: bool
 
@@ -58,7 +58,7 @@ class ObserverQueue:
         set_paused: Called with True when more than `limit` bytes wait, and with False when most of them are
             processed. If `set_paused` is missing, the messages are processed as soon as too many wait.
         limit: Bytes that may wait.
-        on_finished: Called once, after the observers got the end.
+        on_finished: Called after the observers were told about the end of the connection.
     """
 
     def __init__(

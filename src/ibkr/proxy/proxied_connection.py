@@ -23,7 +23,7 @@ class DeliveryPolicy(Protocol):
     """How bytes get to the client: immediately, or as the active faults require."""
 
     def forward(self, connection: "ProxiedConnection", data: bytes, bodies: list[bytes]) -> None:
-        """Take bytes of the gateway, which complete these frames."""
+        """Take bytes of the gateway, and the bodies of the frames that these bytes complete."""
 
     def handle_requests(self, connection: "ProxiedConnection", bodies: list[bytes]) -> None:
         """Take requests on their way to the gateway."""
@@ -71,7 +71,7 @@ class ProxiedConnection:
 
     @property
     def client_id(self) -> int | None:
-        """The client's id, once the client has sent it."""
+        """The client's id; `None` before the client has sent it."""
         return self._client_id
 
     # --- beginning -------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class ProxiedConnection:
             self.observers.add_requests(bodies)
 
     def forward_to_client(self, data: bytes) -> None:
-        """Send the gateway's bytes to the client. They are parsed first, so that a live account ends the faults."""
+        """Send the gateway's bytes to the client. They are parsed first: if they name a live account, faults end."""
         bodies = self.parser.gateway_sent(data)
         messages = self.parser.take_version(bodies)
         with self._guard_observers():
@@ -185,7 +185,7 @@ class ProxiedConnection:
         self._close_if_ended()
 
     def _close_if_ended(self) -> None:
-        """Close both sides when both have ended their stream and know of the other's end."""
+        """Close both sides when both have ended their stream, and each was told that the other has ended."""
         if self.client.got_eof and self._client_eof_sent:
             self.client.close()
             self.gateway.close()

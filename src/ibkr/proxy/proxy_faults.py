@@ -1,6 +1,6 @@
 """The faults of the proxy: the faults of the simulated gateway that can be applied to a real connection.
 
-They act only on what a client receives. What the client sends always reaches the gateway unchanged.
+The faults act only on what a client receives. What the client sends always reaches the gateway unchanged.
 """
 
 import logging
@@ -51,7 +51,7 @@ class ProxyFaults:
         self._deliveries: dict[ProxiedConnection, Delivery] = {}
 
     def call(self, name: str, /, *args: object, **named: object) -> None:
-        """Apply the fault of this name or alias. Raises `FaultError`."""
+        """Apply the fault of this name or alias. Raises `FaultError` in the cases above."""
         find_fault(name, PROXY_FAULTS).method(self, *args, **named)
 
     def recorded(self, name: str) -> None:

@@ -25,7 +25,7 @@ _ACCOUNTS = (b"15\0", b"\0\0\0\x0f", b"\0\0\0\xd7")
 """How the message with the accounts begins: as text, as text with a binary id, as protobuf."""
 _READER = Cleaner(keeps_private=True)
 _UNREADABLE = "?"
-"""Used as the account if the message cannot be read. It is treated as a live account."""
+"""Used as the account if the message cannot be read. This account is treated as a live account."""
 
 
 class SeenSummary:
@@ -47,9 +47,9 @@ class Proxy:
     gateway.
 
     Args:
-        gateway_host: The machine of the gateway.
+        gateway_host: The computer of the gateway.
         gateway_port: The gateway's API port.
-        host: The address to listen on. Anybody who can reach it can use the gateway.
+        host: The address to listen on. Anybody who can reach this address can use the gateway.
         port: The port for clients. 0 chooses a free port.
         control_port: The port for faults over HTTP, on loopback. 0 chooses a free port. By default, it is not opened.
         record: A directory for recordings. Without it, nothing is recorded.

@@ -107,7 +107,10 @@ def _entry(line: Mapping[str, Any]) -> Entry:
 
 
 def _finite(number: Any) -> float:
-    """Return the number as a float. Raises ``ValueError``: JSON has no infinity, and Python reads 1e999 as one."""
+    """Return the number as a float.
+
+    Raises ``ValueError`` if it is not finite. JSON has no infinity, but Python reads 1e999 as infinity.
+    """
     if not math.isfinite(value := float(number)):
         raise ValueError(f"{number} is not a finite number")
     return value

@@ -1,4 +1,4 @@
-"""Uses a recording to answer one client: matches its requests with recorded ones, and sends their answers in time."""
+"""Answers one client from a recording: finds the recorded request for each request, and sends the recorded answers."""
 
 import asyncio
 import heapq
@@ -115,7 +115,7 @@ class ReplayConnection(asyncio.Protocol):
     # --- requests ---------------------------------------------------------------------------------
 
     def _read_hello(self, data: bytes) -> bytes | None:
-        """Return the bytes after the hello; None while it is incomplete, or if it is refused."""
+        """Return the bytes after the hello; None while the hello is incomplete, or if it is refused."""
         self._opening += data
         try:
             parsed = parse_hello(self._opening)
@@ -172,7 +172,7 @@ class ReplayConnection(asyncio.Protocol):
             self._schedule()
 
     def _match(self, name: str, fields: dict[str, object], number: int | None) -> RecordedRequest | None:
-        """Find the recorded request to use: the most similar unused request, otherwise the last similar request."""
+        """Find the recorded request to use: the most similar unused request, otherwise the most similar used one."""
         key = request_key(name, fields)
         fitting = [
             recorded for recorded in self._unanswered if recorded.name == name and self._is_match(recorded, key, number)

@@ -55,7 +55,7 @@ class RecordedGateway:
 
 @contextmanager
 def run_in_thread(server: AbstractAsyncContextManager[Any]) -> Iterator[None]:
-    """Run a proxy or a replay in its own thread while the context lasts. Raises what its start raises."""
+    """Run a proxy or a replay in its own thread while the context lasts. Raises the errors of its start."""
     started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = concurrent.futures.Future()
 
     async def main() -> None:

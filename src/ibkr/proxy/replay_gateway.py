@@ -15,10 +15,11 @@ _STOP_TIMEOUT = 5.0
 class ReplayGateway:
     """Uses a recording to answer every client that connects. Use it with `async with`, or call `start` and `stop`.
 
-    A request is matched with a recorded one by its name and what it asks for. It gets the recorded answers after the
-    recorded times, with its own ids. Each recorded request answers one request. The last request of a kind also answers
-    all further requests of this kind, unless it changes orders. A request that is not in the recording is answered with
-    an error that reports this, and is kept in `missing`.
+    A client's request is matched with a recorded request that has the same name and content. The client gets the
+    recorded answers with the recorded delays, and with the ids of its own request. The answers of a recorded request
+    are used for one request. The answers of the last recorded request of a kind are also used for all further requests
+    of this kind. This is not done for requests that change orders. A request that is not in the recording is answered
+    with an error that reports this, and is kept in `missing`.
 
     Args:
         recording: The recording to replay.

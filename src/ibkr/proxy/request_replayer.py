@@ -14,20 +14,21 @@ from ibkr.proxy.recording_writer import to_json
 from ibkr.wire import ClientHello, frame, hello_bytes
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds to wait for recorded messages that do not come. If they did not come earlier either, wait a tenth of this."""
+"""Seconds to wait for recorded messages that do not come. If they did not come after an earlier request of this name,
+wait a tenth of this time."""
 
 _SETTLE_TIME = 0.3
 """Seconds to wait at the end for messages that nobody has asked for."""
 
 
 class RequestReplayer:
-    """Sends the requests of a recording's client to the gateway at a port of this machine."""
+    """Sends the requests of a recording's client to the gateway at a port of this computer."""
 
     def __init__(self, recording: Recording, port: int) -> None:
         self._recording = recording
         self._port = port
         self._parser = ConnectionParser()
-        # Clean the answers in the same way as the recording that they are compared with.
+        # Clean the answers in the same way as the recording was cleaned, because they are compared with it.
         self._cleaner = Cleaner(keeps_private=recording.header.is_private)
         self._entries: list[Entry] = []
         self._started_at = 0.0

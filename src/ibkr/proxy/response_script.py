@@ -34,14 +34,14 @@ _TIMES = frozenset(
         *("manual_order_time", "manual_cancel_order_time"),
     }
 )
-"""Fields that hold a time, which differs in a request of another day."""
+"""Fields with a time. A request of another day has another time."""
 
 Key = tuple[str, tuple[tuple[str, Any], ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """An answer. `delay` is in seconds after its request."""
+    """An answer. `delay` is the time after its request, in seconds."""
 
     delay: float
     name: str
@@ -52,7 +52,8 @@ class RecordedAnswer:
 class RecordedRequest:
     """A recorded request and its answers.
 
-    `number` is its request or order id. `needs_earlier_id` is true if it refers to an earlier request or order.
+    `number` is its request or order id. `needs_earlier_id` is true if the request refers to an earlier
+    request or order.
     """
 
     name: str
@@ -176,5 +177,5 @@ def changes_orders(name: str) -> bool:
 
 
 def is_answered(name: str) -> bool:
-    """Whether a gateway answers a request of this name, not only with an error."""
+    """Whether a request of this name can get an answer that is not an error."""
     return bool(ANSWERS_BY_REQUEST.get(name))

@@ -79,7 +79,7 @@ def _new_instruments(contracts: Mapping[int, Mapping[str, Any]]) -> Iterator[str
 
 
 def _price(fields: Mapping[str, Any]) -> float:
-    """Return the first price of an instrument: the price of a purchase, if one is known."""
+    """Return the first price of an instrument: a recorded market price, cost or price, or else a default price."""
     for name in ("market_price", "average_cost", "price"):
         value = fields.get(name)
         if isinstance(value, float) and 0 < value < 1e9:

@@ -16,8 +16,9 @@ from ibkr.runtime.listeners import Listeners, StateChangeFilter
 class ConnectorCallbacks:
     """Base class of ``IBConnector`` with the methods that register callbacks.
 
-    Callbacks are plain functions and run in the event loop's thread. If one raises, that is logged, and the others are
-    still called. Each method returns a function that unsubscribes, and raises ``TypeError`` for a coroutine function.
+    Callbacks are plain functions and run in the event loop's thread. If a callback raises, the exception is logged,
+    and the others are still called. Each method returns a function that unsubscribes, and raises ``TypeError`` for a
+    coroutine function.
     """
 
     def __init__(self, last_status: Callable[[], Status]) -> None:
@@ -33,21 +34,21 @@ class ConnectorCallbacks:
     def on_status(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a function with every new status.
 
-        Like every callback of a connector, it is a plain function that runs in the event loop's thread.
+        Like every callback of a connector, the function must be a plain function. It runs in the event loop's thread.
 
         Returns:
             A function that unsubscribes.
 
         Raises:
-            TypeError: This is a coroutine function, or no function.
+            TypeError: ``callback`` is a coroutine function, or not a function.
         """
         return self._listeners.add(callback)
 
     def on_state_change(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call a function with the status when ``state`` or ``may_trade`` has changed.
 
-        Not called if only texts change, nor for a ``SYNCING`` that is over within a second if ``may_trade`` is false
-        before and during it.
+        The function is not called if only texts change. It is also not called for a ``SYNCING`` that lasts less than a
+        second, if ``may_trade`` is false before and during this ``SYNCING``.
 
         Returns:
             A function that unsubscribes.
@@ -65,11 +66,11 @@ class ConnectorCallbacks:
         return self._outage_listeners.add(callback)
 
     def on_gap(self, callback: Callable[[GapReport], object]) -> Callable[[], None]:
-        """Call a function with the gap report of each outage, once everything is restored or the next outage begins.
+        """Call a function with the gap report of each outage, when everything is restored or the next outage begins.
 
-        A time without a connection between ``disconnect()`` and ``connect()`` is reported, too. With a journal, so is
-        the time in which the program did not run. If late answers change a report, the function gets it again, with
-        ``is_amended``.
+        A time without a connection between ``disconnect()`` and ``connect()`` is reported, too. With a journal, the
+        time in which the program did not run is also reported. If late answers change a report, the function gets the
+        report again, with ``is_amended``.
 
         Returns:
             A function that unsubscribes.

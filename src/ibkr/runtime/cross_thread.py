@@ -1,8 +1,8 @@
 """Run work in an event loop of another thread, and wait for its result.
 
 A waiting thread wakes up in short slices: on Windows, Ctrl-C does not interrupt a wait without a timeout.
-``concurrent.futures`` is not used. It takes its locks in several steps. If a signal handler raises between two steps,
-as Ctrl-C does, the lock is never released, and the event loop would wait for it forever.
+``concurrent.futures`` is not used, because it takes its locks in several steps. If a signal handler raises between two
+steps, as the handler of Ctrl-C does, the lock is never released, and the event loop would wait for the lock forever.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOOP_ENDED = "the connector's event loop ended before the call was done"
 
 
 class LoopRests(RuntimeError):
-    """The loop belongs to another thread and does not run. The work has not begun, and never will."""
+    """The loop belongs to another thread and does not run. The work has not begun, and will never begin."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -37,7 +37,8 @@ class LoopRests(RuntimeError):
 class CrossThreadCall(Generic[T]):
     """Work to run in an event loop of another thread. That loop calls ``on_done`` with the finished task.
 
-    The loop may be a plain script's. It can stop at any moment, and does not run before the script waits again.
+    The loop can be the loop of a plain script. Such a loop can stop at any moment. Then it does not run until the
+    script waits again.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class CrossThreadCall(Generic[T]):
     def start_in(self, loop: asyncio.AbstractEventLoop, *, may_rest: bool) -> None:
         """Start the work in this loop. Call this once. Raises ``RuntimeError`` if the loop is closed.
 
-        ``may_rest``: it may stop and run again later. Otherwise it runs until it is closed.
+        ``may_rest``: the loop may stop and run again later. Otherwise the loop runs until it is closed.
         """
         self._loop, self._may_rest = loop, may_rest
         self._note_turn()
@@ -75,7 +76,7 @@ class CrossThreadCall(Generic[T]):
             self._loop.call_soon_threadsafe(self._cancel_task)
 
     def check_rest(self) -> asyncio.Task[T] | None:
-        """If the loop rests, end the wait for it. Call this from time to time while the call is not done.
+        """If the loop has stopped, end the wait for its result. Call this from time to time while the call is not done.
 
         Returns:
             The finished task, if the loop stopped before it could call ``on_done``.
@@ -98,7 +99,7 @@ class CrossThreadCall(Generic[T]):
                 " connector with connector.start_in_thread(), or let its thread wait with connector.sleep()"
             )
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(self._note_turn)  # it may run between two of these checks
+            loop.call_soon_threadsafe(self._note_turn)  # the loop may run between two of these checks
         return None
 
     def _note_turn(self) -> None:
@@ -113,7 +114,7 @@ class CrossThreadCall(Generic[T]):
 
     def _task_done(self, task: asyncio.Task[T]) -> None:
         if not (task.cancelled() or task.cancelling()):
-            # Retrieve the exception, so that asyncio does not log it. The caller may have stopped waiting just now.
+            # Retrieve the exception. Otherwise asyncio would log it if the caller has just stopped waiting.
             task.exception()
         self._on_done(task)
 
@@ -123,7 +124,7 @@ class CrossThreadCall(Generic[T]):
 
 
 def _take(permit: list[bool]) -> bool:
-    """Whether this caller is the first. A lock would not do: see the top of this file."""
+    """Whether this caller is the first. A lock is not used, for the reason at the top of this file."""
     try:
         return permit.pop()
     except IndexError:
@@ -132,7 +133,7 @@ def _take(permit: list[bool]) -> bool:
 
 async def _begin(permit: list[bool], work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     if not _take(permit):
-        raise asyncio.CancelledError  # the caller has withdrawn it, and does not wait
+        raise asyncio.CancelledError  # the caller has withdrawn the work, and does not wait
     return await work()
 
 
@@ -147,8 +148,8 @@ def run_in_other_loop(
         timeout: Seconds to wait. ``None`` waits without limit.
 
     Raises:
-        TimeoutError: The timeout has passed. The work is cancelled, as on Ctrl-C.
-        ConnectionError: The other loop ended before the work did, or rested for too long.
+        TimeoutError: The timeout has passed. Then the work is cancelled. Ctrl-C cancels it, too.
+        ConnectionError: The other loop ended before the work was done, or did not run for too long.
         LoopRests: The other loop stopped before the work began.
     """
     done: SimpleQueue[asyncio.Task[T]] = SimpleQueue()
@@ -158,7 +159,9 @@ def run_in_other_loop(
         return _result(_wait(call, done, timeout))
     finally:
         call.cancel()
-        del call  # an exception keeps this frame alive, and the call keeps the exception alive
+        # Otherwise there is a reference cycle: the exception keeps this frame alive, the frame keeps the call, and the
+        # call keeps the exception.
+        del call
 
 
 async def run_in_other_loop_async(
@@ -172,7 +175,7 @@ async def run_in_other_loop_async(
         return _result(await _wait_async(call, done))
     finally:
         call.cancel()
-        del call, done  # an exception keeps this frame alive, and these would keep the exception alive
+        del call, done  # otherwise there is a reference cycle, as in run_in_other_loop
 
 
 def _wait(call: CrossThreadCall[T], done: SimpleQueue[asyncio.Task[T]], timeout: float | None) -> asyncio.Task[T]:
@@ -219,7 +222,9 @@ def _result(task: asyncio.Task[T]) -> T:
             raise ConnectionError("the call was cancelled because the connector's event loop is ending")
         return task.result()
     finally:
-        del task  # an exception keeps this frame alive, and the task keeps the exception alive
+        # Otherwise there is a reference cycle: the exception keeps this frame alive, the frame keeps the task, and the
+        # task keeps the exception.
+        del task
 
 
 def join_thread(thread: threading.Thread, timeout: float | None) -> None:

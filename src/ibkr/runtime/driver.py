@@ -1,6 +1,6 @@
-"""The driver: takes events from one queue, runs each through the machine, and carries out the effects.
+"""The driver: takes events from one queue, gives each to the state machine, and carries out the effects.
 
-This file has over 300 lines because it also ends a session after an internal error, even if something else fails then.
+This file has over 300 lines because it also ends a session after an internal error, even if further steps fail.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ logger = logging.getLogger("ibkr.runtime")
 _SECOND_ERROR = "Another internal error while the session was being ended. Please report this, too."
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SLACK = 0.01
-"""The fraction of its wait by which a timer may be late. More would break the promise to suspect a silent session
-within 6.1 s.
+"""A timer may be late by this fraction of its waiting time. A larger fraction would break the promise to suspect a
+silent session within 6.1 s.
 """
 
 
 def now() -> Now:
-    """The current time for the machine. The monotonic time is the running loop's, so that tests can replace it."""
+    """The current time for the state machine. The monotonic time is the running loop's: tests can replace it."""
     loop = running_loop()  # no loop runs if the program's loop has ended; the program may still ask about its orders
     return Now(time.monotonic() if loop is None else loop.time(), datetime.now(UTC))
 
@@ -47,25 +47,25 @@ def _ignore_status(_status: Status) -> None:
 def align_due(due: float, slack: float) -> float:
     """A time at most ``slack`` seconds later, at which timers of other connectors in this loop are due, too.
 
-    Waking up the process takes more time than the work itself.
+    So the process wakes up less often. To wake it up takes more time than the work itself.
     """
     if slack <= 0:
         return due
-    # Each step is twice the next smaller one, so that timers with different slack meet. A slack of 50 ms gives a step
-    # of 50 ms.
+    # Each step is twice as long as the next shorter step, so that timers with different slack are due together. A slack
+    # of 50 ms gives a step of 50 ms.
     grain = math.ldexp(0.05, math.frexp(slack / 0.05)[1] - 1)
     return math.ceil(due / grain) * grain
 
 
 class Driver:
-    """Runs one machine over one session. All of it happens in the event loop.
+    """Runs one state machine with one session. Everything happens in the event loop.
 
     If an event is posted while another event is processed, for example by a user's callback, it waits in the queue.
 
     Attributes:
         crash: The exception of an internal error, if there was one.
         stalls: How often the event loop was blocked.
-        stall_seconds: How long it was blocked in total.
+        stall_seconds: How long the event loop was blocked in total.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Driver:
 
     @property
     def last_loop_check(self) -> datetime:
-        """When the loop last ran, within one period of its monitor. ``datetime.min`` if the loop has no monitor."""
+        """When the loop last ran, exact to one period of its monitor. ``datetime.min`` if the loop has no monitor."""
         monitor = self._monitor  # another thread may call this
         return _NEVER if monitor is None else datetime.fromtimestamp(monitor.checked_at, UTC)
 
@@ -103,12 +103,12 @@ class Driver:
             self._process_queue()
 
     def check_transport(self) -> None:
-        """Report the end of the session as soon as nothing can be sent, before the event loop reports it."""
+        """If nothing can be sent any more, report the end of the session now, before the event loop reports it."""
         if not self._busy and self._machine.is_in_session:
             self._process_queue(self._check_transport_loss)
 
     def _process_queue(self, first: Callable[[], None] | None = None) -> None:
-        """Process the queued events, and events that are queued meanwhile."""
+        """Process the queued events, and the events that are queued during this."""
         self._busy = True
         try:
             if first is not None:
@@ -131,7 +131,7 @@ class Driver:
         return asyncio.get_running_loop().time() - self._session.last_answer
 
     async def wait_quiet(self) -> None:
-        """Wait until no connection is requested and its parts have ended, or until a connection is requested again."""
+        """Wait until no connection is requested and all its parts have ended, or until one is requested again."""
         if self._is_quiet:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -145,7 +145,7 @@ class Driver:
         self._check_transport_loss()
         if isinstance(event, TimerFired):
             if event.timer not in self._due_timers:
-                return  # stopped while its event was queued, behind a callback that ran the loop itself
+                return  # a callback ran the loop itself, and so stopped the timer while its event was queued
             self._due_timers.remove(event.timer)
         self._step(event)
 
@@ -176,7 +176,7 @@ class Driver:
             for effect in effects:
                 self._run_effect(effect)
                 if self.crash is not crash:
-                    return  # the session was ended meanwhile; the remaining effects belong to it
+                    return  # this effect has ended the session; the remaining effects belong to that session
         except Exception as error:
             self.break_off(f"handling {event!r}", error)
             return
@@ -185,7 +185,7 @@ class Driver:
             self._on_status(last.status)
 
     def _check_transport_loss(self) -> None:
-        """If messages can no longer be sent, process this first: no other event is processed in such a session."""
+        """If messages can no longer be sent, process this first: such a session must process no other event."""
         try:
             why = self._session.lost_transport if self._machine.is_in_session else ""
         except Exception as error:
@@ -195,14 +195,14 @@ class Driver:
             self._step(TransportClosed(self._machine.attempts, why))
 
     def blocked(self, seconds: float) -> None:
-        """Count a blockage of the loop that the loop monitor has seen, and log a long one."""
+        """Count a blockage of the loop, which the loop monitor has seen. Log a long blockage."""
         self.stalls += 1
         self.stall_seconds += seconds
         if seconds > self._machine.policy.loop_block_warning:
             self._on_blocked(asyncio.get_running_loop(), seconds)
 
     def jumped(self, seconds: float) -> None:
-        """Report a long clock jump, which the loop monitor has seen, to the machine."""
+        """Report a long clock jump, which the loop monitor has seen, to the state machine."""
         if seconds > self._machine.policy.suspend_jump:
             self.post(ClockJumped(seconds))
 
@@ -262,7 +262,7 @@ class Driver:
         self.post(TimerFired(timer, late))
 
     def shut_down(self) -> None:
-        """Have the system end the socket, in every state of the loop. Nothing else changes."""
+        """Let the operating system end the socket. This works in every state of the loop. Nothing else changes."""
         self._session.shut_down()
 
     def abandon(self, why: str, *, forked: bool = False) -> None:
@@ -296,7 +296,7 @@ class Driver:
         The session ends with a critical log message, and the state is ``FAILED``, even if further steps raise. If the
         session continued, it could report ``READY`` wrongly.
         """
-        if not self._busy:  # events of the session's end must wait until the machine knows about the error
+        if not self._busy:  # events of the session's end must wait until the state machine knows about the error
             self._process_queue(lambda: self.break_off(what, error))
             return
         logger.critical("Internal error while %s; the session is ended. Please report this.", what, exc_info=error)
@@ -321,7 +321,7 @@ class Driver:
         return socket_gone
 
     def _run_guarded(self, end: Callable[[], None]) -> None:
-        """Run one step of a session's end. If it fails, log that; the other steps still run."""
+        """Run one step of a session's end. If the step fails, log this; the other steps still run."""
         try:
             end()
         except Exception:

@@ -1,4 +1,4 @@
-"""Carries out each effect of the machine on a session."""
+"""Carries out each effect of the state machine on a session."""
 
 from __future__ import annotations
 
@@ -86,4 +86,4 @@ EFFECT_RUNNERS: dict[type[Any], Callable[[SessionProtocol, Any], None]] = {
     do.RecordGlobalCancel: lambda session, effect: session.record_global_cancel(),
     do.EndSubscriptions: lambda session, effect: session.end_subscriptions(),
 }
-"""For every effect on a session, the call that carries it out."""
+"""For every effect on a session, the call that carries out this effect."""

@@ -84,7 +84,7 @@ class FleetLink:
     async def join(self, timeout: float | None) -> None:  # noqa: ASYNC109 - the timeout of one attempt, as in the connector
         """Join the fleet in the running loop, and wait until the leader is known.
 
-        Raises ``FleetError`` after ``timeout`` seconds.
+        Raises ``FleetError`` if the leader is not known after ``timeout`` seconds.
         """
         self._is_wanted = True
         joined = self.member.start()
@@ -112,7 +112,7 @@ class FleetLink:
         await asyncio.to_thread(self.member.wait_ended, _LEAVE_SECONDS)
 
     def leave_now(self) -> None:
-        """Leave the fleet where no loop runs, and wait for the end."""
+        """Leave the fleet if no loop runs here, and wait for the end."""
         self._is_wanted = False
         self.member.leave()
         self.member.wait_ended(_LEAVE_SECONDS)
@@ -158,7 +158,7 @@ class FleetLink:
         if loop is not None and not loop.is_closed():
             try:
                 loop.call_soon_threadsafe(act)
-            except RuntimeError:  # the loop was closed meanwhile: nobody waits for this
+            except RuntimeError:  # the loop has just been closed: nobody waits for this call
                 return
 
     # The methods below run in the connector's loop.

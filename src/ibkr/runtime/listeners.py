@@ -1,4 +1,4 @@
-"""Lists of callbacks for statuses, gap reports and other values. An exception in one does not affect the others."""
+"""Lists of callbacks for statuses, gap reports and other values. If one raises, the others are still called."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("ibkr.runtime")
 T = TypeVar("T")
 
 SETTLE_SECONDS = 1.0
-"""Seconds. A ``SYNCING`` that lasts longer is reported. A shorter one is not, because ``READY`` follows."""
+"""Seconds. A ``SYNCING`` that lasts longer is reported. A shorter ``SYNCING`` is not, because ``READY`` follows."""
 
 
 class Listeners(Generic[T]):
@@ -33,7 +33,10 @@ class Listeners(Generic[T]):
         self._callbacks: list[Callable[[T], object]] = []
 
     def add(self, callback: Callable[[T], object]) -> Callable[[], None]:
-        """Call ``callback`` with every new value. Returns a function that removes it. Raises ``TypeError``."""
+        """Call ``callback`` with every new value. Returns a function that removes the callback.
+
+        Raises ``TypeError`` for a coroutine function, and for anything that is not a function.
+        """
         if inspect.iscoroutinefunction(callback):
             raise TypeError(
                 f"on_{self._topic}() takes a plain function, not the coroutine function {callback!r}:"
@@ -50,7 +53,7 @@ class Listeners(Generic[T]):
         return len(self._callbacks)
 
     def notify(self, value: T) -> None:
-        """Call all callbacks. If one raises ``SystemExit`` or ``KeyboardInterrupt``, the loop ends a little later."""
+        """Call all callbacks. If one raises ``SystemExit`` or ``KeyboardInterrupt``, the event loop ends soon."""
         for callback in tuple(self._callbacks):
             try:
                 callback(value)
@@ -81,8 +84,8 @@ class Listeners(Generic[T]):
 class StateChangeFilter:
     """Reports a status if its ``state`` or ``may_trade`` differs from the last reported one.
 
-    A restart gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is reported only if it
-    lasts. ``known`` is the status when the program began to listen.
+    A restart of the gateway gives three changes: lost, trading again, ready. A ``SYNCING`` without trading is reported
+    only if it lasts longer than ``SETTLE_SECONDS``. ``known`` is the status when the program began to listen.
     """
 
     def __init__(self, notify: Callable[[Status], None], known: Status | None = None) -> None:

@@ -1,6 +1,6 @@
 """The event loop and thread of a connector, and how calls from any thread reach them.
 
-Every call distinguishes three cases. The loop runs in another thread (a ``LoopThread`` or one of the program). The loop
+Every call distinguishes three cases. The loop runs in another thread (a ``LoopThread`` or the program's). The loop
 runs in this thread. The loop belongs to this thread and is idle, as in a plain script between calls.
 """
 
@@ -30,7 +30,7 @@ def check_seconds(seconds: float | None) -> None:
 
 
 class LoopContext:
-    """Knows where a connector lives, and runs work there.
+    """Knows in which loop and thread a connector runs, and runs work there.
 
     Args:
         is_unused: Whether all parts of a connection have ended, so that another loop may be used.
@@ -53,7 +53,7 @@ class LoopContext:
         """Use the running loop from now on."""
         self.loop, self._thread_id = asyncio.get_running_loop(), threading.get_ident()
         # asyncio.run does the same. The client library schedules coroutine handlers in the loop that is set here. A
-        # Runner with a loop factory does not set it, and the handlers would never run.
+        # Runner with a loop factory does not set the loop, so without this line the handlers would never run.
         asyncio.set_event_loop(self.loop)
 
     def start_thread(
@@ -67,7 +67,7 @@ class LoopContext:
             on_closed: Called in the thread when its loop will never run again.
 
         Raises:
-            RuntimeError: The connector lives in another loop, or in this thread, which is ending.
+            RuntimeError: The connector uses another loop, or this is the connector's own thread and it is ending.
         """
 
         from ibkr.runtime.loop_thread import LoopThread  # most programs have a loop and never need this
@@ -97,14 +97,14 @@ class LoopContext:
         thread = self.thread
         if thread is not None:
             thread.stop(patience)
-        elif self._ending_thread is not None:  # another thread stopped it, and it may still be closing its loop
+        elif self._ending_thread is not None:  # a stopped thread, which may still be closing its loop
             self._ending_thread.stop(patience)
         return thread is not None
 
     def after_fork(self) -> None:
         """In a forked process: forget the loop and the thread, which belong to the parent."""
-        # Keep the loop. When it is garbage collected, it unregisters its wake-up socket from the selector that both
-        # processes share.
+        # Keep the loop. If it were garbage collected, it would unregister its wake-up socket from the selector that
+        # both processes share.
         self._parent_loop = self.loop
         self._lock = threading.Lock()
         self._ending_thread = None
@@ -141,7 +141,7 @@ class LoopContext:
         )
 
     def check_thread(self) -> None:
-        """Raise ``RuntimeError`` if this is not the loop's thread while the loop is in use."""
+        """Raise ``RuntimeError`` if the loop is in use, and this is not the loop's thread."""
         if self._thread_id == threading.get_ident() or self.loop is None:
             return
         if self.thread is not None or not self._is_unused():
@@ -159,7 +159,7 @@ class LoopContext:
     def run(self, what: str, instead: str, work: Work[T], timeout: float | None = None) -> T:
         """Run the work in the loop, and block until it is done.
 
-        Raises ``RuntimeError`` if that would block the loop itself, or if the loop rests in another thread.
+        Raises ``RuntimeError`` if this would block the loop itself, or if the loop of another thread does not run.
         """
         check_seconds(timeout)
         if self.in_other_thread:
@@ -179,7 +179,7 @@ class LoopContext:
         if self.in_other_thread:
             return await run_in_other_loop_async(lambda: _within(work, None), self._submit)
         if not self.in_loop_thread and running_loop() is not self.loop and self._is_in_use:
-            raise LoopRests  # what the work awaits would happen in that loop, which cannot wake up this one
+            raise LoopRests  # what the work awaits would happen in that loop, which cannot wake up this loop
         return await work()
 
     def run_in_loop(self, command: Callable[[], T]) -> T:
@@ -189,7 +189,7 @@ class LoopContext:
             return command()
 
         if self.in_other_thread:
-            with suppress(LoopRests):  # it stopped meanwhile: the function runs here, as if it had stopped before
+            with suppress(LoopRests):  # the loop has just stopped: the function runs here
                 return self._run_in_other_thread(call, None)
         if self.is_idle_here:
             assert self.loop is not None
@@ -219,7 +219,7 @@ class LoopContext:
 
     @property
     def _is_in_use(self) -> bool:
-        """Whether a connection lives in the loop, so that no other loop may be used."""
+        """Whether a connection still uses the loop, so that no other loop may be used."""
         return self.loop is not None and not self.loop.is_closed() and not self._is_unused()
 
     def _run_in_other_thread(self, work: Work[T], timeout: float | None) -> T:
@@ -239,7 +239,7 @@ class LoopContext:
 
 
 class _ExitRaised(Exception):
-    """Carries a ``sys.exit()`` to the caller. Raised directly, it would end the loop's thread."""
+    """Carries a ``sys.exit()`` to the caller. ``SystemExit`` itself would end the loop's thread."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -1,4 +1,4 @@
-"""Detects that an event loop was blocked or that the machine slept.
+"""Detects that an event loop was blocked or that the computer slept.
 
 Each loop has one timer, even if many connectors use it.
 """
@@ -22,10 +22,10 @@ class MonitorListener(Protocol):
     """Is called after a blockage or a clock jump."""
 
     def blocked(self, seconds: float) -> None:
-        """The loop did not run for this long, to within half a period."""
+        """The loop did not run for this many seconds, accurate to half a period."""
 
     def jumped(self, seconds: float) -> None:
-        """The wall clock moved this far ahead of the monotonic clock."""
+        """The wall clock moved ahead of the monotonic clock by this many seconds."""
 
 
 _monitors: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopMonitor] = weakref.WeakKeyDictionary()

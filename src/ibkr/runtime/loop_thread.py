@@ -61,7 +61,7 @@ class LoopThread:
         First the tasks are cancelled, while the connection is still up. Then ``before_stop`` ends the connection.
         """
         if self._mark_closed():
-            with suppress(RuntimeError):  # its loop was broken off, and is closed
+            with suppress(RuntimeError):  # the loop ended unexpectedly, and is closed
                 self.loop.call_soon_threadsafe(self._stopping.set)
         if not self.in_this_thread:
             join_thread(self._thread, timeout)

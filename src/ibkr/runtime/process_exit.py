@@ -24,8 +24,8 @@ class FinalFlush:
     """Lets the last orders and cancels reach the gateway before a program or its event loop ends.
 
     Args:
-        context: Where the connector lives.
-        limiter: Holds orders that wait.
+        context: The loop and thread of the connector.
+        limiter: Has the orders that wait to be sent.
         read_seconds: Seconds that the gateway gets to read the sent messages.
         refuse_orders: Drops new orders that wait, for the given reason.
         wait_quiet: Waits until the connection has ended.
@@ -48,9 +48,9 @@ class FinalFlush:
         self._task: asyncio.Task[None] | None = None
 
     def order_sent(self) -> None:
-        """An order or a cancel was sent, or waits. In a plain script, return when it is sent.
+        """An order or a cancel was sent, or waits. In a plain script, return when the message is sent.
 
-        In a running loop, a task makes sure that it is sent even if ``asyncio.run`` ends immediately afterwards.
+        In a running loop, a task makes sure that the message is sent even if ``asyncio.run`` ends immediately after it.
         """
         loop = self._context.loop
         if loop is None:
@@ -64,17 +64,17 @@ class FinalFlush:
             self._sent_at = loop.time()
             if self._task is None or self._task.done():
                 work = self._flush_task_body()
-                work.send(None)  # enter its try block: the loop may end before the task first runs
+                work.send(None)  # enter the try block of the work: the loop may end before the task first runs
                 self._task = loop.create_task(work, name="ibkr-orders")
 
     async def flush(self, seconds: float | None) -> None:
-        """Wait until no order waits, for at most this many seconds. Later, the session drops orders that still wait."""
+        """Wait at most this many seconds until no order waits. The end of the session drops orders that still wait."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._limiter.wait_orders_sent()
 
     def refuse_new_orders(self, error: BaseException | None) -> None:
-        """Refuse new orders if an exception other than ``SystemExit`` ends the program: nobody would watch them."""
+        """Refuse new orders if an exception other than ``SystemExit`` ends the program: no one would watch orders."""
         is_news = not any(error is each for each in self._known_errors)
         if error is not None and is_news and not isinstance(error, SystemExit):
             self._refuse_orders(_INTERRUPTED)
@@ -82,8 +82,8 @@ class FinalFlush:
     async def _flush_task_body(self) -> None:
         """Run until orders are sent and the gateway has had time to read them.
 
-        At its end, ``asyncio.run`` cancels every task and waits for it. If an exception ended the program, it is the
-        context of the ``CancelledError``.
+        When ``asyncio.run`` ends, it cancels every task and waits for all of them. If an exception ended the program,
+        that exception is the context of the ``CancelledError``.
         """
         try:
             await asyncio.sleep(0)
@@ -113,14 +113,14 @@ class ExitListener(Protocol):
         """End everything, because the interpreter is about to end. The interpreter waits for this method."""
 
     def after_fork(self) -> None:
-        """In a forked process: release everything inherited, which belongs to the parent."""
+        """In a forked process: release everything that was inherited, because it belongs to the parent."""
 
 
 _registered: weakref.WeakSet[ExitListener] = weakref.WeakSet()
 
 
 def register(listener: ExitListener) -> None:
-    """Call this listener as long as it exists. No strong reference is kept."""
+    """Call this listener when the process ends or forks, if the listener still exists. Keeps no strong reference."""
     _registered.add(listener)
 
 

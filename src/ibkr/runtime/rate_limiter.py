@@ -13,17 +13,17 @@ from typing import NamedTuple
 from ibkr.core.priority import Priority
 from ibkr.core.token_bucket import TokenBucket
 
-# Messages per second. The rate is reduced because IB disconnects a client that keeps sending too fast. But below this
-# rate, nothing would work.
+# Messages per second: the lowest rate that the limiter uses. The limiter slows down because IB disconnects a client
+# that keeps sending too fast. But with a lower rate than this, nothing would work.
 _SLOWEST = 5.0
 _WINDOW = 1.1
-"""Seconds over which the gateway's limit is counted. A little over one second, because messages may arrive closer
-together than they were sent.
+"""The gateway's limit is counted over this many seconds: a little more than one second, because messages may arrive at
+shorter intervals than they were sent.
 """
 
 
 _IMMEDIATE = (Priority.ORDER, Priority.BROKER_STATE)
-"""These priorities ignore the usual rate, and observe only the gateway's limit. Other messages wait for them."""
+"""For these priorities, only the gateway's limit applies, not the usual rate. Other messages wait for these."""
 
 
 class _Waiting(NamedTuple):
@@ -39,10 +39,10 @@ class _Waiting(NamedTuple):
 class RateLimiter:
     """Sends messages by priority, then in order of their requests, as fast as the gateway allows.
 
-    Orders and cancels are sent immediately while fewer than ``limit`` messages were sent in the last second. All other
-    messages observe ``rate`` messages a second, and a burst of ``burst`` after a pause. Orders are included in that
-    rate, so that other messages wait for them. A gateway counts per connection, so each session starts with a new
-    count. Waiting messages of one ``group`` are sent together, with nothing in between.
+    Orders and cancels are sent immediately while fewer than ``limit`` messages were sent in the last second. For all
+    other messages the limit is ``rate`` messages a second, and ``burst`` messages together after a pause. Orders are
+    counted in this rate, so other messages wait for orders. A gateway counts per connection, so each session starts
+    with a new count. Waiting messages of one ``group`` are sent together, with nothing in between.
     """
 
     def __init__(self, rate: float, burst: int, limit: int = 0) -> None:
@@ -62,7 +62,7 @@ class RateLimiter:
 
     @property
     def rate(self) -> float:
-        """The current rate in messages a second. Orders may go faster."""
+        """The current rate in messages a second. Orders may be sent faster."""
         return self._bucket.rate
 
     @property
@@ -129,7 +129,7 @@ class RateLimiter:
         Args:
             write: Writes the message. Returns whether it was written.
             urgency: Its priority.
-            drop: Called instead if the session ends first.
+            drop: Called instead of ``write`` if the session ends before that.
             group: Waiting messages of the same group are sent together. ``None``: the message has no group.
         """
         is_first = not self._waiting or self._waiting[0].urgency > urgency
@@ -147,7 +147,7 @@ class RateLimiter:
             self._sent.pop()
 
     def _delay(self, urgency: Priority, now: float, number: int = 1) -> float:
-        """Seconds until ``number`` messages of this priority may be sent, or some of them if they exceed the limit."""
+        """Seconds until ``number`` messages of this priority, but not more than the limit, may be sent together."""
         sent = self._sent
         while sent and now - sent[0] >= _WINDOW:
             sent.popleft()

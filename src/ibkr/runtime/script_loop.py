@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Turns of the loop. The first reads the socket, the second delivers its end, and the third delivers what follows.
+# Turns of the loop. The first turn reads the socket, the second turn delivers the end of the socket, and the third turn
+# delivers what follows from this end.
 _TURNS = 3
 
 
@@ -27,7 +28,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 def script_loop() -> asyncio.AbstractEventLoop:
     """Return the script's loop in this thread, made when first needed. The client library finds this loop, too."""
     with warnings.catch_warnings():
-        # Python warns when the call below creates a loop. From 3.14 on, it raises instead.
+        # Python warns when the call below creates a loop. From 3.14 on, Python raises an error instead.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             loop = asyncio.get_event_loop()
@@ -40,7 +41,7 @@ def script_loop() -> asyncio.AbstractEventLoop:
 
 
 def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-    """Run the loop until the work is done. On Ctrl-C, cancel it, and raise ``KeyboardInterrupt`` when it has ended."""
+    """Run the loop until the work is done. On Ctrl-C, cancel it, and then raise ``KeyboardInterrupt``."""
     task = loop.create_task(work)
     with _ctrl_c_cancels(task, loop) as pressed:
         try:
@@ -56,12 +57,12 @@ def run_in_script(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T])
 
 
 def run_until_done(loop: asyncio.AbstractEventLoop, work: asyncio.Task[T] | Coroutine[Any, Any, T]) -> T:
-    """Run the loop until the work is done. An exit that a callback raises meanwhile does not disturb the next run."""
+    """Run the loop until the work is done. If a callback raises ``SystemExit``, this does not disturb the next run."""
     task = work if isinstance(work, asyncio.Task) else loop.create_task(work)
     try:
         return loop.run_until_complete(task)
     except (SystemExit, KeyboardInterrupt):
-        if task.done():  # in the same turn: asyncio has left the callback that stops the loop
+        if task.done():  # in the same turn: the callback with which asyncio stops the loop is still queued
             loop.call_soon(loop.stop)
             loop.run_forever()
         raise
@@ -79,7 +80,7 @@ def process_pending(loop: asyncio.AbstractEventLoop) -> None:
 
 @contextmanager
 def _ctrl_c_cancels(task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop) -> Iterator[list[int]]:
-    """Have Ctrl-C cancel the task, as ``asyncio.run`` does. Ctrl-C inside a callback could stop a step halfway.
+    """Let Ctrl-C cancel the task, as ``asyncio.run`` does. Otherwise Ctrl-C could stop a callback halfway.
 
     A second Ctrl-C raises immediately. If the program has its own handler, nothing changes.
     """

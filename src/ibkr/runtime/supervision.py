@@ -1,4 +1,4 @@
-"""Supervision: runs one machine in one event loop, accepts the program's commands, and waits for their results.
+"""Supervision: runs one state machine in one event loop, accepts the program's commands, and waits for their results.
 
 This file has over 300 lines because it also implements what a session needs of the connector.
 """
@@ -56,9 +56,9 @@ class FleetMembership(Protocol):
 
 
 class Supervision(Generic[S]):
-    """What a connector does, in the event loop of its last ``connect``.
+    """Does the work of a connector, in the event loop of its last ``connect``.
 
-    Every coroutine and every command runs in the loop of ``context``, which passes calls to it.
+    Every coroutine and every command runs in the loop of ``context``. ``context`` passes the calls to this loop.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Supervision(Generic[S]):
         make_session: Callable[[Supervision[S]], S],
         make_fleet: Callable[[Supervision[S]], FleetMembership] | None = None,
     ) -> None:
-        self._fleet: FleetMembership | None = None  # used even if this fails: the library's finalizer disconnects
+        self._fleet: FleetMembership | None = None  # set first: if this method fails, the library's finalizer uses it
         self._machine, self._listeners, self._gap_listeners = machine, listeners, gap_listeners
         self._subscription_listeners = subscription_listeners
         self._context = context
@@ -90,10 +90,10 @@ class Supervision(Generic[S]):
     # Called by the session.
 
     def post(self, event: Event) -> None:
-        """Process an event of the session. In a thread other than the loop's, the loop does it when it runs again.
+        """Process an event of the session. In another thread, pass the event to the loop, which processes it later.
 
-        A thread may halt orders while a script's loop rests. If it processed the event itself, the script could let
-        the loop run at the same time, and what follows from the event needs the running loop.
+        A thread may halt orders while the loop of a script does not run. If that thread processed the event itself,
+        the script could run the loop at the same time. Besides, the effects of the event need the running loop.
         """
         if self._context.in_loop_thread:
             self.driver.post(event)
@@ -155,7 +155,7 @@ class Supervision(Generic[S]):
 
     @property
     def status(self) -> Status:
-        """The status as of now. In another thread, it is the status from when the loop last ran."""
+        """The status as of now. In another thread, ``as_of`` is the time when the loop last ran."""
         status = self.latest
         if self._context.in_loop_thread or self._machine.is_quiet:
             return replace(status, as_of=datetime.now(UTC))
@@ -181,7 +181,7 @@ class Supervision(Generic[S]):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no connection is requested and its parts have ended, so that another loop may be used."""
+        """Whether no connection is requested and all its parts have ended, so that another loop may be used."""
         _ = self.latest
         return self._machine.is_quiet
 
@@ -242,7 +242,7 @@ class Supervision(Generic[S]):
     async def ensure_fresh(self, max_age: float, ask: Callable[[], Awaitable[object]]) -> None:
         """Make sure that the gateway has answered within ``max_age`` seconds. See ``IBConnector.ensure_fresh_async``.
 
-        ``ask`` requests an answer and waits for it. While messages arrive, it may take longer.
+        ``ask`` requests an answer and waits for it. While messages arrive, ``ask`` may take longer.
         """
         check_seconds(max_age)
         if not self.latest.is_connected:
@@ -332,7 +332,7 @@ class Supervision(Generic[S]):
         return self._context.stop_thread(timeout)
 
     def at_exit(self) -> None:
-        """End the connection because the interpreter ends. End it properly if its loop can still run.
+        """End the connection because the interpreter ends. If the loop can still run, end the connection properly.
 
         Waiting orders are sent for up to ``FLUSH_SECONDS`` seconds. If an exception ended the program, only cancels are
         sent.
@@ -363,7 +363,7 @@ class Supervision(Generic[S]):
             self.driver.abandon(f"this process was forked from {os.getppid()}, which has the connection", forked=True)
 
     def _thread_ended(self) -> None:
-        if not self._machine.is_quiet:  # for example, a SystemExit in a callback ended it
+        if not self._machine.is_quiet:  # for example, a SystemExit in a callback ended the thread
             self.driver.abandon("its thread ended unexpectedly")
 
     def _command(self, name: str, event: Event) -> None:
@@ -371,7 +371,7 @@ class Supervision(Generic[S]):
         self._post_event(event)
 
     async def _wait_until(self, condition: Callable[[Status], bool]) -> Status:
-        """Wait for the first status, from now on, for which ``condition`` is true."""
+        """Return the present status if ``condition`` is true for it, otherwise wait for such a status."""
         return self.status if condition(self._machine.status) else await self._listeners.first(condition)
 
     def _connect_error(self) -> Exception:

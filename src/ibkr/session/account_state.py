@@ -1,7 +1,7 @@
-"""Keeps positions, portfolio and account values of the last session until the new session has sent its own.
+"""Keeps positions, portfolio and account values of the last session until the data of the new session has arrived.
 
-The client library clears them when a session ends. Without this, a program that reads ``ib.positions()`` in between
-would see an empty account.
+The client library clears this data when a session ends. Otherwise, a program that reads ``ib.positions()`` before the
+new data arrives would see an empty account.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _MAPS = ("positions", "portfolio", "accountValues", "acctSummary")
 class AccountState:
     """Keeps these maps of the library's wrapper when a session ends.
 
-    When start-up requests them, every existing row is marked as outdated. When the answer is complete, the outdated
-    rows that it has not replaced are removed. The portfolio is complete account by account.
+    When start-up requests an answer, all its existing rows are marked as outdated. When the answer is complete, the
+    outdated rows that the answer has not replaced are removed. The portfolio is completed one account after another.
     """
 
     def __init__(self, wrapper: WrapperOverrides) -> None:
@@ -75,7 +75,7 @@ class AccountState:
             self._outdated_values = dict(self._wrapper.accountValues)
 
     def answered(self, name: str) -> None:
-        """Handle that this answer is complete: remove the outdated rows that it has not replaced."""
+        """This answer is complete: remove the outdated rows that the answer has not replaced."""
         if name == POSITIONS:
             old = self._outdated.pop("positions", {})
             for account in self._wrapper.positions:
@@ -86,7 +86,7 @@ class AccountState:
                 self._remove_old_values()
 
     def portfolio_unreadable(self) -> None:
-        """A row of the portfolio could not be decoded. Remove no rows, because it is not known which ones are gone."""
+        """A row of the portfolio could not be decoded. Remove no rows, because it is not known which rows are gone."""
         self._outdated.pop("portfolio", None)
 
     def portfolio_complete(self, account: str) -> None:
@@ -105,7 +105,7 @@ def _rows(accounts: Mapping[str, Mapping[int, Row]]) -> dict[Hashable, object]:
 
 
 def _remove(accounts: Mapping[str, dict[int, T]], account: str, old: dict[Hashable, object]) -> None:
-    """Remove the rows of this account that are still the outdated ones."""
+    """Remove the outdated rows of this account, except rows that were replaced."""
     rows = accounts.get(account, {})
     for con_id in [key for key, row in rows.items() if old.get((account, key)) is row]:
         del rows[con_id]

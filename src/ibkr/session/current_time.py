@@ -1,7 +1,7 @@
-"""Sends ``reqCurrentTime`` for the program and for our probe, at most once in ``probe_apart`` seconds.
+"""Sends ``reqCurrentTime`` for the program and for our probe, at least ``probe_apart`` seconds apart.
 
-A real TWS may not answer the second of two requests (ib_insync issue 604). The library forgets the first of two pending
-requests. The request is sent before other waiting requests.
+There are two reasons for this time: a real TWS may not answer the second of two requests (ib_insync issue 604), and the
+library forgets the first of two pending requests. ``reqCurrentTime`` is sent before other waiting requests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REQUEST_KEY = "currentTime"
 _REQUEST = "49\0" + "1\0"
 """The message as the library sends it.
 
-It is sent directly, because the calls of the library around it take more time than the message itself.
+It is sent directly, because the library's own calls take more time than sending the message.
 """
 
 
@@ -85,7 +85,7 @@ class CurrentTime:
             self._send()
         elif self._is_answered and self._probe_timer is None:
             self._probe_timer = self._loop.call_later(wait, self._send)
-        # Otherwise a request is already on its way or waiting. Its answer is enough.
+        # Otherwise a request was already sent, or waits for its time. The answer to this request is enough.
 
     def request(self) -> asyncio.Future[datetime]:
         """Do the same as the library's ``reqCurrentTimeAsync``. All pending callers get the same answer."""

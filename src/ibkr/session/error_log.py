@@ -22,10 +22,10 @@ def warn_always(text: str) -> None:
 
 
 def call_shielded(call: Callable[..., object], *args: object) -> None:
-    """Call something that calls the program's handlers, and log a ``CancelledError`` that one of them raises.
+    """Call a function that calls the program's handlers. If a handler raises ``CancelledError``, log this.
 
     The library catches other exceptions, but a ``CancelledError`` would leave the current work half done.
-    ``sys.exit()`` and ``KeyboardInterrupt`` would, too: they end the loop a little later.
+    ``sys.exit()`` and ``KeyboardInterrupt`` would do the same. So they end the loop a little later.
     """
     try:
         call(*args)
@@ -36,10 +36,10 @@ def call_shielded(call: Callable[..., object], *args: object) -> None:
 
 
 def raise_in_callback(error: BaseException) -> None:
-    """Raise a handler's ``sys.exit()`` or ``KeyboardInterrupt`` in a callback of its own, where it ends the loop.
+    """Raise a handler's ``sys.exit()`` or ``KeyboardInterrupt`` in a separate callback, where it ends the loop.
 
-    Raised here, it would leave our work half done, such as the end of a socket that everything else waits for. If no
-    loop runs, it is raised here.
+    Otherwise our current work would stay half done, for example the end of a socket, for which everything else waits.
+    If no loop runs, the error is raised here.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -55,6 +55,6 @@ def _raise(error: BaseException) -> None:
 def log_cancelled() -> None:
     """Log, in an ``except`` clause, that a handler has raised ``CancelledError``.
 
-    The result of a cancelled future does that.
+    For example, a handler that reads the result of a cancelled future raises it.
     """
     logger.exception("A handler of the program raised CancelledError; the connection continues")

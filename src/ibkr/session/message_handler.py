@@ -50,7 +50,7 @@ class MessageHandler:
 
     Attributes:
         attempt: The number of the attempt that the messages belong to.
-        startup: The session's start-up, once there is a session.
+        startup: The session's start-up. ``None`` until there is a session.
         last_answer: When the gateway last answered a request, in the loop's time.
         messages: The last errors and notices of all sessions.
     """
@@ -99,7 +99,7 @@ class MessageHandler:
         self._recorder.flush()
 
     def error(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """Handle an error before the library does: some of its reactions must be prevented."""
+        """Handle an error before the library does: some of the library's reactions must be prevented."""
         text = sanitize_text(text)
         self.messages.note(datetime.now(UTC), code, text, req_id)
         if is_about_farm(code):
@@ -119,7 +119,7 @@ class MessageHandler:
         if is_about_link(code):
             self._connector.post(CodeReceived(self.attempt, code, text))
             self._gaps.doubt_orders(reaction(code))  # after the event, so that no listener sees an outdated status
-            # The library would log each of these as ERROR, even a recovery. The status reports them better.
+            # The library would log each of these codes as ERROR, even a recovery. The status reports the codes better.
             if not self._gaps.errors.handle(req_id, code, text, advanced):
                 self._library.ib.errorEvent.emit(req_id, code, text, None)
         else:
@@ -130,7 +130,7 @@ class MessageHandler:
             self._connector.post(CodeReceived(self.attempt, code, text))
 
     def _start_up_refused(self, startup: StartUp, req_id: int, code: int, text: str) -> None:
-        """Treat a refused start-up request as answered. Later, the same code means that its stream is lost."""
+        """Treat a refused start-up request as answered. Later, the same code means that the stream is lost."""
         name = ""
         if code in (LOST_UPDATES, REFUSED_UPDATES):
             if not self._subscriptions.account_updates_lost(code, text) and ACCOUNT_UPDATES in startup.names:
@@ -142,7 +142,7 @@ class MessageHandler:
             self._connector.post(StartupRefused(self.attempt, name, text, code))
 
     def _pass_to_library(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """Pass an error to the library, unless it names an order. The library would end the order."""
+        """Pass an error to the library, unless it names an order: the library would end the order."""
         if not self._gaps.errors.handle(req_id, code, text, advanced):
             self._library.wrapper.read_error(req_id, code, text, advanced)
 
@@ -216,12 +216,12 @@ class MessageHandler:
         self._account_state.portfolio_complete(account)
 
     # Events. The notices and answers of one slice are posted together, before any later event. This saves steps of the
-    # machine, because a session begins with many messages.
+    # state machine, because a session begins with many messages.
 
     def answered(self, name: str, read_only: bool) -> None:
-        """Post the answer with others of its slice.
+        """Post the answer together with the other answers of its slice.
 
-        Post it immediately if it completes the orders, because later rows report changes.
+        If this answer completes the orders, post it immediately, because later rows report changes.
         """
         startup = self.startup
         self._account_state.answered(name)

@@ -1,4 +1,4 @@
-"""Deadlines for one-time requests. The client library would wait for an answer without limit."""
+"""Deadlines for one-time requests. Without them, the client library would wait for an answer without limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ib_async import Contract
 
 _LATE_TIMER = 0.25
-"""Seconds. If a timer is later than this, the event loop was blocked, and the answer may be there, unread."""
+"""Seconds. If a timer is later than this, the event loop was blocked, and the answer may have arrived unread."""
 _CURE = (
     "the gateway gave no reason. Try again. If that does not help, check status.reason, or allow more time in"
     " [ibkr.deadlines] ({})"
@@ -36,8 +36,9 @@ class _PendingRequest(NamedTuple):
 class RequestDeadlines:
     """Ends requests that the gateway does not answer in time.
 
-    As a rule, the library first begins a request and then sends its message. So a message belongs to the request before
-    it. For the first answer of a stream, ``stream_sent`` is called, too: it may be sent first, or again with a new id.
+    Usually, the library first begins a request and then sends its message. So a message belongs to the request that was
+    begun before. For the first answer of a stream, ``stream_sent`` is called, too: the stream's message may be sent
+    before the library begins the request, or again with a new id.
 
     Args:
         library: The client library's objects.
@@ -56,8 +57,8 @@ class RequestDeadlines:
         self._timers: dict[Hashable, asyncio.TimerHandle] = {}
         self._errors: dict[Hashable, TimeoutError] = {}
         self._sent_at: dict[Hashable, tuple[str, float]] = {}
-        # Keys of requests without an id that are late: an answer without an id does not show to which request it
-        # belongs.
+        # Keys of late requests that have no id. Their answers have no id either, so an answer does not show to which
+        # request it belongs.
         self._late: set[Hashable] = set()
         self._had_late_answer: set[Hashable] = set()
         self.answer_times = RecentRecords(AnswerTime)
@@ -71,7 +72,7 @@ class RequestDeadlines:
         self._started = None if HAS_OWN_TIMEOUT.get() else (key, future)
 
     def message_sending(self, message: str) -> Callable[[], None] | None:
-        """Return what to call when this message was sent, or ``None`` if it does not begin such a request."""
+        """Return what to call when this message was sent, or ``None`` if the message needs no deadline."""
         if self._started is None:
             return None
         (key, future), self._started = self._started, None
@@ -83,7 +84,7 @@ class RequestDeadlines:
         return partial(self._message_sent, _PendingRequest(key, future, request, seconds))
 
     def stream_sent(self, key: Hashable, name: str) -> None:
-        """Set a deadline for the first answer of a stream, if a caller awaits it. The request was sent."""
+        """The request of a stream was sent: if a caller awaits the first answer, set a deadline for it."""
         future, request = self._wrapper.futures.get(key), request_named(name)
         seconds = getattr(self._deadlines, request.kind)
         if future is not None and seconds is not None:
@@ -102,12 +103,12 @@ class RequestDeadlines:
     def is_late_answer(self, key: Hashable) -> bool:
         """Whether this answer belongs to an earlier request that was not answered in time. The next answer is used.
 
-        If the earlier request is never answered, the next one times out, too. No other answer is ignored after that.
+        If the earlier request is never answered, the next request times out, too. After that, no answer is ignored.
         """
         if key not in self._late:
             return False
         self._late.discard(key)
-        if key not in self._timers:  # nobody waits, or only start-up, which has its own check
+        if key not in self._timers:  # nobody waits, or only start-up, which checks its answers itself
             return False
         self._had_late_answer.add(key)
         return True
@@ -123,7 +124,7 @@ class RequestDeadlines:
         self._started = None
 
     def take_error(self, key: Hashable) -> TimeoutError | None:
-        """The error of a request that the library ended without raising it."""
+        """The error of a request that the library has ended without raising this error."""
         return self._errors.pop(key, None)
 
     def _message_sent(self, pending: _PendingRequest) -> None:
@@ -161,7 +162,7 @@ class RequestDeadlines:
             if request.name == "reqHistoricalData" and hasattr(self._wrapper.results.get(key), "reqId"):
                 self._errors[key] = error  # the request fills a list of bars: the library catches the error
             future.set_exception(error)
-            future.exception()  # mark as retrieved, in case nobody awaits it
+            future.exception()  # mark the error as retrieved: maybe nobody awaits the future
         self._give_up(key, request, is_awaited)
 
 

@@ -41,7 +41,7 @@ class SendOptions:
         refusal: Called right before the message is written. Returns why it may no longer be sent, or an empty text.
             Used for orders.
         on_dropped: Called if the message is never sent.
-        label: Returns its name for the log.
+        label: Returns the message's name for the log.
         group: Waiting messages of the same group are sent together.
     """
 
@@ -74,7 +74,7 @@ _NO_OPTIONS = SendOptions()
 
 
 class Sender:
-    """Sends messages through the rate limiter. It replaces the client library's throttle, and lets orders go first."""
+    """Sends messages through the rate limiter. Orders are sent first. The client library's throttle is not used."""
 
     def __init__(self, client: ClientOverrides, limiter: RateLimiter) -> None:
         self._client = client
@@ -103,7 +103,7 @@ class Sender:
         self._limiter.send_orders_now()
 
     def refuse_orders(self, why: str) -> None:
-        """Drop waiting orders of this session when they are due. Cancels are still sent."""
+        """Drop this session's waiting orders at the time when they would be sent. Cancels are still sent."""
         self._orders_refused = why
 
     def slow_down(self) -> None:
@@ -130,13 +130,13 @@ class Sender:
             raise ConnectionError("Not connected: the session is not open yet")
         drop = partial(self._drop, options, "the session has ended")
         self._limiter.send(partial(self._write_due, message, options), priority_of(message), drop, options.group)
-        if self._limiter.has_waiting:  # otherwise it was sent already
+        if self._limiter.has_waiting:  # otherwise the message was sent already
             self._update_throttle()
 
     def send_from_library(self, message: str, on_sent: Callable[[], None] | None = None) -> None:
         """Send a message that the client library has made, with the options of ``sending_as`` if there are any.
 
-        ``on_sent`` is called, too, when it was sent.
+        ``on_sent`` is called, too, when the message was sent.
         """
         if message.startswith(_START_API):  # this message must be the first one
             self._limiter.count_sent()

@@ -1,4 +1,4 @@
-"""One API session after another on one ``IB`` object: carries out the machine's effects, and posts events.
+"""Runs API sessions one after another on one ``IB`` object: carries out the state machine's effects, posts events.
 
 The ``IB`` object lives as long as the connector. Incoming messages go to ``MessageHandler``.
 
@@ -74,7 +74,7 @@ class Session:
     ) -> None:
         # This function has over 40 lines because it creates many parts.
         self._policy, self._connector, self._in_fleet = policy, connector, in_fleet
-        self.check_thread = connector.check_thread  # called for each message, so without an extra call
+        self.check_thread = connector.check_thread  # called for each message: this avoids an extra call
         self._account, self._readonly = settings.account, settings.readonly
         self._connected_event_handle: asyncio.Handle | None = None
         self._is_released = True
@@ -172,7 +172,7 @@ class Session:
 
     @property
     def last_answer(self) -> float:
-        """When the gateway last answered a request, in the loop's time. Both directions worked then."""
+        """When the gateway last answered a request, in the loop's time. At that time, both directions worked."""
         return self.incoming.last_answer
 
     @property
@@ -207,14 +207,14 @@ class Session:
     def prepare(self) -> None:
         """A connection is requested: open the journal.
 
-        Raises ``JournalError`` if the journal belongs to someone else, and ``RuntimeError`` if the ``IB`` object does.
+        Raises ``JournalError`` if the journal is someone else's, ``RuntimeError`` if another connector has ``ib``.
         """
         if self._library.ib.hooks is not self:
             raise RuntimeError(
                 "this connector's IB object now belongs to another IBConnector that was created with it: use that one"
             )
         self._is_released = False
-        if not self._in_fleet:  # in a fleet, it is opened when this program leads
+        if not self._in_fleet:  # in a fleet, the journal is opened when this program leads
             self.recorder.open()
         self.halt.refresh()
 
@@ -241,7 +241,7 @@ class Session:
         self._deadlines.begin()
         self._orders.begin()
         self.sender.begin()
-        if in_use:  # the former leader on this machine holds it: try again as if the gateway had refused the client id
+        if in_use:  # the former leader on this computer still uses the journal: try again as after a refused client id
             self._connector.post(AttemptFailed(attempt, Failure(FailureKind.CLIENT_ID_IN_USE, in_use)))
 
     def close_socket(self) -> None:
@@ -254,11 +254,11 @@ class Session:
         self._transport.abort()
 
     def discard_unsent(self, discard: bool) -> None:
-        """Whether to discard unsent bytes when the socket ends, or to deliver them."""
+        """Set whether to discard unsent bytes when the socket ends, or to deliver them."""
         self._library.conn.discard_unsent(discard)
 
     def end_subscriptions(self) -> None:
-        """End the streams that the program holds. They are not restored later."""
+        """End the streams that the program has requested. These streams are not restored later."""
         self._wrapper.setEventsDone()
         self.subscriptions.release()
         self.gaps.trades.release()
@@ -268,7 +268,7 @@ class Session:
             self.recorder.close()
 
     def shut_down(self) -> None:
-        """Have the system end the socket, because the loop cannot."""
+        """Let the system end the socket, because the loop cannot do so."""
         self._library.conn.shut_down()
 
     def detach(self) -> None:
@@ -277,7 +277,7 @@ class Session:
         self.recorder.after_fork()
 
     def abandon(self) -> None:
-        """Forget the loop and its socket, which are gone, so that another loop can be used."""
+        """Prepare for another loop: forget the old loop and its socket, which no longer exist."""
         self._stop_requests()
         self.gaps.abandon()
         self._transport.forget()
@@ -312,7 +312,7 @@ class Session:
         )
 
     def _end_session(self, is_our_will: bool) -> None:
-        """Messages can no longer be sent: clear the session, but keep the objects that the program holds."""
+        """Messages can no longer be sent: clear the session, but keep the objects that the program uses."""
         # 1. Drop messages that wait to be sent.
         self._stop_requests()
         was_ready = self._client.isReady()
@@ -380,7 +380,7 @@ class Session:
                 startup.request_again(known, shared=shared)
 
     def request_broker_state(self, names: tuple[str, ...], *, is_late: bool) -> None:
-        """Request orders, executions and positions again. Only the new answers are used; if ``is_late``, the first."""
+        """Request orders, executions and positions again. Use only the new answers, or, if ``is_late``, the first."""
         if not self._has_no_session():
             if is_late:
                 self.gaps.trades.collect_fills()
@@ -405,13 +405,13 @@ class Session:
         self.gaps.report()
         asyncio.get_running_loop().call_soon(self.recorder.flush)
         if self.incoming.startup is not None:
-            # Wait until a burst is available again, because the program's requests go first.
+            # Wait until the rate limiter allows a full burst again, because the program's requests go first.
             self.incoming.startup.request_others_later(self._policy.send_burst / self._policy.send_rate)
 
     def emit_connected_event(self) -> None:
         """Emit the library's ``connectedEvent``, as its own connect does.
 
-        This happens in a callback of the loop, because a handler may block there if the loop is patched to nest.
+        The event is emitted in a callback of the loop. There, a handler may block if the loop is patched to nest.
         """
         if len(self._ib.connectedEvent):
             loop = asyncio.get_running_loop()
@@ -424,7 +424,7 @@ class Session:
                 call_shielded(self._ib.connectedEvent.emit)
 
     def restore_subscriptions(self, *, same_session: bool, with_handlers: bool) -> None:
-        """Request every subscription again. Those that handlers requested come later: handlers may repeat them."""
+        """Request every subscription again. Subscriptions of handlers come later: the handlers may repeat them."""
         if self._connected_event_handle is None:
             self._restore(self.incoming.attempt, same_session, with_handlers)
         else:
@@ -470,7 +470,7 @@ class Session:
         self.sender.slow_down()
 
     def send_global_cancel(self) -> None:
-        """Send a global cancel, and a request behind it. The answer proves that the gateway has read the cancel."""
+        """Send a global cancel, then a request. The request's answer proves that the gateway has read the cancel."""
         if self._has_no_session():
             return
         delivered = GlobalCancelDelivered(self.incoming.attempt)
@@ -486,7 +486,7 @@ class Session:
             warn_always(f"The global cancel was sent, but the halt file could not be written: {error}")
 
     def _has_no_session(self) -> bool:
-        """Whether the socket is already closed, while its event is still queued behind the current effect."""
+        """Whether the socket is already closed. Its event may still wait until the current effect is carried out."""
         return not self._client.isReady()
 
     # Called by the connector.
@@ -502,11 +502,11 @@ class Session:
         return self.subscriptions.age(obj, now)
 
     def refuse_orders(self, why: str) -> None:
-        """Drop waiting orders of this session when they are due. Cancels are still sent."""
+        """Drop this session's waiting orders at the time when they would be sent. Cancels are still sent."""
         self.sender.refuse_orders(why)
 
     def current_time_answer(self) -> asyncio.Future[dt.datetime]:
-        """Request the gateway's time, and wait for it."""
+        """Request the gateway's time. Returns the future of the answer."""
         return self._current_time.request()
 
     # Hooks for requests.

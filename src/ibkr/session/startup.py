@@ -25,15 +25,16 @@ from ibkr.core.startup_requests import (
 from ibkr.session.library import Library
 
 _EXECUTIONS_WAIT = 0.25
-"""Seconds that executions wait for completed orders once open orders are known."""
+"""Seconds that the request for executions waits for completed orders, after open orders are known."""
 _SHARED_KEY_OTHER = {OTHER_CLIENTS_ORDERS: OPEN_ORDERS, OPEN_ORDERS: OTHER_CLIENTS_ORDERS}
 
 
 class _Request:
     """How to send a request.
 
-    The library shares one key between some requests. Such requests have ``key``, and ``resend`` sends only the message.
-    If a request is already pending on the key, it is shared: the library would forget it if a second one was begun.
+    Some requests have no id, but a fixed key in the library. They have ``key`` here, and ``resend`` sends only their
+    message. If a request with this key is already pending, no second request is begun: the library would forget the
+    first. Instead, both wait for the same answer.
     """
 
     __slots__ = ("key", "resend", "send")
@@ -151,7 +152,7 @@ class StartUp:
     def request_again(self, names: tuple[str, ...], *, shared: bool) -> None:
         """Send these overdue requests again. Requests that wait on a shared key are sent only if ``shared``.
 
-        The first answer is used. Answers to still earlier requests are no longer expected.
+        The first answer that comes now is used. Answers to requests that were already outdated are no longer expected.
         """
         self._outdated.difference_update(self._requests[name].key for name in names)
         self._overdue.update(names)
@@ -199,7 +200,7 @@ class StartUp:
     def refused(self, req_id: int) -> str:
         """The gateway answered this request with an error.
 
-        Returns its name, or an empty text if it is not a start-up request.
+        Returns the name of the request, or an empty text if it is not a start-up request.
         """
         for name, pending_requests in self._pending.items():
             if any(pending_request.key == req_id for pending_request in pending_requests):
@@ -208,7 +209,7 @@ class StartUp:
         return ""
 
     def end_refused(self, name: str) -> None:
-        """Send the requests that waited for this request, which the gateway has refused."""
+        """The gateway has refused this request: send the requests that had to wait for this request."""
         if name in self._pending:
             for pending_request in self._pending[name]:
                 if self._wrapper.futures.get(pending_request.key) is pending_request.future and pending_request.is_ours:
@@ -241,9 +242,9 @@ class StartUp:
                 pending_request.future.cancel()
 
     def _mark_outdated(self, name: str) -> None:
-        """Ignore the answer that is still expected: by its id, or as the next answer on the shared key.
+        """Ignore the answer that is still expected: the answer with its id, or the next answer with the shared key.
 
-        An overdue answer is no longer expected.
+        If the answer is overdue, it is no longer expected.
         """
         if name not in self._pending or self._must_wait(name):
             return
@@ -303,7 +304,7 @@ class StartUp:
             self._others_timer = None
 
     def _must_wait(self, name: str) -> bool:
-        """Whether the other request about open orders is pending. Both share one key of the library."""
+        """Whether the other request about open orders is pending. Both requests have the same key in the library."""
         return _SHARED_KEY_OTHER.get(name) in self._pending
 
     def _send_executions(self) -> None:
@@ -317,7 +318,7 @@ class StartUp:
             self._executions_timer = asyncio.get_running_loop().call_later(_EXECUTIONS_WAIT, self._send_executions_now)
 
     def _send_executions_now(self) -> None:
-        """Request executions without completed orders, which may come later or never."""
+        """Request executions, although completed orders have not come. They may come later or never."""
         self._executions_timer = None
         if EXECUTIONS not in (*self._pending, *self._answered):
             self._send(EXECUTIONS)
@@ -343,7 +344,7 @@ class StartUp:
         self._on_unreadable(name)
 
     def _continue_after(self, name: str) -> None:
-        """Send requests that had to wait for this one."""
+        """Send requests that had to wait for this request."""
         if name == OPEN_ORDERS and self.include_others:
             self._send(OTHER_CLIENTS_ORDERS)
         elif name == OTHER_CLIENTS_ORDERS and OPEN_ORDERS not in (
@@ -384,6 +385,6 @@ class StartUp:
 
 
 def _retrieve_exception(future: asyncio.Future[Any]) -> None:
-    """Nobody awaits this future. If the program set ``RaiseRequestErrors``, the error is reported by its code."""
+    """Prevent a log message: nobody awaits this future. The error is already reported with its code."""
     if not future.cancelled():
         future.exception()

@@ -22,7 +22,7 @@ _ADDRESS_IN_USE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 
 
 SocketAddress: TypeAlias = tuple[Any, ...]
-"""An address as the system has it: host and port, and more for IPv6."""
+"""An address in the form of the system's socket calls: host and port, and more for IPv6."""
 
 
 class Address(NamedTuple):
@@ -57,7 +57,7 @@ def is_unanswered(error: BaseException | None) -> bool:
 
 
 def without_number(message: str) -> str:
-    """The text of a system error without its number: ``[Errno 104] Connection reset by peer``."""
+    """The text of a system error without the number, for example without ``[Errno 104]``."""
     return re.sub(r"^\[(Errno|WinError) -?\d+\] ", "", message)
 
 
@@ -92,10 +92,10 @@ class TcpConnector:
     def start_early(self, port: int) -> None:
         """Send the SYN now, if that needs no waiting.
 
-        The peer works on it while the task of ``connect`` is being started.
+        The SYN opens the connection. The peer processes it while the task of ``connect`` is being started.
 
         This is done only on Linux, where a second ``connect()`` reports the result of the first. If something fails
-        here, ``connect`` meets the same error and raises it.
+        here, ``connect`` gets the same error and raises it.
         """
         self.cancel_early()
         self._parse_host()
@@ -118,8 +118,9 @@ class TcpConnector:
         Args:
             port: The TCP port.
             seconds: The time for trying all addresses.
-            lost_route: The two addresses of a lost session. They are tried first: if the peer's system still holds the
-                session, a new SYN between the same addresses makes that system end it (RFC 5961, section 4).
+            lost_route: The two addresses of a lost session. They are tried first: if the peer's system still has the
+                session open, a new SYN between the same addresses makes that system end the session (RFC 5961,
+                section 4).
 
         Raises:
             OSError: No address accepts. This is the error of the first address. ``socket.gaierror`` if the host has no
@@ -139,7 +140,7 @@ class TcpConnector:
         return await _first_connected(tries, seconds)
 
     async def _connect_other_address(self, port: int, seconds: float, lost_route: Address) -> socket.socket:
-        """Try other addresses: the host may have moved meanwhile."""
+        """Try other addresses: meanwhile, the host may have got a new address."""
         others = [each for each in await self._addresses(port) if each != lost_route]
         return await _first_connected([_connected(each) for each in others], seconds)
 
@@ -167,7 +168,7 @@ class TcpConnector:
 
 
 async def _first_connected(tries: list[Coroutine[None, None, socket.socket]], seconds: float) -> socket.socket:
-    """Return the first socket that connects. The next try starts when the one before has failed, or after a while."""
+    """Return the first socket that connects. The next try starts when the last has failed, or after a short time."""
     if not tries:
         raise OSError(errno.EHOSTUNREACH, "the host has no other address")
     if len(tries) == 1:  # this is the usual case
@@ -251,7 +252,7 @@ def _resolve(host: str, port: int, flags: int = 0) -> list[Address]:
 def resolve_in_thread(host: str, port: int) -> asyncio.Future[list[Address]]:
     """Resolve a host in a thread. The future raises ``OSError`` or ``UnicodeError`` if it has no address.
 
-    Unlike with the loop's own threads, the program's end does not wait for this one: a resolver may hang for 30
+    At its end, the program waits for the loop's own threads, but not for this thread: a resolver may hang for 30
     seconds.
     """
     loop = asyncio.get_running_loop()

@@ -25,12 +25,12 @@ class Transport:
         client_id: The client id to connect with.
         policy: The policy.
         connector: Processes the events.
-        on_open: Called once in an attempt, when the accounts and the next id have arrived.
-        end_session: Called when messages can no longer be sent, with whether we ended the session.
+        on_open: Called at most one time in each attempt, when the accounts and the next id have arrived.
+        end_session: Called when messages can no longer be sent. The argument says whether we ended the session.
 
     Attributes:
         is_connected: Whether the port has accepted the connection of the newest attempt.
-        has_ended: Whether that attempt is over and its socket is gone.
+        has_ended: Whether the newest attempt is over and its socket is gone.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Transport:
         self.has_ended = True
 
     def open(self, attempt: int, port: int, *, from_lost_address: bool) -> None:
-        """Begin an attempt in the running loop, if requested from the last session's local address."""
+        """Begin an attempt in the running loop. ``from_lost_address``: use the last session's local address."""
         self._attempt = attempt
         self._lost_route = self._route if from_lost_address else None
         self._is_unanswered = False
@@ -85,7 +85,7 @@ class Transport:
 
     @property
     def lost_transport(self) -> str:
-        """Why the newest attempt's transport is closing, before that is reported. Empty if it is not closing."""
+        """Why the newest attempt's transport is closing, before the loop reports it. Empty if it is not closing."""
         is_lost = self.is_connected and not self._conn.can_write
         return (self._conn.end_reason or "the connection has ended") if is_lost else ""
 
@@ -109,13 +109,13 @@ class Transport:
             return
         self._is_open = True
         self._on_open()
-        # Set the keepalive last, because the gateway is already working on our requests. Before, the attempt has its
-        # own limit.
+        # Set the keepalive last, because the gateway is already working on our requests. Until now, the attempt had its
+        # own time limit.
         self._conn.keep_alive(self._keepalive_after)
         self._route = self._conn.route
 
     def peer_rejected(self, failure: Failure) -> None:
-        """The peer is not a usable gateway, or is no longer one."""
+        """The peer is not a usable gateway, or is no longer a usable gateway."""
         self._conn.end_reason = failure.detail
         if self._is_open:
             self._conn.abort()
@@ -129,7 +129,7 @@ class Transport:
     def transport_ended(self, error: Exception | None) -> None:
         """The socket is closed.
 
-        The machine learns this before the library's listeners do, so none of them sees an outdated status.
+        The state machine is told before the library's listeners, so that no listener sees an outdated status.
         """
         conn = self._conn
         self._is_unanswered = is_unanswered(error)

@@ -9,7 +9,7 @@ _KEPT = 10_000
 _MARKET_DATA = "reqMktData"
 
 _KEPT_WHOLE = 4096
-"""Characters of a request that is kept unchanged. If a request is longer, only the beginning of each field is kept."""
+"""A request with at most this many characters is kept unchanged, otherwise only the beginning of each field is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class SeenRequest:
 class Seen:
     """The activity of a gateway since it was created or last `reset`. Each list keeps the newest 10,000 entries.
 
-    `connects` counts the accepted TCP connections, and `attempts` holds their times (monotonic clock of the event loop,
-    in seconds). Connections that were refused because the port was closed are not counted.
+    `connects` counts the accepted TCP connections, and `attempts` has the times of these connections (monotonic clock
+    of the event loop, in seconds). Connections that were refused because the port was closed are not counted.
     """
 
     connects: int = 0

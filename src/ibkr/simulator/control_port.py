@@ -46,7 +46,7 @@ class FaultCaller(Protocol):
     """What the control port needs from the faults."""
 
     def call(self, name: str, /, *args: object, **named: object) -> None:
-        """Run the fault of this name. Raises `FaultError`."""
+        """Run the fault of this name. Raises `FaultError` if the name or an argument is wrong."""
 
 
 class HasJson(Protocol):
@@ -75,7 +75,7 @@ class ControlPort:
     """The HTTP server of the control port.
 
     After `start`, `port` is the actual port. `timeout` is how long one connection may last, in seconds. `registry`
-    holds the known faults.
+    has the known faults.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ControlPort:
             oldest.abort()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> dict[str, object]:
-        """Carry out a request and return its answer. Raises `RequestRefused`."""
+        """Carry out a request and return its answer. Raises `RequestRefused` if the request is refused."""
         self._check_sender(headers)
         match method, path.strip("/").split("/"):
             case "GET", [""]:

@@ -1,4 +1,4 @@
-"""`GatewayState` holds the parts of one gateway: market, streams, orders, history, client ids. Also `ClientSession`."""
+"""`GatewayState` has the parts of one gateway: market, streams, orders, history, client ids. Also `ClientSession`."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from ibkr.simulator.streams.data_streams import DataStreams
 log = logging.getLogger("ibkr.simulator")
 
 ID_HOLD = 3.0
-"""Seconds for which the gateway holds the client id of a lost connection, as users of real gateways report it."""
+"""Seconds for which the client id of a lost connection stays in use, as users of real gateways report."""
 
 Parts = list[tuple[bytes, bytes]]
 """The bytes of each message before and after its request id."""
@@ -74,8 +74,8 @@ class GatewayState(SharedState):
     def remove(self, client: BaseClient, ended_at: float) -> None:
         """Remove a connection that has ended, with its subscriptions.
 
-        Without a FIN from the client, the gateway holds the client id until `id_hold` seconds after `ended_at`, the
-        event loop's time at which the kernel saw the end.
+        `ended_at` is the event loop's time at which the kernel saw the end. If the client has not sent a FIN, its
+        client id stays in use for `id_hold` seconds after this time.
         """
         self.clients.pop(client, None)
         if self.sessions.get(client.client_id) is client:
@@ -93,7 +93,7 @@ class ClientSession(BaseClient):
     """One connection, from its first byte on, as request handlers see it.
 
     If `is_ignored` is true, received data is ignored. `timers` stop with the connection. `account` is the account of
-    the last reqAccountUpdates. `first_bytes` holds what a connection received that is not treated as an API session.
+    the last reqAccountUpdates. `first_bytes` is what was received, if this is not an API session.
     """
 
     state: GatewayState

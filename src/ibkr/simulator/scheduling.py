@@ -56,7 +56,7 @@ class Hooks:
         self._listeners: list[tuple[Callable[[str], object], Callable[[str, float], object]]] = []
 
     def add(self, name: str, action: Callable[[], object]) -> None:
-        """Run an action once, when this point is reached. If several actions wait, each time the oldest one runs.
+        """Run an action once, when this point is reached. If several actions wait, the oldest one runs each time.
 
         Raises `ValueError` for an unknown name.
         """
@@ -78,7 +78,7 @@ class Hooks:
         return lambda: self._listeners.remove(listener)
 
     def answered(self, name: str, at: float) -> None:
-        """Tell the listeners that a request is processed. Its answer is sent at this time of the loop; 0 is now."""
+        """Tell the listeners that a request is processed. Its answer is sent at the loop's time `at`; 0 is now."""
         for _, answered in tuple(self._listeners):
             answered(name, at)
 

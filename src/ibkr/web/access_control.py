@@ -52,7 +52,7 @@ _SECURITY_HEADERS = {
 class AccessControl:
     """Checks host, size, origin and token, in this order, and adds security headers to every answer.
 
-    Methods that change something must come from the site's own page, or from no page at all.
+    Requests that change something must come from the site's own page, or from no page at all.
 
     Args:
         app: Gets the requests that pass.
@@ -87,7 +87,7 @@ class AccessControl:
         await self._app(scope, _limit_body(receive, self._settings.body_limit), send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """Return the refusal of a request, or ``None`` if it may pass."""
+        """Return the refusal of a request, or ``None`` if the request may pass."""
         headers = Headers(scope=scope)
         settings = self._settings
         if not settings.is_own_name(_host_name(headers.get("host", ""))):

@@ -51,8 +51,8 @@ class ConnectorView:
     Args:
         connector: May run in another event loop.
         settings: Limits, intervals, and whether account ids are shown.
-        history: Stores outages and state changes. Default: in memory. The view closes it.
-        sinks: Other sinks that get every status. The view closes them.
+        history: Stores outages and state changes. Default: in memory. The view closes the history.
+        sinks: Other sinks that get every status. The view closes these sinks.
         gateway: The gateway whose process the page can restart.
         halt_file: The halt file of the program that trades, if another program trades.
         fleet: The fleet to show next to the connector.
@@ -146,7 +146,7 @@ class ConnectorView:
         Raises:
             NotReady: That program is not known.
             OSError: The halt file cannot be written.
-            LoopBusy: The program is halted when its loop runs again.
+            LoopBusy: The program's loop does not run now. The halt begins when the loop runs again.
         """
         if self._halt_file is not None:
             self._halt_file.write(new_halt(reason, "the page", cancel_all=cancel_all))

@@ -15,7 +15,7 @@ _CALL_TIMEOUT = 1.0
 LONGEST_REST = 10.0
 """Seconds without a turn of the connector's loop after which its last status is outdated.
 
-If the loop runs, it notices within this time that a session was cut.
+A loop that runs notices within this time that a session was cut.
 """
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class CrossLoopCaller:
         """Call a short function in the connector's loop, and return or raise what it returns or raises.
 
         Raises:
-            LoopBusy: The loop has not run within a second. It still calls the function when it runs again.
+            LoopBusy: The loop has not run within a second. The loop still calls the function when it runs again.
         """
         answer: asyncio.Future[Callable[[], T]] = self._loop.create_future()
         if self._waits_since is None:

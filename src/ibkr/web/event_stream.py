@@ -1,7 +1,8 @@
 """Server-sent events: one publisher and many readers, with a bounded queue for each reader.
 
-sse-starlette would replace only the response class: it has no event ids to resume from, no bounded queues and no check
-for readers that never read, it encodes each event once per reader, and it patches uvicorn's shutdown.
+sse-starlette is not used, because it would replace only the response class. It has no event ids to resume from, no
+bounded queues and no check for readers that never read. It encodes each event again for each reader, and it patches
+uvicorn's shutdown.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class EventPublisher:
     def _check_readers(self) -> None:
         """Send padding, so that ``http_protocol`` notices the connections that nobody reads, and cuts them.
 
-        Events are few and small. Without padding, the operating system would buffer those of many minutes.
+        Events are few and small. Without padding, the operating system would buffer the events of many minutes.
         """
         now = asyncio.get_running_loop().time()
         for reader in tuple(self._readers):

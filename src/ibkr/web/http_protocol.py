@@ -1,6 +1,6 @@
 """Uvicorn's HTTP protocol with limits for visitors that are slow, silent or too many.
 
-Uvicorn's own ``limit_concurrency`` does not cut idle connections: it refuses new ones, also those of health checks.
+Uvicorn's own ``limit_concurrency`` does not cut idle connections: it refuses new connections, also of health checks.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class LimitedHttpProtocol(H11Protocol):
         self.transport.abort()
 
     def waiting_since(self, *, include_body: bool = False) -> float | None:
-        """Return since when we wait for the visitor: for a request, or until it reads.
+        """Return since when we wait for the visitor: for a request, or until it reads its answer.
 
         Args:
             include_body: Also count the wait for the rest of a request whose head has arrived. The application has

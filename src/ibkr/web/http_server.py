@@ -30,7 +30,7 @@ def listen(settings: WebSettings) -> socket.socket:
 
 
 def url_of(host: str, port: int) -> str:
-    """Return the address of the page, for a browser on this machine."""
+    """Return the address of the page, for a browser on this computer."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
 

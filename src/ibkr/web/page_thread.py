@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 """The packages of the extra ``serve``."""
 _TIMEOUT = 5.0
-"""Seconds for a server to start and to stop. Both take less than one."""
+"""Seconds for a server to start and to stop. Both take less than one second."""
 
 _servers: dict[tuple[str, int], _PageServer] = {}
 _lock = threading.Lock()
@@ -42,7 +42,7 @@ class ServedPage:
         self._server, self._view = server, view
 
     def close(self, *, wait: bool, within: float = 0.5) -> None:
-        """Remove the connector from the site. With the last connector, the server stops.
+        """Remove the connector from the site. When the last connector is removed, the server stops.
 
         Args:
             wait: Return only when the server has stopped.

@@ -41,7 +41,7 @@ _MAX_ANSWER_SIZE = 1024 * 1024
 def make_application(views: ViewRegistry) -> ASGIApp:
     """Return the site as an ASGI application, with its access control.
 
-    Each path answers for the first connector; below ``/c/NUMBER``, for that connector.
+    Each path answers for the first connector. A path below ``/c/NUMBER`` answers for the connector with that number.
     """
     files_by_path = _page_files()
     logins = LoginLimiter(views.settings.token)
@@ -117,7 +117,7 @@ async def _read(view: ConnectorView, key: str, read: Callable[[], str]) -> Respo
 def _outage_page(history: History, limit: int, before: int) -> str:
     """Return as many outages as fit into an answer, newest first.
 
-    Each outage is encoded by itself: while one long text is encoded, no other thread runs.
+    Each outage is encoded separately, because no other thread runs while one long text is encoded.
     """
     parts: list[str] = []
     size, last_id, is_cut = 0, None, False
@@ -243,7 +243,7 @@ class _Api:
         return _json({"ok": True, "message": message}, 202)
 
     async def _body(self, request: Request) -> dict[str, Any] | Response:
-        """Return the JSON object of a request, or the answer if it has none."""
+        """Return the JSON object of a request, or an error answer if the request has no such object."""
         try:
             async with asyncio.timeout(self._settings.request_time):
                 body = json.loads(await request.body() or b"{}")
@@ -262,7 +262,7 @@ class _Api:
         return _json({"ok": True, "message": sanitize_text(answer.message)}, 202)
 
     async def token(self, request: Request) -> Response:
-        """Exchange the token for a cookie, so that the page needs it only once."""
+        """Exchange the token for a cookie, so that the page needs the token only one time."""
         body = await self._body(request)
         if isinstance(body, Response):
             return body

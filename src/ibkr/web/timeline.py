@@ -37,8 +37,8 @@ def build_timeline(
     The time since watching began is divided into 720 slots. Each slot has the worst of its states.
 
     Returns:
-        ``segments``: from ``at`` on, this was the ``state``. ``ready_seconds`` of ``watched_seconds`` it was ``READY``.
-        ``from`` and ``to`` are the limits.
+        ``segments``: from ``at`` on, the state was ``state``. In the ``watched_seconds``, the state was ``READY`` for
+        ``ready_seconds``. ``from`` and ``to`` are the limits.
     """
     since = until - span
     periods = list(_periods(changes, since, until))

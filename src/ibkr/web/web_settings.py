@@ -24,12 +24,12 @@ class WebSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     token: str = field(default="", repr=False)
-    """Required if other machines can reach the site. Then every request needs it, except for the page's own files and
+    """Required if other computers can reach the site. Then every request needs it, except for the page's own files and
     ``/healthz``."""
     names: tuple[str, ...] = ()
-    """Host names that visitors may use for the site, in addition to IP addresses and the name of this machine."""
+    """Host names that visitors may use for the site, in addition to IP addresses and the name of this computer."""
     proxies: tuple[str, ...] = ()
-    """Addresses of trusted proxies on other machines: they may report the visitor's address and scheme."""
+    """Addresses of trusted proxies on other computers: they may report the visitor's address and scheme."""
     show_accounts: bool = False
     connections: int = 256
     """Open connections. A new connection over the limit replaces an idle connection."""
@@ -69,7 +69,7 @@ class WebSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the site."""
+        """Whether only this computer can reach the site."""
         address = _parse_address(self.host)
         return self.host == "localhost" if address is None else address.is_loopback
 
@@ -83,7 +83,7 @@ class WebSettings:
         if name == "localhost" or name in (known.lower().rstrip(".") for known in self.names):
             return True
         address = _parse_address(name)
-        if address is not None:  # DNS rebinding needs a name: an address always leads to the same machine
+        if address is not None:  # DNS rebinding needs a name: an address always leads to the same computer
             return address.is_loopback or not self.is_loopback
         return not self.is_loopback and name == socket.gethostname().lower()
 

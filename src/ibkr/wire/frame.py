@@ -6,7 +6,7 @@ Sources: ibapi 10.46 `comm.make_msg` / `read_msg`, ib_async 2.1.0 `client._prefi
 import struct
 
 MAX_FRAME_BEFORE_HANDSHAKE = 1024 * 1024
-"""Bytes. Before it has announced its version, a gateway sends only a few dozen."""
+"""Bytes. Before a gateway has announced its version, it sends only a few dozen bytes."""
 
 MAX_FRAME = 16 * 1024 * 1024
 """Bytes. The official client accepts at most 0xFFFFFF (ibapi `common.MAX_MSG_LEN`)."""
@@ -81,7 +81,7 @@ class FrameReader:
         """
         if self._tail:
             self._tail += data
-            # A long frame comes in many pieces. Joining them only once keeps this linear.
+            # A long frame comes in many pieces. If they are joined only one time, the work is linear.
             if len(self._tail) < self._needed:
                 return []
             data = bytes(self._tail)

@@ -1,8 +1,8 @@
 """The handshake: the first bytes of a connection, from both sides.
 
-The client sends the magic and a framed version range. The gateway answers with one frame of two fields, its version and
-its time, without a message id. Sources: ibapi 10.46 `client.connect`, ib_async 2.1.0 `client.connectAsync`, ib_async
-issue 143.
+The client sends the magic (``API`` and a zero byte), then a version range in a frame. The gateway answers with one
+frame that has two fields, its version and its time, and no message id. Sources: ibapi 10.46 `client.connect`, ib_async
+2.1.0 `client.connectAsync`, ib_async issue 143.
 """
 
 import enum
@@ -14,7 +14,7 @@ from ibkr.wire.frame import frame
 MAGIC = b"API\0"
 
 MAX_HELLO = 1024
-"""Bytes of the framed version range with its connect options."""
+"""The most bytes of a version range with its connect options."""
 
 _RANGE = rb"(?s)v(\d{1,5})(?:\.\.(\d{1,5}))?(?: (.*))?\0?"
 _MAX_VERSION_FRAME = 1024
@@ -50,7 +50,7 @@ def hello_bytes(hello: ClientHello) -> bytes:
 
 
 def parse_hello(data: bytes) -> tuple[ClientHello, int] | None:
-    """Return the hello at the start of `data` and its length in bytes, or `None` while it is incomplete.
+    """Return the hello at the start of `data` and its length in bytes. Return `None` if the hello is incomplete.
 
     Raises `BadHello` at the first byte that no API client sends. Clients from before 2012, which send no magic, are not
     supported.
@@ -77,24 +77,25 @@ def parse_hello(data: bytes) -> tuple[ClientHello, int] | None:
 def version_frame(version: int, connection_time: str, encoding: str = "utf-8") -> bytes:
     """Return the gateway's complete answer to the hello.
 
-    `connection_time` is `yyyymmdd HH:MM:SS ZONE`, with the zone as the gateway's host names it. The zone can contain
-    blanks, and non-ASCII characters in the `encoding` of that host.
+    `connection_time` is `yyyymmdd HH:MM:SS ZONE`, and ZONE is the zone's name on the gateway's host. This name can
+    contain blanks, and non-ASCII characters in the `encoding` of that host.
     """
     return frame(f"{version}\0{connection_time}\0".encode(encoding))
 
 
 def classify_opening(data: bytes) -> Opening:
-    """Judge a peer by its first bytes, `data`. Every input has an answer.
+    """Find out what a peer is by its first bytes, `data`. Every input has a result.
 
-    PARTIAL means that more bytes are needed; it occurs with at most four bytes. GATEWAY can still become UNKNOWN with
-    more bytes. The other answers are final.
+    PARTIAL means that more bytes are needed. This result is possible with at most four bytes. With more bytes, GATEWAY
+    can still become UNKNOWN. The other results are final.
     """
     for banner, name in _BANNERS.items():
         if data.startswith(banner):
             return Opening[name]
     if len(data) < 5 and any(banner.startswith(data) for banner in _BANNERS):
         return Opening.PARTIAL
-    # Zeros after the first bytes give the smallest length that these bytes can stand for.
+    # If fewer than four bytes have come, fill up with zeros. This gives the smallest length that can begin with these
+    # bytes.
     least = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
     if least > _MAX_VERSION_FRAME:
         return Opening.UNKNOWN

@@ -205,7 +205,7 @@ def _to_wire(field: Field, value: object) -> object:
 
 
 def field_value(field: Field, text: str) -> object:
-    """Convert the text of a field to its value. Raises `ValueError` if it is not a number but should be one."""
+    """Convert the text of a field to its value. Raises `ValueError` if the text of a number is not a number."""
     match field.kind:
         case "text":
             return text

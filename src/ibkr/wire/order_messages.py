@@ -2,8 +2,8 @@
 
 Sources: the decoders of ib_async 2.1.0 and ibapi 9.81 / 10.46, for server versions from 151 on. The numbers in `since`
 and `before` are named in ibapi's `server_versions.py`. Checked against messages of real gateways in rust-ibapi and
-ib_insync issue 523. `stop_price` is the second of two fields that both decoders keep as `trailStopPrice`, so the second
-one is kept. `messages` says how to add a message.
+ib_insync issue 523. Both decoders store two fields as `trailStopPrice`, so the second field replaces the first.
+`stop_price` is the second field. `messages` says how to add a message.
 
 This file has over 300 lines because of its layouts.
 """

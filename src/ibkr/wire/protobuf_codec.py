@@ -27,7 +27,7 @@ Writer: TypeAlias = Callable[[Mapping[str, object]], bytes]
 _Convert: TypeAlias = Callable[[Any], object]
 
 _AND, _OR = "a", "o"
-"""The conjunction of a condition in text, which is a bool in protobuf."""
+"""The conjunction (and, or) of a condition in text. In protobuf, it is a bool."""
 _UNSET_LONG: Final = 2**63 - 1
 
 
@@ -144,7 +144,7 @@ def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
             into[name] = value
 
 
-# Encoding ticks must be fast, so decide once per field what can be decided once.
+# Encoding ticks must be fast, so the decisions that depend only on the field are made one time and cached.
 
 
 @functools.lru_cache(maxsize=512)
@@ -240,7 +240,7 @@ def tag(message: str, item: Item) -> bytes:
 def decode(owner: Container, server_version: int, message: Any) -> dict[str, object]:
     """Decode a message, the reverse of `encode`. An absent text is empty, any other absent value `None` or false.
 
-    Raises `LayoutError` for a text that is not a number but should be one.
+    Raises `LayoutError` if the text of a number is not a number.
     """
     values: dict[str, object] = {}
     repeats: set[Place] = set()

@@ -124,7 +124,7 @@ def find(message: str, name: str) -> Place | None:
 
 
 def taken(message: Any, place: Place) -> Any:
-    """Return the value at a place. `None` if it is absent, or a message on its path is."""
+    """Return the value at a place. `None` if the value or a message on its path is absent."""
     for part in place.path:
         if not message.HasField(part):
             return None

@@ -37,7 +37,7 @@ class Category(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What the machine does about a code."""
+    """What the state machine does about a code."""
 
     UPSTREAM_LOST = "upstream lost"
     UPSTREAM_BACK_DATA_LOST = "upstream back, data lost"

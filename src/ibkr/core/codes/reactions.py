@@ -1,8 +1,8 @@
-"""What a running connector must know about codes: the machine's reaction, warnings, and temporary refusals.
+"""What a connector must know about codes: the state machine's reaction, warnings, and temporary refusals.
 
 This is a Python table, not a part of ``catalogue.toml``. Every connector needs it for every code, and parsing the file
 at ``connect()`` would take longer than the connection. The table is also behaviour: a wrong row here is a defect of the
-machine.
+state machine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REACTIONS: dict[int, Reaction] = {
     WITHHELD: Reaction.STREAM_WITHHELD,
     10225: Reaction.STREAM_ENDED,
 }
-"""What the machine does about a code. It ignores every other code."""
+"""What the state machine does about a code. It ignores every other code."""
 
 _ABOUT_FARM = (Reaction.FARM_BROKEN, Reaction.FARM_OK, Reaction.FARM_INACTIVE, Reaction.FARM_CONNECTING)
 _ABOUT_REQUEST = (Reaction.STREAM_ENDED, Reaction.STREAM_WITHHELD, Reaction.READ_ONLY, Reaction.NONE)
@@ -96,12 +96,12 @@ REACTION_TEXTS: dict[Reaction, str] = {
 
 
 def reaction(code: int) -> Reaction:
-    """Return what the machine does about this code. ``NONE``: only the caller handles the code."""
+    """Return what the state machine does about this code. ``NONE``: only the caller handles the code."""
     return REACTIONS.get(code, Reaction.NONE)
 
 
 def is_about_link(code: int) -> bool:
-    """Whether the machine must receive this code.
+    """Whether the state machine must receive this code.
 
     These are the codes about upstream, data farms, the client id (326), the port (1300) and the send rate (100).
     """

@@ -124,7 +124,7 @@ async def _check_exposure(context: Context) -> list[Finding]:
 
 
 def own_addresses() -> list[str]:
-    """Return the addresses of this machine that others may reach: the addresses that it sends from."""
+    """Return the addresses of this computer that others may reach: the addresses that it sends from."""
     found = []
     for family, remote in _REMOTE_ADDRESSES.items():
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -1,4 +1,4 @@
-"""Checks of this machine's setup: configuration, libraries, gateway process and maintenance windows."""
+"""Checks of this computer's setup: configuration, libraries, gateway process and maintenance windows."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _SLOW = 2.0
 
 @dataclass(slots=True)
 class _Request:
-    """One request, and how to recognise the end of its answer. ``seconds`` is set once it is answered."""
+    """One request, and how to recognise the end of its answer. ``seconds`` is set when the request is answered."""
 
     name: str
     fields: tuple[object, ...]

@@ -49,7 +49,7 @@ async def _check_latency(context: Context) -> list[Finding]:
     """How long do 20 round trips take, one after another?
 
     They use reqManagedAccts, which the gateway answers from memory. They do not use reqCurrentTime: if a real gateway
-    gets two within a second, it may never answer the second (erdewit/ib_insync issue 604), so 20 would take 20 s.
+    gets two within a second, it may never answer the second (erdewit/ib_insync issue 604), so 20 trips would take 20 s.
     """
     session, round_trips = context.open_session, list[float]()
     deadline = time.monotonic() + _LATENCY_TIMEOUT

@@ -21,5 +21,5 @@ _DRIVERS: dict[str, type[GatewayDriver]] = {
 
 
 def make_driver(settings: GatewaySettings, store: GatewayStore) -> GatewayDriver:
-    """Return the driver that the configuration names. Raises ``DriverError`` if it cannot be used."""
+    """Return the driver that the configuration names. Raises ``DriverError`` if the driver cannot be used."""
     return _DRIVERS[settings.driver](settings, store)

@@ -103,8 +103,8 @@ class DockerDriver(GatewayDriver):
             await cancel_tasks(watching)
 
     async def log(self, lines: int, *, follow: bool) -> AsyncIterator[str]:
-        # The container's own stderr is part of its log, so it cannot be distinguished from an error of Docker itself.
-        # Without any lines, Docker reports only its error.
+        # The container's stderr is part of its log, and cannot be distinguished from an error of Docker itself. So
+        # request no lines of the log: then only an error of Docker is reported.
         await self._run_checked("logs", "--tail", "0", self._name)
         words = [self.settings.docker, "logs", "--tail", str(lines), *(["--follow"] if follow else []), self._name]
         async with aclosing(stream_lines(words, check_exit=True)) as output:
@@ -155,7 +155,7 @@ class DockerDriver(GatewayDriver):
         return found
 
     async def _watch(self, queue: asyncio.Queue[GatewayEvent]) -> None:
-        """Follow the container, also through restarts of Docker itself."""
+        """Follow the container. Continue after each restart of Docker itself."""
         while True:
             try:
                 await self._follow(queue)
@@ -219,7 +219,7 @@ class DockerDriver(GatewayDriver):
         return logs
 
     async def _read_log(self, since: str, queue: asyncio.Queue[GatewayEvent]) -> None:
-        """Report IBC's events since the start: those of the old lines at once, then each new event."""
+        """Report IBC's events since the start: first all events of the old lines together, then each new event."""
         reader = IbcLogParser()
         past: list[GatewayEvent] = []
         last = ""
@@ -241,7 +241,7 @@ class DockerDriver(GatewayDriver):
 
 
 def _parse_time(text: str) -> datetime | None:
-    """Parse a time of Docker's, which has nine digits of a second; ``None`` if it is not set or not a time."""
+    """Parse a time from Docker, which has nine decimals of a second; ``None`` if the time is not set or invalid."""
     head, dot, rest = text.partition(".")
     digits = rest.rstrip("Zz") if dot else ""
     try:

@@ -1,4 +1,4 @@
-"""The driver ``ibc2``: a program that keeps IBC running with its own supervisor. We read its state and ask it."""
+"""The driver ``ibc2``: a program whose own supervisor keeps IBC running. The driver reads its state and calls it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ENDED_PHASES = ("stopped", "gone")
 
 
 class Ibc2Driver(GatewayDriver):
-    """Drives ``ibc2`` 0.1 through its command line, state file and event file. The password is in its keyring."""
+    """Drives ``ibc2`` 0.1 through its command line, state file and event file. The password is in ibc2's keyring."""
 
     sees_login: ClassVar[bool] = True
 
@@ -77,7 +77,7 @@ class Ibc2Driver(GatewayDriver):
         is_first = True
         is_logged_in = False
         while True:
-            # Keep this order: a new process, its events, its end. The events may be a second newer than the state.
+            # Report in this order: a new process, its events, its end. The events can be a second newer than the state.
             state = self._state()
             now = (self._phase(state), state.get("ibc_pid")) if state else before
             if now[1] is not None and now[1] != before[1] and now[0] not in _ENDED_PHASES:
@@ -187,7 +187,7 @@ def _parse_event(kind: str, detail: str) -> GatewayEvent | None:
 
 
 def _phase_events(before: str, now: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
-    """Yield what a new phase means. Logins come only from the events, because the state is older."""
+    """Yield what a new phase means. Only the event file reports logins, because the state can be older."""
     if now == before:
         return
     if now == "stopped":
@@ -199,7 +199,7 @@ def _phase_events(before: str, now: str, state: dict[str, Any]) -> Iterable[Gate
 
 
 def _initial_login(phase: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
-    """Yield what has led to the state at the first look: the login, then what the phase means."""
+    """Yield the events that explain the first state: first those of the login, then those of the phase."""
     if phase == "stopped":
         return
     if phase == "waiting_2fa":
@@ -213,7 +213,7 @@ def _initial_login(phase: str, state: dict[str, Any]) -> Iterable[GatewayEvent]:
 
 
 def _default_home() -> Path:
-    """Return the folder that ibc2 uses by itself. Raises ``ConfigError``."""
+    """Return the folder that ibc2 uses by default. Raises ``ConfigError`` if it has no absolute path."""
     home = os.path.expanduser(os.environ.get("IBC2_HOME") or "~/.ibc2")
     try:
         return Path(home).absolute()

@@ -50,14 +50,14 @@ _PHASES = {
     "activating": _Phase.STARTING,
     "deactivating": _Phase.STOPPING,
     "inactive": _Phase.STOPPED,
-    "maintenance": _Phase.STOPPED,  # 'systemctl clean' works; it is inactive
+    "maintenance": _Phase.STOPPED,  # 'systemctl clean' runs; the unit is inactive
     "failed": _Phase.ENDED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """The answer of ``systemctl show``. ``code`` is the last exit code; 128 plus the number of a signal."""
+    """The answer of ``systemctl show``. ``code`` is the last exit code, or 128 plus the number of a signal."""
 
     is_loaded: bool
     active: str
@@ -99,7 +99,7 @@ class SystemdDriver(GatewayDriver):
             self._is_restarting = False
 
     async def is_running(self) -> bool:
-        return (await self._show()).phase in (_Phase.RUNNING, _Phase.STARTING)  # neither needs a start, both a stop
+        return (await self._show()).phase in (_Phase.RUNNING, _Phase.STARTING)  # both need no start, but a stop
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
         before: _Unit | None = None
@@ -153,7 +153,7 @@ class SystemdDriver(GatewayDriver):
         return []
 
     def _warn_of(self, unit: _Unit, last_warning: str) -> str:
-        """Log a state of the unit that we do not know, unless that was the last warning. Returns the warning."""
+        """Log a state of the unit that we do not know, unless the last warning was the same. Returns the warning."""
         state = clean_text(f"{unit.active} ({unit.sub})")
         warning = f"The unit {self.settings.unit} is in a state that we do not know: {state}"
         if warning != last_warning:
@@ -180,7 +180,7 @@ class SystemdDriver(GatewayDriver):
             _parse_int(values.get("ExecMainStatus")) + (128 if values.get("ExecMainCode") in _BY_SIGNAL else 0),
             values.get("Restart", "no") != "no",
         )
-        # A failed unit stays failed: its start limit is reached, or Restart= does not include this end.
+        # systemd does not restart a failed unit: its start limit is reached, or Restart= excludes this kind of end.
         self.external_restart_on_exit = unit.has_restart_policy and unit.phase is not _Phase.ENDED
         return unit
 
@@ -194,7 +194,7 @@ class SystemdDriver(GatewayDriver):
 
 
 def _changes(before: _Unit | None, now: _Unit) -> list[GatewayEvent]:
-    """Return what a new state of the unit means. ``before``: the state at the last look."""
+    """Return what a new state of the unit means. ``before``: the state at the last check."""
     if before is not None and (before.phase, before.pid) == (now.phase, now.pid):
         return []
     is_news = before is None or before.phase is not now.phase
@@ -210,7 +210,7 @@ def _changes(before: _Unit | None, now: _Unit) -> list[GatewayEvent]:
             return [ProcessEnded(code)]
         case _Phase.STOPPED if is_news and before is not None:
             return [ProcessEnded(code, wanted=True)]
-    return []  # it stops, and the next state says more
+    return []  # the unit is stopping; the next state shows the result
 
 
 def _parse_int(text: str | None) -> int:

@@ -6,7 +6,7 @@ fills the public maps of the library's wrapper.
 ``adopt`` changes the classes of an ``IB`` object of ib_async or ib_insync and of its client, wrapper, decoder and
 connection to the subclasses in this package. Nothing is replaced on an instance or a class. The subclasses call the
 rest of ``session`` through two protocols: ``IncomingHooks`` for what arrives, and ``Hooks`` for requests. ``contract``
-lists what they rely on in the library, and checks it against the installed version first.
+lists what the subclasses rely on in the library, and checks first that the installed version has it.
 """
 
 from ibkr.session.library.adopt import Library, adopt, new_ib

@@ -142,7 +142,7 @@ def _store_row(held: dict[int, Any], row: Any) -> None:
 
 
 def _contract(create: Callable[..., Contract], fields: list[str], *, has_primary: bool) -> Contract:
-    """Make a contract of eleven fields. Raises ``ValueError`` if they do not fit."""
+    """Make a contract of eleven fields. Raises ``ValueError`` if the count differs, or a number cannot be read."""
     con_id, symbol, sec_type, expiry, strike, right, multiplier, exchange, currency, local, trading_class = fields
     return create(
         conId=int(con_id or 0),
@@ -152,7 +152,8 @@ def _contract(create: Callable[..., Contract], fields: list[str], *, has_primary
         strike=float(strike or 0),
         right=right,
         multiplier=multiplier,
-        exchange="" if has_primary else exchange,  # always passed: a Forex would set its own exchange
+        # always pass the exchange, even if it is empty: without it, a Forex sets its own exchange
+        exchange="" if has_primary else exchange,
         primaryExchange=exchange if has_primary else "",
         currency=currency,
         localSymbol=local,

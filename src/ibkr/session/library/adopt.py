@@ -59,10 +59,10 @@ def new_ib(name: str) -> IB:
 def adopt(ib: IB, hooks: Hooks) -> Library:
     """Change the classes of this object and of its parts to our subclasses.
 
-    The object stays the same, even if it is of a subclass of the user.
+    The object stays the same, even if its class is the user's own subclass.
 
     Raises:
-        ConfigError: It is not an ``IB`` object, or another connector keeps it connected, or the installed library
+        ConfigError: ``ib`` is not an ``IB`` object, or another connector keeps it connected, or the installed library
             differs in parts that we rely on.
     """
     package = package_of(ib)
@@ -94,7 +94,7 @@ def adopt(ib: IB, hooks: Hooks) -> Library:
 def _detach(ib: IB) -> None:
     """Disconnect the library's own listeners from events that we handle."""
     client = ib.client
-    # This listener only requests the account summary on each 1102, one more subscription each time.
+    # On each 1102, this listener only requests the account summary: each time one more subscription.
     ib.errorEvent.disconnect(ib._onError)
     client.conn.hasData.clear()
     client.conn.disconnected.clear()

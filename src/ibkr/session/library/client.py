@@ -154,7 +154,7 @@ class ClientOverrides(_Base):
 
     @override
     def getReqId(self) -> int:
-        """The next id, also while a requested session is not up yet. Raises ``RuntimeError`` if no id is left."""
+        """The next id, also known before a requested session is up. Raises ``RuntimeError`` if no id is left."""
         self.hooks.check_thread()
         if self._reqIdSeq > _LAST_ID:
             raise RuntimeError("no order id is left: reset the API order ID sequence in the gateway's API settings")
@@ -171,7 +171,7 @@ class ClientOverrides(_Base):
 
     @override
     def updateReqId(self, minReqId: int) -> None:
-        """Set the next request id higher. Ignore ids of other clients' orders, and impossible ids."""
+        """Increase the next request id to this id or more. Ignore ids of other clients' orders, and impossible ids."""
         if self._ignores_ids:
             return
         if minReqId > _LAST_ID:
@@ -181,7 +181,7 @@ class ClientOverrides(_Base):
 
     @contextmanager
     def ignoring_ids(self) -> Iterator[None]:
-        """Ignore order ids in the ``with`` block: the library reads a row about another client's order."""
+        """Ignore order ids in the ``with`` block, which reads a row about another client's order."""
         self._ignores_ids = True
         try:
             yield
@@ -192,7 +192,7 @@ class ClientOverrides(_Base):
 
     @override
     def send(self, *fields: object, makeEmpty: bool = True) -> None:
-        """Send these fields. The library's own method makes its table of formatters again for each message."""
+        """Send these fields. The library's own method is slower: it makes a table of formatters for each message."""
         self.hooks.check_socket()
         # An order has 100 fields. One call per field would need a third of the time from placeOrder to the socket.
         texts = [
@@ -213,7 +213,7 @@ class ClientOverrides(_Base):
     def sendMsg(self, msg: str) -> None:
         """Send a message when the rate allows it.
 
-        The library's own throttle is one queue with orders behind requests.
+        The library's own throttle is not used: it has only one queue, in which orders wait behind requests.
         """
         self.hooks.check_thread()
         self.hooks.send(msg)
@@ -227,7 +227,7 @@ class ClientOverrides(_Base):
     def emit_throttle(self, has_waiting: bool) -> None:
         """Emit the library's throttle events if messages have begun or stopped waiting.
 
-        This happens in a callback of the loop, because a listener may change the subscriptions that are being sent.
+        The events are emitted in a loop callback, because a listener may change the subscriptions that are being sent.
         """
         if self._isThrottling is not has_waiting:
             self._isThrottling = has_waiting

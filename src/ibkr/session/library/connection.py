@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from ibkr.session.library.hooks import Hooks, Recording
 else:
-    from asyncio import Protocol as _Base  # __class__ can only become a class with the same base
+    # adopt.py replaces the ``__class__`` of the library's object. Python allows this only if the new class has the same
+    # base.
+    from asyncio import Protocol as _Base
 
     from ibkr.session.library.mixin_base import override
 
@@ -32,13 +34,13 @@ CLOSED_BY_PEER = "the gateway closed the connection"
 
 READ_SIZE = 8 * 1024
 """Bytes of one read, about 300 ticks. Python's garbage collector runs after 700 new objects, and from time to time
-examines all objects, which takes 10 to 20 ms. With small reads, it never sees a burst. asyncio reads up to 256 KB,
-which is more than a loop should process at a time.
+examines all objects, which takes 10 to 20 ms. With small reads, there are never so many new objects at
+a time. asyncio reads up to 256 KB, which is more than a loop should process at a time.
 """
 
 _KEEPALIVE_PROBES = 3
 _LONGEST_KEEPALIVE = 32767
-"""Seconds. Linux accepts no more for the first keepalive option."""
+"""Seconds. Linux accepts no higher value for the first keepalive option."""
 
 
 class Reader(Protocol):
@@ -74,7 +76,7 @@ class ConnectionOverrides(_Base):
             # The transport owns the socket already, and closes it in every case.
             self.transport, _ = await loop.create_connection(lambda: self, sock=sock)
         else:
-            # uvloop's transport takes only a socket's number, and a cancelled attempt closes it twice.
+            # Let uvloop open the socket: it would use only the number of ours, and close that twice after a cancel.
             try:
                 self.transport, _ = await loop.create_connection(lambda: self, host, port)
             except BaseException:
@@ -101,7 +103,7 @@ class ConnectionOverrides(_Base):
 
     @override
     def eof_received(self) -> None:
-        """On EOF, end the socket, even if it still holds bytes that the peer will never read."""
+        """On EOF, end the socket, even if it still has bytes that the peer will never read."""
         self.end_reason = self.end_reason or CLOSED_BY_PEER
         self.abort()
 
@@ -175,8 +177,8 @@ class ConnectionOverrides(_Base):
     def finish_writing(self) -> None:
         """Tell the peer that nothing more follows. The peer then ends the connection.
 
-        If we closed the socket immediately, and the gateway still sent data, the system would reset the connection. The
-        gateway would lose orders that it has not read yet.
+        If we closed the socket immediately while the gateway still sends data, the system would reset the connection.
+        Then the gateway would lose orders that it has not read yet.
         """
         if self.transport is None:
             return
@@ -193,7 +195,7 @@ class ConnectionOverrides(_Base):
             self.transport.abort()
 
     def discard_unsent(self, discard: bool) -> None:
-        """Whether to discard bytes that have not reached the peer when the socket ends, or to deliver them.
+        """Set whether to discard bytes that have not reached the peer when the socket ends, or to deliver them.
 
         With ``SO_LINGER`` of 0 seconds, the system resets the connection and discards them.
         """
@@ -203,10 +205,10 @@ class ConnectionOverrides(_Base):
                 self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     def shut_down(self) -> None:
-        """Have the system end the connection, without the socket's event loop.
+        """Let the system end the connection, without using the socket's event loop.
 
-        uvloop offers no way to do that, and no longer has the socket after it has closed it. There, the connection ends
-        with its loop or with the process.
+        This is not possible with uvloop, which no longer has the socket after closing it. With uvloop, the connection
+        ends when its loop or the process ends.
         """
         if self.transport is not None:
             with suppress(OSError, TypeError, AttributeError):  # OSError: the gateway may have closed it long ago
@@ -215,19 +217,19 @@ class ConnectionOverrides(_Base):
     def detach(self) -> None:
         """In a forked process: replace the inherited socket by the null device.
 
-        Otherwise it would keep the connection open.
+        Otherwise this process would keep the connection open.
 
-        If we closed the socket under its transport, another file could get the descriptor number before the transport
-        is garbage collected.
+        We do not close the socket, because its transport still uses it: before the transport is garbage collected,
+        another file could get the descriptor number.
         """
         if self.transport is not None:
             with open(os.devnull, "r+b") as nothing:
                 os.dup2(nothing.fileno(), self._socket().fileno(), inheritable=False)
 
     def keep_alive(self, patience: float) -> None:
-        """Have the system end the connection if the peer acknowledges nothing for ``patience`` seconds or more.
+        """Let the system end the connection if the peer acknowledges nothing for ``patience`` seconds or more.
 
-        The system never ends it earlier, so that our own probe comes first.
+        The system never ends the connection earlier, so that our own probe comes first.
         """
         if not self.can_write:
             return
@@ -263,7 +265,7 @@ class ConnectionOverrides(_Base):
 class SmallReadProtocol(asyncio.BufferedProtocol):
     """Reads at most ``READ_SIZE`` bytes at a time for another protocol, on any event loop.
 
-    All connections of a thread share one buffer. It is empty again before the next read.
+    All connections of a thread share one buffer. The buffer is always empty before the next read.
     """
 
     _of_thread = threading.local()

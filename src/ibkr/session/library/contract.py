@@ -236,10 +236,10 @@ _WRAPPED_ARGUMENTS = "args kwargs"
 def check_library(package: Package) -> bool:
     """Check the installed version. Returns whether it is the one that our subclasses were written for.
 
-    Another version without differences is reported in a warning, once per process.
+    If the installed version is another one without such differences, one warning is logged per process.
 
     Raises:
-        ConfigError: The library has another version, and it differs in something that we rely on.
+        ConfigError: The installed version differs in something that we rely on.
     """
     found = differences(package.name)
     if found:

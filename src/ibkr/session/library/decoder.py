@@ -108,7 +108,7 @@ class DecoderOverrides(_Base):
 
     @property
     def is_watched(self) -> bool:
-        """Whether every message must go through ``interpret``, because some are awaited."""
+        """Whether every message must go through ``interpret``, because some messages are awaited."""
         return bool(self._awaited)
 
     def ignore_late_answer(self, req_id: int) -> None:

@@ -77,7 +77,7 @@ class IncomingHooks(Protocol):
         """The library has begun a request that a caller awaits. Its message follows."""
 
     def is_late_answer(self, key: Hashable) -> bool:
-        """Whether this answer belongs to an earlier request with this key, and another request is pending."""
+        """Whether this answer belongs to an earlier request with this key, and a later request is pending."""
 
     def take_timeout(self, key: Hashable) -> TimeoutError | None:
         """The error of a request that was not answered in time, if the library does not raise it."""

@@ -1,7 +1,7 @@
 """Overrides the library's ``IB``: the connector connects, blocking calls run in its event loop, orders are checked.
 
-The library's own way to block is ``util.run``. The process-wide ``globalErrorEvent`` interrupts it: the end of one
-session raises in a blocking call of any other ``IB``.
+The library itself blocks with ``util.run``, which the process-wide ``globalErrorEvent`` interrupts. So the end of one
+session would raise an error in a blocking call of any other ``IB``.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class IBOverrides(_Base):
         try:
             return self.hooks.run_blocking(work, timeout or None)
         finally:
-            for awaitable in awaitables:  # a refused one is never awaited
+            for awaitable in awaitables:  # if the call is refused, nobody awaits them
                 if asyncio.iscoroutine(awaitable):
                     awaitable.close()
                 elif asyncio.isfuture(awaitable):
@@ -160,7 +160,7 @@ class IBOverrides(_Base):
         chartOptions: list[TagValue] = [],  # noqa: B006 - as in the library
         timeout: float | None = None,  # noqa: ASYNC109 - the library's name
     ) -> BarDataList:
-        """Without a ``timeout``, the deadline for history applies, and raises ``TimeoutError``. 0 means no limit."""
+        """Without a ``timeout``, ``TimeoutError`` is raised after the deadline for history. 0 means no limit."""
         token = HAS_OWN_TIMEOUT.set(timeout is not None)
         try:
             bars = await super().reqHistoricalDataAsync(

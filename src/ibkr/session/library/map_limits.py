@@ -1,4 +1,4 @@
-"""Limits how much data of a gateway the library's maps may hold. The library itself would keep all of it."""
+"""Limits how much data of a gateway the library's maps may contain. The library itself has no limit."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class MessageReader:
         return fields
 
     def _read_slice(self) -> None:
-        """Read messages until the time is over. For each slice, do what the library does for each packet."""
+        """Read messages for at most ``SLICE`` seconds. For each slice, do what the library does for each packet."""
         client, messages, ticks, interpret = self._client, self._messages, self._ticks, self._decoder.interpret
         clock, logs, starts = time.perf_counter, client.logs_messages, ticks.starts
         until = clock() + SLICE

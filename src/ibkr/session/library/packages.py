@@ -1,6 +1,6 @@
 """The installed client libraries, and the module ``eventkit`` that both need.
 
-Two distributions provide that module, and Python uses the one that was installed last. ib_async needs ``aeventkit``;
+Two distributions contain this module. Python uses the one that was installed last. ib_async needs ``aeventkit``;
 ib_insync needs the older ``eventkit``. pip does not detect the conflict. Both libraries work with both distributions,
 but the older one cannot be imported in a thread without event loop, nor from Python 3.14 on.
 """
@@ -77,7 +77,7 @@ def package_of(obj: object) -> Package:
 def protocol_versions(name: str) -> tuple[int, int]:
     """The oldest and the newest protocol version that this library supports.
 
-    Raises ``ConfigError`` and ``ImportError`` if it cannot be imported.
+    Raises ``ConfigError`` or ``ImportError`` if the library cannot be imported.
     """
     _import_eventkit(name)
     client = cast("type[Client]", importlib.import_module(f"{name}.client").Client)
@@ -85,7 +85,7 @@ def protocol_versions(name: str) -> tuple[int, int]:
 
 
 def patch_policy_lookup() -> None:
-    """Have eventkit ask asyncio for the loop of a coroutine handler, and not the event-loop policy.
+    """Make eventkit get the loop of a coroutine handler from asyncio, and not from the event-loop policy.
 
     The policy warns from Python 3.14 on, and is removed in 3.16. Before 3.14, nothing changes.
     """
@@ -125,7 +125,7 @@ def warn_of_two_eventkits() -> None:
 def _import_eventkit(backend: str) -> None:
     """Import eventkit before the client library does.
 
-    Raises ``ConfigError`` if the older one cannot be imported here.
+    Raises ``ConfigError`` if the older distribution is installed and cannot be imported here.
     """
     try:
         import eventkit  # noqa: F401 - whether it can be imported is the question

@@ -22,7 +22,7 @@ else:
 
 
 class SingleAnswers(_Base):
-    """Each begins a request, sends it, and awaits its answer."""
+    """Each method begins a request, sends it, and awaits its answer."""
 
     @override
     async def reqMatchingSymbolsAsync(self, pattern: str) -> list[ContractDescription] | None:
@@ -103,7 +103,7 @@ class SingleAnswers(_Base):
 
 
 def _utc_text(moment: str | dt.date | None) -> str:
-    """A time as IB takes it. A date means its end, as in the library."""
+    """A time in IB's format. A date means the end of this day, as in the library."""
     if isinstance(moment, str) or moment is None:
         return moment or ""
     if not isinstance(moment, dt.datetime):

@@ -1,6 +1,6 @@
-"""Overrides the client's methods that request and cancel streams. Each passes its arguments to the session by name.
+"""Overrides the client's methods that request and cancel streams. They pass their arguments to the session by name.
 
-``ib.reqMktData(...)`` and similar methods call them, and so do programs that use the client directly.
+``ib.reqMktData(...)`` and similar methods call these methods, and so do programs that use the client directly.
 """
 
 from __future__ import annotations

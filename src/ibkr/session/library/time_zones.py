@@ -1,4 +1,4 @@
-"""Converts times with a zone that this machine does not know. The library would discard their rows."""
+"""Converts times with a zone that this computer does not know. Otherwise, the library would discard their rows."""
 
 from __future__ import annotations
 

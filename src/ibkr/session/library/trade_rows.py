@@ -1,9 +1,10 @@
 """Processes orders and executions as ib_async 2.1.0 does, without its log texts.
 
 When the library processes a new order, or a message about an order or an execution, it spends more than a third of the
-time on a log text that nobody reads. Here, the text is made only if it is logged. The models are these methods of
-ib_async 2.1.0: ``IB.placeOrder``, ``Wrapper.openOrder``, ``orderStatus`` and ``execDetails``, and ``Decoder.parse``. If
-one of them was replaced, or the version is not 2.1.0, the library's own method is called. See ``is_library_method``.
+time on a log text that nobody reads. Here, the text is made only if it is logged. The code does the same as these
+methods of ib_async 2.1.0: ``IB.placeOrder``, ``Wrapper.openOrder``, ``orderStatus``, ``execDetails``, and
+``Decoder.parse``. If one of them was replaced, or the version is not 2.1.0, the library's own method is called.
+See ``is_library_method``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _STATUS_FIELDS = (
 
 
 def is_library_method(obj: object, name: str) -> bool:
-    """Whether the method that our override would call is ib_async's. Programs subclass ``IB`` and replace methods."""
+    """Whether our override would call ib_async's own method. Programs may have replaced it, as in a subclass."""
     _ours, _overrides, *others = type(obj).__mro__
     method = next((vars(cls)[name] for cls in others if name in vars(cls)), None)
     return str(getattr(method, "__globals__", {}).get("__name__")).startswith("ib_async.")

@@ -75,8 +75,8 @@ class WrapperOverrides(_Base):
     def startReq(self, key: Hashable, contract: Contract | None = None, container: Any = None) -> Answer:
         """Begin a request.
 
-        If the request has no id and the same request is already pending, the next answer ends both. The library would
-        forget the first caller.
+        If the request has no id and the same request is already pending, the next answer ends both. The library itself
+        would forget the first caller.
         """
         self.hooks.check_thread()
         pending = None if isinstance(key, int) else self._futures.get(key)
@@ -126,7 +126,7 @@ class WrapperOverrides(_Base):
 
     def ticker_key(self, ticker: Ticker, contract: Contract) -> int:
         """The key in ``tickers`` of a ticker that was requested with this contract."""
-        # ib_insync uses the very object of the request: ib.ticker() and cancelMktData() look for that.
+        # ib_insync uses the request's contract object itself: ib.ticker() and cancelMktData() look for this object.
         return id(ticker.contract) if self._keys_are_ids else hash(contract)
 
     def clear_book(self, ticker: Ticker) -> None:
@@ -165,7 +165,7 @@ class WrapperOverrides(_Base):
         self.hooks.incoming.error(reqId, errorCode, errorString, advancedOrderRejectJson)
 
     def read_error(self, req_id: int, code: int, text: str, advanced: str) -> None:
-        """Have the library handle an error."""
+        """Let the library handle an error."""
         super().error(req_id, code, text, advanced)
 
     @override
@@ -173,7 +173,7 @@ class WrapperOverrides(_Base):
         self.hooks.incoming.open_order(orderId, contract, order, orderState)
 
     def read_open_order(self, order_id: int, contract: Contract, order: Order, state: OrderState) -> None:
-        """Have the library read a row about an open order."""
+        """Let the library read a row about an open order."""
         if self._is_fast:
             make_trade(self, order_id, contract, order, state)
         super().openOrder(order_id, contract, order, state)
@@ -210,7 +210,7 @@ class WrapperOverrides(_Base):
         )
 
     def read_order_status(self, row: StatusRow) -> None:
-        """Have the library read a row about an order's status."""
+        """Let the library read a row about an order's status."""
         if self._is_fast:
             take_status(self, row)
         else:
@@ -221,7 +221,7 @@ class WrapperOverrides(_Base):
         self.hooks.incoming.completed_order(contract, order, orderState)
 
     def read_completed_order(self, contract: Contract, order: Order, state: OrderState) -> None:
-        """Have the library read a row about a completed order. It would raise if nobody has requested them."""
+        """Let the library read a row about a completed order. Without a request for them, it would raise an error."""
         if "completedOrders" in self._results:
             super().completedOrder(contract, order, state)
 
@@ -230,7 +230,7 @@ class WrapperOverrides(_Base):
         self.hooks.incoming.execution(reqId, contract, execution)
 
     def read_execution(self, req_id: int, contract: Contract, execution: Execution) -> None:
-        """Have the library read a row about an execution."""
+        """Let the library read a row about an execution."""
         if self._is_fast:
             take_execution(self, req_id, contract, execution)
         else:
@@ -241,7 +241,7 @@ class WrapperOverrides(_Base):
         self.hooks.incoming.commission(commissionReport)
 
     def read_commission(self, report: CommissionReport) -> None:
-        """Have the library read a row about a commission."""
+        """Let the library read a row about a commission."""
         super().commissionReport(report)
 
     @override
@@ -271,6 +271,6 @@ def _pass_on(caller: Answer, shared: Answer) -> None:
         caller.cancel()
     elif (error := shared.exception()) is not None:
         caller.set_exception(error)
-        caller.exception()  # mark as retrieved, in case nobody awaits it
+        caller.exception()  # mark the error as retrieved: maybe nobody awaits it
     else:
         caller.set_result(shared.result())

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import ib_async
 
 _LARGEST_PRICE = 1e300
-"""Prices beyond this are not set."""
+"""A higher price means "not set"."""
 _COMPLETED_FORMAT = "%Y%m%d %H:%M:%S"
 
 
 def perm_id_of(trade: ib_async.Trade) -> int:
-    """The permanent id of an order, which comes with either of two messages. 0 if none has come."""
+    """The permanent id of an order. It comes with one of two messages. 0 if neither has come."""
     return int(trade.order.permId or trade.orderStatus.permId)
 
 
@@ -163,7 +163,7 @@ def _number(value: float | Decimal | None) -> float | None:
 def _completed_time(text: str) -> datetime | None:
     """Parse a time such as ``20260302 14:30:00 US/Eastern``.
 
-    Without a zone, it is this machine's time. Returns ``None`` if it cannot be parsed.
+    A time without a zone is this computer's local time. Returns ``None`` if the text cannot be parsed.
     """
     moment, _, zone = text.strip().rpartition(" ") if text.count(" ") > 1 else (text.strip(), "", "")
     try:

@@ -1,4 +1,4 @@
-"""Takes the snapshots before and after an outage, has ``core.gap_report`` compare them, and publishes the report."""
+"""Takes the snapshots before and after an outage, lets ``core.gap_report`` compare them, and publishes the report."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class GapTracker:
         return tuple(order_views(self._client.clientId, self.trades.live_orders(), sent.pending, sent.unconfirmed))
 
     def restore_from_journal(self, known: LastKnownState, *, is_first: bool) -> None:
-        """Take over the unconfirmed orders of another program. The first time, the time since then is a gap."""
+        """Take over the unconfirmed orders of another program. If ``is_first``, a gap begins at ``known.until``."""
         self._sent.load_lost_orders(known.lost.values(), known.told)
         if known.until is not None and is_first:
             self._before, self._knew_others = (known.picture, known.until), known.knows_others
@@ -142,7 +142,7 @@ class GapTracker:
         return amend_report(report, base, self.trades.picture(base), late) if late else report
 
     def _report_again(self, report: GapReport) -> None:
-        if self._pending is not None:  # it has not been published yet
+        if self._pending is not None:  # the report has not been published yet
             self._pending = replace(report, is_amended=False)
         else:
             self.last = sanitize(report)
@@ -165,7 +165,7 @@ class GapTracker:
             self._outage_began()
 
     def doubt_orders(self, what: Reaction) -> None:
-        """If the link was lost or is back, mark orders as unconfirmed that may not have reached IB."""
+        """If the link was lost or is back, mark the orders that may not have reached IB as unconfirmed."""
         if what in _LINK_CODES and self._sent.mark_pending_unconfirmed():
             self._post_unconfirmed()
 
@@ -257,7 +257,7 @@ class GapTracker:
         asyncio.get_running_loop().call_soon(self._on_gap, self.last)
 
     def amend(self) -> None:
-        """Add executions that came after the last report, and publish it again. They were requested for this.
+        """Publish the last report again, with executions that came after it. They were requested for this purpose.
 
         The gateway may report executions of an outage only some time after its end.
         """

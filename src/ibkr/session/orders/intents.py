@@ -71,7 +71,7 @@ class IntentLog:
             (self._lost_changes if order.is_change else self._open)[order.order_id] = number
 
     def record(self, kind: IntentKind, order: SentOrder, terms: LibraryOrder | None = None) -> int:
-        """Commit that this is about to be sent. Returns its number. Raises ``JournalError`` if it must not be sent."""
+        """Commit an intent and return its number. Raises ``JournalError`` if the order must not be sent."""
         if self._journal is None:
             return 0
         knew_ended = self._prepare() and self._sent.knows_ended

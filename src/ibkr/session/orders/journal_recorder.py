@@ -1,7 +1,7 @@
 """Records in the journal what the program receives.
 
 Received data is recorded as known only while the gap tracker has no open gap. What start-up reports about an outage is
-written together with the gap report. So a program that is killed in between does not lose the report.
+written together with the gap report. So the report is not lost if the program is killed before that.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class JournalRecorder:
         """A connection is requested: open the journal. Raises ``JournalError`` if it belongs to someone else.
 
         The first time, the state of an earlier program becomes the state before a gap. If another program has used the
-        journal in between, its unconfirmed orders are taken over, too.
+        journal since then, its unconfirmed orders are taken over, too.
         """
         journal = self._journal
         if journal is None or journal.is_open:
@@ -136,12 +136,12 @@ class JournalRecorder:
             self._journal.after_fork()
 
     def _journal_changed(self) -> None:
-        """Called in the journal's thread: have the event loop check the journal."""
+        """Called in the journal's thread: let the event loop check the journal."""
         assert self._loop is not None, "it was opened in one"
         if not self._loop.is_closed():
             try:
                 self._loop.call_soon_threadsafe(self._check_journal)
-            except RuntimeError:  # the loop was closed meanwhile: nobody waits for this
+            except RuntimeError:  # the loop was closed meanwhile: the check is not needed
                 return
 
     def _check_journal(self) -> None:
@@ -191,7 +191,7 @@ class JournalRecorder:
     def flush(self) -> None:
         """Note everything that was received since the last call.
 
-        It is called after each slice of messages, so it must be cheap.
+        This method is called after each slice of messages, so it must be fast.
         """
         journal = self._journal
         if journal is None or not self._is_ours or not journal.is_open:

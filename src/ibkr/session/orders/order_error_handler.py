@@ -41,7 +41,7 @@ class OrderErrorHandler:
         library: The client library's objects.
         sent: Orders that the gateway has not acknowledged.
         trades: The library's trades.
-        request: Sends these start-up requests again, and executions after them. Their answers have
+        request: Sends these start-up requests again, and then the request for executions. The answers must come within
             ``policy.request_timeout`` seconds.
         policy: The policy.
         on_unconfirmed: Called when an order was not found.
@@ -118,7 +118,7 @@ class OrderErrorHandler:
                 self.look_up(key, trade)
 
     def look_up(self, key: OrderKey, trade: Trade) -> None:
-        """Look up an order at the broker, soon, unless its trade ends before."""
+        """Look up an order at the broker soon, but not if its trade ends before that."""
         self._lookups[key] = _ATTEMPTS
         self._trades.look_up(key, trade)
         if self._timer is None:
@@ -146,7 +146,7 @@ class OrderErrorHandler:
             self._end(key[1], trade, code, words)
             return
         self._log(trade, code, words)
-        if word is not OrderMeaning.NOTE and not is_read_only(code, words):  # a read-only API would not answer, either
+        if word is not OrderMeaning.NOTE and not is_read_only(code, words):  # a read-only API does not answer a look-up
             self.look_up(key, trade)
 
     def _end(self, order_id: int, trade: Trade, code: int, words: str) -> None:
@@ -166,7 +166,7 @@ class OrderErrorHandler:
     def _schedule_lookup(self) -> None:
         """Request the lists soon, but not within a second of the last request.
 
-        During an outage, wait for start-up: a new request while its answers arrive would make them outdated.
+        During an outage, wait for start-up: a new request would make start-up's own answers outdated.
         """
         if self._trades.in_outage:
             return

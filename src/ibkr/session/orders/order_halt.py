@@ -42,14 +42,14 @@ class HaltSwitch:
     def set_fleet_halt(self, halt: Halt | None, on_cancelled: Callable[[str], None]) -> None:
         """Set the halt of the fleet, or ``None``.
 
-        ``on_cancelled`` is called once the gateway has received the global cancel of this halt.
+        ``on_cancelled`` is called after the gateway has received the global cancel of this halt.
         """
         self._fleet_halt, self._on_cancelled = halt, on_cancelled
         if (current := self._current()) != self._halt:
             self._apply(current)
 
     def halt(self, reason: str, *, cancel_all: bool) -> None:
-        """Refuse new orders. Raises ``OSError`` if the file cannot be written. The halt is active anyway."""
+        """Refuse new orders. Raises ``OSError`` if the file cannot be written, but the halt is active also then."""
         from ibkr.journal.halt_file import new_halt
 
         self._process_halt = halt = new_halt(

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 class OrderSender:
     """Raises ``NotReady`` instead of sending, if ``may_trade`` is false. Cancels only need a session.
 
-    Cancels are never refused during a session, because they reduce risk. Use it as a context manager around a call that
-    sends orders or cancels. In a plain script, only the outermost call waits until they are sent: the library must know
-    an order before the first message about that order is read.
+    Cancels are never refused during a session, because they reduce risk. Use this object as a context manager around
+    a call that sends orders or cancels. In a plain script, only the outermost call waits until they are sent: the
+    library must know an order before the first message about that order is read.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OrderSender:
         self._checked: Order | None = None
         """The order that is being sent, from its check until the client has it. Nothing else runs in between."""
         self._refused: set[int] = set()
-        """Ids of new orders that were refused and not placed since: nothing may be sent as their child."""
+        """Ids of new orders that were refused and not placed since: their child orders must not be sent."""
 
     def __enter__(self) -> None:
         self._depth += 1
@@ -157,7 +157,7 @@ class OrderSender:
     def _is_new(self, order_id: int) -> bool:
         """Whether the gateway cannot have an order with this id. An order that was dropped is new again.
 
-        The library has no trade of an order that was sent with the client's own call, before it is reported.
+        If an order was sent with the client's own call, the library has no trade of it until the gateway reports it.
         """
         is_known = (self._client.clientId, order_id) in self._wrapper.trades or self._sent.is_pending(order_id)
         return not is_known or self._sent.never_left(order_id)
@@ -213,7 +213,7 @@ class OrderSender:
         self._intents.mark_waiting(number)
 
     def _record(self, kind: IntentKind, sent: SentOrder, terms: Order | None = None) -> int:
-        """Commit the intent. Raises ``NotReady`` if that fails and orders require it."""
+        """Commit the intent. Raises ``NotReady`` if the commit fails and orders require it."""
         try:
             return self._intents.record(kind, sent, terms)
         except JournalError as error:

@@ -33,7 +33,7 @@ class TermsChange:
 
     Args:
         order: The program's order.
-        versions: The terms in the messages about it, oldest first. The last of them are those of this change.
+        versions: The terms in each message about this order, oldest first. The last entry has the terms of this change.
     """
 
     def __init__(self, order: LibraryOrder, versions: list[_Terms]) -> None:
@@ -49,7 +49,7 @@ class TermsChange:
         if index and self._terms is self._versions[-1]:
             before, current = self._versions[index - 1], _terms_of(self._order)
             for name in _changes(before, self._terms):
-                if current[name] == self._terms[name]:  # the program has not changed it again
+                if current[name] == self._terms[name]:  # the program has not changed this term again
                     setattr(self._order, name, copy.deepcopy(before[name]))
         self._versions[:] = [each for each in self._versions if each is not self._terms]
 
@@ -59,10 +59,10 @@ class TermsChange:
 
 
 class OrderTerms:
-    """Keeps an order object's terms true: they are the broker's, except for changes that were sent or wait.
+    """Keeps an order object's terms correct: the broker's terms, except for changes that were sent or wait.
 
     A row about an open order may be older than a change. So an unrequested row is used only for terms that an answer
-    has reported since their last change, because it is newer than that answer.
+    has reported since their last change, because the row is newer than that answer.
     """
 
     def __init__(self) -> None:
@@ -93,8 +93,8 @@ class OrderTerms:
     def row_arrived(self, key: OrderKey, order: LibraryOrder, row: LibraryOrder, *, is_answer: bool) -> None:
         """Take the broker's terms from a row, before the library reads it.
 
-        While a change waits, the order keeps all its terms. So the row is changed where the library would take them. If
-        the program has placed the change with another object, ``order`` gets the broker's terms.
+        While a change waits, the order keeps all its terms. So the terms that the library would take are changed in the
+        row. If the program has placed the change with another object, ``order`` gets the broker's terms.
         """
         versions, changed = self._versions.setdefault(key, []), self._changed.get(key, {})
         current, reported = _terms_of(order), _terms_of(row)
@@ -132,7 +132,7 @@ def _terms_of(order: LibraryOrder) -> _Terms:
     fields = [vars(each).get("__dataclass_fields__") for each in type(order).__mro__]
     terms = {name: getattr(order, name) for name in [each for each in fields if each][-1]}
     for name in _LIST_FIELDS:
-        terms[name] = copy.deepcopy(list(terms[name] or ()))  # a program may change it in place
+        terms[name] = copy.deepcopy(list(terms[name] or ()))  # a program may change the list in place
     return terms
 
 

@@ -1,7 +1,7 @@
 """Keeps the library's ``Trade`` objects through outages, updates them afterwards, and adds each fill once.
 
-Only the library's own message readers write to the trades. For a message that was missed, a row made from the answers
-of start-up is passed to them.
+Only the library's own message readers write to the trades. If a message was missed, the readers get a row that is
+made from the answers of start-up.
 
 This file has over 300 lines because the readers of all order messages share their state.
 """
@@ -53,7 +53,7 @@ class TradeTracker:
         library: The client library's objects.
         sent: Orders that the gateway has not acknowledged.
         on_found: Called with the permanent id when an unconfirmed order is found at the broker.
-        on_ended: Called with an order that has ended, as a row says, but whose status has not come yet.
+        on_ended: Called with an order if a row says that it has ended, but its status has not come yet.
         hides_others: Whether rows about other clients' orders arrive only because we have requested them. They are then
             hidden from the program's list of trades.
 
@@ -117,7 +117,7 @@ class TradeTracker:
     def take_late_executions(self, end: datetime) -> list[Execution]:
         """Executions from before ``end`` that have come since the last comparison.
 
-        Requested executions are treated as earlier than ``end``. For others, their time decides, in whole seconds.
+        Requested executions are treated as earlier than ``end``. For the others, their time decides, in whole seconds.
         """
         late, self._recent_executions = self._recent_executions, []
         return [each for each, was_asked in late if was_asked or each.time + _ONE_SECOND <= end]
@@ -129,7 +129,7 @@ class TradeTracker:
         self._completed.clear()
 
     def release(self) -> None:
-        """Stop keeping trades. As after the library's own disconnect, there are no trades."""
+        """Stop keeping trades. Then there are no trades, as after the library's own disconnect."""
         self._is_saving = self.in_outage = False
         self._unreported_fills = None
         self._commissions.clear()
@@ -229,7 +229,7 @@ class TradeTracker:
                 return True
             self._acknowledge(trade.order.clientId, trade.order.orderId, perm_id_of(trade))
         shares = trade.filled() if ended is None else ended.filled
-        total = trade.orderStatus.filled + trade.orderStatus.remaining  # the terms may be new, and not the broker's
+        total = trade.orderStatus.filled + trade.orderStatus.remaining  # the order's terms may not be the broker's
         if ended is None and not shares >= max(total, trade.order.totalQuantity) - ROUNDING > 0:
             return False
         own = (fill.execution for fill in trade.fills if not _is_leg(trade, fill.contract))
@@ -252,7 +252,7 @@ class TradeTracker:
         call_shielded(self._wrapper.read_order_status, row)
         if word in _FINAL:
             self._ended.add(key)
-        self._forget_terms(key)  # even if the library does not see this as its end
+        self._forget_terms(key)  # also if the library does not treat this status as the end of the order
         return True
 
     def _forget_terms(self, key: OrderKey) -> None:
@@ -268,7 +268,7 @@ class TradeTracker:
         return replace(row, filled=float(known))
 
     def _match_by_reference(self) -> None:
-        """Match completed orders, which have no order id, to unconfirmed ones by the program's reference.
+        """Match completed orders, which have no order id, to unconfirmed orders by the program's reference.
 
         This is done only if no other order has the same reference, and the row is new.
         """
@@ -283,7 +283,7 @@ class TradeTracker:
     def _is_unique_reference(self, order: SentOrder, row: Order) -> bool:
         """Whether no other known order has this reference.
 
-        Another client may use it. A fill is only ours if an execution of our own confirms it.
+        Another client may use the same reference. So if the row has fills, one of our own executions must confirm it.
         """
         key = (self._client.clientId, order.order_id)
         others = [trade for each, trade in self._wrapper.trades.items() if each not in (key, row.perm_id)]
@@ -395,7 +395,7 @@ class TradeTracker:
         self._wrapper.read_order_status(row)
 
     def _is_late(self, trade: Trade | None, row: StatusRow) -> bool:
-        """Whether a status is from before the end of an order, which a lookup has found."""
+        """Whether this status is from before the end of the order, if a look-up has found this end."""
         if trade is None or row.status == trade.orderStatus.status:
             return False
         return row.filled + row.remaining <= trade.orderStatus.filled + trade.orderStatus.remaining + ROUNDING
@@ -472,12 +472,12 @@ class TradeTracker:
             report.execId,
             report.commission,
             realized,
-        ):  # a repeated report is not a second charge
+        ):  # ignore a repeated report: it is not a second commission
             self._wrapper.read_commission(report)
 
 
 def _is_leg(trade: Trade, contract: Contract) -> bool:
-    """Whether an execution in this contract is that of one leg of a combination."""
+    """Whether an execution in this contract is an execution of one leg of a combination."""
     return trade.contract.secType == "BAG" != contract.secType
 
 

@@ -63,8 +63,8 @@ def is_pending(wrapper: WrapperOverrides, key: Key) -> bool:
 def merge_bars(bars: Bars, received: Bars, last: dt.date | None) -> int:
     """Merge the received bars into the list. Returns how many were added.
 
-    The bar of the date ``last``, which was the last one before the gap, is replaced, because it was not complete. Live
-    bars may have come after it.
+    ``last`` is the date of the last bar before the gap. This bar is replaced, because it was not complete. After it,
+    the list may already have live bars.
     """
     first = len(bars)
     while first and last is not None and bars[first - 1].date >= last:

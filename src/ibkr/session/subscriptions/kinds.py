@@ -22,7 +22,7 @@ def _symbol(contract: Contract) -> str:
 
 
 def _clear_book(library: Library, key: Key, sub: Subscription) -> Arguments:
-    """Clear the order book, because the gateway begins with its first row again."""
+    """Clear the order book, because the gateway sends it again from the first row."""
     if sub.obj is not None:
         library.wrapper.clear_book(sub.obj)
     return sub.arguments
@@ -121,7 +121,7 @@ KINDS = (
         answers={"95": 1},
         not_found_codes=_NO_SUCH_ID,
     ),
-    # IB streams the updates of one account at a time. A request for another account ends them (2100).
+    # IB streams the updates of one account at a time. A request for another account ends the earlier updates (2100).
     SubscriptionKind(
         "account updates",
         "reqAccountUpdates",
@@ -174,7 +174,7 @@ KINDS = (
         lambda _: "WSH events",
         answers={"105": 1},
     ),
-    # The gateway's own windows. The library only has the client's methods for them.
+    # Subscriptions that concern the windows of TWS. For these, the library has methods only in its low-level client.
     SubscriptionKind(
         "display group",
         "subscribeToGroupEvents",

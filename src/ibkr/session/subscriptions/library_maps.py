@@ -30,7 +30,7 @@ class NoMap:
 
 
 class TickerMap:
-    """For a ``Ticker``, which all streams of one contract share. ``type_of`` gives the library's name of the stream.
+    """For a ``Ticker``, which all streams of one contract share. ``type_of`` returns the library's name of the stream.
 
     ib_async and ib_insync find the ticker by the contract in different ways.
     """
@@ -68,7 +68,7 @@ class TickerMap:
 
 
 class SubscriberMap(NoMap):
-    """For a list of bars or scan results. It is kept by request id, and has that id itself."""
+    """For a list of bars or scan results. The map has it by request id. The list itself has this id, too."""
 
     def find(self, wrapper: WrapperOverrides, key: Any) -> Any:
         return wrapper.reqId2Subscriber.get(key)
@@ -89,7 +89,10 @@ class SubscriberMap(NoMap):
 
 
 class PnLMap(NoMap):
-    """For a ``PnL`` or ``PnLSingle``. ``objects`` names its map; ``keys`` has its id by account, model and contract."""
+    """For a ``PnL`` or ``PnLSingle``: ``objects`` is the name of its map.
+
+    ``keys`` is the name of the map with its request id, by account, model and contract.
+    """
 
     def __init__(self, objects: str, keys: str) -> None:
         self._objects, self._keys = objects, keys
@@ -111,7 +114,7 @@ class PnLMap(NoMap):
             del keys[of_whom]
 
     def slot(self, sub: Subscription) -> Hashable:
-        return None  # the library refuses a second one
+        return None  # the library refuses a second request
 
 
 class IdAttribute(NoMap):

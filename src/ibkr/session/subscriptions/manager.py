@@ -138,7 +138,7 @@ class SubscriptionManager:
         """Request every subscription that is not running. Include subscriptions of handlers only if ``with_handlers``.
 
         In a new session, each subscription keeps its request id, unless it got the id before the first session. On a
-        live socket, the gateway may still use the id, so each one is cancelled and requested with a new id.
+        live socket, the gateway may still use the id, so each subscription is cancelled and gets a new id.
         """
         for key, sub in self._registry:
             if sub.is_early or (same_session and self.tracker.is_asked(key)):
@@ -189,7 +189,7 @@ class SubscriptionManager:
     def request_again(
         self, keys: tuple[Key, ...], unless_since: float | None, *, anew: bool
     ) -> tuple[ActiveStream, ...]:
-        """Request these streams with new ids, except streams that were cancelled or have ticked since.
+        """Request these streams with new ids, except streams that were cancelled or ticked after ``unless_since``.
 
         Returns the streams that should tick now, and how long each may be silent.
         """
@@ -243,7 +243,7 @@ class SubscriptionManager:
         if sub is not None and not request.cancel:  # the stream continues; only its first answer is late
             return
         self._decoder.ignore_late_answer(key)
-        if sub is not None:  # the program never received its object
+        if sub is not None:  # the program never received the subscription's object
             registry.forget_completely(key)
         elif request.kind == "snapshot":
             kind = BY_REQUEST["reqMktData"]
@@ -268,9 +268,9 @@ class SubscriptionManager:
         self._old_ids.clear()
 
     def error_received(self, req_id: int, code: int, text: str, pass_on: Callable[[], None]) -> None:
-        """Handle an error. Pass it to the library with ``pass_on``, unless it means nothing to the library."""
+        """Handle an error. Pass it to the library with ``pass_on``, unless it is about an id that we have cancelled."""
         if code in self._old_ids.get(req_id, ()):
-            return  # we cancelled an old id, which the gateway has already dropped, as it should after 1101
+            return  # this error is expected: after 1101 the gateway has dropped the old id, and we have cancelled it
         tracker, what, for_now = self.tracker, reaction(code), is_temporary_refusal(code, text)
         sub = self._registry.active.get(req_id)
         if sub is not None and sub.kind.has_data_type and not (sub.message_times or sub.has_ticked or is_warning(code)):
@@ -293,7 +293,7 @@ class SubscriptionManager:
     def account_updates_lost(self, code: int, text: str) -> bool:
         """The gateway does not stream account updates (2101), or has stopped streaming them (2100).
 
-        Returns False if nobody requested them.
+        Returns False if nobody requested account updates.
 
         If the program requests another account, this ends the updates of the first account. Then 2100 is expected.
         """
@@ -314,7 +314,7 @@ class SubscriptionManager:
     def _cancel_orphans(self) -> None:
         """Remove requests that the library stored while there was no session.
 
-        The calls that made them raised an error, and nobody waits for an answer.
+        Their callers got an error, so nobody waits for an answer.
         """
         wrapper = self._wrapper
         for key in [key for key in wrapper.futures if key not in self._registry.active]:
@@ -398,7 +398,7 @@ class SubscriptionManager:
             sub.max_silence = self._max_silence_of(key, sub, self._library.reader.now())
 
     def _cancel_at_gateway(self, key: Key, sub: Subscription) -> None:
-        """Cancel a stream that continues with another id. If the gateway has dropped it already, ignore its error."""
+        """Cancel a stream that continues with another id. If the gateway has already dropped it, ignore the error."""
         self._old_ids[key] = sub.kind.not_found_codes
         if len(self._old_ids) > _MOST_OLD_IDS:
             del self._old_ids[next(iter(self._old_ids))]
@@ -433,5 +433,5 @@ def fail_all(futures: dict[Any, asyncio.Future[Any]]) -> None:
     for future in futures.values():
         if not future.done():
             future.set_exception(ConnectionError("The API session ended before the answer arrived"))
-            future.exception()  # mark as retrieved, in case nobody awaits it: the request itself has raised
+            future.exception()  # mark as retrieved: maybe nobody awaits it, because the request itself has raised
     futures.clear()

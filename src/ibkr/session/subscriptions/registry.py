@@ -21,7 +21,7 @@ _LONGEST_LABEL = 200
 
 
 class SubscriptionRegistry:
-    """Holds all subscriptions. Some methods change the library's maps, too; their docstrings mention it.
+    """Keeps all subscriptions. Some methods change the library's maps, too; then their docstrings say so.
 
     ``remembered`` is how many message times are kept for each object.
     """
@@ -32,7 +32,7 @@ class SubscriptionRegistry:
         self.tracker = SubscriptionTracker()
         self.active: dict[Key, Subscription] = {}
         self._slots: dict[Hashable, Key] = {}
-        # Subscriptions by the id() of their object. A Ticker's own hash is slow, and each slice of messages needs them.
+        # Subscriptions by the id() of their object: each slice of messages uses them, and a Ticker's own hash is slow.
         self._of_object: dict[int, list[Subscription]] = {}
         self._market_data: dict[int, Subscription] = {}
         self._first_keys: dict[Key | None, Key] = {}
@@ -119,9 +119,9 @@ class SubscriptionRegistry:
             sub.message_times.clear()
 
     def move(self, old: Key, new: Key) -> None:
-        """Give it another id, also in the library's maps.
+        """Give a subscription another id, also in the library's maps.
 
-        A caller who awaits its first answer awaits the new id from now on.
+        If a caller awaits the first answer, the caller awaits the new id from now on.
         """
         sub, wrapper = self.active.pop(old), self._wrapper
         sub.kind.library_map.remove(wrapper, old, sub)

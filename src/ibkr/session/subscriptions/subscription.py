@@ -24,13 +24,13 @@ class LibraryMap(Protocol):
         """Insert the object, as if it had just been requested with this id."""
 
     def remove(self, wrapper: WrapperOverrides, key: Key, sub: Subscription) -> None:
-        """Remove the object, as the library's own cancel does. It can be requested again. Late messages do no harm."""
+        """Remove the object, as the library's own cancel does. It can be inserted again. Late messages do no harm."""
 
     def forget_object(self, wrapper: WrapperOverrides, key: Key, sub: Subscription) -> None:
         """After ``remove``: forget the object when no more messages are expected."""
 
     def slot(self, sub: Subscription) -> Hashable:
-        """The slot of a subscription. A second one with the same slot replaces it. ``None`` replaces nothing."""
+        """The slot of a subscription. A later one with the same slot replaces it. ``None``: it replaces nothing."""
 
 
 def _always(arguments: Arguments) -> bool:
@@ -64,7 +64,7 @@ class SubscriptionKind(FrozenRecord):
     label: Callable[[Arguments], str]
     """The name of one subscription."""
     answers: Mapping[str, int]
-    """Its messages, and the position of the request id in each (0: none). If empty, it is live once it is sent."""
+    """Its messages, and the position of the request id in each (0: none). If empty, it is live when it is sent."""
     has_id: bool = True
     """Whether its methods take ``reqId``. If not, there is one subscription of the kind, and its key is the kind's
     name.
@@ -74,7 +74,7 @@ class SubscriptionKind(FrozenRecord):
     feed: Feed | None = None
     """The kind of data farm that it uses. ``None``: it comes directly from upstream."""
     has_data_type: bool = False
-    """Whether ``reqMarketDataType`` decides if it gets live or delayed data."""
+    """Whether ``reqMarketDataType`` decides between live and delayed data for it."""
     not_found_codes: frozenset[int] = frozenset()
     """The codes that answer the cancel of a stream that the gateway does not have."""
     awaited: str = ""
@@ -111,14 +111,14 @@ class AfterGap(FrozenRecord):
 
 
 class Subscription:
-    """One subscription: the object that the program holds (``None`` if the library has none), and its request.
+    """One subscription: the object that the program uses (``None`` if the library has none), and its request.
 
     Attributes:
         arguments: The arguments of the request. These are copies, because the program may change a contract later.
         message_times: When its last messages came in this session, in the loop's time.
         data_type: The type of market data, live or delayed, that the program had set before.
         lost_at: The wall time at which an earlier session lost it.
-        last_date: The date of its last bar then, until the gap is filled.
+        last_date: The date of its last bar before this loss, until the gap is filled.
         filled: How many bars were added for the gap.
         max_silence: How long it may be silent, judged by its ticks in the last session or stream.
         has_ticked: Whether it has ticked before.

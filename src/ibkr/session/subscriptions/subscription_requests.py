@@ -99,7 +99,7 @@ class SubscriptionRequests:
 
     @contextmanager
     def start_up(self) -> Iterator[None]:
-        """Do not record requests in the ``with`` block: every session sends them."""
+        """Do not record requests in the ``with`` block, because start-up sends them in every session."""
         self._is_starting_up = True
         try:
             yield
@@ -125,7 +125,7 @@ class SubscriptionRequests:
         self._client.call_library(sub.kind.request, sub.kind.joined(key, arguments))
 
     def cancel(self, key: Key, sub: Subscription) -> None:
-        """Cancel it at the gateway."""
+        """Cancel the subscription at the gateway."""
         kind = sub.kind
         if kind.cancel:
             self._client.call_library(kind.cancel, kind.joined(key, kind.cancel_arguments(sub.arguments)))
@@ -155,10 +155,10 @@ class SubscriptionRequests:
     def _add(self, key: Key, sub: Subscription) -> None:
         """Add a subscription.
 
-        First end the subscription that it replaces, because the library could not find that one later to cancel it.
+        First end the subscription that it replaces: later, the library could not find and cancel the replaced one.
         """
         asked = _REQUESTED_ON_CONNECT.get()
-        # Apart from the event itself, only tasks are used here. A scheduled callback inherits the variable, too, but
+        # Use the variable only in the event itself and in tasks. A scheduled callback inherits the variable, too, but
         # may run any code.
         if asked is not None and (self._in_connected_event or asyncio.current_task() is not None):
             what = sub.kind.name, repr(sub.arguments)
@@ -183,7 +183,7 @@ class SubscriptionRequests:
     def _start_up_request(self, key: Key, sub: Subscription) -> None:
         """Handle start-up's own request, which also serves the same request of the program.
 
-        When it is repeated on a live socket, after 1101, it replaces the stream with the earlier id.
+        When start-up repeats its request on a live socket, after 1101, it replaces the stream with the earlier id.
         """
         what = sub.kind.name, repr(sub.arguments)
         former = self._keys_of_start_up.get(what)
@@ -236,7 +236,7 @@ class SubscriptionRequests:
         sub.kind.library_map.remove(self._wrapper, key, sub)
 
     def _complete_now(self, key: Key, sub: Subscription) -> None:
-        """Give the object to a caller that awaits the first answer. It is filled when there is a session."""
+        """Give the object to a caller that awaits the first answer. The object gets data when there is a session."""
         self._wrapper.end_request(sub.kind.awaited or key, sub.obj)
         self._wrapper.results.pop(key, None)
 

@@ -248,7 +248,7 @@ def _position(held: Position) -> dict[str, object]:
 
 
 def _accounts(client: ClientSession, req_id: int, wanted: str) -> Sequence[str]:
-    """Return the accounts of a request; an empty name means all. After an error is sent, return ()."""
+    """Return the accounts of a request; an empty name means all. For an unknown name, send an error and return ()."""
     accounts = client.state.settings.accounts
     if wanted in ("", _ALL):
         return accounts

@@ -59,7 +59,7 @@ class AccountStreams:
     ) -> list[bytes]:
         """Start a stream of account messages. Returns the first messages.
 
-        Changed rows follow when positions or cash change, and after every `every` market ticks.
+        Changed rows follow when positions or cash change, and each time when `every` market ticks have passed.
         """
         interval = every * self._tick_interval
         stream = AccountStream(rows, interval, self._clock() + interval)

@@ -18,7 +18,7 @@ def fill_executions(
     quote_of: Callable[[Instrument], Quote],
     earlier: Sequence[Execution],
 ) -> list[Execution]:
-    """Return the executions of a fill: one for the order, and one for each leg of a combination. Without id and time.
+    """Return the executions of a fill: one for the order, and one for each leg of a combination. Id and time are unset.
 
     Args:
         order: The order after the fill.
@@ -50,7 +50,7 @@ def _fill_rows(
 ) -> list[tuple[Instrument, str, float, float, float]]:
     """Return instrument, action, shares, price, and commission of each execution."""
     sign, legs = order.terms.sign, order.legs
-    if order.exercise:  # exercise exchanges the option for its underlying, or for nothing
+    if order.exercise:  # the option is exchanged for its underlying, or lapses
         rows = [(order.instrument, "SELL", shares, 0.0, 0.0)]
         for leg in legs:
             action = "BUY" if leg.sign > 0 else "SELL"
@@ -125,7 +125,7 @@ def _trail(order: Order, quote: Quote) -> Order:
 
 
 def is_triggered_by(order: Order, quote: Quote) -> bool:
-    """Return whether the last price triggers a waiting order, as by default for stocks and futures."""
+    """Return whether the last price triggers a waiting order: the default of TWS for stocks and futures."""
     if order.stop_price is None:
         return False
     is_upward = (order.terms.sign > 0) is not order.terms.is_if_touched

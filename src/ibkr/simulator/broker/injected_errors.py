@@ -8,7 +8,7 @@ from ibkr.simulator.broker import order_checks
 from ibkr.simulator.broker.order import Order
 
 NEW, CHANGE, CANCEL, NOTE = "new", "change", "cancel", "note"
-"""What an error answers: a new order, a change, a cancel. `NOTE` is a note after a new order, which does not end it.
+"""The kind of request that gets an error: a new order, a change, a cancel. `NOTE`: a new order gets a note and stays.
 """
 
 _TEXTS = {
@@ -67,7 +67,7 @@ class InjectedErrors:
     _next: dict[str, _Error] = field(default_factory=dict)
 
     def add(self, about: str, code: int, text: str, times: float) -> None:
-        """Answer the next `times` requests of this kind with this error. Without a text, use the text of TWS."""
+        """Answer the next `times` requests of this kind with this error. If the text is empty, use the text of TWS."""
         self._next[about] = _Error(code, text, times)
 
     def take(self, about: str, order: Order) -> tuple[int, str] | None:

@@ -19,7 +19,7 @@ EXERCISE, LAPSE = 1, 2
 class Terms:
     """What the owner of an order asks for and can change.
 
-    A price that is not given is `None`. `sent` holds all fields of placeOrder by name.
+    A price that is not given is `None`. `sent` has all fields of placeOrder by name.
     """
 
     action: str
@@ -80,7 +80,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order. With `order_id` 0 and `client_id` 0, it was entered in TWS and is not bound yet.
+    """An order. If `order_id` and `client_id` are 0, the order was entered in TWS and has no order id yet.
 
     `stop_price` is the current stop. `is_held` means that the order waits for the fill of its parent. A combination has
     `legs`. `exercise` is `EXERCISE` or `LAPSE` if the order is an instruction about an option position.
@@ -114,7 +114,7 @@ class Order:
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """The instruments that it trades: its legs, or its own instrument."""
+        """The instruments that the order trades: its legs, or its own instrument."""
         return tuple(leg.instrument for leg in self.legs) or (self.instrument,)
 
     def changes(self, quantity: float) -> list[tuple[Instrument, float]]:
@@ -141,7 +141,7 @@ class Order:
 
     @property
     def remaining(self) -> float:
-        """The quantity that is not filled. It does not become 0 when the order ends."""
+        """The quantity that is not filled. It keeps its value when the order ends."""
         return self.terms.quantity - self.filled
 
     @property

@@ -106,7 +106,7 @@ def _kind_refusal(terms: Terms, instrument: Instrument) -> tuple[int, str] | Non
 
 
 def _is_supported(order_type: str, sec_type: str) -> bool:
-    """Return whether a security type can have this order type. Only the types in `ON_CLOSE` must be in the details."""
+    """Return whether a security type can have this order type. For types in `ON_CLOSE`, check the details."""
     named = order_types_of(sec_type).split(",")
     return named != [""] and sec_type != "CONTFUT" and (order_type not in ON_CLOSE or order_type in named)
 

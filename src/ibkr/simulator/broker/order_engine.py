@@ -53,7 +53,7 @@ class OrderEngine(OrderStore):
     # --- requests of clients ----------------------------------------------------------------------
 
     def place(self, order: Order) -> Order | OrderNotice:
-        """Accept a new order, or new terms for one. Call `transmit` to send it to the market.
+        """Accept a new order, or new terms for an existing order. Call `transmit` to send it to the market.
 
         The engine sets the perm id. A refused order is not kept.
         """
@@ -126,7 +126,7 @@ class OrderEngine(OrderStore):
         family = order.parent_perm_id or order.perm_id
         events: list[OrderEvent] = []
         for waiting in self._active():
-            item = self.orders[waiting.perm_id]  # this loop may have ended a parent, and so this child
+            item = self.orders[waiting.perm_id]  # read again: this loop may have ended it with its parent
             if item.status == PENDING_SUBMIT and family in (item.perm_id, item.parent_perm_id):
                 events += self._submit(item)
         return events
@@ -134,7 +134,7 @@ class OrderEngine(OrderStore):
     def exercise(self, order: Order, underlying: Instrument, is_forced: bool) -> list[OrderEvent]:
         """Accept an instruction about an option position. `fill` carries it out.
 
-        With `is_forced`, an option out of the money can be exercised, and one in the money can lapse.
+        With `is_forced`, an option out of the money can be exercised, and an option in the money can lapse.
         """
         held = self.portfolio.position(order.account, order.instrument.con_id)
         quantity = held.quantity if held else 0.0
@@ -183,7 +183,7 @@ class OrderEngine(OrderStore):
         return [*events, OrderChanged(order), *self._cancel_children(order)]
 
     def bind(self, perm_id: int, order_id: int) -> Order:
-        """Give an order that was entered in TWS an id, with which client 0 can change it."""
+        """Give an id to an order that was entered in TWS. With this id, client 0 can change the order."""
         return self._store(replace(self.orders[perm_id], order_id=order_id))
 
     # --- the market -------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class OrderEngine(OrderStore):
             for item in self._active()
             if item.is_working and instrument.con_id in [traded.con_id for traded in item.instruments]
         ]
-        # Look up each order again, because the fill of one can end another.
+        # Look up each order again, because the fill of one order can end another order.
         return [event for perm_id in working for event in self._execute(self.orders[perm_id])]
 
     def fill(self, perm_id: int, shares: float, price: float) -> list[OrderEvent]:
@@ -225,7 +225,7 @@ class OrderEngine(OrderStore):
     # --- helpers ----------------------------------------------------------------------------------
 
     def quote_for(self, order: Order) -> Quote:
-        """Return the market's quote for an order. For a combination, it comes from the legs."""
+        """Return the market's quote for an order. For a combination, compute it from the legs' quotes."""
         if order.legs and not order.exercise:
             return combo_quote(order.legs, self._quote_of)
         return self._quote_of(order.instrument)

@@ -8,7 +8,7 @@ from ibkr.simulator.market.instrument import Instrument
 
 CASH = 1_000_000.0
 _HELD = (("AAPL", 100.0, 201.88), ("ES", -1.0, 279_500.0))
-"""Symbol, position, and average cost at the start, per share, or per contract with its multiplier."""
+"""Symbol, position, and average cost at the start: per share, or price times multiplier for a contract."""
 _MARGIN_RATE = {"STK": 0.25, "CASH": 0.03, "OPT": 1.0, "FUT": 0.08, "FOP": 1.0}
 MAINTENANCE = 0.9
 """The part of the initial margin that is needed while the position is held."""
@@ -16,10 +16,10 @@ MAINTENANCE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What an account holds of one contract. The quantity is 0 after the position was closed.
+    """An account's position in one contract. The quantity is 0 after the position was closed.
 
-    `average_cost` is per share, or per contract with its multiplier, with commissions. `traded` is the money paid since
-    the start, with commissions. `start_value` is the value at the start.
+    `average_cost` is per share, or price times multiplier for a contract. `traded` is the money paid since the start.
+    Both include commissions. `start_value` is the value at the start.
     """
 
     account: str
@@ -52,7 +52,7 @@ class Position:
 class Portfolio:
     """The positions and cash of all accounts. All accounts start with the same cash and (by default) positions.
 
-    `prices` holds the latest price by contract id. `known` holds the gateway's instruments by symbol: by default, no
+    `prices` has the latest price by contract id. `known` has the gateway's instruments by symbol: by default, no
     account starts with a position in any other instrument. `begun_with` replaces the positions at the start.
     """
 

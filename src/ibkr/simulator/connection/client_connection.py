@@ -26,7 +26,7 @@ MAX_REQUEST = 1024 * 1024
 """The largest request, in bytes."""
 
 MAX_UNREAD = 16 * 1024 * 1024
-"""Bytes that may wait for a client that does not read. With more, the gateway closes the connection."""
+"""Bytes that may wait for a client that does not read. If more wait, the gateway closes the connection."""
 
 
 class ClientConnection(ClientSession, asyncio.Protocol):

@@ -1,7 +1,7 @@
 """The connection time in the gateway's answer to the hello, with the name of its time zone.
 
-Real gateways send the name that Java has for the time zone of their host. It can contain blanks ("British Summer
-Time"). It is in the encoding of the host, which is not always UTF-8 (ib_async issue 143, ibsync issue 11).
+Real gateways send the name that Java has for the time zone of their host. The name can contain blanks ("British Summer
+Time"). Its encoding is that of the host, which is not always UTF-8 (ib_async issue 143, ibsync issue 11).
 """
 
 import datetime as dt
@@ -35,10 +35,10 @@ _HOURS = {
 
 @dataclass(frozen=True, slots=True)
 class TimeZone:
-    """The name of a time zone, and the encoding in which it is sent. Without a name, the zone of this machine is used.
+    """The name of a time zone, and the encoding in which it is sent. Without a name, the zone of this computer is used.
 
     A name that is neither in `_HOURS` nor in the IANA database ("America/New_York") is sent with the local time of this
-    machine.
+    computer.
 
     Raises:
         ValueError: The encoding does not exist or has no code for the name.

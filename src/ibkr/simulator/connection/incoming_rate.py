@@ -14,7 +14,7 @@ BREACHES = 3
 """TWS closes the connection at this number of rejected bursts."""
 
 MAX_WAITING = 1024 * 1024
-"""Bytes of messages that may wait. With more, the gateway stops reading."""
+"""Bytes of messages that may wait. If more wait, the gateway stops reading."""
 
 
 class IncomingRateLimiter:

@@ -25,7 +25,7 @@ _Socket = TypeVar("_Socket", bound=socket.socket)
 
 
 class _ListeningSocket(socket.socket):
-    """Keeps the last accepted socket, because a cancelled `loop.sock_accept` would lose it without closing it."""
+    """Keeps the last accepted socket, because a cancelled `loop.sock_accept` neither returns nor closes it."""
 
     accepted: socket.socket | None = None
 
@@ -37,7 +37,7 @@ class _ListeningSocket(socket.socket):
 class Listener:
     """Accepts connections for a gateway. After `open`, `port` is the actual port and stays the same.
 
-    This is not an `asyncio.Server`, which leaves a connection hanging if it is closed while it accepts.
+    This is not an `asyncio.Server`: a server that is closed while it accepts a connection leaves this connection open.
     """
 
     def __init__(self, host: str, port: int, state: GatewayState) -> None:
@@ -188,7 +188,8 @@ class Listener:
 
 
 def _bind(kind: type[_Socket], family: socket.AddressFamily, protocol: int, address: Any) -> _Socket:
-    # asyncio sets TCP_NODELAY for an accepted connection only if the listening socket was made with a protocol.
+    # asyncio sets TCP_NODELAY for an accepted connection only if the listening socket was made with a protocol number
+    # (IPPROTO_TCP).
     made = kind(family, socket.SOCK_STREAM, protocol)
     try:
         if os.name == "posix":  # on Windows, this option would let two programs share the port

@@ -22,7 +22,7 @@ class SendProfile:
     is_split: bool = False
 
     def due(self, now: float) -> float:
-        """Return when bytes that are queued now may be sent, apart from the rate."""
+        """Return when bytes that are queued now may be sent. The rate can delay them further."""
         due = now + self.delay
         return math.ceil(due / self.every) * self.every if self.every else due
 
@@ -61,7 +61,7 @@ class SendQueue:
         self._closing = False
 
     def put(self, data: bytes, profile: SendProfile = IMMEDIATE, later: float = 0.0) -> None:
-        """Queue `data`. It is sent by its profile, not before `later` seconds, and after all earlier data."""
+        """Queue `data`. It is sent by its profile, at least `later` seconds from now, and after all earlier data."""
         if self._closing or self._transport.is_closing():
             return
         if profile is IMMEDIATE and not later and not self._queue and not self._frozen:

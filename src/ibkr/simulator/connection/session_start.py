@@ -64,7 +64,7 @@ class Handshake:
 
 
 def start_session(client: ClientSession, fields: FieldReader) -> None:
-    """Answer startApi. Raises `MalformedField` if it cannot be read."""
+    """Answer startApi. Raises `MalformedField` if the request cannot be read."""
     state = client.state
     fields.int("Version")
     client_id = fields.int("Client Id")
@@ -87,7 +87,7 @@ def start_session(client: ClientSession, fields: FieldReader) -> None:
 
 
 def send_first_messages(client: ClientSession) -> None:
-    """Send what follows startApi in one write. Message 15 comes before 9, as the official Testbed needs."""
+    """Send what follows startApi in one write. Message 15 comes before 9: IB's Testbed program needs this."""
     state = client.state
     client.send(
         client.encode(messages.MANAGED_ACCOUNTS, accounts=",".join(state.settings.accounts)),

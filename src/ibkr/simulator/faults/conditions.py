@@ -1,4 +1,4 @@
-"""`Conditions`: the state that faults set, which holds for all connections until `clear`."""
+"""`Conditions`: the state that faults set. It applies to all connections until `clear`."""
 
 import enum
 from collections.abc import Iterable
@@ -125,8 +125,8 @@ class Conditions:
     """The current conditions. With the defaults, the gateway is healthy.
 
     `behavior` says how new connections are treated (see `connection_behavior`), with `web_server` as its details.
-    `muted` holds the requests that get no answer, `refused` the requests that get an error, and `message_faults` the
-    faults of messages, all by name. `order_errors` holds the errors for the next requests about orders. `denied_by`
+    `muted` has the requests that get no answer, `refused` has the requests that get an error, and `message_faults` has
+    the faults of messages, all by name. `order_errors` has the errors for the next requests about orders. `denied_by`
     is the code that refuses market data. `clock_off` and `late_executions` are in seconds. `None` means that the
     gateway's settings apply.
     """

@@ -1,7 +1,7 @@
 """The fault registry: `FAULTS` and the decorator `@fault()`. To add a fault, write one function.
 
-Put it in the module of its kind: `gateway_faults` (connections, upstream, answers; there it is a method of `Faults`),
-`message_faults`, `order_faults`, `stream_faults`, or `timed_faults` (continues by itself):
+Put the function in the module of its kind: `gateway_faults` (connections, upstream, answers; there it is a method of
+`Faults`), `message_faults`, `order_faults`, `stream_faults`, or `timed_faults` (continues by itself):
 
     @fault()
     def my_fault(faults: FaultContext, message: Message, times: Times = math.inf) -> None:
@@ -11,7 +11,7 @@ Put it in the module of its kind: `gateway_faults` (connections, upstream, answe
 The CLI, the control port, scenarios, and docs/simulator.md (`make docs`) read the name, the parameters, and the first
 line of the docstring from the function. Annotations convert and check the arguments. What the fault sets in
 `faults.state.conditions` ends with the fault `clear`. tests/faults/matrix runs the fault in every phase of a
-connection; a required parameter needs a row in its rows.py.
+connection; a required parameter needs a row in its file rows.py.
 """
 
 import difflib
@@ -86,7 +86,7 @@ Times: TypeAlias = Annotated[float, number_from(1, "whole times", allow_infinite
 class Parameter:
     """A parameter of a fault. `kind` is int, float, or str. `default` is `None` if the parameter is required.
 
-    `is_duration` means that the value is a duration or a delay in seconds, which the speed of a scenario divides.
+    `is_duration` means that the value is a duration or a delay in seconds. It is divided by the scenario's speed.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Parameter:
         return self.check(value) if self.check else ""
 
     def convert(self, value: object) -> object:
-        """Convert a value or its text to `kind`. Raises `ValueError`."""
+        """Convert a value or its text to `kind`. Raises `ValueError` if this is not possible."""
         if isinstance(value, bool):
             raise ValueError(f"not {self.kind.__name__}: {value!r}")
         if isinstance(value, str) or (self.kind is float and isinstance(value, int)):
@@ -135,7 +135,10 @@ class Fault:
     def arguments(
         self, args: Sequence[object], named: Mapping[str, object], gateway: object = None
     ) -> dict[str, object]:
-        """Convert and check arguments, and return them by name. `gateway` is a `Faults`. Raises `FaultError`."""
+        """Convert and check arguments, and return them by name. `gateway` is a `Faults`.
+
+        Raises `FaultError` if an argument is wrong.
+        """
         if len(args) > len(self.parameters):
             raise FaultError(f"{self.name}: too many arguments, write: {self.usage}")
         in_order = dict(zip((item.name for item in self.parameters), args, strict=False))

@@ -34,10 +34,10 @@ Repeats: TypeAlias = Annotated[int, number_from(1, "repeats", MAX_INT)]
 
 
 class Faults(FaultContext):
-    """All faults as methods. `FAULTS` holds the same by name. Call them in the gateway's event loop.
+    """All faults as methods. `FAULTS` has the same faults by name. Call them in the gateway's event loop.
 
-    A fault that changes how new connections are treated (silent, http, ...) replaces the one before it, and lasts until
-    `clear`. Every fault raises `FaultError` for wrong arguments.
+    A fault that changes how new connections are treated (silent, http, ...) replaces the earlier fault of this kind,
+    and lasts until `clear`. Every fault raises `FaultError` for wrong arguments.
     """
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -50,7 +50,7 @@ class Faults(FaultContext):
         return sorted({*super().__dir__(), *FAULTS})
 
     def call(self, name: str, /, *args: object, **named: object) -> None:
-        """Run the fault of this name or alias. Raises `FaultError`."""
+        """Run the fault of this name or alias. Raises `FaultError` if the name or an argument is wrong."""
         find_fault(name).method(self, *args, **named)
 
     # --- existing connections ---------------------------------------------------------------------

@@ -27,7 +27,7 @@ def nightly_reset(
     interval = (back_at - lost_at) / (_REPEATS + 1)
     faults.set_farm("usfarm", is_up=False)
     faults.timers.later(0.05 * seconds, lambda: faults.set_farm("usfarm", is_up=True))
-    for number in range(_REPEATS):  # measure all times from now, so that a slow machine does not change the order
+    for number in range(_REPEATS):  # measure all times from now, so that a slow computer does not change the order
         faults.timers.later(lost_at + number * interval, faults.set_upstream_down)
     for farm in ("usfarm", "usfuture"):
         faults.timers.later(back_at - interval / 2, lambda farm=farm: faults.set_farm(farm, is_up=False))

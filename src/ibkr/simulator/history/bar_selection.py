@@ -59,7 +59,7 @@ def trading_days(item: Instrument, regular: bool, end: float) -> Iterator[tradin
 def _sessions(
     found: Iterator[trading_sessions.TradingSession], begin: float = OLDEST
 ) -> Iterator[trading_sessions.TradingSession]:
-    """Return the sessions that end after `begin`, from sessions in the order latest first."""
+    """Return the sessions that end after `begin`. The given sessions and the result are latest first."""
     return itertools.takewhile(lambda session: session.end > begin, found)
 
 

@@ -1,4 +1,4 @@
-"""The parameters of historical requests: end, duration, bar size, and date format; `HistoryQuery` holds them all."""
+"""The parameters of historical requests: end, duration, bar size, and date format; `HistoryQuery` has them all."""
 
 import datetime as dt
 import re
@@ -52,7 +52,7 @@ class Duration:
 
 
 def parse_duration(text: str) -> Duration:
-    """Parse a duration such as `1 D`. Raises `InvalidQuery`."""
+    """Parse a duration such as `1 D`. Raises `InvalidQuery` for a text that TWS refuses."""
     match = _DURATION.fullmatch(text.strip().upper())
     if not match:
         raise InvalidQuery(
@@ -66,7 +66,7 @@ def parse_duration(text: str) -> Duration:
 
 
 def parse_bar_size(text: str) -> int:
-    """Parse a bar size such as `1 min`, in seconds. Raises `InvalidQuery`."""
+    """Parse a bar size such as `1 min`, in seconds. Raises `InvalidQuery` for an unknown size."""
     size = BAR_SIZES.get(text) or _OTHER_NAMES.get(text)
     if size is None:
         legal = ", ".join(BAR_SIZES)

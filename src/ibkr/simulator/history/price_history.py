@@ -1,4 +1,4 @@
-"""`PriceHistory`: a price for every past time, the same for each seed, which ends at the market's first price."""
+"""`PriceHistory`: a price for every past time, up to the market's first price. The same seed gives the same prices."""
 
 import functools
 import math
@@ -52,7 +52,7 @@ class PriceHistory:
         self._price = functools.lru_cache(maxsize=4096)(self._price_at)
 
     def sessions(self, item: Instrument, until: float, regular: bool) -> Iterator[trading_sessions.TradingSession]:
-        """Return the sessions that started before `until`, latest first. The current one ends at `until`."""
+        """Return the sessions that started before `until`, latest first. Sessions that end later are cut at `until`."""
         return trading_sessions.sessions_before(item, until, regular, self._never_closes_from)
 
     def seconds_before(self, item: Instrument, end: int, regular: bool) -> Iterator[int]:

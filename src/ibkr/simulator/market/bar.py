@@ -11,7 +11,7 @@ SECONDS: Final = 5
 
 @dataclass
 class Bar:
-    """A bar. `start` is in seconds since the epoch. `wap` is the average price, weighted by size if it is traded."""
+    """A bar. `start` is in seconds since the epoch. `wap` is the average price, weighted by size if sizes are known."""
 
     start: int
     open: float

@@ -97,7 +97,7 @@ _CLOSED_ONCE: Final = frozenset(
         dt.date(2025, 1, 9),
     }
 )
-"""Days on which New York was closed against the rules: funerals, attacks, storms."""
+"""Days on which New York was closed, but not by the rules: funerals, attacks, storms."""
 
 
 @functools.lru_cache(maxsize=256)

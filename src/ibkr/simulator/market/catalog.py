@@ -65,7 +65,7 @@ class Instruments:
     def find(self, query: Mapping[str, str]) -> list[Instrument]:
         """Return the instruments that match the contract fields of a request. An empty field matches all.
 
-        A contract id is enough alone, as in TWS.
+        A contract id alone is enough, as in TWS.
         """
         con_id, kind = query.get("con_id", ""), query.get("sec_type", "").upper()
         if con_id not in ("", "0"):

@@ -39,7 +39,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Combo(Instrument):
-    """A combination. Its contract id is our own and negative: TWS uses one id for all combinations of a currency."""
+    """A combination. Its contract id is made here and negative: TWS uses the same id for all of a currency."""
 
     legs: tuple[Leg, ...] = ()
 
@@ -56,7 +56,7 @@ def build_combo(
     requested: Sequence[LegRequest],
     by_con_id: Callable[[int], Instrument | None],
 ) -> Combo | None:
-    """Return the combination of these legs, or `None` if there are no legs or one is invalid."""
+    """Return the combination of these legs, or `None` if there are no legs or a leg is invalid."""
     legs = [_leg(leg, by_con_id) for leg in requested]
     known = [leg for leg in legs if leg is not None]
     if not known or len(known) < len(legs):

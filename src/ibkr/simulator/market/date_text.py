@@ -24,7 +24,7 @@ NO_ZONE = (
 def parse_date(text: str, zone: ZoneInfo) -> float:
     """Parse `yyyymmdd HH:MM:SS [zone]`, or `yyyymmdd-HH:MM:SS[Z]` in UTC, to seconds since the epoch.
 
-    Raises `ValueError`.
+    Raises `ValueError` if the text has another form or is not a valid time.
     """
     match = _DATE.fullmatch(text)
     if match is None:

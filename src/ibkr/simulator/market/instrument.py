@@ -52,7 +52,7 @@ class Instrument:
 
     @property
     def venue(self) -> str:
-        """The exchange where it is listed, or else traded."""
+        """The exchange where the instrument is listed, or where it is traded if that is not given."""
         return self.primary_exchange or self.exchange
 
     @property

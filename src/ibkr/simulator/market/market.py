@@ -15,8 +15,8 @@ from ibkr.simulator.shared_state import SharedState
 class Market:
     """Moves every followed instrument once per `tick_interval` / `speed` seconds, and calls the listeners.
 
-    The market's clock (`now`) runs at `speed`. While the market is closed, nothing moves. It closes by itself only with
-    `market_hours`, by the hours and holidays of the exchanges.
+    The market's clock (`now`) runs at `speed`. While the market is closed, nothing moves. Only with `market_hours`, it
+    closes by itself, at the hours and holidays of the exchanges.
     """
 
     def __init__(self, state: SharedState) -> None:
@@ -125,7 +125,7 @@ class Market:
         return OptionQuotes(instrument, parts[0], self._state.instruments.chain_of(instrument).implied_vol)
 
     def _parts(self, instrument: Instrument) -> list[Instrument]:
-        """Return the instruments that determine this one's price: an option's underlying, a combination's legs."""
+        """Return the instruments that determine the price: an option's underlying, a combination's legs."""
         if isinstance(instrument, Combo):
             return [leg.instrument for leg in instrument.legs]
         if instrument.sec_type not in ("OPT", "FOP"):

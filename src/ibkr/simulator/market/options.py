@@ -33,7 +33,7 @@ class Computation(NamedTuple):
 class Chain:
     """All options on one underlying: calls and puts for every strike at every expiry (`yyyymmdd`).
 
-    A contract keeps its id from day to day, while the list of expiries moves.
+    A contract keeps its id from day to day, although the list of expiries changes.
     """
 
     under: Instrument
@@ -134,7 +134,7 @@ def _date(expiry: str) -> dt.date:
 
 
 def years_to(expiry: str) -> float:
-    """Return the years until the end of an expiry day, at least one day, so that an expired option has a value."""
+    """Return the years until the end of an expiry day: at least a day, because an expired option needs a value."""
     left = dt.datetime.combine(_date(expiry), dt.time()) - dt.datetime.now()
     return max(1.0, left.total_seconds() / 86_400 + 0.7) / _YEAR
 

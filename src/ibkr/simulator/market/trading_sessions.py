@@ -1,7 +1,7 @@
 """The trading sessions of instruments by day, from the calendar of their exchange.
 
-A simulated market can be one that never closes. From its start on, every day is a trading day, and each session lasts
-until the next one.
+A simulated market can be set to never close. Then every day from the market's start on is a trading day, and each
+session lasts until the next session.
 """
 
 import datetime as dt
@@ -85,7 +85,7 @@ def _times(item: Instrument, day: dt.date, hours: Hours) -> tuple[int, int]:
 def sessions_before(
     item: Instrument, until: float, regular: bool, never_closes_from: float | None = None
 ) -> Iterator[TradingSession]:
-    """Return the sessions that started before `until`, latest first. The current one ends at `until`."""
+    """Return the sessions that started before `until`, latest first. Sessions that end later are cut at `until`."""
     day = dt.datetime.fromtimestamp(until, zone_of(item)).date() + _DAY
     while True:
         session = session_of(item, day, regular, never_closes_from)
@@ -97,7 +97,7 @@ def sessions_before(
 def sessions_after(
     item: Instrument, begin: float, until: float, regular: bool, never_closes_from: float | None = None
 ) -> Iterator[TradingSession]:
-    """Return the sessions between two times, earliest first. The first starts, and the last ends, at these times."""
+    """Return the sessions between two times, earliest first. Those that begin earlier or end later are cut."""
     day = dt.datetime.fromtimestamp(begin, zone_of(item)).date() - _DAY
     last = dt.datetime.fromtimestamp(until, zone_of(item)).date() + _DAY
     while day <= last:
@@ -136,6 +136,6 @@ def hours_text(item: Instrument, regular: bool) -> str:
 
 
 def _opens_in_the_evening(item: Instrument, day: dt.date, regular: bool) -> bool:
-    """Return whether the session of the next day starts on this day, as Monday's does on Sunday."""
+    """Return whether the session of the next day starts on this day: Monday's session can start on Sunday."""
     following = session_of(item, day + _DAY, regular)
     return following is not None and dt.datetime.fromtimestamp(following.start, zone_of(item)).date() == day

@@ -62,7 +62,7 @@ class BrokerActions:
         return placed
 
     def fill(self, which: int | str, quantity: float | None, price: float | None) -> Execution:
-        """Fill an order or a part of it. The default price is its limit price, or else the market price."""
+        """Fill an order or a part of it. The default price is its limit price, or the market price without a limit."""
         order = self.find(which)
         if not order.is_working or order.is_held:
             waits = order.why_held or "it has not reached the exchange"

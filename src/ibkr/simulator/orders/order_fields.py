@@ -107,7 +107,7 @@ def completed_time(seconds: float, server_version: int) -> str:
 def _sent(order: Order) -> dict[str, object]:
     """Return the terms that the client has set, by the names of openOrder.
 
-    If the client has not changed a field from 0 or false, the field keeps its unset value, unless that is empty.
+    A field that is 0 or false counts as set only if the unset value of this field is empty.
     """
     return {
         name: value
@@ -177,7 +177,7 @@ def charged_order(execution: Execution) -> dict[str, object]:
 
 
 def preview(event: Previewed) -> dict[str, object]:
-    """Return the values of openOrder as the answer to a whatIf order. Margins are texts there."""
+    """Return the values of openOrder as the answer to a whatIf order. In this answer, margins are texts."""
     before, after, equity, fee = event.margin_before, event.margin_after, event.equity, event.commission
     numbers = {
         "init_margin": (before, after),

@@ -25,9 +25,9 @@ from ibkr.wire import order_messages
 
 
 class OrderHandler:
-    """`engine` is the state at the broker. `orders`, `executions`, and `portfolio` are the part that the gateway knows.
+    """`engine` is the state at the broker. `orders`, `executions`, and `portfolio` are what the gateway knows of it.
 
-    `_applied_early` holds late executions that the portfolio already contains.
+    `_applied_early` has the late executions that are already in the portfolio.
     """
 
     def __init__(self, state: SharedState, market: Market) -> None:
@@ -58,7 +58,7 @@ class OrderHandler:
         return max(self._state.settings.next_order_id, self.engine.highest_id(client_id) + 1)
 
     def may_see(self, client: BaseClient, order: Order) -> bool:
-        """Return whether this client gets messages about an order: its owner, or the master client."""
+        """Return whether this client gets messages about an order. The owner and the master client do."""
         return client.client_id in (order.client_id, self._state.settings.master_client_id)
 
     def session_start_messages(self, client: BaseClient) -> list[bytes]:

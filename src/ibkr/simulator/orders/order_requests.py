@@ -78,7 +78,7 @@ def cancel_all(client: ClientSession, fields: FieldReader) -> None:
 
 
 def open_orders(client: ClientSession, fields: FieldReader) -> None:
-    """reqOpenOrders: the client's own orders. For client 0, it also binds the orders of TWS."""
+    """reqOpenOrders: the client's own orders. For client 0, also bind the orders of TWS."""
     fields.int("Version")
     order_handler = client.state.order_handler
     if client.client_id == 0:
@@ -170,7 +170,7 @@ class _Refusal(Exception):
 
 
 def _account(client: ClientSession, wanted: str) -> str:
-    """Return the account of an order. Raises `_Refusal`."""
+    """Return the account of an order. Raises `_Refusal` if it is missing or unknown."""
     accounts = client.state.settings.accounts
     if not wanted and len(accounts) > 1:
         raise _Refusal(435, "You must specify an account.")
@@ -180,7 +180,7 @@ def _account(client: ClientSession, wanted: str) -> str:
 
 
 def _instrument(client: ClientSession, values: Mapping[str, object]) -> tuple[Instrument, tuple[Leg, ...]]:
-    """Return the instrument of an order, and its legs if it is a combination. Raises `_Refusal`."""
+    """Return the instrument of an order, and the legs of a combination. Raises `_Refusal` for a wrong contract."""
     instruments = client.state.instruments
     if values["sec_type"] != "BAG":
         matches = instruments.find(_contract(values))

@@ -92,7 +92,7 @@ class Article:
 
     @property
     def milliseconds(self) -> int:
-        """The time in milliseconds since the epoch. Raises `ValueError`."""
+        """The time in milliseconds since the epoch. Raises `ValueError` if `time` has another form."""
         return int(dt.datetime.fromisoformat(self.time).replace(tzinfo=dt.UTC).timestamp() * 1000)
 
 
@@ -117,7 +117,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Wall Street Horizon as JSON: the events of a symbol, or the meta data if the symbol is empty."""
+    """The calendar data of Wall Street Horizon (WSH) as JSON.
+
+    These are the events of a symbol, or the meta data if the symbol is empty.
+    """
 
     json: str
     symbol: str = ""

@@ -85,7 +85,7 @@ class FieldReader:
         return _to_int(name, self.text(name))
 
     def bool(self, name: str) -> bool:
-        """Return the next field as a bool. It is 0, 1, or empty, which means 0."""
+        """Return the next field as a bool. The field is 0, 1, or empty. Empty means 0."""
         text = self.text(name)
         if text not in ("", "0", "1"):
             raise MalformedField(name, text)
@@ -237,7 +237,7 @@ def read_layout(fields: FieldReader, layout: Layout, server_version: int) -> dic
 
 
 def _check_value(name: str, value: object) -> object:
-    """Check a protobuf value by the rules of text: a NUL is malformed, and the unset numbers are unset."""
+    """Check a protobuf value by the rules of text messages: refuse a NUL, and return `None` for unset numbers."""
     match value:
         case str():
             return _check_text(name, value)
@@ -259,7 +259,7 @@ def _check_text(name: str, text: str) -> str:
 
 
 def _number(name: str, value: float) -> _Number:
-    """Return a number, or `None` for the largest double (unset). NaN is malformed, because text has none."""
+    """Return a number, or `None` for the largest double (unset). NaN is refused, because text has none."""
     if math.isnan(value) or value == -math.inf:
         raise MalformedField(name, str(value))
     return None if value == _UNSET_DOUBLE else value

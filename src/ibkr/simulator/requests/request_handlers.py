@@ -103,7 +103,7 @@ ANSWERS: dict[str, Callable[[ClientSession, FieldReader], None]] = {
 
 
 def answer(client: ClientSession, name: str, fields: FieldReader) -> None:
-    """Answer one request of a session. Raises `MalformedField` if it cannot be read."""
+    """Answer one request of a session. Raises `MalformedField` if the request cannot be read."""
     conditions = client.state.conditions
     request = REQUESTS.get(name)
     if request is None or client.server_version < request.since:

@@ -14,8 +14,8 @@ START_API = "startApi"
 class Request:
     """A kind of request. `protobuf` is its protobuf message. `id_at` is the index of its request or order id in text.
 
-    `id_at` is `None` if it has no id. `moved` is a server version and the index from that version on. `since` is the
-    first server version that has the request.
+    `id_at` is `None` if the request has no id. `moved` is a server version and the index from that version on. `since`
+    is the first server version that has the request.
     """
 
     message_id: int

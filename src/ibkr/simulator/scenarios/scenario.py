@@ -124,7 +124,7 @@ class _Entry:
         self._table = table
 
     def step(self) -> Step:
-        """Return the step. Raises `ScenarioError`."""
+        """Return the step. Raises `ScenarioError` if the entry is invalid."""
         table = self._table
         _check_keys(self._where, table, _STEP_KEYS)
         fault, arguments = self._fault()

@@ -15,7 +15,7 @@ _IN_ORDER = 1e-6
 
 
 class ScenarioPlayer:
-    """Runs one scenario once, at `speed` times its speed. It starts in the constructor, in the gateway's loop."""
+    """Runs one scenario one time, at `speed` times its speed. The constructor starts it, in the gateway's loop."""
 
     def __init__(self, faults: FaultContext, hooks: Hooks, scenario: Scenario, speed: float) -> None:
         self._faults = faults
@@ -56,7 +56,7 @@ class ScenarioPlayer:
     def _answered(self, name: str, at: float) -> None:
         for step in self._steps:
             if step.after == name and self._received[name] == step.count:
-                # Run the step when the answer was sent: at its time, otherwise in the next iteration of the loop.
+                # Run the step when the answer was sent. If it is sent now, use the next iteration of the loop.
                 later = self._loop.call_at(at + _IN_ORDER, self._carry_out, step) if at else None
                 self._handles[step] = later or self._loop.call_soon(self._carry_out, step)
 

@@ -202,9 +202,9 @@ def _are_legal(client: ClientSession, req_id: int, item: Instrument, generics: l
 
 
 def _data_type(client: ClientSession, req_id: int, item: Instrument) -> int | None:
-    """Return the type of data that the client gets. It is live if permitted, also if the client requested another type.
+    """Return the type of data that the client gets. It is live if permitted, even if the client requested another.
 
-    `None` after an error.
+    Returns `None` after it has sent an error.
     """
     wanted, is_open = client.market_data_type, client.state.market.is_trading(item)
     if (code := client.state.conditions.denied_by) is not None:

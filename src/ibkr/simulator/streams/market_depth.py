@@ -37,7 +37,7 @@ class Change(NamedTuple):
 def changes(before: list[Row], after: list[Row]) -> list[Change]:
     """Return the changes from one book to the other: update rows in place, insert and delete rows at the end.
 
-    This suits clients that insert into a list, and clients that keep rows by position, as ib_async does.
+    This works for clients that insert into a list, and for clients that keep rows by position, such as ib_async.
     """
     found = [
         Change(UPDATE, position, new)

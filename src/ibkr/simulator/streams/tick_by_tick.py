@@ -23,7 +23,7 @@ _FAILED = "Failed to request tick-by-tick data:"
 
 
 class TickByTick(DataStream):
-    """One message per move. `past` historical ticks come first."""
+    """One message per move of the price. Before these, `past` historical ticks are sent in one message."""
 
     client: ClientSession
     kind = REQUEST
