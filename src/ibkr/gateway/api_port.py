@@ -22,22 +22,21 @@ def api_port_state(status: Status, *, closed_is_refused: bool = False) -> PortSt
 
     Args:
         status: The status of a connection to the gateway.
-        closed_is_refused: A port forwarder is in front of the gateway, as in the usual container. It accepts a
-            connection and closes it again when nothing listens behind it.
+        closed_is_refused: Whether a port forwarder is in front of the gateway, as in the usual container. If the
+            gateway does not listen, the forwarder accepts each connection and then closes it.
     """
     if status.session in (SessionState.UP, SessionState.SUSPECT):
         return PortState.UPSTREAM_DOWN if status.upstream is UpstreamState.DOWN else PortState.UP
-    kind = status.last_error.partition(": ")[0]
-    if not kind or (status.failure is not None and status.failure.unknown_host):
+    if status.failure is None or status.failure.unknown_host:
         return PortState.UNKNOWN
     states = {FailureKind.UNREACHABLE: PortState.REFUSED, FailureKind.SILENT: PortState.SILENT}
     if closed_is_refused:
         states[FailureKind.CLOSED] = PortState.REFUSED
-    return states.get(FailureKind(kind), PortState.ANSWERS)
+    return states.get(status.failure.kind, PortState.ANSWERS)
 
 
 async def count_working_orders(connector: IBConnector) -> int:
-    """Count the working orders of all programs at the broker; 1 if the gateway does not answer."""
+    """Count the working orders of all programs at the broker. If the gateway does not answer, assume one."""
     try:
         async with asyncio.timeout(_ORDERS_TIMEOUT):
             trades = await connector.ib.reqAllOpenOrdersAsync()
