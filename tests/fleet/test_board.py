@@ -177,6 +177,8 @@ async def test_settings_that_cannot_work_are_named(server: NatsServer) -> None:
         await board.run()
     assert changed.is_set()
     assert "tls_ca" in board.to_dict()["trouble"]
+    with pytest.raises(ConfigError, match=r"tls_cert = '/nowhere\.pem'"):
+        await read_board(Fleet(server.url, name="operator", tls_cert="/nowhere.pem", tls_key="/nowhere.key"))
     with pytest.raises(ConfigError, match=r"credentials = .*nowhere\.creds"):
         await read_board(Fleet(server.url, name="operator", credentials="/nowhere.creds"))
 

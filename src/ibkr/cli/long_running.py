@@ -109,7 +109,7 @@ def make_command_sink(
         sink = CommandSink(command, after=after, apart=apart, show_accounts=show_accounts)
     except ValueError as error:
         raise ConfigError(setting, command, str(error)) from error
-    # Fail at the start, not at the first outage. Windows finds the program by its own rules, in the full command line.
+    # Fail at the start, not at the first outage. On Windows, the command is not split.
     if sys.platform != "win32" and shutil.which(shlex.split(command)[0]) is None:
         raise ConfigError(setting, command, "no such program, or you may not run it: give its full path")
     return sink

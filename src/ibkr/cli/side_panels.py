@@ -88,7 +88,7 @@ class SidePanels:
             yield Segment.line()
 
     def panels(self) -> list[tuple[str, Table]]:
-        """Return the panels, each with its title. Raises an error if a row has another form."""
+        """Return the panels, each with its title. Raises an error if a row of another program is wrong."""
         details = self.details
         return [
             (f"Subscriptions: {len(details.subscriptions)}", _table(map(_subscription, details.subscriptions))),

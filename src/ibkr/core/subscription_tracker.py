@@ -122,7 +122,10 @@ class SubscriptionTracker:
         return True
 
     def end(self, key: Key, why: str, code: int | None = None, *, has_ticked: bool = True, now: float = 0.0) -> bool:
-        """Store that the gateway ended the stream. ``has_ticked``: it had data. Returns whether it was sent or live."""
+        """Store that the gateway ended the stream, if the stream was sent or live. Otherwise returns False.
+
+        ``has_ticked``: the stream had data.
+        """
         entry = self._entries.get(key)
         if entry is None or entry.stage not in (SubscriptionStage.SENT, SubscriptionStage.LIVE):
             return False

@@ -124,7 +124,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Transition] = {
     (P.OPENING, CodeReceived): _row(code_handling.code_in_attempt, P.OPENING, *_TRY_AGAIN),
     (P.OPENING, FarmStatusReceived): _row(code_handling.farm_status_received, P.OPENING),
     (P.OPENING, SessionOpened): _row(attempts.session_opened, P.STARTUP),
-    # the caller may cancel a subscription while it waits for the session
+    # the program may cancel a subscription before the session is open
     (P.OPENING, SubscriptionsChanged): _row(ignore_event, P.OPENING),
     (P.OPENING, TransportClosed): _row(attempts.transport_closed, P.OPENING),
     (P.OPENING, RowsNotDecoded): _row(ignore_event, P.OPENING),

@@ -146,12 +146,14 @@ def _credentials(fleet: Fleet) -> str:
 
 
 def _tls(fleet: Fleet) -> ssl.SSLContext:
+    setting, file = "tls_ca", fleet.tls_ca
     try:
         context = ssl.create_default_context(cafile=fleet.tls_ca or None)
         if fleet.tls_cert:
+            setting, file = "tls_cert", fleet.tls_cert
             context.load_cert_chain(fleet.tls_cert, fleet.tls_key)
     except OSError as error:
-        raise ConfigError("ibkr.fleet.tls_ca", fleet.tls_ca or fleet.tls_cert, f"cannot be used: {error}") from error
+        raise ConfigError(f"ibkr.fleet.{setting}", file, f"cannot be used: {error}") from error
     return context
 
 

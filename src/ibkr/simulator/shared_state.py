@@ -70,7 +70,7 @@ class Settings:
         if self.lines < 1:
             raise ValueError(f"lines: at least 1 market data line is needed, not {self.lines}")
         if not 0 < self.speed < math.inf:
-            raise ValueError(f"speed: more than 0 is needed, 1 is real time, not {self.speed}")
+            raise ValueError(f"speed: more than 0 is needed, and less than infinity, not {self.speed}; 1 is real time")
         for name, value, least in (
             ("id_hold", self.id_hold, 0),
             ("max_clients", self.max_clients, 1),

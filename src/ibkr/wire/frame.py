@@ -81,7 +81,7 @@ class FrameReader:
         """
         if self._tail:
             self._tail += data
-            # A long frame comes in many pieces. If they are joined only one time, the work is linear.
+            # A long frame comes in many pieces. Copy the bytes only when it is complete, and not for each piece.
             if len(self._tail) < self._needed:
                 return []
             data = bytes(self._tail)

@@ -26,7 +26,10 @@ def is_scaled(values: Mapping[str, object]) -> bool:
 
 
 def has_mid_offsets(values: Mapping[str, object]) -> bool:
-    """Return whether placeOrder ends with the offsets of a PEG MID order, or of a PEG BEST order up to the midpoint."""
+    """Return whether placeOrder has the two offsets from the midpoint.
+
+    PEG MID orders have them. PEG BEST orders have them only if they compete up to the midpoint (an infinite offset).
+    """
     if values["order_type"] in ("PEG BEST", "PEGBEST"):
         return values["compete_against_best_offset"] == math.inf
     return values["order_type"] in ("PEG MID", "PEGMID")

@@ -123,7 +123,7 @@ def _put_rows(
     if place.field.is_map:
         target[place.name] = {str(row[names[0]]): str(row[names[1]]) for row in rows}
     elif place.field.type in schema():
-        # Two repeats can share their rows: the legs of a combination and their prices.
+        # Two `Repeat`s can fill the same rows: the legs of a combination, and the prices of the legs.
         into = target.setdefault(place.name, [])
         into += [{} for _ in rows[len(into) :]]
         for row, target_row in zip(rows, into, strict=False):

@@ -96,7 +96,7 @@ REACTION_TEXTS: dict[Reaction, str] = {
 
 
 def reaction(code: int) -> Reaction:
-    """Return what the state machine does about this code. ``NONE``: only the caller handles the code."""
+    """Return what the state machine does about this code. ``NONE``: the state machine ignores the code."""
     return REACTIONS.get(code, Reaction.NONE)
 
 

@@ -106,7 +106,7 @@ class OrderHandler:
         placed = self.engine.place(order)
         if isinstance(placed, OrderNotice):
             return [placed]
-        # An order that was placed with transmit=False is new to the broker.
+        # If the order was placed earlier with transmit=False, the broker does not know it yet.
         is_new = placed.status == PENDING_SUBMIT
         return self._transmit(placed.perm_id) if is_new else self.engine.transmit(placed.perm_id)
 

@@ -72,7 +72,7 @@ class MarketData(DataStream):
         self._has_news = generic_ticks.GENERICS[generic_ticks.NEWS] in self._generics
 
     def first_messages(self, quote: Quote) -> list[bytes]:
-        # A real TWS sent 58, then 81, then the ticks (rust-ibapi issue 236).
+        # A real TWS sent message 58 (market data type), 81 (tick parameters), then the ticks (rust-ibapi issue 236).
         client, req_id, item = self.client, self.req_id, self.instrument
         now = self._market.now()
         bodies = [
