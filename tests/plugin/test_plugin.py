@@ -45,10 +45,10 @@ def test_the_example(run) -> None:
     assert len(code) <= 25
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_what_the_documentation_shows(run, number: int) -> None:
     blocks = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     if "def test_" in blocks[number]:
         run(blocks[number], passed=1)
     else:
