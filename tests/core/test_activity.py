@@ -55,6 +55,13 @@ def test_each_order_is_shown_once_and_what_needs_a_look_comes_first() -> None:
     assert (views[1].limit_price, views[1].status, views[2].limit_price) == (180.5, "PendingSubmit", None)
 
 
+def test_two_orders_with_one_id_are_both_shown() -> None:
+    orders = [order(1, perm_id=77), order(1, perm_id=78)]
+    assert [(each.perm_id, str(each.stage)) for each in order_views(1, orders, [], [])] == [(77, "open"), (78, "open")]
+    views = order_views(1, orders, [sent(1, has_left=True)], [])
+    assert [(each.perm_id, str(each.stage)) for each in views] == [(77, "sent"), (78, "open")]
+
+
 def test_rows_are_valid_json_with_their_account_masked() -> None:
     [view] = order_views(1, [order(1, average_price=math.nan, order_ref="for DU1234567")], [], [])
     told = json.loads(json.dumps(view.to_dict(("DU1234567",))))

@@ -100,6 +100,18 @@ def test_what_had_ended_before_does_not_change():
     assert not any(compare(picture(ended), picture(), START, END).values()), "nor does it vanish"
 
 
+def test_an_inactive_order_may_still_be_executed():
+    inactive = replace(ORDER, status="Inactive", is_live=False)
+    filled = replace(inactive, status="Filled", filled=100.0)
+    assert compare(picture(inactive), picture(filled), START, END)["orders_changed"] == (OrderChange(inactive, filled),)
+    assert not any(compare(picture(inactive), picture(inactive), START, END).values())
+    assert not any(compare(picture(inactive), picture(), START, END).values()), "it does not vanish"
+    report = GapReport(START, END, "lost")
+    found = add_late_endings(report, picture(inactive), picture(filled))
+    assert (found["orders_changed"], found["orders_vanished"]) == ((OrderChange(inactive, filled),), ())
+    assert not any(add_late_endings(report, picture(inactive), picture(inactive)).values())
+
+
 def test_orders_that_vanished():
     assert compare(picture(ORDER), picture(), START, END)["orders_vanished"] == (ORDER,)
 

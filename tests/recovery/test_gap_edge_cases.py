@@ -1,8 +1,7 @@
-"""Other gaps: disconnects, a second loss, 1102, read-only, corrections, vanished orders."""
+"""Other gaps: disconnects, a second loss, 1102, read-only, vanished orders."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -235,23 +234,6 @@ async def test_an_order_that_is_nowhere_has_vanished_once(gateway: Gateway, told
     assert "1 vanished order" in str(report)
     await gateway.fault("reset")
     assert (await told.next()).orders_vanished == ()
-
-
-async def test_a_correction_takes_the_place_of_its_fill(
-    gateway: Gateway, connector: IBConnector, told: Reports, trade: Trade
-) -> None:
-    filled = gateway.fill(trade.order.orderId, 40, 1.0)
-    await wait_until(connector, lambda: trade.fills)
-    assert filled.exec_id.endswith(".01")
-    executions = gateway._state.order_handler.executions
-    executions.append(replace(executions[-1], exec_id=filled.exec_id[:-1] + "2", shares=30.0))
-    await gateway.fault("reset")
-    report = await told.next()
-    assert [each.exec_id for each in report.executions] == [executions[-1].exec_id]
-    assert [(fill.execution.execId, fill.execution.shares) for fill in trade.fills] == [(executions[-1].exec_id, 30)]
-    await gateway.fault("reset")
-    assert (await told.next()).executions == ()
-    assert len(trade.fills) == 1
 
 
 async def test_bars_and_subscriptions_are_in_the_report(

@@ -12,7 +12,7 @@ from ibkr import IBConnector
 from ibkr.simulator import Gateway
 from tests.fixture_types import AAPL, Make
 
-from .order_helpers import ACCOUNT, Reports, limit, renumber, resting, wait_until
+from .order_helpers import ACCOUNT, Reports, limit, renumber, resting, say, wait_until
 
 CHANGES: dict[str, Any] = {
     "lmtPrice": 2.0,
@@ -123,6 +123,18 @@ async def test_two_live_orders_under_one_id_are_both_reported(
     assert (report.orders_vanished, report.needs_a_look) == ((), True)
     assert "2 live orders that share an order id" in report.summary
     assert trade.orderStatus.status == "Submitted"
+
+
+async def test_the_end_of_one_of_two_orders_under_one_id(gateway: Gateway, connector: IBConnector) -> None:
+    (trade,) = await resting(connector, AAPL)
+    told = Reports(connector)
+    other = await under_one_id(gateway, trade)
+    await gateway.fault("reset")
+    await told.next()
+    assert {each.perm_id for each in connector.orders} == {trade.order.permId, other}
+    say(gateway, 3, trade.order.orderId, "Cancelled", 0, 30, 0, other, 0, 0, 7, "", 0)
+    await connector.ib.reqCurrentTimeAsync()
+    assert [(each.perm_id, each.status) for each in connector.orders] == [(trade.order.permId, "Submitted")]
 
 
 async def test_an_order_whose_change_was_under_way(gateway: Gateway, connector: IBConnector) -> None:

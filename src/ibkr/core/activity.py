@@ -121,8 +121,12 @@ def order_views(
         pending: Orders that were sent or wait to be sent, and are not acknowledged.
         unconfirmed: The orders of ``status.unconfirmed``.
     """
-    # All orders that were placed by hand have the order id 0, so their permanent ids distinguish them.
-    known = {(each.client_id, each.order_id or -each.perm_id): each for each in orders}
+    # All orders that were placed by hand have the order id 0, and two live orders may have one id. Their permanent ids
+    # distinguish them.
+    known: dict[tuple[int, int], Order] = {}
+    for each in orders:
+        key = (each.client_id, each.order_id or -each.perm_id)
+        known[(each.client_id, -each.perm_id) if key in known else key] = each
     for sent in unconfirmed:
         yield _sent_view(sent, OrderStage.UNCONFIRMED, known.pop((own_client, sent.order_id), None), own_client)
     for sent in pending:

@@ -160,8 +160,8 @@ def compare(before: BrokerSnapshot, after: BrokerSnapshot, start: datetime, end:
         "executions": tuple(sorted((now for _, now in executions), key=lambda each: each.time)),
         "orders_changed": tuple(
             OrderChange(order, after.orders[order.perm_id])
-            for order in was_live
-            if order.perm_id in after.orders and order.differs(after.orders[order.perm_id])
+            for order in before.orders.values()
+            if _may_change(order) and order.perm_id in after.orders and order.differs(after.orders[order.perm_id])
         ),
         "orders_appeared": tuple(
             order
@@ -201,7 +201,7 @@ def amend_report(report: GapReport, before: BrokerSnapshot, after: BrokerSnapsho
     changed = {change.before.perm_id: change for change in report.orders_changed}
     for _, now in news:
         then, order = before.orders.get(now.perm_id), after.orders.get(now.perm_id)
-        if then is not None and order is not None and then.is_live and then.differs(order):
+        if then is not None and order is not None and _may_change(then) and then.differs(order):
             changed[now.perm_id] = OrderChange(then, order)
     corrected = {old.exec_id for old, _ in news if old is not None}
     executions = [each for each in report.executions if each.exec_id not in corrected]
@@ -223,14 +223,21 @@ def add_late_endings(report: GapReport, before: BrokerSnapshot, after: BrokerSna
     changed = {change.before.perm_id: change for change in report.orders_changed}
     was_live = [order for order in before.orders.values() if order.is_live]
     latest_end = report.end + _CLOCKS_DIFFER
-    for order in was_live:
+    for order in filter(_may_change, before.orders.values()):
         now = after.orders.get(order.perm_id)
-        if now is not None and not now.is_live and (now.ended_at is None or now.ended_at <= latest_end):
+        if now is None or now.is_live or not order.differs(now):
+            continue
+        if now.ended_at is None or now.ended_at <= latest_end:
             changed[order.perm_id] = OrderChange(order, now)
     return {
         "orders_changed": tuple(changed.values()),
         "orders_vanished": tuple(order for order in was_live if order.perm_id not in after.orders),
     }
+
+
+def _may_change(order: Order) -> bool:
+    """Whether this order has not ended. IB may still execute an inactive order, which is not live for the library."""
+    return order.is_live or order.status == "Inactive"
 
 
 def _explained(

@@ -101,8 +101,7 @@ class Session:
             self._sent_orders,
             policy,
             request_again=lambda names: self.resend_startup_requests(names, shared=True),
-            hides_others=lambda: self.incoming.startup is not None and self.incoming.startup.awaits_others,
-            knows_others=lambda: self.incoming.startup is not None and self.incoming.startup.knows_others,
+            startup=lambda: self.incoming.startup,
             on_unconfirmed=self._post_unconfirmed,
             on_gap=connector.gap_found,
         )

@@ -118,6 +118,11 @@ class StartUp:
         )
 
     @property
+    def awaits_executions(self) -> bool:
+        """Whether the answer about executions is pending."""
+        return EXECUTIONS in self._pending
+
+    @property
     def knows_others(self) -> bool:
         """Whether the orders of other clients are known."""
         return OTHER_CLIENTS_ORDERS in self._answered and not self._read_only

@@ -37,6 +37,7 @@ from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
 from ibkr.session.library import Library
 from ibkr.session.orders.order_error_handler import OrderErrorHandler
 from ibkr.session.orders.trades import TradeTracker
+from ibkr.session.startup import StartUp
 from ibkr.session.subscriptions import SubscriptionManager
 
 _LINK_CODES = (Reaction.UPSTREAM_LOST, Reaction.UPSTREAM_BACK, Reaction.UPSTREAM_BACK_DATA_LOST)
@@ -48,8 +49,7 @@ class GapTracker:
 
     Args:
         request_again: Sends start-up requests again.
-        hides_others: Whether rows about other clients' orders arrive only because we have requested them.
-        knows_others: Whether all orders of other clients are known.
+        startup: Returns the start-up of this session, if there is one.
         on_unconfirmed: Called when the set of unconfirmed orders has changed.
         on_gap: Called with each report, in a separate callback of the loop.
     """
@@ -62,18 +62,17 @@ class GapTracker:
         policy: Policy,
         *,
         request_again: Callable[[tuple[str, ...]], None],
-        hides_others: Callable[[], bool],
-        knows_others: Callable[[], bool],
+        startup: Callable[[], StartUp | None],
         on_unconfirmed: Callable[[tuple[SentOrder, ...]], None],
         on_gap: Callable[[GapReport], None],
     ) -> None:
         self._client = library.client
         self._subscriptions = subscriptions
-        self._knows_others, self._on_unconfirmed, self._on_gap = knows_others, on_unconfirmed, on_gap
+        self._startup, self._on_unconfirmed, self._on_gap = startup, on_unconfirmed, on_gap
         self.last: GapReport | None = None
         self._sent = sent
         self.trades = TradeTracker(
-            library, sent, self._order_found, lambda *order: self.errors.expect_end(*order), hides_others
+            library, sent, self._order_found, lambda *order: self.errors.expect_end(*order), startup
         )
         self.errors = OrderErrorHandler(
             library, sent, self.trades, request_again, policy, on_unconfirmed=self._post_unconfirmed
@@ -113,8 +112,9 @@ class GapTracker:
 
     def answered(self, name: str, *, read_only: bool) -> None:
         """Handle the complete answer to a start-up request."""
-        if name == COMPLETED_ORDERS:
-            self._sent.knows_ended = True
+        self._sent.knows_ended |= name == COMPLETED_ORDERS
+        if name == EXECUTIONS:
+            self.trades.report_fills()
         if name in self._missing_answers and not read_only:
             self._answered_late(name)
         self.errors.answered(name)
@@ -137,7 +137,6 @@ class GapTracker:
         self._report_again(report)
 
     def _with_late_executions(self, report: GapReport, base: BrokerSnapshot) -> GapReport:
-        self.trades.report_fills()
         late = self.trades.take_late_executions(report.end)
         return amend_report(report, base, self.trades.picture(base), late) if late else report
 
@@ -261,9 +260,9 @@ class GapTracker:
 
         The gateway may report executions of an outage only some time after its end.
         """
+        self.trades.report_fills()
         report = self._pending or self.last
         if report is None or self._base is None or self._before is not None:
-            self.trades.report_fills()
             return
         news = self._with_late_executions(report, self._base)
         if news is not report:
@@ -278,7 +277,8 @@ class GapTracker:
         self._is_current = False
         self._missing_answers = frozenset()
         self._before = self.trades.picture(), datetime.now(UTC) - timedelta(seconds=silence)
-        self._knew_others = self._knows_others()
+        startup = self._startup()
+        self._knew_others = startup is not None and startup.knows_others
         self._confirmed_since.clear()
         self.trades.outage_began()
 

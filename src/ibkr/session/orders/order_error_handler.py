@@ -20,7 +20,7 @@ from ibkr.session.error_log import call_shielded
 from ibkr.session.library import Library
 from ibkr.session.orders.convert import perm_id_of, sent_order
 from ibkr.session.orders.order_terms import OrderKey
-from ibkr.session.orders.trades import TradeTracker
+from ibkr.session.orders.trades import TradeTracker, is_over
 
 if TYPE_CHECKING:
     from ib_async import Trade
@@ -180,7 +180,7 @@ class OrderErrorHandler:
         if self._trades.in_outage:
             return
         trades = {
-            key: trade for key in self._lookups if (trade := self._wrapper.trades.get(key)) and not trade.isDone()
+            key: trade for key in self._lookups if (trade := self._wrapper.trades.get(key)) and not is_over(trade)
         }
         self._lookups = {key: self._lookups[key] for key in trades}
         if not self._lookups:
@@ -203,11 +203,11 @@ class OrderErrorHandler:
         self._awaited.clear()
         for key, left in lookups.items():
             trade = self._wrapper.trades.get(key)
-            if trade is None or trade.isDone() or (knows_open and self._trades.resolve(key, trade)):
+            if trade is None or is_over(trade) or (knows_open and self._trades.resolve(key, trade)):
                 continue
             if left > 1 and is_answered:
                 self._lookups[key] = left - 1
-            elif trade.order.clientId == self._client.clientId and not self._sent.is_pending(trade.order.orderId):
+            elif self._is_lost(trade):
                 order = self._trades.terms.with_sent_terms(key, trade.order)
                 sent = sent_order(trade.order.orderId, trade.contract, order, has_left=True)
                 self._sent.mark_lost(sent, perm_id_of(trade))
@@ -216,6 +216,11 @@ class OrderErrorHandler:
             self._schedule_lookup()
         if not is_answered:
             self._lookups = lookups
+
+    def _is_lost(self, trade: Trade) -> bool:
+        """Whether an order that was in no answer is one that this program has to ask about."""
+        is_own = trade.order.clientId == self._client.clientId
+        return is_own and not trade.isDone() and not self._sent.is_pending(trade.order.orderId)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -29,6 +29,7 @@ from ibkr.session.orders.convert import (
     position_of,
 )
 from ibkr.session.orders.order_terms import OrderKey, OrderTerms
+from ibkr.session.startup import StartUp
 
 if TYPE_CHECKING:
     from ib_async import CommissionReport, Contract, Fill, OrderState, Trade
@@ -44,6 +45,7 @@ _NO_ORDER_ID = 2**31 - 1
 _WORKING_STATUSES = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
 _ENDED_STATUSES = frozenset({"Cancelled", "ApiCancelled", "Inactive"})
 _FINAL = frozenset({"Filled", "Cancelled", "ApiCancelled"})
+"""The last statuses of an order. For the library, ``Inactive`` is one, too, but IB may still execute such an order."""
 
 
 class TradeTracker:
@@ -54,8 +56,8 @@ class TradeTracker:
         sent: Orders that the gateway has not acknowledged.
         on_found: Called with the permanent id when an unconfirmed order is found at the broker.
         on_ended: Called with an order if a row says that it has ended, but its status has not come yet.
-        hides_others: Whether rows about other clients' orders arrive only because we have requested them. They are then
-            hidden from the program's list of trades.
+        startup: The start-up of this session, if there is one. If rows about other clients' orders arrive only because
+            it has requested them, they are hidden from the program's list of trades.
 
     Attributes:
         terms: The terms of own orders.
@@ -68,10 +70,10 @@ class TradeTracker:
         sent: UnacknowledgedOrders,
         on_found: Callable[[int], None],
         on_ended: Callable[[OrderKey, Trade], None],
-        hides_others: Callable[[], bool],
+        startup: Callable[[], StartUp | None],
     ) -> None:
         self._client, self._wrapper, self._ib = library.client, library.wrapper, library.ib
-        self._sent, self._hides_others = sent, hides_others
+        self._sent, self._startup = sent, startup
         self._on_found, self._on_ended = on_found, on_ended
         self._is_saving = False
         self._saved: tuple[dict[OrderKey, Trade], dict[int, Trade], dict[str, Fill]] | None = None
@@ -150,7 +152,7 @@ class TradeTracker:
             perm_id = perm_id_of(trade)
             if not perm_id or key in self._unresolved:
                 continue
-            if (before is None or perm_id in before.ended) and trade.isDone():
+            if (before is None or perm_id in before.ended) and is_over(trade):
                 over.add(perm_id)
                 continue
             order, ended = self._reported_order(key, trade), self._completed.get(perm_id)
@@ -188,10 +190,11 @@ class TradeTracker:
 
     def report_fills(self) -> None:
         """Notify listeners of requested executions. During an outage, they wait until orders may be placed."""
-        if self.in_outage:
+        if self.in_outage or self._unreported_fills is None:
             return
-        untold, self._unreported_fills = self._unreported_fills, None
-        for trade, fill in untold or ():
+        startup, untold = self._startup(), self._unreported_fills
+        self._unreported_fills = [] if startup is not None and startup.awaits_executions else None
+        for trade, fill in untold:
             call_shielded(self._ib.execDetailsEvent.emit, trade, fill)
             call_shielded(trade.fillEvent.emit, trade, fill)
             report = self._commissions.pop(fill.execution.execId, None)
@@ -222,16 +225,18 @@ class TradeTracker:
     def resolve(self, key: OrderKey, trade: Trade) -> bool:
         """Whether the outcome of the order is known. If it has ended without a status, its trade is updated here."""
         ended = self._ending(key, trade)
-        if trade.isDone() or (key in self._reported and (ended is None or ended.status not in _FINAL)):
+        if is_over(trade) or (key in self._reported and (ended is None or ended.status not in _FINAL)):
+            return True
+        shares = trade.filled() if ended is None else ended.filled
+        if trade.isDone() and shares <= trade.orderStatus.filled:  # Inactive, and nothing was executed since then
             return True
         if trade.order.clientId == self._client.clientId and self._sent.is_pending(trade.order.orderId):
             if ended is None:
                 return True
             self._acknowledge(trade.order.clientId, trade.order.orderId, perm_id_of(trade))
-        shares = trade.filled() if ended is None else ended.filled
         total = trade.orderStatus.filled + trade.orderStatus.remaining  # the order's terms may not be the broker's
         if ended is None and not shares >= max(total, trade.order.totalQuantity) - ROUNDING > 0:
-            return False
+            return bool(trade.isDone())
         own = (fill.execution for fill in trade.fills if not _is_leg(trade, fill.contract))
         last = max(own, key=lambda each: each.cumQty, default=None)  # without executions of a combination's legs
         status, order = trade.orderStatus, trade.order
@@ -328,12 +333,13 @@ class TradeTracker:
         trade, row = self._wrapper.trades.get(key), open_order_of(contract, order, state)
         is_own = order.clientId == self._client.clientId
         self._sent.record_row(order.permId)
-        if not is_own and trade is None and self._hides_others():
-            self._others[order.permId] = row
+        startup = self._startup()
+        if not is_own and trade is None and startup is not None and startup.awaits_others:
+            self._store_other(row)
             return
         if is_own and self._is_other_order(trade, order.permId, fits=self._sent.fits_order(row)):
             logger.warning("The gateway reports another order with id %s: %s", order_id, row)
-            self._others[order.permId] = row
+            self._store_other(row)
             return
         (self._reported.discard if state.status in _FINAL else self._reported.add)(key)
         self._reported_orders[key] = row
@@ -351,6 +357,10 @@ class TradeTracker:
         if state.status in _FINAL:
             self._expect_status(key)
 
+    def _store_other(self, row: Order) -> None:
+        """Store a row about an order that the library must not see."""
+        self._others[row.perm_id] = replace(row, is_live=row.status not in _FINAL)
+
     def _take_terms(self, key: OrderKey, trade: Trade, row: LibraryOrder) -> None:
         self.terms.row_arrived(key, trade.order, row, is_answer="openOrders" in self._wrapper.results)
 
@@ -361,7 +371,7 @@ class TradeTracker:
         https://interactivebrokers.github.io/tws-api/order_submission.html
         """
         trade = self._wrapper.trades.get(key)
-        if trade is not None and not trade.isDone():
+        if trade is not None and not is_over(trade):
             self._on_ended(key, trade)
 
     def order_status(self, row: StatusRow) -> None:
@@ -372,7 +382,7 @@ class TradeTracker:
         self._sent.record_row(perm_id)
         if perm_id in self._others:
             known = self._others[perm_id]
-            self._others[perm_id] = replace(known, status=status, filled=row.filled, average_price=row.average_price)
+            self._store_other(replace(known, status=status, filled=row.filled, average_price=row.average_price))
             return
         key = self._wrapper.orderKey(client_id, order_id, perm_id)
         if key in self._ended and self._is_late(self._wrapper.trades.get(key), row):
@@ -420,7 +430,9 @@ class TradeTracker:
         key = (execution.clientId, execution.orderId)
         with self._trade_for(key, perm_id, fits=fits) as own:
             self._assign_perm_id(perm_id, own)
-            self._wrapper.read_execution(req_id, contract, execution)
+            trade = wrapper.permId2Trade.get(perm_id) or own
+            is_newest = trade is None or _replace_corrected(trade.fills, exec_id)
+            wrapper.read_execution(req_id, contract, execution)
         if is_own:
             self._client.updateReqId(execution.orderId + 1)
             if fits:
@@ -429,14 +441,10 @@ class TradeTracker:
             return
         self._executions[exec_id] = row
         self._recent_executions.append((row, is_replayed))
-        fill, trade = wrapper.fills[exec_id], wrapper.permId2Trade.get(perm_id) or own
-        if (
-            trade is not None
-            and _apply_correction(trade.fills, fill)
-            and is_replayed
-            and self._unreported_fills is not None
-        ):
-            self._unreported_fills.append((trade, fill))
+        if trade is not None and not is_newest:
+            trade.fills.remove(wrapper.fills[exec_id])
+        elif trade is not None and is_replayed and self._unreported_fills is not None:
+            self._unreported_fills.append((trade, wrapper.fills[exec_id]))
         if trade is not None and not _is_leg(trade, contract):
             total = trade.orderStatus.filled + trade.orderStatus.remaining or trade.order.totalQuantity
             if execution.cumQty >= total - ROUNDING > 0:
@@ -476,17 +484,19 @@ class TradeTracker:
             self._wrapper.read_commission(report)
 
 
+def is_over(trade: Trade) -> bool:
+    """Whether this order has ended, and can never be executed again."""
+    return trade.orderStatus.status in _FINAL
+
+
 def _is_leg(trade: Trade, contract: Contract) -> bool:
     """Whether an execution in this contract is an execution of one leg of a combination."""
     return trade.contract.secType == "BAG" != contract.secType
 
 
-def _apply_correction(fills: list[Fill], fill: Fill) -> bool:
-    """Replace an execution by its correction. Returns False if a later correction is there already."""
-    root, _ = revision(fill.execution.execId)
-    same = [each for each in fills if revision(each.execution.execId)[0] == root]
-    if len(same) < 2:
-        return True
-    newest = max(same, key=lambda each: revision(each.execution.execId)[1])
-    fills[:] = [each for each in fills if each is newest or not any(each is other for other in same)]
-    return newest is fill
+def _replace_corrected(fills: list[Fill], exec_id: str) -> bool:
+    """Remove the executions that this execution corrects. Returns False if a later correction is there already."""
+    root, number = revision(exec_id)
+    others = [(each, *revision(each.execution.execId)) for each in fills]
+    fills[:] = [each for each, its_root, its_number in others if its_root != root or its_number >= number]
+    return all(its_root != root or its_number <= number for _, its_root, its_number in others)
