@@ -78,20 +78,6 @@ def test_in_the_same_session_its_size_may_be_another_but_not_its_contract_or_sid
     assert not orders.fits_order(replace(ROW, action="SELL"))
 
 
-@pytest.mark.parametrize(
-    ("symbol", "told", "fits"),
-    [
-        ("AAPL", "AAPL", True),
-        ("AAPL", "AAPL  260320C00200000", True),
-        ("ESM6", "ES", True),
-        ("IBKR,MCD", "28812380", True),
-        ("AAPL", "MSFT", False),
-    ],
-)
-def test_without_a_contract_id_the_symbols_are_compared(symbol, told, fits):
-    assert replace(SENT, con_id=0, symbol=symbol).matches(replace(ROW, symbol=told)) is fits
-
-
 def test_a_quantity_that_is_left_to_the_broker_is_any():
     orders = UnacknowledgedOrders()
     orders.sent(replace(SENT, quantity=0.0))
@@ -284,8 +270,8 @@ def test_a_combinations_legs_are_evidence_and_an_exercise_has_no_side(orders):
     assert orders.fits_execution(leg, 700.0)
     assert not orders.fits_execution(replace(leg, con_id=3), 700.0)
     exercise = replace(SENT, order_id=7, action="EXERCISE", order_type="")
-    assert exercise.matches_contract(265598, "AAPL", is_buy=True)
-    assert exercise.matches_contract(265598, "AAPL", is_buy=False)
+    assert exercise.matches_contract(replace(FILL, side="BOT"))
+    assert exercise.matches_contract(replace(FILL, side="SLD"))
     assert str(exercise) == "7 (EXERCISE 100 AAPL)"
 
 

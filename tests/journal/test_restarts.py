@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ib_async import LimitOrder
+from ib_async import Contract, Future, LimitOrder, Trade
 
 from ibkr import ClientIdInUse, IBConnector, Policy
 from ibkr.core.journal_records import PROGRAM_ENDED
@@ -35,6 +35,18 @@ async def succeeded(make: Make) -> tuple[IBConnector, Reports]:
     await connector.connect_async()
     await connector.wait_ready_async(5)
     return connector, reports
+
+
+async def lose(gateway: Gateway, connector: IBConnector, contract: Contract) -> Trade:
+    """Place an order, and end the program before the gateway has acknowledged the order."""
+    for message in ("openOrder", "orderStatus"):
+        await gateway.fault("drop_message", message)
+    trade = connector.ib.placeOrder(contract, limit(1))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("placeOrder"))
+    await connector.ib.reqCurrentTimeAsync()
+    await connector.disconnect_async()
+    await gateway.fault("clear")
+    return trade
 
 
 async def test_the_next_program_is_told_what_happened_meanwhile(gateway: Gateway, make: Make) -> None:
@@ -120,6 +132,26 @@ async def test_an_unacknowledged_order_that_did_arrive_is_found(gateway: Gateway
     await session.disconnect_async()
     second, reports = await succeeded(make)
     assert [each.order_id for each in (await reports.next()).orders_confirmed] == [lost.order.orderId]
+    assert second.status.unconfirmed == ()
+    await second.disconnect_async()
+    assert look("SELECT state FROM intents") == [("acknowledged",)]
+
+
+@pytest.mark.parametrize("is_older", [False, True], ids=["", "a journal that has no underlying"])
+@pytest.mark.parametrize("is_filled", [False, True], ids=["open", "filled"])
+async def test_an_order_in_a_contract_without_id_is_found(
+    gateway: Gateway, make: Make, look: Look, is_older: bool, is_filled: bool
+) -> None:
+    """The gateway reports the future EUR as 6EZ7."""
+    lost = await lose(gateway, await started(make), Future("EUR", "202712", "CME"))
+    if is_filled:
+        gateway.fill(lost.order.orderId, price=1.0)
+    if is_older:
+        look("UPDATE intents SET terms = json_remove(terms, '$.underlying')")
+    second, reports = await succeeded(make)
+    report = await reports.next()
+    told = report.executions if is_filled else report.orders_confirmed
+    assert [(each.order_id, each.symbol) for each in told] == [(lost.order.orderId, "6EZ7")]
     assert second.status.unconfirmed == ()
     await second.disconnect_async()
     assert look("SELECT state FROM intents") == [("acknowledged",)]

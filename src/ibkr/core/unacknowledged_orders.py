@@ -176,11 +176,11 @@ class UnacknowledgedOrders:
         If it was sent in this session, the size is not compared: TWS may round it, and nobody else can have our
         client id. If it was sent in an earlier session, the size or the order reference must also be the same.
         """
-        sent, is_buy = self._get(row.order_id), row.action == "BUY"
+        sent = self._get(row.order_id)
         if sent is None:
             return True
         if row.order_id in self._pending:
-            fits = any(each.matches_contract(row.con_id, row.symbol, is_buy=is_buy) for each in sent.terms)
+            fits = any(self._has_contract_of(each, row) for each in sent.terms)
         else:
             fits = any(each.matches(row) or each.matches_reference(row) for each in sent.terms)
         return fits and self._is_newer(row.perm_id, sent)
@@ -216,10 +216,7 @@ class UnacknowledgedOrders:
         )
         return is_newer and any(
             row.con_id in each.leg_ids
-            or (
-                each.matches_contract(row.con_id, row.symbol, is_buy=row.side == "BOT")
-                and (not each.quantity or so_far <= each.quantity + ROUNDING)
-            )
+            or (self._has_contract_of(each, row) and (not each.quantity or so_far <= each.quantity + ROUNDING))
             for each in sent.terms
         )
 
@@ -281,6 +278,16 @@ class UnacknowledgedOrders:
 
     def _get(self, order_id: int) -> _Sent | None:
         return self._pending.get(order_id) or self._unconfirmed.get(order_id)
+
+    def _has_contract_of(self, terms: SentOrder, row: Order | Execution) -> bool:
+        """Whether a row with the id of this order may have its contract, and has its side.
+
+        If this session has sent the order, symbols are not compared. Nobody else can have our client id, and the
+        gateway may report another symbol than the program gave, for example if it gave a bond's CUSIP. An order that
+        the gateway keeps may be from an earlier session.
+        """
+        sent = self._pending.get(row.order_id)
+        return terms.matches_contract(row, compares_symbols=sent is None or sent.is_held)
 
     def _is_newer(self, perm_id: int, sent: _Sent) -> bool:
         """Whether this permanent id was first reported after the order was sent. True for 0, because 0 means no id."""

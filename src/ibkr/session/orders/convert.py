@@ -73,6 +73,7 @@ def execution_of(contract: ib_async.Contract, found: ib_async.Execution) -> Exec
         time=found.time if found.time.tzinfo else found.time.astimezone(),
         order_ref=found.orderRef,
         is_combo=contract.secType == "BAG",
+        underlying=contract.symbol,
     )
 
 
@@ -101,6 +102,7 @@ def sent_order(
         has_left,
         False,
         tuple(leg.conId for leg in contract.comboLegs) if contract.comboLegs else (),
+        contract.symbol,
     )
 
 
@@ -109,7 +111,10 @@ def exercise_of(
 ) -> SentOrder:
     """The record of an option's exercise or lapse. The parameters have the names of the library's arguments."""
     action = "EXERCISE" if exerciseAction == 1 else "LAPSE"
-    return SentOrder(reqId, account, contract.conId, _symbol(contract), action, float(exerciseQuantity), "", "")
+    quantity = float(exerciseQuantity)
+    return SentOrder(
+        reqId, account, contract.conId, _symbol(contract), action, quantity, "", "", underlying=contract.symbol
+    )
 
 
 def prices_of(order: ib_async.Order) -> tuple[float | None, float | None]:
@@ -149,6 +154,7 @@ def _order(
         average_price=float(average_price),
         is_live=is_live,
         ended_at=ended_at,
+        underlying=contract.symbol,
     )
 
 
