@@ -28,6 +28,8 @@ CONTRACTS = {
     "by local symbol": Future(localSymbol="6EZ7", exchange="CME"),
 }
 
+EACH_FORM = pytest.mark.parametrize("gateway", [{}, {"server_version": 178}], ids=["protobuf", "text"], indirect=True)
+
 
 @pytest.fixture
 async def connector(make: Make) -> IBConnector:
@@ -72,6 +74,7 @@ async def test_it_is_acknowledged_and_filled(
     assert connector.ib.trades().count(trade) == len(connector.ib.trades()) - 1, "the other one is in the fixture"
 
 
+@EACH_FORM
 async def test_it_is_cancelled(gateway: Gateway, connector: IBConnector) -> None:
     trade = connector.ib.placeOrder(fresh(EURO), limit(1))
     await wait_until(connector, lambda: trade.orderStatus.status == "Submitted")
@@ -81,6 +84,7 @@ async def test_it_is_cancelled(gateway: Gateway, connector: IBConnector) -> None
     assert connector.status.unconfirmed == connector.orders == ()
 
 
+@EACH_FORM
 async def test_after_a_lost_session_it_is_found_among_the_open_orders(gateway: Gateway, connector: IBConnector) -> None:
     trade = await at_the_broker(gateway, connector, "openOrder", "orderStatus")
     await gateway.fault("clear")
@@ -91,6 +95,7 @@ async def test_after_a_lost_session_it_is_found_among_the_open_orders(gateway: G
     assert (trade.orderStatus.status, connector.status.unconfirmed) == ("Submitted", ())
 
 
+@EACH_FORM
 async def test_after_a_lost_session_it_is_found_among_the_executions(gateway: Gateway, connector: IBConnector) -> None:
     trade = await at_the_broker(gateway, connector, "openOrder", "orderStatus")
     gateway.on_received("connection", lambda gateway: gateway.fill(trade.order.orderId, price=1.0))
@@ -102,6 +107,7 @@ async def test_after_a_lost_session_it_is_found_among_the_executions(gateway: Ga
     assert connector.status.unconfirmed == ()
 
 
+@EACH_FORM
 async def test_after_a_lost_session_it_is_found_among_the_completed_orders(
     gateway: Gateway, connector: IBConnector
 ) -> None:
