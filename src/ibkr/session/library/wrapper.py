@@ -122,6 +122,20 @@ class WrapperOverrides(_Base):
         self._timeoutHandle = None
         self.reset()
 
+    # Orders.
+
+    def own_order_key(self, order_id: int) -> int | tuple[int, int]:
+        """The key in ``trades`` of an order with this client's id.
+
+        Client 0 takes over orders that were entered in TWS. They have ids below 0, and their key is the permanent id.
+        TWS may give the id of an ended order to another order, so live orders come first.
+        """
+        ids = (self.ib.client.clientId, order_id)
+        if order_id >= 0:
+            return ids
+        bound = {key: each for key, each in self.trades.items() if (each.order.clientId, each.order.orderId) == ids}
+        return max(bound, key=lambda key: not bound[key].isDone(), default=ids)
+
     # Tickers.
 
     def ticker_key(self, ticker: Ticker, contract: Contract) -> int:

@@ -45,7 +45,7 @@ class IntentLog:
         is_required: bool,
     ) -> None:
         self._journal, self._sent = journal, sent
-        self._client, self._wrapper = library.client, library.wrapper
+        self._wrapper = library.wrapper
         self._prepare, self._on_trouble, self._is_required = prepare, on_trouble, is_required
         self._number = 0
         self._open: dict[int, int] = {}
@@ -90,7 +90,7 @@ class IntentLog:
     def record_cancel(self, kind: IntentKind, order_id: int = 0) -> None:
         """Note a cancel. A cancel never waits for the journal."""
         if self._journal is not None:
-            trade = self._wrapper.trades.get((self._client.clientId, order_id))
+            trade = self._wrapper.trades.get(self._wrapper.own_order_key(order_id))
             order = _NO_ORDER if trade is None else sent_order(order_id, trade.contract, trade.order, has_left=True)
             self._number += 1
             self._journal.note(Intent(self._number, datetime.now(UTC), kind, order))
@@ -177,7 +177,7 @@ class IntentLog:
             del self._lost_changes[order_id]
         for order in unconfirmed:
             if not order.is_change and order.order_id not in self._open:
-                trade = self._wrapper.trades.get((self._client.clientId, order.order_id))
+                trade = self._wrapper.trades.get(self._wrapper.own_order_key(order.order_id))
                 perm_id = 0 if trade is None else trade.order.permId
                 self._number += 1
                 self._open[order.order_id] = self._number

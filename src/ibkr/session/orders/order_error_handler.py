@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ibkr.core.codes import OrderMeaning, is_read_only, order_meaning, parse_order_codes
+from ibkr.core.codes import OrderMeaning, Scope, find, is_read_only, order_meaning, parse_order_codes
 from ibkr.core.policy import Policy
 from ibkr.core.startup_requests import COMPLETED_ORDERS, EXECUTIONS, OPEN_ORDERS
 from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
@@ -30,6 +30,8 @@ _LOOKUP_INTERVAL = 1.0
 """Seconds between requests for the broker's lists of orders."""
 _FIRST_DELAY = 0.1
 """Seconds in which a status usually follows the code, as it does after 202."""
+_NO_ID = -1
+"""The id in an error that is about no request and no order. It is also the id of an order that client 0 has bound."""
 _ATTEMPTS = 2
 """How often an order is looked up. While an order moves from one list to the other, it may be in neither list."""
 
@@ -73,9 +75,12 @@ class OrderErrorHandler:
 
     def handle(self, req_id: int, code: int, text: str, advanced: str) -> bool:
         """Handle an error. Returns False if it names no order of ours, so that the library handles it."""
-        key = (self._client.clientId, req_id)
+        if not self._is_about_order(req_id, code):
+            return False
+        key = self._wrapper.own_order_key(req_id)
         trade = self._wrapper.trades.get(key)
-        if trade is None and order_meaning(code, self._words).ends_new and self._sent.acknowledged(req_id):
+        is_over = trade is None and req_id != _NO_ID and order_meaning(code, self._words).ends_new
+        if is_over and self._sent.acknowledged(req_id):
             self._on_unconfirmed()  # an exercise has no trade before the gateway has reported it
         if trade is None or req_id in self._wrapper.futures:
             return False
@@ -85,6 +90,7 @@ class OrderErrorHandler:
         if not trade.isDone():
             self._apply(
                 key,
+                req_id,
                 trade,
                 word,
                 code,
@@ -92,6 +98,14 @@ class OrderErrorHandler:
             )
         call_shielded(self._ib.errorEvent.emit, req_id, code, text, trade.contract)
         return True
+
+    def _is_about_order(self, req_id: int, code: int) -> bool:
+        """Whether an error with this id may be about an order. IB uses many codes for a change that is not valid."""
+        if req_id != _NO_ID:
+            return True
+        row = find(code)
+        scope = Scope.REQUEST if row is None else row.scope
+        return scope is Scope.ORDER or (scope is Scope.REQUEST and req_id in self._changed)
 
     def answered(self, name: str) -> None:
         """Handle the answer to a start-up request. The request may be ours or the program's."""
@@ -139,11 +153,11 @@ class OrderErrorHandler:
         self._awaited.clear()
         self._requested_at = -math.inf
 
-    def _apply(self, key: tuple[int, int], trade: Trade, word: OrderMeaning, code: int, words: str) -> None:
-        is_known = self._trades.is_working(key, trade) or self._sent.is_of_ended_session(key[1])
-        is_new = not is_known and key[1] not in self._changed
+    def _apply(self, key: OrderKey, order_id: int, trade: Trade, word: OrderMeaning, code: int, words: str) -> None:
+        is_known = self._trades.is_working(key, trade) or self._sent.is_of_ended_session(order_id)
+        is_new = order_id > 0 and not is_known and order_id not in self._changed  # below 0: it was entered in TWS
         if word.ends_new and is_new:
-            self._end(key[1], trade, code, words)
+            self._end(order_id, trade, code, words)
             return
         self._log(trade, code, words)
         if word is not OrderMeaning.NOTE and not is_read_only(code, words):  # a read-only API does not answer a look-up

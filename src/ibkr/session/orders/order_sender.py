@@ -159,7 +159,7 @@ class OrderSender:
 
         If an order was sent with the client's own call, the library has no trade of it until the gateway reports it.
         """
-        is_known = (self._client.clientId, order_id) in self._wrapper.trades or self._sent.is_pending(order_id)
+        is_known = self._wrapper.own_order_key(order_id) in self._wrapper.trades or self._sent.is_pending(order_id)
         return not is_known or self._sent.never_left(order_id)
 
     def _was_refused(self, order_id: int) -> bool:
@@ -167,9 +167,12 @@ class OrderSender:
 
     def _place(self, order_id: int, contract: Contract, order: Order, arguments: Arguments) -> None:
         is_new, was_unconfirmed = self._is_new(order_id), False
+        key = self._wrapper.own_order_key(order_id)
+        if isinstance(key, int):
+            order.permId = key  # the library finds the trade by this id, which another order object does not have
         sent = sent_order(order_id, contract, order)
         number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
-        change = self._trades.terms.placed((self._client.clientId, order_id), order, is_new=is_new)
+        change = self._trades.terms.placed(key, order, is_new=is_new)
         if is_new:
             self._refused.discard(order_id)
             was_unconfirmed = self._sent.sent(sent, parent_id=order.parentId, transmits=order.transmit)

@@ -337,7 +337,8 @@ class TradeTracker:
         if not is_own and trade is None and startup is not None and startup.awaits_others:
             self._store_other(row)
             return
-        if is_own and self._is_other_order(trade, order.permId, fits=self._sent.fits_order(row)):
+        fits = not is_own or self._sent.fits_order(row)
+        if is_own and self._is_other_order(trade, order.permId, fits=fits):
             logger.warning("The gateway reports another order with id %s: %s", order_id, row)
             self._store_other(row)
             return
@@ -347,7 +348,8 @@ class TradeTracker:
         self._others.pop(order.permId, None)
         if state.status in _WORKING_STATUSES:
             self._seen_working.add(key)
-        self._acknowledge(order.clientId, order.orderId, order.permId)
+        if fits or trade is not None:
+            self._acknowledge(order.clientId, order.orderId, order.permId)
         if is_own and trade is not None:
             self._take_terms(key, trade, order)
         with nullcontext() if is_own else self._client.ignoring_ids():
@@ -362,6 +364,8 @@ class TradeTracker:
         self._others[row.perm_id] = replace(row, is_live=row.status not in _FINAL)
 
     def _take_terms(self, key: OrderKey, trade: Trade, row: LibraryOrder) -> None:
+        if isinstance(key, int) and row.orderId:  # TWS may give its own order an id later, or another id
+            trade.order.orderId = trade.orderStatus.orderId = row.orderId
         self.terms.row_arrived(key, trade.order, row, is_answer="openOrders" in self._wrapper.results)
 
     def _expect_status(self, key: OrderKey) -> None:
