@@ -124,6 +124,9 @@ def test_where_the_permanent_id_was_known_it_decides():
     orders.load_lost_orders([LostOrder((SENT,), perm_id=9)], [9])
     assert orders.may_be_ended(SENT, AT_BROKER)
     assert not orders.may_be_ended(SENT, replace(AT_BROKER, perm_id=10))
+    changed_in_tws = replace(AT_BROKER, order_id=5, quantity=30.0, order_ref="")
+    assert orders.fits_order(changed_in_tws)
+    assert not orders.fits_order(replace(changed_in_tws, perm_id=10))
 
 
 def test_an_order_that_was_dropped_is_a_new_one_when_it_is_placed_again(orders):

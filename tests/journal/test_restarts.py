@@ -16,7 +16,7 @@ from ibkr import ClientIdInUse, IBConnector, Policy
 from ibkr.core.journal_records import PROGRAM_ENDED
 from ibkr.simulator import Gateway
 from tests.fixture_types import AAPL, Make
-from tests.recovery.order_helpers import Reports, limit, resting, wait_until
+from tests.recovery.order_helpers import Reports, limit, renumber, resting, wait_until
 
 Look = Callable[..., list[tuple[object, ...]]]
 
@@ -155,6 +155,15 @@ async def test_an_order_in_a_contract_without_id_is_found(
     assert second.status.unconfirmed == ()
     await second.disconnect_async()
     assert look("SELECT state FROM intents") == [("acknowledged",)]
+
+
+async def test_an_order_of_another_contract_is_no_evidence(gateway: Gateway, make: Make) -> None:
+    """Another program has used the client id and the order id meanwhile."""
+    await gateway.fault("mute", "placeOrder")
+    lost = await lose(gateway, await started(make), AAPL)
+    renumber(gateway, gateway.place_order("MSFT", "SELL", 7, limit_price=9000.0), 7, lost.order.orderId)
+    second, _ = await succeeded(make)
+    assert [each.order_id for each in second.status.unconfirmed] == [lost.order.orderId]
 
 
 async def test_orders_that_never_left_are_reported_as_such(gateway: Gateway, make: Make, look: Look) -> None:

@@ -177,7 +177,7 @@ class UnacknowledgedOrders:
         client id. If it was sent in an earlier session, the size or the order reference must also be the same.
         """
         sent = self._get(row.order_id)
-        if sent is None:
+        if sent is None or sent.perm_id == row.perm_id != 0:
             return True
         if row.order_id in self._pending:
             fits = any(self._has_contract_of(each, row) for each in sent.terms)

@@ -348,7 +348,7 @@ class TradeTracker:
         self._others.pop(order.permId, None)
         if state.status in _WORKING_STATUSES:
             self._seen_working.add(key)
-        if fits or trade is not None:
+        if fits:
             self._acknowledge(order.clientId, order.orderId, order.permId)
         if is_own and trade is not None:
             self._take_terms(key, trade, order)
