@@ -1,4 +1,4 @@
-"""Inactive orders. The library treats them as ended, but IB may still execute them.
+"""Inactive orders. ib_async treats them as ended, ib_insync does not. IB may still execute them.
 
 Users report such orders: https://github.com/erdewit/ib_insync/issues/363 (a short sale that waits for shares).
 """
@@ -59,11 +59,14 @@ async def test_one_that_the_broker_has_refused_stays_as_it_is(gateway: Gateway, 
     connector = make()
     await connector.connect_async()
     trade, events = await inactive(gateway, connector)
+    # With ib_insync the order is open, so its end is reported as the end of any order.
+    last, changes = ("Inactive", 0) if trade.isDone() else ("Cancelled", 1)
     await gateway.fault("1100")
     gateway.cancel_order(trade.order.orderId)
     told = Reports(connector)
     await gateway.fault("reset")
     await gateway.fault("1102")
     report = await told.next()
-    assert (trade.orderStatus.status, events, connector.status.unconfirmed) == ("Inactive", [], ())
-    assert (report.orders_changed, report.orders_vanished, report.orders_appeared, connector.orders) == ((), (), (), ())
+    assert (trade.orderStatus.status, events, connector.status.unconfirmed) == (last, [], ())
+    assert (len(report.orders_changed), report.orders_vanished, report.orders_appeared) == (changes, (), ())
+    assert connector.orders == ()
