@@ -6,6 +6,7 @@ import pytest
 
 from ibkr.core import effects as do
 from ibkr.core.events import LostStream, SubscriptionsChanged
+from ibkr.core.frozen_record import replace
 from ibkr.core.states import ConnectionState as S
 from ibkr.core.states import Feed
 
@@ -198,10 +199,53 @@ def test_what_is_back_has_it_requested_at_once_and_counted_again(ready, down, ba
     ]
 
 
-def test_pacing_holds_back_even_what_is_back(ready):
+@pytest.mark.parametrize(("down", "back"), [((1100,), (1102,)), ((2105, "ushmds"), (2106, "ushmds"))])
+def test_what_the_gateway_has_ended_often_is_requested_at_once_when_its_farm_or_upstream_is_back(ready, down, back):
+    ready.answers_probes = True
+    ready.code(*down)
+    ended(ready, replace(BARS, tries=9))
+    ready.advance(10)
+    ready.forget()
+    ready.code(*back)
+    assert [order for order in ready.orders if isinstance(order, do.RequestStreams)] == [
+        do.RequestStreams(1, (2,), anew=True)
+    ]
+    ended(ready, replace(BARS, tries=1))
+    asked = len(ready.asked)
+    ready.advance(0.9)
+    assert len(ready.asked) == asked
+    ready.advance(0.2)
+    assert len(ready.asked) == asked + 1, "the waits begin again"
+
+
+def test_bars_whose_updates_another_farm_delivers_are_requested_when_that_farm_is_back(ready):
+    """The farm of historical bars sends the bars. The farm of market data sends their updates."""
+    ready.code(2103, "usfarm")
+    ended(ready, replace(BARS, tries=9))
+    ready.code(2104, "usfarm")
+    assert ready.asked == [(2,)]
+
+
+@pytest.mark.parametrize("how", ["refused", "ended"])
+def test_a_farm_that_connects_on_demand_is_back(ready, how):
+    """It stays inactive (2108) until something is requested from it."""
+    ready.answers_probes = True
+    ready.code(2108, "usfarm")
+    ready.code(2103, "usfarm")
+    lost(ready, **{how: refused(9)})
+    ready.code(2108, "usfarm")
+    assert ready.asked == [(1,)]
+    lost(ready, **{how: refused(9)})
+    ready.code(2108, "usfarm")
+    ready.advance(2)
+    assert ready.asked == [(1,)], "a second notice tells nothing new"
+
+
+@pytest.mark.parametrize("how", ["refused", "ended"])
+def test_pacing_holds_back_even_what_is_back(ready, how):
     ready.answers_probes = True
     ready.code(2103, "usfarm")
-    lost(ready, refused=refused(9, earliest=1015.0))
+    lost(ready, **{how: refused(9, earliest=1015.0)})
     ready.code(2104, "usfarm")
     ready.advance(14.9)
     assert ready.asked == []
@@ -215,8 +259,7 @@ def test_a_returned_and_an_ended_stream_are_requested_together(ready):
     ready.forget()
     ready.code(1102)
     assert [(order.req_ids, order.anew) for order in ready.orders if isinstance(order, do.RequestStreams)] == [
-        ((1,), True),
-        ((2,), False),
+        ((1, 2), True)
     ]
 
 

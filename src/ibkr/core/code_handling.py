@@ -11,7 +11,14 @@ from ibkr.core.reconciliation import schedule_read_only_check, upstream_restored
 from ibkr.core.recovery import subscriptions_lost
 from ibkr.core.states import FarmState, UpstreamState
 from ibkr.core.step import Step
-from ibkr.core.stream_failures import farm_lost, farm_restored, retry_lost_streams, upstream_back, upstream_lost
+from ibkr.core.stream_failures import (
+    farm_available,
+    farm_lost,
+    farm_restored,
+    retry_lost_streams,
+    upstream_back,
+    upstream_lost,
+)
 
 MOST_FARMS = 64
 """The most farms that we accept. A gateway has about a dozen."""
@@ -107,6 +114,8 @@ def _note_farm(step: Step, name: str, state: FarmState) -> None:
     if name and name not in session.farms and len(session.farms) >= MOST_FARMS:
         session.limited[f"more than {MOST_FARMS} data farms were named"] = None
     elif name:
+        if state is FarmState.INACTIVE:
+            farm_available(step, name)
         session.farms[name] = state
         if state is FarmState.BROKEN:
             farm_lost(step, name)

@@ -69,10 +69,14 @@ def retry_wait(stream: LostStream, policy: Policy) -> float:
 
 
 def retry_soon(step: Step, feed: Feed | None) -> None:
-    """This feed (``None``: every feed) is back: its silent and withheld streams, and all refused streams, are due."""
+    """This feed (``None``: every feed) is back: its silent and withheld streams are due.
+
+    All refused and ended streams are due, too: they may depend on more farms than the farm of their feed.
+    """
     session = step.state.session
     over = [stream for stream in (*session.silent, *session.withheld) if feed in (None, stream.feed)]
-    session.prioritized.update(stream.req_id for stream in (*session.refused, *over) if not stream.is_asked)
+    due = (*session.refused, *session.ended, *over)
+    session.prioritized.update(stream.req_id for stream in due if not stream.is_asked)
 
 
 def _lost(session: SessionInfo) -> Iterator[LostStream]:
@@ -126,6 +130,12 @@ def farm_restored(step: Step, farm: str) -> None:
     retry_soon(step, feed_of(farm))
     if session.restore is RestoreState.DONE and feed_of(farm) is not Feed.DEFINITIONS:
         step.do(FindActiveStreams(step.state.attempt, feed_of(farm), since, farm))
+
+
+def farm_available(step: Step, farm: str) -> None:
+    """The farm connects on demand: if it was broken, request its lost streams."""
+    if step.state.session.farms.get(farm) is FarmState.BROKEN:
+        retry_soon(step, feed_of(farm))
 
 
 def upstream_lost(step: Step) -> None:
