@@ -1,15 +1,20 @@
-"""Requests that replace others: the program's, start-up's, and second requests."""
+"""Requests that replace others: the program's, start-up's, and second requests.
+
+This file has over 300 lines because a handler of ``connectedEvent`` may repeat every kind of request.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from ib_async import PnL, PnLSingle, Ticker, WshEventData
 
 from ibkr.core.subscription_tracker import SubscriptionStage
 from ibkr.simulator import Gateway
 from tests import internals
-from tests.fixture_types import AAPL, Counter, InStep, Make, Outage
+from tests.fixture_types import AAPL, Ask, Counter, InStep, Make, Outage
 
 from .order_helpers import ACCOUNT
 from .subscription_kinds import OTHER
@@ -222,3 +227,112 @@ async def test_a_caller_that_awaits_a_replaced_stream_gets_the_answer_of_its_suc
     async with asyncio.timeout(5):
         await first
     assert connector.ib.wrapper.acctSummary
+
+
+def _error_logs(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR", "CRITICAL")]
+
+
+async def test_a_handler_of_connected_event_may_request_every_kind_in_every_session(
+    case: Any,
+    make: Make,
+    ask: Ask,
+    outage: Outage,
+    in_step: InStep,
+    counter: Counter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connector = make()
+    asked: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def subscribe() -> None:
+        asked.put_nowait(await ask(case, connector))
+
+    connector.ib.connectedEvent += subscribe
+    await connector.connect_async()
+    async with asyncio.timeout(15):
+        thing = await asked.get()
+        before, count = await in_step(connector), len(connector.subscriptions)
+        for _ in range(2):
+            caplog.clear()
+            await outage(connector, "reset")
+            former, thing = thing, await asked.get()
+            assert len(await in_step(connector)) == len(before)
+            assert len(connector.subscriptions) == count
+            if isinstance(thing, (Ticker, PnL, PnLSingle)):  # each request of bars has its own list
+                assert thing is former
+            assert not [text for text in _error_logs(caplog) if "RECONNECTING" not in text]
+        news = counter(case.event(connector.ib, thing), case.fits)
+        if not case.is_told_once:
+            await news.beyond(0)
+    case.cancel(connector.ib, thing)
+    if case.cancels:
+        assert connector.subscriptions == ()
+        assert await in_step(connector) == set()
+
+
+@pytest.mark.parametrize("is_lost_twice", [False, True])
+@pytest.mark.parametrize("name", ["PnL", "PnL single"])
+async def test_a_pnl_may_be_requested_again_once_after_a_loss(
+    name: str,
+    is_lost_twice: bool,
+    cases: dict[str, Any],
+    make: Make,
+    outage: Outage,
+    in_step: InStep,
+    counter: Counter,
+) -> None:
+    """A second request in the same session is an error, as in the library."""
+    case, connector = cases[name], make()
+    await connector.connect_async()
+    pnl = case.ask(connector.ib)
+    for _ in range(1 + is_lost_twice):
+        with pytest.raises(AssertionError):
+            case.ask(connector.ib)
+        await outage(connector, "reset")
+        assert case.ask(connector.ib) is pnl
+    assert len(await in_step(connector)) == 1
+    await counter(case.event(connector.ib, pnl)).beyond(0)
+    case.cancel(connector.ib, pnl)
+    assert connector.subscriptions == ()
+    assert await in_step(connector) == set()
+    assert case.ask(connector.ib) is not pnl
+    assert len(await in_step(connector)) == 1
+
+
+@pytest.mark.parametrize("name", ["PnL", "PnL single"])
+async def test_a_pnl_may_be_requested_again_while_there_is_no_session(
+    name: str, gateway: Gateway, cases: dict[str, Any], make: Make, in_step: InStep
+) -> None:
+    case, connector = cases[name], make()
+    await connector.connect_async()
+    pnl, lost = case.ask(connector.ib), asyncio.Event()
+    connector.ib.disconnectedEvent += lost.set
+    await gateway.fault("reset")
+    await lost.wait()
+    assert case.ask(connector.ib) is pnl
+    await connector.wait_ready_async(5)
+    assert case.ask(connector.ib) is pnl
+    assert len(await in_step(connector)) == 1
+
+
+async def test_wsh_events_with_another_filter_replace_those_of_the_last_session(
+    gateway: Gateway, make: Make, outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    ib = connector.ib
+    ib.reqWshEventData(WshEventData(conId=AAPL.conId))
+    for limit in (10, 20):
+        caplog.clear()
+        await outage(connector, "reset")
+        ib.reqWshEventData(WshEventData(conId=AAPL.conId, totalLimit=limit))
+        assert "already active" not in caplog.text
+        assert len(connector.subscriptions) == 1
+        await gateway.wait_for(
+            lambda gateway, limit=limit: str(limit) in gateway.seen.received("reqWshEventData")[-1].fields
+        )
+    ib.reqWshEventData(WshEventData(conId=AAPL.conId))
+    assert "already active" in caplog.text, "in the same session, as in the library"
+    ib.cancelWshEventData()
+    assert connector.subscriptions == ()

@@ -93,6 +93,7 @@ class Session:
         self.account_state = AccountState(library.wrapper)
         self._deadlines = RequestDeadlines(library, policy.request_deadlines, self.subscriptions.abandon_request)
         self.answer_times = self._deadlines.answer_times
+        self.may_repeat: Callable[[Key], bool] = self.subscriptions.requests.may_repeat
         self._current_time = CurrentTime(library, self.sender, policy.probe_apart)
         self._sent_orders = UnacknowledgedOrders()
         self.gaps = GapTracker(

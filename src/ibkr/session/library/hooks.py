@@ -152,6 +152,12 @@ class Hooks(Protocol):
     def cancel(self, method: str, arguments: Arguments) -> None:
         """Handle the call of a client method that cancels a stream."""
 
+    def may_repeat(self, key: Key) -> bool:
+        """Whether the program requested the stream with this id before this session, and has not requested it again.
+
+        The caller requests it again now.
+        """
+
     def market_data_type(self, data_type: int) -> None:
         """The program sets the type of market data, live or delayed."""
 

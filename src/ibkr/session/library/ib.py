@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ibkr.session.library.trade_rows import place_order
 
 if TYPE_CHECKING:
-    from ib_async import BarDataList, BracketOrder, Contract, Order, OrderState, TagValue, Trade
+    from ib_async import (
+        BarDataList,
+        BracketOrder,
+        Contract,
+        Order,
+        OrderState,
+        PnL,
+        PnLSingle,
+        TagValue,
+        Trade,
+        WshEventData,
+    )
     from typing_extensions import override
 
     from ibkr.session.library.client import ClientOverrides
@@ -181,6 +192,33 @@ class IBOverrides(_Base):
         if error is not None:
             raise error
         return bars
+
+    # Subscriptions of which the library has only one, and refuses a second. The connector has restored those of the
+    # last session, but a handler of connectedEvent may request them in each session, as with the bare library.
+
+    @override
+    def reqPnL(self, account: str, modelCode: str = "") -> PnL:
+        key = self.wrapper.pnlKey2ReqId.get((account, modelCode), 0)
+        return self.wrapper.reqId2PnL[key] if self.hooks.may_repeat(key) else super().reqPnL(account, modelCode)
+
+    @override
+    def reqPnLSingle(self, account: str, modelCode: str, conId: int) -> PnLSingle:
+        key = self.wrapper.pnlSingleKey2ReqId.get((account, modelCode, conId), 0)
+        if self.hooks.may_repeat(key):
+            return self.wrapper.reqId2PnlSingle[key]
+        return super().reqPnLSingle(account, modelCode, conId)
+
+    @override
+    def reqWshMetaData(self) -> None:
+        if self.hooks.may_repeat(self.wrapper.wshMetaReqId):
+            self.wrapper.wshMetaReqId = 0
+        super().reqWshMetaData()
+
+    @override
+    def reqWshEventData(self, data: WshEventData) -> None:
+        if self.hooks.may_repeat(self.wrapper.wshEventReqId):
+            self.wrapper.wshEventReqId = 0
+        super().reqWshEventData(data)
 
     # Orders. Some of these calls use order ids before they send anything, or without sending anything.
 

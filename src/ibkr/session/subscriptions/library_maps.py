@@ -114,7 +114,7 @@ class PnLMap(NoMap):
             del keys[of_whom]
 
     def slot(self, sub: Subscription) -> Hashable:
-        return None  # the library refuses a second request
+        return None  # a second request is refused, or gets the restored object: see ``reqPnL`` in ``ib.py``
 
 
 class IdAttribute(NoMap):

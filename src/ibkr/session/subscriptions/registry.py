@@ -105,8 +105,14 @@ class SubscriptionRegistry:
         times = [sub.message_times[-1] for sub in self._of_object.get(id(obj), ()) if sub.message_times]
         return max(times, default=None)
 
+    def allow_repeats(self) -> None:
+        """Allow the program to request each subscription one more time, because a session begins or ends."""
+        for sub in self.active.values():
+            sub.may_be_repeated = True
+
     def reinsert(self) -> None:
         """Fill the library's maps, which it has cleared."""
+        self.allow_repeats()
         for key, sub in self.active.items():
             sub.kind.library_map.insert(self._wrapper, key, sub)
 

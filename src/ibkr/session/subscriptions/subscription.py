@@ -127,6 +127,7 @@ class Subscription:
         is_early: Whether it was requested before the first session, when the valid ids were unknown.
         requested_on_connect: Identifies a request of a ``connectedEvent`` handler, which repeats it in each session:
             its kind, arguments and number.
+        may_be_repeated: Whether it was requested before this session, and not again since the session began or ended.
     """
 
     lost_at: float | None = None
@@ -138,6 +139,7 @@ class Subscription:
     has_own_timeout = False
     is_early = False
     requested_on_connect: Hashable = None
+    may_be_repeated = False
 
     def __init__(self, kind: SubscriptionKind, obj: Any, arguments: Arguments, data_type: int) -> None:
         self.kind = kind

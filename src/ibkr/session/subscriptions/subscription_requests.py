@@ -68,6 +68,14 @@ class SubscriptionRequests:
         else:
             self._add(key, sub)
 
+    def may_repeat(self, key: Key) -> bool:
+        """Whether the stream was requested before this session, and not repeated. It counts as repeated from now on."""
+        sub = self._registry.active.get(key)
+        may_repeat = sub is not None and sub.may_be_repeated
+        if sub is not None:
+            sub.may_be_repeated = False
+        return may_repeat
+
     def cancel_request(self, method: str, arguments: Arguments) -> None:
         """Handle the call of a client method that cancels a stream."""
         kind = BY_CANCEL[method]
@@ -94,6 +102,7 @@ class SubscriptionRequests:
     def session_opened(self) -> None:
         """Begin to request from the gateway, which has sent the next valid id. Start-up follows."""
         self.ids_are_known = self.is_open = True
+        self._registry.allow_repeats()
         self._keys_of_start_up.clear()
         self._type_at_gateway = _LIVE
 
