@@ -196,3 +196,19 @@ async def test_an_order_of_the_clients_own_call_is_changed_by_the_next(
     await connector.disconnect_async()
     assert look("SELECT kind, state FROM intents") == [("order", "acknowledged"), ("change", "acknowledged")]
     assert (await started(make)).status.unconfirmed == ()
+
+
+async def test_the_real_order_after_a_what_if_is_in_the_journal_and_the_what_if_is_not(
+    gateway: Gateway, make: Make, look: Look
+) -> None:
+    first, order = await started(make), limit(whatIf=True)
+    first.ib.placeOrder(AAPL, order)
+    await first.ib.reqCurrentTimeAsync()
+    assert look("SELECT kind FROM intents") == []
+    await gateway.fault("mute", "placeOrder")
+    order.whatIf = False
+    first.ib.placeOrder(AAPL, order)
+    assert look("SELECT kind, state FROM intents") == [("order", "sent")]
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("placeOrder")) == 2)
+    await first.disconnect_async()
+    assert left(await started(make)) == {order.orderId: True}

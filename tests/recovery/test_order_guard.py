@@ -14,7 +14,7 @@ from ibkr.core.states import SessionState
 from ibkr.simulator import Gateway, ThreadedGateway
 from tests.fixture_types import AAPL, Make, Outage, StateOf
 
-from .order_helpers import ACCOUNT, limit
+from .order_helpers import ACCOUNT, Reports, limit, resting
 
 ORDERS: dict[str, Callable[[IBConnector], Any]] = {
     "placeOrder": lambda connector: connector.ib.placeOrder(AAPL, limit()),
@@ -104,6 +104,47 @@ async def test_an_id_of_the_callers_own_choice_is_used_too(gateway: Gateway, mak
     await gateway.fault("mute", "placeOrder")  # so no answer mentions the order
     connector.ib.placeOrder(AAPL, limit(orderId=500))
     assert connector.ib.placeOrder(AAPL, limit()).order.orderId == 501
+
+
+async def test_a_what_if_order_is_not_an_order(gateway: Gateway, make: Make, outage: Outage) -> None:
+    connector = make()
+    await connector.connect_async()
+    reports = Reports(connector)
+    connector.ib.placeOrder(AAPL, limit(whatIf=True))
+    await connector.ib.reqCurrentTimeAsync()
+    assert not [order for order in connector.orders if order.client_id == 7]
+    assert not [trade for trade in connector.ib.trades() if trade.order.clientId == 7]
+    await outage(connector, "reset")
+    report = await reports.next()
+    assert (report.orders_vanished, report.orders_unconfirmed) == ((), ())
+
+
+@pytest.mark.parametrize("end", ["overdue", "reset"])
+async def test_the_real_order_after_a_what_if_with_the_same_object_is_new(
+    gateway: Gateway, make: Make, state_of: StateOf, end: str
+) -> None:
+    connector = make(order_ack_after=0.3)
+    await connector.connect_async()
+    order = limit(whatIf=True)
+    asked = connector.ib.placeOrder(AAPL, order)
+    await connector.ib.reqCurrentTimeAsync()
+    await gateway.fault("mute", "placeOrder")
+    order.whatIf = False
+    trade = connector.ib.placeOrder(AAPL, order)
+    assert trade is not asked
+    assert trade in connector.ib.openTrades()
+    if end == "reset":
+        await gateway.fault("reset")
+    await state_of(connector, lambda status: [each.order_id for each in status.unconfirmed] == [order.orderId])
+
+
+async def test_a_what_if_of_a_live_order_keeps_its_trade(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    trade.order.whatIf = True
+    assert connector.ib.placeOrder(AAPL, trade.order) is trade
+    assert trade in connector.ib.openTrades()
 
 
 async def test_a_fresh_session_is_not_probed_and_a_silent_one_is(gateway: Gateway, make: Make) -> None:

@@ -226,9 +226,11 @@ class IBOverrides(_Base):
     def placeOrder(self, contract: Contract, order: Order) -> Trade:
         with self.hooks.sending_orders():
             self.hooks.check_order(order)
-            if self._is_fast:
-                return place_order(self, contract, order)
-            return super().placeOrder(contract, order)
+            is_known = self.wrapper.own_order_key(order.orderId) in self.wrapper.trades
+            trade = place_order(self, contract, order) if self._is_fast else super().placeOrder(contract, order)
+            if order.whatIf and not is_known:  # the gateway keeps no such order: its id is still new
+                self.wrapper.trades.pop(self.wrapper.own_order_key(order.orderId), None)
+            return trade
 
     @override
     def cancelOrder(self, order: Order, manualCancelOrderTime: str = "") -> Trade | None:
