@@ -14,7 +14,7 @@ from ibkr.core.states import SessionState
 from ibkr.simulator import Gateway, ThreadedGateway
 from tests.fixture_types import AAPL, Make, Outage, StateOf
 
-from .order_helpers import ACCOUNT, Reports, limit, resting
+from .order_helpers import ACCOUNT, Reports, limit, resting, wait_until
 
 ORDERS: dict[str, Callable[[IBConnector], Any]] = {
     "placeOrder": lambda connector: connector.ib.placeOrder(AAPL, limit()),
@@ -145,6 +145,38 @@ async def test_a_what_if_of_a_live_order_keeps_its_trade(gateway: Gateway, make:
     trade.order.whatIf = True
     assert connector.ib.placeOrder(AAPL, trade.order) is trade
     assert trade in connector.ib.openTrades()
+
+
+@pytest.mark.parametrize("by_client", [False, True])
+@pytest.mark.parametrize("what_if", [False, True])
+async def test_an_order_that_has_ended_is_not_sent_again(
+    gateway: Gateway, make: Make, by_client: bool, what_if: bool
+) -> None:
+    connector = make()
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    connector.ib.cancelOrder(trade.order)
+    await wait_until(connector, trade.isDone)
+    order_id, log = trade.order.orderId, list(trade.log)
+    trade.order.whatIf = what_if
+
+    def place_again() -> None:
+        if by_client:
+            connector.ib.client.placeOrder(order_id, AAPL, trade.order)
+        else:
+            connector.ib.placeOrder(AAPL, trade.order)
+
+    with pytest.raises(ValueError, match=f"order {order_id} .*has ended: Cancelled.*new Order object"):
+        place_again()
+    connector.halt("risk")
+    with pytest.raises(ValueError, match="has ended"):  # waiting for may_trade would not help
+        place_again()
+    connector.resume()
+    await connector.ib.reqCurrentTimeAsync()
+    assert len(gateway.seen.received("placeOrder")) == 1
+    assert (trade.orderStatus.status, trade.log) == ("Cancelled", log)
+    assert connector.status.unconfirmed == ()
+    assert connector.ib.placeOrder(AAPL, limit()).order.orderId == order_id + 1
 
 
 async def test_a_fresh_session_is_not_probed_and_a_silent_one_is(gateway: Gateway, make: Make) -> None:

@@ -138,7 +138,10 @@ class Hooks(Protocol):
         """Raise ``NotReady`` if nothing can be sent."""
 
     def check_order(self, order: Order | None) -> None:
-        """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order."""
+        """Raise ``NotReady`` if this order may not be sent now, ``ValueError`` if it has ended.
+
+        ``None`` means any new order.
+        """
 
     def check_what_if(self) -> None:
         """Raise ``NotReady`` if there is no session for a what-if order."""

@@ -115,7 +115,12 @@ class OrderSender:
         self._send("exerciseOptions", arguments, sent, number)
 
     def check(self, order: Order | None, order_id: int = 0) -> None:
-        """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order."""
+        """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order.
+
+        Raises ``ValueError`` if the order can never be sent, because it has ended.
+        """
+        if order is not None:
+            self._check_not_ended(order_id or order.orderId)
         if order is not None and order.whatIf:
             self.check_session("what-if order")
             return
@@ -131,6 +136,15 @@ class OrderSender:
                 self._connector.latest,
             )
         self._checked = order if self._depth else None
+
+    def _check_not_ended(self, order_id: int) -> None:
+        """Raise ``ValueError`` if the order has ended. The library would notice this only after sending it."""
+        trade = self._wrapper.trades.get(self._wrapper.own_order_key(order_id))
+        if trade is not None and trade.isDone():
+            raise ValueError(
+                f"order {order_id} was not sent, because it has ended: {trade.orderStatus.status}."
+                " Place a new Order object without an orderId"
+            )
 
     def check_session(self, label: str) -> None:
         """Raise ``NotReady`` if there is no session."""
