@@ -106,6 +106,14 @@ async def test_an_id_of_the_callers_own_choice_is_used_too(gateway: Gateway, mak
     assert connector.ib.placeOrder(AAPL, limit()).order.orderId == 501
 
 
+async def test_an_id_of_the_callers_own_choice_is_used_for_an_exercise_too(gateway: Gateway, make: Make) -> None:
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("mute", "exerciseOptions")
+    connector.ib.client.exerciseOptions(500, Contract(conId=1), 1, 1, ACCOUNT, 0)
+    assert connector.ib.placeOrder(AAPL, limit()).order.orderId == 501
+
+
 async def test_a_what_if_order_is_not_an_order(gateway: Gateway, make: Make, outage: Outage) -> None:
     connector = make()
     await connector.connect_async()

@@ -113,6 +113,7 @@ class OrderSender:
         number = self._record(IntentKind.EXERCISE, sent)
         self._sent.sent(sent)
         self._send("exerciseOptions", arguments, sent, number)
+        self._client.updateReqId(sent.order_id + 1)  # the caller may have chosen the id
 
     def check(self, order: Order | None, order_id: int = 0) -> None:
         """Raise ``NotReady`` if this order may not be sent now. ``None`` means any new order.
