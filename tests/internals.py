@@ -7,6 +7,7 @@ Use the public interface if it shows the same facts: ``connector.status``, ``sta
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -100,6 +101,12 @@ def journal(connector: IBConnector) -> Journal:
     """The open journal."""
     opened: Any = connector._session.recorder._journal
     return opened  # type: ignore[no-any-return]
+
+
+def journal_lock(connector: IBConnector) -> threading.Lock:
+    """The lock that every commit takes."""
+    lock: Any = journal(connector)._lock
+    return lock  # type: ignore[no-any-return]
 
 
 def break_gap_reports(connector: IBConnector) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ibkr.core.errors import JournalError
+from ibkr.core.errors import JournalError, NotReady
 from ibkr.core.journal_records import Intent, IntentKind, IntentOutcome, IntentState, LastKnownState
 from ibkr.core.order_records import SentOrder
 from ibkr.core.unacknowledged_orders import UnacknowledgedOrders
@@ -70,8 +70,14 @@ class IntentLog:
             order = lost.terms[0]
             (self._lost_changes if order.is_change else self._open)[order.order_id] = number
 
-    def record(self, kind: IntentKind, order: SentOrder, terms: LibraryOrder | None = None) -> int:
-        """Commit an intent and return its number. Raises ``JournalError`` if the order must not be sent."""
+    def record(
+        self, kind: IntentKind, order: SentOrder, terms: LibraryOrder | None, check_again: Callable[[], None]
+    ) -> int:
+        """Commit an intent and return its number. Raises ``JournalError`` if the order must not be sent.
+
+        The commit may wait, so ``check_again`` is called after it. It raises ``NotReady`` if the order must not be sent
+        any more.
+        """
         if self._journal is None:
             return 0
         knew_ended = self._prepare() and self._sent.knows_ended
@@ -79,6 +85,11 @@ class IntentLog:
         limit_price, stop_price = (None, None) if terms is None else prices_of(terms)
         now, state = datetime.now(UTC), IntentState.SENT
         self._commit(Intent(self._number, now, kind, order, limit_price, stop_price, knew_ended, state, 0))
+        try:
+            check_again()
+        except NotReady:
+            self._refused_after_commit(kind, order.order_id)
+            raise
         if kind is IntentKind.CHANGE:
             self._changes.setdefault(order.order_id, []).append(self._number)
         else:
@@ -86,6 +97,17 @@ class IntentLog:
             self._close_intent(self._lost_changes, order.order_id, IntentState.CLEARED)  # the order is placed again
         self._unsent.add(self._number)
         return self._number
+
+    def _refused_after_commit(self, kind: IntentKind, order_id: int) -> None:
+        """Note that the order was not sent. If it was dropped before, it is still among the unconfirmed orders."""
+        is_change = kind is IntentKind.CHANGE
+        numbers = self._lost_changes if is_change else self._open
+        was_dropped = order_id in numbers if is_change else self._sent.never_left(order_id)
+        if was_dropped:
+            numbers[order_id] = self._number
+        state = IntentState.NOT_SENT if was_dropped else IntentState.CLEARED
+        assert self._journal is not None
+        self._journal.note(IntentOutcome(self._number, state))
 
     def record_cancel(self, kind: IntentKind, order_id: int = 0) -> None:
         """Note a cancel. A cancel never waits for the journal."""

@@ -231,21 +231,36 @@ class OrderSender:
         self._intents.mark_waiting(number)
 
     def _record(self, kind: IntentKind, sent: SentOrder, terms: Order | None = None) -> int:
-        """Commit the intent. Raises ``NotReady`` if the commit fails and orders require it."""
+        """Commit the intent. Raises ``NotReady`` if the commit fails and orders require it.
+
+        Also raises ``NotReady`` if the order may no longer be sent after the commit.
+        """
         try:
-            return self._intents.record(kind, sent, terms)
-        except JournalError as error:
+            return self._intents.record(kind, sent, terms, self._check_after_commit)
+        except (JournalError, NotReady) as error:
             if kind is IntentKind.ORDER:
                 self._refused.add(sent.order_id)
+            if isinstance(error, NotReady):
+                raise
             raise NotReady(
                 f"the order was not sent, and will not be sent later: {error}", self._connector.latest
             ) from error
 
+    def _check_after_commit(self) -> None:
+        if reason := self._trade_refusal():
+            raise NotReady(
+                f"the order was not sent, and will not be sent later: {reason}."
+                " Place it again once connector.status.may_trade is true",
+                self._connector.latest,
+            )
+
     def _send_refusal(self, order_id: int, number: int, order: Order | None, *, is_change: bool) -> str:
         if is_change and self._sent.never_left(order_id):
             return "the order itself was never sent"
-        is_checked = order is not None and order is self._checked
-        return ("" if is_checked else self._trade_refusal()) or self._intents.commit_before_send(number)
+        if order is not None and order is self._checked:
+            return ""
+        # The commit may wait, and a halt may begin meanwhile.
+        return self._trade_refusal() or self._intents.commit_before_send(number) or self._trade_refusal()
 
     def _message_sent(self, order_id: int, number: int, change: TermsChange | None, *, is_exercise: bool) -> None:
         self._intents.mark_sent(number)
