@@ -130,7 +130,7 @@ async def test_a_write_that_ends_the_session_within_a_group(
     for number in range(3):
         limiter.send(gone.writer(number), Priority.OTHER)
     for write in (end, gone.writer("last")):
-        limiter.send(write, Priority.OTHER, dropped.set, group="one")
+        limiter.send(write, Priority.OTHER, lambda _why: dropped.set(), group="one")
     await asyncio.wait_for(dropped.wait(), 5)
     await asyncio.sleep(0)
     assert (gone, errors) == ([0, 1, 2], [])
@@ -155,3 +155,32 @@ async def test_a_write_that_fails_does_not_keep_the_others(
     await gone.last(5)
     assert gone[3:] == ["next", "last"]
     assert [str(error) for error in errors] == ["bad"]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_group_of_which_one_is_refused_is_dropped(limiter: RateLimiter, at_once: bool) -> None:
+    limiter.begin()
+    gone, reasons = Gone(), list[str]()
+    for number in range(3):
+        limiter.send(gone.writer(number), Priority.ORDER)
+    for _ in range(200):  # the limit is reached
+        limiter.count_sent()
+    for refusal in ("", "the second may not be sent", ""):
+        limiter.send(gone.writer("never"), Priority.ORDER, reasons.append, "one", lambda refusal=refusal: refusal)
+    limiter.send(gone.writer("last"), Priority.ORDER, group="another")
+    if at_once:
+        limiter.send_orders_now()
+    await gone.last(5)
+    assert gone == [0, 1, 2, "last"]
+    assert reasons == ["the second may not be sent"] * 3
+
+
+async def test_a_message_that_is_refused_does_not_count(limiter: RateLimiter) -> None:
+    limiter.begin()
+    gone, reasons = Gone(), list[str]()
+    for _ in range(5):
+        limiter.send(gone.writer("never"), Priority.OTHER, reasons.append, refusal=lambda: "no")
+    for number in range(3):
+        limiter.send(gone.writer(number), Priority.OTHER)
+    assert gone == [0, 1, 2], "the burst"
+    assert reasons == ["no"] * 5

@@ -31,9 +31,10 @@ class _Waiting(NamedTuple):
 
     urgency: Priority
     number: int
-    write: Callable[[], bool]
-    drop: Callable[[], None] | None
+    write: Callable[[], object]
+    drop: Callable[[str], None] | None
     group: Hashable
+    refusal: Callable[[], str] | None
 
 
 class RateLimiter:
@@ -42,7 +43,7 @@ class RateLimiter:
     Orders and cancels are sent immediately while fewer than ``limit`` messages were sent in the last second. For all
     other messages the limit is ``rate`` messages a second, and ``burst`` messages together after a pause. Orders are
     counted in this rate, so other messages wait for orders. A gateway counts per connection, so each session starts
-    with a new count. Waiting messages of one ``group`` are sent together, with nothing in between.
+    with a new count. Waiting messages of one ``group`` are sent together, with nothing in between, or not at all.
     """
 
     def __init__(self, rate: float, burst: int, limit: int = 0) -> None:
@@ -88,14 +89,13 @@ class RateLimiter:
             self._timer.cancel()
             self._timer = None
         for each in message:
-            if each.drop is not None:
-                each.drop()
+            _drop(each, "the session has ended")
         self._wake_waiters()
 
     def send_orders_now(self) -> None:
         """Write waiting orders and cancels now, even above the limit: the session is about to end."""
         while self.has_waiting_orders:
-            heapq.heappop(self._waiting).write()
+            self._write_group(self._next_group())
         self._wake_waiters()
 
     async def wait_orders_sent(self) -> None:
@@ -119,32 +119,38 @@ class RateLimiter:
 
     def send(
         self,
-        write: Callable[[], bool],
+        write: Callable[[], object],
         urgency: Priority,
-        drop: Callable[[], None] | None = None,
+        drop: Callable[[str], None] | None = None,
         group: Hashable = None,
+        refusal: Callable[[], str] | None = None,
     ) -> None:
         """Send a message now, or when the rate allows it.
 
         Args:
-            write: Writes the message. Returns whether it was written.
+            write: Writes the message.
             urgency: Its priority.
-            drop: Called instead of ``write`` if the session ends before that.
+            drop: Called instead of ``write``, with the reason, if the message is refused or the session has ended.
             group: Waiting messages of the same group are sent together. ``None``: the message has no group.
+            refusal: Called right before ``write``. Returns why the message must not be sent, or an empty text.
         """
         is_first = not self._waiting or self._waiting[0].urgency > urgency
-        if is_first and self._delay(urgency, now := self._now()) <= 0:
-            self._write(write, urgency, now)
+        message = _Waiting(urgency, next(self._numbers), write, drop, group, refusal)
+        if is_first and self._delay(urgency, self._now()) <= 0:
+            if reason := _refusal([message]):
+                _drop(message, reason)
+            else:
+                self._write(message)
             return
-        heapq.heappush(self._waiting, _Waiting(urgency, next(self._numbers), write, drop, group))
+        heapq.heappush(self._waiting, message)
         if is_first:
             self._start_timer()
 
-    def _write(self, write: Callable[[], bool], urgency: Priority, now: float) -> None:
+    def _write(self, message: _Waiting) -> None:
+        now = self._now()
         self._sent.append(now)  # before the write: a listener of the library's throttle events may send, too
-        self._bucket.take(now, may_owe=urgency in _IMMEDIATE)
-        if not write():
-            self._sent.pop()
+        self._bucket.take(now, may_owe=message.urgency in _IMMEDIATE)
+        message.write()
 
     def _delay(self, urgency: Priority, now: float, number: int = 1) -> float:
         """Seconds until ``number`` messages of this priority, but not more than the limit, may be sent together."""
@@ -174,15 +180,23 @@ class RateLimiter:
 
     def _write_due(self) -> None:
         while self._waiting:
-            batch, now = self._next_group(), self._now()
-            if self._delay(self._waiting[0].urgency, now, len(batch)) > 0:
+            group = self._next_group()
+            if self._delay(self._waiting[0].urgency, self._now(), len(group)) > 0:
                 break
-            for message in batch:
-                if message not in self._waiting:  # a listener of the last write has ended the session
-                    return
-                self._waiting.remove(message)
-                heapq.heapify(self._waiting)
-                self._write(message.write, message.urgency, now)
+            self._write_group(group)
+
+    def _write_group(self, group: list[_Waiting]) -> None:
+        """Write these waiting messages. If one of them must not be sent, drop all of them."""
+        reason = _refusal(group)
+        for message in group:
+            if message not in self._waiting:  # a listener of the last write has ended the session
+                return
+            self._waiting.remove(message)
+            heapq.heapify(self._waiting)
+            if reason:
+                _drop(message, reason)
+            else:
+                self._write(message)
 
     def _next_group(self) -> list[_Waiting]:
         """The messages that are sent next: the first waiting message, and the others of its group."""
@@ -198,3 +212,14 @@ class RateLimiter:
     def _now(self) -> float:
         assert self._loop is not None, "no session has begun"
         return self._loop.time()
+
+
+def _refusal(group: list[_Waiting]) -> str:
+    """Why one of these messages must not be sent, or an empty text."""
+    reasons = (each.refusal() for each in group if each.refusal is not None)
+    return next(filter(None, reasons), "")
+
+
+def _drop(message: _Waiting, why: str) -> None:
+    if message.drop is not None:
+        message.drop(why)

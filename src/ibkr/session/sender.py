@@ -12,10 +12,11 @@ from ibkr.session.error_log import warn_always
 from ibkr.session.library.client import ClientOverrides
 
 _START_API = "71\0"
+_NO_TRANSPORT = "the connection has ended"
 
 
 class RateLimiter(Protocol):
-    """Decides whether a write is done now or later. If the session ends first, it calls ``drop`` instead."""
+    """Decides whether a write is done now or later. If it is refused or the session ends, it calls ``drop`` instead."""
 
     @property
     def has_waiting(self) -> bool: ...
@@ -26,10 +27,11 @@ class RateLimiter(Protocol):
     def count_sent(self) -> None: ...
     def send(
         self,
-        write: Callable[[], bool],
+        write: Callable[[], object],
         urgency: Priority,
-        drop: Callable[[], None] | None = None,
+        drop: Callable[[str], None] | None = None,
         group: Hashable = None,
+        refusal: Callable[[], str] | None = None,
     ) -> None: ...
 
 
@@ -42,7 +44,7 @@ class SendOptions:
             Used for orders.
         on_dropped: Called if the message is never sent.
         label: Returns the message's name for the log.
-        group: Waiting messages of the same group are sent together.
+        group: Waiting messages of the same group are sent together. If one is refused, none of them is sent.
     """
 
     __slots__ = ("group", "label", "on_dropped", "on_sent", "refusal")
@@ -128,8 +130,13 @@ class Sender:
         """Send a message when the rate allows it. Raises ``ConnectionError`` while nothing can be sent."""
         if not self._is_open:
             raise ConnectionError("Not connected: the session is not open yet")
-        drop = partial(self._drop, options, "the session has ended")
-        self._limiter.send(partial(self._write_due, message, options), priority_of(message), drop, options.group)
+        self._limiter.send(
+            partial(self._write, message, options),
+            priority_of(message),
+            partial(self._drop, options),
+            options.group,
+            partial(self._refusal, options),
+        )
         if self._limiter.has_waiting:  # otherwise the message was sent already
             self._update_throttle()
 
@@ -144,19 +151,21 @@ class Sender:
         else:
             self.send(message, self._options if on_sent is None else self._options.also_on_sent(on_sent))
 
-    def _write_due(self, message: str, options: SendOptions) -> bool:
-        """Write a message that is due, unless it may no longer be sent."""
-        refusal = "" if self.has_transport else "the connection has ended"
+    def _refusal(self, options: SendOptions) -> str:
+        """Why a message that is due may no longer be sent, or an empty text."""
+        refusal = "" if self.has_transport else _NO_TRANSPORT
         if options.refusal is not None:
             refusal = refusal or self._orders_refused or options.refusal()
-        if refusal:
-            self._drop(options, refusal)
-            return False
+        return refusal
+
+    def _write(self, message: str, options: SendOptions) -> None:
+        if not self.has_transport:  # it has ended while another message of the group was written
+            self._drop(options, _NO_TRANSPORT)
+            return
         self._client.write(message)
         if options.on_sent is not None:
             options.on_sent()
         self._update_throttle()
-        return True
 
     def _drop(self, options: SendOptions, why: str) -> None:
         """Report a message that will never be sent."""
