@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -185,6 +186,24 @@ async def test_an_order_that_has_ended_is_not_sent_again(
     assert (trade.orderStatus.status, trade.log) == ("Cancelled", log)
     assert connector.status.unconfirmed == ()
     assert connector.ib.placeOrder(AAPL, limit()).order.orderId == order_id + 1
+
+
+async def test_a_copy_of_an_order_that_has_ended_is_an_order_of_its_own(
+    gateway: Gateway, make: Make, outage: Outage
+) -> None:
+    """The copy has the permanent id of the other order."""
+    connector = make()
+    await connector.connect_async()
+    (ended,) = await resting(connector, AAPL)
+    connector.ib.cancelOrder(ended.order)
+    await wait_until(connector, ended.isDone)
+    again = copy.copy(ended.order)
+    again.orderId = 0
+    await gateway.fault("mute", "placeOrder")
+    trade = connector.ib.placeOrder(AAPL, again)
+    await outage(connector, "reset")
+    assert trade.orderStatus.status == "PendingSubmit"
+    assert [order.order_id for order in connector.status.unconfirmed] == [again.orderId]
 
 
 async def test_a_fresh_session_is_not_probed_and_a_silent_one_is(gateway: Gateway, make: Make) -> None:

@@ -185,6 +185,8 @@ class OrderSender:
         key = self._wrapper.own_order_key(order_id)
         if isinstance(key, int):
             order.permId = key  # the library finds the trade by this id, which another order object does not have
+        elif is_new:
+            order.permId = 0  # in a copy of an order: the permanent id of that order
         sent = sent_order(order_id, contract, order)
         number = self._record(IntentKind.ORDER if is_new else IntentKind.CHANGE, sent, order)
         change = self._trades.terms.placed(key, order, is_new=is_new)
