@@ -67,6 +67,24 @@ async def test_read_only_is_an_answer(gateway: Gateway, make: Make) -> None:
     assert "Read-Only API" in status.may_trade_reason
 
 
+async def test_read_only_ends_when_it_is_switched_off(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    await gateway.fault("read_only")
+    connector = make()
+    await connector.connect_async()
+    await gateway.fault("end_read_only")
+    connector.retry_now()
+    await state_of(connector, lambda status: status.may_trade)
+    assert not connector.status.read_only
+    for fault in ("read_only", "end_read_only"):  # it is switched on and off again, and a 1102 follows each time
+        await gateway.fault(fault)
+        await gateway.fault("1100")
+        await state_of(connector, lambda status: status.upstream == "down")
+        await gateway.fault("1102")
+        await connector.wait_ready_async(5)
+        is_on = fault == "read_only"
+        assert (connector.status.read_only, connector.status.may_trade) == (is_on, not is_on)
+
+
 async def test_readonly_asks_for_no_orders(gateway: Gateway, make: Make) -> None:
     connector = make(readonly=True)
     await connector.connect_async()

@@ -271,4 +271,5 @@ class MessageHandler:
             self._connector.post(FarmStatusReceived(self.attempt, notices))
         if self._answers:
             names, self._answers = tuple(self._answers), []
-            self._connector.post(StartupAnswered(self.attempt, names, self._answers_read_only))
+            read_only, self._answers_read_only = self._answers_read_only, False
+            self._connector.post(StartupAnswered(self.attempt, names, read_only))
