@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibkr import ConnectionState, UpstreamState
+from ibkr import ConnectionState, FarmState, UpstreamState
 from ibkr.simulator import Gateway
 from tests.fixture_types import Make, NextTick, StateOf, States, Stopwatch, Ticking
 
@@ -74,6 +74,24 @@ async def test_listeners_of_the_librarys_errors_meet_a_true_status(
     await connector.wait_ready_async(5)
     assert met == [(1100, False), (1102, False)]
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_1102_may_list_farms_as_not_connected(gateway: Gateway, make: Make, state_of: StateOf) -> None:
+    connector = make(required_farms=("ushmds",))
+    await connector.connect_async()
+    await gateway.fault("1100")
+    await state_of(connector, lambda status: status.upstream is UpstreamState.DOWN)
+    text = (
+        "Connectivity between IB and Trader Workstation has been restored - data maintained. The following farms are"
+        " connected: usfarm.nj; secdefil. The following farms are not connected: ushmds."
+    )
+    (client,) = gateway._state.clients
+    client.send_error(-1, 1102, text)
+    status = await state_of(connector, lambda status: "required data farm" in status.reason)
+    assert (status.state, status.reason) == (DEGRADED, "required data farm broken: ushmds")
+    assert status.farms == {"usfarm.nj": FarmState.OK, "secdefil": FarmState.OK, "ushmds": FarmState.BROKEN}
+    await gateway.fault("mend_farm", "ushmds")
+    await connector.wait_ready_async(5)
 
 
 async def test_a_farm_is_an_axis_of_its_own(gateway: Gateway, make: Make, states: States, state_of: StateOf) -> None:

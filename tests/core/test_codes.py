@@ -11,6 +11,7 @@ from ibkr.core.codes import (
     Severity,
     catalogue,
     connected_farms,
+    disconnected_farms,
     farm_name,
     feed_of,
     find,
@@ -258,7 +259,23 @@ def test_the_farms_that_1102_lists():
     assert connected_farms(text + " secdefeu.") == expected
     assert connected_farms("All data farms are connected: usfarm.nj; ushmds") == ("usfarm.nj", "ushmds")
     assert connected_farms("All data farms are connected: ") == ()
-    assert connected_farms(RESTORED) == ()
+    assert connected_farms(RESTORED) == disconnected_farms(RESTORED) == ()
+
+
+def test_the_farms_that_1102_lists_as_not_connected():
+    # The text is as a real gateway sent it (issue 143 of IbcAlpha/IBC).
+    text = "The following farms are connected: cashfarm; secdefil. The following farms are not connected: cashhmds."
+    for restored in (RESTORED, RESTORED.removesuffix("."), RESTORED + "\n"):
+        said = f"{restored} {text}"
+        assert (connected_farms(said), disconnected_farms(said)) == (("cashfarm", "secdefil"), ("cashhmds",))
+    dotted = (
+        "The following farms are connected: usfarm.nj; eufarm.The following farms are not connected: ca.hmds; us.nj"
+    )
+    assert (connected_farms(dotted), disconnected_farms(dotted)) == (("usfarm.nj", "eufarm"), ("ca.hmds", "us.nj"))
+    turned = "The following farms are not connected: usfarm.nj. The following farms are connected: ushmds."
+    assert (connected_farms(turned), disconnected_farms(turned)) == (("ushmds",), ("usfarm.nj",))
+    none = "The following farms are not connected: usfarm."
+    assert (connected_farms(none), disconnected_farms(none)) == ((), ("usfarm",))
 
 
 def test_what_the_machine_itself_must_know_of():

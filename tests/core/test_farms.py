@@ -2,8 +2,9 @@
 
 import pytest
 
+from ibkr.core import effects as do
 from ibkr.core.states import ConnectionState as S
-from ibkr.core.states import FarmState
+from ibkr.core.states import FarmState, Feed
 from tests.core.rig import TEXTS
 
 
@@ -47,6 +48,54 @@ def test_the_list_of_1102_replaces_ours(ready):
     assert dict(ready.status.farms) == {"usfuture": FarmState.OK, "ushmds": FarmState.OK}
     ready.code(1102)
     assert dict(ready.status.farms) == {"usfuture": FarmState.OK, "ushmds": FarmState.OK}
+
+
+LISTS = (
+    "... restored. The following farms are connected: usfarm.nj; secdefil. The following farms are not connected: {}."
+)
+
+
+@pytest.mark.parametrize("code", [1101, 1102])
+def test_a_farm_that_is_listed_as_not_connected_is_broken(new_rig, code):
+    rig = new_rig(required_farms=("ushmds",))
+    rig.connect()
+    rig.come_up()
+    rig.code(2106, "ushmds")
+    rig.code(2103, "usfarm.nj")
+    rig.code(1100)
+    rig.code(code, text=LISTS.format("ushmds"))
+    rig.answer()
+    states = {"usfarm.nj": FarmState.OK, "secdefil": FarmState.OK, "ushmds": FarmState.BROKEN}
+    assert dict(rig.status.farms) == states
+    assert (rig.state, rig.status.reason) == (S.DEGRADED, "required data farm broken: ushmds")
+    rig.code(2106, "ushmds")
+    assert rig.state is S.READY
+
+
+def test_no_farm_is_connected(ready):
+    ready.code(1102, text="The following farms are not connected: usfarm; ushmds.")
+    ready.answer()
+    assert set(ready.status.farms.values()) == {FarmState.BROKEN}
+    many = "; ".join(f"farm{number}" for number in range(300))
+    ready.code(1102, text=LISTS.format(many))
+    assert len(ready.status.farms) == 64
+
+
+def test_streams_of_a_farm_that_1102_lists_as_not_connected_are_looked_for_when_it_is_back(ready):
+    ready.code(2105, "ushmds")
+    ready.advance(1)
+    ready.code(1100)
+    ready.advance(1)
+    ready.code(1102, text=LISTS.format("ushmds; usfarm"))
+    ready.answer()
+    ready.forget()
+    ready.code(2106, "ushmds")
+    ready.code(2104, "usfarm")
+    looked = [each for each in ready.orders if isinstance(each, do.FindActiveStreams)]
+    assert looked == [
+        do.FindActiveStreams(1, Feed.HISTORY, 1000.0, "ushmds"),
+        do.FindActiveStreams(1, Feed.MARKET, 1001.0, "usfarm"),
+    ]
 
 
 def test_a_published_status_is_not_altered_by_later_notices(ready):

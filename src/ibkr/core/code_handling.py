@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ibkr.core.attempt_failure import Failure, FailureKind
 from ibkr.core.attempts import fail_attempt, port_changed
-from ibkr.core.codes import Reaction, connected_farms, farm_name, is_read_only, new_port, reaction
+from ibkr.core.codes import Reaction, connected_farms, disconnected_farms, farm_name, is_read_only, new_port, reaction
 from ibkr.core.effects import ReduceSendRate, StopTimer
 from ibkr.core.events import CodeReceived, FarmStatusReceived, LimitReached, Timer, TimerFired
 from ibkr.core.reconciliation import schedule_read_only_check, upstream_restored
@@ -87,10 +87,11 @@ def _note(step: Step, event: CodeReceived) -> None:
         case Reaction.UPSTREAM_BACK | Reaction.UPSTREAM_BACK_DATA_LOST:
             session.upstream = UpstreamState.UP
             step.do(StopTimer(Timer.UPSTREAM))
-            listed = connected_farms(event.text)
-            if listed:
-                session.farms = dict.fromkeys(listed[:MOST_FARMS], FarmState.OK)
-            upstream_back(step, listed, streams_kept=kind is Reaction.UPSTREAM_BACK)
+            connected, broken = connected_farms(event.text), disconnected_farms(event.text)
+            if connected or broken:
+                states = [(farm, FarmState.OK) for farm in connected] + [(farm, FarmState.BROKEN) for farm in broken]
+                session.farms = dict(states[:MOST_FARMS])
+            upstream_back(step, connected, broken, streams_kept=kind is Reaction.UPSTREAM_BACK)
         case Reaction.READ_ONLY if is_read_only(event.code, event.text):
             session.read_only = True
             schedule_read_only_check(step)

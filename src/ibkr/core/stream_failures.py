@@ -147,25 +147,29 @@ def upstream_lost(step: Step) -> None:
     step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
 
 
-def upstream_back(step: Step, farms: tuple[str, ...], *, streams_kept: bool) -> None:
+def upstream_back(step: Step, connected: tuple[str, ...], broken: tuple[str, ...], *, streams_kept: bool) -> None:
     """Upstream is back: find the streams that should tick again, also those of broken farms that are back.
 
-    If not ``streams_kept``, nothing is searched, because every stream is requested again.
+    If not ``streams_kept``, nothing is searched, because every stream is requested again. The farms are those that the
+    gateway has listed.
     """
     session = step.state.session
-    since, session.upstream_down_since = session.upstream_down_since, None
-    if not streams_kept:
+    down_since, session.upstream_down_since = session.upstream_down_since, None
+    since = step.now.mono if down_since is None else down_since
+    if streams_kept:
+        for farm in connected:
+            farm_restored(step, farm)
+        retry_soon(step, None)
+        if session.restore is RestoreState.DONE:
+            step.do(FindActiveStreams(step.state.attempt, None, since, EVERY_FARM))
+    else:
         session.ended = ()
         session.watched.clear()
         step.do(StopTimer(Timer.WATCH), StopTimer(Timer.STREAMS))
-        return
-    for farm in farms:
-        farm_restored(step, farm)
-    retry_soon(step, None)
-    if session.restore is RestoreState.DONE:
-        step.do(FindActiveStreams(step.state.attempt, None, step.now.mono if since is None else since, EVERY_FARM))
-    if farms:
-        session.broken_since.clear()
+    if connected or broken:
+        session.broken_since = {farm: session.broken_since.get(farm, since) for farm in broken}
+    for farm in broken:
+        _stop_watching(step, farm)
 
 
 def watch_all_streams(step: Step) -> None:

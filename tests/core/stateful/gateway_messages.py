@@ -23,6 +23,11 @@ UPSTREAM = [
     (1101, f"{BACK}lost."),
     (1102, f"{BACK}maintained."),
     (1102, f"{BACK}maintained. All data farms are connected: usfarm; ushmds; secdefnj."),
+    (
+        1102,
+        f"{BACK}maintained. The following farms are connected: usfarm.nj; secdefnj. The following farms are not"
+        " connected: usfarm; ushmds.",
+    ),
 ]
 PORTS = [(1300, f"{PORT}4001"), (1300, f"{PORT}7497"), (1300, "Socket port has been reset.")]
 PACE = (100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")

@@ -24,9 +24,11 @@ def named(text: str) -> str:
     return text.partition("demand." if "demand." in text else ":")[2]
 
 
-def listed(text: str) -> list[str]:
-    """The farms that 1102 names."""
-    return [name.strip() for name in text.partition("connected:")[2].rstrip(".").split(";") if name]
+def listed(text: str) -> dict[str, str]:
+    """The farms that 1102 names, and their states."""
+    connected, _, broken = text.partition(". The following farms are not connected:")
+    lists = {"ok": connected.partition(" connected:")[2], "broken": broken}
+    return {name.strip(" ."): state for state, names in lists.items() for name in names.split(";") if name}
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Link:
             self.upstream = "up"
             self.restore_due |= code == BACK[0]
             if listed(text):
-                self.farms = dict.fromkeys(listed(text), "ok")
+                self.farms = listed(text)
         elif code in FARM:
             if named(text):
                 self.farms[named(text)] = FARM[code]

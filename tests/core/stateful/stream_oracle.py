@@ -54,9 +54,12 @@ class StreamOracle:
             self.watched.clear()
             return []
         since, self.down_since = self.down_since, None
-        broken = {farm: self.broken_since[farm] for farm in listed(text) if farm in self.broken_since}
-        if listed(text):
-            self.broken_since.clear()
+        farms, was_broken = listed(text), self.broken_since
+        broken = {farm: was_broken[farm] for farm, state in farms.items() if state == "ok" and farm in was_broken}
+        if farms:
+            lost = [farm for farm, state in farms.items() if state == "broken"]
+            self.broken_since = {farm: was_broken.get(farm, now if since is None else since) for farm in lost}
+            self.watched = {key: each for key, each in self.watched.items() if key[1] not in lost}
         if code == 1101:
             self.ended = ()
             self.watched.clear()

@@ -6,7 +6,7 @@ connector needs and is always loaded.
 
 from ibkr.core.codes.catalogue import catalogue, find, parse_catalogue, search
 from ibkr.core.codes.code import Category, Code, Reaction, Scope, Severity
-from ibkr.core.codes.notice_text import connected_farms, farm_name, feed_of, new_port
+from ibkr.core.codes.notice_text import connected_farms, disconnected_farms, farm_name, feed_of, new_port
 from ibkr.core.codes.order_meanings import OrderMeaning, order_meaning, parse_order_codes
 from ibkr.core.codes.reactions import (
     REACTION_TEXTS,
@@ -38,6 +38,7 @@ __all__ = [
     "Severity",
     "catalogue",
     "connected_farms",
+    "disconnected_farms",
     "farm_name",
     "feed_of",
     "find",

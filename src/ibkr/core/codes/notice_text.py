@@ -22,9 +22,26 @@ def farm_name(text: str) -> str:
 
 
 def connected_farms(text: str) -> tuple[str, ...]:
-    """The farms in the text of 1102 ("... All data farms are connected: usfarm; ushmds."). Empty if it lists none."""
-    _, found, names = text[:_LONGEST_LIST].partition("data farms are connected:")
-    return tuple(name.strip(" .")[:_LONGEST_NAME] for name in names.split(";") if name.strip(" .")) if found else ()
+    """The farms that the text of 1101 or 1102 lists as connected. Empty if it lists none.
+
+    Real texts: "... All data farms are connected: usfarm; ushmds." and "... The following farms are connected: usfarm.
+    The following farms are not connected: ushmds."
+    """
+    return _listed_farms(text, "connected")
+
+
+def disconnected_farms(text: str) -> tuple[str, ...]:
+    """The farms that the text of 1101 or 1102 lists as not connected. Empty if it lists none."""
+    return _listed_farms(text, "not connected")
+
+
+def _listed_farms(text: str, words: str) -> tuple[str, ...]:
+    """The farms after these words. A name may contain a full stop, so the list ends at the next list or at the end."""
+    for part in text[:_LONGEST_LIST].split("The following"):
+        _, found, names = part.partition(f"farms are {words}:")
+        if found:
+            return tuple(name.strip(" .")[:_LONGEST_NAME] for name in names.split(";") if name.strip(" ."))
+    return ()
 
 
 def feed_of(farm: str) -> Feed:
