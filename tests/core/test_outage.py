@@ -55,6 +55,7 @@ def test_each_has_a_number(ready):
         assert (ready.status.outage.number, ready.status.outages) == (number, number)
         ready.link_back()
         assert ready.status.outage.outcome is Outcome.RECOVERED
+        ready.advance(1)
 
 
 def test_a_connection_that_was_never_ready_has_none(rig):

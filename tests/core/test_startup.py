@@ -464,6 +464,7 @@ def test_retry_now_asks_whether_it_still_is(ready):
     ready.answer("open orders", "completed orders", read_only=True)
     ready.answer("positions", "executions")
     assert (ready.state, ready.status.may_trade, ready.status.read_only) == (S.READY, False, True)
+    ready.advance(1)
     ready.event(RetryRequested())
     ready.answer()
     assert (ready.state, ready.status.may_trade, ready.status.read_only) == (S.READY, True, False)

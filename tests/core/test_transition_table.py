@@ -193,19 +193,38 @@ def test_a_second_1101_waits_its_turn_in_any_phase(new_rig, bring, phase):
     rig.answers_probes = True
     bring(rig, phase)
     rig.subscriptions = 1 if phase is P.RESTORING else 0
+    rig.forget()
     rig.code(1101)
     rig.code(1101)
-    if phase is not P.STARTUP:
-        rig.answer()
-    assert rig.machine.phase is phase
+    rig.answer()
+    assert rig.machine.phase is P.STARTUP
     rig.event(SubscriptionsChanged(1, 3, held_back=2))
     rig.advance(2)
-    assert (rig.machine.phase, rig.orders.count(do.SendStartupRequests(1))) == (phase, 2), (
-        "what is held back goes first"
-    )
-    rig.event(SubscriptionsChanged(1, rig.subscriptions))
+    restore = do.RestoreSubscriptions(1, same_session=True)
+    assert (rig.machine.phase, rig.orders.count(do.SendStartupRequests(1))) == (P.STARTUP, 2)
+    assert rig.orders.count(restore) == 1, "what is held back goes first"
+    rig.event(SubscriptionsChanged(1, 0))
+    assert rig.orders.count(restore) == 2
+
+
+@pytest.mark.parametrize(("code", "phase"), [(1101, P.RESTORING), (1102, P.UP)])
+def test_start_up_may_end_without_what_waits_its_turn(new_rig, bring, code, phase):
+    rig = new_rig(request_timeout=0.1)
+    rig.answers_probes = True
+    bring(rig, P.UP)
+    for _ in range(2):
+        rig.code(code)
+    rig.code(1100)
+    rig.advance(0.5)
+    assert (rig.machine.phase, rig.status.may_trade) == (phase, False)
+    rig.forget()
+    rig.advance(0.6)
+    assert (do.SendStartupRequests(1) in rig.orders) is (code == 1101)
+    rig.code(1102)
     rig.advance(1)
-    assert (rig.machine.phase, rig.orders.count(do.SendStartupRequests(1))) == (P.STARTUP, 3)
+    rig.answer()
+    rig.moved(0)
+    assert (rig.machine.phase, rig.status.may_trade) == (P.UP, True)
 
 
 @pytest.mark.parametrize("timer", [Timer.WATCH, Timer.STREAMS])

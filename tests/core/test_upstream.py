@@ -3,10 +3,11 @@
 import pytest
 
 from ibkr.core import effects as do
+from ibkr.core.data_loss import DATA_LOST
 from ibkr.core.events import Timer
 from ibkr.core.machine_state import Phase as P
 from ibkr.core.reconciliation import LINK_LOST
-from ibkr.core.recovery import DATA_LOST, NOT_CONNECTED
+from ibkr.core.recovery import NOT_CONNECTED
 from ibkr.core.states import ConnectionState as S
 from ibkr.core.states import UpstreamState
 

@@ -143,6 +143,48 @@ async def test_fills_that_the_gateway_does_not_push_after_1102_are_found(
     assert report.complete
 
 
+async def test_after_1101_fills_are_found_while_many_requests_wait_to_be_sent(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make(send_rate=10, send_burst=10)
+    await connector.connect_async()
+    (trade,) = await resting(connector, AAPL)
+    told = Reports(connector)
+    options = [each for each in gateway._state.instruments if each.sec_type == "OPT" and each.market_data == "live"]
+    for each in options[:60]:
+        connector.ib.reqMktData(Contract(secType="OPT", conId=each.con_id, symbol=each.symbol, exchange="SMART"))
+    for message in ("execDetails", "orderStatus", "commissionReport"):
+        await gateway.fault("drop_message", message)
+    await down(gateway, connector, state_of)
+    gateway.fill(trade.order.orderId, price=1.0)
+    await gateway.fault("clear")
+    may_trade: list[bool] = []
+    connector.on_status(lambda status: may_trade.append(status.may_trade))
+    await gateway.fault("1101")
+    status = await state_of(connector, lambda status: status.may_trade)
+    assert may_trade.index(True) > 0, "not with the 1101 itself"
+    assert (trade.orderStatus.status, trade.filled()) == ("Filled", 100)
+    assert (status.state, len(gateway.seen.received("reqMktData")) < 60) == ("SYNCING", True)
+    await gateway.fault("reset")  # the rest of the queue would take seconds
+    assert [(each.symbol, each.shares) for each in (await told.next()).executions] == [("AAPL", 100)]
+
+
+async def test_after_two_1101_within_a_second_no_order_is_sent_before_the_second_comparison(
+    gateway: Gateway, connector: IBConnector, state_of: StateOf
+) -> None:
+    await gateway.fault("1101")
+    await gateway.wait_for(lambda gateway: len(gateway.seen.received("reqOpenOrders")) == 2)
+    await connector.wait_ready_async(5)
+    await down(gateway, connector, state_of)
+    await gateway.fault("1101")
+    status = await state_of(connector, lambda status: status.upstream == "up")
+    assert (status.state, status.may_trade) == ("SYNCING", False)
+    with pytest.raises(NotReady):
+        connector.ib.placeOrder(AAPL, limit())
+    await state_of(connector, lambda status: status.may_trade)
+    assert len(gateway.seen.received("reqOpenOrders")) == 3
+
+
 async def test_executions_that_come_late_amend_the_report(
     gateway: Gateway, connector: IBConnector, state_of: StateOf
 ) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ibkr.core.attempt_failure import Failure, FailureKind
 from ibkr.core.attempts import fail_attempt, port_changed
 from ibkr.core.codes import Reaction, connected_farms, disconnected_farms, farm_name, is_read_only, new_port, reaction
+from ibkr.core.data_loss import subscriptions_lost
 from ibkr.core.effects import ReduceSendRate, StopTimer
 from ibkr.core.events import CodeReceived, FarmStatusReceived, LimitReached, Timer, TimerFired
 from ibkr.core.reconciliation import schedule_read_only_check, upstream_restored
-from ibkr.core.recovery import subscriptions_lost
 from ibkr.core.states import FarmState, UpstreamState
 from ibkr.core.step import Step
 from ibkr.core.stream_failures import (

@@ -124,7 +124,7 @@ class SessionInfo:
     restore_later: bool = False
     """Subscriptions that handlers of ``connectedEvent`` had requested are restored after the new event."""
     resync_due: bool = False
-    """Another 1101 came while start-up after the previous 1101 was running."""
+    """Another 1101 came less than a second after the start-up of the previous 1101: a new start-up begins soon."""
     resynced_at: float = -inf
     missing_requested_at: float = -inf
     """When missing answers were last requested because of 1102."""
@@ -162,6 +162,8 @@ class SessionInfo:
         """The requests that the gateway has refused. A refusal is an answer."""
         self.answered_while_down: set[str] = set()
         """Requests whose last answer came while upstream was down, when the gateway did not know the current state."""
+        self.outdated: set[str] = set()
+        """Requests that must be sent again, but not yet. They were sent before a loss, so their answers are ignored."""
         self.watched: dict[tuple[Key, str], StreamWatch] = {}
         """Watches by request id and by the farm that is back."""
         self.broken_since: dict[str, float] = {}

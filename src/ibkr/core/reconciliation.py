@@ -41,12 +41,14 @@ def request_missing(step: Step) -> None:
     names = tuple(sorted(session.missing | session.pending | session.startup_refused.keys()))
     if not names or session.upstream is UpstreamState.DOWN:
         return
-    if left > 0:
+    if left > 0 or session.resync_due:
+        session.outdated |= BROKER_STATE & session.asked
         if not session.resync_due:
             step.do(StartTimer(Timer.RESYNC, left))
         return
     session.missing_requested_at = step.now.mono
     s.phase = Phase.STARTUP
+    session.outdated.clear()
     session.missing.clear()
     session.unreadable.clear()
     session.startup_refused.clear()

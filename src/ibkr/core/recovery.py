@@ -9,7 +9,6 @@ from ibkr.core.effects import (
     ReportGap,
     ResendStartupRequests,
     RestoreSubscriptions,
-    SendStartupRequests,
     StartTimer,
     StopTimer,
 )
@@ -24,7 +23,7 @@ from ibkr.core.events import (
     UnconfirmedOrdersChanged,
 )
 from ibkr.core.machine_state import Phase, RefusedRequest, RestoreState, StartupState
-from ibkr.core.reconciliation import RESYNC_INTERVAL, request_missing, update_read_only
+from ibkr.core.reconciliation import update_read_only
 from ibkr.core.startup_requests import (
     BROKER_STATE,
     EXECUTIONS,
@@ -39,7 +38,6 @@ from ibkr.core.stream_failures import retry_lost_streams, schedule_retries, watc
 
 _READ_AGAIN = 1.0
 """Seconds from a row that cannot be decoded to the next request for its answer."""
-DATA_LOST = "the gateway had lost its link to IB's servers, and all subscriptions (1101)"
 FORMER_LEADER = "what only the former leader of the fleet knows: its journal is not on this machine"
 NOT_CONNECTED = "the program had disconnected, or connect() had stopped trying"
 
@@ -54,18 +52,19 @@ def startup_answered(step: Step, event: StartupAnswered) -> None:
     session = step.state.session
     was_compared = session.is_compared
     is_news = session.startup is StartupState.OVER or bool(session.missing) or event.read_only != session.read_only
-    session.answered.update(event.names)
-    session.missing.difference_update(event.names)
-    session.unreadable.difference_update(event.names)
-    for name in event.names:
+    names = set(event.names) - session.outdated
+    session.answered.update(names)
+    session.missing.difference_update(names)
+    session.unreadable.difference_update(names)
+    for name in names:
         is_news |= session.startup_refused.pop(name, None) is not None
     if session.upstream is not UpstreamState.DOWN:
-        session.answered_while_down.difference_update(event.names)
+        session.answered_while_down.difference_update(names)
     else:
-        session.answered_while_down.update(BROKER_STATE.intersection(event.names))
+        session.answered_while_down.update(BROKER_STATE & names)
     update_read_only(step, event)
     _compare(step)
-    if session.is_requesting_late_executions and EXECUTIONS in event.names:
+    if session.is_requesting_late_executions and EXECUTIONS in names:
         session.is_requesting_late_executions = False
         step.do(AmendGapReport(step.state.attempt))
     if step.state.phase is not Phase.STARTUP:
@@ -79,7 +78,7 @@ def startup_answered(step: Step, event: StartupAnswered) -> None:
 def startup_refused(step: Step, event: StartupRefused) -> None:
     """Treat a refusal as an answer. Repeat the refused request with growing delays, and name it in the status."""
     session = step.state.session
-    if event.name not in session.asked:
+    if event.name not in session.asked - session.outdated:
         return
     session.startup_refused[event.name] = RefusedRequest(event.words, event.code)
     for names in (session.answered, session.missing, session.unreadable):
@@ -97,7 +96,7 @@ def rows_not_decoded(step: Step, event: RowsNotDecoded) -> None:
     Request the answer again at most once a second. During start-up, treat its request like any unanswered request.
     """
     session = step.state.session
-    names = session.asked.intersection(event.names)
+    names = session.asked.intersection(event.names) - session.outdated
     is_news = not names <= session.unreadable
     session.answered -= names
     session.missing |= names
@@ -158,6 +157,9 @@ def subscriptions_changed(step: Step, event: SubscriptionsChanged) -> None:
     s.session.withheld = event.withheld
     s.session.silent = event.silent
     schedule_retries(step)
+    if s.session.restore is RestoreState.DUE and not (s.session.resync_due or event.held_back):
+        restore_subscriptions(step, same_session=True)
+        return
     if s.session.restore is not RestoreState.SENT:
         return
     if event.pending == 0:
@@ -189,46 +191,9 @@ def restore_subscriptions(step: Step, *, same_session: bool, with_handlers: bool
     )
 
 
-def subscriptions_lost(step: Step, _event: TimerFired | None = None) -> None:
-    """Restore all subscriptions, which the gateway has lost (1101). Only one restore runs at a time."""
-    session, now = step.state.session, step.now.mono
-    if isinstance(_event, TimerFired) and not session.resync_due:
-        request_missing(step)
-        return
-    left = session.resynced_at + RESYNC_INTERVAL - now
-    if left <= 0 and not session.held_back:
-        session.resync_due = False
-        session.resynced_at = now
-        restart_startup(step)
-    else:
-        session.resync_due = True
-        step.do(StartTimer(Timer.RESYNC, left if left > 0 else RESYNC_INTERVAL))
-
-
 def unconfirmed_orders_changed(step: Step, event: UnconfirmedOrdersChanged) -> None:
     """Show these orders in the status, until there is evidence about them or the caller clears them."""
     step.state.unconfirmed = event.orders
-
-
-def restart_startup(step: Step) -> None:
-    """Repeat everything on the same socket, because the gateway has lost all subscriptions and requests."""
-    s = step.state
-    s.phase = Phase.STARTUP
-    s.session.answered.clear()
-    s.session.answered_while_down.clear()
-    s.session.missing.clear()
-    s.session.unreadable.clear()
-    s.session.startup_refused.clear()
-    s.session.refused_tries = 0
-    s.session.was_asked_again = False
-    if s.session.is_compared:
-        s.session.gap_cause = DATA_LOST
-    s.session.is_compared = False
-    if s.session.startup is not StartupState.FIRST:
-        s.session.startup = StartupState.AGAIN
-    s.session.restore_later = s.session.is_requesting_late_executions = False
-    step.do(SendStartupRequests(s.attempt), StartTimer(Timer.REQUEST, step.policy.request_timeout))
-    restore_subscriptions(step, same_session=True)  # the gateway also lost subscriptions that were never restored
 
 
 def _end_startup(step: Step) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ibkr.core.attempt_failure import FailureKind
 from ibkr.core.codes import TOO_FAST, UPSTREAM_LOST, WITHHELD
 from ibkr.core.events import LostStream
-from ibkr.core.machine_state import IN_SESSION, Identity, MachineState, Phase, SessionInfo, StartupState
+from ibkr.core.machine_state import IN_SESSION, Identity, MachineState, Phase, RestoreState, SessionInfo, StartupState
 from ibkr.core.policy import Policy
 from ibkr.core.startup_requests import MAX_ACCOUNTS, OPEN_ORDERS, POSITIONS, TRADING_STATE
 from ibkr.core.states import ConnectionState, FarmState, SessionState, UpstreamState
@@ -58,9 +58,9 @@ def derive_state(s: MachineState, policy: Policy) -> tuple[ConnectionState, str]
 
 def _sync_progress(s: MachineState) -> str:
     """Return in words why the session is in ``SYNCING``. Empty if it is not."""
-    if s.phase is Phase.STARTUP:
+    if s.phase is Phase.STARTUP and not s.session.resync_due:
         return "start-up: orders, positions and account values are being received"
-    if s.session.resync_due:
+    if s.session.restore is RestoreState.DUE and s.phase is not Phase.UP:
         return "the gateway has lost all subscriptions again (1101): they are requested again soon"
     if s.phase is Phase.RESTORING:
         return "restore: subscriptions are being requested again"

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from ibkr.core import (
     attempts,
     code_handling,
+    data_loss,
     halt_and_lease,
     liveness,
     outage_alert,
@@ -194,7 +195,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Transition] = {
     **{(phase, ActiveStreamsFound): _row(stream_failures.active_streams_found, phase) for phase in _SESSION},
     **{(phase, Timer.WATCH): _row(stream_failures.check_watched_streams, phase) for phase in _SESSION},
     **{(phase, Timer.STREAMS): _row(stream_failures.retry_lost_streams, phase) for phase in _SESSION},
-    **{(phase, Timer.RESYNC): _row(recovery.subscriptions_lost, phase, P.STARTUP) for phase in _SESSION},
+    **{(phase, Timer.RESYNC): _row(data_loss.resync, phase, P.STARTUP) for phase in _SESSION},
     (P.STARTUP, SubscriptionsChanged): _row(recovery.subscriptions_changed, P.STARTUP),
     (P.RESTORING, SubscriptionsChanged): _row(recovery.subscriptions_changed, P.RESTORING, P.UP),
     (P.UP, SubscriptionsChanged): _row(recovery.subscriptions_changed, P.UP),

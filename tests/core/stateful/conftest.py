@@ -122,6 +122,8 @@ class Oracle:
                 self.link.hear(code, text)
                 if code == BACK[1] and self.link.asked:
                     self._begin_books()
+                elif code == BACK[0] and self.link.asked:
+                    self._forget_answers()
             case event_of.FarmStatusReceived(_, notices):
                 for code, text in notices:
                     self.link.hear(code, text)
@@ -136,14 +138,24 @@ class Oracle:
             link.unreadable &= BOOKS if is_late else set()
             if not is_late:
                 link.declined.clear()
+                link.outdated.clear()
 
     def _begin_books(self) -> None:
         """Note that the requests for orders, executions and positions must be answered again."""
         self.link.answered -= BOOKS
+        self.link.outdated |= BOOKS & self.link.asked
         self.link.told_while_down.clear()
         self.has_compared = False
 
-    def _follow(self, effect: Effect) -> None:  # noqa: C901 - a case for each effect
+    def _forget_answers(self) -> None:
+        """Note that each start-up request must be sent and answered again."""
+        link = self.link
+        for told in (link.answered, link.unreadable, link.declined, link.told_while_down):
+            told.clear()
+        link.outdated = set(link.asked)
+        self.has_compared = link.compared = False
+
+    def _follow(self, effect: Effect) -> None:
         self.attempts.follow(effect)
         self.streams.follow(effect)
         link = self.link
@@ -158,12 +170,12 @@ class Oracle:
                 link.up = False
                 self.told_to_end = attempt
             case do.SendStartupRequests():
-                for told in (link.answered, link.unreadable, link.declined, link.told_while_down):
-                    told.clear()
-                self.has_compared = link.compared = False
+                self._forget_answers()
+                link.outdated.clear()
             case do.CompareBrokerState(_, cause, unknown):
                 assert link.upstream != "down", "a gateway that is blind cannot tell"
                 assert not self.has_compared, "once for each start-up"
+                assert not link.outdated, "what was requested before the loss tells nothing about it"
                 assert cause
                 assert set(unknown) >= (link.asked - link.answered) & BOOKS
                 self.has_compared = link.compared = True
@@ -205,7 +217,7 @@ class Oracle:
         return broken or bool(refused or self.streams.ended or link.is_other_login or link.asked - link.answered)
 
     def _state(self, suspect: bool) -> S:
-        link, phase, session = self.link, self.rig.machine.phase, self.rig.machine._state.session
+        link, phase = self.link, self.rig.machine.phase
         if not self.wanted:
             return S.DISCONNECTED
         if phase is P.FAILED:
@@ -214,7 +226,7 @@ class Oracle:
             return S.RECONNECTING if self.had_session else S.CONNECTING
         if link.upstream == "down" or suspect:
             return S.DEGRADED
-        if phase in (P.STARTUP, P.RESTORING) or link.upstream == "unknown" or session.resync_due:
+        if phase in (P.STARTUP, P.RESTORING) or link.upstream == "unknown":
             return S.SYNCING
         return S.DEGRADED if self._lacks() else S.READY
 
@@ -281,7 +293,8 @@ class Oracle:
         assert running <= ANSWERED[phase], "a timer runs that nothing would answer"
         due = {P.OPENING: Timer.ATTEMPT, P.IDENTIFYING: Timer.ATTEMPT, P.WAITING: Timer.RETRY}
         due |= {P.STARTUP: Timer.REQUEST, P.RESTORING: Timer.RESTORE}
-        assert phase not in due or due[phase] in running, "nothing would ever end this phase"
+        if phase in due and not (phase is P.RESTORING and self.link.held_back):
+            assert due[phase] in running, "nothing would ever end this phase"
         assert phase not in IN_SESSION or Timer.LIVENESS in running
         assert phase not in IN_SESSION or (Timer.UPSTREAM in running) == (self.link.upstream == "unknown")
         if phase in (P.RESTORING, P.UP) and not self.link.asked <= self.link.answered:

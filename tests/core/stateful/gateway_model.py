@@ -47,6 +47,8 @@ class Link:
     unreadable: set[str] = field(default_factory=set)
     declined: set[str] = field(default_factory=set)
     told_while_down: set[str] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)  # must be requested again; an answer that comes before is ignored
+    held_back: int = 0
     refused: tuple[LostStream, ...] = ()
     withheld: tuple[LostStream, ...] = ()
     too_fast: int = 0
@@ -80,24 +82,24 @@ class Link:
         match event:
             case event_of.StartupRequested(_, names):
                 self.asked = set(names)
-            case event_of.StartupRefused(_, name) if name in self.asked:
+            case event_of.StartupRefused(_, name) if name in self.asked - self.outdated:
                 self.declined.add(name)
                 self.answered.discard(name)
                 self.unreadable.discard(name)
             case event_of.StartupAnswered(_, names, read_only):
-                self.answered |= set(names)
-                self.declined -= set(names)
-                told = set(names)
+                told = set(names) - self.outdated
+                self.answered |= told
+                self.declined -= told
                 self.unreadable -= told
                 self.told_while_down -= told
                 if self.upstream == "down":
                     self.told_while_down |= told & BOOKS
-                self.read_only = read_only or (self.read_only and "open orders" not in told)
+                self.read_only = read_only or (self.read_only and "open orders" not in names)
             case event_of.RowsNotDecoded(_, names):
                 self.answered -= set(names)
-                self.unreadable |= set(names)
-            case event_of.SubscriptionsChanged(_, _, refused, _, withheld):
-                self.refused, self.withheld = refused, withheld
+                self.unreadable |= set(names) - self.outdated
+            case event_of.SubscriptionsChanged(_, _, refused, _, withheld, held_back):
+                self.refused, self.withheld, self.held_back = refused, withheld, held_back
             case event_of.ProbeAnswered():
                 self.probed = None
             case TimerFired(Timer.UPSTREAM):

@@ -131,6 +131,11 @@ STREAMS = {
     "refused and silent": lambda rig: rig.event(
         SubscriptionsChanged(rig.attempt, 0, (PACED,), (), (), 0, (LostStream(2, Feed.MARKET, "MSFT", None, 3),))
     ),
+    "some wait to be sent": lambda rig: rig.event(SubscriptionsChanged(rig.attempt, 9, held_back=9)),
+    "1101 while some wait to be sent": lambda rig: (
+        rig.event(SubscriptionsChanged(rig.attempt, 9, held_back=9)),
+        rig.code(1101),
+    ),
     "1101 twice": lambda rig: (rig.code(1101), rig.code(1101)),
     "all farms in one packet": lambda rig: rig.farms(*FARMS),
     "a farm broken and back": lambda rig: (rig.code(2103, "usfarm"), rig.code(2104, "usfarm")),
