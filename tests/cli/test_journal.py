@@ -143,9 +143,18 @@ def test_halt_without_a_running_program(ibkr, path, stopwatch):
     halt = HaltFile(path).read()
     assert halt is not None
     assert (halt.reason, halt.is_cancel_due) == ("requested with ibkr halt", True)
-    assert ibkr("halt", IBKR_JOURNAL=str(path)).returncode == 0
+    done = ibkr("halt", "--reason", "still investigating", IBKR_JOURNAL=str(path))
+    assert done.returncode == 0
+    assert "An earlier halt has requested to cancel all orders. All orders are cancelled as soon as" in done.stdout
+    halt = HaltFile(path).read()
+    assert halt is not None
+    assert (halt.reason, halt.is_cancel_due) == ("still investigating", True), "the cancel is not lost"
+    told = json.loads(ibkr("halt", "--json", IBKR_JOURNAL=str(path)).stdout)
+    assert told == {"halted": True, "in_use": False, "cancel_pending": True}
     assert ibkr("resume", IBKR_JOURNAL=str(path)).stdout == "Resumed.\n"
     assert ibkr("resume", IBKR_JOURNAL=str(path)).stdout == "There was no halt.\n"
+    told = json.loads(ibkr("halt", "--json", IBKR_JOURNAL=str(path)).stdout)
+    assert not told["cancel_pending"]
 
 
 @pytest.mark.parametrize("text", [None, "no database " * 99, "[ibkr]\n"])

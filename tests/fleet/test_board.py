@@ -13,11 +13,11 @@ import pytest
 from ibkr import ConfigError, Fleet
 from ibkr.fleet import board as board_module
 from ibkr.fleet import nats_store
-from ibkr.fleet.administration import halt, hand_over, read_board, release_client_ids, resume, with_store
+from ibkr.fleet.administration import hand_over, read_board, release_client_ids, with_store
 from ibkr.fleet.board import LOST_AFTER, Board, find_alerts, group_by_gateway, program_row
 from ibkr.fleet.nats_server import NatsServer
 from ibkr.fleet.nats_store import FleetStore
-from ibkr.fleet.subjects import HALT_KEY, MEMBER_TTL
+from ibkr.fleet.subjects import MEMBER_TTL
 from ibkr.simulator import Gateway
 from tests.fixture_types import StateOf, Stopwatch
 
@@ -181,49 +181,6 @@ async def test_settings_that_cannot_work_are_named(server: NatsServer) -> None:
         await read_board(Fleet(server.url, name="operator", tls_cert="/nowhere.pem", tls_key="/nowhere.key"))
     with pytest.raises(ConfigError, match=r"credentials = .*nowhere\.creds"):
         await read_board(Fleet(server.url, name="operator", credentials="/nowhere.creds"))
-
-
-async def test_a_halt_of_the_fleet_reaches_all_and_those_that_start_later(
-    new_member: NewMember, state_of: StateOf, server: NatsServer, gateway: Gateway
-) -> None:
-    fleet = Fleet(server.url, name="operator")
-    first = new_member("alpha")
-    await first.connect_async()
-    await state_of(first, leads)
-    await with_store(fleet, lambda store: halt(store, "the risk limit", "me", cancel_all=True))
-    status = await state_of(first, lambda status: not status.may_trade)
-    assert "the risk limit (all of the fleet, by me" in status.may_trade_reason
-    assert status.may_trade_reason.endswith("'ibkr resume --fleet' ends it)")
-    await gateway.wait_for(lambda gateway: gateway.seen.received("reqGlobalCancel"))
-    second = new_member("beta")
-    await second.connect_async()
-    assert not second.may_trade
-    first.resume()
-    assert not first.may_trade, "the fleet's halt is not this program's to end"
-    assert await with_store(fleet, resume)
-    for connector in (first, second):
-        await state_of(connector, leads)
-    assert not await with_store(fleet, resume)
-
-
-async def test_a_halt_that_cannot_be_read_counts_as_a_halt(
-    new_member: NewMember, state_of: StateOf, server: NatsServer
-) -> None:
-    """Somebody has run ``nats kv put ibkr_halt halt stop``. It is treated like a halt file that cannot be read."""
-
-    async def put(store: FleetStore) -> None:
-        await store.halt.put(HALT_KEY, b"stop")
-
-    fleet = Fleet(server.url, name="operator")
-    member = new_member("alpha")
-    await member.connect_async()
-    await state_of(member, leads)
-    await with_store(fleet, put)
-    status = await state_of(member, lambda status: not status.may_trade)
-    assert "the fleet's halt cannot be read" in status.may_trade_reason
-    assert "cannot be read" in (await read_board(fleet))["halt"]["reason"]
-    assert await with_store(fleet, resume)
-    await state_of(member, leads)
 
 
 async def test_the_lead_is_handed_over_within_a_second(

@@ -132,6 +132,54 @@ async def test_a_cancel_that_was_lost_is_sent_again(gateway: Gateway, trading: I
             await trading.ib.updateEvent
 
 
+async def test_a_later_halt_keeps_the_cancel_that_must_still_be_sent(
+    gateway: Gateway, trading: IBConnector, state_of: StateOf, path: Path
+) -> None:
+    await resting(trading, AAPL)
+    await gateway.fault("1100")
+    await state_of(trading, lambda status: status.upstream == "down")
+    trading.halt("stop", cancel_all=True)
+    trading.halt("the risk limit")
+    assert trading.status.halted == "the risk limit"
+    await gateway.fault("1102")
+    await gateway.wait_for(lambda gateway: not any(order.is_live for order in gateway.orders))
+    async with asyncio.timeout(5):
+        while HaltFile(path).read().is_cancel_due:
+            await trading.ib.reqCurrentTimeAsync()
+    trading.halt("still the risk limit")
+    await trading.ib.reqCurrentTimeAsync()
+    assert cancels(gateway) == 1
+
+
+async def test_a_later_halt_keeps_the_cancel_also_without_a_journal(
+    gateway: Gateway, make: Make, state_of: StateOf
+) -> None:
+    connector = make(journal="")
+    await connector.connect_async()
+    await connector.wait_ready_async(5)
+    await resting(connector, AAPL)
+    await gateway.fault("1100")
+    await state_of(connector, lambda status: status.upstream == "down")
+    connector.halt("stop", cancel_all=True)
+    connector.halt("the risk limit")
+    await gateway.fault("1102")
+    await gateway.wait_for(lambda gateway: not any(order.is_live for order in gateway.orders))
+
+
+async def test_a_resumed_halt_takes_its_cancel_with_it(
+    gateway: Gateway, trading: IBConnector, state_of: StateOf
+) -> None:
+    await gateway.fault("1100")
+    await state_of(trading, lambda status: status.upstream == "down")
+    trading.halt("stop", cancel_all=True)
+    trading.resume()
+    trading.halt("the risk limit")
+    await gateway.fault("1102")
+    await trading.wait_ready_async(5)
+    await trading.ib.reqCurrentTimeAsync()
+    assert not cancels(gateway)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "not JSON", '{"reason": 1}', "[]", '{"reason": "\x00'])
 async def test_a_file_that_cannot_be_read_is_a_halt(make: Make, path: Path, text: str) -> None:
     HaltFile(path).path.write_text(text)
@@ -167,6 +215,20 @@ def test_words_from_outside_are_cleaned(tmp_path: Path) -> None:
     text = json.dumps({"reason": "\x07", "by": "\n", "at": "", "cancel_all": 0, "cancelled_at": ""})
     file.path.write_text(text)
     assert file.read() == Halt("no reason was given")
+
+
+def test_only_resume_and_the_delivery_end_a_due_cancel(tmp_path: Path) -> None:
+    file = HaltFile(tmp_path / "journal.sqlite")
+    file.write(new_halt("stop", "me", cancel_all=True))
+    assert file.write(new_halt("look at it", "you", cancel_all=False)).is_cancel_due
+    halt = file.read()
+    assert halt is not None
+    assert (halt.reason, halt.by, halt.is_cancel_due) == ("look at it", "you", True)
+    file.mark_cancelled()
+    assert not file.write(new_halt("look again", "you", cancel_all=False)).is_cancel_due
+    assert file.write(new_halt("stop again", "you", cancel_all=True)).is_cancel_due, "it is another cancel"
+    file.remove()
+    assert not file.write(new_halt("look", "you", cancel_all=False)).is_cancel_due
 
 
 async def test_what_was_refused_is_not_in_the_journal(trading: IBConnector, look: Look) -> None:

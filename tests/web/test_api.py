@@ -142,6 +142,9 @@ async def test_a_service_halts_the_program_whose_journal_it_knows(served, tmp_pa
     one = await served(halt_file=file)
     assert (await one.visitor.ask("/api/halt", "POST", b'{"reason": "risk"}')).status == 202
     assert file.read().reason == "risk"
+    assert (await one.visitor.ask("/api/halt", "POST", b'{"reason": "risk", "cancel_all": true}')).status == 202
+    assert (await one.visitor.ask("/api/halt", "POST", b'{"reason": "look"}')).status == 202
+    assert (file.read().reason, file.read().is_cancel_due) == ("look", True), "a later halt keeps the cancel"
     assert (await one.visitor.ask("/api/resume", "POST")).status == 202
     assert file.read() is None
     file.path.mkdir()

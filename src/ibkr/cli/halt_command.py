@@ -61,7 +61,8 @@ def halt(
     """Stop new orders of a program until 'ibkr resume', also over restarts.
 
     A running program notices within a second. With --cancel-all it sends a
-    global cancel as soon as its session allows that.
+    global cancel as soon as its session allows that. A later halt keeps a
+    cancel that must still be sent: only 'ibkr resume' takes it back.
 
     Exit code 0 if the halt is in force. 1 if not: the journal cannot be
     read, or the page or fleet does not answer. 2 if no journal is known, or
@@ -86,11 +87,14 @@ def halt(
         text = "Halted. No program is running with this journal: the next one starts halted."
     else:
         text = f"Halted. The journal is in use by {holder}: it sends no new orders."
-    if cancel_all:
-        when = "as soon as it has a session in which the gateway has its link to IB and is not read-only"
-        text += f" All orders are cancelled {when}." if is_due else " The global cancel is sent."
-    _print_result(text, {"halted": True, "in_use": holder is not None, "cancel_pending": is_due}, as_json=as_json)
     if is_due:
+        when = "as soon as it has a session in which the gateway has its link to IB and is not read-only"
+        earlier = "" if cancel_all else " An earlier halt has requested to cancel all orders."
+        text += f"{earlier} All orders are cancelled {when}."
+    elif cancel_all:
+        text += " The global cancel is sent."
+    _print_result(text, {"halted": True, "in_use": holder is not None, "cancel_pending": is_due}, as_json=as_json)
+    if is_due and cancel_all:
         raise typer.Exit(1)
 
 
@@ -192,17 +196,25 @@ def _halt(path: Path, reason: str, *, cancel_all: bool) -> tuple[LockHolder | No
     check_in_use_or_valid(path)
     halt_file = HaltFile(path)
     by = f"{getpass.getuser()} on {socket.gethostname()}, by ibkr halt"
-    halt_file.write(new_halt(reason, by, cancel_all=cancel_all))
+    halt = halt_file.write(new_halt(reason, by, cancel_all=cancel_all))
     holder = holder_of(path)
-    return holder, cancel_all and not (holder is not None and _wait_for_cancel(halt_file))
+    is_sent = cancel_all and holder is not None and _wait_for_cancel(halt_file)
+    return holder, halt.is_cancel_due and not is_sent
 
 
 def _wait_for_cancel(file: HaltFile) -> bool:
-    """Wait until the program reports that the global cancel is sent. Returns False if the time is over before that."""
+    """Wait until the program reports that the global cancel is sent. Returns False if the time is over before that.
+
+    Raises ``JournalError`` if the halt ends before that: then nobody knows whether the cancel is sent.
+    """
+    from ibkr.core.errors import JournalError
+
     until = time.monotonic() + _CANCEL_TIMEOUT
     while time.monotonic() < until:
         halt = file.read()
-        if halt is None or halt.cancelled_at:
+        if halt is None:
+            raise JournalError(f"the halt was ended at once. {_unconfirmed_cancel('in TWS or IBKR Mobile')}")
+        if not halt.is_cancel_due:  # a halt that has replaced this one has kept the cancel, if it was due
             return True
         time.sleep(0.05)  # another process writes the file, and sends no event
     return False

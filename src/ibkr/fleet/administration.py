@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from ibkr.core.errors import FleetError, IbkrError
 from ibkr.core.fleet_settings import Fleet, check_name
 from ibkr.fleet.board import Board
-from ibkr.fleet.nats_package import nats
+from ibkr.fleet.nats_package import KeyWrongLastSequenceError, nats
 from ibkr.fleet.nats_store import (
     NATS_FAILURES,
     REQUEST_TIMEOUT,
     FleetStore,
+    cancel_id,
     connect,
     decode_entry,
     error_text,
@@ -68,10 +69,26 @@ async def _wait_complete(board: Board) -> None:
 
 
 async def halt(store: FleetStore, reason: str, by: str, *, cancel_all: bool) -> None:
-    """Stop new orders of every program in the fleet, until ``resume``. Raises one of ``NATS_FAILURES``."""
+    """Stop new orders of every program in the fleet, until ``resume``. Raises one of ``NATS_FAILURES``.
+
+    Some gateways may not have received the global cancel of an earlier halt yet. So a halt that replaces it keeps the
+    cancel, with the time of the halt that requested it.
+    """
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    value = {"reason": reason, "by": by, "at": at, "cancel_all": cancel_all}
-    await store.halt.put(HALT_KEY, json.dumps(value).encode())
+    while True:
+        value = {"reason": reason, "by": by, "at": at, "cancel_all": cancel_all}
+        entry = (await read_entries(store.halt, HALT_KEY)).get(HALT_KEY)
+        earlier = entry and decode_entry(entry)
+        if earlier and earlier.get("cancel_all") and not cancel_all:
+            value |= {"cancel_all": True, "cancel_at": cancel_id(earlier)}
+        try:
+            if entry is None:
+                await store.halt.create(HALT_KEY, json.dumps(value).encode())
+            else:
+                await store.halt.update(HALT_KEY, json.dumps(value).encode(), last=entry.revision)
+        except KeyWrongLastSequenceError:
+            continue  # another halt, or its end, came first
+        return
 
 
 async def resume(store: FleetStore) -> bool:

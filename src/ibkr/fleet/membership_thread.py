@@ -26,6 +26,7 @@ from ibkr.fleet.nats_store import (
     NATS_FAILURES,
     RETRY_AFTER,
     FleetStore,
+    cancel_id,
     connect,
     decode_entry,
     decode_halt,
@@ -250,7 +251,7 @@ class MembershipThread:
             else:
                 return
             halt = self._halt
-            is_cancelled = halt is not None and halt.get("at") == self._cancelled
+            is_cancelled = halt is not None and cancel_id(halt) == self._cancelled
             self._on_halt(None if halt is None else {**halt, "cancelled_at": self._cancelled if is_cancelled else ""})
 
         return handle_entry

@@ -284,6 +284,11 @@ def decode_entry(entry: KeyValue.Entry | None) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def cancel_id(halt: dict[str, Any]) -> Any:
+    """Return what identifies the global cancel of a halt of the fleet: when a halt requested it."""
+    return halt.get("cancel_at") or halt.get("at")
+
+
 def decode_halt(entry: KeyValue.Entry) -> dict[str, Any] | None:
     """Return the halt in an entry; ``None`` if it is deleted. An entry that cannot be read is treated as a halt."""
     halt = decode_entry(entry)

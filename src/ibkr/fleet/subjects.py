@@ -18,7 +18,7 @@ IDS = "ibkr_ids"
 MEMBERS = "ibkr_members"
 """``GATEWAY.NAME.INSTANCE``: the last heartbeat of one process."""
 HALT = "ibkr_halt"
-"""``halt``: why no program may send new orders. ``cancelled.GATEWAY``: the last halt whose cancel it has received."""
+"""``halt``: why no program may send new orders. ``cancelled.GATEWAY``: the last cancel that it has received."""
 EVENTS = "IBKR_EVENTS"
 """The stream of status changes, outages and gap reports."""
 BUCKETS = (LEASES, IDS, MEMBERS, HALT)

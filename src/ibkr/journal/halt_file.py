@@ -35,6 +35,10 @@ class Halt:
         """Whether the global cancel must still be sent."""
         return self.cancel_all and not self.cancelled_at
 
+    def replacing(self, *earlier: Halt | None) -> Halt:
+        """Return this new halt, with the global cancel of the halts that it replaces if that must still be sent."""
+        return replace(self, cancel_all=True) if any(each and each.is_cancel_due for each in earlier) else self
+
 
 class HaltFile:
     """The halt file of one journal. Raises ``OSError`` if it cannot be written."""
@@ -77,16 +81,28 @@ class HaltFile:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             return Halt(f"the halt file {self.path} cannot be read: {error!r}"), False
 
-    def write(self, halt: Halt) -> None:
-        """Start a halt. It replaces an earlier halt."""
+    def write(self, halt: Halt) -> Halt:
+        """Start a halt. It replaces an earlier halt, but keeps its global cancel if that must still be sent.
+
+        Returns the halt as it is written.
+        """
+        return self._change(halt.replacing) or halt
+
+    def _change(self, change: Callable[[Halt | None], Halt | None]) -> Halt | None:
+        """Write what ``change`` makes of the current halt. Returns it. If it is ``None``, nothing changes."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(halt), file)
-            file.flush()
-            os.fsync(file.fileno())
-        _retry(lambda: os.replace(new, self.path))
+        while (halt := change(current := self.read())) is not None:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(halt), file)
+                file.flush()
+                os.fsync(file.fileno())
+            if self.read() == current:  # otherwise another process has changed it during the slow part above
+                _retry(lambda: os.replace(new, self.path))
+                return halt
+        new.unlink(missing_ok=True)
+        return None
 
     def remove(self) -> None:
         """End the halt."""
@@ -94,9 +110,7 @@ class HaltFile:
 
     def mark_cancelled(self) -> None:
         """Note that the gateway has received the global cancel."""
-        halt = self.read()
-        if halt is not None and halt.is_cancel_due:
-            self.write(replace(halt, cancelled_at=_now()))
+        self._change(lambda halt: replace(halt, cancelled_at=_now()) if halt and halt.is_cancel_due else None)
 
 
 def new_halt(reason: str, by: str, *, cancel_all: bool) -> Halt:

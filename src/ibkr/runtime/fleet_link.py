@@ -19,6 +19,7 @@ from ibkr.core.outage import Outage
 from ibkr.core.serialization import mask_json
 from ibkr.core.status import Status
 from ibkr.fleet.member import Member
+from ibkr.fleet.nats_store import cancel_id
 from ibkr.journal.halt_file import new_halt
 from ibkr.runtime.listeners import Listeners
 from ibkr.runtime.loop_context import LoopContext
@@ -176,7 +177,7 @@ class FleetLink:
             f"{halt_values.get('reason')} (all of the fleet, by {halt_values.get('by')}; 'ibkr resume --fleet' ends it)"
         )
         halt = new_halt(reason, str(halt_values.get("by")), cancel_all=bool(halt_values.get("cancel_all")))
-        halt = replace(halt, at=str(halt_values.get("at")), cancelled_at=str(halt_values.get("cancelled_at") or ""))
+        halt = replace(halt, at=str(cancel_id(halt_values)), cancelled_at=str(halt_values.get("cancelled_at") or ""))
         self._halt.set_fleet_halt(halt, self.member.all_cancelled)
 
 

@@ -52,9 +52,9 @@ class HaltSwitch:
         """Refuse new orders. Raises ``OSError`` if the file cannot be written, but the halt is active also then."""
         from ibkr.journal.halt_file import new_halt
 
-        self._process_halt = halt = new_halt(
-            reason, f"process {os.getpid()} on {socket.gethostname()}", cancel_all=cancel_all
-        )
+        halt = new_halt(reason, f"process {os.getpid()} on {socket.gethostname()}", cancel_all=cancel_all)
+        in_file = self._file.read() if self._file is not None else None
+        self._process_halt = halt = halt.replacing(self._process_halt, in_file)
         self._apply(halt)
         if self._file is not None:
             self._file.write(halt)
