@@ -23,6 +23,12 @@ from ibkr.core.states import ConnectionState as S
 TROUBLE = "the journal cannot be written: the disk is full"
 
 
+def delivered(rig, earlier: int = 0) -> GlobalCancelDelivered:
+    """The answer to the last global cancel, or to an earlier one."""
+    numbers = [order.number for order in rig.orders if isinstance(order, do.SendGlobalCancel)]
+    return GlobalCancelDelivered(rig.attempt, numbers[-1 - earlier] if numbers else 1)
+
+
 def cancels(rig) -> list[int]:
     return [order.attempt for order in rig.orders if isinstance(order, do.SendGlobalCancel)]
 
@@ -36,7 +42,7 @@ def test_it_may_be_told_at_any_time(rig, bring, phase):
         JournalTroubleChanged(TROUBLE),
         JournalTroubleChanged(""),
     ]
-    for event in (*events, Resumed(), *([GlobalCancelDelivered(rig.attempt)] if rig.opened else [])):
+    for event in (*events, Resumed(), *([delivered(rig)] if rig.opened else [])):
         rig.event(event)
         assert rig.machine.phase is phase
 
@@ -79,7 +85,7 @@ def test_all_is_cancelled_at_once_in_a_session_and_once(ready):
     ready.event(Halted("the risk limit", cancel_all=True))
     ready.code(2104, "usfarm")
     assert cancels(ready) == [ready.attempt]
-    ready.event(GlobalCancelDelivered(ready.attempt))
+    ready.event(delivered(ready))
     ready.end()
     ready.come_up()
     assert len(cancels(ready)) == 1
@@ -118,19 +124,19 @@ def is_recorded(rig) -> bool:
 def test_a_cancel_that_a_read_only_gateway_refuses_stays_due(ready):
     ready.event(Halted("the risk limit", cancel_all=True))
     ready.code(321, text=READ_ONLY)
-    ready.event(GlobalCancelDelivered(ready.attempt))
+    ready.event(delivered(ready))
     assert not is_recorded(ready)
     assert len(cancels(ready)) == 1, "it would be refused again"
     ready.event(StartupAnswered(ready.attempt, ("open orders",)))
     assert len(cancels(ready)) == 2
-    ready.event(GlobalCancelDelivered(ready.attempt))
+    ready.event(delivered(ready))
     assert is_recorded(ready)
 
 
 def test_a_cancel_that_the_gateway_cannot_pass_on_is_sent_again(ready):
     ready.event(Halted("the risk limit", cancel_all=True))
     ready.code(1100)
-    ready.event(GlobalCancelDelivered(ready.attempt))
+    ready.event(delivered(ready))
     assert not is_recorded(ready)
     ready.code(1102)
     assert len(cancels(ready)) == 2
@@ -154,8 +160,40 @@ def test_nothing_is_sent_where_the_transport_has_ended(ready):
 def test_a_second_halt_cancels_again(ready):
     for _ in range(2):
         ready.event(Halted("the risk limit", cancel_all=True))
-        ready.event(GlobalCancelDelivered(ready.attempt))
+        ready.event(delivered(ready))
     assert cancels(ready) == [ready.attempt] * 2
+
+
+def test_the_answer_to_an_earlier_cancel_proves_nothing(ready):
+    """An order may have been sent between the two halts: only the second cancel surely comes after it."""
+    ready.event(Halted("the risk limit", cancel_all=True))
+    ready.event(Resumed())
+    ready.event(Halted("the risk limit", cancel_all=True))
+    assert len(cancels(ready)) == 2
+    ready.event(delivered(ready, earlier=1))
+    assert not is_recorded(ready)
+    ready.event(delivered(ready))
+    assert is_recorded(ready)
+
+
+def test_the_answer_to_a_cancel_that_was_lost_proves_nothing(ready):
+    ready.event(Halted("the risk limit", cancel_all=True))
+    ready.code(1100)
+    ready.code(1102)
+    assert len(cancels(ready)) == 2
+    ready.event(delivered(ready, earlier=1))
+    assert not is_recorded(ready)
+    ready.event(delivered(ready))
+    assert is_recorded(ready)
+
+
+def test_a_halt_with_another_cancel_that_has_ended_leaves_none_due(ready):
+    """The halt of the fleet has ended before its cancel could be sent. The program's own halt continues."""
+    ready.code(1100)
+    ready.event(Halted("the risk limit", cancel_all=True))
+    ready.event(Halted("the risk limit", cancel_all=False))
+    ready.code(1102)
+    assert not cancels(ready)
 
 
 def test_a_step_that_shows_nothing_sends_it_too(rig, new_rig):

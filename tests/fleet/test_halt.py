@@ -91,3 +91,49 @@ async def test_a_halt_that_cannot_be_read_counts_as_a_halt(
     assert "cannot be read" in (await read_board(fleet))["halt"]["reason"]
     assert await with_store(fleet, resume)
     await state_of(member, leads)
+
+
+async def test_the_cancel_of_the_fleet_reaches_a_program_that_has_a_halt_of_its_own(
+    new_member: NewMember, state_of: StateOf, server: NatsServer, gateway: Gateway
+) -> None:
+    fleet = Fleet(server.url, name="operator")
+    member = new_member("alpha")
+    await member.connect_async()
+    await state_of(member, leads)
+    member.halt("the risk limit")
+    await with_store(fleet, lambda store: halt(store, "stop", "me", cancel_all=True))
+    await gateway.wait_for(lambda gateway: gateway.seen.received("reqGlobalCancel"))
+    assert member.status.halted == "the risk limit", "the first halt gives the reason"
+    await with_store(fleet, cancel_recorded)
+    member.resume()
+    assert "stop (all of the fleet" in member.status.halted
+    member.halt("the risk limit")
+    await with_store(fleet, resume)
+    await member.ib.reqCurrentTimeAsync()
+    assert not member.status.may_trade, "the program's own halt continues"
+    member.resume()
+    await state_of(member, leads)
+    assert len(gateway.seen.received("reqGlobalCancel")) == 1
+
+
+async def test_a_halt_of_the_program_does_not_hide_a_due_cancel_of_the_fleet(
+    new_member: NewMember, state_of: StateOf, server: NatsServer, gateway: Gateway
+) -> None:
+    fleet = Fleet(server.url, name="operator")
+    member = new_member("alpha")
+    await member.connect_async()
+    await state_of(member, leads)
+    await gateway.fault("1100")
+    await state_of(member, lambda status: status.upstream == "down")
+    await with_store(fleet, lambda store: halt(store, "stop", "me", cancel_all=True))
+    await state_of(member, lambda status: "stop" in status.halted)
+    member.halt("the risk limit")
+    member.resume()
+    member.halt("the risk limit", cancel_all=True)
+    await gateway.fault("1102")
+    await with_store(fleet, cancel_recorded)
+    assert len(gateway.seen.received("reqGlobalCancel")) == 1, "one cancel is enough for both"
+    member.reconnect()
+    await member.wait_ready_async(5)
+    await member.ib.reqCurrentTimeAsync()
+    assert len(gateway.seen.received("reqGlobalCancel")) == 1

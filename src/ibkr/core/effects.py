@@ -164,9 +164,10 @@ class SendProbe(FrozenRecord):
 
 
 class SendGlobalCancel(FrozenRecord):
-    """Send a global cancel. ``GlobalCancelDelivered`` follows when the gateway has received it."""
+    """Send a global cancel. ``GlobalCancelDelivered`` with this number follows when the gateway has received it."""
 
     attempt: int
+    number: int
 
 
 class RecordGlobalCancel(FrozenRecord):

@@ -266,7 +266,10 @@ class JournalTroubleChanged(FrozenRecord):
 
 
 class Halted(FrozenRecord):
-    """New orders are refused until ``Resumed``. ``cancel_all``: all orders must be cancelled, too."""
+    """New orders are refused until ``Resumed``. ``cancel_all``: all orders must be cancelled, too.
+
+    The event replaces an earlier one: it says whether the global cancel of any halt that is now in force is due.
+    """
 
     reason: str
     cancel_all: bool = False
@@ -277,12 +280,13 @@ class Resumed(FrozenRecord):
 
 
 class GlobalCancelDelivered(FrozenRecord):
-    """The gateway has received the global cancel.
+    """The gateway has received the global cancel with this number.
 
     We know this because the gateway has answered a request that was sent after the cancel.
     """
 
     attempt: int
+    number: int
 
 
 class GatewayStatusChanged(FrozenRecord):

@@ -22,7 +22,10 @@ from ibkr.core.step import Step
 
 
 def halted(step: Step, event: Halted) -> None:
-    """Refuse new orders from now on."""
+    """Refuse new orders from now on.
+
+    ``HaltSwitch`` knows every halt and its cancel, so the event replaces what an earlier event has said.
+    """
     s = step.state
     s.halted, s.cancel_all = event.reason, event.cancel_all
     s.session.cancel_sent = False
@@ -33,13 +36,13 @@ def resumed(step: Step, _event: Resumed) -> None:
     step.state.halted, step.state.cancel_all = "", False
 
 
-def global_cancel_delivered(step: Step, _event: GlobalCancelDelivered) -> None:
+def global_cancel_delivered(step: Step, event: GlobalCancelDelivered) -> None:
     """Record that the gateway has received the global cancel.
 
-    If the gateway could not forward it to IB meanwhile, the cancel is still due.
+    If the gateway could not forward it to IB meanwhile, or if another one was sent later, the cancel is still due.
     """
     s = step.state
-    if s.session.cancel_sent:
+    if s.session.cancel_sent and event.number == s.session.cancels:
         s.cancel_all = False
         step.do(RecordGlobalCancel())
 
@@ -88,4 +91,5 @@ def send_due_cancel(step: Step) -> None:
     if session.suspect:
         return
     session.cancel_sent = True
-    step.do(SendGlobalCancel(s.attempt))
+    session.cancels += 1
+    step.do(SendGlobalCancel(s.attempt, session.cancels))

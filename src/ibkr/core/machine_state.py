@@ -150,6 +150,8 @@ class SessionInfo:
     suspect: bool = False
     cancel_sent: bool = False
     """The global cancel of a halt was sent in this session."""
+    cancels: int = 0
+    """How many global cancels were sent in this session."""
 
     def __init__(self) -> None:
         self.farms: dict[str, FarmState] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,10 @@ class Halt:
         """Whether the global cancel must still be sent."""
         return self.cancel_all and not self.cancelled_at
 
+    def as_cancelled(self, at: str = "") -> Halt:
+        """Return this halt after the gateway has received its global cancel."""
+        return replace(self, cancelled_at=at or _now())
+
     def replacing(self, *earlier: Halt | None) -> Halt:
         """Return this new halt, with the global cancel of the halts that it replaces if that must still be sent."""
         return replace(self, cancel_all=True) if any(each and each.is_cancel_due for each in earlier) else self
@@ -59,7 +63,7 @@ class HaltFile:
             self._stat_key = self._last_halt = None
             return None
         except OSError as error:
-            return Halt(f"the halt file {self.path} cannot be read: {error.strerror or error}")
+            return self._unreadable(error.strerror or str(error))
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp != self._stat_key:
             self._last_halt, is_readable = self._read()
@@ -79,7 +83,12 @@ class HaltFile:
         except FileNotFoundError:
             return None, False
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            return Halt(f"the halt file {self.path} cannot be read: {error!r}"), False
+            return self._unreadable(repr(error)), False
+
+    def _unreadable(self, why: str) -> Halt:
+        """Return the halt that a file is which cannot be read. A cancel that was due when it could be read is due."""
+        is_due = self._last_halt is not None and self._last_halt.is_cancel_due
+        return Halt(f"the halt file {self.path} cannot be read: {why}", cancel_all=is_due)
 
     def write(self, halt: Halt) -> Halt:
         """Start a halt. It replaces an earlier halt, but keeps its global cancel if that must still be sent.
@@ -108,9 +117,17 @@ class HaltFile:
         """End the halt."""
         _retry(lambda: self.path.unlink(missing_ok=True))
 
-    def mark_cancelled(self) -> None:
-        """Note that the gateway has received the global cancel."""
-        self._change(lambda halt: replace(halt, cancelled_at=_now()) if halt and halt.is_cancel_due else None)
+    def mark_cancelled(self, sent: Collection[Halt]) -> None:
+        """Note that the gateway has received the global cancel that was sent for these halts.
+
+        If the file cannot be written, this object remembers it as long as the file does not change.
+        """
+        try:
+            self._change(lambda halt: halt.as_cancelled() if halt is not None and halt in sent else None)
+        except OSError:
+            if self._last_halt is not None and self._last_halt in sent:
+                self._last_halt = self._last_halt.as_cancelled()
+            raise
 
 
 def new_halt(reason: str, by: str, *, cancel_all: bool) -> Halt:

@@ -469,11 +469,12 @@ class Session:
         """Send fewer messages a second in this session."""
         self.sender.slow_down()
 
-    def send_global_cancel(self) -> None:
+    def send_global_cancel(self, number: int) -> None:
         """Send a global cancel, then a request. The request's answer proves that the gateway has read the cancel."""
         if self._has_no_session():
             return
-        delivered = GlobalCancelDelivered(self.incoming.attempt)
+        delivered = GlobalCancelDelivered(self.incoming.attempt, number)
+        self.halt.cancel_sent()
         self._ib.reqGlobalCancel()
         if not self._has_no_session():  # in a plain script, the call above waits, and the session may end
             self._current_time.call_when_reached(partial(self._connector.post, delivered))

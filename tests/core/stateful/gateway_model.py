@@ -55,6 +55,7 @@ class Link:
     read_only: bool = False
     restore_due: bool = True
     cancel_sent: bool = False
+    cancels: int = 0
     probed: float | None = None
     probed_last: float = -math.inf
     blocked: float = 0.0

@@ -31,7 +31,7 @@ class HaltOracle:
                 link.cancel_sent = False
             case event_of.Resumed():
                 self._is_halted = self._cancel_due = False
-            case event_of.GlobalCancelDelivered() if link.cancel_sent:
+            case event_of.GlobalCancelDelivered(_, link.cancels) if link.cancel_sent:
                 self._cancel_due = False
             case event_of.JournalTroubleChanged(trouble):
                 self._journal_fails = bool(trouble)
@@ -41,7 +41,7 @@ class HaltOracle:
         if isinstance(effect, do.SendGlobalCancel):
             assert self._cancel_due, "nobody wants it"
             assert not link.cancel_sent, "once in each session"
-            link.cancel_sent = True
+            link.cancel_sent, link.cancels = True, effect.number
 
     def check(self, link: Link) -> None:
         """Check after one step, in a session in which messages arrive."""

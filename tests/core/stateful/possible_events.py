@@ -202,7 +202,9 @@ def say(rig, told: tuple[int, str]) -> None:
 def resume(rig) -> None:
     """Resume trading after the global cancel, if there was one, has arrived."""
     if rig.opened:
-        rig.event(GlobalCancelDelivered(rig.attempt))
+        number = rig.machine._state.session.cancels
+        rig.event(GlobalCancelDelivered(rig.attempt, number - 1))  # the answer to an earlier cancel
+        rig.event(GlobalCancelDelivered(rig.attempt, number))
     rig.event(Resumed())
 
 
