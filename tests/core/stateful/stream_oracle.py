@@ -65,8 +65,8 @@ class StreamOracle:
             self.watched.clear()
         if code == 1101 or self.link.restore_due:
             return []
-        attempt, farms = self.rig.attempt, [farm for farm in broken if FEEDS[farm] is not Feed.DEFINITIONS]
-        watches = [do.FindActiveStreams(attempt, FEEDS[farm], broken[farm], farm) for farm in farms]
+        attempt, back = self.rig.attempt, [farm for farm in broken if FEEDS[farm] is not Feed.DEFINITIONS]
+        watches = [do.FindActiveStreams(attempt, FEEDS[farm], broken[farm], farm) for farm in back]
         return [*watches, do.FindActiveStreams(attempt, None, now if since is None else since, "")]
 
     def _farm(self, state: str, farm: str) -> list[do.FindActiveStreams]:
