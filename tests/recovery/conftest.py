@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from ib_async import Trade
 
 from ibkr import ConnectionState, IBConnector, Policy
 from ibkr.core.subscription_tracker import SubscriptionStage
 from ibkr.simulator import Gateway
 from tests import internals
-from tests.fixture_types import Ask, InStep, Make, Outage, StateOf
+from tests.fixture_types import AAPL, Ask, InStep, Make, Outage, StateOf
 
-from .order_helpers import ACCOUNT
+from .order_helpers import ACCOUNT, resting
 from .subscription_kinds import CASES, OTHER, Case
 
 
@@ -170,3 +171,18 @@ def ask() -> Ask:
         return await thing if inspect.isawaitable(thing) else thing
 
     return ask
+
+
+@pytest.fixture
+async def connector(make: Make) -> IBConnector:
+    """A connected connector."""
+    connector = make()
+    await connector.connect_async()
+    return connector
+
+
+@pytest.fixture
+async def trade(connector: IBConnector) -> Trade:
+    """A trade whose order rests at the gateway."""
+    (trade,) = await resting(connector, AAPL)
+    return trade

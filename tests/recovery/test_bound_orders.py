@@ -59,6 +59,14 @@ def stages(connector: IBConnector) -> list[tuple[str, int]]:
     return [(order.stage.value, order.order_id) for order in connector.orders]
 
 
+async def vanish(gateway: Gateway, zero: IBConnector, state_of: StateOf) -> None:
+    """Let the gateway refuse the bound order, and then report no order until the faults are cleared."""
+    for message in ("openOrder", "orderStatus"):
+        await gateway.fault("drop_message", message)
+    session_of(gateway, 0).send_error(-1, 201, "Order rejected")
+    await state_of(zero, lambda status: bool(status.unconfirmed))
+
+
 def entries(connector: IBConnector) -> list[tuple[int, bool, bool]]:
     return [(order.order_id, order.has_left, order.is_change) for order in connector.status.unconfirmed]
 
@@ -240,10 +248,7 @@ async def test_the_id_of_an_ended_order_may_be_another_orders(
 async def test_the_program_is_told_that_a_bound_order_has_vanished(
     gateway: Gateway, zero: IBConnector, trade: Trade, state_of: StateOf
 ) -> None:
-    for message in ("openOrder", "orderStatus"):
-        await gateway.fault("drop_message", message)
-    session_of(gateway, 0).send_error(-1, 201, "Order rejected")
-    await state_of(zero, lambda status: bool(status.unconfirmed))
+    await vanish(gateway, zero, state_of)
     assert entries(zero) == [(-1, True, False)]
     await gateway.fault("clear")
     await zero.ib.reqOpenOrdersAsync()
@@ -254,10 +259,7 @@ async def test_its_id_proves_nothing_about_another_order(
     gateway: Gateway, zero: IBConnector, trade: Trade, state_of: StateOf
 ) -> None:
     """TWS restarts, no longer has the first order, and gives its id to another order."""
-    for message in ("openOrder", "orderStatus"):
-        await gateway.fault("drop_message", message)
-    session_of(gateway, 0).send_error(-1, 201, "Order rejected")
-    await state_of(zero, lambda status: bool(status.unconfirmed))
+    await vanish(gateway, zero, state_of)
     first = next(order for order in gateway.orders if order.perm_id == trade.order.permId)
     renumber(gateway, first, 9, 1)  # client 0 gets no more messages about it
     other = gateway.place_order("MSFT", "BUY", 50, limit_price=3.0)

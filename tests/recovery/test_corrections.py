@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from ib_async import Trade
 
 from ibkr import IBConnector
 from ibkr.simulator import Gateway
 from ibkr.simulator.broker.order_events import Executed
-from tests.fixture_types import AAPL, Make
 
-from .order_helpers import Reports, resting, wait_until
-
-
-@pytest.fixture
-async def connector(make: Make) -> IBConnector:
-    """A connected connector."""
-    connector = make()
-    await connector.connect_async()
-    return connector
-
-
-@pytest.fixture
-async def trade(connector: IBConnector) -> Trade:
-    (trade,) = await resting(connector, AAPL)
-    return trade
+from .order_helpers import Reports, wait_until
 
 
 async def test_a_correction_takes_the_place_of_its_fill(gateway: Gateway, connector: IBConnector, trade: Trade) -> None:

@@ -16,23 +16,8 @@ from .order_helpers import ACCOUNT, Reports, knows_the_others_orders, limit, res
 
 
 @pytest.fixture
-async def connector(make: Make) -> IBConnector:
-    """A connected connector."""
-    connector = make()
-    await connector.connect_async()
-    return connector
-
-
-@pytest.fixture
 def told(connector: IBConnector) -> Reports:
     return Reports(connector)
-
-
-@pytest.fixture
-async def trade(connector: IBConnector) -> Trade:
-    """A trade whose order rests at the gateway."""
-    (trade,) = await resting(connector, AAPL)
-    return trade
 
 
 async def test_after_the_callers_own_disconnect_there_is_a_report_and_no_trade_is_kept(

@@ -9,7 +9,7 @@ from ibkr import IBConnector
 from ibkr.simulator import Gateway
 from tests.fixture_types import AAPL, Make, StateOf
 
-from .order_helpers import limit, resting, session_of, wait_until
+from .order_helpers import limit, session_of, wait_until
 
 NOTES = {10349: "TIF was set to DAY based on order preset.", 399: "Order Message:\nWarning: held", 2109: "Outside RTH"}
 REFUSED_CHANGES = (201, 105, 110, 321, 329, 434, 461)
@@ -22,13 +22,6 @@ async def connector(make: Make) -> IBConnector:
     connector = make(request_timeout=1)
     await connector.connect_async()
     return connector
-
-
-@pytest.fixture
-async def trade(connector: IBConnector) -> Trade:
-    """A trade whose order rests at the gateway."""
-    (trade,) = await resting(connector, AAPL)
-    return trade
 
 
 def told(connector: IBConnector, code: int) -> list[int]:

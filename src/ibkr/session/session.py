@@ -1,7 +1,6 @@
 """Runs API sessions one after another on one ``IB`` object: carries out the state machine's effects, posts events.
 
 The ``IB`` object lives as long as the connector. Incoming messages go to ``MessageHandler``.
-
 This file has over 300 lines because all effects and all requests of the client library's objects come here.
 """
 
